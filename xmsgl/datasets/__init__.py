@@ -1,0 +1,1 @@
+"""Datasets that follow the convention of :mod:`xmsgl.schema`."""

@@ -1,0 +1,1 @@
+"""Honest scores: metrics, splits, and the references to beat."""

@@ -1,0 +1,1 @@
+"""Torch modules of multi-scale graph learning and their registry."""

@@ -1,0 +1,1 @@
+"""River networks on plain arrays: topology, neighbours, kernels, graphs, crosswalk."""

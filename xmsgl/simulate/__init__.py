@@ -1,0 +1,1 @@
+"""A small process model of stream temperature and the basin it simulates."""
