@@ -1,0 +1,101 @@
+"""The small river everyone uses, and what keeps tests single-threaded and offline."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+SEGMENTS = np.array([101, 102, 103, 104, 105])
+DOWNSTREAM_SEGMENT = np.array([103, 103, 105, 105, 0])
+REACHES = np.arange(1, 13)
+#  two reaches a segment, three on 103 and 105; reach 12 is the outlet
+DOWNSTREAM_REACH = np.array([2, 5, 4, 5, 6, 7, 10, 9, 10, 11, 12, 0])
+SEGMENT_OF_REACH = np.array([101, 101, 102, 102, 103, 103, 103, 104, 104, 105, 105, 105])
+
+
+def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
+    """Five segments, twelve reaches, a seasonal climate: valid, small, drawn from one seed."""
+    rng = np.random.default_rng(seed)
+    time = pd.date_range("2001-10-01", periods=days, freq="D", unit="ns")
+    season = np.sin(2 * np.pi * (time.dayofyear.to_numpy() - 110) / 365.25)
+    segment = np.searchsorted(SEGMENTS, SEGMENT_OF_REACH)
+    elevation_coarse = np.array([420.0, 380.0, 250.0, 200.0, 60.0])
+    elevation_fine = elevation_coarse[segment] + np.array(
+        [30, -10, 25, -15, 30, 5, -20, 20, -10, 20, 0, -15.0]
+    )
+    weather = np.cumsum(rng.normal(0, 0.6, days)) * 0.2 + rng.normal(0, 2.0, days)
+    air = 11 + 12 * season[:, None] + weather[:, None] - 0.0065 * (elevation_coarse - 200)
+    air = air + rng.normal(0, 0.3, air.shape)
+    smooth = pd.DataFrame(air).rolling(7, min_periods=1).mean().to_numpy()
+    warmth = np.array([0.0, 0.5, 1.0, -0.5, 1.5])
+    water_coarse = np.maximum(0.0, 4 + 0.75 * smooth + warmth)
+    within = np.array([-0.4, 0.3, -0.3, 0.4, -0.2, 0.1, 0.3, -0.4, 0.2, -0.3, 0.0, 0.3])
+    water_fine = np.maximum(0.0, water_coarse[:, segment] + within)
+    coarse_labels = np.where(
+        rng.random(water_coarse.shape) < 0.6, water_coarse + rng.normal(0, 0.2, water_coarse.shape), np.nan
+    )
+    fine_labels = np.where(
+        rng.random(water_fine.shape) < 0.1, water_fine + rng.normal(0, 0.2, water_fine.shape), np.nan
+    )
+    sun = 170 + 110 * np.sin(2 * np.pi * (time.dayofyear.to_numpy() - 80) / 365.25)
+
+    def variable(
+        dims: tuple[str, ...], values: np.ndarray, units: str, name: str
+    ) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
+        kept = values.astype("float32") if "time" in dims else values
+        return dims, kept, {"units": units, "long_name": name}
+
+    daily, coarse, fine = ("time", "coarse"), ("coarse",), ("fine",)
+    return xr.Dataset(
+        {
+            "downstream_coarse": variable(coarse, DOWNSTREAM_SEGMENT, "1", "id of the segment downstream"),
+            "downstream_fine": variable(fine, DOWNSTREAM_REACH, "1", "id of the reach downstream"),
+            "coarse_segment": variable(fine, SEGMENT_OF_REACH, "1", "id of the segment the reach lies on"),
+            "length_coarse": variable(coarse, np.array([9e3, 8e3, 12e3, 7e3, 15e3]), "m", "length"),
+            "length_fine": variable(fine, np.linspace(800.0, 1900.0, 12), "m", "length"),
+            "elevation_coarse": variable(coarse, elevation_coarse, "m", "elevation"),
+            "elevation_fine": variable(fine, elevation_fine, "m", "elevation"),
+            "drainage_area_coarse": variable(
+                coarse, np.array([80.0, 60, 230, 70, 420]), "km2", "drainage area"
+            ),
+            "drainage_area_fine": variable(
+                fine,
+                np.array([40.0, 80, 30, 60, 160, 200, 230, 35, 70, 320, 380, 420]),
+                "km2",
+                "drainage area",
+            ),
+            "slope_coarse": variable(coarse, np.array([0.01, 0.012, 0.005, 0.008, 0.001]), "1", "slope"),
+            "air_temperature_coarse": variable(daily, air, "degC", "mean air temperature"),
+            "precipitation_coarse": variable(
+                daily, rng.gamma(0.4, 8.0, air.shape), "mm d-1", "precipitation"
+            ),
+            "solar_radiation_coarse": variable(
+                daily, sun[:, None] + rng.normal(0, 10, air.shape), "W m-2", "solar radiation"
+            ),
+            "water_temperature_coarse": variable(
+                daily, np.maximum(0, coarse_labels), "degC", "observed stream temperature"
+            ),
+            "water_temperature_fine": variable(
+                daily, np.maximum(0, fine_labels), "degC", "observed stream temperature"
+            ),
+        },
+        coords={"time": time, "coarse": ("coarse", SEGMENTS), "fine": ("fine", REACHES)},
+        attrs={"title": "the small river of the tests"},
+    )
+
+
+@pytest.fixture(scope="session")
+def river_once() -> xr.Dataset:
+    return make_river()
+
+
+@pytest.fixture
+def river(river_once: xr.Dataset) -> xr.Dataset:
+    """A copy, so that a test may spoil it."""
+    return river_once.copy(deep=True)
