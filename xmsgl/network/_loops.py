@@ -1,0 +1,341 @@
+"""Compiled loops over river networks.
+
+Imported late by the other modules, so that importing the package does not import Numba. Every
+function takes int64 positions with -1 for an outlet and trusts its caller: the checks are in the
+public modules. Each one is ordinary Python too (``function.py_func``), which the tests compare with.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def compiled(function: Function) -> Function:
+    """Compile a loop with Numba, cached on disk, keeping its type."""
+    return cast("Function", njit(cache=True)(function))
+
+
+@compiled
+def order_downstream(downstream: Ints) -> tuple[Ints, int]:
+    """Kahn's algorithm: the order, and how many reaches it could place."""
+    n = downstream.size
+    waiting = np.zeros(n, np.int64)
+    for i in range(n):
+        if downstream[i] >= 0:
+            waiting[downstream[i]] += 1
+    order = np.empty(n, np.int64)
+    placed = 0
+    for i in range(n):
+        if waiting[i] == 0:
+            order[placed] = i
+            placed += 1
+    done = 0
+    while done < placed:
+        j = downstream[order[done]]
+        done += 1
+        if j >= 0:
+            waiting[j] -= 1
+            if waiting[j] == 0:
+                order[placed] = j
+                placed += 1
+    return order, placed
+
+
+@compiled
+def label_cycles(downstream: Ints, order: Ints, placed: int) -> Ints:
+    """Label what Kahn's algorithm left over: each label is one cycle, -1 elsewhere.
+
+    A reach has one downstream reach at most, so the leftover is a set of disjoint cycles.
+    """
+    label = np.full(downstream.size, -2, np.int64)
+    for k in range(placed):
+        label[order[k]] = -1
+    count = 0
+    for i in range(downstream.size):
+        if label[i] == -2:
+            j = i
+            while label[j] == -2:
+                label[j] = count
+                j = downstream[j]
+            count += 1
+    return label
+
+
+@compiled
+def find_outlets(downstream: Ints, order: Ints) -> Ints:
+    """Carry the position of each basin outlet upstream."""
+    outlet = np.empty(downstream.size, np.int64)
+    for k in range(order.size - 1, -1, -1):
+        i = order[k]
+        outlet[i] = i if downstream[i] < 0 else outlet[downstream[i]]
+    return outlet
+
+
+@compiled
+def accumulate_downstream(downstream: Ints, order: Ints, total: Floats) -> None:
+    """Add each row of ``total`` (n, k) to the one downstream, headwaters first, in place."""
+    for k in range(order.size):
+        i = order[k]
+        j = downstream[i]
+        if j >= 0:
+            for c in range(total.shape[1]):
+                total[j, c] += total[i, c]
+
+
+@compiled
+def accumulate_upstream(downstream: Ints, order: Ints, entered: Floats) -> Floats:
+    """Sum of ``entered`` over every reach entered on the way to the outlet."""
+    total = np.zeros(downstream.size, np.float64)
+    for k in range(order.size - 1, -1, -1):
+        i = order[k]
+        j = downstream[i]
+        if j >= 0:
+            total[i] = total[j] + entered[j]
+    return total
+
+
+@compiled
+def strahler_order(downstream: Ints, order: Ints) -> Ints:
+    """Strahler's stream order."""
+    stream = np.ones(downstream.size, np.int64)
+    highest = np.zeros(downstream.size, np.int64)
+    times = np.zeros(downstream.size, np.int64)
+    for k in range(order.size):
+        i = order[k]
+        if highest[i] > 0:
+            stream[i] = highest[i] + 1 if times[i] > 1 else highest[i]
+        j = downstream[i]
+        if j >= 0:
+            if stream[i] > highest[j]:
+                highest[j] = stream[i]
+                times[j] = 1
+            elif stream[i] == highest[j]:
+                times[j] += 1
+    return stream
+
+
+@compiled
+def mask_upstream(downstream: Ints, order: Ints, position: int) -> NDArray[np.bool_]:
+    """Mark a reach and all that drains into it."""
+    mask = np.zeros(downstream.size, np.bool_)
+    mask[position] = True
+    for k in range(order.size - 1, -1, -1):
+        i = order[k]
+        j = downstream[i]
+        if j >= 0 and mask[j]:
+            mask[i] = True
+    return mask
+
+
+@compiled
+def count_walks(
+    downstream: Ints, length: Floats, hops: int, limit: float, up: bool, down: bool, counts: Ints
+) -> None:
+    """Add to ``counts`` how many neighbours each reach has upstream and/or downstream."""
+    for i in range(downstream.size):
+        j = downstream[i]
+        distance = 0.0
+        steps = 0
+        while j >= 0:
+            steps += 1
+            distance += length[j]
+            if steps > hops or distance > limit:
+                break
+            if down:
+                counts[i] += 1
+            if up:
+                counts[j] += 1
+            j = downstream[j]
+
+
+@compiled
+def fill_walks(
+    downstream: Ints,
+    length: Floats,
+    hops: int,
+    limit: float,
+    up: bool,
+    down: bool,
+    cursor: Ints,
+    source: NDArray[Any],
+    metres: Floats,
+    signed: NDArray[np.int32],
+) -> None:
+    """Write what :func:`count_walks` counted: source, distance and signed hops of each row.
+
+    Hops are positive where the source lies downstream of the row's reach, negative upstream.
+    """
+    for i in range(downstream.size):
+        j = downstream[i]
+        distance = 0.0
+        steps = 0
+        while j >= 0:
+            steps += 1
+            distance += length[j]
+            if steps > hops or distance > limit:
+                break
+            if down:
+                k = cursor[i]
+                source[k], metres[k], signed[k] = j, distance, steps
+                cursor[i] += 1
+            if up:
+                k = cursor[j]
+                source[k], metres[k], signed[k] = i, distance, -steps
+                cursor[j] += 1
+            j = downstream[j]
+
+
+@compiled
+def list_upstream(downstream: Ints) -> tuple[Ints, Ints]:
+    """Return the reaches that flow into each reach, as CSR offsets and positions."""
+    n = downstream.size
+    offset = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        if downstream[i] >= 0:
+            offset[downstream[i] + 1] += 1
+    for i in range(n):
+        offset[i + 1] += offset[i]
+    cursor = offset[:-1].copy()
+    inflow = np.empty(offset[n], np.int64)
+    for i in range(n):
+        j = downstream[i]
+        if j >= 0:
+            inflow[cursor[j]] = i
+            cursor[j] += 1
+    return offset, inflow
+
+
+@compiled
+def nearest_upstream(
+    offset: Ints,
+    inflow: Ints,
+    length: Floats,
+    nearest: int,
+    hops: int,
+    limit: float,
+    write: bool,
+    cursor: Ints,
+    source: NDArray[Any],
+    metres: Floats,
+    signed: NDArray[np.int32],
+) -> None:
+    """Best-first search upstream of each reach; ties go by hops, then by position.
+
+    Advances ``cursor`` by the number found, and writes them when ``write``.
+    """
+    for target in range(offset.size - 1):
+        heap = [(0.0, np.int64(0), np.int64(target))]
+        found = -1  # the target itself comes first and is not counted
+        while len(heap) > 0 and found < nearest:
+            distance, steps, i = heapq.heappop(heap)
+            found += 1
+            if found > 0:
+                if write:
+                    k = cursor[target]
+                    source[k], metres[k], signed[k] = i, distance, -steps
+                cursor[target] += 1
+            farther = distance + length[i]
+            if steps < hops and farther <= limit:
+                for k in range(offset[i], offset[i + 1]):
+                    heapq.heappush(heap, (farther, steps + 1, inflow[k]))
+
+
+@compiled
+def sort_rows(offset: Ints, source: NDArray[Any], metres: Floats, signed: NDArray[np.int32]) -> None:
+    """Sort each row by source, in place; insertion sort for the short rows most networks have."""
+    for row in range(offset.size - 1):
+        start, stop = offset[row], offset[row + 1]
+        if stop - start > 64:
+            order = np.argsort(source[start:stop])
+            source[start:stop] = source[start:stop][order]
+            metres[start:stop] = metres[start:stop][order]
+            signed[start:stop] = signed[start:stop][order]
+            continue
+        for k in range(start + 1, stop):
+            a, b, c = source[k], metres[k], signed[k]
+            m = k - 1
+            while m >= start and source[m] > a:
+                source[m + 1], metres[m + 1], signed[m + 1] = source[m], metres[m], signed[m]
+                m -= 1
+            source[m + 1], metres[m + 1], signed[m + 1] = a, b, c
+
+
+@compiled
+def normalise_rows(offset: Ints, weight: Floats) -> int:
+    """Divide each row by its sum, in place; return the first row that has no positive sum, or -1."""
+    bad = -1
+    for row in range(offset.size - 1):
+        total = 0.0
+        for k in range(offset[row], offset[row + 1]):
+            total += weight[k]
+        if not (total > 0.0 and np.isfinite(total)):
+            if bad < 0:
+                bad = row
+            continue
+        for k in range(offset[row], offset[row + 1]):
+            weight[k] /= total
+    return bad
+
+
+@compiled
+def own_distances(downstream: Ints, length: Floats, target: Ints) -> Floats:
+    """Distance from each reach down to the reach ``target`` names; NaN where it does not flow there."""
+    metres = np.full(downstream.size, np.nan)
+    for i in range(downstream.size):
+        j = i
+        distance = 0.0
+        while j >= 0 and j != target[i]:
+            j = downstream[j]
+            if j >= 0:
+                distance += length[j]
+        if j >= 0:
+            metres[i] = distance
+    return metres
+
+
+@compiled
+def walk_to_segments(
+    downstream: Ints,
+    length: Floats,
+    segment: Ints,
+    drains: Ints,
+    limit: float,
+    write: bool,
+    cursor: Ints,
+    column: NDArray[Any],
+    metres: Floats,
+    below: NDArray[np.bool_],
+) -> None:
+    """Connect reaches with the outlet reaches of other segments than their own, up and down.
+
+    ``drains`` is the segment a reach is the outlet reach of, or -1. Advances ``cursor`` by the
+    number found in each row, and writes them when ``write``.
+    """
+    for i in range(downstream.size):
+        j = downstream[i]
+        distance = 0.0
+        while j >= 0:
+            distance += length[j]
+            if distance > limit:
+                break
+            if drains[j] >= 0 and drains[j] != segment[i]:
+                if write:
+                    k = cursor[i]
+                    column[k], metres[k], below[k] = drains[j], distance, True
+                cursor[i] += 1
+            if drains[i] >= 0 and drains[i] != segment[j]:
+                if write:
+                    k = cursor[j]
+                    column[k], metres[k], below[k] = drains[i], distance, False
+                cursor[j] += 1
+            j = downstream[j]

@@ -1,0 +1,520 @@
+"""The shape of a river network: who flows where, in which order, how far.
+
+A network is one int64 array of positions: ``downstream[i]`` is where reach ``i`` flows, -1 where it
+leaves the network. Every function is one or two passes over the reaches in topological order, so
+millions of reaches take well under a second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xmsgl.errors import CycleError, NetworkError, shorten
+
+__all__ = [
+    "accumulate",
+    "basins",
+    "distance_to_outlet",
+    "find_cycles",
+    "hops_to_outlet",
+    "link",
+    "outlets",
+    "strahler",
+    "topological_order",
+    "upstream_of",
+]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> Ints:
+    """Turn downstream ids into positions, the form all of :mod:`xmsgl.network` works on.
+
+    Parameters
+    ----------
+    ids
+        Integer or string id of each reach, shape (n,).
+    downstream_ids
+        Id of the reach each one flows into, shape (n,). 0, ``""``, NaN or None: an outlet.
+    what
+        What a reach is called in messages, for example ``"coarse segment"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 positions, shape (n,); -1 at an outlet.
+
+    Raises
+    ------
+    NetworkError
+        If ids are duplicated or missing, a downstream id is not among the ids, or a reach flows into
+        itself. One message lists all of these faults. Longer cycles are found by
+        :func:`topological_order`.
+
+    Examples
+    --------
+    >>> link([11, 12, 13], [13, 13, 0])
+    array([ 2,  2, -1])
+    """
+    own, absent = _keys(ids, what)
+    below, outlet = _keys(downstream_ids, f"downstream {what}")
+    if own.shape != below.shape:
+        msg = f"{own.size} {what} ids but {below.size} downstream ids; give one downstream id for each id"
+        raise NetworkError(msg)
+    if not outlet.all() and own.dtype.kind != below.dtype.kind:
+        msg = f"{what} ids are {_kind(own)} but their downstream ids are {_kind(below)}; use one kind"
+        raise NetworkError(msg)
+    faults = []
+    if absent.any():
+        where = shorten(np.flatnonzero(absent))
+        faults.append(f"{what} ids are missing, empty or 0 at positions {where}; 0 and empty mean outlet")
+    order = np.argsort(own, kind="stable")
+    ranked = own[order]
+    repeated = (ranked[1:] == ranked[:-1]) & ~absent[order][1:]
+    if repeated.any():
+        faults.append(f"duplicated {what} ids {shorten(np.unique(ranked[1:][repeated]))}; ids must be unique")
+    downstream = np.full(own.size, -1, np.int64)
+    inner = np.flatnonzero(~outlet)
+    if inner.size:
+        place = np.minimum(np.searchsorted(ranked, below[inner]), own.size - 1)
+        known = ranked[place] == below[inner]
+        downstream[inner[known]] = order[place[known]]
+        lost = inner[~known]
+        if lost.size:
+            pairs = shorten(f"{below[i]} (below {own[i]})" for i in lost)
+            faults.append(f"unknown downstream {what} ids {pairs}; add them or mark the outlets with 0 or ''")
+        itself = inner[below[inner] == own[inner]]
+        if itself.size:
+            faults.append(f"{what} ids that flow into themselves: {shorten(own[itself])}; an outlet has 0")
+    if faults:
+        raise NetworkError("; ".join(faults))
+    return downstream
+
+
+def _keys(values: ArrayLike, what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Bring ids to int64 or str, and say which are missing (0, "", NaN, None)."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        msg = f"{what} ids have shape {array.shape}; a one-dimensional array is needed"
+        raise NetworkError(msg)
+    if array.dtype.kind in "OT":
+        array = _homogeneous(array, what)
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64), array == 0
+    if array.dtype.kind == "f":
+        absent = np.isnan(array) | (array == 0)
+        whole = np.where(absent, 0, array)
+        broken = (whole != np.rint(whole)) | (np.abs(whole) > 2**53)
+        if broken.any():
+            msg = f"{what} ids {shorten(whole[broken])} are not exact integers; store ids as integers"
+            raise NetworkError(msg)
+        return whole.astype(np.int64), absent
+    if array.dtype.kind in "US":
+        text = array.astype(np.str_)
+        return text, text == ""
+    msg = f"{what} ids have dtype {array.dtype}; use integers or strings"
+    raise NetworkError(msg)
+
+
+def _homogeneous(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """Give an array of Python objects the dtype its values have."""
+    items = [None if item is None or (isinstance(item, float) and item != item) else item for item in array]
+    present = [item for item in items if item is not None and not (isinstance(item, str) and item == "")]
+    if all(isinstance(item, str) for item in present):
+        return np.array(["" if item is None else item for item in items], dtype=np.str_)
+    if all(isinstance(item, (int, np.integer, float, np.floating)) for item in present):
+        return np.array([0 if item is None or item == "" else item for item in items])
+    kinds = shorten(sorted({type(item).__name__ for item in present}))
+    msg = f"{what} ids mix the types {kinds}; use integers or strings"
+    raise NetworkError(msg)
+
+
+def _kind(array: NDArray[Any]) -> str:
+    return "strings" if array.dtype.kind == "U" else "integers"
+
+
+def check_downstream(downstream: ArrayLike) -> Ints:
+    """Check an array of downstream positions and bring it to int64.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same, int64 and contiguous.
+
+    Raises
+    ------
+    NetworkError
+        If it is not one-dimensional, not of integers, or points outside ``-1 .. n - 1``.
+    """
+    array = np.asarray(downstream)
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        msg = (
+            f"downstream has shape {array.shape} and dtype {array.dtype}; "
+            "a one-dimensional array of integer positions is needed (see xmsgl.network.topology.link)"
+        )
+        raise NetworkError(msg)
+    outside = np.flatnonzero((array < -1) | (array >= array.size))
+    if outside.size:
+        found = shorten(f"{array[i]} (at {i})" for i in outside)
+        msg = f"downstream points outside -1 .. {array.size - 1}: {found}; give positions, not ids"
+        raise NetworkError(msg)
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def check_length(length: ArrayLike, n: int) -> Floats:
+    """Check reach lengths and bring them to float64.
+
+    Parameters
+    ----------
+    length
+        Length of each reach (m), shape (n,).
+    n
+        How many reaches there are.
+
+    Returns
+    -------
+    numpy.ndarray
+        The same, float64 and contiguous.
+
+    Raises
+    ------
+    NetworkError
+        If the shape is wrong or a length is not finite and above 0.
+    """
+    array = np.ascontiguousarray(length, dtype=np.float64)
+    if array.shape != (n,):
+        msg = f"length has shape {array.shape}; one length (m) for each of the {n} reaches is needed"
+        raise NetworkError(msg)
+    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if bad.size:
+        found = shorten(f"{array[i]} (at {i})" for i in bad)
+        msg = f"reach lengths must be finite and above 0 m, found {found}"
+        raise NetworkError(msg)
+    return array
+
+
+def find_cycles(downstream: ArrayLike) -> list[Ints]:
+    """Find every cycle, each as the positions on it in flow order.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One int64 array a cycle, from its lowest position on; empty for a proper river network.
+
+    Raises
+    ------
+    NetworkError
+        If ``downstream`` is not an array of positions.
+
+    Examples
+    --------
+    >>> find_cycles([1, 2, 1, -1])
+    [array([1, 2])]
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    order, placed = _loops.order_downstream(down)
+    if placed == down.size:
+        return []
+    label = _loops.label_cycles(down, order, placed)
+    cycles = []
+    _, firsts = np.unique(label[label >= 0], return_index=True)
+    for first in np.flatnonzero(label >= 0)[firsts]:
+        cycle = [int(first)]
+        while (following := int(down[cycle[-1]])) != first:
+            cycle.append(following)
+        cycles.append(np.array(cycle, np.int64))
+    return cycles
+
+
+def topological_order(downstream: ArrayLike, *, ids: ArrayLike | None = None) -> Ints:
+    """Order reaches so that each comes after everything upstream of it.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    ids
+        Names of the reaches for the message, shape (n,). Default: their positions.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 positions, shape (n,), headwaters first.
+
+    Raises
+    ------
+    CycleError
+        If water would flow in a circle; the message gives the ids on each cycle.
+    NetworkError
+        If ``downstream`` is not an array of positions.
+
+    References
+    ----------
+    Kahn, A. B. (1962). Topological sorting of large networks. Communications of the ACM 5(11).
+
+    Examples
+    --------
+    >>> topological_order([2, 2, 3, -1])
+    array([0, 1, 2, 3])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    order, placed = _loops.order_downstream(down)
+    if placed < down.size:
+        names = np.arange(down.size) if ids is None else np.asarray(ids)
+        noun = "positions" if ids is None else "ids"
+        circles = (_circle(names[cycle]) for cycle in find_cycles(down))
+        msg = f"water would flow in a circle through {noun} {shorten(circles)}; correct one on each"
+        raise CycleError(msg)
+    return order
+
+
+def _circle(names: NDArray[Any]) -> str:
+    """Write a cycle, cutting out the middle of a long one."""
+    shown = [str(name) for name in names]
+    if len(shown) > 12:
+        shown = [*shown[:10], f"... {len(shown) - 10} more ..."]
+    return " -> ".join([*shown, str(names[0])])
+
+
+def outlets(downstream: ArrayLike) -> Ints:
+    """Find the basin outlet that each reach drains to.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 position of the outlet reach, shape (n,); an outlet gives itself.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle.
+
+    Examples
+    --------
+    >>> outlets([2, 2, -1, -1])
+    array([2, 2, 2, 3])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    return _loops.find_outlets(down, topological_order(down))
+
+
+def basins(downstream: ArrayLike) -> Ints:
+    """Label the basins: reaches that share an outlet share a number.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 labels 0 .. B - 1, shape (n,), in the order of the outlets' positions.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle.
+
+    Examples
+    --------
+    >>> basins([2, 2, -1, -1])
+    array([0, 0, 0, 1])
+    """
+    outlet = outlets(downstream)
+    label = np.cumsum(outlet == np.arange(outlet.size)) - 1
+    return label[outlet].astype(np.int64)
+
+
+def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
+    """Sum a quantity over each reach and everything upstream of it.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    values
+        What each reach adds, in any unit, shape (n, ...). NaN spreads downstream.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 sums in the same unit and shape.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle, or the first dimension of ``values`` is not n.
+
+    Examples
+    --------
+    >>> accumulate([2, 2, -1], [1.0, 2.0, 4.0])
+    array([1., 2., 7.])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim == 0 or given.shape[0] != down.size:
+        msg = f"values have shape {given.shape}; the first dimension must be the {down.size} reaches"
+        raise NetworkError(msg)
+    columns = given.size // down.size if down.size else 0
+    total = np.array(given, order="C").reshape(down.size, columns)
+    _loops.accumulate_downstream(down, topological_order(down), total)
+    return total.reshape(given.shape)
+
+
+def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
+    """Measure the way along the river from each reach to its basin outlet.
+
+    Distances run from the downstream end of a reach to the downstream end of another: an edge
+    ``i -> downstream[i]`` weighs the length of the reach it enters.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    length
+        Length of each reach (m), above 0, shape (n,).
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 distance (m), shape (n,); 0 at an outlet reach.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle, or a length is not finite and above 0.
+
+    Examples
+    --------
+    >>> distance_to_outlet([1, 2, -1], [10.0, 20.0, 40.0])
+    array([60., 40.,  0.])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    return _loops.accumulate_upstream(down, topological_order(down), check_length(length, down.size))
+
+
+def hops_to_outlet(downstream: ArrayLike) -> Ints:
+    """Count the steps from each reach to its basin outlet.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 steps, shape (n,); 0 at an outlet reach.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle.
+
+    Examples
+    --------
+    >>> hops_to_outlet([1, 2, -1])
+    array([2, 1, 0])
+    """
+    down = check_downstream(downstream)
+    return distance_to_outlet(down, np.ones(down.size)).astype(np.int64)
+
+
+def strahler(downstream: ArrayLike) -> Ints:
+    """Compute Strahler's stream order.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 stream order, shape (n,); 1 at a headwater, one more where two of the highest meet.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle.
+
+    References
+    ----------
+    Strahler, A. N. (1957). Quantitative analysis of watershed geomorphology. Transactions of the
+    American Geophysical Union 38(6).
+
+    Examples
+    --------
+    >>> strahler([2, 2, 3, -1])
+    array([1, 1, 2, 2])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    return _loops.strahler_order(down, topological_order(down))
+
+
+def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
+    """Mark a reach and all that drains into it.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    position
+        The reach, 0 .. n - 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool mask, shape (n,); True at ``position`` itself.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle, or there is no such position.
+
+    Examples
+    --------
+    >>> upstream_of([2, 2, 3, -1], 2)
+    array([ True,  True,  True, False])
+    """
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    if not 0 <= position < down.size:
+        msg = f"there is no reach at position {position}; the network has {down.size}"
+        raise NetworkError(msg)
+    return _loops.mask_upstream(down, topological_order(down), int(position))
