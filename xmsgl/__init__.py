@@ -6,9 +6,54 @@ Importing the package registers the accessor ``ds.msgl`` on :class:`xarray.Datas
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from xmsgl import accessor as _accessor  # noqa: F401 - registers ds.msgl
+from xmsgl.errors import XMSGLError
+from xmsgl.options import get_option, set_options
+
+if TYPE_CHECKING:
+    from xmsgl import datasets, evaluate, plot
+    from xmsgl.combine import combine
+    from xmsgl.models.model import Model, load_model
 
 try:
     __version__ = version("xmsgl")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
+
+__all__ = [
+    "Model",
+    "XMSGLError",
+    "__version__",
+    "combine",
+    "datasets",
+    "evaluate",
+    "get_option",
+    "load_model",
+    "plot",
+    "set_options",
+]
+
+# Looked up on first use, for they bring PyTorch, Numba or Matplotlib along.
+_LATE = {
+    "Model": "xmsgl.models.model",
+    "combine": "xmsgl.combine",
+    "load_model": "xmsgl.models.model",
+}
+_MODULES = ("datasets", "evaluate", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
+    if name in _MODULES:
+        return import_module(f"xmsgl.{name}")
+    msg = f"module 'xmsgl' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

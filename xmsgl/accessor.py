@@ -1,0 +1,207 @@
+"""``ds.msgl``: the door to the package. Every method delegates; nothing is kept but the object."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import xarray as xr
+
+if TYPE_CHECKING:
+    from xmsgl.batches import Validation
+    from xmsgl.models.model import Model
+    from xmsgl.network.graph import RiverGraph, RiverGraphs
+    from xmsgl.schema import ValidationReport
+
+
+@xr.register_dataset_accessor("msgl")
+@xr.register_datatree_accessor("msgl")
+class MsglAccessor:
+    """Multi-scale graph learning on a stream-segment dataset.
+
+    Parameters
+    ----------
+    obj
+        A dataset of the convention (dimensions ``time``, ``coarse``, ``fine``), or a DataTree with
+        ``/coarse`` and ``/fine``. Nothing is checked before a method needs it.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=5, years=2)
+    >>> print(ds.msgl.graph("coarse").n)
+    5
+    """
+
+    def __init__(self, obj: xr.Dataset | xr.DataTree) -> None:
+        self._obj = obj
+
+    def validate(self, *, values: bool = True) -> ValidationReport:
+        """Check the dataset against the convention and list every fault at once.
+
+        Parameters
+        ----------
+        values
+            Also look at the values (NaN, ranges); False checks names, ids, units and days only and
+            computes nothing of a lazy dataset.
+
+        Returns
+        -------
+        ValidationReport
+
+        Raises
+        ------
+        InvalidDatasetError
+            Listing all faults.
+        """
+        from xmsgl import schema
+
+        return schema.validate(self._obj, values=values)
+
+    def graph(
+        self,
+        scale: Literal["coarse", "fine"] | None = None,
+        *,
+        kernel: Any = None,
+        hops: int | None = None,
+        limit: float | None = None,
+        nearest: int | None = None,
+        direction: Literal["both", "upstream", "downstream"] = "both",
+    ) -> RiverGraph | RiverGraphs:
+        """Build the river graph of one scale, or of both with the operators between them.
+
+        Parameters
+        ----------
+        scale
+            ``"coarse"``, ``"fine"``, or None for both.
+        kernel
+            How weight falls with distance along the river: a name, a kernel, or its dictionary.
+        hops, limit, nearest
+            Neighbours within so many hops, so many metres, or the so many nearest.
+        direction
+            ``"both"``, or only neighbours ``"upstream"`` or ``"downstream"`` of a reach.
+
+        Returns
+        -------
+        RiverGraph or RiverGraphs
+            Both have ``describe()`` and ``to_pyg()``.
+        """
+        from xmsgl.graphs import build_graph
+
+        return build_graph(
+            self._obj, scale, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction
+        )
+
+    def train(
+        self,
+        method: str = "msgl",
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        epochs: int = 60,
+        validation: Validation = 0.15,
+        progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> Model:
+        """Train a model on the labels the dataset holds. Mask a label to hold it out.
+
+        Parameters
+        ----------
+        method
+            ``"msgl"``, ``"fine-only"`` or ``"remap"``.
+        device
+            ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        seed
+            Draws initial weights, validation windows and the order of windows.
+        epochs
+            Passes over the training windows, at most.
+        validation
+            Share of windows kept for choosing the best epoch, or days as slices, or None.
+        progress
+            Draw a progress bar; default: the option ``progress``.
+        checkpoint
+            File rewritten after every epoch, from which training can be resumed.
+        resume
+            A checkpoint to continue from, with the same settings.
+        **settings
+            Architecture, graph and optimiser: see :func:`xmsgl.fit.train`.
+
+        Returns
+        -------
+        Model
+        """
+        from xmsgl.fit import train
+
+        return train(
+            self._obj,
+            method,
+            device=device,
+            seed=seed,
+            epochs=epochs,
+            validation=validation,
+            progress=progress,
+            checkpoint=checkpoint,
+            resume=resume,
+            **settings,
+        )
+
+    def downscale(
+        self,
+        model: Model | str | os.PathLike[str],
+        *,
+        warmup: int | None = None,
+        device: str = "auto",
+    ) -> xr.DataArray:
+        """Return the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
+
+        Parameters
+        ----------
+        model
+            A trained model, or the path of its file.
+        warmup
+            Days run before each window; default: as in training.
+        device
+            ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        """
+        from xmsgl.predict import downscale
+
+        return downscale(self._obj, model, warmup=warmup, device=device)
+
+    def evaluate(
+        self,
+        prediction: xr.DataArray,
+        *,
+        observed: xr.DataArray | None = None,
+        by: str | xr.DataArray | Sequence[str] | None = None,
+    ) -> xr.Dataset:
+        """Score a prediction on the observed reach-days, with n.
+
+        Parameters
+        ----------
+        prediction
+            Temperature (time, fine), degC.
+        observed
+            Observations (time, fine), degC; default: ``water_temperature_fine`` of the dataset.
+        by
+            Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
+            ``"segment"``, ``"stream_order"`` or by a labelled array of groups.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable a metric, units in the attributes.
+        """
+        from xmsgl import schema
+        from xmsgl.evaluate import score
+
+        ds = schema.as_dataset(self._obj)
+        return score(prediction, ds["water_temperature_fine"] if observed is None else observed, by=by, dataset=ds)
+
+    def to_datatree(self) -> xr.DataTree:
+        """Return the dataset as a DataTree with ``/coarse`` and ``/fine``."""
+        from xmsgl import schema
+
+        return schema.to_datatree(schema.as_dataset(self._obj))

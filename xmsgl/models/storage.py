@@ -1,0 +1,132 @@
+"""Tensors and a JSON header in one safetensors file; written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from xmsgl.errors import CheckpointError
+
+_KEY = "xmsgl"
+
+
+def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bytes:
+    """Serialise tensors and a header.
+
+    Parameters
+    ----------
+    tensors
+        Named tensors, on any device.
+    header
+        Values that JSON can hold.
+
+    Returns
+    -------
+    bytes
+        A safetensors file; equal inputs give equal bytes.
+    """
+    plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+    return save(plain, metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what :func:`to_bytes` wrote.
+
+    Parameters
+    ----------
+    payload
+        The bytes of the file.
+    origin
+        Where they come from, for the error message.
+
+    Returns
+    -------
+    tuple
+        The tensors by name, and the header.
+
+    Raises
+    ------
+    CheckpointError
+        Not a safetensors file, or one that xmsgl did not write.
+    """
+    try:
+        tensors = load(payload)
+        size = int.from_bytes(payload[:8], "little")
+        header = json.loads(payload[8 : 8 + size])["__metadata__"][_KEY]
+        return tensors, json.loads(header)
+    except SafetensorError as error:
+        msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
+        raise CheckpointError(msg) from error
+    except KeyError as error:
+        msg = f"{origin} is a safetensors file, but not one of xmsgl: its metadata has no {error}"
+        raise CheckpointError(msg) from error
+
+
+def write(path: str | os.PathLike[str], payload: bytes) -> Path:
+    """Put bytes at a path in one step, so that a killed process leaves the old file or the new one.
+
+    Parameters
+    ----------
+    path
+        Target; its folder must exist.
+    payload
+        What to write.
+
+    Returns
+    -------
+    pathlib.Path
+        The target.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        msg = f"can not write {target}: the folder {target.parent} does not exist; make it first"
+        raise CheckpointError(msg)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """Read a file of weights.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    CheckpointError
+        There is no such file.
+    """
+    source = Path(path)
+    if not source.is_file():
+        msg = f"there is no file of weights at {source}"
+        raise CheckpointError(msg)
+    return source.read_bytes()
+
+
+def digest(payload: bytes) -> str:
+    """Return the sha256 of a payload, in hexadecimal."""
+    return hashlib.sha256(payload).hexdigest()
