@@ -1,0 +1,398 @@
+"""Daily stream temperature on a river network: heat exchange, transport, mixing, groundwater.
+
+One reach and day. The water that enters is mixed by discharge from the reaches upstream and from the
+lateral inflow (groundwater, surface runoff, melt water). On its way down the reach it relaxes towards the
+equilibrium temperature ``Te``, at which the surface would exchange no heat:
+
+    T_out = Te + (T_in - Te) exp(-K L / (rho c d v))
+
+With ``d v = Q / w`` the exponent is ``K L w / (rho c Q)``. ``Te`` and ``K`` come from the heat balance of
+the surface, linearised about the air temperature. What leaves a reach today entered it one travel time
+ago, so a warm day moves down the river at the speed of the water. Water never falls below 0 degC.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.network.topology import topological_order
+from xmsgl.simulate.parameters import StreamParameters
+
+__all__ = [
+    "HEAT_CAPACITY",
+    "EquilibriumState",
+    "canopy_shade",
+    "equilibrium_temperature",
+    "stream_temperature",
+]
+
+HEAT_CAPACITY = 4.186e6
+"""Volumetric heat capacity of water, J m-3 K-1."""
+
+_BLOCK = 512  # days converted to float64 at once; bounds the memory beside input and output
+
+Floats = NDArray[np.float64]
+
+
+class EquilibriumState(NamedTuple):
+    """What the atmosphere asks of the water.
+
+    Parameters
+    ----------
+    temperature
+        Equilibrium temperature (degC); not limited to 0.
+    coefficient
+        Exchange coefficient ``K`` (W m-2 K-1).
+    """
+
+    temperature: Floats
+    coefficient: Floats
+
+
+def equilibrium_temperature(
+    air_temperature: ArrayLike,
+    solar_radiation: ArrayLike,
+    *,
+    relative_humidity: ArrayLike | None = None,
+    cloud_cover: ArrayLike | None = None,
+    shade: ArrayLike = 0.0,
+    parameters: StreamParameters | None = None,
+) -> EquilibriumState:
+    r"""Equilibrium temperature and exchange coefficient of a water surface.
+
+    The net flux into water of temperature ``T`` (solar + longwave - evaporation - conduction) is
+    linearised about the air temperature: ``H(T) = H(Ta) - K (T - Ta)``, hence ``Te = Ta + H(Ta) / K``.
+    Trees take their share of the sun and replace the sky by leaves as warm as the air.
+
+    Parameters
+    ----------
+    air_temperature
+        Daily mean (degC), any shape; the other arguments broadcast with it.
+    solar_radiation
+        Daily mean downward shortwave radiation (W m-2).
+    relative_humidity
+        (%). None: the constant of the parameters.
+    cloud_cover
+        Covered share of the sky (1). None: the constant of the parameters.
+    shade
+        Share of the sky hidden by trees and banks (1).
+    parameters
+        None: the default :class:`StreamParameters`.
+
+    Returns
+    -------
+    EquilibriumState
+        ``temperature`` (degC) and ``coefficient`` (W m-2 K-1), broadcast shape.
+
+    References
+    ----------
+    Edinger, J. E., Duttweiler, D. W., Geyer, J. C. (1968). The response of water temperatures to
+    meteorological conditions. Water Resources Research 4(5), 1137-1143.
+
+    Brutsaert, W. (1975). On a derivable formula for long-wave radiation from clear skies. Water Resources
+    Research 11(5), 742-744.
+
+    Mohseni, O., Stefan, H. G. (1999). Stream temperature/air temperature relationship: a physical
+    interpretation. Journal of Hydrology 218, 128-141.
+
+    Examples
+    --------
+    >>> sunny = equilibrium_temperature(20.0, 250.0)
+    >>> shaded = equilibrium_temperature(20.0, 250.0, shade=0.8)
+    >>> bool(sunny.temperature > shaded.temperature)
+    True
+    """
+    p = parameters or StreamParameters()
+    air = np.asarray(air_temperature, dtype=np.float64)
+    humidity = np.asarray(p.relative_humidity if relative_humidity is None else relative_humidity, float)
+    cloud = np.asarray(p.cloud_cover if cloud_cover is None else cloud_cover, float)
+    open_sky = 1.0 - np.asarray(shade, dtype=np.float64)
+    kelvin = air + 273.15
+    saturation = 6.112 * np.exp(17.62 * air / (243.12 + air))  # hPa, Magnus
+    vapour = saturation * humidity / 100.0
+    sky_emissivity = np.minimum(1.24 * (vapour / kelvin) ** (1 / 7) * (1.0 + 0.17 * cloud**2), 1.0)
+    longwave = p.emissivity * 5.670374e-8 * kelvin**4
+    wind = p.wind_constant + p.wind_quadratic * p.wind_speed**2
+    at_air = (
+        (1.0 - p.albedo) * open_sky * np.asarray(solar_radiation, dtype=np.float64)
+        - open_sky * (1.0 - sky_emissivity) * longwave
+        - wind * (saturation - vapour)
+    )
+    slope_of_saturation = saturation * 17.62 * 243.12 / (243.12 + air) ** 2
+    coefficient = 4.0 * longwave / kelvin + wind * (slope_of_saturation + p.bowen)
+    temperature = air + at_air / coefficient
+    coefficient = np.broadcast_to(coefficient * p.exchange_factor, temperature.shape)
+    return EquilibriumState(np.asarray(temperature), np.array(coefficient))
+
+
+def canopy_shade(width: ArrayLike, *, parameters: StreamParameters | None = None) -> Floats:
+    """Share of the sky hidden by riparian trees: large over brooks, small over rivers.
+
+    Parameters
+    ----------
+    width
+        Wetted width (m).
+    parameters
+        ``max_shade`` and ``shade_width`` are used: ``max_shade * exp(-width / shade_width)``.
+
+    Returns
+    -------
+    ndarray of float64
+        0..1, shape of ``width``.
+
+    Examples
+    --------
+    >>> canopy_shade([0.0, 1000.0]).round(2).tolist()
+    [0.75, 0.0]
+    """
+    p = parameters or StreamParameters()
+    return np.asarray(p.max_shade * np.exp(-np.asarray(width, dtype=np.float64) / p.shade_width))
+
+
+def stream_temperature(
+    downstream: ArrayLike,
+    *,
+    length: ArrayLike,
+    width: ArrayLike,
+    air_temperature: ArrayLike,
+    solar_radiation: ArrayLike,
+    discharge: ArrayLike | None = None,
+    drainage_area: ArrayLike | None = None,
+    slope: ArrayLike | None = None,
+    relative_humidity: ArrayLike | None = None,
+    cloud_cover: ArrayLike | None = None,
+    shade: ArrayLike | None = None,
+    groundwater_fraction: ArrayLike | None = None,
+    snowmelt_fraction: ArrayLike | None = None,
+    parameters: StreamParameters | None = None,
+) -> NDArray[np.floating]:
+    """Daily mean stream temperature at the downstream end of every reach.
+
+    Reaches are visited headwaters first, so one pass a day is enough; at confluences the heat that
+    arrives equals the heat that goes on. Everything given as (time, reach) may also be anything that
+    broadcasts to it: a number, (reach,), (time, 1).
+
+    Parameters
+    ----------
+    downstream
+        Position of the reach downstream, -1 at outlets; int (reach,).
+    length
+        Length (m), (reach,).
+    width
+        Wetted width (m), (reach,).
+    air_temperature
+        Daily mean (degC), (time, reach). Its shape and its type (float32 or float64) are the result's.
+    solar_radiation
+        Daily mean shortwave radiation above the trees (W m-2).
+    discharge
+        At the downstream end of the reach (m3 s-1). What exceeds the inflow from upstream is lateral
+        inflow; where it is less, the river loses water at its own temperature. None: the mean runoff
+        ``parameters.specific_discharge`` from ``drainage_area``.
+    drainage_area
+        Area drained at the downstream end (km2), (reach,). Only used where ``discharge`` is None.
+    slope
+        Channel slope (1), (reach,): the depth follows Manning. None or not above 0: hydraulic geometry.
+    relative_humidity
+        (%). None: the constant of the parameters.
+    cloud_cover
+        Covered share of the sky (1). None: the constant of the parameters.
+    shade
+        Share of the sky hidden (1), (reach,). None: :func:`canopy_shade` of the width.
+    groundwater_fraction
+        Groundwater in the lateral inflow (1). None: the constant of the parameters.
+    snowmelt_fraction
+        Melt water, at 0 degC, in the rest of the lateral inflow (1). None: 0.
+    parameters
+        None: the default :class:`StreamParameters`.
+
+    Returns
+    -------
+    ndarray (time, reach)
+        Stream temperature (degC), never below 0.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If shapes do not fit, a driver is not finite, or a length or width is not above 0.
+    CycleError
+        If the network has a cycle.
+
+    Notes
+    -----
+    The first days remember a start: the water is as on the first day, the groundwater as after two
+    repetitions of the first year. Linearised surface exchange and full mixing over the cross-section;
+    no bed conduction, no reservoirs, no stratification.
+
+    References
+    ----------
+    Caissie, D. (2006). The thermal regime of rivers: a review. Freshwater Biology 51, 1389-1406.
+
+    Yearsley, J. R. (2009). A semi-Lagrangian water temperature model for advection-dominated river
+    systems. Water Resources Research 45, W12405.
+
+    van Vliet, M. T. H., et al. (2012). Coupled daily streamflow and water temperature modelling in large
+    river basins. Hydrology and Earth System Sciences 16, 4303-4321.
+
+    Examples
+    --------
+    Two brooks that meet; 30 equal days.
+
+    >>> import numpy as np
+    >>> water = stream_temperature(
+    ...     [2, 2, -1], length=[1e3, 2e3, 1e3], width=[2.0, 3.0, 4.0], discharge=[0.1, 0.2, 0.3],
+    ...     air_temperature=np.full((30, 3), 15.0), solar_radiation=150.0)
+    >>> water.shape, bool((water > 5).all() and (water < 25).all())
+    ((30, 3), True)
+    """
+    p = parameters or StreamParameters()
+    air = _floating(air_temperature)
+    if air.ndim != 2:
+        raise InvalidArgumentError(f"air_temperature must be (time, reach), not of shape {air.shape}")
+    days, n = air.shape
+    reach = _Reaches.check(downstream, length=length, width=width, slope=slope, shade=shade, n=n, p=p)
+    if discharge is None:
+        if drainage_area is None:
+            raise InvalidArgumentError("stream_temperature needs discharge (m3 s-1) or drainage_area (km2)")
+        discharge = _per_reach("drainage_area", drainage_area, n) * p.specific_discharge / 86.4
+    forcing = [
+        _broadcast(name, values, (days, n), low, high)
+        for name, values, low, high in (
+            ("air_temperature", air, -90.0, 70.0),
+            ("solar_radiation", solar_radiation, 0.0, 2000.0),
+            ("relative_humidity", _default(relative_humidity, p.relative_humidity), 0.0, 100.0),
+            ("cloud_cover", _default(cloud_cover, p.cloud_cover), 0.0, 1.0),
+            ("discharge", discharge, 0.0, 1e7),
+            ("groundwater_fraction", _default(groundwater_fraction, p.groundwater_fraction), 0.0, 1.0),
+            ("snowmelt_fraction", _default(snowmelt_fraction, 0.0), 0.0, 1.0),
+        )
+    ]
+    return _run(reach, forcing, air.dtype, p)
+
+
+class _Reaches(NamedTuple):
+    """Checked columns, one entry a reach."""
+
+    order: NDArray[np.int64]
+    downstream: NDArray[np.int64]
+    length: Floats
+    width: Floats
+    slope: Floats
+    shade: Floats
+
+    @classmethod
+    def check(
+        cls,
+        downstream: ArrayLike,
+        *,
+        length: ArrayLike,
+        width: ArrayLike,
+        slope: ArrayLike | None,
+        shade: ArrayLike | None,
+        n: int,
+        p: StreamParameters,
+    ) -> _Reaches:
+        position = np.asarray(downstream, dtype=np.int64)
+        if position.shape != (n,):
+            raise InvalidArgumentError(
+                f"downstream has shape {position.shape}, but the drivers have {n} reaches"
+            )
+        lengths, widths = _per_reach("length", length, n), _per_reach("width", width, n)
+        for name, values in (("length", lengths), ("width", widths)):
+            if (bad := np.flatnonzero(~(values > 0.0))).size:
+                raise InvalidArgumentError(f"{name} must be above 0 m; it is not at reaches {shorten(bad)}")
+        steep = np.zeros(n) if slope is None else _per_reach("slope", slope, n)
+        dark = canopy_shade(widths, parameters=p) if shade is None else _per_reach("shade", shade, n)
+        if (bad := np.flatnonzero((dark < 0.0) | (dark > 1.0))).size:
+            raise InvalidArgumentError(f"shade must lie in 0..1; it does not at reaches {shorten(bad)}")
+        return cls(topological_order(position), position, lengths, widths, steep, dark)
+
+
+def _run(
+    reach: _Reaches, forcing: list[NDArray[np.floating]], dtype: np.dtype[np.floating], p: StreamParameters
+) -> NDArray[np.floating]:
+    """Run the kernel block by block, so that only a block is ever held in float64."""
+    from xmsgl.simulate.kernels import Constants, route_day_block
+
+    days, n = forcing[0].shape
+    constants = Constants(
+        p.albedo,
+        p.emissivity,
+        p.wind_constant + p.wind_quadratic * p.wind_speed**2,
+        p.bowen,
+        p.exchange_factor,
+        1.0 / p.groundwater_memory,
+        p.groundwater_offset,
+        1.0 / p.runoff_memory,
+        p.manning,
+        p.depth_coefficient,
+        p.depth_exponent,
+        p.min_velocity,
+    )
+    longest = float(reach.length.max(initial=0.0)) / (p.min_velocity * 86400.0)
+    history = np.zeros((int(longest) + 2, n))
+    groundwater, soil = _spin_up(forcing[0], p)
+    result = np.empty((days, n), dtype=dtype)
+    for first in range(0, days, _BLOCK):
+        block = [np.array(values[first : first + _BLOCK], dtype=np.float64, order="C") for values in forcing]
+        out = np.empty_like(block[0])
+        air, solar, humidity, cloud, flow, share, melt = block
+        route_day_block(
+            reach.order, reach.downstream, reach.length, reach.width, reach.slope, reach.shade,
+            air, solar, humidity, cloud, flow, share, melt,
+            constants, groundwater, soil, history, first, out,
+        )  # fmt: skip
+        result[first : first + _BLOCK] = out
+    return result
+
+
+def _spin_up(air: NDArray[np.floating], p: StreamParameters) -> tuple[Floats, Floats]:
+    """Temperatures of groundwater and soil on the eve of the first day."""
+    year = np.asarray(air[:365], dtype=np.float64)
+    groundwater = year.mean(axis=0)
+    soil = year[:8].mean(axis=0)
+    if len(year) == 365:
+        for day in np.concatenate([year, year]):
+            groundwater += (day - groundwater) / p.groundwater_memory
+            soil += (day - soil) / p.runoff_memory
+    return groundwater, soil
+
+
+def _default(values: ArrayLike | None, fallback: float) -> ArrayLike:
+    return fallback if values is None else values
+
+
+def _floating(values: ArrayLike) -> NDArray[np.floating]:
+    array = np.asarray(values)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+
+
+def _per_reach(name: str, values: ArrayLike, n: int) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape not in ((), (n,)):
+        raise InvalidArgumentError(f"{name} has shape {array.shape}; give one number a reach, ({n},)")
+    array = np.array(np.broadcast_to(array, (n,)))
+    if (bad := np.flatnonzero(~np.isfinite(array))).size:
+        raise InvalidArgumentError(f"{name} is not finite at reaches {shorten(bad)}; fill it first")
+    return array
+
+
+def _broadcast(
+    name: str, values: ArrayLike, shape: tuple[int, int], low: float, high: float
+) -> NDArray[np.floating]:
+    array = _floating(values)
+    try:
+        full = np.broadcast_to(array, shape)
+    except ValueError as error:
+        msg = f"{name} has shape {array.shape}, which does not broadcast to (time, reach) = {shape}"
+        raise InvalidArgumentError(msg) from error
+    good = (array >= low) & (array <= high)  # False for NaN
+    if not good.all():
+        where = np.argwhere(~np.broadcast_to(good, shape))
+        first = f"day {where[0][0]}, reach {where[0][1]}"
+        msg = f"{name} must be finite and in {low:g}..{high:g}; {len(where)} values are not, first {first}"
+        raise InvalidArgumentError(msg)
+    return full
