@@ -1,0 +1,212 @@
+"""A fixed sparse matrix that acts on nodes, prepared once for products with it and its transpose.
+
+Torch's own autograd would return a dense matrix as the gradient of a CSR tensor and transposes it on
+every backward pass. Here the matrix is data, never a parameter, and its transpose is stored beside it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xmsgl.errors import InvalidArgumentError
+
+__all__ = ["GraphOperator"]
+
+
+class GraphOperator:
+    """A sparse ``(n_out, n_in)`` matrix for the node axis: the graph operator A, and M and R between scales.
+
+    Parameters
+    ----------
+    matrix
+        Any SciPy sparse matrix or array; converted to CSR. Row ``i`` holds the weights with which node
+        ``i`` reads the others.
+    dtype
+        Floating type of the products (``torch.float32`` or ``torch.float64``).
+    device
+        Where the products run.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a weight is not finite or `dtype` is neither float32 nor float64.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from scipy import sparse
+    >>> operator = GraphOperator.from_scipy(sparse.csr_array(np.array([[0.5, 0.5], [0.0, 1.0]])))
+    >>> operator.matmul(torch.tensor([[2.0], [4.0]])).ravel().tolist()
+    [3.0, 4.0]
+    >>> operator.rmatmul(torch.tensor([[2.0], [4.0]])).ravel().tolist()
+    [1.0, 5.0]
+    """
+
+    def __init__(
+        self,
+        matrix: Any,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if dtype not in (torch.float32, torch.float64):
+            msg = f"a graph operator is float32 or float64, not {dtype}: sparse products exist for these only"
+            raise InvalidArgumentError(msg)
+        csr = sparse.csr_array(matrix)
+        csr.sum_duplicates()
+        bad = np.flatnonzero(~np.isfinite(csr.data))
+        if bad.size:
+            row = int(np.searchsorted(csr.indptr, bad[0], side="right")) - 1
+            msg = f"{bad.size} weights of the operator are not finite, first in row {row}; rebuild the graph"
+            raise InvalidArgumentError(msg)
+        self._matrix = csr
+        self.dtype = dtype
+        self.device = torch.device(device)
+        self._forward = _to_torch(csr, dtype, self.device)
+        self._backward = _to_torch(csr.T.tocsr(), dtype, self.device)
+
+    @classmethod
+    def from_scipy(
+        cls, matrix: Any, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> GraphOperator:
+        """Make an operator of a SciPy sparse matrix; the same as calling the class."""
+        return cls(matrix, dtype=dtype, device=device)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of nodes written and read, ``(n_out, n_in)``."""
+        rows, columns = self._matrix.shape
+        return int(rows), int(columns)
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored weights."""
+        return int(self._matrix.nnz)
+
+    def to(
+        self, device: torch.device | str | None = None, *, dtype: torch.dtype | None = None
+    ) -> GraphOperator:
+        """Return this operator on another device or in another type; itself if nothing changes.
+
+        Parameters
+        ----------
+        device, dtype
+            As in the class; None keeps what is.
+        """
+        target = self.device if device is None else torch.device(device)
+        kind = self.dtype if dtype is None else dtype
+        if target == self.device and kind == self.dtype:
+            return self
+        return GraphOperator(self._matrix, dtype=kind, device=target)
+
+    def rows(self, nodes: Tensor) -> GraphOperator:
+        """Return the operator that writes only some nodes.
+
+        Parameters
+        ----------
+        nodes
+            Positions of the rows to keep, in the order wanted (int64).
+        """
+        return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
+
+    def matmul(self, x: Tensor) -> Tensor:
+        """Multiply, with gradients for `x`.
+
+        Parameters
+        ----------
+        x
+            ``(n_in, ...)``; every trailing dimension is a column.
+
+        Returns
+        -------
+        Tensor
+            ``(n_out, ...)``.
+        """
+        return self._product(x.unsqueeze(0), "matmul").squeeze(0)
+
+    def rmatmul(self, x: Tensor) -> Tensor:
+        """Multiply with the transpose, with gradients for `x`; ``(n_out, ...)`` in, ``(n_in, ...)`` out."""
+        if x.shape[0] != self.shape[0]:
+            msg = f"rmatmul: the operator writes {self.shape[0]} nodes, the values have {x.shape[0]}"
+            raise InvalidArgumentError(msg)
+        flat = x.reshape(x.shape[0], -1)
+        product: Tensor = _Product.apply(flat.unsqueeze(0), self._backward, self._forward)  # type: ignore[no-untyped-call]
+        return product.reshape(self.shape[1], *x.shape[1:])
+
+    def matmul_days(self, x: Tensor) -> Tensor:
+        """Multiply every day of a sequence, with gradients for `x`.
+
+        Parameters
+        ----------
+        x
+            ``(time, n_in, ...)``.
+
+        Returns
+        -------
+        Tensor
+            ``(time, n_out, ...)``.
+        """
+        return self._product(x, "matmul_days")
+
+    def _product(self, x: Tensor, what: str) -> Tensor:
+        if x.shape[1] != self.shape[1]:
+            msg = f"{what}: the operator reads {self.shape[1]} nodes, the values have {x.shape[1]}"
+            raise InvalidArgumentError(msg)
+        flat = x.reshape(x.shape[0], x.shape[1], -1)
+        product: Tensor = _Product.apply(flat, self._forward, self._backward)  # type: ignore[no-untyped-call]
+        return product.reshape(x.shape[0], self.shape[0], *x.shape[2:])
+
+    def add_matmul(self, base: Tensor, x: Tensor, out: Tensor) -> None:
+        """Write ``base + A x`` to `out`, all ``(nodes, columns)``, without gradients: for fused loops."""
+        torch.addmm(base, self._forward, x, out=out)
+
+    def rmatmul_into(self, x: Tensor, out: Tensor) -> None:
+        """Write ``A^T x`` to `out`, both ``(nodes, columns)``, without gradients: for fused loops."""
+        torch.addmm(out, self._backward, x, beta=0, out=out)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"GraphOperator({rows} x {columns}, {self.nnz} weights, {self.dtype}, {self.device})"
+
+
+def _to_torch(csr: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with warnings.catch_warnings():
+        # Torch announces once a process that its CSR tensors are in beta; nothing a user could act on.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            torch.as_tensor(csr.indptr.astype(np.int32)),  # int32: what the vendors' kernels take
+            torch.as_tensor(csr.indices.astype(np.int32)),
+            torch.as_tensor(csr.data).to(dtype),
+            size=csr.shape,
+            device=device,
+            check_invariants=True,
+        )
+
+
+class _Product(torch.autograd.Function):
+    """``A x_t`` for every t; `x` is ``(time, nodes, columns)``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return _multiply(matrix, x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _multiply(ctx.transposed, grad), None, None
+
+
+def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
+    x = x.contiguous()
+    out = x.new_empty(x.shape[0], matrix.shape[0], x.shape[2])
+    for day in range(x.shape[0]):
+        torch.addmm(out[day], matrix, x[day], beta=0, out=out[day])
+    return out
