@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import math
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.evaluate.metrics import score
+
+
+def make(seed=0, days=500, reaches=6, observed_part=0.3, start="2000-09-01"):
+    """A prediction and sparse observations whose spread, means and gaps differ between reaches."""
+    rng = np.random.default_rng(seed)
+    coords = {"time": pd.date_range(start, periods=days), "fine": np.arange(reaches) * 7 + 100}
+    season = 12 - 10 * np.cos(2 * np.pi * np.arange(days) / 365.25)
+    truth = season[:, None] + rng.normal(0, 1, reaches) + rng.normal(0, 2, (days, reaches))
+    seen = rng.random((days, reaches)) < observed_part * np.linspace(0.05, 2, reaches)
+    attrs = {"units": "degC"}
+    observed = xr.DataArray(np.where(seen, truth, np.nan), coords, ("time", "fine"), attrs=attrs)
+    prediction = xr.DataArray(
+        0.8 * truth + rng.normal(1, 2, truth.shape), coords, ("time", "fine"), attrs=attrs
+    )
+    return prediction, observed
+
+
+def listed(prediction, observed):
+    """Every observed pair, by a plain loop: (time, id, predicted, observed)."""
+    rows = []
+    for t in observed.time.values:
+        for i in observed.fine.values:
+            o = float(observed.sel(time=t, fine=i))
+            if not math.isnan(o):
+                rows.append((pd.Timestamp(t), i, float(prediction.sel(time=t, fine=i)), o))
+    return rows
+
+
+def loop_metrics(rows):
+    """All metrics by loops and the textbook formulas."""
+    p, o = [r[2] for r in rows], [r[3] for r in rows]
+    n, mp, mo = len(o), sum(p) / len(p), sum(o) / len(o)
+    cov = sum((a - mp) * (b - mo) for a, b in zip(p, o, strict=True))
+    vp, vo = sum((a - mp) ** 2 for a in p), sum((b - mo) ** 2 for b in o)
+    r, alpha, beta = cov / math.sqrt(vp * vo), math.sqrt(vp / vo), mp / mo
+    by_reach = {}
+    for _, i, a, b in rows:
+        by_reach.setdefault(i, []).append((a - b) ** 2)
+    medians = [math.sqrt(sum(v) / len(v)) for v in by_reach.values() if len(v) >= 30]
+    return {
+        "rmse": math.sqrt(sum((a - b) ** 2 for a, b in zip(p, o, strict=True)) / n),
+        "mae": sum(abs(a - b) for a, b in zip(p, o, strict=True)) / n,
+        "bias": mp - mo,
+        "nse": 1 - sum((a - b) ** 2 for a, b in zip(p, o, strict=True)) / vo,
+        "kge": 1 - math.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2),
+        "rmse_median": float(np.median(medians)) if medians else math.nan,
+        "n": n,
+        "n_reaches": len(by_reach),
+        "n_reaches_median": len(medians),
+    }
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return make()
+
+
+def test_pooled_scores_are_those_of_scikit_learn(pair):
+    prediction, observed = pair
+    seen = np.isfinite(observed.values)
+    p, o = prediction.values[seen], observed.values[seen]
+    result = score(prediction, observed)
+    np.testing.assert_allclose(result.rmse, math.sqrt(mean_squared_error(o, p)), rtol=1e-12)
+    np.testing.assert_allclose(result.mae, mean_absolute_error(o, p), rtol=1e-12)
+    np.testing.assert_allclose(result.nse, r2_score(o, p), rtol=1e-12)
+    assert result.n == seen.sum()
+    assert result.n.dtype == np.int64
+
+
+def test_pooled_scores_are_those_of_plain_loops(pair):
+    result, expected = score(*pair), loop_metrics(listed(*pair))
+    for name, value in expected.items():
+        np.testing.assert_allclose(result[name], value, rtol=1e-10, err_msg=name)
+
+
+def test_hot_and_cold_are_the_tails_of_the_observations():
+    days = pd.date_range("2000-01-01", periods=100)
+    observed = xr.DataArray(np.arange(100.0)[:, None], {"time": days, "fine": [1]}, ("time", "fine"))
+    error = xr.where(observed >= 90, 3.0, xr.where(observed < 10, -2.0, 0.0))
+    result = score(observed + error, observed)
+    assert (result.rmse_hot, result.n_hot) == (3.0, 10)
+    assert (result.rmse_cold, result.n_cold) == (2.0, 10)
+
+
+KEYS = {
+    "month": lambda row: row[0].month,
+    "season": lambda row: ["DJF", "MAM", "JJA", "SON"][row[0].month % 12 // 3],
+    "year": lambda row: row[0].year,
+    "water_year": lambda row: row[0].year + (row[0].month >= 10),
+    "reach": lambda row: row[1],
+    "segment": lambda row: 1 + (row[1] - 100) // 14,
+    "stream_order": lambda row: 1 + (row[1] - 100) // 21,
+}
+
+
+@pytest.mark.parametrize("by", KEYS)
+def test_groups_are_those_of_a_plain_loop(pair, by):
+    prediction, observed = pair
+    ids = observed.fine.values
+    ds = xr.Dataset(
+        {
+            "coarse_segment": ("fine", 1 + (ids - 100) // 14),
+            "stream_order_fine": ("fine", 1 + (ids - 100) // 21),
+        },
+        {"fine": ids},
+    ).isel(fine=slice(None, None, -1))
+    result = score(prediction, observed, by=by, dataset=ds)
+    groups = {}
+    for row in listed(prediction, observed):
+        groups.setdefault(KEYS[by](row), []).append(row)
+    dim = {"reach": "fine", "segment": "coarse"}.get(by, by)
+    assert set(result[dim].values.tolist()) == set(groups)
+    for group, rows in groups.items():
+        for name, value in loop_metrics(rows).items():
+            np.testing.assert_allclose(
+                result[name].sel({dim: group}), value, rtol=1e-9, err_msg=f"{name} {group}"
+            )
+    assert int(result.n.sum()) == int(score(prediction, observed).n)
+
+
+def test_seasons_are_in_the_order_of_the_year(pair):
+    assert score(*pair, by="season").season.values.tolist() == ["DJF", "MAM", "JJA", "SON"]
+
+
+@pytest.mark.parametrize("dim", ["time", "fine"])
+def test_groups_may_be_given_and_missing_ones_leave_out(pair, dim):
+    prediction, observed = pair
+    labels = np.arange(observed.sizes[dim]) % 3.0
+    labels[labels == 2] = np.nan
+    groups = xr.DataArray(labels, {dim: observed[dim]}, (dim,), name="kind")
+    result = score(prediction, observed, by=groups[::-1])
+    assert result.kind.values.tolist() == [0.0, 1.0]
+    for kind in (0.0, 1.0):
+        alone = score(prediction, observed.where(groups == kind))
+        xr.testing.assert_allclose(result.sel(kind=kind, drop=True), alone)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_order_of_labels_plays_no_part(seed):
+    prediction, observed = make(seed % 7, days=60, reaches=4)
+    rng = np.random.default_rng(seed)
+    shuffled = prediction.isel(time=rng.permutation(60), fine=rng.permutation(4))
+    if seed % 2:
+        shuffled = shuffled.transpose("fine", "time")
+    other = observed.isel(time=rng.permutation(60), fine=rng.permutation(4))
+    xr.testing.assert_identical(score(shuffled, other), score(prediction, observed))
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.integers(1, 60), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_every_chunking_gives_the_same_bits(rows, columns, observed_rows, observed_columns):
+    prediction, observed = make(1, days=60, reaches=4)
+    lazy = prediction.chunk(time=rows, fine=columns)
+    sparse = observed.chunk(time=observed_rows, fine=observed_columns)
+    xr.testing.assert_identical(score(lazy, sparse, by="month"), score(prediction, observed, by="month"))
+
+
+def test_each_block_is_computed_at_most_once_and_blocks_without_observations_never():
+    prediction, observed = make(2, days=60, reaches=4)
+    observed[:20] = np.nan
+    computed = []
+
+    def note(block, block_info=None):
+        computed.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = da.map_blocks(
+        note, da.from_array(prediction.values, chunks=(20, 2)), dtype=float, meta=np.zeros((0, 0))
+    )
+    with dask.config.set(scheduler="synchronous"):
+        score(prediction.copy(data=lazy), observed)
+    assert sorted(computed) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_only_common_days_and_ids_count(pair):
+    prediction, observed = pair
+    part = score(prediction.isel(time=slice(100, 400), fine=[1, 3, 4]), observed.isel(fine=[3, 4, 5]))
+    xr.testing.assert_identical(
+        part,
+        score(prediction, observed.isel(time=slice(100, 400), fine=[3, 4])),
+    )
+
+
+def test_ids_may_be_strings(pair):
+    prediction, observed = (array.assign_coords(fine=[f"r{i}" for i in array.fine.values]) for array in pair)
+    assert score(prediction, observed, by="reach").fine.values[0].startswith("r")
+    np.testing.assert_array_equal(score(prediction, observed).rmse, score(*pair).rmse)
+
+
+def test_units_and_names_on_every_number(pair):
+    result = score(*pair, by="month")
+    assert all(variable.attrs["long_name"] for variable in result.data_vars.values())
+    assert {name for name, v in result.data_vars.items() if v.attrs["units"] == "degC"} == {
+        "rmse",
+        "rmse_median",
+        "mae",
+        "bias",
+        "rmse_hot",
+        "rmse_cold",
+    }
+
+
+def test_undefined_numbers_are_nan():
+    days = pd.date_range("2000-01-01", periods=1)
+    observed = xr.DataArray([[5.0]], {"time": days, "fine": [1]}, ("time", "fine"))
+    result = score(observed + 1, observed)
+    assert result.rmse == 1
+    assert np.isnan([result.nse, result.kge, result.rmse_median]).all()
+
+
+def test_a_missing_prediction_is_named_not_dropped(pair):
+    prediction, observed = pair
+    day = observed.time[observed.sel(fine=135).notnull().argmax("time")]
+    prediction = prediction.copy()
+    prediction.loc[{"time": day, "fine": 135}] = np.nan
+    with pytest.raises(InvalidArgumentError, match=rf"135 on {str(day.values)[:10]}"):
+        score(prediction, observed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda p, o: (p.assign_coords(fine=p.fine + 1), o), "no id in common", id="other-ids"),
+        pytest.param(
+            lambda p, o: (p.isel(time=slice(9)), o.isel(time=slice(9, 20))), "no day in common", id="days"
+        ),
+        pytest.param(lambda p, o: (p, o * np.nan), "has an observation", id="no-observation"),
+        pytest.param(lambda p, o: (p.assign_attrs(units="K"), o), "'K'.*'degC'", id="units"),
+        pytest.param(lambda p, o: (p.isel(fine=0), o), "dims", id="one-dimension"),
+        pytest.param(lambda p, o: (p.rename(fine="coarse"), o), "one scale at a time", id="other-scale"),
+        pytest.param(lambda p, o: (p.isel(fine=[0, 0]), o), "more than once: 100", id="repeated-id"),
+        pytest.param(lambda p, o: (p.drop_vars("fine"), o), "no labels along 'fine'", id="no-labels"),
+    ],
+)
+def test_unfit_arrays_are_refused(pair, change, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        score(*change(*pair))
+
+
+@pytest.mark.parametrize(
+    ("by", "error", "message"),
+    [
+        pytest.param("moon", UnknownNameError, "grouping 'moon'", id="unknown-word"),
+        pytest.param("segment", InvalidArgumentError, "coarse_segment", id="no-crosswalk"),
+        pytest.param("stream_order", InvalidArgumentError, "stream_order_fine", id="no-order"),
+        pytest.param(xr.DataArray([1], {"fine": [100]}, ("fine",)), InvalidArgumentError, "107", id="hole"),
+        pytest.param(
+            xr.DataArray([1], {"x": [1]}, ("x",)), InvalidArgumentError, "labelled along", id="other-dim"
+        ),
+    ],
+)
+def test_unfit_groups_are_refused(pair, by, error, message):
+    with pytest.raises(error, match=message):
+        score(*pair, by=by)

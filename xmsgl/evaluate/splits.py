@@ -1,0 +1,469 @@
+"""Splits that do not leak: by water year, by coarse segment, by a fraction of the labels.
+
+A user's own labels decide what is trained on. A split therefore never cuts a dataset up: it gives
+masks, and :func:`mask_labels` gives the dataset back with the labels of the held-out days and
+segments set to NaN **at both scales**. The same thermometer feeds the coarse and the fine label, so
+a label left at one scale would give the other away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+
+__all__ = [
+    "TEMPORAL_PROTOCOL",
+    "hold_out_segments",
+    "keep_fraction",
+    "label_names",
+    "mask_labels",
+    "split_years",
+    "temporal_split",
+    "water_year",
+]
+
+Years: TypeAlias = Iterable[int | tuple[int, int]]
+Time: TypeAlias = xr.Dataset | xr.DataArray | pd.DatetimeIndex | npt.NDArray[np.datetime64]
+
+TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
+    {
+        "train": ((1985, 2005), (2016, 2020)),
+        "validation": ((2006, 2010),),
+        "test": ((1980, 1984), (2011, 2015), (2021, 2021)),
+    }
+)
+"""Water years (first, last; both included) of the Delaware benchmark of Fan et al. (2025)."""
+
+
+def _time_coordinate(time: Time) -> xr.DataArray:
+    if isinstance(time, xr.Dataset | xr.DataArray):
+        if "time" not in time.coords:
+            msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
+            raise InvalidArgumentError(msg)
+        return time["time"]
+    dates = pd.DatetimeIndex(time)
+    return xr.DataArray(dates, dims="time", coords={"time": dates}, name="time")
+
+
+def water_year(time: Time) -> xr.DataArray:
+    """Say in which water year each day lies.
+
+    Water year 1980 runs from 1 October 1979 to 30 September 1980: snow that falls in autumn and
+    melts in spring is then one year's.
+
+    Parameters
+    ----------
+    time
+        Dates, or anything with a coordinate ``time``.
+
+    Returns
+    -------
+    xarray.DataArray
+        int64 water year, dims ``(time,)``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> water_year(pd.to_datetime(["1979-09-30", "1979-10-01"])).values.tolist()
+    [1979, 1980]
+    """
+    dates = _time_coordinate(time)
+    year = (dates.dt.year + (dates.dt.month >= 10)).astype("int64").rename("water_year")
+    year.attrs = {"units": "1", "long_name": "water year (October to September)"}
+    return year
+
+
+def _expand(years: Years, part: str) -> list[int]:
+    found: list[int] = []
+    for entry in years:
+        first, last = (entry, entry) if isinstance(entry, int | np.integer) else entry
+        if last < first:
+            msg = f"{part}: the years ({first}, {last}) run backwards; write (first, last)"
+            raise InvalidArgumentError(msg)
+        found.extend(range(int(first), int(last) + 1))
+    return found
+
+
+def split_years(
+    time: Time,
+    *,
+    train: Years = TEMPORAL_PROTOCOL["train"],
+    validation: Years = TEMPORAL_PROTOCOL["validation"],
+    test: Years = TEMPORAL_PROTOCOL["test"],
+) -> xr.Dataset:
+    """Split days by water year into training, validation and test.
+
+    Parameters
+    ----------
+    time
+        Dates, or anything with a coordinate ``time``.
+    train, validation, test
+        Water years of each part: single years, or pairs ``(first, last)`` with both included. The
+        defaults are :data:`TEMPORAL_PROTOCOL`. A part may be empty.
+
+    Returns
+    -------
+    xarray.Dataset
+        Boolean ``train``, ``validation`` and ``test``, dims ``(time,)``. A day of a year named in no
+        part is False in all three.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A year in two parts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.date_range("2000-10-01", "2003-09-30")
+    >>> parts = split_years(days, train=[2001], validation=[2002], test=[2003])
+    >>> {name: int(part.sum()) for name, part in parts.items()}
+    {'train': 365, 'validation': 365, 'test': 365}
+    """
+    parts = {
+        "train": _expand(train, "train"),
+        "validation": _expand(validation, "validation"),
+        "test": _expand(test, "test"),
+    }
+    owner: dict[int, str] = {}
+    for part, wanted in parts.items():
+        for year in wanted:
+            if owner.setdefault(year, part) != part:
+                msg = f"water year {year} is both in {owner[year]} and in {part}; give it to one part"
+                raise InvalidArgumentError(msg)
+    year_of_day = water_year(time)
+    masks = {}
+    for part, wanted in parts.items():
+        masks[part] = year_of_day.isin(wanted).rename(part)
+        masks[part].attrs = {"units": "1", "long_name": f"day belongs to the {part} part"}
+    return xr.Dataset(masks)
+
+
+def temporal_split(
+    ds: xr.Dataset,
+    *,
+    train: Years = TEMPORAL_PROTOCOL["train"],
+    validation: Years = TEMPORAL_PROTOCOL["validation"],
+    test: Years = TEMPORAL_PROTOCOL["test"],
+) -> dict[str, xr.Dataset]:
+    """Give three datasets that differ in their labels only: training, validation and test.
+
+    Each keeps every day and every driver, so that a model can warm up across the borders, and only
+    the labels of its own water years, at both scales.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention of :mod:`xmsgl.schema`.
+    train, validation, test
+        As for :func:`split_years`.
+
+    Returns
+    -------
+    dict of str to xarray.Dataset
+        Keys ``"train"``, ``"validation"``, ``"test"``. Lazy where ``ds`` is.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> days = pd.date_range("2000-10-01", "2002-09-30")
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_fine": (("time", "fine"), np.ones((len(days), 1)))},
+    ...     coords={"time": days, "fine": [7]},
+    ... )
+    >>> parts = temporal_split(ds, train=[2001], validation=[], test=[2002])
+    >>> int(parts["train"].water_temperature_fine.count())
+    365
+    """
+    parts = split_years(ds, train=train, validation=validation, test=test)
+    return {str(name): mask_labels(ds, days=~part) for name, part in parts.items()}
+
+
+def hold_out_segments(
+    ds: xr.Dataset, fraction: float = 0.2, seed: int = 0, *, candidates: Sequence[Any] | None = None
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Draw coarse segments to hold out, and all reaches that lie on them.
+
+    Parameters
+    ----------
+    ds
+        A dataset with the coordinate ``coarse`` and the crosswalk ``coarse_segment`` ``(fine,)``.
+    fraction
+        Part of the candidates to draw, 0 to 1; the count is rounded, and at least one is drawn where
+        the fraction is above 0.
+    seed
+        Of the draw: ``numpy.random.RandomState(seed).choice`` without replacement from the sorted
+        ids, so that the order of the file plays no part and other programs can repeat it.
+    candidates
+        Ids of the segments to draw from, for example those with labels. Default: all of them.
+
+    Returns
+    -------
+    coarse : xarray.DataArray
+        Boolean, dims ``(coarse,)``: True where the segment is held out.
+    fine : xarray.DataArray
+        Boolean, dims ``(fine,)``: True where the reach lies on a held-out segment.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A fraction outside 0..1, or candidates that are no segments of ``ds``.
+    InvalidDatasetError
+        No crosswalk.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {"coarse_segment": ("fine", [1, 1, 2, 2])}, coords={"coarse": [1, 2], "fine": [10, 11, 20, 21]}
+    ... )
+    >>> coarse, fine = hold_out_segments(ds, fraction=0.5, seed=0)
+    >>> ds.coarse.values[coarse].tolist(), ds.fine.values[fine].tolist()
+    ([2], [20, 21])
+    """
+    _check_fraction(fraction)
+    crosswalk = _crosswalk(ds)
+    ids = ds["coarse"].values
+    pool = np.unique(ids if candidates is None else np.asarray(candidates))
+    strangers = pool[~np.isin(pool, ids)]
+    if strangers.size:
+        msg = f"candidates that are no segments of the dataset: {shorten(strangers)}"
+        raise InvalidArgumentError(msg)
+    count = 0 if fraction == 0 else max(1, round(fraction * pool.size))
+    # The legacy generator is frozen by NumPy's policy: the draw is the same for every version.
+    drawn = np.random.RandomState(seed).choice(pool.size, count, replace=False)
+    coarse = np.isin(ids, pool[drawn])
+    fine = np.isin(crosswalk.values, pool[drawn])
+    attrs = {"units": "1", "seed": seed, "fraction": fraction}
+    return (
+        xr.DataArray(
+            coarse, dims="coarse", coords={"coarse": ds["coarse"]}, name="held_out_coarse"
+        ).assign_attrs(attrs, long_name="segment is held out"),
+        xr.DataArray(fine, dims="fine", coords={"fine": ds["fine"]}, name="held_out_fine").assign_attrs(
+            attrs, long_name="reach lies on a held-out segment"
+        ),
+    )
+
+
+def keep_fraction(
+    labels: xr.DataArray, fraction: float, seed: int = 0, *, days: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Keep a random fraction of the labels; set the others to NaN.
+
+    The count is exact and the draw depends on nothing but the labels' dates, ids and places of NaN:
+    not on the chunks, the order of the reaches, or the values.
+
+    Parameters
+    ----------
+    labels
+        Labels ``(time, fine)`` or ``(time, coarse)``, NaN where not observed.
+    fraction
+        Part to keep, 0 to 1. ``round(fraction * n)`` labels stay, at least one where the fraction is
+        above 0.
+    seed
+        Of the draw.
+    days
+        Boolean ``(time,)``: thin only on these days and leave all others as they are (the benchmark
+        thins training and validation, never the test). Default: every day.
+
+    Returns
+    -------
+    xarray.DataArray
+        As ``labels``; lazy where ``labels`` is. Where the labels are finite is computed at the call.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A fraction outside 0..1, or ``days`` that miss a date of the labels.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> labels = xr.DataArray(
+    ...     np.arange(20.0).reshape(10, 2),
+    ...     coords={"time": pd.date_range("2000-01-01", periods=10), "fine": [1, 2]},
+    ... )
+    >>> int(keep_fraction(labels, 0.1, seed=0).count())
+    2
+    """
+    _check_fraction(fraction)
+    if labels.ndim != 2 or "time" not in labels.dims:
+        msg = f"labels have dims {labels.dims}; they must be two, time and the reaches"
+        raise InvalidArgumentError(msg)
+    (reach,) = (dim for dim in labels.dims if dim != "time")
+    ordered = labels.transpose("time", reach)
+    open_to_draw = ordered.notnull().compute().values
+    if days is not None:
+        open_to_draw &= _day_mask(days, labels)[:, None]
+    # Drawing in the order of dates and ids makes the result the same however the data are stored.
+    rows, columns = np.argsort(labels["time"].values), np.argsort(labels[reach].values)
+    sorted_finite = np.flatnonzero(open_to_draw[np.ix_(rows, columns)])
+    count = 0 if fraction == 0 else min(sorted_finite.size, max(1, round(fraction * sorted_finite.size)))
+    drawn = np.random.RandomState(seed).choice(sorted_finite.size, count, replace=False)
+    row, column = np.unravel_index(sorted_finite[drawn], open_to_draw.shape)
+    keep = ~open_to_draw
+    keep[rows[row], columns[column]] = True
+    mask = xr.DataArray(keep, dims=("time", reach), coords={"time": labels["time"], reach: labels[reach]})
+    return labels.where(mask).transpose(*labels.dims).assign_attrs(labels.attrs)
+
+
+def label_names(ds: xr.Dataset) -> list[str]:
+    """Name the variables that hold labels: ``water_temperature*`` of both scales.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention of :mod:`xmsgl.schema`.
+
+    Returns
+    -------
+    list of str
+        Daily minima and maxima (``water_temperature_max_fine``) are among them: they would give the
+        mean away.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> label_names(xr.Dataset({"water_temperature_fine": (("time", "fine"), [[1.0]]), "a": 1}))
+    ['water_temperature_fine']
+    """
+    return [
+        str(name)
+        for name, variable in ds.data_vars.items()
+        if str(name).startswith("water_temperature")
+        and "time" in variable.dims
+        and ("coarse" in variable.dims or "fine" in variable.dims)
+    ]
+
+
+def mask_labels(ds: xr.Dataset, *, days: Any = None, segments: Any = None) -> xr.Dataset:
+    """Hide the labels of days and of segments, at both scales.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention of :mod:`xmsgl.schema`; it is not changed.
+    days
+        Boolean ``(time,)`` DataArray, or dates: every label of these days is hidden.
+    segments
+        Boolean ``(coarse,)`` DataArray, as :func:`hold_out_segments` gives it, or segment ids: every
+        label of these segments **and of the reaches on them** is hidden, on every day.
+
+    Returns
+    -------
+    xarray.Dataset
+        New dataset in which those labels are NaN. Lazy where ``ds`` is; nothing else is touched.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Dates or segments the dataset does not have, or a mask that misses some of its own.
+    InvalidDatasetError
+        No labels, or segments to hide and no crosswalk.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {
+    ...         "water_temperature_coarse": (("time", "coarse"), np.ones((2, 2))),
+    ...         "water_temperature_fine": (("time", "fine"), np.ones((2, 3))),
+    ...         "coarse_segment": ("fine", [1, 1, 2]),
+    ...     },
+    ...     coords={"time": pd.date_range("2000-01-01", periods=2), "coarse": [1, 2], "fine": [10, 11, 20]},
+    ... )
+    >>> hidden = mask_labels(ds, days=["2000-01-02"], segments=[2])
+    >>> hidden.water_temperature_fine.values.tolist()
+    [[1.0, 1.0, nan], [nan, nan, nan]]
+    """
+    names = label_names(ds)
+    if not names:
+        fault = "no labels: no variable 'water_temperature_coarse' or 'water_temperature_fine' with a time"
+        raise InvalidDatasetError([fault])
+    visible: dict[str, xr.DataArray] = {}
+    if days is not None:
+        hidden_days = _day_mask(days, ds)
+        visible["time"] = xr.DataArray(~hidden_days, dims="time", coords={"time": ds["time"]})
+    if segments is not None:
+        hidden = _segment_mask(segments, ds)
+        visible["coarse"] = xr.DataArray(~hidden, dims="coarse", coords={"coarse": ds["coarse"]})
+        if any("fine" in ds[name].dims for name in names):
+            on_hidden = np.isin(_crosswalk(ds).values, ds["coarse"].values[hidden])
+            visible["fine"] = xr.DataArray(~on_hidden, dims="fine", coords={"fine": ds["fine"]})
+    masked = {}
+    for name in names:
+        label = ds[name]
+        for dim, keep in visible.items():
+            if dim in label.dims:
+                label = label.where(keep).transpose(*ds[name].dims)
+        masked[name] = label.assign_attrs(ds[name].attrs)
+    return ds.assign(masked)
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 <= fraction <= 1:
+        msg = f"fraction is {fraction}; it must lie between 0 and 1"
+        raise InvalidArgumentError(msg)
+
+
+def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
+    missing = [name for name in ("coarse", "fine", "coarse_segment") if name not in ds.variables]
+    if missing:
+        fault = f"{', '.join(missing)} missing: without them nobody knows which reaches lie on a segment"
+        raise InvalidDatasetError([fault])
+    return ds["coarse_segment"]
+
+
+def _mask_by_label(mask: xr.DataArray, wanted: xr.DataArray, dim: str) -> npt.NDArray[np.bool_]:
+    """Put a labelled boolean mask into the order of ``wanted``."""
+    if mask.dims != (dim,) or mask.dtype != bool or dim not in mask.coords:
+        msg = (
+            f"the mask has dims {mask.dims} and dtype {mask.dtype}; "
+            f"it must be boolean on {dim!r}, with labels"
+        )
+        raise InvalidArgumentError(msg)
+    places = pd.Index(mask[dim].values).get_indexer(pd.Index(wanted.values))
+    if (places < 0).any():
+        msg = f"the mask on {dim!r} says nothing about {shorten(_words(wanted.values[places < 0]))}"
+        raise InvalidArgumentError(msg)
+    return np.asarray(mask.values[places], dtype=bool)
+
+
+def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
+    time = ds["time"]
+    if isinstance(days, xr.DataArray) and days.dtype == bool:
+        return _mask_by_label(days, time, "time")
+    dates = pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
+    strangers = dates[~dates.isin(pd.DatetimeIndex(time.values))]
+    if len(strangers):
+        msg = f"days that the dataset does not have: {shorten(_words(strangers.values))}"
+        raise InvalidArgumentError(msg)
+    return np.asarray(pd.DatetimeIndex(time.values).isin(dates), dtype=bool)
+
+
+def _segment_mask(segments: Any, ds: xr.Dataset) -> npt.NDArray[np.bool_]:
+    if "coarse" not in ds.coords:
+        raise InvalidDatasetError(["no coordinate 'coarse': there are no segments to hide"])
+    if isinstance(segments, xr.DataArray) and segments.dtype == bool:
+        return _mask_by_label(segments, ds["coarse"], "coarse")
+    wanted, ids = np.atleast_1d(np.asarray(segments)), ds["coarse"].values
+    strangers = wanted[~np.isin(wanted, ids)]
+    if strangers.size:
+        msg = f"segments that the dataset does not have: {shorten(strangers)}"
+        raise InvalidArgumentError(msg)
+    return np.asarray(np.isin(ids, wanted), dtype=bool)
+
+
+def _words(labels: npt.NDArray[Any]) -> list[str]:
+    """Write dates as days, everything else as it is."""
+    if np.issubdtype(labels.dtype, np.datetime64):
+        return [str(day)[:10] for day in labels]
+    return [str(label) for label in labels]
