@@ -1,0 +1,200 @@
+"""Units of the dataset convention: which are expected, how they may be spelled, what to do with others."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["advice", "expected_units", "same_units", "tidy_units"]
+
+# whole spellings, compared in lower case without blanks, dots and underscores
+_WORDS = {
+    "degC": "c degc degreec degreesc celsius degcelsius degreecelsius degreescelsius °c ºc ℃ centigrade",
+    "K": "k kelvin degk degreek degreeskelvin degreekelvin °k",
+    "degF": "f degf degreef degreesf fahrenheit degfahrenheit degreefahrenheit degreesfahrenheit °f ºf",
+    "1": "1 - none dimensionless unitless fraction ratio",
+    "%": "% percent pct percentage",
+    "km2": "sqkm",
+    "m3 s-1": "cms cumecs",
+    "ft3 s-1": "cfs",
+    "langley d-1": "ly/day langley/day langleys/day ly/d",
+}
+_WHOLE = {word: unit for unit, words in _WORDS.items() for word in words.split()}
+
+# single tokens of a product such as "mm/day"
+_TOKENS = {
+    "m": "m meter meters metre metres",
+    "km": "km kilometer kilometers kilometre kilometres",
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "in": "in inch inches",
+    "ft": "ft foot feet",
+    "mi": "mi mile miles",
+    "d": "d day days",
+    "h": "h hr hour hours",
+    "s": "s sec second seconds",
+    "W": "w watt watts",
+    "J": "j joule joules",
+    "MJ": "mj megajoule megajoules",
+    "kg": "kg kilogram kilograms",
+    "ha": "ha hectare hectares",
+    "acre": "acre acres",
+}
+_TOKEN = {word: unit for unit, words in _TOKENS.items() for word in words.split()}
+
+_BASES = {
+    "precipitation": "mm d-1",
+    "potential_evapotranspiration": "mm d-1",
+    "solar_radiation": "W m-2",
+    "relative_humidity": "%",
+    "slope": "1",
+    "elevation": "m",
+    "width": "m",
+    "length": "m",
+    "drainage_area": "km2",
+    "stream_order": "1",
+    "discharge": "m3 s-1",
+}
+
+# unit found -> unit expected: the expression that converts
+_CONVERSIONS = {
+    ("K", "degC"): "{} - 273.15",
+    ("degF", "degC"): "({} - 32) / 1.8",
+    ("km", "m"): "{} * 1000",
+    ("cm", "m"): "{} / 100",
+    ("mm", "m"): "{} / 1000",
+    ("ft", "m"): "{} * 0.3048",
+    ("mi", "m"): "{} * 1609.344",
+    ("m2", "km2"): "{} / 1e6",
+    ("ha", "km2"): "{} / 100",
+    ("acre", "km2"): "{} * 0.0040468564",
+    ("mi2", "km2"): "{} * 2.589988",
+    ("in d-1", "mm d-1"): "{} * 25.4",
+    ("cm d-1", "mm d-1"): "{} * 10",
+    ("m d-1", "mm d-1"): "{} * 1000",
+    ("m h-1", "mm d-1"): "{} * 24000",
+    ("mm h-1", "mm d-1"): "{} * 24",
+    ("m s-1", "mm d-1"): "{} * 86.4e6",
+    ("mm s-1", "mm d-1"): "{} * 86400",
+    ("kg m-2 s-1", "mm d-1"): "{} * 86400",
+    ("kg d-1 m-2", "mm d-1"): "{}",
+    ("mm", "mm d-1"): "{}",
+    ("in", "mm d-1"): "{} * 25.4",
+    ("J d-1 m-2", "W m-2"): "{} / 86400",
+    ("MJ d-1 m-2", "W m-2"): "{} / 0.0864",
+    ("langley d-1", "W m-2"): "{} * 0.48426",
+    ("%", "1"): "{} / 100",
+    ("1", "%"): "{} * 100",
+    ("ft3 s-1", "m3 s-1"): "{} * 0.028316847",
+}
+
+
+def expected_units(base: str) -> str | None:
+    """Return the units the convention asks of a base name.
+
+    Parameters
+    ----------
+    base
+        For example ``"air_temperature_max"``; every name with ``temperature`` or ``dew_point`` in it
+        is a temperature.
+
+    Returns
+    -------
+    str or None
+        None when the convention does not know the name, and any units will do.
+
+    Examples
+    --------
+    >>> expected_units("air_temperature_max"), expected_units("soil_moisture")
+    ('degC', None)
+    """
+    if "temperature" in base or "dew_point" in base:
+        return "degC"
+    return _BASES.get(base)
+
+
+def tidy_units(units: str) -> str:
+    """Bring the usual spellings of units to one.
+
+    Parameters
+    ----------
+    units
+        For example ``"mm/day"``.
+
+    Returns
+    -------
+    str
+        For example ``"mm d-1"``; what is not understood comes back in a tidier spelling.
+
+    Examples
+    --------
+    >>> tidy_units("mm/day"), tidy_units("degree_Celsius"), tidy_units("W m**-2"), tidy_units("km^2")
+    ('mm d-1', 'degC', 'W m-2', 'km2')
+    """
+    text = (
+        units.strip().translate(str.maketrans("⁻\u2212²³¹·⋅", "--231  ")).replace("**", "").replace("^", "")
+    )
+    whole = re.sub(r"[\s_.]|(?<=[a-z])\bper\b", "", text.lower())
+    if whole in _WHOLE:
+        return _WHOLE[whole]
+    text = re.sub(r"\b(?:square|sq) ([a-z]+)", r"\g<1>2", re.sub(r"\bper\b", "/", text.lower()))
+    powers: dict[str, int] = {}
+    sign = 1
+    for word, power in re.findall(r"(/|[^\W\d_]+)(-?\d+)?", text):
+        if word == "/":
+            sign = -1
+            continue
+        unit = _TOKEN.get(word, word)
+        powers[unit] = powers.get(unit, 0) + sign * int(power or 1)
+    if not powers:
+        return units.strip()
+    order = sorted(powers, key=lambda unit: (powers[unit] < 0, unit.lower()))
+    parts = [unit if powers[unit] == 1 else f"{unit}{powers[unit]}" for unit in order if powers[unit]]
+    return " ".join(parts) or "1"
+
+
+def same_units(first: str, second: str) -> bool:
+    """Say whether two spellings mean the same units.
+
+    Parameters
+    ----------
+    first, second
+        For example ``"degC"`` and ``"°C"``.
+
+    Returns
+    -------
+    bool
+        True when they do. Units that would need a conversion are not the same.
+
+    Examples
+    --------
+    >>> same_units("degC", "degree_Celsius"), same_units("K", "degC"), same_units("W/m2", "W m-2")
+    (True, False, True)
+    """
+    return tidy_units(first) == tidy_units(second)
+
+
+def advice(name: str, found: str, expected: str) -> str:
+    """Say how to bring a variable to the expected units.
+
+    Parameters
+    ----------
+    name
+        The variable.
+    found, expected
+        Units, in any spelling.
+
+    Returns
+    -------
+    str
+        Code to run where the conversion is known.
+
+    Examples
+    --------
+    >>> advice("t_coarse", "K", "degC")
+    'convert: ds["t_coarse"] = (ds["t_coarse"] - 273.15).assign_attrs(units="degC")'
+    """
+    formula = _CONVERSIONS.get((tidy_units(found), expected))
+    variable = f'ds["{name}"]'
+    if formula is None:
+        return f'convert it, then {variable}.attrs["units"] = "{expected}"'
+    return f'convert: {variable} = ({formula.format(variable)}).assign_attrs(units="{expected}")'
