@@ -1,0 +1,37 @@
+# Two commands: `make demo` and `make test`. Both make .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+DATA   ?= auto
+OUT    ?= demo-output
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test lint format clean
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,lint]"
+	touch $(STAMP)
+
+## dataset -> validate -> graphs -> train -> downscale -> netCDF, picture, skill table
+demo: $(STAMP)
+	$(BIN)/xmsgl demo --data $(DATA) --out $(OUT)
+
+## the whole test suite
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## ruff and mypy, as CI runs them
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
