@@ -1,0 +1,76 @@
+"""What a network model is given: the inputs of some windows, the graphs, and where labels are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.operator import GraphOperator
+
+__all__ = ["Batch"]
+
+_Part = TypeVar("_Part", Tensor, GraphOperator)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of equal length over both networks; what a model does not use may be None.
+
+    Attributes
+    ----------
+    x_coarse, x_fine
+        Standardised inputs of each scale, ``(time, node, window, feature)``.
+    coarse_graph, fine_graph
+        Graph operators A of each scale.
+    interpolation
+        The cross-scale operator M, ``(fine, coarse)``.
+    remap
+        The crosswalk R, ``(fine, coarse)``, with a single 1 in each row.
+    coarse_nodes, fine_nodes
+        Positions (int64) of the nodes with a label in one of the windows. None or empty: the tasks of
+        that scale have nothing to learn here and are not run.
+    """
+
+    x_coarse: Tensor | None = None
+    x_fine: Tensor | None = None
+    coarse_graph: GraphOperator | None = None
+    fine_graph: GraphOperator | None = None
+    interpolation: GraphOperator | None = None
+    remap: GraphOperator | None = None
+    coarse_nodes: Tensor | None = None
+    fine_nodes: Tensor | None = None
+
+    def labelled(self, scale: str) -> bool:
+        """Say whether any node of a scale (``"coarse"`` or ``"fine"``) has a label."""
+        nodes = self.coarse_nodes if scale == "coarse" else self.fine_nodes
+        return nodes is not None and nodes.numel() > 0
+
+    def coarse_inputs(self) -> tuple[Tensor, GraphOperator]:
+        """Return inputs and graph of the coarse scale; InvalidArgumentError if one is not there."""
+        return _there(self.x_coarse, "x_coarse"), _there(self.coarse_graph, "coarse_graph")
+
+    def fine_inputs(self) -> tuple[Tensor, GraphOperator]:
+        """Return inputs and graph of the fine scale; InvalidArgumentError if one is not there."""
+        return _there(self.x_fine, "x_fine"), _there(self.fine_graph, "fine_graph")
+
+    def nodes(self, scale: str) -> Tensor:
+        """Return the labelled nodes of a scale; InvalidArgumentError if they are not given."""
+        return _there(self.coarse_nodes if scale == "coarse" else self.fine_nodes, f"{scale}_nodes")
+
+    def interpolator(self) -> GraphOperator:
+        """Return M; InvalidArgumentError if it is not given."""
+        return _there(self.interpolation, "interpolation")
+
+    def remapper(self) -> GraphOperator:
+        """Return R; InvalidArgumentError if it is not given."""
+        return _there(self.remap, "remap")
+
+
+def _there(part: _Part | None, name: str) -> _Part:
+    if part is None:
+        msg = f"the batch has no {name}, which this model needs; give it to Batch({name}=...)"
+        raise InvalidArgumentError(msg)
+    return part

@@ -1,0 +1,259 @@
+"""The published multi-scale model and the two single-scale models with the same cell.
+
+References
+----------
+.. [1] Fan et al., Multi-scale graph learning for anti-sparse downscaling, AAAI 2025,
+   doi:10.1609/aaai.v39i27.35014.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
+from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
+from xmsgl.models.registry import TASK_SCALES, NetworkModel, register_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from xmsgl.models.batch import Batch
+
+__all__ = ["MSGL", "CoarseOnly", "FineOnly"]
+
+# Days whose hidden states are held at once while predicting; the state is carried, the result the same.
+_DAYS = 64
+
+
+@register_model("msgl")
+class MSGL(NetworkModel):
+    """Multi-scale graph learning: one cell on both networks, three tasks.
+
+    Parameters
+    ----------
+    n_features
+        Number of inputs, the same quantities in the same order at both scales.
+    hidden
+        Hidden channels of the cell.
+    heads
+        Attention heads of the interpolation task; divides `hidden`.
+    dropout
+        Dropout in the head of the fine task.
+    recurrent_dropout
+        Dropout of the cell's candidate.
+    tasks
+        Tasks to train, for ablations. Without ``"fine"`` the interpolation task predicts.
+    backend
+        Implementation of the cell.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a task is not known, or none of them predicts the fine scale.
+
+    Examples
+    --------
+    >>> model = MSGL(7)
+    >>> len(model.shared_parameters()), sum(p.numel() for p in model.shared_parameters())
+    (5, 2660)
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        hidden: int = 20,
+        heads: int = 4,
+        dropout: float = 0.1,
+        recurrent_dropout: float = 0.0,
+        tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
+        backend: str = "fused",
+    ) -> None:
+        super().__init__()
+        unknown = [task for task in tasks if task not in TASK_SCALES]
+        if unknown or not {"interpolation", "fine"} & set(tasks):
+            msg = (
+                f"tasks must be of {', '.join(TASK_SCALES)} with interpolation or fine among them, "
+                f"got {', '.join(tasks) or 'none'}"
+            )
+            raise InvalidArgumentError(msg)
+        self.tasks = tuple(task for task in TASK_SCALES if task in tasks)
+        self.input_scales = ("coarse", "fine") if "fine" in tasks else ("coarse",)
+        self.cell = RecurrentGraphCell(n_features, hidden, dropout=recurrent_dropout, backend=backend)
+        self.coarse_head = LinearHead(hidden) if "coarse" in tasks else None
+        self.interpolation_head = InterpolationHead(hidden, heads) if "interpolation" in tasks else None
+        self.fine_head = FineHead(hidden, dropout) if "fine" in tasks else None
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the cell."""
+        return list(self.cell.parameters())
+
+    def coarse(self, x: Tensor, graph: GraphOperator) -> Tensor:
+        """Run the cell on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
+        return _hidden(self.cell, x, graph)
+
+    def interpolate(self, hidden: Tensor, operator: GraphOperator) -> Tensor:
+        """Carry H_c to fine reaches with M or some of its rows: H_cf, ``(time, row, window, hidden)``."""
+        return operator.matmul_days(hidden)
+
+    def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Predict at the labelled nodes, each trunk run once; see :class:`NetworkModel`."""
+        chosen = self._chosen(batch, tasks)
+        outputs: dict[str, Tensor] = {}
+        if not chosen:
+            return outputs
+        # Without a task that trains it, the coarse trunk is context only and needs no graph.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and chosen != ["fine"]):
+            coarse = self.coarse(*batch.coarse_inputs())
+        if "coarse" in chosen and self.coarse_head is not None:
+            outputs["coarse"] = self.coarse_head(coarse.index_select(1, batch.nodes("coarse")))
+        if batch.labelled("fine") and set(chosen) - {"coarse"}:
+            nodes = batch.nodes("fine")
+            carried = self.interpolate(coarse, batch.interpolator().rows(nodes))
+            if "interpolation" in chosen and self.interpolation_head is not None:
+                outputs["interpolation"] = self.interpolation_head(carried)
+            if "fine" in chosen and self.fine_head is not None:
+                own = _hidden(self.cell, *batch.fine_inputs()).index_select(1, nodes)
+                outputs["fine"] = self.fine_head(carried, own)
+        return outputs
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Tensor:
+        """Predict every fine reach; see :class:`NetworkModel`.
+
+        With the fine task, days are worked off in pieces and memory does not grow with the window.
+        """
+        head = self.fine_head
+        if head is not None:
+            return torch.cat([head(context, own) for context, own in self._states(batch)])
+        if self.interpolation_head is None:
+            msg = "the model has neither a fine nor an interpolation head"
+            raise InvalidArgumentError(msg)
+        coarse = self.coarse(*batch.coarse_inputs())
+        output: Tensor = self.interpolation_head(self.interpolate(coarse, batch.interpolator()))
+        return output
+
+    @torch.no_grad()
+    def embed(self, batch: Batch) -> Tensor:
+        """Return ``[H_cf, H_f]`` of every fine reach, or H_cf alone without the fine task."""
+        if self.fine_head is not None:
+            return torch.cat([torch.cat(pair, dim=-1) for pair in self._states(batch)])
+        return self.interpolate(self.coarse(*batch.coarse_inputs()), batch.interpolator())
+
+    def _states(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
+        interpolator = batch.interpolator()
+        coarse = _pieces(self.cell, *batch.coarse_inputs())
+        fine = _pieces(self.cell, *batch.fine_inputs())
+        for hidden, own in zip(coarse, fine, strict=True):
+            yield self.interpolate(hidden, interpolator), own
+
+
+class _SingleScale(NetworkModel):
+    """A cell on one network and a linear head."""
+
+    scale: ClassVar[str]
+
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        hidden: int = 20,
+        recurrent_dropout: float = 0.0,
+        backend: str = "fused",
+    ) -> None:
+        super().__init__()
+        self.tasks = self.input_scales = (self.scale,)
+        self.cell = RecurrentGraphCell(n_features, hidden, dropout=recurrent_dropout, backend=backend)
+        self.head = LinearHead(hidden)
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the cell."""
+        return list(self.cell.parameters())
+
+    def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Predict at the labelled nodes; see :class:`NetworkModel`."""
+        if not self._chosen(batch, tasks):
+            return {}
+        hidden = _hidden(self.cell, *self._inputs(batch))
+        return {self.scale: self.head(hidden.index_select(1, batch.nodes(self.scale)))}
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
+        return batch.coarse_inputs() if self.scale == "coarse" else batch.fine_inputs()
+
+    def _run(self, batch: Batch, function: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.cat([function(hidden) for hidden in _pieces(self.cell, *self._inputs(batch))])
+
+
+@register_model("fine-only")
+class FineOnly(_SingleScale):
+    """The cell on the fine network alone: no transfer between scales.
+
+    Parameters
+    ----------
+    n_features, hidden, recurrent_dropout, backend
+        As in :class:`MSGL`.
+
+    Examples
+    --------
+    >>> sum(parameter.numel() for parameter in FineOnly(7).parameters())
+    2681
+    """
+
+    scale = "fine"
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Tensor:
+        """Predict every fine reach; see :class:`NetworkModel`."""
+        return self._run(batch, self.head)
+
+    @torch.no_grad()
+    def embed(self, batch: Batch) -> Tensor:
+        """Return H_f of every fine reach."""
+        return self._run(batch, lambda hidden: hidden)
+
+
+@register_model("remap")
+class CoarseOnly(_SingleScale):
+    """The cell on the coarse network alone; a fine reach takes the temperature of its segment.
+
+    The prediction is standardised with the coarse labels.
+
+    Parameters
+    ----------
+    n_features, hidden, recurrent_dropout, backend
+        As in :class:`MSGL`.
+
+    Examples
+    --------
+    >>> CoarseOnly(7).prediction_scale
+    'coarse'
+    """
+
+    scale = "coarse"
+    prediction_scale = "coarse"
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Tensor:
+        """Predict every segment and carry it to its reaches; see :class:`NetworkModel`."""
+        return batch.remapper().matmul_days(self._run(batch, self.head))
+
+    @torch.no_grad()
+    def embed(self, batch: Batch) -> Tensor:
+        """Return H_c of the segment every fine reach lies on."""
+        return batch.remapper().matmul_days(self._run(batch, lambda hidden: hidden))
+
+
+def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor:
+    hidden: Tensor = cell(x, graph)[0]
+    return hidden
+
+
+def _pieces(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:
+    state: State | None = None
+    for days in torch.split(x, _DAYS):
+        hidden, state = cell(days, graph, state)
+        yield hidden

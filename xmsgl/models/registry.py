@@ -1,0 +1,175 @@
+"""The registry of network models and what the training loop asks of each."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from xmsgl.models.batch import Batch
+
+__all__ = ["MODELS", "TASK_SCALES", "NetworkModel", "create_model", "model_names", "register_model"]
+
+#: Whose labels each task is compared with.
+TASK_SCALES: dict[str, str] = {"coarse": "coarse", "interpolation": "fine", "fine": "fine"}
+
+
+class NetworkModel(nn.Module, ABC):
+    """Base of the models: one shared cell, some tasks, one prediction for every fine reach.
+
+    Attributes
+    ----------
+    tasks
+        Tasks the model can be trained on, of ``"coarse"``, ``"interpolation"`` and ``"fine"``.
+    input_scales
+        Scales whose inputs the prediction needs.
+    prediction_scale
+        The scale whose label mean and deviation turn the prediction into degrees.
+    """
+
+    tasks: tuple[str, ...]
+    input_scales: tuple[str, ...]
+    prediction_scale: ClassVar[str] = "fine"
+
+    @abstractmethod
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters all tasks share."""
+
+    @abstractmethod
+    def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Predict, for training, at the labelled nodes only.
+
+        Parameters
+        ----------
+        batch
+            Windows with ``coarse_nodes`` and ``fine_nodes``.
+        tasks
+            Which tasks to run; None runs all the model has.
+
+        Returns
+        -------
+        dict of Tensor
+            By task, ``(time, labelled node, window)``, standardised. A task without labelled nodes is
+            absent.
+        """
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> Tensor:
+        """Predict every fine reach, without gradients; call ``.eval()`` first.
+
+        Returns
+        -------
+        Tensor
+            ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
+        """
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> Tensor:
+        """Return what the model knows of every fine reach and day, ``(time, fine, window, channel)``."""
+
+    def _chosen(self, batch: Batch, tasks: Collection[str] | None) -> list[str]:
+        unknown = [task for task in tasks or () if task not in self.tasks]
+        if unknown:
+            msg = f"{type(self).__name__} has no task {', '.join(unknown)}; it has {', '.join(self.tasks)}"
+            raise InvalidArgumentError(msg)
+        wanted = self.tasks if tasks is None else [task for task in self.tasks if task in tasks]
+        return [task for task in wanted if batch.labelled(TASK_SCALES[task])]
+
+
+#: Network models by name.
+MODELS: dict[str, type[NetworkModel]] = {}
+
+_Model = TypeVar("_Model", bound=type[NetworkModel])
+
+
+def register_model(name: str) -> Callable[[_Model], _Model]:
+    """Register a class as a network model.
+
+    Parameters
+    ----------
+    name
+        What :func:`create_model` will know it by. The constructor's first argument is `n_features`; the
+        others are keywords with defaults, and plain values, so that a file of weights can carry them.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the class unchanged.
+    """
+
+    def keep(cls: _Model) -> _Model:
+        MODELS[name] = cls
+        return cls
+
+    return keep
+
+
+def model_names() -> tuple[str, ...]:
+    """List the registered network models.
+
+    Examples
+    --------
+    >>> model_names()
+    ('fine-only', 'msgl', 'remap')
+    """
+    _load()
+    return tuple(sorted(MODELS))
+
+
+def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
+    """Make a model with fresh weights.
+
+    Parameters
+    ----------
+    name
+        A name of :func:`model_names`.
+    n_features
+        Number of inputs.
+    seed
+        Draws the weights, leaving torch's own generator as it was; None draws them from the latter.
+    **architecture
+        Arguments of the model's class.
+
+    Returns
+    -------
+    NetworkModel
+        In training mode, on the CPU.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model has that name.
+    InvalidArgumentError
+        If the model has no such argument, or not with such a value.
+
+    Examples
+    --------
+    >>> create_model("fine-only", n_features=7, hidden=20).tasks
+    ('fine',)
+    """
+    _load()
+    if name not in MODELS:
+        raise UnknownNameError("network model", name, MODELS)
+    known = set(inspect.signature(MODELS[name]).parameters) - {"n_features"}
+    unknown = sorted(set(architecture) - known)
+    if unknown:
+        msg = f"model {name!r} has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        raise InvalidArgumentError(msg)
+    if seed is None:
+        return MODELS[name](n_features, **architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return MODELS[name](n_features, **architecture)
+
+
+def _load() -> None:
+    """Import the modules whose classes register themselves."""
+    import xmsgl.models.msgl  # noqa: F401
