@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xmsgl.errors import CycleError, NetworkError, shorten
+from xmsgl.network.checks import check_downstream, check_length, id_keys, kind_of
 
 __all__ = [
     "accumulate",
@@ -60,13 +61,13 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
     >>> link([11, 12, 13], [13, 13, 0])
     array([ 2,  2, -1])
     """
-    own, absent = _keys(ids, what)
-    below, outlet = _keys(downstream_ids, f"downstream {what}")
+    own, absent = id_keys(ids, what)
+    below, outlet = id_keys(downstream_ids, f"downstream {what}")
     if own.shape != below.shape:
         msg = f"{own.size} {what} ids but {below.size} downstream ids; give one downstream id for each id"
         raise NetworkError(msg)
     if not outlet.all() and own.dtype.kind != below.dtype.kind:
-        msg = f"{what} ids are {_kind(own)} but their downstream ids are {_kind(below)}; use one kind"
+        msg = f"{what} ids are {kind_of(own)} but their downstream ids are {kind_of(below)}; use one kind"
         raise NetworkError(msg)
     faults = []
     if absent.any():
@@ -93,115 +94,6 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
     if faults:
         raise NetworkError("; ".join(faults))
     return downstream
-
-
-def _keys(values: ArrayLike, what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Bring ids to int64 or str, and say which are missing (0, "", NaN, None)."""
-    array = np.asarray(values)
-    if array.ndim != 1:
-        msg = f"{what} ids have shape {array.shape}; a one-dimensional array is needed"
-        raise NetworkError(msg)
-    if array.dtype.kind in "OT":
-        array = _homogeneous(array, what)
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64), array == 0
-    if array.dtype.kind == "f":
-        absent = np.isnan(array) | (array == 0)
-        whole = np.where(absent, 0, array)
-        broken = (whole != np.rint(whole)) | (np.abs(whole) > 2**53)
-        if broken.any():
-            msg = f"{what} ids {shorten(whole[broken])} are not exact integers; store ids as integers"
-            raise NetworkError(msg)
-        return whole.astype(np.int64), absent
-    if array.dtype.kind in "US":
-        text = array.astype(np.str_)
-        return text, text == ""
-    msg = f"{what} ids have dtype {array.dtype}; use integers or strings"
-    raise NetworkError(msg)
-
-
-def _homogeneous(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """Give an array of Python objects the dtype its values have."""
-    items = [None if item is None or (isinstance(item, float) and item != item) else item for item in array]
-    present = [item for item in items if item is not None and not (isinstance(item, str) and item == "")]
-    if all(isinstance(item, str) for item in present):
-        return np.array(["" if item is None else item for item in items], dtype=np.str_)
-    if all(isinstance(item, (int, np.integer, float, np.floating)) for item in present):
-        return np.array([0 if item is None or item == "" else item for item in items])
-    kinds = shorten(sorted({type(item).__name__ for item in present}))
-    msg = f"{what} ids mix the types {kinds}; use integers or strings"
-    raise NetworkError(msg)
-
-
-def _kind(array: NDArray[Any]) -> str:
-    return "strings" if array.dtype.kind == "U" else "integers"
-
-
-def check_downstream(downstream: ArrayLike) -> Ints:
-    """Check an array of downstream positions and bring it to int64.
-
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        The same, int64 and contiguous.
-
-    Raises
-    ------
-    NetworkError
-        If it is not one-dimensional, not of integers, or points outside ``-1 .. n - 1``.
-    """
-    array = np.asarray(downstream)
-    if array.size == 0 and array.ndim == 1:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        msg = (
-            f"downstream has shape {array.shape} and dtype {array.dtype}; "
-            "a one-dimensional array of integer positions is needed (see xmsgl.network.topology.link)"
-        )
-        raise NetworkError(msg)
-    outside = np.flatnonzero((array < -1) | (array >= array.size))
-    if outside.size:
-        found = shorten(f"{array[i]} (at {i})" for i in outside)
-        msg = f"downstream points outside -1 .. {array.size - 1}: {found}; give positions, not ids"
-        raise NetworkError(msg)
-    return np.ascontiguousarray(array, dtype=np.int64)
-
-
-def check_length(length: ArrayLike, n: int) -> Floats:
-    """Check reach lengths and bring them to float64.
-
-    Parameters
-    ----------
-    length
-        Length of each reach (m), shape (n,).
-    n
-        How many reaches there are.
-
-    Returns
-    -------
-    numpy.ndarray
-        The same, float64 and contiguous.
-
-    Raises
-    ------
-    NetworkError
-        If the shape is wrong or a length is not finite and above 0.
-    """
-    array = np.ascontiguousarray(length, dtype=np.float64)
-    if array.shape != (n,):
-        msg = f"length has shape {array.shape}; one length (m) for each of the {n} reaches is needed"
-        raise NetworkError(msg)
-    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
-    if bad.size:
-        found = shorten(f"{array[i]} (at {i})" for i in bad)
-        msg = f"reach lengths must be finite and above 0 m, found {found}"
-        raise NetworkError(msg)
-    return array
 
 
 def find_cycles(downstream: ArrayLike) -> list[Ints]:

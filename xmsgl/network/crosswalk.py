@@ -1,0 +1,192 @@
+"""Operators that carry a field from coarse segments to fine reaches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.network.checks import check_downstream, check_length, check_segment
+from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
+from xmsgl.network.neighbours import index_dtype
+from xmsgl.network.topology import accumulate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["interpolation_operator", "outlet_reaches", "remap_operator"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def remap_operator(segment: ArrayLike, n_coarse: int) -> sp.csr_array:
+    """Build R, which gives each fine reach the value of the segment it lies on.
+
+    Parameters
+    ----------
+    segment
+        Position of each reach's coarse segment, shape (n_fine,).
+    n_coarse
+        Number of coarse segments.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        float64, shape (n_fine, n_coarse), a single 1 in each row.
+
+    Raises
+    ------
+    NetworkError
+        If a reach lies on no segment.
+
+    Examples
+    --------
+    >>> remap_operator([0, 1, 1], 2) @ np.array([10.0, 20.0])
+    array([10., 20., 20.])
+    """
+    place = check_segment(segment, n_coarse)
+    index = index_dtype(place.size, n_coarse)
+    offset = np.arange(place.size + 1, dtype=index)
+    return sp.csr_array((np.ones(place.size), place.astype(index), offset), shape=(place.size, n_coarse))
+
+
+def outlet_reaches(
+    fine_downstream: ArrayLike, fine_length: ArrayLike, segment: ArrayLike, n_coarse: int
+) -> Ints:
+    """Find the outlet reach of each segment: the one where its water leaves it.
+
+    Of the reaches whose downstream reach is not on the same segment, it is the one with the greatest
+    length of river upstream; of equals, the first.
+
+    Parameters
+    ----------
+    fine_downstream
+        Position each fine reach flows to, shape (n_fine,); -1 at an outlet.
+    fine_length
+        Length of each fine reach (m), above 0, shape (n_fine,).
+    segment
+        Position of each reach's coarse segment, shape (n_fine,).
+    n_coarse
+        Number of coarse segments.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 position of a fine reach for each segment, shape (n_coarse,); -1 for a segment without
+        reaches.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle, a length is not finite and above 0, or a reach lies
+        on no segment.
+
+    Examples
+    --------
+    >>> outlet_reaches([1, 2, -1], [1.0, 1.0, 1.0], [0, 0, 1], 3)
+    array([ 1,  2, -1])
+    """
+    down = check_downstream(fine_downstream)
+    metres = check_length(fine_length, down.size)
+    place = check_segment(segment, n_coarse, down.size)
+    leaves = np.flatnonzero((down < 0) | (place[down] != place))
+    river = accumulate(down, metres)[leaves]
+    order = np.lexsort((leaves, -river, place[leaves]))
+    found, first = np.unique(place[leaves][order], return_index=True)
+    outlet = np.full(n_coarse, -1, np.int64)
+    outlet[found] = leaves[order[first]]
+    return outlet
+
+
+def interpolation_operator(
+    fine_downstream: ArrayLike,
+    fine_length: ArrayLike,
+    segment: ArrayLike,
+    n_coarse: int,
+    *,
+    kernel: str | Kernel | Mapping[str, Any] | None = None,
+    limit: float | None = None,
+) -> sp.csr_array:
+    """Build M, which interpolates a coarse field to fine reaches along the river.
+
+    A reach takes from every segment whose outlet reach lies upstream or downstream of it, weighted by
+    the kernel of the distance between the two, and always from its own segment. At its own segment's
+    outlet reach the distance is 0 and the weight 1; a reach that does not flow through it is treated
+    alike. Rows sum to 1.
+
+    Parameters
+    ----------
+    fine_downstream
+        Position each fine reach flows to, shape (n_fine,); -1 at an outlet.
+    fine_length
+        Length of each fine reach (m), above 0, shape (n_fine,).
+    segment
+        Position of each reach's coarse segment, shape (n_fine,).
+    n_coarse
+        Number of coarse segments. Those without a reach get an empty column.
+    kernel
+        Distance to weight, see :func:`xmsgl.network.kernels.get_kernel`. Default: exponential over
+        10 km.
+    limit
+        Leave out other segments' outlet reaches farther away than this (m). Default: five length
+        scales of the kernel; no limit for the reference kernel. ``inf``: no limit.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        float64, shape (n_fine, n_coarse); every row is finite and sums to 1.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the limit is not above 0 or the kernel gives negative or infinite weights.
+    NetworkError
+        If the network is malformed or has a cycle, a length is not finite and above 0, or a reach lies
+        on no segment.
+
+    Examples
+    --------
+    >>> M = interpolation_operator([1, 2, -1], [1e3, 1e3, 1e3], [0, 0, 1], 2, kernel="inverse")
+    >>> M.toarray().round(3)
+    array([[0.522, 0.478],
+           [0.524, 0.476],
+           [0.476, 0.524]])
+    """
+    from xmsgl.network import _loops
+
+    shape = get_kernel(kernel)
+    farthest = shape.range_m if limit is None else limit
+    if isinstance(farthest, (str, bool)) or not farthest > 0:
+        msg = f"limit must be a distance along the river above 0 m or None, not {limit!r}"
+        raise InvalidArgumentError(msg)
+    outlet = outlet_reaches(fine_downstream, fine_length, segment, n_coarse)
+    down = check_downstream(fine_downstream)
+    metres = check_length(fine_length, down.size)
+    place = check_segment(segment, n_coarse, down.size)
+    drains = np.full(down.size, -1, np.int64)
+    drains[outlet[outlet >= 0]] = np.flatnonzero(outlet >= 0)
+    walk = (down, metres, place, drains, float(farthest))
+
+    counts = np.ones(down.size, np.int64)  # the own segment
+    empty = np.empty(0)
+    _loops.walk_to_segments(*walk, False, counts, empty.astype(np.int32), empty, empty.astype(np.bool_))
+    offset = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    total = int(offset[-1])
+    index = index_dtype(total, n_coarse)
+    column, distance, below = np.empty(total, index), np.empty(total), np.ones(total, np.bool_)
+    own = offset[:-1].copy()
+    column[own] = place
+    distance[own] = np.nan_to_num(_loops.own_distances(down, metres, outlet[place]), nan=0.0)
+    _loops.walk_to_segments(*walk, True, own + 1, column, distance, below)
+
+    weight = kernel_weights(shape, distance, below)
+    lost = np.add.reduceat(weight, own) < 1e-290 if down.size else np.zeros(0, np.bool_)
+    weight[own[lost]] = 1.0  # so far from every outlet reach that nothing is left of the weights
+    _loops.normalise_rows(offset, weight)
+    operator = sp.csr_array((weight, column, offset.astype(index)), shape=(down.size, n_coarse))
+    operator.sort_indices()
+    return operator

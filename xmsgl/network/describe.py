@@ -1,0 +1,341 @@
+"""What a graph looks like in numbers, as text and as HTML."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xmsgl.errors import shorten
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "CrosswalkDescription",
+    "GraphDescription",
+    "GraphsDescription",
+    "Spread",
+    "html_block",
+    "neighbour_rule",
+    "text_block",
+]
+
+NAMES = {"coarse": "coarse segment", "fine": "fine reach"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Least, mean and greatest of some numbers; NaN where there are none.
+
+    Parameters
+    ----------
+    minimum, mean, maximum
+        In the unit of the numbers.
+    """
+
+    minimum: float
+    mean: float
+    maximum: float
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Spread:
+        """Take the spread of an array.
+
+        Parameters
+        ----------
+        values
+            Any shape, any unit.
+
+        Returns
+        -------
+        Spread
+            Its minimum, mean and maximum.
+
+        Examples
+        --------
+        >>> Spread.of(np.array([1, 2, 6]))
+        Spread(minimum=1.0, mean=3.0, maximum=6.0)
+        """
+        if values.size == 0:
+            return cls(np.nan, np.nan, np.nan)
+        return cls(float(values.min()), float(values.mean()), float(values.max()))
+
+    def cells(self) -> list[str]:
+        """Write the three numbers for a table.
+
+        Returns
+        -------
+        list of str
+            Minimum, mean, maximum; ``"-"`` where there is none.
+
+        Examples
+        --------
+        >>> Spread(0.5, 1234.5678, 20000.0).cells()
+        ['0.5', '1,235', '20,000']
+        """
+        return [_number(value) for value in (self.minimum, self.mean, self.maximum)]
+
+
+def _number(value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+
+
+@dataclass(frozen=True)
+class GraphDescription:
+    """What :meth:`xmsgl.network.graph.RiverGraph.describe` reports; ``str()`` gives a table.
+
+    Parameters
+    ----------
+    scale
+        ``"coarse"`` or ``"fine"``.
+    rule
+        How neighbours were chosen, in words.
+    kernel
+        The kernel, as text.
+    nodes, edges
+        Number of reaches, and of pairs of different reaches.
+    basins
+        Number of outlets.
+    depth
+        Greatest number of hops from a reach to its outlet.
+    orphans
+        Ids of the reaches without any neighbour.
+    distance
+        Spread of the edges' length (m).
+    weight
+        Spread of the edges' weight in the row-normalised operator (1).
+    degree
+        Spread of the number of neighbours of a reach (1).
+    """
+
+    scale: str
+    rule: str
+    kernel: str
+    nodes: int
+    edges: int
+    basins: int
+    depth: int
+    orphans: tuple[Any, ...]
+    distance: Spread
+    weight: Spread
+    degree: Spread
+
+    def facts(self) -> list[tuple[str, str]]:
+        """List what is not in the table of spreads.
+
+        Returns
+        -------
+        list of tuple
+            Label and text.
+        """
+        orphans = f"{len(self.orphans):,} ({shorten(self.orphans)})" if self.orphans else "none"
+        return [
+            ("nodes", f"{self.nodes:,} {NAMES[self.scale]}{_plural(self.nodes, NAMES[self.scale])}"),
+            ("edges", f"{self.edges:,} besides the self-loops"),
+            ("basins", f"{self.basins:,}, up to {self.depth:,} hops deep"),
+            ("neighbours", self.rule),
+            ("kernel", self.kernel),
+            ("orphans", orphans),
+        ]
+
+    def spreads(self) -> list[tuple[str, Spread]]:
+        """List the rows of the table.
+
+        Returns
+        -------
+        list of tuple
+            Label with its unit, and spread.
+        """
+        return [
+            ("edge distance (m)", self.distance),
+            ("edge weight", self.weight),
+            ("neighbours of a node", self.degree),
+        ]
+
+    def __str__(self) -> str:
+        return text_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
+
+
+@dataclass(frozen=True)
+class CrosswalkDescription:
+    """How the two scales meet.
+
+    Parameters
+    ----------
+    kernel
+        The kernel of the interpolation operator, as text.
+    entries
+        Number of entries of the interpolation operator.
+    empty
+        Number of coarse segments without a fine reach.
+    reaches
+        Spread of the number of reaches on a segment.
+    sources
+        Spread of the number of segments a reach is interpolated from.
+    own
+        Spread of the weight of a reach's own segment.
+    """
+
+    kernel: str
+    entries: int
+    empty: int
+    reaches: Spread
+    sources: Spread
+    own: Spread
+
+    def facts(self) -> list[tuple[str, str]]:
+        """List what is not in the table of spreads.
+
+        Returns
+        -------
+        list of tuple
+            Label and text.
+        """
+        return [
+            ("entries", f"{self.entries:,}"),
+            ("kernel", self.kernel),
+            ("segments without a reach", f"{self.empty:,}"),
+        ]
+
+    def spreads(self) -> list[tuple[str, Spread]]:
+        """List the rows of the table.
+
+        Returns
+        -------
+        list of tuple
+            Label and spread.
+        """
+        return [
+            ("reaches on a segment", self.reaches),
+            ("segments a reach takes from", self.sources),
+            ("weight of the own segment", self.own),
+        ]
+
+    def __str__(self) -> str:
+        return text_block("crosswalk, coarse to fine", self.facts(), self.spreads())
+
+
+@dataclass(frozen=True)
+class GraphsDescription:
+    """What :meth:`xmsgl.network.graph.RiverGraphs.describe` reports; ``str()`` gives three tables.
+
+    Parameters
+    ----------
+    coarse, fine
+        The graph of each scale.
+    crosswalk
+        What joins them.
+    """
+
+    coarse: GraphDescription
+    fine: GraphDescription
+    crosswalk: CrosswalkDescription
+
+    def __str__(self) -> str:
+        return f"{self.coarse}\n\n{self.fine}\n\n{self.crosswalk}"
+
+
+def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, direction: str) -> str:
+    """Say in words how neighbours were chosen.
+
+    Parameters
+    ----------
+    hops, limit, nearest, direction
+        As for :func:`xmsgl.network.neighbours.neighbours`.
+
+    Returns
+    -------
+    str
+        One phrase.
+
+    Examples
+    --------
+    >>> neighbour_rule(5, 30_000.0, None, "both")
+    'up to 5 hops, within 30,000 m, upstream and downstream'
+    """
+    parts = [] if hops is None else [f"up to {hops} hops"]
+    if limit is not None and limit < sys.float_info.max:
+        parts.append(f"within {limit:,.0f} m")
+    if nearest is not None:
+        parts.append(f"the nearest {nearest}")
+    sides = "upstream and downstream" if direction == "both" else f"{direction} only"
+    return ", ".join([*(parts or ["all on the flow path"]), sides])
+
+
+def _plural(count: int, noun: str) -> str:
+    if count == 1:
+        return ""
+    return "es" if noun.endswith("ch") else "s"
+
+
+def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:
+    """Write facts and spreads as aligned text.
+
+    Parameters
+    ----------
+    title
+        First line.
+    facts
+        Labels and texts.
+    spreads
+        Labels and spreads, written under the heads min, mean, max.
+
+    Returns
+    -------
+    str
+        Several lines.
+
+    Examples
+    --------
+    >>> print(text_block("graph", [("nodes", "3")], [("degree", Spread(1.0, 1.5, 2.0))]))
+    graph
+      nodes   3
+                     min      mean       max
+      degree           1       1.5         2
+    """
+    wide = max(len(label) for label, _ in [*facts, *spreads]) + 2
+    lines = [title, *(f"  {label:<{wide}}{text}" for label, text in facts)]
+    lines.append(f"  {'':<{wide}}" + "".join(f"{head:>10}" for head in ("min", "mean", "max")))
+    lines += [
+        f"  {label:<{wide}}" + "".join(f"{cell:>10}" for cell in spread.cells()) for label, spread in spreads
+    ]
+    return "\n".join(lines)
+
+
+def html_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:
+    """Write facts and spreads as HTML that takes its colours from the page around it.
+
+    Parameters
+    ----------
+    title, facts, spreads
+        As for :func:`text_block`.
+
+    Returns
+    -------
+    str
+        A ``<div>`` with two small tables; without colours of its own, so that it reads on light and
+        dark pages.
+    """
+    left, right = "text-align:left;padding:1px 10px 1px 0", "text-align:right;padding:1px 0 1px 14px"
+    rows = "".join(
+        f"<tr><th scope='row' style='{left};font-weight:normal;opacity:.75'>{escape(label)}</th>"
+        f"<td style='{left}'>{escape(text)}</td></tr>"
+        for label, text in facts
+    )
+    head = "".join(f"<th scope='col' style='{right}'>{name}</th>" for name in ("min", "mean", "max"))
+    body = "".join(
+        f"<tr><th scope='row' style='{left};font-weight:normal;opacity:.75'>{escape(label)}</th>"
+        + "".join(f"<td style='{right}'>{cell}</td>" for cell in spread.cells())
+        + "</tr>"
+        for label, spread in spreads
+    )
+    return (
+        f"<div style='margin:0 0 .8em'><strong>{escape(title)}</strong><table>{rows}</table>"
+        f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )

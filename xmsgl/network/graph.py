@@ -1,0 +1,473 @@
+"""A river as a graph to learn on: one weighted sparse operator a scale, and what joins the scales."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import scipy.sparse as sp
+
+from xmsgl.errors import InvalidArgumentError, NetworkError
+from xmsgl.network.checks import check_downstream, check_length, check_segment
+from xmsgl.network.crosswalk import interpolation_operator, remap_operator
+from xmsgl.network.describe import (
+    CrosswalkDescription,
+    GraphDescription,
+    GraphsDescription,
+    Spread,
+    html_block,
+    neighbour_rule,
+)
+from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
+from xmsgl.network.neighbours import Direction, PairRows, pair_rows
+from xmsgl.network.topology import hops_to_outlet, topological_order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+    from torch_geometric.data import HeteroData
+
+__all__ = ["DEFAULT_HOPS", "RiverGraph", "RiverGraphs", "Scale"]
+
+Scale = Literal["coarse", "fine"]
+
+DEFAULT_HOPS = 5
+"""Neighbours so many steps up and down the river, unless asked otherwise."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RiverGraph:
+    """The reaches of one scale and the operator that mixes them.
+
+    Made by :meth:`build`. A row of the operator says how much a reach takes from itself and from its
+    neighbours.
+
+    Parameters
+    ----------
+    ids
+        Integer or string id of each reach, shape (n,).
+    downstream
+        int64 position each reach flows to, shape (n,); -1 at an outlet.
+    length
+        float64 length of each reach (m), shape (n,).
+    operator
+        float64 CSR, shape (n, n), with self-loops; rows sum to 1. Row: target, column: source.
+    scale
+        ``"coarse"`` or ``"fine"``.
+    kernel
+        How distance became weight.
+    hops, limit, nearest, direction
+        How neighbours were chosen, see :func:`xmsgl.network.neighbours.neighbours`.
+
+    Raises
+    ------
+    NetworkError
+        If the shapes do not fit together.
+    InvalidArgumentError
+        If the scale is unknown.
+    """
+
+    ids: NDArray[Any]
+    downstream: NDArray[np.int64]
+    length: NDArray[np.float64]
+    operator: sp.csr_array
+    scale: Scale
+    kernel: Kernel
+    hops: int | None = None
+    limit: float | None = None
+    nearest: int | None = None
+    direction: Direction = "both"
+
+    def __post_init__(self) -> None:
+        if self.scale not in get_args(Scale):
+            msg = f"scale must be one of {', '.join(get_args(Scale))}, not {self.scale!r}"
+            raise InvalidArgumentError(msg)
+        n = self.downstream.size
+        if self.ids.shape != (n,) or self.length.shape != (n,) or self.operator.shape != (n, n):
+            msg = (
+                f"the {self.scale} graph has {n} reaches but ids of shape {self.ids.shape}, lengths of shape "
+                f"{self.length.shape} and an operator of shape {self.operator.shape}; they must agree"
+            )
+            raise NetworkError(msg)
+
+    @classmethod
+    def build(
+        cls,
+        ids: ArrayLike,
+        downstream: ArrayLike,
+        length: ArrayLike,
+        *,
+        scale: Scale = "fine",
+        kernel: str | Kernel | Mapping[str, Any] | None = None,
+        hops: int | None = None,
+        limit: float | None = None,
+        nearest: int | None = None,
+        direction: Direction = "both",
+    ) -> RiverGraph:
+        """Build the graph: find neighbours, weigh them, add self-loops, make rows sum to 1.
+
+        Parameters
+        ----------
+        ids
+            Integer or string id of each reach, shape (n,).
+        downstream
+            Position each reach flows to, shape (n,); -1 at an outlet. See
+            :func:`xmsgl.network.topology.link`.
+        length
+            Length of each reach (m), above 0, shape (n,).
+        scale
+            ``"coarse"`` or ``"fine"``; only a name here.
+        kernel
+            Distance to weight: a name, a mapping or a kernel. Default: exponential over 10 km.
+        hops, limit, nearest, direction
+            Which reaches are neighbours, see :func:`xmsgl.network.neighbours.neighbours`. Without any of
+            the first three: 5 hops, or all ancestors and descendants for the reference kernel. ``limit=inf``
+            asks for all of them with any kernel.
+
+        Returns
+        -------
+        RiverGraph
+            The graph. The same arguments give the same bits.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a choice of neighbours or a kernel does not make sense.
+        UnknownNameError
+            If there is no kernel of this name.
+        NetworkError
+            If the network is malformed or has a cycle, or a length is not finite and above 0.
+
+        Examples
+        --------
+        >>> graph = RiverGraph.build([7, 8], [1, -1], [1_000.0, 1_000.0], kernel="inverse")
+        >>> graph.operator.toarray().round(3)
+        array([[0.524, 0.476],
+               [0.476, 0.524]])
+        """
+        from xmsgl.network import _loops
+
+        names = np.asarray(ids)
+        down = check_downstream(downstream)
+        if names.shape != down.shape:
+            msg = f"ids have shape {names.shape}; one id for each of the {down.size} reaches is needed"
+            raise NetworkError(msg)
+        topological_order(down, ids=names)
+        chosen = get_kernel(kernel)
+        if hops is None and limit is None and nearest is None and not chosen.whole:
+            hops = DEFAULT_HOPS
+        rows = pair_rows(
+            down, length, hops=hops, limit=limit, nearest=nearest, direction=direction, loops=True
+        )
+        weight = kernel_weights(chosen, rows.distance, rows.signed_hops > 0)
+        _loops.normalise_rows(rows.offset, weight)
+        index = rows.source.dtype
+        operator = sp.csr_array(
+            (weight, rows.source, rows.offset.astype(index)), shape=(down.size, down.size)
+        )
+        return cls(
+            ids=names,
+            downstream=down,
+            length=check_length(length, down.size),
+            operator=operator,
+            scale=scale,
+            kernel=chosen,
+            hops=None if hops is None else int(hops),
+            # the largest float instead of infinity, which JSON does not know
+            limit=None if limit is None else min(float(limit), sys.float_info.max),
+            nearest=None if nearest is None else int(nearest),
+            direction=direction,
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of reaches."""
+        return int(self.downstream.size)
+
+    def settings(self) -> dict[str, Any]:
+        """Return how the graph was made, ready for JSON.
+
+        Returns
+        -------
+        dict
+            Keyword arguments of :meth:`build` that make the same graph again.
+
+        Examples
+        --------
+        >>> RiverGraph.build([7, 8], [1, -1], [1e3, 1e3]).settings()["kernel"]
+        {'name': 'exponential', 'scale_m': 10000.0}
+        """
+        return {
+            "scale": self.scale,
+            "kernel": self.kernel.to_dict(),
+            "hops": self.hops,
+            "limit": self.limit,
+            "nearest": self.nearest,
+            "direction": self.direction,
+        }
+
+    def rows(self) -> PairRows:
+        """Find distance and hops of every entry of the operator, in the order of its ``data``.
+
+        Returns
+        -------
+        PairRows
+            Distances (m) and signed hops, computed anew.
+        """
+        return pair_rows(
+            self.downstream,
+            self.length,
+            hops=self.hops,
+            limit=self.limit,
+            nearest=self.nearest,
+            direction=self.direction,
+            loops=True,
+        )
+
+    def describe(self) -> GraphDescription:
+        """Count nodes, edges, basins and orphans, and give the spread of distance, weight and degree.
+
+        Returns
+        -------
+        GraphDescription
+            ``print`` it for a table. Self-loops are left out of every number.
+
+        Examples
+        --------
+        >>> print(RiverGraph.build([7, 8], [1, -1], [1e3, 1e3]).describe())
+        river graph, fine scale
+          nodes                 2 fine reaches
+          edges                 2 besides the self-loops
+          basins                1, up to 1 hops deep
+          neighbours            up to 5 hops, upstream and downstream
+          kernel                Exponential(scale_m=10000.0)
+          orphans               none
+                                       min      mean       max
+          edge distance (m)          1,000     1,000     1,000
+          edge weight                0.475     0.475     0.475
+          neighbours of a node           1         1         1
+        """
+        rows = self.rows()
+        apart = rows.signed_hops != 0
+        degree = np.diff(rows.offset) - 1
+        return GraphDescription(
+            scale=self.scale,
+            rule=neighbour_rule(self.hops, self.limit, self.nearest, self.direction),
+            kernel=str(self.kernel),
+            nodes=self.n,
+            edges=int(apart.sum()),
+            basins=int((self.downstream < 0).sum()),
+            depth=int(hops_to_outlet(self.downstream).max(initial=0)),
+            orphans=tuple(self.ids[degree == 0].tolist()),
+            distance=Spread.of(rows.distance[apart]),
+            weight=Spread.of(self.operator.data[apart]),
+            degree=Spread.of(degree),
+        )
+
+    def to_pyg(self) -> HeteroData:
+        """Convert to PyTorch Geometric.
+
+        Returns
+        -------
+        torch_geometric.data.HeteroData
+            One node type named by the scale, with ``length`` (m) and, where ids are integers, ``id``;
+            edges ``(scale, "flows", scale)`` from source to target, self-loops included, with
+            ``edge_weight`` (the operator) and ``edge_distance`` (m).
+
+        Examples
+        --------
+        >>> data = RiverGraph.build([7, 8], [1, -1], [1e3, 1e3]).to_pyg()
+        >>> data["fine", "flows", "fine"].edge_index.shape
+        torch.Size([2, 4])
+        """
+        from xmsgl.network import pyg
+
+        return pyg.from_graph(self)
+
+    def __repr__(self) -> str:
+        edges = self.operator.nnz - self.n
+        rule = neighbour_rule(self.hops, self.limit, self.nearest, self.direction)
+        return f"<RiverGraph {self.scale}: {self.n:,} nodes, {edges:,} edges, {rule}, {self.kernel}>"
+
+    def _repr_html_(self) -> str:
+        described = self.describe()
+        return html_block(f"river graph, {self.scale} scale", described.facts(), described.spreads())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RiverGraphs:
+    """Both scales and the operators that carry a field from coarse to fine.
+
+    Made by :meth:`build`.
+
+    Parameters
+    ----------
+    coarse, fine
+        The graph of each scale.
+    remap
+        R, float64 CSR, shape (n_fine, n_coarse): one 1 a row, the segment a reach lies on.
+    interpolation
+        M, float64 CSR, shape (n_fine, n_coarse): rows sum to 1.
+    kernel
+        The kernel of M, None for that of the fine graph.
+    limit
+        The distance limit of M (m), None for the kernel's own.
+
+    Raises
+    ------
+    NetworkError
+        If the shapes do not fit together.
+    """
+
+    coarse: RiverGraph
+    fine: RiverGraph
+    remap: sp.csr_array
+    interpolation: sp.csr_array
+    kernel: Kernel | None = None
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.kernel is None:
+            object.__setattr__(self, "kernel", self.fine.kernel)
+        shape = (self.fine.n, self.coarse.n)
+        for name, operator in (("remap", self.remap), ("interpolation", self.interpolation)):
+            if operator.shape != shape:
+                msg = f"the {name} operator has shape {operator.shape}; fine x coarse is {shape}"
+                raise NetworkError(msg)
+
+    @classmethod
+    def build(
+        cls,
+        coarse: RiverGraph,
+        fine: RiverGraph,
+        segment: ArrayLike,
+        *,
+        kernel: str | Kernel | Mapping[str, Any] | None = None,
+        limit: float | None = None,
+    ) -> RiverGraphs:
+        """Join two graphs by the crosswalk.
+
+        Parameters
+        ----------
+        coarse, fine
+            The graph of each scale.
+        segment
+            Position of each fine reach's coarse segment, shape (n_fine,).
+        kernel, limit
+            As for :func:`xmsgl.network.crosswalk.interpolation_operator`. Default kernel: that of the
+            fine graph.
+
+        Returns
+        -------
+        RiverGraphs
+            Both graphs with R and M.
+
+        Raises
+        ------
+        InvalidArgumentError, UnknownNameError, NetworkError
+            As for :func:`xmsgl.network.crosswalk.interpolation_operator`.
+
+        Examples
+        --------
+        >>> coarse = RiverGraph.build([1], [-1], [2e3], scale="coarse")
+        >>> fine = RiverGraph.build([7, 8], [1, -1], [1e3, 1e3])
+        >>> RiverGraphs.build(coarse, fine, [0, 0]).interpolation.toarray()
+        array([[1.],
+               [1.]])
+        """
+        chosen = fine.kernel if kernel is None else get_kernel(kernel)
+        place = check_segment(segment, coarse.n, fine.n)
+        return cls(
+            coarse=coarse,
+            fine=fine,
+            remap=remap_operator(place, coarse.n),
+            interpolation=interpolation_operator(
+                fine.downstream, fine.length, place, coarse.n, kernel=chosen, limit=limit
+            ),
+            kernel=chosen,
+            limit=None if limit is None else min(float(limit), sys.float_info.max),
+        )
+
+    @property
+    def segment(self) -> NDArray[np.int64]:
+        """Position of each fine reach's coarse segment, int64, shape (n_fine,)."""
+        return self.remap.indices.astype(np.int64)
+
+    def settings(self) -> dict[str, Any]:
+        """Return how the graphs were made, ready for JSON.
+
+        Returns
+        -------
+        dict
+            ``"coarse"`` and ``"fine"`` as of :meth:`RiverGraph.settings`, and the kernel and limit of M
+            under ``"interpolation"``.
+
+        Examples
+        --------
+        >>> coarse = RiverGraph.build([1], [-1], [2e3], scale="coarse")
+        >>> fine = RiverGraph.build([7, 8], [1, -1], [1e3, 1e3])
+        >>> sorted(RiverGraphs.build(coarse, fine, [0, 0]).settings())
+        ['coarse', 'fine', 'interpolation']
+        """
+        return {
+            "coarse": self.coarse.settings(),
+            "fine": self.fine.settings(),
+            "interpolation": {"kernel": get_kernel(self.kernel).to_dict(), "limit": self.limit},
+        }
+
+    def describe(self) -> GraphsDescription:
+        """Describe both graphs and how they meet.
+
+        Returns
+        -------
+        GraphsDescription
+            ``print`` it for three tables.
+        """
+        held = np.bincount(self.segment, minlength=self.coarse.n)
+        target = np.repeat(np.arange(self.fine.n), np.diff(self.interpolation.indptr))
+        own = self.interpolation.data[self.interpolation.indices == self.segment[target]]
+        return GraphsDescription(
+            coarse=self.coarse.describe(),
+            fine=self.fine.describe(),
+            crosswalk=CrosswalkDescription(
+                kernel=str(self.kernel),
+                entries=int(self.interpolation.nnz),
+                empty=int((held == 0).sum()),
+                reaches=Spread.of(held),
+                sources=Spread.of(np.diff(self.interpolation.indptr)),
+                own=Spread.of(own),
+            ),
+        )
+
+    def to_pyg(self) -> HeteroData:
+        """Convert to PyTorch Geometric.
+
+        Returns
+        -------
+        torch_geometric.data.HeteroData
+            Both scales as of :meth:`RiverGraph.to_pyg`; the fine nodes have ``segment`` too, the position
+            of their coarse node. Edges ``("coarse", "informs", "fine")`` have M as ``edge_weight``.
+        """
+        from xmsgl.network import pyg
+
+        return pyg.from_graphs(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<RiverGraphs: {self.coarse.n:,} coarse and {self.fine.n:,} fine nodes, "
+            f"{self.interpolation.nnz:,} entries between them, {self.kernel}>"
+        )
+
+    def _repr_html_(self) -> str:
+        described = self.describe()
+        return "".join(
+            html_block(title, part.facts(), part.spreads())
+            for title, part in (
+                ("river graph, coarse scale", described.coarse),
+                ("river graph, fine scale", described.fine),
+                ("crosswalk, coarse to fine", described.crosswalk),
+            )
+        )

@@ -1,0 +1,368 @@
+"""From a distance along the river to a weight, by name.
+
+A kernel is a small frozen dataclass, so it can be compared, hashed, and kept as JSON beside trained
+weights. A new one plugs in with :func:`register_kernel`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+
+__all__ = [
+    "KERNELS",
+    "Exponential",
+    "Gaussian",
+    "Inverse",
+    "Kernel",
+    "Reference",
+    "get_kernel",
+    "kernel_weights",
+    "register_kernel",
+]
+
+KERNELS: dict[str, type[Kernel]] = {}
+"""The registered kernels by name."""
+
+DEFAULT_SCALE_M = 10_000.0
+"""Ten kilometres: about one NHM segment, and the order over which stream temperature adjusts."""
+
+Floats = NDArray[np.float64]
+KernelType = TypeVar("KernelType", bound="type[Kernel]")
+
+
+@dataclass(frozen=True)
+class Kernel(ABC):
+    """How much a neighbour weighs, given its distance.
+
+    A reach itself always weighs 1, so a kernel should start from 1 at distance 0.
+    """
+
+    name: ClassVar[str] = ""
+    whole: ClassVar[bool] = False
+    """Whether the kernel is meant for all ancestors and descendants rather than a few hops."""
+
+    @property
+    def range_m(self) -> float:
+        """Distance (m) beyond which neighbours may be left out by default."""
+        return math.inf
+
+    @abstractmethod
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
+        """Weigh all pairs of a graph at once.
+
+        Parameters
+        ----------
+        distance
+            Way along the river between two different reaches (m), above 0, shape (p,).
+        downstream
+            True where the neighbour lies downstream, shape (p,).
+
+        Returns
+        -------
+        numpy.ndarray
+            float64 weights, not negative, shape (p,).
+        """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and parameters, ready for JSON.
+
+        Returns
+        -------
+        dict
+            What :meth:`from_dict` and :func:`get_kernel` read.
+
+        Examples
+        --------
+        >>> Exponential(2_000.0).to_dict()
+        {'name': 'exponential', 'scale_m': 2000.0}
+        """
+        return {"name": self.name, **asdict(self)}
+
+    @staticmethod
+    def from_dict(spec: Mapping[str, Any]) -> Kernel:
+        """Make a kernel from what :meth:`to_dict` wrote.
+
+        Parameters
+        ----------
+        spec
+            ``"name"`` and the parameters; parameters left out take their defaults.
+
+        Returns
+        -------
+        Kernel
+            The kernel.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name is missing or a parameter is unknown or out of range.
+        UnknownNameError
+            If no kernel has this name.
+
+        Examples
+        --------
+        >>> Kernel.from_dict({"name": "gaussian", "scale_m": 500})
+        Gaussian(scale_m=500.0)
+        """
+        if "name" not in spec:
+            msg = f"a kernel given as a mapping needs a 'name', one of {', '.join(sorted(KERNELS))}"
+            raise InvalidArgumentError(msg)
+        name = spec["name"]
+        if name not in KERNELS:
+            raise UnknownNameError("kernel", name, KERNELS)
+        kind = KERNELS[name]
+        known = [field.name for field in fields(kind)]
+        strange = [key for key in spec if key != "name" and key not in known]
+        if strange:
+            takes = ", ".join(known) or "none"
+            msg = f"kernel {name!r} has no parameter {', '.join(strange)}; it takes {takes}"
+            raise InvalidArgumentError(msg)
+        return kind(**{key: value for key, value in spec.items() if key != "name"})
+
+
+def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
+    """Register a kernel class under a name.
+
+    Parameters
+    ----------
+    name
+        What users will call it.
+
+    Returns
+    -------
+    callable
+        A class decorator for a frozen dataclass derived from :class:`Kernel`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If another class has the name already.
+
+    Examples
+    --------
+    >>> @register_kernel("flat")
+    ... @dataclass(frozen=True)
+    ... class Flat(Kernel):
+    ...     def weight(self, distance, downstream):
+    ...         return np.ones_like(distance)
+    >>> get_kernel("flat")
+    Flat()
+    >>> del KERNELS["flat"]
+    """
+
+    def register(kind: KernelType) -> KernelType:
+        if name in KERNELS:
+            msg = f"there is a kernel {name!r} already ({KERNELS[name].__qualname__}); choose another name"
+            raise InvalidArgumentError(msg)
+        kind.name = name
+        KERNELS[name] = kind
+        return kind
+
+    return register
+
+
+def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
+    """Get a kernel from its name, its description or itself.
+
+    Parameters
+    ----------
+    spec
+        A name, a mapping as of :meth:`Kernel.to_dict`, or a kernel. Default: :class:`Exponential`.
+
+    Returns
+    -------
+    Kernel
+        The kernel.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If ``spec`` is none of these or a parameter does not fit.
+    UnknownNameError
+        If no kernel has this name.
+
+    Examples
+    --------
+    >>> get_kernel()
+    Exponential(scale_m=10000.0)
+    >>> get_kernel({"name": "inverse", "scale_m": 3_000.0})
+    Inverse(scale_m=3000.0)
+    """
+    if spec is None:
+        return Exponential()
+    if isinstance(spec, Kernel):
+        return spec
+    if isinstance(spec, str):
+        return Kernel.from_dict({"name": spec})
+    if not isinstance(spec, Mapping):
+        msg = f"a kernel is a name, a mapping or a Kernel, not {spec!r}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
+    return Kernel.from_dict(spec)
+
+
+@dataclass(frozen=True)
+class _Scaled(Kernel):
+    """A kernel that decays over a length scale."""
+
+    scale_m: float = DEFAULT_SCALE_M
+
+    def __post_init__(self) -> None:
+        try:
+            scale = float(self.scale_m)
+        except (TypeError, ValueError):
+            scale = math.nan
+        if not (math.isfinite(scale) and scale > 0):
+            msg = f"scale_m of kernel {self.name!r} must be a finite length above 0 m, not {self.scale_m!r}"
+            raise InvalidArgumentError(msg)
+        object.__setattr__(self, "scale_m", scale)
+
+    @property
+    def range_m(self) -> float:
+        """Five length scales (m)."""
+        return 5.0 * self.scale_m
+
+
+@register_kernel("exponential")
+@dataclass(frozen=True)
+class Exponential(_Scaled):
+    """Exponential decay ``exp(-d / scale)``, the default.
+
+    It is how a temperature disturbance fades along a river that relaxes to equilibrium.
+
+    Parameters
+    ----------
+    scale_m
+        Distance (m) over which the weight falls to 1/e.
+
+    Examples
+    --------
+    >>> Exponential(1_000.0).weight(np.array([1_000.0]), np.array([True])).round(4)
+    array([0.3679])
+    """
+
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
+        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
+        return np.exp(-distance / self.scale_m)
+
+
+@register_kernel("gaussian")
+@dataclass(frozen=True)
+class Gaussian(_Scaled):
+    """Gaussian decay ``exp(-(d / scale)^2 / 2)``: flat nearby, then steep.
+
+    Parameters
+    ----------
+    scale_m
+        Standard deviation (m).
+
+    Examples
+    --------
+    >>> Gaussian(1_000.0).weight(np.array([1_000.0]), np.array([True])).round(4)
+    array([0.6065])
+    """
+
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
+        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
+        return np.exp(-0.5 * (distance / self.scale_m) ** 2)
+
+
+@register_kernel("inverse")
+@dataclass(frozen=True)
+class Inverse(_Scaled):
+    """Inverse distance ``1 / (1 + d / scale)``: a long tail.
+
+    Parameters
+    ----------
+    scale_m
+        Distance (m) at which the weight is one half.
+
+    Examples
+    --------
+    >>> Inverse(1_000.0).weight(np.array([1_000.0]), np.array([True]))
+    array([0.5])
+    """
+
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
+        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
+        return 1.0 / (1.0 + distance / self.scale_m)
+
+
+@register_kernel("reference")
+@dataclass(frozen=True)
+class Reference(Kernel):
+    """The published sigmoid kernel, for reproduction only.
+
+    Distances are signed (downstream positive, upstream negative), negated, standardised with the mean
+    and deviation of all entries of the graph, and passed through the logistic function. So the weight
+    GROWS with the distance of an upstream neighbour, depends on every other pair in the graph, and an
+    entry equal to the mean vanishes. It is meant for all ancestors and descendants.
+
+    References
+    ----------
+    Jia et al. (2021). Physics-guided recurrent graph model for predicting flow and temperature in river
+    networks. SDM, arXiv 2009.12575; the adjacency of the USGS package river-dl.
+
+    Examples
+    --------
+    >>> Reference().weight(np.array([10.0, 10.0]), np.array([True, False])).round(4)
+    array([0.2689, 0.7311])
+    """
+
+    whole: ClassVar[bool] = True
+
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
+        """Weigh pairs as :meth:`Kernel.weight` says; ``distance`` must hold the whole graph."""
+        if distance.size == 0:
+            return np.zeros(0)
+        value = np.where(downstream, -distance, distance)
+        mean, deviation = value.mean(), value.std()
+        if deviation <= 1e-12 * np.abs(value).max():  # all entries equal their mean
+            return np.zeros(value.shape)
+        score = (value - mean) / deviation
+        return np.where(score == 0, 0.0, expit(score))
+
+
+def kernel_weights(kernel: Kernel, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
+    """Weigh entries with a kernel; what is at distance 0 weighs 1.
+
+    Parameters
+    ----------
+    kernel
+        The kernel.
+    distance
+        Distances (m), 0 for an entry with itself, shape (p,).
+    downstream
+        True where the source lies downstream, shape (p,).
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 weights, shape (p,).
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the kernel gives weights that are negative, not finite, or of another shape.
+    """
+    apart = distance > 0
+    given = np.asarray(kernel.weight(distance[apart], downstream[apart]), dtype=np.float64)
+    count = int(apart.sum())
+    if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any():
+        msg = (
+            f"kernel {kernel!r} must give one finite weight of at least 0 for each of {count} distances; "
+            f"it gave shape {given.shape}, from {given.min(initial=0):g} to {given.max(initial=0):g}"
+        )
+        raise InvalidArgumentError(msg)
+    weight = np.ones(distance.shape)
+    weight[apart] = given
+    return weight
