@@ -19,7 +19,7 @@ def steady(n: int, value: float = 18.0, days: int = DAYS) -> np.ndarray:
 
 
 def plain_model(  # one day, one reach after the other; written from the equations alone
-    down, length, width, slope, shade, air, solar, humidity, cloud, flow, groundwater, melt, p
+    down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, groundwater, melt, p
 ):
     days, n = air.shape
     upstream = [[j for j in range(n) if down[j] == i] for i in range(n)]
@@ -29,22 +29,24 @@ def plain_model(  # one day, one reach after the other; written from the equatio
         order += ready
         todo -= set(ready)
     deep = air[:365].mean(axis=0)
-    soil = air[:8].mean(axis=0)
+    balance = equilibrium_temperature(
+        air, solar, relative_humidity=humidity, cloud_cover=cloud, shade=shade, parameters=p
+    )
+    brooks = balance.temperature[:8].mean(axis=0)
     if days >= 365:
         for day in list(range(365)) * 2:
             deep = deep + (air[day] - deep) / p.groundwater_memory
-            soil = soil + (air[day] - soil) / p.runoff_memory
     entered = np.zeros((days, n))
     out = np.zeros((days, n))
     for t in range(days):
         deep = deep + (air[t] - deep) / p.groundwater_memory
-        soil = soil + (air[t] - soil) / p.runoff_memory
+        brooks = brooks + (balance.temperature[t] - brooks) / p.runoff_memory
         for i in order:
             above = sum(flow[t, j] for j in upstream[i])
             heat = sum(flow[t, j] * out[t, j] for j in upstream[i])
             lateral = max(flow[t, i] - above, 0.0)
-            surface = (1 - melt[t, i]) * max(soil[i], 0.0)
-            warmth = groundwater[t, i] * max(deep[i] + p.groundwater_offset, 0.0)
+            surface = (1 - melt[t, i]) * max(brooks[i], 0.0)
+            warmth = groundwater[t, i] * max(deep[i] + offset[i], 0.0)
             warmth += (1 - groundwater[t, i]) * surface
             entered[t, i] = (heat + lateral * warmth) / (above + lateral)
             if slope[i] > 0:
@@ -56,15 +58,7 @@ def plain_model(  # one day, one reach after the other; written from the equatio
             whole = math.floor(lag)
             now, before = entered[max(t - whole, 0), i], entered[max(t - whole - 1, 0), i]
             parcel = now + (lag - whole) * (before - now)
-            balance = equilibrium_temperature(
-                air[t, i],
-                solar[t, i],
-                relative_humidity=humidity[t, i],
-                cloud_cover=cloud[t, i],
-                shade=shade[i],
-                parameters=p,
-            )
-            te, k = float(balance.temperature), float(balance.coefficient)
+            te, k = balance.temperature[t, i], balance.coefficient[t, i]
             stay = math.exp(-k * length[i] * width[i] / (HEAT_CAPACITY * flow[t, i]))
             out[t, i] = max(te + (parcel - te) * stay, 0.0)
     return out
@@ -80,15 +74,16 @@ def test_kernel_equals_the_plain_loop(days: int, slow: bool) -> None:
     width = rng.uniform(2, 30, n)
     slope = np.array([0.02, 0.0, 0.001, 0.003, 0.0, 0.0005, 0.0])
     shade = rng.uniform(0, 0.8, n)
+    offset = rng.normal(0, 2, n)
     shape = (days, n)
     air = 8 + 12 * np.sin(np.arange(days) / 58)[:, None] + rng.normal(0, 4, shape)
     solar, humidity, cloud = rng.uniform(20, 300, shape), rng.uniform(30, 100, shape), rng.random(shape)
     area = np.array([1.0, 2, 1, 4, 2, 8, 9])
     flow = area * rng.lognormal(-2, 0.4, (days, 1)) * rng.uniform(0.8, 1.2, shape)
     share, melt = rng.random(shape), rng.random(shape)
-    p = StreamParameters(min_velocity=0.01 if slow else 0.05, groundwater_offset=1.0)
+    p = StreamParameters(min_velocity=0.01 if slow else 0.05)
     expected = plain_model(
-        down, length, width, slope, shade, air, solar, humidity, cloud, flow, share, melt, p
+        down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, share, melt, p
     )
     got = stream_temperature(
         down,
@@ -102,6 +97,7 @@ def test_kernel_equals_the_plain_loop(days: int, slow: bool) -> None:
         cloud_cover=cloud,
         discharge=flow,
         groundwater_fraction=share,
+        groundwater_offset=offset,
         snowmelt_fraction=melt,
         parameters=p,
     )
@@ -196,6 +192,8 @@ def test_a_pulse_arrives_one_travel_time_later() -> None:
         air_temperature=air,
         solar_radiation=0.0,
         groundwater_fraction=0.0,
+        shade=1.0,  # no sun, no sky, no evaporation: brooks as warm as the air
+        relative_humidity=100.0,
         parameters=StreamParameters(
             exchange_factor=0.0, depth_coefficient=depth, depth_exponent=0.0, runoff_memory=1.0
         ),

@@ -35,7 +35,6 @@ class Constants(NamedTuple):
     bowen: float
     exchange_factor: float
     groundwater_rate: float
-    groundwater_offset: float
     runoff_rate: float
     manning: float
     depth_coefficient: float
@@ -71,6 +70,7 @@ def route_day_block(
     width: Floats,
     slope: Floats,
     shade: Floats,
+    offset: Floats,
     air: Floats,
     solar: Floats,
     humidity: Floats,
@@ -80,12 +80,12 @@ def route_day_block(
     melt_share: Floats,
     c: Constants,
     groundwater: Floats,
-    soil: Floats,
+    brooks: Floats,
     history: Floats,
     first_day: int,
     out: Floats,
 ) -> None:
-    """Run a block of days; ``groundwater``, ``soil`` and ``history`` carry the state from block to block."""
+    """Run a block of days; ``groundwater``, ``brooks`` and ``history`` carry the state on."""
     days, n = out.shape
     depth_of_history = history.shape[0]
     flow_in = np.empty(n)
@@ -98,13 +98,14 @@ def route_day_block(
             i = order[k]
             ta = air[day, i]
             groundwater[i] += c.groundwater_rate * (ta - groundwater[i])
-            soil[i] += c.runoff_rate * (ta - soil[i])
-            # lateral inflow: groundwater, rain over the soil, and melt at 0 degC
+            equilibrium, coefficient = _exchange(
+                ta, solar[day, i], humidity[day, i], cloud[day, i], shade[i], c
+            )
+            brooks[i] += c.runoff_rate * (equilibrium - brooks[i])
+            # lateral inflow: groundwater, brooks, and melt at 0 degC
             share = groundwater_share[day, i]
             rain = (1.0 - share) * (1.0 - melt_share[day, i])
-            lateral_temperature = share * max(groundwater[i] + c.groundwater_offset, 0.0) + rain * max(
-                soil[i], 0.0
-            )
+            lateral_temperature = share * max(groundwater[i] + offset[i], 0.0) + rain * max(brooks[i], 0.0)
             flow = max(discharge[day, i], 1e-6)
             lateral = max(flow - flow_in[i], 0.0)
             mixed = (heat_in[i] + lateral * lateral_temperature) / (flow_in[i] + lateral)
@@ -123,9 +124,6 @@ def route_day_block(
             newer = history[(slot - whole) % depth_of_history, i]
             older = history[(slot - whole - 1) % depth_of_history, i]
             parcel = (1.0 - part) * newer + part * older
-            equilibrium, coefficient = _exchange(
-                ta, solar[day, i], humidity[day, i], cloud[day, i], shade[i], c
-            )
             decay = np.exp(-coefficient * length[i] * width[i] / (HEAT_CAPACITY * flow))
             temperature = max(equilibrium + (parcel - equilibrium) * decay, 0.0)
             out[day, i] = temperature

@@ -46,7 +46,7 @@ class StreamParameters:
     groundwater_offset
         Groundwater minus the long-term mean of the air (K).
     runoff_memory
-        Time constant of the temperature of surface runoff, which follows the soil (d).
+        Time constant of the temperature of surface runoff, which follows the equilibrium temperature (d).
     max_shade
         Share of the sky that trees hide over the narrowest stream (1).
     shade_width

@@ -33,6 +33,7 @@ __all__ = [
 HEAT_CAPACITY = 4.186e6
 """Volumetric heat capacity of water, J m-3 K-1."""
 
+_FIRST_DAYS = 8  # whose mean weather the brooks start with
 _BLOCK = 512  # days converted to float64 at once; bounds the memory beside input and output
 
 Floats = NDArray[np.float64]
@@ -167,6 +168,7 @@ def stream_temperature(
     cloud_cover: ArrayLike | None = None,
     shade: ArrayLike | None = None,
     groundwater_fraction: ArrayLike | None = None,
+    groundwater_offset: ArrayLike | None = None,
     snowmelt_fraction: ArrayLike | None = None,
     parameters: StreamParameters | None = None,
 ) -> NDArray[np.floating]:
@@ -204,6 +206,9 @@ def stream_temperature(
         Share of the sky hidden (1), (reach,). None: :func:`canopy_shade` of the width.
     groundwater_fraction
         Groundwater in the lateral inflow (1). None: the constant of the parameters.
+    groundwater_offset
+        Groundwater minus the long-term mean of the air (K), (reach,): it is warmer under open land than
+        under forest. None: the constant of the parameters.
     snowmelt_fraction
         Melt water, at 0 degC, in the rest of the lateral inflow (1). None: 0.
     parameters
@@ -223,13 +228,19 @@ def stream_temperature(
 
     Notes
     -----
-    The first days remember a start: the water is as on the first day, the groundwater as after two
-    repetitions of the first year. Linearised surface exchange and full mixing over the cross-section;
-    no bed conduction, no reservoirs, no stratification.
+    Surface runoff comes through brooks too small to be mapped: its temperature follows the equilibrium
+    temperature under the reach's shade, through a first-order filter of ``runoff_memory`` days. The first
+    days remember a start: water in the reach as on the first day, brooks as in the first week, groundwater
+    as after two repetitions of the first year. Linearised surface exchange and full mixing over the
+    cross-section; no bed conduction, no reservoirs, no stratification.
 
     References
     ----------
     Caissie, D. (2006). The thermal regime of rivers: a review. Freshwater Biology 51, 1389-1406.
+
+    Kurylyk, B. L., MacQuarrie, K. T. B., Caissie, D., McKenzie, J. M. (2015). Shallow groundwater thermal
+    sensitivity to climate change and land cover disturbances. Hydrology and Earth System Sciences 19,
+    2469-2489.
 
     Yearsley, J. R. (2009). A semi-Lagrangian water temperature model for advection-dominated river
     systems. Water Resources Research 45, W12405.
@@ -253,7 +264,16 @@ def stream_temperature(
     if air.ndim != 2:
         raise InvalidArgumentError(f"air_temperature must be (time, reach), not of shape {air.shape}")
     days, n = air.shape
-    reach = _Reaches.check(downstream, length=length, width=width, slope=slope, shade=shade, n=n, p=p)
+    reach = _Reaches.check(
+        downstream,
+        length=length,
+        width=width,
+        slope=slope,
+        shade=shade,
+        offset=groundwater_offset,
+        n=n,
+        p=p,
+    )
     if discharge is None:
         if drainage_area is None:
             raise InvalidArgumentError("stream_temperature needs discharge (m3 s-1) or drainage_area (km2)")
@@ -282,6 +302,7 @@ class _Reaches(NamedTuple):
     width: Floats
     slope: Floats
     shade: Floats
+    offset: Floats
 
     @classmethod
     def check(
@@ -292,6 +313,7 @@ class _Reaches(NamedTuple):
         width: ArrayLike,
         slope: ArrayLike | None,
         shade: ArrayLike | None,
+        offset: ArrayLike | None,
         n: int,
         p: StreamParameters,
     ) -> _Reaches:
@@ -308,7 +330,8 @@ class _Reaches(NamedTuple):
         dark = canopy_shade(widths, parameters=p) if shade is None else _per_reach("shade", shade, n)
         if (bad := np.flatnonzero((dark < 0.0) | (dark > 1.0))).size:
             raise InvalidArgumentError(f"shade must lie in 0..1; it does not at reaches {shorten(bad)}")
-        return cls(topological_order(position), position, lengths, widths, steep, dark)
+        springs = _per_reach("groundwater_offset", _default(offset, p.groundwater_offset), n)
+        return cls(topological_order(position), position, lengths, widths, steep, dark, springs)
 
 
 def _run(
@@ -325,7 +348,6 @@ def _run(
         p.bowen,
         p.exchange_factor,
         1.0 / p.groundwater_memory,
-        p.groundwater_offset,
         1.0 / p.runoff_memory,
         p.manning,
         p.depth_coefficient,
@@ -334,31 +356,35 @@ def _run(
     )
     longest = float(reach.length.max(initial=0.0)) / (p.min_velocity * 86400.0)
     history = np.zeros((int(longest) + 2, n))
-    groundwater, soil = _spin_up(forcing[0], p)
+    groundwater, brooks = _spin_up(reach, forcing, p)
     result = np.empty((days, n), dtype=dtype)
     for first in range(0, days, _BLOCK):
         block = [np.array(values[first : first + _BLOCK], dtype=np.float64, order="C") for values in forcing]
         out = np.empty_like(block[0])
         air, solar, humidity, cloud, flow, share, melt = block
         route_day_block(
-            reach.order, reach.downstream, reach.length, reach.width, reach.slope, reach.shade,
+            reach.order, reach.downstream, reach.length, reach.width, reach.slope, reach.shade, reach.offset,
             air, solar, humidity, cloud, flow, share, melt,
-            constants, groundwater, soil, history, first, out,
+            constants, groundwater, brooks, history, first, out,
         )  # fmt: skip
         result[first : first + _BLOCK] = out
     return result
 
 
-def _spin_up(air: NDArray[np.floating], p: StreamParameters) -> tuple[Floats, Floats]:
-    """Temperatures of groundwater and soil on the eve of the first day."""
-    year = np.asarray(air[:365], dtype=np.float64)
+def _spin_up(
+    reach: _Reaches, forcing: list[NDArray[np.floating]], p: StreamParameters
+) -> tuple[Floats, Floats]:
+    """Temperatures of groundwater and brooks on the eve of the first day."""
+    year = np.asarray(forcing[0][:365], dtype=np.float64)
     groundwater = year.mean(axis=0)
-    soil = year[:8].mean(axis=0)
     if len(year) == 365:
         for day in np.concatenate([year, year]):
             groundwater += (day - groundwater) / p.groundwater_memory
-            soil += (day - soil) / p.runoff_memory
-    return groundwater, soil
+    air, solar, humidity, cloud = (values[:_FIRST_DAYS] for values in forcing[:4])
+    state = equilibrium_temperature(
+        air, solar, relative_humidity=humidity, cloud_cover=cloud, shade=reach.shade, parameters=p
+    )
+    return groundwater, state.temperature.mean(axis=0)
 
 
 def _default(values: ArrayLike | None, fallback: float) -> ArrayLike:

@@ -1,0 +1,269 @@
+"""A random river basin at two scales: coarse segments, each with its chain of fine reaches."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.network.topology import accumulate, hops_to_outlet, strahler, topological_order
+from xmsgl.simulate.hydrology import hydraulic_geometry
+from xmsgl.simulate.layout import Layout, cut_line, draw_layout, midpoint, path_length, side_branch
+from xmsgl.simulate.process import canopy_shade
+
+__all__ = ["Basin", "Scale", "random_basin"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+K1, K2, K3, K4, K5 = 0.3, 0.3, 0.2, 0.6, 6.0
+MEAN_RUNOFF = 1.4  # mm d-1, about what the eastern United States yields
+OUTLET_ELEVATION = 15.0  # m
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """One scale's reaches or segments; all arrays have one entry each.
+
+    Parameters
+    ----------
+    downstream
+        Position downstream, -1 at the outlet.
+    length, elevation, width
+        (m).
+    slope, stream_order
+        (1).
+    drainage_area
+        At the downstream end (km2).
+    lines
+        Per reach the vertices, upstream to downstream, (vertex, 2): km east and north of the outlet.
+    """
+
+    downstream: Ints
+    length: Floats
+    slope: Floats
+    elevation: Floats
+    width: Floats
+    drainage_area: Floats
+    stream_order: Ints
+    lines: tuple[Floats, ...]
+
+    @property
+    def middle(self) -> Floats:
+        """Midpoints of the lines (km), (reach, 2)."""
+        return np.array([midpoint(line) for line in self.lines])
+
+
+@dataclasses.dataclass(frozen=True)
+class Basin:
+    """A basin at both scales, with what no map shows.
+
+    Parameters
+    ----------
+    coarse, fine
+        The two scales.
+    segment
+        Position of the coarse segment of each fine reach.
+    main_stem
+        True on the chain that makes up the segment, False on its side branches; per fine reach.
+    shade
+        Hidden: share of the sky behind trees and banks (1), per fine reach.
+    groundwater
+        Hidden: share of the lateral runoff that takes the way through the ground (1), per fine reach.
+    groundwater_offset
+        Hidden: groundwater minus the mean of the air (K), per fine reach.
+    """
+
+    coarse: Scale
+    fine: Scale
+    segment: Ints
+    main_stem: NDArray[np.bool_]
+    shade: Floats
+    groundwater: Floats
+    groundwater_offset: Floats
+
+
+def random_basin(n_coarse: int, reaches_per_segment: int, rng: np.random.Generator) -> Basin:
+    """Draw a dendritic basin.
+
+    Segments grow from the outlet over a jittered triangular lattice, so that no two cross; each takes in
+    no, one or two others. A segment is cut into a chain of reaches of about 1 km, some of which receive a
+    short side branch. Slopes fall with drainage area by Flint's law, elevations add them up from the
+    outlet, widths follow hydraulic geometry. Shade and groundwater are drawn as fields that hang together
+    along the river; they depend in part on width, slope and elevation, and in part on nothing on the map.
+
+    Parameters
+    ----------
+    n_coarse
+        Number of coarse segments, at least 1.
+    reaches_per_segment
+        Mean number of fine reaches on a segment, side branches included; the basin has exactly
+        ``n_coarse * reaches_per_segment``.
+    rng
+        The source of randomness.
+
+    Returns
+    -------
+    Basin
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a number is below 1.
+
+    References
+    ----------
+    Flint, J. J. (1974). Stream gradient as a function of order, magnitude, and discharge. Water Resources
+    Research 10(5), 969-973.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> basin = random_basin(5, 4, np.random.default_rng(0))
+    >>> basin.coarse.length.size, basin.fine.length.size, int((basin.fine.downstream < 0).sum())
+    (5, 20, 1)
+    """
+    if n_coarse < 1 or reaches_per_segment < 1:
+        msg = f"n_coarse and reaches_per_segment must be at least 1, not {n_coarse}, {reaches_per_segment}"
+        raise InvalidArgumentError(msg)
+    layout = draw_layout(n_coarse, 0.85 * max(reaches_per_segment, 1.5), rng)
+    chains = _chains(layout, reaches_per_segment, rng)
+    area = _drainage_area(layout, chains, rng)
+    fine = _fine_scale(layout, chains, area, rng)
+    coarse = _coarse_scale(layout, chains, fine)
+    hidden = _hidden(coarse, fine, chains, rng)
+    return Basin(coarse, fine, chains.segment, chains.main_stem, *hidden)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chains:
+    """Fine topology and geometry; within a segment the main stem comes first, from the top down."""
+
+    downstream: Ints
+    segment: Ints
+    main_stem: NDArray[np.bool_]
+    first: Ints
+    last: Ints
+    lines: tuple[Floats, ...]
+
+
+def _chains(layout: Layout, reaches_per_segment: int, rng: np.random.Generator) -> _Chains:
+    n = layout.downstream.size
+    weights = rng.lognormal(0.0, 0.35, n)
+    counts = 1 + rng.multinomial(n * (reaches_per_segment - 1), weights / weights.sum())
+    branches = np.where(counts >= 4, rng.binomial(np.maximum(counts - 3, 0), 0.3), 0)
+    stems = counts - branches
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+    last = first + stems - 1
+    downstream, segment, main_stem, lines = [], [], [], []
+    for s in range(n):
+        below = layout.downstream[s]
+        pieces = cut_line(layout.lines[s], stems[s], rng)
+        downstream += [*range(first[s] + 1, last[s] + 1), first[below] if below >= 0 else -1]
+        # a side branch enters at the top of a reach of the chain that has something above it
+        entered = np.sort(rng.choice(np.arange(1, max(stems[s], 2)), size=branches[s]))
+        downstream += [int(first[s] + k) for k in entered]
+        lines += pieces + [side_branch(pieces[k], rng) for k in entered]
+        segment += [s] * int(counts[s])
+        main_stem += [True] * int(stems[s]) + [False] * int(branches[s])
+    return _Chains(
+        np.array(downstream, dtype=np.int64),
+        np.array(segment, dtype=np.int64),
+        np.array(main_stem),
+        first,
+        last,
+        tuple(lines),
+    )
+
+
+def _drainage_area(layout: Layout, chains: _Chains, rng: np.random.Generator) -> Floats:
+    """Own catchments, plus the brooks above the mapped heads, added up (km2)."""
+    kilometres = np.array([path_length(line) for line in chains.lines])
+    own = 1.8 * kilometres * rng.lognormal(0.0, 0.4, kilometres.size)
+    heads = np.bincount(layout.downstream[layout.downstream >= 0], minlength=layout.downstream.size) == 0
+    own[chains.first[heads]] += rng.lognormal(np.log(35.0), 0.6, int(heads.sum()))
+    side = ~chains.main_stem
+    own[side] += rng.lognormal(np.log(6.0), 0.7, int(side.sum()))
+    return accumulate(chains.downstream, own)
+
+
+def _fine_scale(layout: Layout, chains: _Chains, area: Floats, rng: np.random.Generator) -> Scale:
+    n = area.size
+    length = np.array([path_length(line) for line in chains.lines]) * 1000.0
+    terrain = _along_river(layout.downstream, 0.6, rng)[chains.segment]
+    slope = 0.06 * area**-0.45 * np.exp(0.5 * terrain + 0.35 * rng.normal(size=n))
+    slope = np.maximum(slope, 1e-4)
+    elevation = np.empty(n)
+    top = np.empty(n)
+    for i in topological_order(chains.downstream)[::-1]:
+        below = chains.downstream[i]
+        end = top[below] if below >= 0 else OUTLET_ELEVATION
+        top[i] = end + slope[i] * length[i]
+        elevation[i] = 0.5 * (end + top[i])
+    bed = 0.25 * _along_river(layout.downstream, 0.3, rng)[chains.segment] + 0.12 * rng.normal(size=n)
+    width = hydraulic_geometry(area * MEAN_RUNOFF / 86.4, width_coefficient=9.0).width * np.exp(bed)
+    order = strahler(chains.downstream)
+    return Scale(chains.downstream, length, slope, elevation, width, area, order, chains.lines)
+
+
+def _coarse_scale(layout: Layout, chains: _Chains, fine: Scale) -> Scale:
+    """Take a segment as its main stem: summed lengths, means by length, the area at its lower end."""
+    n = layout.downstream.size
+    stem = np.where(chains.main_stem, fine.length, 0.0)
+    length: Floats = np.bincount(chains.segment, stem, minlength=n).astype(np.float64)
+
+    def mean(values: Floats) -> Floats:
+        return np.asarray(np.bincount(chains.segment, stem * values, minlength=n) / length)
+
+    return Scale(
+        layout.downstream,
+        length,
+        mean(fine.slope),
+        mean(fine.elevation),
+        mean(fine.width),
+        fine.drainage_area[chains.last],
+        strahler(layout.downstream),
+        layout.lines,
+    )
+
+
+def _hidden(
+    coarse: Scale, fine: Scale, chains: _Chains, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Shade and groundwater: part map, part land use and geology that no attribute tells."""
+    n = fine.length.size
+    upland = _standard(_standard(np.log(coarse.slope)) + _standard(coarse.elevation))
+    forest = 0.75 * upland + 0.65 * _along_river(coarse.downstream, 0.5, rng)
+    geology = 0.5 * upland + 0.85 * _along_river(coarse.downstream, 0.6, rng)
+    narrow = -_standard(np.log(fine.width))
+    side = np.where(chains.main_stem, 0.0, 1.0)
+    local = _along_river(fine.downstream, 0.6, rng)
+    cover = forest[chains.segment] + K1 * narrow + K2 * local + K3 * rng.normal(size=n)
+    springs = 0.9 * geology[chains.segment] + K4 * side + 0.4 * local + 0.2 * rng.normal(size=n)
+    shade = 0.95 / (1.0 + np.exp(-2.0 * cover)) * _openness(fine.width)
+    offset = 0.5 - K5 * np.tanh(0.5 * cover)
+    return shade, 0.15 + 0.75 / (1.0 + np.exp(-springs)), offset
+
+
+def _openness(width: Floats) -> Floats:
+    """Trees of one height shade a broad river less: 1 over a brook."""
+    brook = float(canopy_shade(0.0))
+    return np.asarray(0.3 + 0.7 * canopy_shade(width) / brook)
+
+
+def _along_river(downstream: Ints, correlation: float, rng: np.random.Generator) -> Floats:
+    """Draw a standardised field in which each reach resembles the one it flows into."""
+    values = rng.normal(size=downstream.size)
+    fresh = np.sqrt(1.0 - correlation**2)
+    for i in np.argsort(hops_to_outlet(downstream), kind="stable"):
+        if downstream[i] >= 0:
+            values[i] = correlation * values[downstream[i]] + fresh * values[i]
+    return _standard(values)
+
+
+def _standard(values: Floats) -> Floats:
+    """Mean 0, deviation 1, so that basins of different seeds differ in place, not in spread."""
+    deviation = values.std()
+    return np.asarray((values - values.mean()) / (deviation if deviation > 0.0 else 1.0))
