@@ -16,6 +16,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.topology import link
+from xmsgl.schema_checks import validate
 from xmsgl.schema_names import (
     CROSSWALK,
     LABEL,
@@ -31,6 +32,7 @@ from xmsgl.schema_names import (
     statics,
     to_datatree,
 )
+from xmsgl.schema_report import FeatureSource, ValidationReport
 from xmsgl.schema_units import same_units
 
 __all__ = [
@@ -38,7 +40,9 @@ __all__ = [
     "LABEL",
     "LAPSE_RATE",
     "SCALES",
+    "FeatureSource",
     "Scale",
+    "ValidationReport",
     "as_dataset",
     "drivers",
     "fine_offset",
@@ -53,6 +57,7 @@ __all__ = [
     "statics",
     "to_datatree",
     "topology",
+    "validate",
 ]
 
 LAPSE_RATE = -6.5e-3

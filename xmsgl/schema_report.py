@@ -1,0 +1,109 @@
+"""What a valid dataset holds: the answer of ``validate``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, Literal
+
+__all__ = ["FeatureSource", "ValidationReport"]
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """A feature, and where the reaches have it from.
+
+    Parameters
+    ----------
+    name
+        Base name.
+    role
+        ``"driver"`` (daily) or ``"static"``.
+    units
+        As the dataset states them.
+    fine
+        ``"own"``, ``"inherited"`` from the segment, or ``"inherited, corrected for height"``.
+    """
+
+    name: str
+    role: Literal["driver", "static"]
+    units: str
+    fine: str
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """Summary of a dataset without faults; prints as a table.
+
+    Parameters
+    ----------
+    segments, reaches, days
+        Sizes of ``coarse``, ``fine`` and ``time``.
+    start, end
+        First and last day, ISO.
+    outlets_coarse, outlets_fine
+        How many segments and reaches leave the network; None when not looked at.
+    labels_coarse, labels_fine
+        How many observed values; None when not counted (``values=False``).
+    features
+        Drivers, then static attributes, each in order of name.
+    """
+
+    segments: int
+    reaches: int
+    days: int
+    start: str
+    end: str
+    outlets_coarse: int | None
+    outlets_fine: int | None
+    labels_coarse: int | None
+    labels_fine: int | None
+    features: tuple[FeatureSource, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+        """
+        return asdict(self)
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        return [
+            ("", "coarse", "fine"),
+            ("nodes", f"{self.segments:,}", f"{self.reaches:,}"),
+            ("outlets", _count(self.outlets_coarse), _count(self.outlets_fine)),
+            ("labels", _count(self.labels_coarse), _count(self.labels_fine)),
+        ]
+
+    def _period(self) -> str:
+        return f"{self.days:,} days, {self.start} to {self.end}"
+
+    def __str__(self) -> str:
+        table = [f"  {what:<8} {coarse:>14} {fine:>14}" for what, coarse, fine in self._rows()]
+        wide = max((len(feature.name) for feature in self.features), default=0)
+        units = max((len(feature.units) for feature in self.features), default=0)
+        lines = [
+            f"  {feature.name:<{wide}}  {feature.role:<6}  {feature.units:<{units}}  fine: {feature.fine}"
+            for feature in self.features
+        ]
+        return "\n".join([f"valid dataset: {self._period()}", *table, "features", *lines])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._rows()
+        sizes = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        features = "".join(
+            f"<tr><td>{escape(f.name)}</td><td>{f.role}</td><td>{escape(f.units)}</td><td>{f.fine}</td></tr>"
+            for f in self.features
+        )
+        columns = "".join(f"<th>{name}</th>" for name in head)
+        return (
+            f"<p><b>valid dataset</b>: {self._period()}</p><table><tr>{columns}</tr>{sizes}</table>"
+            "<table><tr><th>feature</th><th>role</th><th>units</th><th>fine scale</th></tr>"
+            f"{features}</table>"
+        )
+
+
+def _count(number: int | None) -> str:
+    return "not counted" if number is None else f"{number:,}"
