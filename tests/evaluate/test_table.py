@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.metrics import mean_squared_error
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate.table import skill_table
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(0)
+    coords = {"time": pd.date_range("2000-01-01", periods=90), "fine": np.arange(5) + 10}
+    truth = xr.DataArray(rng.normal(10, 4, (90, 5)), coords, ("time", "fine"), attrs={"units": "degC"})
+    observed = truth.where(rng.random((90, 5)) < 0.5)
+    predictions = {"good": truth + rng.normal(0, 1, (90, 5)), "poor one": truth + rng.normal(2, 3, (90, 5))}
+    held = xr.DataArray([False, True, False, False, True], {"fine": coords["fine"]}, ("fine",))
+    late = xr.DataArray(np.arange(90) >= 60, {"time": coords["time"]}, ("time",))
+    return predictions, observed, {"held-out days": late & ~held, "held-out reaches": held}
+
+
+def test_numbers_are_those_of_scikit_learn_on_each_group(case):
+    predictions, observed, groups = case
+    frame = skill_table(predictions, observed, groups=groups).to_dataframe()
+    assert frame.index.tolist() == ["good", "poor one"]
+    for name, prediction in predictions.items():
+        for group, mask in groups.items():
+            seen = (observed.notnull() & mask).values
+            error = mean_squared_error(observed.values[seen], prediction.values[seen])
+            np.testing.assert_allclose(frame.loc[name, (group, "rmse")], np.sqrt(error))
+            assert frame.loc[name, (group, "n")] == seen.sum()
+
+
+def test_all_methods_are_scored_on_the_same_reach_days(case):
+    predictions, observed, groups = case
+    predictions["poor one"] = predictions["poor one"].isel(time=slice(10, 80), fine=[4, 3, 2, 1])
+    data = skill_table(predictions, observed, groups=groups).data
+    assert (data.n.sel({"method": "good"}) == data.n.sel({"method": "poor one"})).all()
+    assert int(data.n[0].sum()) < int(observed.count())
+
+
+def test_every_form_shows_every_number(case):
+    predictions, observed, groups = case
+    table = skill_table(
+        predictions, observed, groups=groups, metrics=("rmse", "mae", "bias", "nse", "n_reaches")
+    )
+    frame = table.to_dataframe()
+    shown = [
+        f"{frame.loc[m, (g, k)]:.2f}"
+        for m in frame.index
+        for g in groups
+        for k in ("rmse", "mae", "bias", "nse")
+    ]
+    counts = [str(frame.loc["good", (g, k)]) for g in groups for k in ("n", "n_reaches")]
+    for text in (str(table), table.to_markdown(), table._repr_html_()):
+        assert all(number in text for number in [*shown, *counts])
+        assert all(
+            word in text for word in ["good", "poor one", *groups, "RMSE [degC]", "bias [degC]", "NSE"]
+        )
+    lines = str(table).splitlines()
+    assert len(lines) == 4
+    assert len({len(line) for line in lines[1:]}) == 1
+    rows = table.to_markdown().splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda p, o, g: ({}, o, {"groups": g}), "no prediction", id="none"),
+        pytest.param(lambda p, o, g: (p, o, {"metrics": ["skill"]}), "unknown metrics skill", id="metric"),
+        pytest.param(lambda p, o, g: (p, o, {"groups": {"odd": o}}), "'odd'.*boolean", id="not-boolean"),
+        pytest.param(
+            lambda p, o, g: (p, o, {"groups": {"part": (o.time > o.time[3])[4:]}}),
+            "'part' says nothing about 2000-01-01",
+            id="short-group",
+        ),
+        pytest.param(
+            lambda p, o, g: (p | {"hole": p["good"] * np.nan}, o, {}),
+            "method 'hole', group 'all'",
+            id="missing-prediction",
+        ),
+        pytest.param(
+            lambda p, o, g: (p, o, {"groups": {"never": xr.zeros_like(o.time, dtype=bool)}}),
+            "group 'never'.*has an observation",
+            id="empty-group",
+        ),
+    ],
+)
+def test_faults_are_named(case, change, message):
+    predictions, observed, options = change(*case)
+    with pytest.raises(InvalidArgumentError, match=message):
+        skill_table(predictions, observed, **options)
