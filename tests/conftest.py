@@ -82,7 +82,7 @@ def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
                 daily, np.maximum(0, coarse_labels), "degC", "observed stream temperature"
             ),
             "water_temperature_fine": variable(
-                daily, np.maximum(0, fine_labels), "degC", "observed stream temperature"
+                ("time", "fine"), np.maximum(0, fine_labels), "degC", "observed stream temperature"
             ),
         },
         coords={"time": time, "coarse": ("coarse", SEGMENTS), "fine": ("fine", REACHES)},

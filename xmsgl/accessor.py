@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
     from xmsgl.batches import Validation
     from xmsgl.models.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
@@ -198,7 +199,9 @@ class MsglAccessor:
         from xmsgl.evaluate import score
 
         ds = schema.as_dataset(self._obj)
-        return score(prediction, ds["water_temperature_fine"] if observed is None else observed, by=by, dataset=ds)
+        return score(
+            prediction, ds["water_temperature_fine"] if observed is None else observed, by=by, dataset=ds
+        )
 
     def to_datatree(self) -> xr.DataTree:
         """Return the dataset as a DataTree with ``/coarse`` and ``/fine``."""

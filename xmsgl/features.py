@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xmsgl.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "identity": lambda values: values,
@@ -15,7 +19,13 @@ TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "sqrt": lambda values: np.sqrt(np.maximum(values, 0.0)),
 }
 # Quantities that spread over decades; on a linear scale a few large rivers would be all one sees.
-SKEWED = {"drainage_area": "log1p", "width": "log1p", "precipitation": "log1p", "discharge": "log1p", "slope": "sqrt"}
+SKEWED = {
+    "drainage_area": "log1p",
+    "width": "log1p",
+    "precipitation": "log1p",
+    "discharge": "log1p",
+    "slope": "sqrt",
+}
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,20 @@ class Feature:
         True for a driver (time, scale), False for a static attribute (scale).
     transform
         Key of :data:`TRANSFORMS`, applied before scaling.
+    days
+        A driver's mean over so many days, the last one included: a memory the cell need not learn.
     """
 
     name: str
     units: str
     dynamic: bool
     transform: str = "identity"
+    days: int = 1
+
+    @property
+    def label(self) -> str:
+        """How users write the feature: ``name``, or ``name:days`` for a trailing mean."""
+        return self.name if self.days == 1 else f"{self.name}:{self.days}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the feature as plain values, ready for JSON."""
@@ -76,3 +94,63 @@ class Scaling:
         return cls(
             tuple(values["mean"]), tuple(values["deviation"]), values["label_mean"], values["label_deviation"]
         )
+
+
+def parse_feature(label: str) -> tuple[str, int]:
+    """Split what a user wrote into a base name and the days of a trailing mean.
+
+    Parameters
+    ----------
+    label
+        ``"air_temperature"`` or, for its mean over 30 days, ``"air_temperature:30"``.
+
+    Returns
+    -------
+    tuple
+        Base name and days.
+
+    Raises
+    ------
+    InvalidArgumentError
+        What stands behind the colon is not a number of days.
+
+    Examples
+    --------
+    >>> parse_feature("air_temperature:30")
+    ('air_temperature', 30)
+    """
+    name, colon, days = label.partition(":")
+    if not colon:
+        return name, 1
+    if not days.isdigit() or int(days) < 1:
+        msg = f"feature {label!r}: behind the colon stands a number of days, as in 'air_temperature:30'"
+        raise InvalidArgumentError(msg)
+    return name, int(days)
+
+
+def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64]:
+    """Return the mean over the last days, the day itself included; over fewer at the start.
+
+    Parameters
+    ----------
+    values
+        (time, ...).
+    days
+        How many.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, as large as `values`.
+
+    Examples
+    --------
+    >>> trailing_mean(np.array([1.0, 2.0, 6.0]), 2).tolist()
+    [1.0, 1.5, 4.0]
+    """
+    total = np.cumsum(values, axis=0, dtype=np.float64)
+    shifted = np.zeros_like(total)
+    shifted[days:] = total[:-days] if days < len(total) else 0.0
+    count = np.minimum(np.arange(1, len(total) + 1), days).reshape(-1, *[1] * (total.ndim - 1))
+    mean: npt.NDArray[np.float64] = (total - shifted) / count
+    return mean

@@ -1,0 +1,244 @@
+"""Labels, splits and batches of windows: what the training loop draws from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.features import Feature, Scaling
+from xmsgl.windows import (
+    SCALES,
+    FloatArray,
+    IntArray,
+    Scale,
+    ScaleInputs,
+    Window,
+    cut_windows,
+    feature_variables,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Validation: TypeAlias = float | slice | Sequence[slice] | None
+DayMask = npt.NDArray[np.bool_]
+# Fewer windows than this can not give one away; the validation days are then cut from each.
+_MIN_WINDOWS = 5
+
+
+@dataclass(frozen=True)
+class HostBatch:
+    """Windows of one batch as NumPy arrays, for the scales that carry labels in it.
+
+    Attributes
+    ----------
+    inputs
+        Standardised features by scale, (day, node, window, feature).
+    nodes
+        Positions of the nodes with at least one label, by scale.
+    labels
+        Standardised labels of those nodes by scale, (day, node, window), NaN where there is none.
+    name
+        First days of the windows, for messages.
+    """
+
+    inputs: dict[Scale, FloatArray]
+    nodes: dict[Scale, IntArray]
+    labels: dict[Scale, FloatArray]
+    name: str
+
+
+class TrainingData:
+    """A dataset as the training loop sees it: inputs, labels, days to learn from and to judge by.
+
+    Parameters
+    ----------
+    ds
+        A valid dataset; its drivers, attributes and labels are loaded.
+    features
+        Inputs of the model.
+    scales
+        Scales whose labels the method uses.
+    window, warmup
+        Scored days and warm-up days of a window.
+    validation
+        Share of the windows kept for choosing the best epoch, or the days as slices, or None.
+    batch
+        Windows in a batch.
+    seed
+        Draws the validation windows and the order of each epoch.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No label to learn from or to validate with, or a validation that does not fit the dataset.
+    """
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        features: Sequence[Feature],
+        *,
+        scales: Sequence[Scale],
+        window: int,
+        warmup: int,
+        validation: Validation,
+        batch: int,
+        seed: int,
+    ) -> None:
+        if batch < 1:
+            msg = f"batch must be at least one window, got {batch}"
+            raise InvalidArgumentError(msg)
+        self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
+        wanted = feature_variables(ds, features, dynamic=True) + feature_variables(
+            ds, features, dynamic=False
+        )
+        labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
+        extra = [name for name in ds.variables if "time" not in ds[name].dims]
+        loaded = ds[[*dict.fromkeys([*wanted, *labels, *(str(name) for name in extra)])]].load()
+        self.n_days = int(ds.sizes["time"])
+        self.time = pd.DatetimeIndex(ds["time"].values)
+        self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
+        windows = cut_windows(self.n_days, window, warmup)
+        labelled = np.any([np.isfinite(values).any(axis=1) for values in self.labels.values()], axis=0)
+        self.validation_days = _validation_days(self.time, labelled, windows, validation, seed)
+        self.training_days = labelled & ~self.validation_days
+        if not self.training_days.any():
+            msg = (
+                f"there is no label to learn from: water_temperature_{' and _'.join(self.scales)} have "
+                "no finite value outside the validation days"
+            )
+            raise InvalidArgumentError(msg)
+        self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
+        self.scaling = self._fit()
+        for scale, inputs in self.inputs.items():
+            inputs.use(self.scaling[scale])
+        self._training = [w for w in windows if self.training_days[w.start : w.stop].any()]
+        self._validation = [w for w in windows if (labelled & self.validation_days)[w.start : w.stop].any()]
+
+    def training_batches(self, epoch: int) -> Iterator[HostBatch]:
+        """Yield the windows that hold training labels, in an order drawn from seed and epoch."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._training))
+        yield from self._batches([self._training[i] for i in order], self.training_days)
+
+    def validation_batches(self) -> Iterator[HostBatch]:
+        """Yield the windows that hold validation labels, in the order of time."""
+        yield from self._batches(self._validation, self.validation_days)
+
+    def training_size(self) -> int:
+        """Return the number of batches of an epoch."""
+        return -(-len(self._training) // self.batch)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of labels, by scale and use."""
+        return {
+            f"{use}_{scale}": int(np.isfinite(values[days]).sum())
+            for scale, values in self.labels.items()
+            for use, days in (("training", self.training_days), ("validation", self.validation_days))
+        }
+
+    def _fit(self) -> dict[Scale, Scaling]:
+        moments = {scale: _label_moments(values[self.training_days]) for scale, values in self.labels.items()}
+        known = next(pair for pair in moments.values() if pair is not None)
+        scaling: dict[Scale, Scaling] = {}
+        for scale, inputs in self.inputs.items():
+            mean, deviation = inputs.fit(self.training_days)
+            # A scale without labels borrows the other's: both are temperatures of the same water.
+            label_mean, label_deviation = moments.get(scale) or known
+            scaling[scale] = Scaling(mean, deviation, label_mean, label_deviation)
+        return scaling
+
+    def _batches(self, windows: Sequence[Window], use: DayMask) -> Iterator[HostBatch]:
+        for first in range(0, len(windows), self.batch):
+            yield self._assemble(windows[first : first + self.batch], use)
+
+    def _assemble(self, windows: Sequence[Window], use: DayMask) -> HostBatch:
+        days = np.stack([w.days(self.length, self.n_days) for w in windows])
+        scored = np.stack([w.scored(self.length) for w in windows]) & use[days]
+        inputs: dict[Scale, FloatArray] = {}
+        nodes: dict[Scale, IntArray] = {}
+        labels: dict[Scale, FloatArray] = {}
+        for scale, values in self.labels.items():
+            chosen = np.where(scored[..., None], values[days], np.float32(np.nan))  # (window, day, node)
+            present = np.flatnonzero(np.isfinite(chosen).any(axis=(0, 1)))
+            if not present.size:
+                continue
+            scaling = self.scaling[scale]
+            standard = (chosen[..., present] - scaling.label_mean) / scaling.label_deviation
+            nodes[scale] = present.astype(np.int64)
+            labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
+            inputs[scale] = self.inputs[scale].gather(days)
+        name = ", ".join(str(self.time[w.start].date()) for w in windows)
+        if "fine" in labels and "coarse" in self.scales and "coarse" not in inputs:
+            inputs["coarse"] = self.inputs["coarse"].gather(days)
+        return HostBatch(inputs, nodes, labels, name)
+
+
+def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:
+    name = f"water_temperature_{scale}"
+    if name not in ds:
+        return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
+    return np.asarray(ds[name].transpose("time", scale).values, np.float32)
+
+
+def _label_moments(values: FloatArray) -> tuple[float, float] | None:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if not finite.size:
+        return None
+    deviation = float(finite.std())
+    return float(finite.mean()), deviation if deviation > 1e-6 else 1.0
+
+
+def _validation_days(
+    time: pd.DatetimeIndex, labelled: DayMask, windows: Sequence[Window], validation: Validation, seed: int
+) -> DayMask:
+    days = np.zeros(len(time), bool)
+    if validation is None:
+        return days
+    if isinstance(validation, int | float):
+        if not 0 < validation < 1:
+            msg = f"validation must be a share between 0 and 1, slices of days, or None; got {validation!r}"
+            raise InvalidArgumentError(msg)
+        return _share_of_windows(days, labelled, windows, float(validation), seed)
+    for period in [validation] if isinstance(validation, slice) else validation:
+        days |= _period(time, period)
+    if not (days & labelled).any():
+        msg = (
+            f"the validation days {validation!r} hold no label; the dataset covers "
+            f"{time[0].date()} to {time[-1].date()}"
+        )
+        raise InvalidArgumentError(msg)
+    return days
+
+
+def _period(time: pd.DatetimeIndex, period: slice) -> DayMask:
+    days = np.ones(len(time), bool)
+    if period.start is not None:
+        days &= time >= pd.Timestamp(period.start)
+    if period.stop is not None:
+        days &= time <= pd.Timestamp(period.stop)
+    return np.asarray(days)
+
+
+def _share_of_windows(
+    days: DayMask, labelled: DayMask, windows: Sequence[Window], share: float, seed: int
+) -> DayMask:
+    """Give whole windows away, so that no validation day has a training day beside it."""
+    usable = [w for w in windows if labelled[w.start : w.stop].any()]
+    if len(usable) >= _MIN_WINDOWS:
+        count = max(1, round(share * len(usable)))
+        for i in np.random.default_rng(seed).choice(len(usable), count, replace=False):
+            days[usable[i].start : usable[i].stop] = True
+        return days
+    for window in usable:
+        present = window.start + np.flatnonzero(labelled[window.start : window.stop])
+        cut = present[max(1, round((1 - share) * present.size)) :]
+        if cut.size:
+            days[cut[0] : window.stop] = True
+    return days

@@ -1,0 +1,216 @@
+"""The ``xmsgl`` command: the verbs of ``ds.msgl`` for files and shells."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from xmsgl.errors import InvalidDatasetError, XMSGLError
+from xmsgl.options import set_options
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# Exit codes: 0 done, 1 an error of xmsgl, 2 a wrong command line (click's own), 3 a dataset with faults.
+EXIT_ERROR, EXIT_FAULTS = 1, 3
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Group(click.Group):
+    """Turns the package's errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InvalidDatasetError as error:
+            if ctx.params.get("as_json"):
+                click.echo(json.dumps({"faults": error.faults}))
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(EXIT_FAULTS)
+        except (XMSGLError, OSError) as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(EXIT_ERROR)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xmsgl")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.option("--verbose", is_flag=True, help="Log every epoch and download.")
+def main(*, quiet: bool, verbose: bool) -> None:
+    r"""Downscale daily stream temperature from coarse segments to fine reaches.
+
+    FILE is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
+    coarse, fine; see the data model in the documentation).
+
+    \b
+    Exit codes: 0 done, 1 an error, 2 a wrong command line, 3 a dataset with faults.
+    \b
+    Data folders:
+      XMSGL_DATA_DIR     where downloads and built datasets are kept
+      XMSGL_DATA_MIRROR  a folder or URL tried before the real addresses
+    """
+    set_options(progress=not quiet)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")(
+        command
+    )
+
+
+def _file_argument(command: Command) -> Command:
+    return click.argument("file", type=click.Path(exists=True, path_type=Path))(command)
+
+
+def _open(path: Path) -> xr.Dataset:
+    import xarray as xr
+
+    engine = "zarr" if path.is_dir() else "netcdf4"
+    return xr.open_dataset(path, engine=engine, chunks={})
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Choice(["auto", "delaware", "simulated"]),
+    default="auto",
+    show_default=True,
+    help="auto takes the Delaware where its files can be had, else the simulated basin.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default="demo-output", show_default=True
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: what fits the demo's time.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
+    """Run the main job end to end: dataset, graphs, training, downscaling, picture, skill table."""
+    from xmsgl.demo import run_demo
+
+    run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
+
+
+@main.command()
+@click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=None, help="Also write it here, as netCDF."
+)
+@click.option("--forcing", type=click.Choice(["era5", "observed"]), default="era5", show_default=True)
+@click.option("--fine", type=click.Choice(["mainstem", "all"]), default="mainstem", show_default=True)
+@click.option("--region", default=None, help="A HUC8, a HUC12 or the id of an outlet segment.")
+@_json_option
+def fetch(
+    *, dataset: str, output: Path | None, forcing: str, fine: str, region: str | None, as_json: bool
+) -> None:
+    """Download and build a DATASET into the cache, and say what it holds."""
+    from xmsgl import datasets, schema
+
+    if dataset == "simulated":
+        ds = datasets.simulated()
+    else:
+        ds = datasets.delaware(forcing=forcing, fine=fine, region=region)
+    if output is not None:
+        ds.to_netcdf(output)
+    _report(schema.validate(ds, values=False), as_json=as_json)
+
+
+@main.command()
+@_file_argument
+@_json_option
+def validate(*, file: Path, as_json: bool) -> None:
+    """Check FILE against the dataset convention; list every fault (exit code 3)."""
+    from xmsgl import schema
+
+    _report(schema.validate(_open(file)), as_json=as_json)
+
+
+def _report(report: Any, *, as_json: bool) -> None:
+    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+
+
+@main.command()
+@_file_argument
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
+)
+@click.option("--method", default="msgl", show_default=True, help="msgl, fine-only or remap.")
+@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--validation",
+    type=float,
+    default=0.15,
+    show_default=True,
+    help="Share of windows kept to choose the best epoch.",
+)
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), default=None, help="Rewritten after every epoch."
+)
+@click.option(
+    "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
+)
+@_json_option
+def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
+    """Train a model on the labels in FILE. Labels set to NaN are held out."""
+    model = _open(file).msgl.train(**settings)
+    model.save(output)
+    facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
+    click.echo(json.dumps(facts) if as_json else f"{model!r}\nwritten to {output}")
+
+
+@main.command()
+@_file_argument
+@click.option(
+    "-m", "--model", type=click.Path(exists=True, path_type=Path), required=True, help="A .safetensors model."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="A .nc file or a .zarr store."
+)
+@click.option(
+    "--warmup", type=click.IntRange(0), default=None, help="Days before each window; default: as trained."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def downscale(*, file: Path, model: Path, output: Path, warmup: int | None, device: str) -> None:
+    """Write the daily temperature of every fine reach of FILE."""
+    temperature = _open(file).msgl.downscale(model, warmup=warmup, device=device)
+    if output.suffix == ".zarr":
+        temperature.to_dataset().to_zarr(output, mode="w")
+    else:
+        temperature.to_netcdf(output, encoding={temperature.name: {"zlib": True, "complevel": 1}})
+    click.echo(
+        f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days written to {output}"
+    )
+
+
+@main.command()
+@_file_argument
+@click.option(
+    "-p",
+    "--prediction",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="What downscale wrote.",
+)
+@click.option("--by", default=None, help="month, season, year, water_year, reach, segment or stream_order.")
+@_json_option
+def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> None:
+    """Score a prediction against the observations in FILE, with n."""
+    scores = _open(file).msgl.evaluate(_open(prediction)["water_temperature"], by=by).compute()
+    frame = scores.to_dataframe() if scores.sizes else None
+    if frame is None:
+        values = {str(name): scores[name].item() for name in scores.data_vars}
+        lines = [
+            f"{name:<14} {value:>10.4g} {scores[name].attrs.get('units', '')}"
+            for name, value in values.items()
+        ]
+        click.echo(json.dumps(values) if as_json else "\n".join(lines))
+    else:
+        click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())

@@ -1,0 +1,189 @@
+"""A module on a device, bound to the graphs of one river network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.graphs import build_graph
+from xmsgl.models.batch import Batch
+from xmsgl.models.operator import GraphOperator
+from xmsgl.network.graph import RiverGraphs
+from xmsgl.windows import FloatArray, Scale, ScaleInputs, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import xarray as xr
+
+    from xmsgl.features import Scaling
+    from xmsgl.models.model import Model
+
+
+def resolve_device(device: str) -> torch.device:
+    """Return the device to compute on.
+
+    Parameters
+    ----------
+    device
+        ``"auto"`` (a GPU where there is one), or what torch understands.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No such device here.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        msg = f"device {device!r} is not one that torch knows; use 'auto', 'cpu' or 'cuda'"
+        raise InvalidArgumentError(msg) from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        msg = f"device {device!r} was asked for, but torch sees no GPU; use device='auto' or 'cpu'"
+        raise InvalidArgumentError(msg)
+    return chosen
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The four sparse operators of a basin, on a device.
+
+    Attributes
+    ----------
+    coarse, fine
+        Graph operators A of the two scales.
+    interpolation, remap
+        From segments to reaches: distance-weighted M and one-hot R.
+    """
+
+    coarse: GraphOperator
+    fine: GraphOperator
+    interpolation: GraphOperator
+    remap: GraphOperator
+
+    @classmethod
+    def build(cls, ds: xr.Dataset, graph: Mapping[str, Any], device: torch.device) -> Operators:
+        """Build the operators of a dataset.
+
+        Parameters
+        ----------
+        ds
+            Its topology.
+        graph
+            Arguments of :func:`xmsgl.graphs.build_graph`.
+        device
+            Where they go.
+        """
+        graphs = build_graph(ds, None, **graph)
+        if not isinstance(graphs, RiverGraphs):  # scale=None always gives both
+            msg = "a model needs the graphs of both scales"
+            raise InvalidArgumentError(msg)
+        matrices = (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
+        return cls(*(GraphOperator.from_scipy(matrix, device=device) for matrix in matrices))
+
+    def batch(
+        self,
+        inputs: Mapping[Scale, FloatArray],
+        nodes: Mapping[Scale, npt.NDArray[np.int64]] | None = None,
+    ) -> Batch:
+        """Put the inputs of a batch beside the operators, on their device.
+
+        Parameters
+        ----------
+        inputs
+            Standardised features by scale, (day, node, window, feature).
+        nodes
+            Positions of the labelled nodes by scale.
+        """
+        device = self.coarse.device
+        tensors = {scale: torch.from_numpy(values).to(device) for scale, values in inputs.items()}
+        marked = {scale: torch.from_numpy(values).to(device) for scale, values in (nodes or {}).items()}
+        return Batch(
+            x_coarse=tensors.get("coarse"),
+            x_fine=tensors.get("fine"),
+            coarse_graph=self.coarse,
+            fine_graph=self.fine,
+            interpolation=self.interpolation,
+            remap=self.remap,
+            coarse_nodes=marked.get("coarse"),
+            fine_nodes=marked.get("fine"),
+        )
+
+
+class Engine:
+    """A trained model ready to predict on one network, window by window.
+
+    Parameters
+    ----------
+    model
+        The model.
+    fixed
+        Topology and static attributes of the dataset, in memory.
+    device
+        As in :func:`resolve_device`.
+    """
+
+    def __init__(self, model: Model, fixed: xr.Dataset, device: str) -> None:
+        target = resolve_device(device)
+        self._fixed = fixed.load()
+        self._spec = model.spec
+        self._module = model.module().to(target)
+        self._operators = Operators.build(self._fixed, model.spec.graph, target)
+        self._scales = self._module.input_scales
+
+    def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
+        """Predict the scored days of a window.
+
+        Parameters
+        ----------
+        drivers
+            The dynamic features of the window and of as many warm-up days as the record has.
+        window
+            Which days these are.
+
+        Returns
+        -------
+        numpy.ndarray
+            Temperature, degC, float32 (day, fine).
+        """
+        loaded = drivers.load()
+        n_days = loaded.sizes["time"]
+        length = window.stop - window.start
+        days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)[
+            None
+        ]
+        inputs = {
+            scale: gather(loaded, self._fixed, self._spec.features, scale, self._spec.scaling[scale], days)
+            for scale in self._scales
+        }
+        with torch.no_grad():
+            output = self._module.predict(self._operators.batch(inputs))
+        scaling = self._spec.scaling[self._module.prediction_scale]
+        values = output[window.warmup :, :, 0].float().cpu().numpy()
+        return values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
+
+
+def gather(
+    drivers: xr.Dataset,
+    fixed: xr.Dataset,
+    features: Sequence[Any],
+    scale: Scale,
+    scaling: Scaling,
+    days: npt.NDArray[np.int64],
+) -> FloatArray:
+    """Gather the standardised features of a scale, see :meth:`xmsgl.windows.ScaleInputs.gather`."""
+    inputs = ScaleInputs(drivers, features, scale, fixed)
+    inputs.use(scaling)
+    return inputs.gather(days)

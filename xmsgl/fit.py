@@ -1,0 +1,268 @@
+"""Training from a dataset: choose features, fit the scaling, build the graphs, run the loop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.batches import HostBatch, TrainingData, Validation
+from xmsgl.engine import Operators, resolve_device
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.graphs import build_graph
+from xmsgl.models.model import Model, ModelSpec
+from xmsgl.models.registry import TASK_SCALES, NetworkModel, create_model
+from xmsgl.options import get_option
+from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
+from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
+from xmsgl.windows import SCALES, Scale, choose_features
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+logger = logging.getLogger("xmsgl")
+
+
+class DeviceBatches:
+    """Batches of a dataset on a device: the :class:`~xmsgl.train.loop.Source` of the loop.
+
+    Parameters
+    ----------
+    data
+        Labels and inputs.
+    operators
+        The graphs, on the device.
+    """
+
+    def __init__(self, data: TrainingData, operators: Operators) -> None:
+        self._data, self._operators = data, operators
+        self.deviation: Mapping[str, float] = {
+            scale: scaling.label_deviation for scale, scaling in data.scaling.items()
+        }
+
+    def training(self, epoch: int) -> Iterator[LabelledBatch]:
+        """Batches of an epoch."""
+        return map(self._put, self._data.training_batches(epoch))
+
+    def validation(self) -> Iterator[LabelledBatch]:
+        """Batches to judge by."""
+        return map(self._put, self._data.validation_batches())
+
+    def _put(self, host: HostBatch) -> LabelledBatch:
+        device = self._operators.coarse.device
+        labels = {scale: torch.from_numpy(values).to(device) for scale, values in host.labels.items()}
+        return LabelledBatch(self._operators.batch(host.inputs, host.nodes), dict(labels), host.name)
+
+
+def train(
+    obj: xr.Dataset | xr.DataTree,
+    method: str = "msgl",
+    *,
+    features: Sequence[str] | None = None,
+    window: int = 365,
+    warmup: int = 60,
+    batch: int = 1,
+    epochs: int = 60,
+    learning_rate: float = 0.005,
+    clip: float = 3.0,
+    patience: int | None = None,
+    weighting: str = "mgda",
+    validation: Validation = 0.15,
+    kernel: Any = None,
+    hops: int | None = None,
+    limit: float | None = None,
+    nearest: int | None = None,
+    direction: str = "both",
+    seed: int = 0,
+    device: str = "auto",
+    amp: bool | None = None,
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    **architecture: Any,
+) -> Model:
+    """Train a model on the labels that a dataset holds.
+
+    What is to be held out is masked by setting its labels to NaN; nothing else is needed.
+
+    Parameters
+    ----------
+    obj
+        A dataset of the convention; validated first.
+    method
+        Name in the registry of methods: ``"msgl"`` (three tasks on both graphs), ``"fine-only"``
+        (fine graph alone), ``"remap"`` (coarse graph alone, carried to the reaches).
+    features
+        Base names of the inputs, in order; default: all drivers and static attributes.
+    window, warmup
+        Scored days of a window, and days run before it to fill the memory.
+    batch
+        Windows in a batch.
+    epochs
+        Passes over the training windows, at most.
+    learning_rate
+        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
+    clip
+        Largest norm of the gradient.
+    patience
+        Epochs without a better validation score before stopping; None never stops early.
+    weighting
+        How the tasks' gradients are combined: ``"mgda"`` or ``"uniform"``.
+    validation
+        Share of windows kept for choosing the best epoch, or days as slices, or None: keep the last.
+    kernel, hops, limit, nearest, direction
+        The graphs, see ``ds.msgl.graph``.
+    seed
+        Draws initial weights, validation windows, the order of windows and dropout. The same seed
+        on the same device gives the same weights, bit for bit on CPU.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    amp
+        bfloat16 autocast; default: on a GPU only.
+    progress
+        Draw a progress bar; default: the option ``progress``.
+    checkpoint
+        File rewritten after every epoch.
+    resume
+        A checkpoint to continue from, with the same data and settings.
+    **architecture
+        Arguments of the module: ``hidden``, ``heads``, ``dropout``.
+
+    Returns
+    -------
+    Model
+        With the weights of the epoch that was best on the validation days.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The dataset has faults.
+    InvalidArgumentError
+        A setting does not fit.
+    UnknownNameError
+        No such method.
+    DivergenceError
+        A loss is not finite.
+    CheckpointError
+        `resume` is not a checkpoint of this run.
+
+    References
+    ----------
+    Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
+    doi:10.1609/aaai.v39i27.35014; Sener & Koltun (2018), arXiv:1810.04650 (MGDA).
+    """
+    ds = schema.as_dataset(obj)
+    schema.validate(ds)
+    target = resolve_device(device)
+    chosen = choose_features(ds, features)
+    _check_counts(epochs=epochs, window=window)
+    module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
+    data = TrainingData(
+        ds,
+        chosen,
+        scales=label_scales(module),
+        window=window,
+        warmup=warmup,
+        validation=validation,
+        batch=batch,
+        seed=seed,
+    )
+    graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
+    source = DeviceBatches(data, Operators.build(ds, graph, target))
+    settings = LoopSettings(
+        epochs, learning_rate, clip, patience, weighting, seed, target.type == "cuda" if amp is None else amp
+    )
+    spec = ModelSpec(
+        method=method,
+        architecture=dict(architecture),
+        features=chosen,
+        scaling=dict(data.scaling),
+        graph=graph,
+        window=window,
+        warmup=warmup,
+        training=_provenance(ds, data, seed),
+    )
+    run_of = json.loads(json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch}))
+    state = read_checkpoint(resume, run_of) if resume is not None else None
+    with _bar(epochs, method, progress) as move:
+
+        def after_epoch(reached: Progress) -> None:
+            if checkpoint is not None:
+                write_checkpoint(checkpoint, reached, run_of)
+            move(reached)
+
+        final = run(module, source, settings, resume=state, after_epoch=after_epoch)
+    return Model(spec, final.best, final.history)
+
+
+def label_scales(module: NetworkModel) -> tuple[Scale, ...]:
+    """Return the scales whose labels a module learns from."""
+    used = {TASK_SCALES[task] for task in module.tasks}
+    return tuple(scale for scale in SCALES if scale in used)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            msg = f"{name} must be at least 1, got {value}"
+            raise InvalidArgumentError(msg)
+
+
+def _graph_settings(ds: xr.Dataset, **arguments: Any) -> dict[str, Any]:
+    """Return graph arguments as plain values, with the kernel written out."""
+    graph = build_graph(ds, "coarse", **arguments)
+    return {**arguments, "kernel": graph.settings()["kernel"]}
+
+
+def _provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]:
+    from xmsgl import __version__
+
+    days = np.flatnonzero(data.training_days)
+    return {
+        "start": str(data.time[days[0]].date()),
+        "stop": str(data.time[days[-1]].date()),
+        "labels": data.counts(),
+        "seed": seed,
+        "dataset": str(ds.attrs.get("title", "")),
+        "fingerprint": fingerprint(ds, data),
+        "versions": {"xmsgl": __version__, "torch": torch.__version__, "xarray": xr.__version__},
+    }
+
+
+def fingerprint(ds: xr.Dataset, data: TrainingData) -> str:
+    """Return a digest of what a model was trained on: network, days and labels."""
+    sha = hashlib.sha256()
+    for name in ("coarse", "fine", "downstream_coarse", "downstream_fine", "coarse_segment"):
+        values = np.asarray(ds[name].values)
+        sha.update(
+            repr(values.tolist()).encode()
+            if values.dtype.kind not in "iu"
+            else values.astype("<i8").tobytes()
+        )
+    sha.update(data.time.to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
+    for values in data.labels.values():
+        sha.update(np.nan_to_num(values, nan=-999.0).astype("<f4").tobytes())
+    return sha.hexdigest()
+
+
+@contextmanager
+def _bar(epochs: int, method: str, progress: bool | None) -> Iterator[Callable[[Progress], None]]:
+    from tqdm.auto import tqdm
+
+    shown = get_option("progress") if progress is None else progress
+    with tqdm(total=epochs, desc=f"train {method}", unit="epoch", disable=not shown) as bar:
+
+        def move(state: Progress) -> None:
+            bar.update(state.epoch - bar.n)
+            if scores := state.history.get("validation"):
+                bar.set_postfix_str(f"validation {scores[-1]:.3f} degC, best {state.best_score:.3f}")
+
+        yield move

@@ -1,0 +1,217 @@
+"""A trained model: weights and everything needed to use them on another dataset."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import CheckpointError
+from xmsgl.features import Feature, Scaling
+from xmsgl.models import storage
+from xmsgl.models.registry import NetworkModel, create_model
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is, apart from its weights; survives as JSON in the file's metadata.
+
+    Attributes
+    ----------
+    method
+        Name in the registry of methods, for example ``"msgl"``.
+    architecture
+        Arguments of the module besides the number of features.
+    features
+        Inputs, in order, with units and transforms.
+    scaling
+        Mean and deviation by scale.
+    graph
+        Arguments of :func:`xmsgl.graphs.build_graph`.
+    window, warmup
+        Scored and warm-up days of a window.
+    training
+        Provenance: period, seed, number of labels, versions, the dataset's fingerprint.
+    """
+
+    method: str
+    architecture: dict[str, Any]
+    features: tuple[Feature, ...]
+    scaling: dict[str, Scaling]
+    graph: dict[str, Any]
+    window: int
+    warmup: int
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the specification as plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
+        """Make a specification from what :meth:`to_dict` returned."""
+        return cls(
+            **{
+                **values,
+                "features": tuple(Feature.from_dict(item) for item in values["features"]),
+                "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
+            }
+        )
+
+
+class Model:
+    """A trained model, as :func:`xmsgl.load_model` and ``ds.msgl.train`` return it.
+
+    Parameters
+    ----------
+    spec
+        What the model is.
+    weights
+        Its parameters by name.
+    history
+        Losses, task weights and validation score of each epoch.
+
+    Examples
+    --------
+    >>> model = ds.msgl.train(epochs=20)  # doctest: +SKIP
+    >>> model.save("river.safetensors")  # doctest: +SKIP
+    >>> xmsgl.load_model("river.safetensors").sha256 == model.sha256  # doctest: +SKIP
+    True
+    """
+
+    def __init__(
+        self, spec: ModelSpec, weights: Mapping[str, Tensor], history: Mapping[str, list[float]] | None = None
+    ) -> None:
+        self.spec = spec
+        self.weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        self.history = {name: list(values) for name, values in (history or {}).items()}
+
+    @property
+    def method(self) -> str:
+        """Name of the method, for example ``"msgl"``."""
+        return self.spec.method
+
+    @cached_property
+    def payload(self) -> bytes:
+        """The file of the model, as bytes."""
+        header = {"format": _FORMAT, "spec": self.spec.to_dict(), "history": self.history}
+        return storage.to_bytes(self.weights, header)
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the whole model: weights, specification and history."""
+        return storage.digest(self.payload)
+
+    def module(self) -> NetworkModel:
+        """Return a fresh torch module with the weights in it, in evaluation mode."""
+        module = create_model(self.spec.method, n_features=len(self.spec.features), **self.spec.architecture)
+        module.load_state_dict(self.weights)
+        return module.eval()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model to one safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            Target, conventionally ending in ``.safetensors``; its folder must exist.
+
+        Returns
+        -------
+        pathlib.Path
+            The file written.
+
+        Raises
+        ------
+        CheckpointError
+            The folder does not exist.
+        """
+        return storage.write(path, self.payload)
+
+    @classmethod
+    def from_bytes(cls, payload: bytes, origin: str = "the payload") -> Model:
+        """Make a model from the bytes of its file.
+
+        Parameters
+        ----------
+        payload
+            What :attr:`payload` holds.
+        origin
+            Where the bytes come from, for messages.
+
+        Raises
+        ------
+        CheckpointError
+            The bytes are not a model of xmsgl, or of a newer one.
+        """
+        weights, header = storage.from_bytes(payload, origin)
+        if "spec" not in header:
+            msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
+            raise CheckpointError(msg)
+        if header.get("format") != _FORMAT:
+            msg = (
+                f"{origin} has file format {header.get('format')}, this xmsgl reads {_FORMAT}; upgrade xmsgl"
+            )
+            raise CheckpointError(msg)
+        return cls(ModelSpec.from_dict(header["spec"]), weights, header["history"])
+
+    def _facts(self) -> dict[str, str]:
+        training = self.spec.training
+        labels = training.get("labels", {})
+        return {
+            "method": self.spec.method,
+            "parameters": f"{sum(tensor.numel() for tensor in self.weights.values()):,}",
+            "features": ", ".join(f"{feature.label} [{feature.units}]" for feature in self.spec.features),
+            "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
+            "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
+            "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),
+            "epochs": str(len(self.history.get("epoch", []))),
+            "sha256": self.sha256[:12],
+        }
+
+    def __repr__(self) -> str:
+        width = max(map(len, self._facts()))
+        lines = (f"  {name:<{width}}  {value}" for name, value in self._facts().items())
+        return "\n".join(["<xmsgl.Model>", *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in self._facts().items()
+        )
+        return f"<table><caption><b>xmsgl.Model</b></caption>{rows}</table>"
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model from its safetensors file.
+
+    Parameters
+    ----------
+    path
+        A file that :meth:`Model.save` wrote.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    CheckpointError
+        No such file, not a model, damaged, or written by a newer version.
+
+    Examples
+    --------
+    >>> model = xmsgl.load_model("river.safetensors")  # doctest: +SKIP
+    """
+    return Model.from_bytes(storage.read(path), str(path))

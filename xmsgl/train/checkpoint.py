@@ -1,0 +1,102 @@
+"""Checkpoints: where training stands, in one safetensors file, so that it can go on bit for bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import CheckpointError
+from xmsgl.models import storage
+from xmsgl.train.loop import Progress
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+_FORMAT = 1
+
+
+def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings: Mapping[str, Any]) -> None:
+    """Write where training stands, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Target; its folder must exist.
+    progress
+        The state after a whole number of epochs.
+    settings
+        What the run was started with; compared on resuming. Plain JSON values.
+    """
+    moments = progress.optimizer["state"]
+    tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
+    tensors |= {f"best/{name}": value for name, value in progress.best.items()}
+    tensors |= {
+        f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
+    }
+    header = {
+        "format": _FORMAT,
+        "settings": dict(settings),
+        "epoch": progress.epoch,
+        # JSON has no infinity: before the first epoch there is no best score.
+        "best_score": progress.best_score if progress.best_epoch else None,
+        "best_epoch": progress.best_epoch,
+        "history": progress.history,
+        "groups": progress.optimizer["param_groups"],
+    }
+    storage.write(path, storage.to_bytes(tensors, header))
+
+
+def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> Progress:
+    """Read where training stood.
+
+    Parameters
+    ----------
+    path
+        A file that :func:`write_checkpoint` wrote.
+    settings
+        What the resumed run is started with.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    CheckpointError
+        Not a checkpoint, or one of a run with other settings; the message names them.
+    """
+    tensors, header = storage.from_bytes(storage.read(path), str(path))
+    if header.get("format") != _FORMAT or "settings" not in header:
+        msg = (
+            f"{path} is not a training checkpoint of this xmsgl (a finished model is loaded with load_model)"
+        )
+        raise CheckpointError(msg)
+    saved = header["settings"]
+    differing = [name for name in sorted({*saved, *settings}) if saved.get(name) != settings.get(name)]
+    if differing:
+        lines = "; ".join(
+            f"{name}: {saved.get(name)!r} there, {settings.get(name)!r} here" for name in differing
+        )
+        msg = f"{path} belongs to another run ({lines}); resume with the same settings and data"
+        raise CheckpointError(msg)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("adam/"):
+            _, index, key = name.split("/")
+            moments.setdefault(int(index), {})[key] = tensor
+    score = header["best_score"]
+    return Progress(
+        epoch=header["epoch"],
+        module=_part(tensors, "module/"),
+        optimizer={"state": moments, "param_groups": header["groups"]},
+        best=_part(tensors, "best/"),
+        best_score=float("inf") if score is None else score,
+        best_epoch=header["best_epoch"],
+        history=header["history"],
+    )
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,305 @@
+"""From labelled arrays to the plain arrays a model eats: features, scaling, windows, batches.
+
+The only place where names, units and labels are turned into positions. Everything behind it works on
+numbers; everything before it works on names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, ModelMismatchError, shorten
+from xmsgl.features import SKEWED, TRANSFORMS, Feature, Scaling, parse_feature, trailing_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+Scale: TypeAlias = str
+SCALES: tuple[Scale, Scale] = ("coarse", "fine")
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+# Rivers remember weeks of weather through soil and groundwater, longer than a small cell does.
+MEMORY, MEMORY_DAYS = "air_temperature", (7, 30, 90)
+
+
+def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[Feature, ...]:
+    """List the inputs of a model for a dataset.
+
+    Parameters
+    ----------
+    ds
+        A dataset that follows the convention.
+    names
+        Base names to use, in this order; ``"air_temperature:30"`` is a mean over 30 days. Default: all
+        drivers, the means of air temperature over 7, 30 and 90 days, and all static attributes.
+
+    Returns
+    -------
+    tuple of Feature
+
+    Raises
+    ------
+    InvalidArgumentError
+        A name is neither a driver nor a static attribute of the dataset, or none is a driver.
+    """
+    drivers, statics = schema.drivers(ds), schema.statics(ds)
+    memory = [f"{MEMORY}:{days}" for days in MEMORY_DAYS if MEMORY in drivers]
+    chosen = [parse_feature(name) for name in ([*drivers, *memory, *statics] if names is None else names)]
+    if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
+        msg = f"features {shorten(unknown)} are not in the dataset; it has {', '.join([*drivers, *statics])}"
+        raise InvalidArgumentError(msg)
+    if fixed := [name for name, days in chosen if days > 1 and name in statics]:
+        msg = f"features {shorten(fixed)} do not change in time; there is no mean over days to take"
+        raise InvalidArgumentError(msg)
+    if not any(name in drivers for name, _ in chosen):
+        msg = "a model needs at least one driver, for example air_temperature_coarse (time, coarse)"
+        raise InvalidArgumentError(msg)
+    return tuple(
+        Feature(
+            name=name,
+            units=str(ds[f"{name}_coarse"].attrs.get("units", "")),
+            dynamic=name in drivers,
+            transform=SKEWED.get(name, "identity"),
+            days=days,
+        )
+        for name, days in chosen
+    )
+
+
+def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
+    """Refuse a dataset that lacks a model's features or states other units.
+
+    Parameters
+    ----------
+    ds
+        The dataset to predict on.
+    features
+        What the model was trained with.
+
+    Raises
+    ------
+    ModelMismatchError
+        Naming every feature that is missing, of the wrong kind or in other units.
+    """
+    faults = []
+    for feature in features:
+        name = f"{feature.name}_coarse"
+        if name not in ds:
+            faults.append(f"{name} is missing")
+        elif ("time" in ds[name].dims) != feature.dynamic:
+            faults.append(f"{name} should {'' if feature.dynamic else 'not '}have a time dimension")
+        elif not schema.same_units(str(ds[name].attrs.get("units", "")), feature.units):
+            faults.append(
+                f"{name} is in {ds[name].attrs.get('units', '(none)')!r}, the model wants {feature.units!r}"
+            )
+    if faults:
+        msg = f"the model and the dataset do not belong together: {'; '.join(faults)}"
+        raise ModelMismatchError(msg)
+
+
+def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:
+    """Name the variables that hold the drivers (``dynamic=True``) or the static attributes."""
+    names = [
+        name
+        for feature in features
+        if feature.dynamic == dynamic
+        for name in (f"{feature.name}_coarse", f"{feature.name}_fine")
+        if name in ds
+    ]
+    return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Where one feature of one scale is found: values, the node to take them from, what to add."""
+
+    values: FloatArray  # (time, source) or (node,)
+    source: IntArray | None
+    offset: FloatArray | None
+
+
+class ScaleInputs:
+    """The features of one scale, gathered for any days without a copy for every reach.
+
+    A fine reach that inherits a driver keeps only the position of its segment; its values exist
+    for the days of one batch at a time.
+
+    Parameters
+    ----------
+    ds
+        Dataset in memory, holding the drivers of some days and the static attributes.
+    features
+        What to gather, in this order.
+    scale
+        ``"coarse"`` or ``"fine"``.
+    statics
+        Dataset to take topology and static attributes from; default ``ds``.
+    """
+
+    def __init__(
+        self, ds: xr.Dataset, features: Sequence[Feature], scale: Scale, statics: xr.Dataset | None = None
+    ) -> None:
+        fixed = ds if statics is None else statics
+        self.features = tuple(features)
+        self.n = int(fixed.sizes[scale])
+        segment = schema.segment_positions(fixed) if scale == "fine" else None
+        self._columns = [_column(ds if f.dynamic else fixed, fixed, f, scale, segment) for f in self.features]
+        self._mean = np.zeros(len(self.features), np.float32)
+        self._deviation = np.ones(len(self.features), np.float32)
+
+    def fit(self, days: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and deviation of every feature over the given days and all nodes.
+
+        Parameters
+        ----------
+        days
+            Boolean (time,), the days to look at.
+        """
+        pairs = [
+            _moments(column, feature.dynamic, days)
+            for column, feature in zip(self._columns, self.features, strict=True)
+        ]
+        return tuple(mean for mean, _ in pairs), tuple(deviation for _, deviation in pairs)
+
+    def use(self, scaling: Scaling) -> None:
+        """Set the scaling that :meth:`gather` applies."""
+        self._mean = np.asarray(scaling.mean, np.float32)
+        self._deviation = np.asarray(scaling.deviation, np.float32)
+
+    def gather(self, days: IntArray) -> FloatArray:
+        """Return the standardised features of a batch of windows.
+
+        Parameters
+        ----------
+        days
+            Positions of the days, (window, day).
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (day, node, window, feature), the order the recurrent cell wants.
+        """
+        windows, length = days.shape
+        out = np.empty((length, self.n, windows, len(self.features)), np.float32)
+        for k, (column, feature) in enumerate(zip(self._columns, self.features, strict=True)):
+            shift, factor = self._mean[k], np.float32(1.0) / self._deviation[k]
+            if not feature.dynamic:
+                out[..., k] = ((column.values - shift) * factor)[None, :, None]
+                continue
+            values = (column.values[days] - shift) * factor  # (window, day, source)
+            values = values.transpose(1, 2, 0)
+            if column.source is not None:
+                values = values[:, column.source]
+            if column.offset is not None:
+                values = values + (column.offset * factor)[None, :, None]
+            out[..., k] = values
+        return out
+
+
+def _column(
+    ds: xr.Dataset, fixed: xr.Dataset, feature: Feature, scale: Scale, segment: IntArray | None
+) -> _Column:
+    own = f"{feature.name}_{scale}"
+    inherits = own not in ds
+    name, dim = (f"{feature.name}_coarse", "coarse") if inherits else (own, scale)
+    dims = ("time", dim) if feature.dynamic else (dim,)
+    raw = np.asarray(ds[name].transpose(*dims).values)
+    raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
+    values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
+    if not inherits:
+        return _Column(values, None, None)
+    if not feature.dynamic:
+        return _Column(values[segment], None, None)
+    offset = schema.fine_offset(fixed, feature.name) if feature.transform == "identity" else None
+    return _Column(values, segment, None if offset is None else np.asarray(offset, np.float32))
+
+
+def _moments(column: _Column, dynamic: bool, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and deviation over days and nodes, from the moments of each source node."""
+    if dynamic:
+        chosen = column.values[days]
+        mean = chosen.mean(axis=0, dtype=np.float64)
+        variance = chosen.var(axis=0, dtype=np.float64)
+    else:
+        mean = column.values.astype(np.float64)
+        variance = np.zeros_like(mean)
+    if column.source is not None:
+        mean, variance = mean[column.source], variance[column.source]
+    if column.offset is not None:
+        mean = mean + column.offset
+    overall = float(mean.mean())
+    deviation = float(np.sqrt((variance + (mean - overall) ** 2).mean()))
+    # A feature that never changes carries nothing; dividing by its deviation would carry noise.
+    return overall, deviation if deviation > 1e-6 * (1.0 + abs(overall)) else 1.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A run of days that is scored, and the warm-up before it.
+
+    Attributes
+    ----------
+    start, stop
+        Positions of the first scored day and the day after the last.
+    warmup
+        Days run before ``start`` to fill the memory of the cell.
+    """
+
+    start: int
+    stop: int
+    warmup: int
+
+    def days(self, length: int, n_days: int) -> IntArray:
+        """Return the day positions, (warmup + length,).
+
+        Days before the record repeat its first day and days after it repeat the last, so that
+        windows of one batch are equally long; neither is scored.
+        """
+        return np.clip(
+            np.arange(self.start - self.warmup, self.start + length, dtype=np.int64), 0, n_days - 1
+        )
+
+    def scored(self, length: int) -> npt.NDArray[np.bool_]:
+        """Return which of :meth:`days` count, boolean (warmup + length,)."""
+        day = np.arange(-self.warmup, length)
+        return (day >= 0) & (day < self.stop - self.start)
+
+
+def cut_windows(n_days: int, length: int, warmup: int) -> list[Window]:
+    """Cut a record into windows that follow each other; the last one may be shorter.
+
+    Parameters
+    ----------
+    n_days
+        Days in the record.
+    length
+        Scored days a window.
+    warmup
+        Days of warm-up before each.
+
+    Returns
+    -------
+    list of Window
+
+    Raises
+    ------
+    InvalidArgumentError
+        A length below one day, or a negative warm-up.
+
+    Examples
+    --------
+    >>> [(window.start, window.stop) for window in cut_windows(800, 365, 60)]
+    [(0, 365), (365, 730), (730, 800)]
+    """
+    if length < 1 or warmup < 0:
+        msg = f"a window needs at least one day and no negative warm-up, got window={length}, warmup={warmup}"
+        raise InvalidArgumentError(msg)
+    return [Window(start, min(start + length, n_days), warmup) for start in range(0, n_days, length)]
