@@ -1,0 +1,37 @@
+"""Optional libraries of the datasets, imported late and missed politely."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from xmsgl.errors import MissingDependencyError
+
+__all__ = ["require"]
+
+
+def require(name: str, purpose: str) -> Any:
+    """Import an optional library.
+
+    Parameters
+    ----------
+    name
+        Name to import.
+    purpose
+        What it is needed for, for the error message.
+
+    Returns
+    -------
+    module
+        The library.
+
+    Raises
+    ------
+    MissingDependencyError
+        It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        msg = f'{purpose} needs {name}, which is not installed: pip install "xmsgl[data]"'
+        raise MissingDependencyError(msg) from error

@@ -1,0 +1,122 @@
+"""A part of a two-scale basin: what lies in a hydrologic unit, or upstream of a segment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.network.topology import link, upstream_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+__all__ = ["cut", "dominant_unit"]
+
+_LEVELS = {8: "huc8", 12: "huc12"}
+
+
+def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -> NDArray[np.object_]:
+    """Find the hydrologic unit in which the longest part of each segment's reaches lies.
+
+    Parameters
+    ----------
+    reaches
+        Columns ``segment``, ``length`` (m) and `column`.
+    column
+        Name of the unit's column, for example ``"huc8"``.
+    segments
+        Segment ids.
+
+    Returns
+    -------
+    numpy.ndarray
+        Unit of each segment; "" for a segment without reaches.
+    """
+    share = reaches.groupby(["segment", column])["length"].sum().reset_index()
+    longest = share.sort_values(["length", column]).drop_duplicates("segment", keep="last")
+    return longest.set_index("segment")[column].reindex(segments).fillna("").to_numpy(dtype=object)
+
+
+def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
+    """Cut both scales of a dataset to a region.
+
+    The coarse scale decides: segments that lie in the region stay, with all their reaches. So the
+    crosswalk stays closed, and every segment belongs to exactly one unit of a level. A segment or reach
+    whose water leaves the region becomes an outlet.
+
+    Parameters
+    ----------
+    ds
+        A dataset with ``huc8_coarse`` and ``huc12_coarse``.
+    region
+        A HUC8 or HUC12 id (text of 8 or 12 digits): segments whose reaches lie in it with the largest
+        part of their length. Or a segment id (integer): that segment and all upstream of it.
+
+    Returns
+    -------
+    xarray.Dataset
+        As lazy as `ds`; its attribute ``region`` says what was cut.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The region is of neither kind, or no segment lies in it.
+    """
+    ids = ds["coarse"].to_numpy()
+    if isinstance(region, int | np.integer) and not isinstance(region, bool):
+        stay = _upstream(ds, int(region))
+        what = f"segment {region} and everything upstream of it"
+    else:
+        stay = _inside(ds, region)
+        what = f"segments with most of their length in hydrologic unit {region}"
+    kept = ids[stay]
+    part = ds.isel(
+        coarse=np.flatnonzero(stay), fine=np.flatnonzero(np.isin(ds["coarse_segment"].to_numpy(), kept))
+    )
+    severed = {}
+    for scale in ("coarse", "fine"):
+        name = f"downstream_{scale}"
+        below = part[name].to_numpy()
+        inside = np.isin(below, part[scale].to_numpy())
+        severed[scale] = int((~inside & (below != 0)).sum())
+        part[name] = part[name].copy(data=np.where(inside, below, 0))
+    part.attrs["region"] = (
+        f"{what}: {part.sizes['coarse']} segments, {part.sizes['fine']} reaches; "
+        f"links that left it and were cut: {severed['coarse']} coarse, {severed['fine']} fine"
+    )
+    return part
+
+
+def _upstream(ds: xr.Dataset, outlet: int) -> NDArray[np.bool_]:
+    ids = ds["coarse"].to_numpy()
+    position = np.flatnonzero(ids == outlet)
+    if not len(position):
+        msg = f"region {outlet} is no segment id; ids run from {ids.min()} to {ids.max()}"
+        raise InvalidArgumentError(msg)
+    downstream = link(ids, ds["downstream_coarse"].to_numpy(), what="segment")
+    return upstream_of(downstream, int(position[0]))
+
+
+def _inside(ds: xr.Dataset, region: object) -> NDArray[np.bool_]:
+    if not isinstance(region, str) or not region.isdigit() or len(region) not in _LEVELS:
+        msg = (
+            f"region must be a HUC8 or HUC12 id as text (8 or 12 digits) or a segment id as an integer, "
+            f"not {region!r}"
+        )
+        raise InvalidArgumentError(msg)
+    column = _LEVELS[len(region)]
+    units = ds[f"{column}_coarse"].to_numpy().astype(str)
+    stay = np.asarray(units == region)
+    if stay.any():
+        return stay
+    touching = np.unique(ds["coarse_segment"].to_numpy()[ds[f"{column}_fine"].to_numpy() == region])
+    if len(touching):
+        advice = f"only parts of segments {shorten(touching)} do; name one of them, or a larger unit"
+    else:
+        advice = f"the units are {shorten(sorted(set(units) - {''}), 30)}"
+    msg = f"no segment has most of its length in {column} {region}: {advice}"
+    raise InvalidArgumentError(msg)

@@ -1,0 +1,63 @@
+"""River lines: their midpoints, and the short text form in which datasets keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xmsgl.datasets._require import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["EQUAL_AREA", "GEOMETRY_ATTRS", "encode_lines", "midpoints"]
+
+EQUAL_AREA = "EPSG:5070"
+"""Projection in metres of the NHM segments; both scales are measured in it."""
+
+GEOMETRY_ATTRS = {"units": "1", "encoding_format": "hex WKB", "crs": "EPSG:4326"}
+_TOLERANCE = 50.0  # m; less than a pixel on a map of the basin
+_GRID = 1e-5  # degrees, about 1 m
+
+
+def midpoints(lines: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the point half-way along each line.
+
+    Parameters
+    ----------
+    lines
+        geopandas.GeoSeries of lines with a coordinate system.
+
+    Returns
+    -------
+    lat, lon : numpy.ndarray
+        Degrees north and east (EPSG:4326), float64, shape (lines,).
+    """
+    middle = lines.to_crs(EQUAL_AREA).interpolate(0.5, normalized=True).to_crs("EPSG:4326")
+    return middle.y.to_numpy(), middle.x.to_numpy()
+
+
+def encode_lines(lines: Any) -> NDArray[np.object_]:
+    """Simplify lines to about 50 m and write each as hexadecimal well-known binary.
+
+    Text survives netCDF and Zarr alike; ``shapely.from_wkb`` reads it.
+
+    Parameters
+    ----------
+    lines
+        geopandas.GeoSeries of lines with a coordinate system.
+
+    Returns
+    -------
+    numpy.ndarray
+        Upper-case hexadecimal text in EPSG:4326, objects, shape (lines,).
+    """
+    shapely = require("shapely", "river geometry")
+    simple = lines.to_crs(EQUAL_AREA).simplify(_TOLERANCE).to_crs("EPSG:4326")
+    # "pointwise" rounds and keeps every line a line, even one shorter than the grid
+    rounded = shapely.set_precision(simple.to_numpy(), _GRID, mode="pointwise")
+    encoded: Sequence[str] = shapely.to_wkb(rounded, hex=True)
+    return np.array([text.upper() for text in encoded], dtype=object)

@@ -1,0 +1,186 @@
+"""Which files the datasets are built from: address, hash, size, licence and credit.
+
+The list itself is ``registry.txt`` beside this module; a file's path holds its repository and commit,
+so that an entry can never change under the same name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from xmsgl.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["BASE_URL", "DATASETS", "SOURCES", "RemoteFile", "Source", "dataset_files", "registry"]
+
+BASE_URL = "https://raw.githubusercontent.com/"
+"""Where the files are published; a mirror serves the same paths below another root."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Licence and credit of one repository.
+
+    Attributes
+    ----------
+    licence
+        Terms under which its files are published.
+    credit
+        Whom to name.
+    """
+
+    licence: str
+    credit: str
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "USGS-R/drb-do-ml": Source("CC0-1.0", "U.S. Geological Survey, National Hydrologic Model segments"),
+        "EC-USGS/pywatershed": Source(
+            "CC0-1.0", "U.S. Geological Survey, pywatershed and National Hydrologic Model"
+        ),
+        "WikiWatershed/pollution-assessment": Source(
+            "BSD-3-Clause (NHDPlusV2 itself: public domain)",
+            "Academy of Natural Sciences of Drexel University, WikiWatershed; U.S. EPA and USGS, NHDPlusV2",
+        ),
+        "USGS-R/drb-network-prep": Source(
+            "Public domain (work of the U.S. government)",
+            "U.S. Geological Survey, crosswalk of NHM and NHDPlusV2",
+        ),
+        "DOI-USGS/temperature-prediction": Source(
+            "CC0-1.0", "U.S. Geological Survey and its data providers, daily stream temperature"
+        ),
+        "Pywr-DRB/Cannonsville_CEQUALW2": Source(
+            "Licence to use Copernicus products (repository: MIT)",
+            "Contains modified Copernicus Climate Change Service information (ERA5, C3S/ECMWF, "
+            "doi:10.24381/cds.adbb2d47); neither the European Commission nor ECMWF is responsible for any "
+            "use of it. Area means prepared by the Pywr-DRB project",
+        ),
+        "USGS-R/delaware-model-prep": Source(
+            "Public domain (work of the U.S. government)",
+            "U.S. Geological Survey, SNTemp at four segments",
+        ),
+    }
+)
+"""Licence and credit of every repository in the registry."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of the registry.
+
+    Attributes
+    ----------
+    key
+        Short name used in the package.
+    sha256
+        Hash of its content, 64 hexadecimal digits.
+    size
+        Bytes.
+    path
+        ``OWNER/REPO/COMMIT/PATH``.
+    """
+
+    key: str
+    sha256: str
+    size: int
+    path: str
+
+    @property
+    def repository(self) -> str:
+        """``OWNER/REPO``, a key of :data:`SOURCES`."""
+        return "/".join(self.path.split("/")[:2])
+
+    @property
+    def url(self) -> str:
+        """Published address."""
+        return BASE_URL + self.path
+
+    @property
+    def source(self) -> Source:
+        """Licence and credit."""
+        return SOURCES[self.repository]
+
+
+DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "delaware": (
+            "segments",
+            "segment_parameters",
+            "hru_parameters",
+            "channel_parameters",
+            "tmax",
+            "tmin",
+            "prcp",
+            "rhavg",
+            "reaches",
+            "crosswalk",
+            "observations",
+            "sites",
+            "era5_temperature",
+            "era5_dew_point",
+            "era5_cloud_cover",
+            "era5_precipitation",
+        ),
+        "delaware-reference": ("sntemp", "gages"),
+    }
+)
+"""Which files each dataset needs. ``delaware-reference`` is for comparisons, not for the build."""
+
+
+@cache
+def registry() -> Mapping[str, RemoteFile]:
+    """Return every file the package knows, by its short name.
+
+    Returns
+    -------
+    mapping of str to RemoteFile
+        Read-only, in the order of ``registry.txt``.
+
+    Examples
+    --------
+    >>> registry()["crosswalk"].repository
+    'USGS-R/drb-network-prep'
+    """
+    entries = {}
+    text = files("xmsgl.datasets").joinpath("registry.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            key, sha256, size, path = line.split(maxsplit=3)
+            entries[key] = RemoteFile(key, sha256, int(size), path)
+    return MappingProxyType(entries)
+
+
+def dataset_files(name: str) -> tuple[RemoteFile, ...]:
+    """Return the files a dataset is built from.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`DATASETS`.
+
+    Returns
+    -------
+    tuple of RemoteFile
+        In the order in which they are fetched.
+
+    Raises
+    ------
+    UnknownNameError
+        No dataset has that name.
+
+    Examples
+    --------
+    >>> len(dataset_files("delaware"))
+    16
+    """
+    if name not in DATASETS:
+        raise UnknownNameError("dataset", name, DATASETS)
+    entries = registry()
+    return tuple(entries[key] for key in DATASETS[name])

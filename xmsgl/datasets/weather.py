@@ -1,0 +1,242 @@
+"""Radiation, humidity and evaporation from temperature, cloud and place: closed formulas on arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "clear_sky_radiation",
+    "cloud_factor",
+    "diurnal_radiation",
+    "extraterrestrial_radiation",
+    "hargreaves_evapotranspiration",
+    "relative_humidity",
+    "saturation_vapour_pressure",
+]
+
+WATTS = 1.0 / 0.0864
+"""W m-2 in one MJ m-2 d-1."""
+
+_SOLAR_CONSTANT = 0.0820  # MJ m-2 min-1
+_EVAPORATION = 0.408  # mm of water evaporated by one MJ m-2
+
+
+def extraterrestrial_radiation(day_of_year: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
+    """Daily radiation at the top of the atmosphere.
+
+    Parameters
+    ----------
+    day_of_year
+        1 to 366, shape (time,) or any that broadcasts with `lat`.
+    lat
+        Latitude, degrees north.
+
+    Returns
+    -------
+    numpy.ndarray
+        MJ m-2 d-1, float64.
+
+    Examples
+    --------
+    >>> float(extraterrestrial_radiation(246, -20.0).round(1))
+    32.2
+
+    References
+    ----------
+    Allen, R. G. et al. (1998), Crop evapotranspiration, FAO Irrigation and Drainage Paper 56,
+    equations 21 to 25.
+    """
+    angle = 2.0 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.0
+    latitude = np.deg2rad(np.asarray(lat, dtype=np.float64))
+    distance = 1.0 + 0.033 * np.cos(angle)
+    declination = 0.409 * np.sin(angle - 1.39)
+    sunset = np.arccos(np.clip(-np.tan(latitude) * np.tan(declination), -1.0, 1.0))
+    height = sunset * np.sin(latitude) * np.sin(declination)
+    height = height + np.cos(latitude) * np.cos(declination) * np.sin(sunset)
+    return np.asarray(24.0 * 60.0 / np.pi * _SOLAR_CONSTANT * distance * height)
+
+
+def clear_sky_radiation(top: ArrayLike, elevation: ArrayLike) -> NDArray[np.float64]:
+    """Radiation at the ground under a clear sky.
+
+    Parameters
+    ----------
+    top
+        Extraterrestrial radiation, MJ m-2 d-1 or W m-2.
+    elevation
+        Height above sea level, m.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the units of `top`.
+
+    Examples
+    --------
+    >>> float(clear_sky_radiation(40.0, 0.0))
+    30.0
+
+    References
+    ----------
+    Allen, R. G. et al. (1998), FAO Irrigation and Drainage Paper 56, equation 37.
+    """
+    height = np.asarray(elevation, dtype=np.float64)
+    return np.asarray((0.75 + 2e-5 * height) * np.asarray(top, dtype=np.float64))
+
+
+def cloud_factor(cloud_cover: ArrayLike) -> NDArray[np.float64]:
+    """Share of the clear-sky radiation that passes the clouds.
+
+    Parameters
+    ----------
+    cloud_cover
+        Share of the sky under cloud, 0 to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        0.25 (overcast) to 1 (clear).
+
+    Examples
+    --------
+    >>> cloud_factor([0.0, 1.0]).tolist()
+    [1.0, 0.25]
+
+    References
+    ----------
+    Kasten, F. and Czeplak, G. (1980), Solar and terrestrial radiation dependent on the amount and type of
+    cloud, Solar Energy 24, 177-189, doi:10.1016/0038-092X(80)90391-6.
+    """
+    return np.asarray(1.0 - 0.75 * np.clip(np.asarray(cloud_cover, dtype=np.float64), 0.0, 1.0) ** 3.4)
+
+
+def diurnal_radiation(
+    top: ArrayLike, elevation: ArrayLike, low: ArrayLike, high: ArrayLike, coefficient: float = 0.16
+) -> NDArray[np.float64]:
+    """Radiation at the ground from the daily range of air temperature: clear days have large ones.
+
+    Parameters
+    ----------
+    top
+        Extraterrestrial radiation, MJ m-2 d-1 or W m-2.
+    elevation
+        Height above sea level, m; the result is at most the clear-sky radiation there.
+    low, high
+        Minimum and maximum air temperature of the day, degC.
+    coefficient
+        degC^-0.5: 0.16 inland, 0.19 at the coast.
+
+    Returns
+    -------
+    numpy.ndarray
+        In the units of `top`.
+
+    Examples
+    --------
+    >>> float(diurnal_radiation(40.6, 200.0, 14.8, 26.6).round(1))
+    22.3
+
+    References
+    ----------
+    Hargreaves, G. H. and Samani, Z. A. (1982), Estimating potential evapotranspiration, Journal of the
+    Irrigation and Drainage Division 108; Allen, R. G. et al. (1998), FAO Irrigation and Drainage Paper 56,
+    equation 50.
+    """
+    spread = np.maximum(np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64), 0.0)
+    estimate = coefficient * np.sqrt(spread) * np.asarray(top, dtype=np.float64)
+    return np.minimum(estimate, clear_sky_radiation(top, elevation))
+
+
+def hargreaves_evapotranspiration(
+    low: ArrayLike, high: ArrayLike, top: ArrayLike, mean: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Potential evapotranspiration of grass by the formula of Hargreaves and Samani.
+
+    Parameters
+    ----------
+    low, high
+        Minimum and maximum air temperature of the day, degC.
+    top
+        Extraterrestrial radiation, MJ m-2 d-1.
+    mean
+        Mean air temperature, degC. Default None: half the sum of `low` and `high`.
+
+    Returns
+    -------
+    numpy.ndarray
+        mm d-1, never negative.
+
+    Examples
+    --------
+    >>> float(hargreaves_evapotranspiration(14.8, 26.6, 40.55).round(1))
+    5.0
+
+    References
+    ----------
+    Hargreaves, G. H. and Samani, Z. A. (1985), Reference crop evapotranspiration from temperature, Applied
+    Engineering in Agriculture 1, 96-99; Allen, R. G. et al. (1998), FAO Irrigation and Drainage Paper 56,
+    equation 52.
+    """
+    lowest, highest = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    middle = (lowest + highest) / 2.0 if mean is None else np.asarray(mean, dtype=np.float64)
+    spread = np.maximum(highest - lowest, 0.0)
+    energy = _EVAPORATION * np.asarray(top, dtype=np.float64)
+    return np.maximum(0.0023 * (middle + 17.8) * np.sqrt(spread) * energy, 0.0)
+
+
+def saturation_vapour_pressure(temperature: ArrayLike) -> NDArray[np.float64]:
+    """Saturation vapour pressure over water by the Magnus formula.
+
+    Parameters
+    ----------
+    temperature
+        degC.
+
+    Returns
+    -------
+    numpy.ndarray
+        kPa.
+
+    Examples
+    --------
+    >>> float(saturation_vapour_pressure(24.5).round(3))
+    3.075
+
+    References
+    ----------
+    Murray, F. W. (1967), On the computation of saturation vapor pressure, Journal of Applied Meteorology
+    6, 203-204; Allen, R. G. et al. (1998), FAO Irrigation and Drainage Paper 56, equation 11.
+    """
+    value = np.asarray(temperature, dtype=np.float64)
+    return np.asarray(0.6108 * np.exp(17.27 * value / (value + 237.3)))
+
+
+def relative_humidity(temperature: ArrayLike, dew_point: ArrayLike) -> NDArray[np.float64]:
+    """Relative humidity from air temperature and dew point.
+
+    Parameters
+    ----------
+    temperature, dew_point
+        degC.
+
+    Returns
+    -------
+    numpy.ndarray
+        Per cent, at most 100.
+
+    Examples
+    --------
+    >>> float(relative_humidity(20.0, 20.0))
+    100.0
+
+    References
+    ----------
+    Magnus formula, see :func:`saturation_vapour_pressure`.
+    """
+    share = saturation_vapour_pressure(dew_point) / saturation_vapour_pressure(temperature)
+    return np.minimum(100.0 * share, 100.0)
