@@ -288,19 +288,35 @@ def normalise_rows(offset: Ints, weight: Floats) -> int:
 
 
 @compiled
-def own_distances(downstream: Ints, length: Floats, target: Ints) -> Floats:
-    """Distance from each reach down to the reach ``target`` names; NaN where it does not flow there."""
-    metres = np.full(downstream.size, np.nan)
-    for i in range(downstream.size):
-        j = i
-        distance = 0.0
-        while j >= 0 and j != target[i]:
-            j = downstream[j]
-            if j >= 0:
-                distance += length[j]
-        if j >= 0:
-            metres[i] = distance
-    return metres
+def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool_]:
+    """Tell whether each reach ``i`` drains through the reach ``gate[i]``, without walking there.
+
+    Reaches are numbered so that everything upstream of a reach has the numbers right after its own.
+    """
+    n = downstream.size
+    size = np.ones(n, np.int64)
+    for k in range(n):
+        i = order[k]
+        if downstream[i] >= 0:
+            size[downstream[i]] += size[i]
+    number = np.empty(n, np.int64)
+    unused = np.empty(n, np.int64)  # next number to give to a reach that flows into this one
+    start = 0
+    for k in range(n - 1, -1, -1):
+        i = order[k]
+        j = downstream[i]
+        if j < 0:
+            number[i] = start
+            start += size[i]
+        else:
+            number[i] = unused[j]
+            unused[j] += size[i]
+        unused[i] = number[i] + 1
+    through = np.empty(n, np.bool_)
+    for i in range(n):
+        g = gate[i]
+        through[i] = number[g] <= number[i] < number[g] + size[g]
+    return through
 
 
 @compiled

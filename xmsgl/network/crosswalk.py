@@ -12,7 +12,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.checks import check_downstream, check_length, check_segment
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.neighbours import index_dtype
-from xmsgl.network.topology import accumulate
+from xmsgl.network.topology import accumulate, distance_to_outlet, topological_order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,7 +180,10 @@ def interpolation_operator(
     column, distance, below = np.empty(total, index), np.empty(total), np.ones(total, np.bool_)
     own = offset[:-1].copy()
     column[own] = place
-    distance[own] = np.nan_to_num(_loops.own_distances(down, metres, outlet[place]), nan=0.0)
+    gate = outlet[place]
+    way = distance_to_outlet(down, metres)
+    through = _loops.drains_through(down, topological_order(down), gate)
+    distance[own] = np.where(through, way - way[gate], 0.0)
     _loops.walk_to_segments(*walk, True, own + 1, column, distance, below)
 
     weight = kernel_weights(shape, distance, below)

@@ -23,6 +23,14 @@ __all__ = [
     "neighbour_rule",
     "text_block",
 ]
+    "CrosswalkDescription",
+    "GraphDescription",
+    "GraphsDescription",
+    "Spread",
+    "html_block",
+    "neighbour_rule",
+    "text_block",
+]
 
 NAMES = {"coarse": "coarse segment", "fine": "fine reach"}
 
