@@ -1,1 +1,13 @@
-"""Pictures of networks and series."""
+"""Pictures of networks and series.
+
+matplotlib is imported only when something is drawn, and never through pyplot: no display is needed
+and no global state is touched.
+"""
+
+from __future__ import annotations
+
+from xmsgl.plot.curves import series
+from xmsgl.plot.figures import overview
+from xmsgl.plot.maps import network
+
+__all__ = ["network", "overview", "series"]

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.plot import series
+
+
+@pytest.fixture
+def case():
+    """Two reaches, 400 days; labels on the first 100 days, held-out observations on days 200 to 299."""
+    days = pd.date_range("2001-01-01", periods=400)
+    coords = {"time": days, "fine": [7, 9]}
+    base = xr.DataArray(
+        np.arange(800.0).reshape(400, 2) / 100, coords, ("time", "fine"), attrs={"units": "degC"}
+    )
+    number = xr.DataArray(np.arange(400), {"time": days}, ("time",))
+    labels = (base + 1).where(number < 100)
+    observed = labels.fillna((base - 2).where((number >= 200) & (number < 300)))
+    return base, xr.Dataset({"water_temperature_fine": labels}), observed
+
+
+def drawn(ax):
+    return {line.get_label(): line for line in ax.lines}
+
+
+def test_the_line_is_the_prediction_and_the_dots_the_labels(case):
+    prediction, ds, _ = case
+    lines = drawn(series(prediction, ds, 9))
+    np.testing.assert_array_equal(lines["predicted"].get_ydata(), prediction.sel(fine=9))
+    dots = lines["observed"].get_ydata()
+    np.testing.assert_array_equal(dots[np.isfinite(dots)], prediction.sel(fine=9).values[:100] + 1)
+
+
+def test_held_out_dots_stand_apart_and_alone_make_the_score(case):
+    prediction, ds, observed = case
+    ax = series(prediction, ds, 9, observed=observed)
+    lines = drawn(ax)
+    assert set(lines) == {"predicted", "observed, label", "observed, held out"}
+    assert np.isfinite(lines["observed, label"].get_ydata()).sum() == 100
+    assert np.isfinite(lines["observed, held out"].get_ydata()).sum() == 100
+    assert lines["observed, label"].get_color() != lines["observed, held out"].get_color()
+    assert ax.get_title(loc="left") == "reach 9: RMSE 2.00 °C, n = 100"
+
+
+def test_axes_carry_words_and_units(case):
+    ax = series(*case[:2], 7)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("date", "water temperature [°C]")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["predicted", "observed"]
+
+
+def test_a_period_is_cut_out_and_only_its_reach_computed(case):
+    prediction, ds, _ = case
+    ax = series(prediction.chunk(fine=1), ds, 7, period=slice("2001-04-01", "2001-04-30"))
+    assert len(drawn(ax)["predicted"].get_ydata()) == 30
+    assert ax.get_title(loc="left") == "reach 7: RMSE 1.00 °C, n = 10"
+
+
+def test_a_reach_that_was_never_observed_says_so(case):
+    prediction, ds, _ = case
+    ax = series(prediction, ds.drop_vars("water_temperature_fine"), 7)
+    assert ax.get_title(loc="left") == "reach 7, never observed in this period"
+    assert set(drawn(ax)) == {"predicted"}
+
+
+def test_segments_can_be_drawn_too(case):
+    prediction, ds, _ = case
+    ax = series(
+        prediction.rename(fine="coarse"),
+        ds.rename(fine="coarse", water_temperature_fine="water_temperature_coarse"),
+        7,
+    )
+    assert ax.get_title(loc="left").startswith("segment 7: RMSE 1.00")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda p: (p, 8, None), "8 is not among the ids .* 7, 9", id="reach"),
+        pytest.param(lambda p: (p, 7, slice("1990", "1991")), "2001-01-01 to 2002-02-04", id="period"),
+        pytest.param(lambda p: (p.sel(fine=7), 7, None), "dims", id="dims"),
+    ],
+)
+def test_faults_are_named(case, change, message):
+    prediction, reach, period = change(case[0])
+    with pytest.raises(InvalidArgumentError, match=message):
+        series(prediction, case[1], reach, period=period)

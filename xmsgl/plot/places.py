@@ -1,0 +1,135 @@
+"""Where reaches lie: their lines on the map, from geometries or from points and topology."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl.errors import InvalidDatasetError
+from xmsgl.network.topology import link, strahler
+from xmsgl.plot.style import need
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Lines", "lines", "stream_orders"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines on a map, degrees east and north.
+
+    Attributes
+    ----------
+    paths
+        One (n, 2) array of longitude and latitude a line.
+    reach
+        int64, one a line: position of the reach it belongs to; a reach may have several.
+    """
+
+    paths: list[Floats]
+    reach: npt.NDArray[np.int64]
+
+    def latitude(self) -> float:
+        """Give the latitude of the middle of the map, degrees north."""
+        north = np.concatenate([path[:, 1] for path in self.paths])
+        return float(north.min() + north.max()) / 2
+
+    def middle(self, reach: int) -> tuple[float, float]:
+        """Give longitude and latitude half-way along a reach."""
+        (own,) = np.nonzero(self.reach == reach)
+        path = np.concatenate([self.paths[k] for k in own])
+        place = path[len(path) // 2] if len(path) > 2 else path.mean(axis=0)
+        return float(place[0]), float(place[1])
+
+
+def lines(ds: xr.Dataset, scale: str) -> Lines:
+    """Find the lines of all reaches of a scale.
+
+    Parameters
+    ----------
+    ds
+        Dataset with ``geometry_<scale>`` (hex WKB, EPSG:4326), or with ``lat_<scale>``,
+        ``lon_<scale>`` and ``downstream_<scale>``.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    Lines
+        From points, each reach is a straight line to the reach downstream, and an outlet a dot.
+
+    Raises
+    ------
+    InvalidDatasetError
+        Neither is there, or nothing of it can be drawn.
+    MissingDependencyError
+        A geometry and no shapely.
+    """
+    if f"geometry_{scale}" in ds.variables:
+        found = _from_geometry(ds[f"geometry_{scale}"].values)
+    else:
+        places = [f"{name}_{scale}" for name in ("lat", "lon", "downstream")]
+        missing = [name for name in places if name not in ds.variables]
+        if missing:
+            fault = (
+                f"nothing says where the reaches lie: geometry_{scale} is missing, "
+                f"and so is {', '.join(missing)}"
+            )
+            raise InvalidDatasetError([fault])
+        north, east, downstream = (ds[name].values for name in places)
+        found = _from_points(east, north, link(ds[scale].values, downstream))
+    if not found.paths:
+        raise InvalidDatasetError([f"no reach along {scale!r} has a geometry or a finite position"])
+    return found
+
+
+def _from_geometry(stored: npt.NDArray[Any]) -> Lines:
+    shapely = need("shapely")
+    text = np.array(
+        [value if isinstance(value, str) and value else None for value in stored.ravel()], dtype=object
+    )
+    parts, reach = shapely.get_parts(shapely.from_wkb(text), return_index=True)
+    places, owner = shapely.get_coordinates(parts, return_index=True)
+    bounds = np.flatnonzero(np.diff(owner)) + 1
+    paths = np.split(places, bounds) if len(places) else []
+    kept = np.unique(owner)
+    return Lines(
+        [np.asarray(path, dtype=np.float64) for path in paths], np.asarray(reach[kept], dtype=np.int64)
+    )
+
+
+def _from_points(east: Floats, north: Floats, downstream: npt.NDArray[np.int64]) -> Lines:
+    points = np.column_stack([east, north]).astype(np.float64)
+    to = np.where(downstream < 0, np.arange(len(points)), downstream)
+    pairs = np.stack([points, points[to]], axis=1)
+    (drawn,) = np.nonzero(np.isfinite(pairs).all(axis=(1, 2)))
+    return Lines(list(pairs[drawn]), drawn.astype(np.int64))
+
+
+def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
+    """Give the stream order of every reach: stored, or Strahler's from the topology, or 1.
+
+    Parameters
+    ----------
+    ds
+        Dataset of the convention.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n,), 1 or more.
+    """
+    if f"stream_order_{scale}" in ds.variables:
+        stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
+        return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)
+    if f"downstream_{scale}" in ds.variables:
+        return strahler(link(ds[scale].values, ds[f"downstream_{scale}"].values))
+    return np.ones(ds.sizes[scale], dtype=np.int64)
