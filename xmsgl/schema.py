@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from xmsgl.combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.topology import link
 from xmsgl.schema_checks import validate
@@ -44,6 +45,7 @@ __all__ = [
     "Scale",
     "ValidationReport",
     "as_dataset",
+    "combine",
     "drivers",
     "fine_offset",
     "fine_values",
