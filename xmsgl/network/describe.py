@@ -23,14 +23,6 @@ __all__ = [
     "neighbour_rule",
     "text_block",
 ]
-    "CrosswalkDescription",
-    "GraphDescription",
-    "GraphsDescription",
-    "Spread",
-    "html_block",
-    "neighbour_rule",
-    "text_block",
-]
 
 NAMES = {"coarse": "coarse segment", "fine": "fine reach"}
 
