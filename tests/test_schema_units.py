@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xmsgl.schema_units import advice, expected_units, same_units, tidy_units
+
+SPELLINGS = {
+    "degC": ["degC", "deg_C", "deg C", "°C", "C", "celsius", "Celsius", "degree_Celsius", "degrees_celsius",
+             "degrees Celsius", "degree_C", "degreeC", "DEGC", "degrees C", "℃"],
+    "K": ["K", "kelvin", "Kelvin", "degK", "degree_Kelvin"],
+    "degF": ["degF", "deg_F", "°F", "F", "fahrenheit", "degrees Fahrenheit"],
+    "mm d-1": ["mm d-1", "mm/d", "mm/day", "mm day-1", "mm d^-1", "mm d**-1", "mm per day", "mm d⁻¹",
+               "mm.d-1", "millimeters/day", "mm day^-1"],
+    "W m-2": ["W m-2", "W/m2", "W/m^2", "W m^-2", "W m**-2", "watts/meter**2", "W m⁻²",
+              "Watts per square meter"],
+    "m": ["m", "meter", "meters", "metres", "M"],
+    "1": ["1", "-", "dimensionless", "m/m", "m m-1", "fraction"],
+    "%": ["%", "percent"],
+    "km2": ["km2", "km^2", "km**2", "km²", "sq km", "square kilometers", "sq_km"],
+    "m3 s-1": ["m3 s-1", "m3/s", "m^3/s", "m³ s⁻¹", "cms"],
+    "kg m-2 s-1": ["kg m-2 s-1", "kg/m2/s", "kg m**-2 s**-1", "kg s-1 m-2"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("unit", "spelling"), [(unit, spelling) for unit, many in SPELLINGS.items() for spelling in many]
+)
+def test_spellings(unit, spelling):
+    assert tidy_units(spelling) == unit
+    assert same_units(unit, spelling)
+
+
+def test_different_units_are_different():
+    units = list(SPELLINGS)
+    same = np.array([[same_units(a, b) for a in units] for b in units])
+    np.testing.assert_array_equal(same, np.eye(len(units), dtype=bool))
+
+
+@pytest.mark.parametrize("odd", ["", "???", "°", "none of your business", "3", "m/", "/", "10^6 m3"])
+def test_odd_units_do_no_harm(odd):
+    assert isinstance(tidy_units(odd), str)
+    assert not same_units(odd, "degC")
+
+
+@pytest.mark.parametrize(
+    ("base", "units"),
+    [("air_temperature_min", "degC"), ("water_temperature", "degC"), ("dew_point", "degC"), ("length", "m"),
+     ("precipitation", "mm d-1"), ("soil_moisture", None)],
+)  # fmt: skip
+def test_expected_units(base, units):
+    assert expected_units(base) == units
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "value", "converted"),
+    [
+        ("K", "degC", 300.0, 26.85),
+        ("degF", "degC", 212.0, 100.0),
+        ("km", "m", 1.5, 1500.0),
+        ("ft", "m", 100.0, 30.48),
+        ("inch/day", "mm d-1", 2.0, 50.8),
+        ("m/hour", "mm d-1", 1e-3, 24.0),
+        ("kg m-2 s-1", "mm d-1", 1e-4, 8.64),
+        ("m s-1", "mm d-1", 1e-8, 0.864),
+        ("MJ m-2 day-1", "W m-2", 8.64, 100.0),
+        ("J m-2 d-1", "W m-2", 8.64e6, 100.0),
+        ("Langley/day", "W m-2", 100.0, 48.426),  # 1 Ly = 41840 J m-2
+        ("hectares", "km2", 250.0, 2.5),
+        ("m^2", "km2", 2.5e6, 2.5),
+        ("percent", "1", 5.0, 0.05),
+        ("cfs", "m3 s-1", 100.0, 2.8316847),
+    ],
+)
+def test_advice_runs_and_converts(found, expected, value, converted):
+    ds = xr.Dataset({"v_coarse": ("coarse", [value], {"units": found})})
+    told = advice("v_coarse", found, expected)
+    assert told.startswith("convert: ")
+    exec(told.removeprefix("convert: "), {"ds": ds})
+    assert ds.v_coarse.item() == pytest.approx(converted, rel=1e-5)
+    assert ds.v_coarse.attrs["units"] == expected
+
+
+def test_advice_without_a_known_conversion():
+    assert advice("v_coarse", "furlong", "m") == 'convert it, then ds["v_coarse"].attrs["units"] = "m"'
