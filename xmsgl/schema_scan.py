@@ -138,6 +138,8 @@ def _block(values: npt.NDArray[Any], allowed: Range) -> npt.NDArray[np.object_]:
 
 
 def _summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
+    if values.dtype.kind != "f":  # infinity, the start of the search below, is no integer
+        values = values.astype(np.float64)
     nan = np.isnan(values)
     infinite = np.isinf(values)
     finite = ~(nan | infinite)
