@@ -88,7 +88,7 @@ def simulated(
         observed. ``true_temperature_fine`` is the truth at the downstream end of each reach;
         ``true_temperature_coarse`` the plain mean over the reaches of the segment.
         ``simulated_temperature_coarse`` comes from the same process model on the coarse network with other
-        parameters, one shade curve and one kind of groundwater for all: some 3.7 K off. Geometry is hex
+        parameters, one shade curve and one kind of groundwater for all: some 3.5 K off. Geometry is hex
         WKB, longitude and latitude.
 
     Raises
@@ -105,8 +105,8 @@ def simulated(
     Examples
     --------
     >>> ds = simulated(n_coarse=4, reaches_per_segment=3, years=1, label_fraction=0.1)
-    >>> dict(ds.sizes)
-    {'time': 365, 'coarse': 4, 'fine': 12}
+    >>> ds.sizes["time"], ds.sizes["coarse"], ds.sizes["fine"]
+    (365, 4, 12)
     >>> int(ds.water_temperature_fine.notnull().sum()) == round(0.1 * 365 * 12)
     True
     """
@@ -122,7 +122,7 @@ def simulated(
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
     basin = random_basin(n_coarse, reaches_per_segment, streams[0])
     time = pd.date_range("2001-10-01", f"{2001 + years}-09-30", freq="D", unit="ns")
-    season = time.dayofyear.to_numpy()
+    season = time.day_of_year.to_numpy()
     weather = random_weather(
         season, elevation=basin.coarse.elevation, place=basin.coarse.middle, rng=streams[1], latitude=41.0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xmsgl.simulate.basin import Basin, Scale, random_basin
 from xmsgl.simulate.hydrology import ChannelShape, Runoff, discharge, hydraulic_geometry
 from xmsgl.simulate.parameters import StreamParameters
 from xmsgl.simulate.process import (
@@ -10,15 +11,24 @@ from xmsgl.simulate.process import (
     equilibrium_temperature,
     stream_temperature,
 )
+from xmsgl.simulate.sensors import sensor_days
+from xmsgl.simulate.weather import Weather, extraterrestrial_radiation, random_weather
 
 __all__ = [
+    "Basin",
     "ChannelShape",
     "EquilibriumState",
     "Runoff",
+    "Scale",
     "StreamParameters",
+    "Weather",
     "canopy_shade",
     "discharge",
     "equilibrium_temperature",
+    "extraterrestrial_radiation",
     "hydraulic_geometry",
+    "random_basin",
+    "random_weather",
+    "sensor_days",
     "stream_temperature",
 ]

@@ -247,12 +247,12 @@ def _hidden(
     narrow = -_standard(np.log(fine.width))
     narrow = (np.bincount(on, narrow * stems) / np.bincount(on, stems))[on]
     local = _along_river(fine.downstream, 0.7, rng)
-    cover = 1.65 * wooded[on] * np.where(stems, 1.0, 0.5) + 0.3 * narrow + 0.25 * local
+    cover = 1.65 * wooded[on] * np.where(stems, 1.0, 0.5) + 0.3 * narrow + 0.3 * local
     cover += 0.1 * rng.normal(size=n)
     springs = 0.9 * geology[on] + 0.3 * local + 0.15 * rng.normal(size=n)
     shade = 0.95 / (1.0 + np.exp(-2.0 * cover)) * _openness(fine.width)
     groundwater = 0.15 + 0.75 / (1.0 + np.exp(-springs))
-    return shade, groundwater, 0.5 - 7.5 * np.tanh(cover / 1.8)
+    return shade, groundwater, 1.2 - 6.2 * np.tanh(cover / 1.2)
 
 
 def _openness(width: Floats) -> Floats:
