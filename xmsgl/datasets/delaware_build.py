@@ -8,6 +8,7 @@ import dask.array
 import numpy as np
 import pandas as pd
 import xarray as xr
+from dask.delayed import delayed
 
 from xmsgl.datasets import delaware_text as text
 from xmsgl.datasets.delaware_forcing import era5_weather, observed_weather, read_era5, read_hru_forcing
@@ -16,6 +17,7 @@ from xmsgl.datasets.delaware_reaches import (
     fill_drainage_area,
     read_crosswalk,
     read_flowlines,
+    segment_orders,
     select_reaches,
 )
 from xmsgl.datasets.delaware_region import dominant_unit
@@ -73,9 +75,11 @@ def build(
     flowlines, crosswalk = read_flowlines(files["reaches"]), read_crosswalk(files["crosswalk"])
     main_stem = select_reaches(flowlines, crosswalk, "mainstem")
     reaches = main_stem if fine == "mainstem" else select_reaches(flowlines, crosswalk, fine)
-    area, filled = fill_drainage_area(segments.table, main_stem.table)
+    areas, filled = fill_drainage_area(segments.table, main_stem.table)
+    area = np.asarray(areas, dtype=np.float64)
     table = segments.table.assign(
         drainage_area=area,
+        stream_order=segment_orders(segments.table, main_stem.table),
         huc8=dominant_unit(main_stem.table, "huc8", segments.table.index),
         huc12=dominant_unit(main_stem.table, "huc12", segments.table.index),
     )
@@ -93,7 +97,7 @@ def build(
     else:
         drivers = era5_weather(read_era5(files), hru, table, start, end)
     report("process model")
-    simulated = simulate(segments, area.to_numpy(), drivers)
+    simulated = simulate(segments, area, drivers)
     report("writing")
     ds = xr.Dataset(coords=_coordinates(drivers.time, table.index, reaches.table.index))
     ds = ds.assign(_coarse(segments, table, filled)).assign(_fine(reaches))
@@ -198,7 +202,10 @@ def _drivers(weather: Weather, forcing: str) -> dict[str, xr.DataArray]:
 def _label(labels: Labels, ids: NDArray[np.int64], time: pd.DatetimeIndex, scale: str) -> xr.DataArray:
     """Spread labels over (time, id), NaN elsewhere; lazily, for the whole is 100 to 1000 times larger."""
     table = labels.table
-    row, column = time.get_indexer(pd.DatetimeIndex(table["time"])), pd.Index(ids).get_indexer(table["id"])
+    row, column = (
+        time.get_indexer(pd.DatetimeIndex(table["time"])),
+        pd.Index(ids).get_indexer(pd.Index(table["id"])),
+    )
     inside = (row >= 0) & (column >= 0)
     table = table[inside].assign(row=row[inside], column=column[inside]).sort_values("row")
     edges = np.arange(0, len(time) + _BLOCK_DAYS, _BLOCK_DAYS).clip(max=len(time))
@@ -210,7 +217,7 @@ def _label(labels: Labels, ids: NDArray[np.int64], time: pd.DatetimeIndex, scale
         spots = (part["row"].to_numpy() - first, part["column"].to_numpy())
         values = part["temperature"].to_numpy(np.float32)
         shape = (int(last - first), len(ids))
-        block = dask.delayed(_scatter)(spots, values, shape)
+        block = delayed(_scatter)(spots, values, shape)
         blocks.append(dask.array.from_delayed(block, shape, dtype=np.float32))
     counts = {
         **{f"source_{name}": count for name, count in labels.counts.items()},

@@ -334,8 +334,9 @@ def era5_weather(
 
     Maximum and minimum air temperature come from one regression a segment on ERA5
     (:func:`era5_predictors`), fitted to the observed forcing. Precipitation is that of ERA5, scaled to each
-    segment's observed total, relative humidity (Magnus formula on ERA5's dew point) to its observed mean. Solar radiation is that of a
-    clear sky times a factor of ERA5's cloud cover (:func:`xmsgl.datasets.weather.cloud_factor`).
+    segment's observed total, relative humidity (Magnus formula on ERA5's dew point) to its observed mean.
+    Solar radiation is that of a clear sky times a factor of ERA5's cloud cover
+    (:func:`xmsgl.datasets.weather.cloud_factor`).
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import pandas as pd
 from xmsgl.datasets._require import require
 from xmsgl.datasets.geometry import encode_lines, midpoints
 from xmsgl.errors import NetworkError
-from xmsgl.network.topology import link, strahler
+from xmsgl.network.topology import link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +32,8 @@ class Segments:
     ----------
     table
         One row a segment, index ``seg_id_nat``; columns ``to_segment`` (0 at an outlet), ``length``,
-        ``width``, ``elevation`` (m), ``slope`` (1), ``drainage_area`` (km2), ``stream_order``, ``lat``,
-        ``lon`` (degrees), ``geometry`` (hexadecimal WKB).
+        ``width``, ``elevation`` (m), ``slope`` (1), ``drainage_area`` (km2), ``lat``, ``lon`` (degrees),
+        ``geometry`` (hexadecimal WKB).
     downstream
         Position of the segment downstream, -1 at outlets, int64, shape (coarse,).
     segment_of
@@ -115,7 +115,6 @@ def read_segments(files: Mapping[str, Path]) -> Segments:
         msg = f"segments without parameters: {', '.join(map(str, missing))}"
         raise NetworkError(msg)
     table = table.join(parameters)
-    table["stream_order"] = strahler(downstream).astype(np.float64)
     lines = parts.dissolve("segment").geometry.line_merge().reindex(ids)
     table["lat"], table["lon"] = midpoints(lines)
     table["geometry"] = encode_lines(lines)

@@ -20,7 +20,7 @@ _DESCRIPTIONS = {
     "elevation": ("m", "elevation of the segment's midpoint"),
     "width": ("m", "width of the river"),
     "drainage_area": ("km2", "area drained at the downstream end"),
-    "stream_order": ("1", "Strahler stream order"),
+    "stream_order": ("1", "Strahler stream order in NHDPlusV2; of a segment: that of its largest reach"),
     "lat": ("degrees_north", "latitude of the point half-way along"),
     "lon": ("degrees_east", "longitude of the point half-way along"),
     "huc8": ("1", "8-digit hydrologic unit"),
@@ -53,9 +53,9 @@ DIGITS: Mapping[str, int] = MappingProxyType(
 
 _REGRESSED = (
     "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
-    "neighbours, dew point depression, cloud cover, two harmonics of the year), fitted to the observed forcing "
-    "of 1979-80; fitted to 1979 and tested on 1980 its median RMSE is 2.5 degC for maxima and 2.0 degC for "
-    "minima"
+    "neighbours, dew point depression, cloud cover, two harmonics of the year), fitted to the observed "
+    "forcing of 1979-80; fitted to 1979 and tested on 1980 its median RMSE is 2.5 degC for maxima and 2.0 degC "
+    "for minima"
 )
 
 DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -69,16 +69,16 @@ DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "air_temperature_min": _REGRESSED,
             "air_temperature_max": _REGRESSED,
             "precipitation": (
-                "ERA5 at one place, scaled to each segment's total of 1979-80; weak: its correlation with the "
-                "observed daily precipitation is 0.42 to 0.74"
+                "ERA5 at one place, scaled to each segment's total of 1979-80; weak: its correlation with "
+                "the observed daily precipitation is 0.42 to 0.74"
             ),
             "relative_humidity": (
-                "Magnus formula on ERA5 temperature and dew point at one place, scaled to each segment's mean "
-                "of 1979-80"
+                "Magnus formula on ERA5 temperature and dew point at one place, scaled to each segment's "
+                "mean of 1979-80"
             ),
             "solar_radiation": (
-                "clear sky (FAO-56 equations 21 and 37) times a factor of ERA5 cloud cover at one place (Kasten "
-                "and Czeplak 1980)"
+                "clear sky (FAO-56 equations 21 and 37) times a factor of ERA5 cloud cover at one place "
+                "(Kasten and Czeplak 1980)"
             ),
             "potential_evapotranspiration": "FAO-56 equation 52",
         },
@@ -89,12 +89,12 @@ DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 LABEL_COMMENTS: Mapping[str, str] = MappingProxyType(
     {
         "coarse": (
-            "observations averaged over the sites of a segment; the mean of minimum and maximum where the day "
-            "has no mean"
+            "observations averaged over the sites of a segment; the mean of minimum and maximum where the "
+            "day has no mean"
         ),
         "fine": (
-            "observations of exactly one site, on the nearest main-stem reach of the site's sub-segment within "
-            "250 m; the mean of minimum and maximum where the day has no mean"
+            "observations of exactly one site, on the nearest main-stem reach of the site's sub-segment "
+            "within 250 m; the mean of minimum and maximum where the day has no mean"
         ),
     }
 )
@@ -102,9 +102,9 @@ LABEL_COMMENTS: Mapping[str, str] = MappingProxyType(
 
 LIMITS = (
     "Labels lie on main stems only. No day has labels on two reaches of one segment, because the published "
-    "table averages the sites of a segment and day. Slope, elevation and width are not known by reach: a reach "
-    "inherits those of its segment, as it does the weather. Forcing 'era5' is a regression, smoother than the "
-    "real weather, and its precipitation is weak."
+    "table averages the sites of a segment and day. Slope, elevation and width are not known by reach: a "
+    "reach inherits those of its segment, as it does the weather. Forcing 'era5' is a regression, smoother "
+    "than the real weather, and its precipitation is weak."
 )
 """What a user must know before using the dataset."""
 

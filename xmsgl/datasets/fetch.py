@@ -8,10 +8,11 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmsgl.datasets.registry import BASE_URL, RemoteFile, dataset_files
+from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
 from xmsgl.errors import DataUnavailableError
 from xmsgl.options import get_option
 
@@ -284,10 +285,10 @@ class Availability:
 
 
 def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Availability:
-    """Ask cheaply whether the files of a dataset can be had, and from where.
+    """Ask cheaply whether a dataset can be had, and from where its files would come.
 
-    Nothing is fetched and no hash is computed: files in the cache are known by their size, and a server
-    is asked for the headers of one missing file only.
+    Nothing is fetched, no hash computed and no library imported: files in the cache are known by their
+    size, and a server is asked for the headers of one missing file only.
 
     Parameters
     ----------
@@ -313,6 +314,10 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     True
     """
     folder = cache_folder(cache_dir)
+    lacking = [library for library in LIBRARIES.get(name, ()) if find_spec(library) is None]
+    if lacking:
+        reason = f'{name} is built with {", ".join(lacking)}, not installed: pip install "xmsgl[data]"'
+        return Availability("none", str(folder), reason)
     downloads = _download_folder(folder)
     missing = [file for file in dataset_files(name) if not _has_size(downloads / file.path, file.size)]
     if not missing:

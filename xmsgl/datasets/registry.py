@@ -17,7 +17,16 @@ from xmsgl.errors import UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["BASE_URL", "DATASETS", "SOURCES", "RemoteFile", "Source", "dataset_files", "registry"]
+__all__ = [
+    "BASE_URL",
+    "DATASETS",
+    "LIBRARIES",
+    "SOURCES",
+    "RemoteFile",
+    "Source",
+    "dataset_files",
+    "registry",
+]
 
 BASE_URL = "https://raw.githubusercontent.com/"
 """Where the files are published; a mirror serves the same paths below another root."""
@@ -155,6 +164,12 @@ def registry() -> Mapping[str, RemoteFile]:
             key, sha256, size, path = line.split(maxsplit=3)
             entries[key] = RemoteFile(key, sha256, int(size), path)
     return MappingProxyType(entries)
+
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"delaware": ("geopandas", "pyarrow", "pyogrio", "shapely")}
+)
+"""Optional libraries that a dataset is built with."""
 
 
 def dataset_files(name: str) -> tuple[RemoteFile, ...]:
