@@ -144,15 +144,14 @@ class TrainingData:
         }
 
     def _fit(self) -> dict[Scale, Scaling]:
-        moments = {scale: _label_moments(values[self.training_days]) for scale, values in self.labels.items()}
-        known = next(pair for pair in moments.values() if pair is not None)
-        scaling: dict[Scale, Scaling] = {}
-        for scale, inputs in self.inputs.items():
-            mean, deviation = inputs.fit(self.training_days)
-            # A scale without labels borrows the other's: both are temperatures of the same water.
-            label_mean, label_deviation = moments.get(scale) or known
-            scaling[scale] = Scaling(mean, deviation, label_mean, label_deviation)
-        return scaling
+        # One standard for the labels of both scales: they are temperatures of the same water, and the
+        # few labels of the fine scale would give a mean of their own season and place.
+        used = [values[self.training_days] for values in self.labels.values()]
+        label_mean, label_deviation = _label_moments(np.concatenate([part.ravel() for part in used]))
+        return {
+            scale: Scaling(*inputs.fit(self.training_days), label_mean, label_deviation)
+            for scale, inputs in self.inputs.items()
+        }
 
     def _batches(self, windows: Sequence[Window], use: DayMask) -> Iterator[HostBatch]:
         for first in range(0, len(windows), self.batch):
@@ -187,10 +186,8 @@ def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
 
 
-def _label_moments(values: FloatArray) -> tuple[float, float] | None:
+def _label_moments(values: FloatArray) -> tuple[float, float]:
     finite = values[np.isfinite(values)].astype(np.float64)
-    if not finite.size:
-        return None
     deviation = float(finite.std())
     return float(finite.mean()), deviation if deviation > 1e-6 else 1.0
 

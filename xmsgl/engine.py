@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
 from xmsgl.models.batch import Batch
@@ -66,15 +67,21 @@ class Operators:
         Graph operators A of the two scales.
     interpolation, remap
         From segments to reaches: distance-weighted M and one-hot R.
+    coarse_segments, fine_segments
+        Row of each node's segment in a model's table of identities, -1 where it has none.
     """
 
     coarse: GraphOperator
     fine: GraphOperator
     interpolation: GraphOperator
     remap: GraphOperator
+    coarse_segments: torch.Tensor
+    fine_segments: torch.Tensor
 
     @classmethod
-    def build(cls, ds: xr.Dataset, graph: Mapping[str, Any], device: torch.device) -> Operators:
+    def build(
+        cls, ds: xr.Dataset, graph: Mapping[str, Any], segments: Sequence[Any], device: torch.device
+    ) -> Operators:
         """Build the operators of a dataset.
 
         Parameters
@@ -83,6 +90,8 @@ class Operators:
             Its topology.
         graph
             Arguments of :func:`xmsgl.graphs.build_graph`.
+        segments
+            Ids of the segments a model knows, in the order of its table.
         device
             Where they go.
         """
@@ -91,7 +100,14 @@ class Operators:
             msg = "a model needs the graphs of both scales"
             raise InvalidArgumentError(msg)
         matrices = (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
-        return cls(*(GraphOperator.from_scipy(matrix, device=device) for matrix in matrices))
+        row = {segment: number for number, segment in enumerate(segments)}
+        known = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
+        carried = known[torch.from_numpy(schema.segment_positions(ds))]
+        return cls(
+            *(GraphOperator.from_scipy(matrix, device=device) for matrix in matrices),
+            known.to(device),
+            carried.to(device),
+        )
 
     def batch(
         self,
@@ -117,6 +133,8 @@ class Operators:
             fine_graph=self.fine,
             interpolation=self.interpolation,
             remap=self.remap,
+            coarse_segments=self.coarse_segments,
+            fine_segments=self.fine_segments,
             coarse_nodes=marked.get("coarse"),
             fine_nodes=marked.get("fine"),
         )
@@ -140,7 +158,7 @@ class Engine:
         self._fixed = fixed.load()
         self._spec = model.spec
         self._module = model.module().to(target)
-        self._operators = Operators.build(self._fixed, model.spec.graph, target)
+        self._operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
         self._scales = self._module.input_scales
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:

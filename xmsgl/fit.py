@@ -164,6 +164,9 @@ def train(
     target = resolve_device(device)
     chosen = choose_features(ds, features)
     _check_counts(epochs=epochs, window=window)
+    segments = tuple(ds["coarse"].values.tolist()) if architecture.get("identity") else ()
+    if segments:
+        architecture = {**architecture, "segments": len(segments)}
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
     data = TrainingData(
         ds,
@@ -176,7 +179,7 @@ def train(
         seed=seed,
     )
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
-    source = DeviceBatches(data, Operators.build(ds, graph, target))
+    source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
         epochs, learning_rate, clip, patience, weighting, seed, target.type == "cuda" if amp is None else amp
     )
@@ -186,6 +189,7 @@ def train(
         features=chosen,
         scaling=dict(data.scaling),
         graph=graph,
+        segments=segments,
         window=window,
         warmup=warmup,
         training=_provenance(ds, data, seed),

@@ -29,6 +29,8 @@ class Batch:
         The cross-scale operator M, ``(fine, coarse)``.
     remap
         The crosswalk R, ``(fine, coarse)``, with a single 1 in each row.
+    coarse_segments, fine_segments
+        Row of each node's segment in the model's table of identities (int64), -1 where it has none.
     coarse_nodes, fine_nodes
         Positions (int64) of the nodes with a label in one of the windows. None or empty: the tasks of
         that scale have nothing to learn here and are not run.
@@ -40,6 +42,8 @@ class Batch:
     fine_graph: GraphOperator | None = None
     interpolation: GraphOperator | None = None
     remap: GraphOperator | None = None
+    coarse_segments: Tensor | None = None
+    fine_segments: Tensor | None = None
     coarse_nodes: Tensor | None = None
     fine_nodes: Tensor | None = None
 
@@ -55,6 +59,10 @@ class Batch:
     def fine_inputs(self) -> tuple[Tensor, GraphOperator]:
         """Return inputs and graph of the fine scale; InvalidArgumentError if one is not there."""
         return _there(self.x_fine, "x_fine"), _there(self.fine_graph, "fine_graph")
+
+    def segments(self, scale: str) -> Tensor:
+        """Return the row of each node's segment; InvalidArgumentError if it is not given."""
+        return _there(self.coarse_segments if scale == "coarse" else self.fine_segments, f"{scale}_segments")
 
     def nodes(self, scale: str) -> Tensor:
         """Return the labelled nodes of a scale; InvalidArgumentError if they are not given."""

@@ -38,6 +38,8 @@ class ModelSpec:
         Mean and deviation by scale.
     graph
         Arguments of :func:`xmsgl.graphs.build_graph`.
+    segments
+        Ids of the segments it has learned identities of, in the order of its table.
     window, warmup
         Scored and warm-up days of a window.
     training
@@ -49,6 +51,7 @@ class ModelSpec:
     features: tuple[Feature, ...]
     scaling: dict[str, Scaling]
     graph: dict[str, Any]
+    segments: tuple[Any, ...]
     window: int
     warmup: int
     training: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class ModelSpec:
             **{
                 **values,
                 "features": tuple(Feature.from_dict(item) for item in values["features"]),
+                "segments": tuple(values["segments"]),
                 "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
             }
         )

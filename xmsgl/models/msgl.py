@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
 from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
+from xmsgl.models.identity import SegmentIdentity
 from xmsgl.models.registry import TASK_SCALES, NetworkModel, register_model
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ class MSGL(NetworkModel):
         Dropout in the head of the fine task.
     recurrent_dropout
         Dropout of the cell's candidate.
+    identity
+        Learned numbers a segment appended to the inputs, see :class:`SegmentIdentity`; 0 for none.
+    segments
+        Segments of the training basin; needed with `identity`.
+    anchored
+        Let the fine task start from the coarse head on the reach's own state and learn the
+        difference. False: the fine head alone, as published.
     tasks
         Tasks to train, for ablations. Without ``"fine"`` the interpolation task predicts.
     backend
@@ -70,6 +78,9 @@ class MSGL(NetworkModel):
         heads: int = 4,
         dropout: float = 0.1,
         recurrent_dropout: float = 0.0,
+        identity: int = 0,
+        segments: int = 0,
+        anchored: bool = False,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "fused",
     ) -> None:
@@ -83,22 +94,39 @@ class MSGL(NetworkModel):
             raise InvalidArgumentError(msg)
         self.tasks = tuple(task for task in TASK_SCALES if task in tasks)
         self.input_scales = ("coarse", "fine") if "fine" in tasks else ("coarse",)
-        self.cell = RecurrentGraphCell(n_features, hidden, dropout=recurrent_dropout, backend=backend)
+        self.identity = SegmentIdentity(segments, identity) if identity else None
+        self.cell = RecurrentGraphCell(
+            n_features + identity, hidden, dropout=recurrent_dropout, backend=backend
+        )
         self.coarse_head = LinearHead(hidden) if "coarse" in tasks else None
         self.interpolation_head = InterpolationHead(hidden, heads) if "interpolation" in tasks else None
         self.fine_head = FineHead(hidden, dropout) if "fine" in tasks else None
+        self.anchored = anchored and self.coarse_head is not None
+        if self.anchored and self.fine_head is not None:
+            nn.init.zeros_(self.fine_head.out.linear.weight)
+            nn.init.zeros_(self.fine_head.out.linear.bias)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the cell."""
         return list(self.cell.parameters())
 
-    def coarse(self, x: Tensor, graph: GraphOperator) -> Tensor:
+    def coarse(self, batch: Batch) -> Tensor:
         """Run the cell on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
-        return _hidden(self.cell, x, graph)
+        return _hidden(self.cell, *_inputs(batch, "coarse", self.identity))
 
     def interpolate(self, hidden: Tensor, operator: GraphOperator) -> Tensor:
         """Carry H_c to fine reaches with M or some of its rows: H_cf, ``(time, row, window, hidden)``."""
         return operator.matmul_days(hidden)
+
+    def fine(self, context: Tensor, own: Tensor) -> Tensor:
+        """Predict from context H_cf and own state H_f, both ``(..., hidden)``, to ``(...)``."""
+        if self.fine_head is None:
+            msg = "the model was made without the fine task"
+            raise InvalidArgumentError(msg)
+        output: Tensor = self.fine_head(context, own)
+        if self.anchored and self.coarse_head is not None:
+            output = output + self.coarse_head(own)
+        return output
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict at the labelled nodes, each trunk run once; see :class:`NetworkModel`."""
@@ -108,7 +136,7 @@ class MSGL(NetworkModel):
             return outputs
         # Without a task that trains it, the coarse trunk is context only and needs no graph.
         with torch.set_grad_enabled(torch.is_grad_enabled() and chosen != ["fine"]):
-            coarse = self.coarse(*batch.coarse_inputs())
+            coarse = self.coarse(batch)
         if "coarse" in chosen and self.coarse_head is not None:
             outputs["coarse"] = self.coarse_head(coarse.index_select(1, batch.nodes("coarse")))
         if batch.labelled("fine") and set(chosen) - {"coarse"}:
@@ -117,8 +145,8 @@ class MSGL(NetworkModel):
             if "interpolation" in chosen and self.interpolation_head is not None:
                 outputs["interpolation"] = self.interpolation_head(carried)
             if "fine" in chosen and self.fine_head is not None:
-                own = _hidden(self.cell, *batch.fine_inputs()).index_select(1, nodes)
-                outputs["fine"] = self.fine_head(carried, own)
+                own = _hidden(self.cell, *_inputs(batch, "fine", self.identity)).index_select(1, nodes)
+                outputs["fine"] = self.fine(carried, own)
         return outputs
 
     @torch.no_grad()
@@ -127,13 +155,12 @@ class MSGL(NetworkModel):
 
         With the fine task, days are worked off in pieces and memory does not grow with the window.
         """
-        head = self.fine_head
-        if head is not None:
-            return torch.cat([head(context, own) for context, own in self._states(batch)])
+        if self.fine_head is not None:
+            return torch.cat([self.fine(context, own) for context, own in self._states(batch)])
         if self.interpolation_head is None:
             msg = "the model has neither a fine nor an interpolation head"
             raise InvalidArgumentError(msg)
-        coarse = self.coarse(*batch.coarse_inputs())
+        coarse = self.coarse(batch)
         output: Tensor = self.interpolation_head(self.interpolate(coarse, batch.interpolator()))
         return output
 
@@ -142,12 +169,12 @@ class MSGL(NetworkModel):
         """Return ``[H_cf, H_f]`` of every fine reach, or H_cf alone without the fine task."""
         if self.fine_head is not None:
             return torch.cat([torch.cat(pair, dim=-1) for pair in self._states(batch)])
-        return self.interpolate(self.coarse(*batch.coarse_inputs()), batch.interpolator())
+        return self.interpolate(self.coarse(batch), batch.interpolator())
 
     def _states(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         interpolator = batch.interpolator()
-        coarse = _pieces(self.cell, *batch.coarse_inputs())
-        fine = _pieces(self.cell, *batch.fine_inputs())
+        coarse = _pieces(self.cell, *_inputs(batch, "coarse", self.identity))
+        fine = _pieces(self.cell, *_inputs(batch, "fine", self.identity))
         for hidden, own in zip(coarse, fine, strict=True):
             yield self.interpolate(hidden, interpolator), own
 
@@ -163,11 +190,16 @@ class _SingleScale(NetworkModel):
         *,
         hidden: int = 20,
         recurrent_dropout: float = 0.0,
+        identity: int = 0,
+        segments: int = 0,
         backend: str = "fused",
     ) -> None:
         super().__init__()
         self.tasks = self.input_scales = (self.scale,)
-        self.cell = RecurrentGraphCell(n_features, hidden, dropout=recurrent_dropout, backend=backend)
+        self.identity = SegmentIdentity(segments, identity) if identity else None
+        self.cell = RecurrentGraphCell(
+            n_features + identity, hidden, dropout=recurrent_dropout, backend=backend
+        )
         self.head = LinearHead(hidden)
 
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -182,7 +214,7 @@ class _SingleScale(NetworkModel):
         return {self.scale: self.head(hidden.index_select(1, batch.nodes(self.scale)))}
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
-        return batch.coarse_inputs() if self.scale == "coarse" else batch.fine_inputs()
+        return _inputs(batch, self.scale, self.identity)
 
     def _run(self, batch: Batch, function: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.cat([function(hidden) for hidden in _pieces(self.cell, *self._inputs(batch))])
@@ -194,7 +226,7 @@ class FineOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, backend
+    n_features, hidden, recurrent_dropout, identity, segments, backend
         As in :class:`MSGL`.
 
     Examples
@@ -224,7 +256,7 @@ class CoarseOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, backend
+    n_features, hidden, recurrent_dropout, identity, segments, backend
         As in :class:`MSGL`.
 
     Examples
@@ -245,6 +277,11 @@ class CoarseOnly(_SingleScale):
     def embed(self, batch: Batch) -> Tensor:
         """Return H_c of the segment every fine reach lies on."""
         return batch.remapper().matmul_days(self._run(batch, lambda hidden: hidden))
+
+
+def _inputs(batch: Batch, scale: str, identity: SegmentIdentity | None) -> tuple[Tensor, GraphOperator]:
+    x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
+    return (x, graph) if identity is None else (identity(x, batch.segments(scale)), graph)
 
 
 def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor:
