@@ -1,1 +1,31 @@
 """Honest scores: metrics, splits, and the references to beat."""
+
+from __future__ import annotations
+
+from xmsgl.evaluate.metrics import score
+from xmsgl.evaluate.references import air_temperature_regression, climatology
+from xmsgl.evaluate.splits import (
+    TEMPORAL_PROTOCOL,
+    hold_out_segments,
+    keep_fraction,
+    mask_labels,
+    split_years,
+    temporal_split,
+    water_year,
+)
+from xmsgl.evaluate.table import SkillTable, skill_table
+
+__all__ = [
+    "TEMPORAL_PROTOCOL",
+    "SkillTable",
+    "air_temperature_regression",
+    "climatology",
+    "hold_out_segments",
+    "keep_fraction",
+    "mask_labels",
+    "score",
+    "skill_table",
+    "split_years",
+    "temporal_split",
+    "water_year",
+]

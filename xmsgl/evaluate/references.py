@@ -92,7 +92,7 @@ def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, in memory (4 bytes a reach-day); never
+        Water temperature ``(time, fine)``, degC, float32, in memory (8 bytes a reach-day with the labels); never
         below 0 degC.
 
     Raises
@@ -151,7 +151,7 @@ def air_temperature_regression(
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, in memory (4 bytes a reach-day); never
+        Water temperature ``(time, fine)``, degC, float32, in memory (8 bytes a reach-day with the labels); never
         below 0 degC.
 
     Raises
@@ -270,7 +270,9 @@ def _static_features(ds: xr.Dataset) -> tuple[Floats, Floats]:
 
 def _labels(ds: xr.Dataset, scale: str) -> xr.DataArray | None:
     name = f"{LABEL}_{scale}"
-    return ds[name].transpose("time", scale) if name in ds.variables else None
+    # In memory as a whole, as the prediction will be: stored blocks hold all reaches of some days, and
+    # reading them for a few reaches at a time would read everything again and again.
+    return ds[name].transpose("time", scale).compute() if name in ds.variables else None
 
 
 def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice, Floats | None]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.plot.curves import one_reach, series
 from xmsgl.plot.maps import network
+from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, new_figure
 from xmsgl.schema import as_dataset
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["overview"]
 
+_WIDTH, _HEIGHT = 12.5, 5.6  # inches
 _SHOWN_DAYS = 730  # a series of decades would be a black band
 
 
@@ -92,9 +94,10 @@ def overview(
     if period is None and line.sizes["time"] > 1.5 * _SHOWN_DAYS:
         period = _best_period(line, shown)
     day = _warmest(prediction, period) if time is None else _day(prediction, time)
-    figure = new_figure((12.5, 5.6))
+    figure = new_figure((_WIDTH, _HEIGHT))
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.45])
+    map_width = _map_width(ds, prediction)
+    left, right = figure.subplots(1, 2, width_ratios=[map_width, _WIDTH - map_width])
     network(prediction.sel(time=day).compute(), ds, left, mark=reach)
     left.set_title(f"{day:%Y-%m-%d}", loc="left")
     left.set_anchor("N")  # the two titles on one line
@@ -113,6 +116,15 @@ def overview(
     )
     left.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", fontsize="small")
     return figure
+
+
+def _map_width(ds: xr.Dataset, prediction: xr.DataArray) -> float:
+    """Give a tall basin a narrow column and a wide one a wide column, in inches."""
+    found = lines(ds, "fine" if "fine" in prediction.dims else "coarse")
+    places = np.concatenate(found.paths)
+    east, north = np.maximum(np.ptp(places, axis=0), 1e-6)
+    shape = east * np.cos(np.deg2rad(found.latitude())) / north
+    return float(np.clip((_HEIGHT - 0.9) * shape + 1.9, 0.28 * _WIDTH, 0.45 * _WIDTH))
 
 
 def _observations(

@@ -140,7 +140,7 @@ def _draw(
     reach = found.reach[order]
     drawn = collections.LineCollection(
         [found.paths[k] for k in order],
-        linewidths=0.7 + 0.5 * (orders[reach] - 1),
+        linewidths=0.6 + 2.4 * (orders[reach] - 1) / max(orders.max() - 1, 4),
         cmap=cmap,
         capstyle="round",
         joinstyle="round",
