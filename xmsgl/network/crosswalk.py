@@ -116,7 +116,7 @@ def interpolation_operator(
     A reach takes from every segment whose outlet reach lies upstream or downstream of it, weighted by
     the kernel of the distance between the two, and always from its own segment. At its own segment's
     outlet reach the distance is 0 and the weight 1; a reach that does not flow through it is treated
-    alike. Rows sum to 1.
+    alike. Where a kernel leaves nothing of a row, the own segment takes all. Rows sum to 1.
 
     Parameters
     ----------
