@@ -92,8 +92,8 @@ def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, in memory (8 bytes a reach-day with the labels); never
-        below 0 degC.
+        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
+        with the labels.
 
     Raises
     ------
@@ -151,8 +151,8 @@ def air_temperature_regression(
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, in memory (8 bytes a reach-day with the labels); never
-        below 0 degC.
+        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
+        with the labels.
 
     Raises
     ------
