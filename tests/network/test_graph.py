@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -15,6 +17,7 @@ from xmsgl.errors import CycleError, InvalidArgumentError, NetworkError, Unknown
 from xmsgl.network.crosswalk import interpolation_operator, remap_operator
 from xmsgl.network.graph import DEFAULT_HOPS, RiverGraph, RiverGraphs
 from xmsgl.network.kernels import Exponential, Inverse, Reference, get_kernel
+from xmsgl.network.topology import link
 
 IDS = np.array([10, 20, 30, 40, 50])
 
@@ -247,3 +250,24 @@ def test_repr_is_short(graph, graphs):
 def test_kernel_object_and_name_make_the_same_graph(five):
     one = RiverGraph.build(IDS, *five, kernel=get_kernel("gaussian"))
     assert_same_bits(one.operator, RiverGraph.build(IDS, *five, kernel="gaussian").operator)
+
+
+REFERENCE = Path(__file__).parents[3] / "shared" / "data" / "reference" / "drb_coarse_nhm_segments.csv"
+
+
+@pytest.mark.delaware
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the reference tables are not beside the repository")
+def test_reference_kernel_is_as_dense_on_the_delaware_as_published():
+    """14.7 % of all pairs of segments are connected; confluences as counted in the data's own notes."""
+    with REFERENCE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    ids = [row["subseg_id"] for row in rows]
+    downstream = link(ids, [row["to_subseg"] for row in rows], what="segment")
+    length = [float(row["length_m"]) for row in rows]
+    found = RiverGraph.build(ids, downstream, length, scale="coarse", kernel="reference").describe()
+    assert found.edges / found.nodes**2 == pytest.approx(0.147, abs=5e-4)
+    assert np.bincount(np.bincount(downstream[downstream >= 0], minlength=len(ids)))[1:].tolist() == [
+        236,
+        108,
+    ]
+    assert found.orphans == ()
