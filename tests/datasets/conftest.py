@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-
 import threading
 from contextlib import contextmanager
 from functools import partial

@@ -109,7 +109,7 @@ def delaware(
 
     folder = cache_folder(cache_dir)
     path = _store_path(folder, fine, forcing)
-    if not path.is_file():
+    if not path.is_dir():
         _build(path, folder, fine, forcing)
     ds = open_store(path)
     line = f"opened the Delaware with forcing={forcing!r}, fine={fine!r}"
@@ -132,7 +132,7 @@ def _store_path(folder: Path, fine: str, forcing: str) -> Path:
     from xmsgl.datasets.store import recipe
 
     version = recipe(_RECIPE, (file.sha256 for file in dataset_files("delaware")))
-    return folder / "built" / f"delaware-{forcing}-{fine}-{version}.nc"
+    return folder / "built" / f"delaware-{forcing}-{fine}-{version}.zarr"
 
 
 def _build(path: Path, folder: Path, fine: str, forcing: str) -> None:

@@ -45,7 +45,7 @@ PERIODS = {"observed": ("1979-01-01", "1980-12-31"), "era5": ("1979-10-01", "202
 STEPS = 5
 """How often :func:`build` reports a step."""
 
-_BLOCK_DAYS = 366
+_BLOCK_DAYS = 732  # one chunk of the store
 _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "length", "lat", "lon")
 
 

@@ -264,7 +264,7 @@ def era5_predictors(era5: Era5, time: pd.DatetimeIndex) -> Floats:
         cover; cosine and sine of the year and of half a year. Shape (time, 10).
     """
     position = era5.time.get_indexer(time)
-    angle = 2.0 * np.pi * time.dayofyear.to_numpy() / 365.25
+    angle = 2.0 * np.pi * time.day_of_year.to_numpy() / 365.25
     return np.column_stack(
         [
             np.ones(len(time)),
@@ -399,5 +399,5 @@ def _air(low: Floats, high: Floats) -> dict[str, Floats]:
 
 def _top(time: pd.DatetimeIndex, segments: pd.DataFrame) -> Floats:
     """Radiation at the top of the atmosphere, MJ m-2 d-1, shape (time, coarse)."""
-    day = time.dayofyear.to_numpy()[:, None]
+    day = time.day_of_year.to_numpy()[:, None]
     return weather.extraterrestrial_radiation(day, segments["lat"].to_numpy()[None, :])

@@ -54,8 +54,8 @@ DIGITS: Mapping[str, int] = MappingProxyType(
 _REGRESSED = (
     "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
     "neighbours, dew point depression, cloud cover, two harmonics of the year), fitted to the observed "
-    "forcing of 1979-80; fitted to 1979 and tested on 1980 its median RMSE is 2.5 degC for maxima and 2.0 degC "
-    "for minima"
+    "forcing of 1979-80; fitted to 1979 and tested on 1980 its median RMSE is 2.5 degC for maxima and "
+    "2.0 degC for minima"
 )
 
 DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(

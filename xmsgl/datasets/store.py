@@ -1,16 +1,23 @@
-"""Keeping a built dataset in one netCDF file: written whole or not at all, opened lazily."""
+"""Keeping a built dataset in one Zarr folder: written whole or not at all, opened lazily.
+
+Zarr, not netCDF: the HDF5 library below netCDF crashes when dask's threads and another thread use it at
+the same time.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
+import shutil
 import time
 import uuid
 from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
+
+from xmsgl.datasets._require import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,9 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_store", "recipe", "write_store"]
 
-_DAYS = 366  # days in one chunk of the file
-_CHUNKS_AT_ONCE = 2  # chunks of the file in one chunk of dask
-_STALE = 86400.0  # seconds after which a half-written file is nobody's any more
+_DAYS = 732  # days in one chunk
+_STALE = 86400.0  # seconds after which a half-written folder is nobody's any more
 _PART = ".part"
 
 
@@ -54,32 +60,43 @@ def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
 
 
 def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
-    """Write a dataset to a file that exists only once it is complete.
+    """Write a dataset to a folder that exists only once it is complete.
 
-    The data go to a name of their own in the same folder, which then takes the place of `path` in one
-    step. A process killed on the way leaves `path` as it was; of two that write at once, the last wins,
-    and a reader sees one whole file or the other.
+    The data go to a name of their own beside `path`, which then becomes `path` in one step. A process
+    killed on the way leaves no `path`; of two that write at once, the first to finish wins and the other
+    throws its own away, for both would have written the same.
 
     Parameters
     ----------
     ds
         What to write; computed block by block where it is lazy.
     path
-        netCDF file. Its folder is made.
+        Zarr folder. The folder it lies in is made.
     digits
-        Decimals to keep of variables over time, by base name or name; more are noise that does not
-        compress. Variables not named keep all.
+        Decimals to keep of variables over time, by name; more are noise that does not compress. Variables
+        not named keep all.
+
+    Raises
+    ------
+    MissingDependencyError
+        Zarr is not installed.
     """
+    require("zarr", "keeping a built dataset")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PART}")
     try:
-        ds.to_netcdf(part, engine="netcdf4", format="NETCDF4", encoding=_encoding(ds, digits))
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
+        ready = ds.assign({name: _round(ds[name], kept) for name, kept in digits.items() if name in ds})
+        lazy = [name for name, variable in ready.data_vars.items() if variable.chunks]
+        ready = ready.assign({name: ready[name].chunk({"time": _DAYS}) for name in lazy})
+        ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
+        try:
+            part.rename(path)
+        except OSError:  # another builder was faster
+            if not path.is_dir():
+                raise
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _sweep(folder: Path) -> None:
@@ -87,23 +104,22 @@ def _sweep(folder: Path) -> None:
     for part in folder.glob(f".*{_PART}"):
         with suppress(OSError):  # somebody else may sweep as well
             if time.time() - part.stat().st_mtime > _STALE:
-                part.unlink()
+                shutil.rmtree(part)
 
 
-def _encoding(ds: xr.Dataset, digits: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    encoding: dict[str, dict[str, Any]] = {}
-    for name, variable in ds.variables.items():
-        settings: dict[str, Any] = {}
-        if name == "time":
-            settings = {"dtype": "int32", "units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
-        elif variable.dims[:1] == ("time",):
-            chunks = (min(_DAYS, variable.shape[0]), *variable.shape[1:])
-            settings = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
-            if name in digits:
-                settings["least_significant_digit"] = digits[str(name)]
-        elif variable.dtype.kind == "f":
-            settings = {"_FillValue": None}
-        encoding[str(name)] = settings
+def _round(variable: xr.DataArray, digits: int) -> xr.DataArray:
+    """Round to the coarsest power of two that keeps the decimals: the rest of the mantissa is zeros."""
+    scale = np.float32(2.0 ** np.ceil(np.log2(10.0**digits)))
+    return variable.copy(data=np.round(variable.data * scale) / scale)
+
+
+def _encoding(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
+    encoding: dict[str, dict[str, Any]] = {
+        "time": {"dtype": "int32", "units": "days since 1970-01-01", "calendar": "proleptic_gregorian"}
+    }
+    for name, variable in ds.data_vars.items():
+        if variable.dims[:1] == ("time",):
+            encoding[str(name)] = {"chunks": (min(_DAYS, variable.shape[0]), *variable.shape[1:])}
     return encoding
 
 
@@ -113,13 +129,25 @@ def open_store(path: Path) -> xr.Dataset:
     Parameters
     ----------
     path
-        netCDF file.
+        Zarr folder.
 
     Returns
     -------
     xarray.Dataset
-        Variables over time are lazy (dask), the few others in memory.
+        Variables over time are lazy (dask), the few others in memory; text as objects.
+
+    Raises
+    ------
+    MissingDependencyError
+        Zarr is not installed.
     """
-    ds = xr.open_dataset(path, engine="netcdf4", chunks={"time": _DAYS * _CHUNKS_AT_ONCE})
+    require("zarr", "opening a built dataset")
+    ds = xr.open_zarr(path, chunks={"time": _DAYS}, consolidated=True)
     small = [name for name, variable in ds.data_vars.items() if "time" not in variable.dims]
-    return ds.assign({name: ds[name].load() for name in small})
+    plain = xr.open_zarr(path, chunks=None, consolidated=True)  # without dask: nothing is left to compute
+    ready = {name: plain[name].load() for name in small}
+    texts = {name: variable for name, variable in ready.items() if variable.dtype.kind not in "biuf"}
+    # text as objects, as everywhere else: NumPy's own kind of text can not be written to netCDF
+    ready.update({name: variable.astype(object) for name, variable in texts.items()})
+    # how this store was packed is no business of a user who writes to another format
+    return ds.assign(ready).drop_encoding()

@@ -88,14 +88,14 @@ class _Reader:
         self.at = at
         return values
 
-    def pairs(self, flags: int) -> dict[str, Any]:
-        """Read a pairlist: the attributes of a vector."""
-        found = {}
+    def pairs(self, flags: int) -> list[tuple[str, Any]]:
+        """Read a pairlist, for example the attributes of a vector: tags ("" if none) and values."""
+        found = []
         while flags & 0xFF == _PAIRLIST:
             if flags & _HAS_ATTRIBUTES:
                 self.item()
             tag = self.item() if flags & _HAS_TAG else ""
-            found[str(tag)] = self.item()
+            found.append((str(tag), self.item()))
             flags = self.integer()
         if flags & 0xFF != _NULL:
             msg = f"an attribute list ends with an item of kind {flags & 0xFF}"
@@ -119,7 +119,7 @@ class _Reader:
         if kind == _COMPACT:
             return self.compact()
         values = self.values(kind)
-        attributes = self.pairs(self.integer()) if flags & _HAS_ATTRIBUTES else {}
+        attributes = dict(self.pairs(self.integer())) if flags & _HAS_ATTRIBUTES else {}
         return _Vector(values, attributes, kind)
 
     def values(self, kind: int) -> Any:
@@ -137,12 +137,12 @@ class _Reader:
     def compact(self) -> Any:
         """Read R's short form of a sequence or of a wrapped vector (ALTREP)."""
         info, state, _attributes = self.item(), self.item(), self.item()
-        name = str(next(iter(info.values())))
+        name = str(info[0][1])
         if name == "compact_intseq":
             count, first, step = state.values
             return _Vector((first + step * np.arange(int(count))).astype(">i4"), {}, _INTEGER)
         if name.startswith("wrap_"):
-            return state.values[0] if isinstance(state, _Vector) else next(iter(state.values()))
+            return state.values[0] if isinstance(state, _Vector) else state[0][1]
         msg = f"a vector in R's short form {name!r}; save the data frame with an older version of R"
         raise InvalidArgumentError(msg)
 
