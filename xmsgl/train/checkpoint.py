@@ -31,7 +31,8 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
     """
     moments = progress.optimizer["state"]
     tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
-    tensors |= {f"best/{name}": value for name, value in progress.best.items()}
+    # After a best epoch both are the same tensors, and safetensors refuses to write one memory twice.
+    tensors |= {f"best/{name}": value.clone() for name, value in progress.best.items()}
     tensors |= {
         f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
     }
@@ -73,7 +74,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
             f"{path} is not a training checkpoint of this xmsgl (a finished model is loaded with load_model)"
         )
         raise CheckpointError(msg)
-    saved = header["settings"]
+    saved, settings = _flat(header["settings"]), _flat(settings)
     differing = [name for name in sorted({*saved, *settings}) if saved.get(name) != settings.get(name)]
     if differing:
         lines = "; ".join(
@@ -96,6 +97,14 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         best_epoch=header["best_epoch"],
         history=header["history"],
     )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name nested settings by their path, ``loop.learning_rate``, so that a message names the one."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
