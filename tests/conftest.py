@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
     """Five segments, twelve reaches, a seasonal climate: valid, small, drawn from one seed."""
     rng = np.random.default_rng(seed)
     time = pd.date_range("2001-10-01", periods=days, freq="D", unit="ns")
-    season = np.sin(2 * np.pi * (time.dayofyear.to_numpy() - 110) / 365.25)
+    season = np.sin(2 * np.pi * (time.day_of_year.to_numpy() - 110) / 365.25)
     segment = np.searchsorted(SEGMENTS, SEGMENT_OF_REACH)
     elevation_coarse = np.array([420.0, 380.0, 250.0, 200.0, 60.0])
     elevation_fine = elevation_coarse[segment] + np.array(
@@ -43,7 +44,7 @@ def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
     fine_labels = np.where(
         rng.random(water_fine.shape) < 0.1, water_fine + rng.normal(0, 0.2, water_fine.shape), np.nan
     )
-    sun = 170 + 110 * np.sin(2 * np.pi * (time.dayofyear.to_numpy() - 80) / 365.25)
+    sun = 170 + 110 * np.sin(2 * np.pi * (time.day_of_year.to_numpy() - 80) / 365.25)
 
     def variable(
         dims: tuple[str, ...], values: np.ndarray, units: str, name: str
@@ -99,3 +100,14 @@ def river_once() -> xr.Dataset:
 def river(river_once: xr.Dataset) -> xr.Dataset:
     """A copy, so that a test may spoil it."""
     return river_once.copy(deep=True)
+
+
+@pytest.fixture
+def refuse_to_compute():
+    """A scheduler that raises: ``with refuse_to_compute():`` proves that nothing is computed."""
+
+    def refuse(graph, keys, **options):
+        msg = "something was computed"
+        raise AssertionError(msg)
+
+    return lambda: dask.config.set(scheduler=refuse)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,16 +10,6 @@ from hypothesis import strategies as st
 from xmsgl.combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema import to_datatree, validate
-
-
-@pytest.fixture
-def refuse_to_compute():
-    def refuse(graph, keys, **options):
-        msg = "something was computed"
-        raise AssertionError(msg)
-
-    return lambda: dask.config.set(scheduler=refuse)
-
 
 NAMES = {
     "coarse": "seg_id_nat",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,16 +23,6 @@ from xmsgl.schema import (
     to_datatree,
     topology,
 )
-
-
-@pytest.fixture
-def refuse_to_compute():
-    def refuse(graph, keys, **options):
-        msg = "something was computed"
-        raise AssertionError(msg)
-
-    return lambda: dask.config.set(scheduler=refuse)
-
 
 # ------------------------------------------------------------------- roles
 

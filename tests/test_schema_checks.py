@@ -14,15 +14,6 @@ from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema import rename, to_datatree, validate
 
 
-@pytest.fixture
-def refuse_to_compute():
-    def refuse(graph, keys, **options):
-        msg = "something was computed"
-        raise AssertionError(msg)
-
-    return lambda: dask.config.set(scheduler=refuse)
-
-
 def put(ds, name, **changes):
     """Set single values by position: put(ds, "length_fine", value=0.0, fine=[1, 2])."""
     value = changes.pop("value")
