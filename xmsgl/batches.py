@@ -73,6 +73,8 @@ class TrainingData:
         Windows in a batch.
     seed
         Draws the validation windows and the order of each epoch.
+    context
+        Scales whose inputs the fine tasks need although no label of theirs is used.
 
     Raises
     ------
@@ -91,17 +93,20 @@ class TrainingData:
         validation: Validation,
         batch: int,
         seed: int,
+        context: Sequence[Scale] = (),
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
             raise InvalidArgumentError(msg)
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
+        self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         wanted = feature_variables(ds, features, dynamic=True) + feature_variables(
             ds, features, dynamic=False
         )
         labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
-        loaded = ds[[*dict.fromkeys([*wanted, *labels, *(str(name) for name in extra)])]].load()
+        # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
+        loaded = ds[[*dict.fromkeys([*wanted, *labels, *(str(name) for name in extra)])]].compute()
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
@@ -174,7 +179,7 @@ class TrainingData:
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self.inputs[scale].gather(days)
         name = ", ".join(str(self.time[w.start].date()) for w in windows)
-        if "fine" in labels and "coarse" in self.scales and "coarse" not in inputs:
+        if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self.inputs["coarse"].gather(days)
         return HostBatch(inputs, nodes, labels, name)
 
@@ -204,7 +209,7 @@ def _validation_days(
             raise InvalidArgumentError(msg)
         return _share_of_windows(days, labelled, windows, float(validation), seed)
     for period in [validation] if isinstance(validation, slice) else validation:
-        days |= _period(time, period)
+        days[_period(time, period)] = True
     if not (days & labelled).any():
         msg = (
             f"the validation days {validation!r} hold no label; the dataset covers "
@@ -214,13 +219,16 @@ def _validation_days(
     return days
 
 
-def _period(time: pd.DatetimeIndex, period: slice) -> DayMask:
-    days = np.ones(len(time), bool)
-    if period.start is not None:
-        days &= time >= pd.Timestamp(period.start)
-    if period.stop is not None:
-        days &= time <= pd.Timestamp(period.stop)
-    return np.asarray(days)
+def _period(time: pd.DatetimeIndex, period: slice) -> slice:
+    """Find the days as ``ds.sel(time=period)`` would: both ends count, "2003" means the whole year."""
+    msg = f"validation holds {period!r}; give days as slices, for example slice('2003-10-01', '2004-09-30')"
+    if not isinstance(period, slice):  # callers need not be type-checked
+        raise InvalidArgumentError(msg)
+    try:
+        found: slice = time.slice_indexer(period.start, period.stop)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidArgumentError(msg) from error
+    return found
 
 
 def _share_of_windows(

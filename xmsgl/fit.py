@@ -163,7 +163,9 @@ def train(
     schema.validate(ds)
     target = resolve_device(device)
     chosen = choose_features(ds, features)
-    _check_counts(epochs=epochs, window=window)
+    _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
+    _check_counts(0, seed=seed)
+    _check_positive(learning_rate=learning_rate, clip=clip)
     segments = tuple(ds["coarse"].values.tolist()) if architecture.get("identity") else ()
     if segments:
         architecture = {**architecture, "segments": len(segments)}
@@ -177,6 +179,7 @@ def train(
         validation=validation,
         batch=batch,
         seed=seed,
+        context=module.input_scales,
     )
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
@@ -213,10 +216,17 @@ def label_scales(module: NetworkModel) -> tuple[Scale, ...]:
     return tuple(scale for scale in SCALES if scale in used)
 
 
-def _check_counts(**counts: int) -> None:
+def _check_counts(least: int, **counts: int) -> None:
     for name, value in counts.items():
-        if value < 1:
-            msg = f"{name} must be at least 1, got {value}"
+        if value < least:
+            msg = f"{name} must be at least {least}, got {value}"
+            raise InvalidArgumentError(msg)
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 < value < float("inf"):
+            msg = f"{name} must be a positive number, got {value}"
             raise InvalidArgumentError(msg)
 
 
