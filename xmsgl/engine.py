@@ -10,12 +10,11 @@ import numpy.typing as npt
 import torch
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.graphs import build_graph
 from xmsgl.models.batch import Batch
 from xmsgl.models.operator import GraphOperator
-from xmsgl.network.graph import RiverGraphs
-from xmsgl.windows import FloatArray, Scale, ScaleInputs, Window
+from xmsgl.windows import FloatArray, Scale, ScaleInputs, Window, feature_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,18 +95,14 @@ class Operators:
             Where they go.
         """
         graphs = build_graph(ds, None, **graph)
-        if not isinstance(graphs, RiverGraphs):  # scale=None always gives both
-            msg = "a model needs the graphs of both scales"
-            raise InvalidArgumentError(msg)
-        matrices = (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
+        coarse, fine, interpolation, remap = (
+            GraphOperator.from_scipy(matrix, device=device)
+            for matrix in (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
+        )
         row = {segment: number for number, segment in enumerate(segments)}
         known = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
         carried = known[torch.from_numpy(schema.segment_positions(ds))]
-        return cls(
-            *(GraphOperator.from_scipy(matrix, device=device) for matrix in matrices),
-            known.to(device),
-            carried.to(device),
-        )
+        return cls(coarse, fine, interpolation, remap, known.to(device), carried.to(device))
 
     def batch(
         self,
@@ -155,8 +150,9 @@ class Engine:
 
     def __init__(self, model: Model, fixed: xr.Dataset, device: str) -> None:
         target = resolve_device(device)
-        self._fixed = fixed.load()
+        self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
+        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
         self._module = model.module().to(target)
         self._operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
         self._scales = self._module.input_scales
@@ -175,8 +171,14 @@ class Engine:
         -------
         numpy.ndarray
             Temperature, degC, float32 (day, fine).
+
+        Raises
+        ------
+        InvalidDatasetError
+            A driver is not finite on these days.
         """
-        loaded = drivers.load()
+        loaded = drivers.compute()
+        refuse_missing(loaded, [str(name) for name in loaded.data_vars])
         n_days = loaded.sizes["time"]
         length = window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)[
@@ -191,6 +193,39 @@ class Engine:
         scaling = self._spec.scaling[self._module.prediction_scale]
         values = output[window.warmup :, :, 0].float().cpu().numpy()
         return values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
+
+
+def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
+    """Refuse features that are not finite: the graph would carry one NaN to every reach around.
+
+    Parameters
+    ----------
+    ds
+        In memory.
+    names
+        Variables to look at.
+
+    Raises
+    ------
+    InvalidDatasetError
+        Naming each variable, its first ids and dates.
+    """
+    faults = []
+    for name in names:
+        gone = ~np.isfinite(ds[name].values)
+        if not gone.any():
+            continue
+        where = []
+        for axis, dim in enumerate(ds[name].dims):
+            labels = ds[dim].values[gone.any(axis=tuple({*range(gone.ndim)} - {axis}))]
+            days = labels.dtype.kind == "M"
+            where.append(f"{dim} {shorten(np.datetime_as_string(labels, 'D') if days else labels)}")
+        faults.append(
+            f"{name}: {gone.sum()} values are NaN or infinite, and a prediction needs them all: "
+            f"{'; '.join(where)}; fill them, or drop these ids or days"
+        )
+    if faults:
+        raise InvalidDatasetError(faults)
 
 
 def gather(
