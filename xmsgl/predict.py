@@ -81,6 +81,8 @@ def downscale(
     ------
     ModelMismatchError
         A feature of the model is missing in the dataset or has other units.
+    InvalidDatasetError
+        A driver is NaN; of a lazy result, when the days are computed.
     InvalidArgumentError
         A negative warm-up.
 
@@ -102,7 +104,7 @@ def downscale(
     windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
     memory = max(feature.days for feature in spec.features) - 1
     reference = ModelReference(fitted.payload)
-    if drivers.chunks or fixed.chunks:
+    if windows and (drivers.chunks or fixed.chunks):
         values: Any = _lazy(reference, fixed, drivers, windows, memory, device)
     else:
         engine = prepare(reference, fixed, device)
@@ -170,6 +172,10 @@ def _label(values: Any, ds: xr.Dataset, model: Model) -> xr.DataArray:
             "model_sha256": model.sha256,
             "source": str(ds.attrs.get("title", "")),
         },
+    )
+    ids = temperature["fine"]
+    temperature = temperature.assign_coords(
+        fine=("fine", ids.values, {"long_name": "reach id", **ids.attrs, "cf_role": "timeseries_id"})
     )
     if "history" in ds.attrs:
         temperature.attrs["history"] = ds.attrs["history"]

@@ -90,10 +90,11 @@ def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
         Naming every feature that is missing, of the wrong kind or in other units.
     """
     faults = []
-    for feature in features:
-        name = f"{feature.name}_coarse"
+    wanted = [(feature, f"{feature.name}_{scale}") for feature in features for scale in SCALES]
+    for feature, name in wanted:
         if name not in ds:
-            faults.append(f"{name} is missing")
+            if name.endswith("_coarse"):  # what the fine scale lacks, it inherits
+                faults.append(f"{name} is missing")
         elif ("time" in ds[name].dims) != feature.dynamic:
             faults.append(f"{name} should {'' if feature.dynamic else 'not '}have a time dimension")
         elif not schema.same_units(str(ds[name].attrs.get("units", "")), feature.units):
@@ -101,7 +102,7 @@ def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
                 f"{name} is in {ds[name].attrs.get('units', '(none)')!r}, the model wants {feature.units!r}"
             )
     if faults:
-        msg = f"the model and the dataset do not belong together: {'; '.join(faults)}"
+        msg = f"the model and the dataset do not belong together: {'; '.join(dict.fromkeys(faults))}"
         raise ModelMismatchError(msg)
 
 
