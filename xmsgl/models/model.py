@@ -159,13 +159,13 @@ class Model:
             The bytes are not a model of xmsgl, or of a newer one.
         """
         weights, header = storage.from_bytes(payload, origin)
-        if "spec" not in header:
-            msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
-            raise CheckpointError(msg)
         if header.get("format") != _FORMAT:
             msg = (
                 f"{origin} has file format {header.get('format')}, this xmsgl reads {_FORMAT}; upgrade xmsgl"
             )
+            raise CheckpointError(msg)
+        if "spec" not in header:
+            msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
             raise CheckpointError(msg)
         return cls(ModelSpec.from_dict(header["spec"]), weights, header["history"])
 

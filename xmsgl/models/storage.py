@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import torch
 
-_KEY = "xmsgl"
+_KEY, _SUM = "xmsgl", "sha256"
 
 
 def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bytes:
@@ -38,7 +38,8 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
         A safetensors file; equal inputs give equal bytes.
     """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    return save(plain, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    text = json.dumps(header, sort_keys=True)
+    return save(plain, metadata={_KEY: text, _SUM: _checksum(text, save(plain))})
 
 
 def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -59,19 +60,31 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
     Raises
     ------
     CheckpointError
-        Not a safetensors file, or one that xmsgl did not write.
+        Not a safetensors file, one that xmsgl did not write, or one that was changed since.
     """
     try:
         tensors = load(payload)
-        size = int.from_bytes(payload[:8], "little")
-        header = json.loads(payload[8 : 8 + size])["__metadata__"][_KEY]
-        return tensors, json.loads(header)
+        metadata = json.loads(payload[8 : _body(payload)])["__metadata__"]
+        text, expected = metadata[_KEY], metadata[_SUM]
     except SafetensorError as error:
         msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
         raise CheckpointError(msg) from error
     except KeyError as error:
         msg = f"{origin} is a safetensors file, but not one of xmsgl: its metadata has no {error}"
         raise CheckpointError(msg) from error
+    if _checksum(text, payload) != expected:
+        msg = f"{origin} is damaged: its content does not match its checksum; copy or write it again"
+        raise CheckpointError(msg)
+    return tensors, json.loads(text)
+
+
+def _body(payload: bytes) -> int:
+    """Return where the values begin: behind eight bytes of length and the header of so many bytes."""
+    return 8 + int.from_bytes(payload[:8], "little")
+
+
+def _checksum(text: str, payload: bytes) -> str:
+    return digest(text.encode() + payload[_body(payload) :])
 
 
 def write(path: str | os.PathLike[str], payload: bytes) -> Path:
@@ -93,15 +106,16 @@ def write(path: str | os.PathLike[str], payload: bytes) -> Path:
     if not target.parent.is_dir():
         msg = f"can not write {target}: the folder {target.parent} does not exist; make it first"
         raise CheckpointError(msg)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # Not tempfile.mkstemp, whose files only their owner may read.
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with partial.open("xb") as stream:
             stream.write(payload)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(name).replace(target)
+        partial.replace(target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise
     return target
 
