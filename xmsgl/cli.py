@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from xmsgl.errors import InvalidDatasetError, XMSGLError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.options import set_options
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # Exit codes: 0 done, 1 an error of xmsgl, 2 a wrong command line (click's own), 3 a dataset with faults.
 EXIT_ERROR, EXIT_FAULTS = 1, 3
 
+_AS_JSON = "xmsgl.as_json"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -29,7 +31,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except InvalidDatasetError as error:
-            if ctx.params.get("as_json"):
+            if ctx.meta.get(_AS_JSON):
                 click.echo(json.dumps({"faults": error.faults}))
             click.echo(f"error: {error}", err=True)
             ctx.exit(EXIT_FAULTS)
@@ -61,9 +63,13 @@ def main(*, quiet: bool, verbose: bool) -> None:
 
 
 def _json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")(
-        command
-    )
+    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[_AS_JSON] = value  # shared with the group, which reports the errors
+        return value
+
+    return click.option(
+        "--json", "as_json", is_flag=True, callback=remember, help="Print the result as JSON, for scripts."
+    )(command)
 
 
 def _file_argument(command: Command) -> Command:
@@ -107,7 +113,13 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
 @click.option("--region", default=None, help="A HUC8, a HUC12 or the id of an outlet segment.")
 @_json_option
 def fetch(
-    *, dataset: str, output: Path | None, forcing: str, fine: str, region: str | None, as_json: bool
+    *,
+    dataset: str,
+    output: Path | None,
+    forcing: Literal["observed", "era5"],
+    fine: Literal["mainstem", "all"],
+    region: str | None,
+    as_json: bool,
 ) -> None:
     """Download and build a DATASET into the cache, and say what it holds."""
     from xmsgl import datasets, schema
@@ -203,7 +215,15 @@ def downscale(*, file: Path, model: Path, output: Path, warmup: int | None, devi
 @_json_option
 def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> None:
     """Score a prediction against the observations in FILE, with n."""
-    scores = _open(file).msgl.evaluate(_open(prediction)["water_temperature"], by=by).compute()
+    ds, predicted = _open(file), _open(prediction)
+    for path, there, name in (
+        (file, ds, "water_temperature_fine"),
+        (prediction, predicted, "water_temperature"),
+    ):
+        if name not in there:
+            msg = f"{path} has no variable {name}; it has {shorten(there.data_vars)}"
+            raise InvalidArgumentError(msg)
+    scores = ds.msgl.evaluate(predicted["water_temperature"], by=by).compute()
     frame = scores.to_dataframe() if scores.sizes else None
     if frame is None:
         values = {str(name): scores[name].item() for name in scores.data_vars}
@@ -211,6 +231,7 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
             f"{name:<14} {value:>10.4g} {scores[name].attrs.get('units', '')}"
             for name, value in values.items()
         ]
-        click.echo(json.dumps(values) if as_json else "\n".join(lines))
+        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        click.echo(json.dumps(plain) if as_json else "\n".join(lines))
     else:
         click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())
