@@ -13,7 +13,7 @@ from xmsgl.datasets.geometry import EQUAL_AREA, encode_lines, midpoints  # noqa:
 def lines():
     angle = np.linspace(0.0, np.pi, 400)
     half_circle = np.column_stack([1.7e6 + 5e3 * np.cos(angle), 2.2e6 + 5e3 * np.sin(angle)])
-    tiny = [(1.7e6, 2.2e6), (1.7e6 + 0.2, 2.2e6)]
+    tiny = [(1.7e6, 2.2e6, 3.0), (1.7e6 + 0.2, 2.2e6, 4.0)]
     return geopandas.GeoSeries([shapely.LineString(half_circle), shapely.LineString(tiny)], crs=EQUAL_AREA)
 
 
@@ -22,6 +22,7 @@ def test_encoded_lines_stay_within_the_tolerance(lines):
     assert all(text == text.upper() for text in texts)
     decoded = geopandas.GeoSeries(shapely.from_wkb(texts), crs="EPSG:4326").to_crs(EQUAL_AREA)
     assert (decoded.geom_type == "LineString").all()
+    assert not decoded.has_z.any()
     assert shapely.hausdorff_distance(decoded.iloc[0], lines.iloc[0]) < 52.0
     assert len(decoded.iloc[0].coords) < 40
 

@@ -41,7 +41,7 @@ def midpoints(lines: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def encode_lines(lines: Any) -> NDArray[np.object_]:
-    """Simplify lines to about 50 m and write each as hexadecimal well-known binary.
+    """Simplify lines to about 50 m, drop heights, write each as hexadecimal well-known binary.
 
     Text survives netCDF and Zarr alike; ``shapely.from_wkb`` reads it.
 
@@ -58,6 +58,6 @@ def encode_lines(lines: Any) -> NDArray[np.object_]:
     shapely = require("shapely", "river geometry")
     simple = lines.to_crs(EQUAL_AREA).simplify(_TOLERANCE).to_crs("EPSG:4326")
     # "pointwise" rounds and keeps every line a line, even one shorter than the grid
-    rounded = shapely.set_precision(simple.to_numpy(), _GRID, mode="pointwise")
+    rounded = shapely.set_precision(shapely.force_2d(simple.to_numpy()), _GRID, mode="pointwise")
     encoded: Sequence[str] = shapely.to_wkb(rounded, hex=True)
     return np.array([text.upper() for text in encoded], dtype=object)

@@ -150,4 +150,5 @@ def open_store(path: Path) -> xr.Dataset:
     # text as objects, as everywhere else: NumPy's own kind of text can not be written to netCDF
     ready.update({name: variable.astype(object) for name, variable in texts.items()})
     # how this store was packed is no business of a user who writes to another format
-    return ds.assign(ready).drop_encoding()
+    opened: xr.Dataset = ds.assign(ready).drop_encoding()
+    return opened
