@@ -108,3 +108,23 @@ class TestDelaware:
         assert len(near) > 1000
         assert (near["comid_x"] == near["comid_y"]).mean() > 0.995
         np.testing.assert_allclose(near["distance"], near["snap_m"], rtol=0.02, atol=2.0)
+
+    def test_signal_between_and_within_segments(self, fine, crosswalk, files):
+        """What air temperature and season leave: two degrees between reaches, half a one in a segment."""
+        from xmsgl.datasets.delaware_forcing import read_era5
+
+        era5 = read_era5(files)
+        air = pd.Series(era5.temperature, era5.time).rolling(7).mean()
+        table = fine.table[fine.table["time"] >= "1941-01-01"]
+        angle = 2 * np.pi * table["time"].dt.day_of_year / 365.25
+        known = np.column_stack(
+            [np.ones(len(table)), air.reindex(table["time"]), np.cos(angle), np.sin(angle)]
+        )
+        coefficients, *_ = np.linalg.lstsq(known, table["temperature"].to_numpy(), rcond=None)
+        table = table.assign(residual=table["temperature"] - known @ coefficients)
+        reaches = table.groupby("id")["residual"].agg(["mean", "size"]).query("size >= 30")["mean"]
+        segment = crosswalk.main_stem.set_index("comid")["segment"].reindex(reaches.index)
+        groups = reaches.groupby(segment)
+        within = groups.std(ddof=0)[groups.size() > 1].median()
+        assert reaches.std() == pytest.approx(2.15, abs=0.05)
+        assert within == pytest.approx(0.46, abs=0.1)
