@@ -1,0 +1,245 @@
+"""From labelled arrays to numbers: which features, what inheritance adds, how a record is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, ModelMismatchError
+from xmsgl.features import Scaling
+from xmsgl.windows import ScaleInputs, Window, check_features, choose_features, cut_windows, feature_variables
+
+CHOSEN = ["air_temperature", "precipitation", "air_temperature:7", "drainage_area", "slope", "elevation"]
+LAPSE = -0.0065
+
+
+def raw_value(ds, label, scale, node, day):
+    """One number before scaling, looked up by id as a person would."""
+    name, _, days = label.partition(":")
+    segment = node if scale == "coarse" else int(ds["coarse_segment"].sel(fine=node))
+    own = f"{name}_{scale}" in ds
+    array = ds[f"{name}_{scale}"].sel({scale: node}) if own else ds[f"{name}_coarse"].sel(coarse=segment)
+    if "time" in array.dims:
+        series = pd.Series(array.values.astype(float))
+        value = series.rolling(int(days or 1), min_periods=1).mean().iloc[day]
+    else:
+        value = float(array)
+    if name in {"precipitation", "drainage_area"}:
+        value = np.log1p(value)
+    if name == "slope":
+        value = np.sqrt(value)
+    if name == "air_temperature" and not own:
+        value += LAPSE * float(
+            ds["elevation_fine"].sel(fine=node) - ds["elevation_coarse"].sel(coarse=segment)
+        )
+    return value
+
+
+@pytest.fixture
+def small(river):
+    return river.isel(time=slice(0, 40))
+
+
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_gather_equals_a_plain_loop(small, scale):
+    features = choose_features(small, CHOSEN)
+    inputs = ScaleInputs(small, features, scale)
+    scaling = Scaling((1.0, 0.5, 2.0, 3.0, 0.05, 100.0), (2.0, 0.7, 3.0, 1.5, 0.02, 50.0), 10.0, 5.0)
+    inputs.use(scaling)
+    days = np.array([[0, 1, 2], [10, 11, 39]])
+    gathered = inputs.gather(days)
+    nodes = small[scale].values
+    assert gathered.shape == (3, len(nodes), 2, 6)
+    assert gathered.dtype == np.float32
+    for d, n, w, k in np.ndindex(gathered.shape):
+        raw = raw_value(small, CHOSEN[k], scale, nodes[n], days[w, d])
+        assert gathered[d, n, w, k] == pytest.approx((raw - scaling.mean[k]) / scaling.deviation[k], abs=2e-5)
+
+
+def test_inheritance_is_that_of_the_schema(small):
+    features = choose_features(small, ["air_temperature", "solar_radiation"])
+    gathered = ScaleInputs(small, features, "fine").gather(np.arange(40)[None])
+    for k, feature in enumerate(features):
+        expected = schema.fine_values(small, feature.name).transpose("time", "fine").values
+        np.testing.assert_allclose(gathered[:, :, 0, k], expected, atol=2e-5)
+
+
+def test_reaches_use_their_own_drivers_where_they_have_them(small):
+    own = np.random.default_rng(5).normal(10, 3, (40, 12)).astype("float32")
+    small["air_temperature_fine"] = ("time", "fine"), own, {"units": "degC"}
+    gathered = ScaleInputs(small, choose_features(small, ["air_temperature"]), "fine").gather(
+        np.arange(40)[None]
+    )
+    np.testing.assert_array_equal(gathered[:, :, 0, 0], own)  # and no correction for height
+
+
+def test_no_inherited_driver_is_copied_for_every_reach(small):
+    inputs = ScaleInputs(small, choose_features(small, ["air_temperature", "solar_radiation"]), "fine")
+    assert [column.values.shape for column in inputs._columns] == [(40, 5), (40, 5)]
+
+
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_scaling_is_mean_and_deviation_over_the_chosen_days_and_all_nodes(small, scale):
+    days = np.zeros(40, bool)
+    days[[3, 4, 17, 30]] = True
+    features = choose_features(small, CHOSEN)
+    mean, deviation = ScaleInputs(small, features, scale).fit(days)
+    for k, label in enumerate(CHOSEN):
+        values = [raw_value(small, label, scale, n, d) for n in small[scale].values for d in (3, 4, 17, 30)]
+        assert mean[k] == pytest.approx(np.mean(values), rel=1e-5)
+        assert deviation[k] == pytest.approx(np.std(values), rel=1e-4)
+
+
+def test_a_feature_that_never_changes_is_not_blown_up(small):
+    small["slope_coarse"] = small["slope_coarse"] * 0 + 0.01
+    inputs = ScaleInputs(small, choose_features(small, ["air_temperature", "slope"]), "coarse")
+    mean, deviation = inputs.fit(np.ones(40, bool))
+    assert (mean[1], deviation[1]) == (pytest.approx(0.1), 1.0)
+
+
+def test_order_of_dimensions_does_not_matter(small):
+    turned = small.transpose("fine", "coarse", "time")
+    features = choose_features(small, CHOSEN)
+    days = np.arange(40)[None]
+    for scale in ("coarse", "fine"):
+        np.testing.assert_array_equal(
+            ScaleInputs(turned, features, scale).gather(days),
+            ScaleInputs(small, features, scale).gather(days),
+        )
+
+
+# ------------------------------------------------------------- which features
+
+
+def test_default_features_are_drivers_memory_and_attributes(river):
+    assert [feature.label for feature in choose_features(river)] == [
+        "air_temperature",
+        "precipitation",
+        "solar_radiation",
+        "air_temperature:7",
+        "air_temperature:30",
+        "air_temperature:90",
+        "drainage_area",
+        "elevation",
+        "slope",
+    ]
+
+
+def test_what_a_model_must_not_be_told_is_no_feature(river):
+    for name in ("simulated_temperature", "true_temperature", "discharge"):
+        river[f"{name}_coarse"] = river["air_temperature_coarse"]
+    names = {feature.name for feature in choose_features(river)}
+    assert names == {
+        "air_temperature",
+        "precipitation",
+        "solar_radiation",
+        "drainage_area",
+        "elevation",
+        "slope",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["air_temperature", "snow"], "snow"),
+        (["water_temperature"], "water_temperature"),
+        (["air_temperature", "slope:7"], "do not change in time"),
+        (["slope"], "at least one driver"),
+        ([], "at least one driver"),
+    ],
+    ids=["unknown", "label", "memory-of-a-static", "no-driver", "none"],
+)
+def test_features_that_can_not_be_used_are_named(river, names, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        choose_features(river, names)
+
+
+def test_variables_of_features_once_each_at_both_scales(river):
+    features = choose_features(river)
+    assert feature_variables(river, features, dynamic=True) == [
+        "air_temperature_coarse",
+        "precipitation_coarse",
+        "solar_radiation_coarse",
+    ]
+    assert "drainage_area_fine" in feature_variables(river, features, dynamic=False)
+
+
+def test_a_dataset_that_does_not_fit_is_refused_with_every_reason(river):
+    features = choose_features(river)
+    other = river.drop_vars("precipitation_coarse")
+    other["solar_radiation_coarse"].attrs["units"] = "MJ m-2 d-1"
+    other["slope_coarse"] = other["air_temperature_coarse"].assign_attrs(units="1")
+    with pytest.raises(ModelMismatchError) as error:
+        check_features(other, features)
+    text = str(error.value)
+    assert "precipitation_coarse is missing" in text
+    assert "'MJ m-2 d-1'" in text
+    assert "'W m-2'" in text
+    assert "slope_coarse should not have a time dimension" in text
+
+
+def test_units_of_a_reachs_own_driver_are_checked_too(river):
+    features = choose_features(river)
+    river["air_temperature_fine"] = ("time", "fine"), np.full((800, 12), 280.0), {"units": "K"}
+    with pytest.raises(ModelMismatchError, match="air_temperature_fine is in 'K', the model wants 'degC'"):
+        check_features(river, features)
+
+
+def test_a_dataset_that_fits_passes(river):
+    check_features(river, choose_features(river))
+    other = river.copy()
+    other["air_temperature_coarse"] = other["air_temperature_coarse"].assign_attrs(units="degrees_Celsius")
+    check_features(other, choose_features(river))
+
+
+# ------------------------------------------------------------------- windows
+
+
+@settings(max_examples=60, deadline=None)
+@given(n_days=st.integers(0, 900), length=st.integers(1, 400), warmup=st.integers(0, 400))
+def test_every_day_is_scored_exactly_once(n_days, length, warmup):
+    counted = np.zeros(n_days, int)
+    for window in cut_windows(n_days, length, warmup):
+        days, scored = window.days(length, n_days), window.scored(length)
+        assert days.shape == scored.shape == (warmup + length,)
+        np.add.at(counted, days[scored], 1)
+    assert (counted == 1).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(n_days=st.integers(1, 900), length=st.integers(1, 400), warmup=st.integers(0, 400))
+def test_days_run_on_without_a_gap(n_days, length, warmup):
+    for window in cut_windows(n_days, length, warmup):
+        days = window.days(length, n_days)
+        assert set(np.diff(days).tolist()) <= {0, 1}
+        assert days[warmup] == window.start
+        assert (days[:warmup] <= window.start).all()
+
+
+def test_two_years_in_windows_of_365_days_after_a_warm_up():
+    windows = cut_windows(800, 365, 60)
+    assert [(w.start, w.stop, w.warmup) for w in windows] == [(0, 365, 60), (365, 730, 60), (730, 800, 60)]
+    np.testing.assert_array_equal(windows[1].days(365, 800), np.arange(305, 730))
+    ragged = windows[2]
+    assert ragged.scored(365).sum() == 70
+    np.testing.assert_array_equal(ragged.days(365, 800)[:130], np.arange(670, 800))
+    assert (ragged.days(365, 800)[130:] == 799).all()
+
+
+def test_the_first_warm_up_repeats_the_first_day():
+    days = Window(0, 365, 60).days(365, 800)
+    assert (days[:60] == 0).all()
+    np.testing.assert_array_equal(days[60:], np.arange(365))
+    early = Window(20, 40, 30)
+    np.testing.assert_array_equal(early.days(20, 800), np.r_[np.zeros(10, int), np.arange(40)])
+
+
+@pytest.mark.parametrize(("length", "warmup"), [(0, 0), (-3, 0), (10, -1)])
+def test_windows_that_can_not_be_are_refused(length, warmup):
+    with pytest.raises(InvalidArgumentError, match=f"window={length}, warmup={warmup}"):
+        cut_windows(100, length, warmup)
