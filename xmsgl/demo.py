@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +25,8 @@ from xmsgl.graphs import build_graph
 from xmsgl.schema import validate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from xmsgl.models.model import Model
 
 logger = logging.getLogger("xmsgl")
