@@ -167,7 +167,7 @@ def registry() -> Mapping[str, RemoteFile]:
 
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"delaware": ("geopandas", "pyarrow", "pyogrio", "shapely", "zarr")}
+    {"delaware": ("geopandas", "pyarrow", "pyogrio", "rdata", "shapely", "zarr")}
 )
 """Optional libraries that a dataset is built with."""
 
