@@ -38,8 +38,9 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
         A safetensors file; equal inputs give equal bytes.
     """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    text = json.dumps(header, sort_keys=True)
-    return save(plain, metadata={_KEY: text, _SUM: _checksum(text, save(plain))})
+    # One entry only: safetensors writes several in an order of its own, and equal models differ.
+    checked = {**header, _SUM: _checksum(header, plain, save(plain))}
+    return save(plain, metadata={_KEY: json.dumps(checked, sort_keys=True)})
 
 
 def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -64,18 +65,18 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
     """
     try:
         tensors = load(payload)
-        metadata = json.loads(payload[8 : _body(payload)])["__metadata__"]
-        text, expected = metadata[_KEY], metadata[_SUM]
+        header = json.loads(json.loads(payload[8 : _body(payload)])["__metadata__"][_KEY])
+        expected = header.pop(_SUM)
     except SafetensorError as error:
         msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
         raise CheckpointError(msg) from error
-    except KeyError as error:
-        msg = f"{origin} is a safetensors file, but not one of xmsgl: its metadata has no {error}"
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        msg = f"{origin} is a safetensors file, but not one of xmsgl: no header of ours in it ({error})"
         raise CheckpointError(msg) from error
-    if _checksum(text, payload) != expected:
+    if _checksum(header, tensors, payload) != expected:
         msg = f"{origin} is damaged: its content does not match its checksum; copy or write it again"
         raise CheckpointError(msg)
-    return tensors, json.loads(text)
+    return tensors, header
 
 
 def _body(payload: bytes) -> int:
@@ -83,8 +84,9 @@ def _body(payload: bytes) -> int:
     return 8 + int.from_bytes(payload[:8], "little")
 
 
-def _checksum(text: str, payload: bytes) -> str:
-    return digest(text.encode() + payload[_body(payload) :])
+def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], payload: bytes) -> str:
+    shapes = [(name, str(tensors[name].dtype), list(tensors[name].shape)) for name in sorted(tensors)]
+    return digest(json.dumps([header, shapes], sort_keys=True).encode() + payload[_body(payload) :])
 
 
 def write(path: str | os.PathLike[str], payload: bytes) -> Path:
