@@ -1,0 +1,335 @@
+"""The loop against one written out plainly, on a model small enough to follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from xmsgl.errors import DivergenceError
+from xmsgl.models.batch import Batch
+from xmsgl.models.registry import NetworkModel
+from xmsgl.train.loop import LabelledBatch, LoopSettings, learning_rate, run, validate
+
+
+class Linear(NetworkModel):
+    """One weight a feature: fine = x_fine w, coarse = x_coarse w."""
+
+    tasks = ("coarse", "fine")
+    input_scales = ("coarse", "fine")
+
+    def __init__(self, features=2, noise=0.0):
+        super().__init__()
+        self.w = nn.Parameter(torch.full((features,), 0.1))
+        self.noise = noise
+
+    def shared_parameters(self):
+        return [self.w]
+
+    def task_outputs(self, batch, tasks=None):
+        outputs = {}
+        for task in self._chosen(batch, tasks):
+            x = batch.x_coarse if task == "coarse" else batch.x_fine
+            noise = self.noise * torch.randn(x.shape[:3]) if self.training else 0.0
+            outputs[task] = x @ self.w + noise
+        return outputs
+
+    def predict(self, batch):
+        return batch.x_fine @ self.w
+
+    def embed(self, batch):
+        return batch.x_fine
+
+
+class Batches:
+    """A source over lists of batches."""
+
+    deviation = {"coarse": 2.0, "fine": 3.0}  # noqa: RUF012 - a stand-in
+
+    def __init__(self, training, validation=()):
+        self._training, self._validation = training, validation
+
+    def training(self, epoch):
+        return iter(self._training)
+
+    def validation(self):
+        return iter(self._validation)
+
+
+def make_item(seed, *, scales=("fine",), weight=(1.0, -2.0), missing=0.5, size=1.0, name=None):
+    rng = np.random.default_rng(seed)
+    inputs, labels = {}, {}
+    for scale, nodes in (("coarse", 3), ("fine", 6)):
+        if scale not in scales:
+            continue
+        x = torch.tensor(rng.normal(size=(9, nodes, 2, 2)) * size, dtype=torch.float32)
+        y = x @ torch.tensor(weight)
+        y[torch.tensor(rng.random(y.shape) < missing)] = torch.nan
+        inputs[f"x_{scale}"] = x
+        inputs[f"{scale}_nodes"] = torch.arange(nodes)
+        labels[scale] = y
+    return LabelledBatch(Batch(**inputs), labels, name or f"window {seed}")
+
+
+def states(module, source, settings, **options):
+    kept = []
+    final = run(module, source, settings, after_epoch=kept.append, **options)
+    return final, kept
+
+
+def test_a_single_task_is_plain_adam_on_the_pooled_rmse():
+    items = [make_item(k) for k in range(3)]
+    module = Linear()
+    final = run(module, Batches(items), LoopSettings(epochs=6, learning_rate=0.05, clip=0.4))
+
+    weight = torch.full((2,), 0.1, requires_grad=True)
+    adam = torch.optim.Adam([weight], lr=0.05)
+    losses = []
+    for epoch in range(1, 7):
+        adam.param_groups[0]["lr"] = 0.05 * (0.3 if epoch > 4 else 1) * (0.3 if epoch > 5 else 1)
+        losses.append([])
+        for item in items:
+            label = item.labels["fine"]
+            seen = ~torch.isnan(label)
+            loss = (((item.batch.x_fine @ weight)[seen] - label[seen]) ** 2).mean().sqrt()
+            adam.zero_grad()
+            loss.backward()
+            norm = weight.grad.norm()
+            if norm > 0.4:
+                weight.grad.mul_(0.4 / norm)
+            adam.step()
+            losses[-1].append(float(loss.detach()))
+    np.testing.assert_allclose(module.w.detach(), weight.detach(), rtol=1e-4)
+    np.testing.assert_allclose(final.history["loss_fine"], np.mean(losses, axis=1), rtol=1e-4)
+    assert final.history["weight_fine"] == [1.0] * 6
+    assert final.history["epoch"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_published_schedule():
+    settings = LoopSettings(epochs=60, learning_rate=0.005)
+    rates = [learning_rate(settings, epoch) for epoch in range(1, 61)]
+    np.testing.assert_allclose(rates, [0.005] * 40 + [0.0015] * 10 + [0.00045] * 10, rtol=1e-12)
+
+
+def test_the_schedule_is_followed():
+    final = run(Linear(), Batches([make_item(0)]), LoopSettings(epochs=6, learning_rate=0.1))
+    np.testing.assert_allclose(final.history["learning_rate"], [0.1] * 4 + [0.03, 0.009])
+
+
+@pytest.mark.parametrize("clip", [0.01, 0.5])
+def test_no_step_is_taken_with_a_longer_gradient_than_asked_for(clip):
+    norms = []
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, args, kwargs: norms.append(
+            float(torch.cat([p.grad.ravel() for g in optimizer.param_groups for p in g["params"]]).norm())
+        )
+    )
+    try:
+        run(Linear(), Batches([make_item(0, size=100.0)]), LoopSettings(epochs=3, clip=clip))
+    finally:
+        hook.remove()
+    np.testing.assert_allclose(norms, clip, rtol=1e-3)
+
+
+# ------------------------------------------------------- best on validation
+
+
+def test_the_best_epoch_on_the_validation_labels_is_kept():
+    # The weights travel from 0.1 to 5 and pass the validation's truth of 1 on the way.
+    source = Batches([make_item(0, weight=(5.0, 5.0))], [make_item(1, weight=(1.0, 1.0))])
+    final, kept = states(Linear(), source, LoopSettings(epochs=40, learning_rate=0.1))
+    scores = final.history["validation"]
+    best = int(np.argmin(scores))
+    assert 2 < best < 38
+    assert final.best_epoch == best + 1
+    assert final.best_score == scores[best] < scores[-1]
+    torch.testing.assert_close(final.best["w"], kept[best + 1].module["w"], rtol=0, atol=0)
+    assert not torch.equal(final.best["w"], final.module["w"])
+    np.testing.assert_allclose(final.best["w"], 1.0, atol=0.15)
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    final = run(Linear(), Batches([make_item(0)]), LoopSettings(epochs=5))
+    assert final.best_epoch == 5
+    assert torch.equal(final.best["w"], final.module["w"])
+    assert "validation" not in final.history
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_patience_stops_so_many_epochs_after_the_best(patience):
+    source = Batches([make_item(0, weight=(5.0, 5.0))], [make_item(1, weight=(1.0, 1.0))])
+    full = run(Linear(), source, LoopSettings(epochs=40, learning_rate=0.1))
+    final = run(Linear(), source, LoopSettings(epochs=40, learning_rate=0.1, patience=patience))
+    assert final.best_epoch == full.best_epoch
+    assert final.epoch == full.best_epoch + patience
+    assert torch.equal(final.best["w"], full.best["w"])
+
+
+def test_validation_is_the_rmse_in_degrees():
+    items = [make_item(k, scales=("coarse", "fine")) for k in range(2)]
+    module = Linear()
+    rows = validate(module, Batches([], items))
+    for scale, deviation in (("coarse", 2.0), ("fine", 3.0)):
+        errors = []
+        for item in items:
+            x = item.batch.x_coarse if scale == "coarse" else item.batch.x_fine
+            errors.append(((x @ module.w).detach() - item.labels[scale]).numpy().ravel())
+        expected = deviation * np.sqrt(np.nanmean(np.concatenate(errors) ** 2))
+        assert rows[f"validation_{scale}"] == pytest.approx(expected, rel=1e-5)
+    assert rows["validation"] == pytest.approx((rows["validation_coarse"] + rows["validation_fine"]) / 2)
+    assert not module.training
+    assert validate(module, Batches([])) == {}
+
+
+# ---------------------------------------------------------- missing labels
+
+
+def test_a_batch_of_one_scale_trains_that_task_alone():
+    final = run(
+        Linear(), Batches([make_item(0, scales=("coarse",)), make_item(1)]), LoopSettings(epochs=1)
+    ).history
+    assert final["loss_coarse"][0] > 0
+    assert final["loss_fine"][0] > 0
+    assert final["weight_coarse"] == final["weight_fine"] == [1.0]
+
+
+def test_a_batch_without_a_label_changes_nothing():
+    empty = make_item(5, missing=1.1)
+    assert torch.isnan(empty.labels["fine"]).all()
+    one, two = Linear(), Linear()
+    run(one, Batches([make_item(0)]), LoopSettings(epochs=2))
+    run(two, Batches([empty, make_item(0), empty]), LoopSettings(epochs=2))
+    assert torch.equal(one.w, two.w)
+
+
+def test_what_stands_behind_a_missing_label_changes_nothing():
+    item = make_item(0)
+    x = item.batch.x_fine.clone()
+    x[torch.isnan(item.labels["fine"])] += 1e3
+    other = LabelledBatch(Batch(x_fine=x, fine_nodes=item.batch.fine_nodes), item.labels, "other")
+    one, two = Linear(), Linear()
+    first = run(one, Batches([item]), LoopSettings(epochs=2))
+    second = run(two, Batches([other]), LoopSettings(epochs=2))
+    assert torch.equal(one.w, two.w)
+    assert first.history == second.history
+
+
+# -------------------------------------------------------------- divergence
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_a_loss_that_is_not_finite_names_its_batch(value):
+    bad = make_item(3, missing=0.0, name="2003-05-01")
+    bad.labels["fine"][4, 2, 1] = value
+    source = Batches([make_item(0), bad])
+    with pytest.raises(DivergenceError, match=r"task fine .* 2003-05-01.*lower learning_rate"):
+        run(Linear(), source, LoopSettings(epochs=2))
+
+
+def test_a_prediction_that_is_nan_names_its_batch():
+    bad = make_item(3, name="2003-05-01")
+    bad.batch.x_fine[0, 0, 0, 0] = torch.nan
+    bad.labels["fine"][0, 0, 0] = 1.0
+    with pytest.raises(DivergenceError, match=r"2003-05-01.*check the drivers"):
+        run(Linear(), Batches([make_item(0), bad]), LoopSettings(epochs=1))
+
+
+def test_a_huge_learning_rate_ends_in_an_error_not_in_nan():
+    module = Linear()
+    with pytest.raises(DivergenceError, match="window"):
+        run(module, Batches([make_item(k) for k in range(4)]), LoopSettings(epochs=9, learning_rate=1e30))
+
+
+def test_a_gradient_that_is_not_finite_names_its_batch():
+    class Steep(Linear):
+        def task_outputs(self, batch, tasks=None):
+            return {"fine": (batch.x_fine @ (self.w - self.w.detach())).abs().sqrt()}
+
+    with pytest.raises(DivergenceError, match=r"gradient is not finite.*2003-05-01"):
+        run(Steep(), Batches([make_item(0, name="2003-05-01")]), LoopSettings(epochs=1))
+
+
+def test_a_validation_that_is_not_finite_is_an_error():
+    bad = make_item(1)
+    bad.batch.x_fine.fill_(torch.inf)
+    with pytest.raises(DivergenceError, match="validation score of epoch 1"):
+        run(Linear(), Batches([make_item(0)], [bad]), LoopSettings(epochs=1))
+
+
+# ------------------------------------------------------------- determinism
+
+
+def noisy():
+    return Linear(noise=0.5)
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before():
+    source, settings = Batches([make_item(0)]), LoopSettings(epochs=4, seed=7)
+    one, two, three = noisy(), noisy(), noisy()
+    run(one, source, settings)
+    torch.manual_seed(991)
+    np.random.seed(13)  # noqa: NPY002 - the global generator is what is meant
+    run(two, source, settings)
+    run(three, source, LoopSettings(epochs=4, seed=8))
+    assert torch.equal(one.w, two.w)
+    assert not torch.equal(one.w, three.w)
+
+
+def test_the_global_generators_are_left_as_they_were():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
+    run(noisy(), Batches([make_item(0)]), LoopSettings(epochs=2))
+    assert torch.equal(torch.random.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_a_failed_run_leaves_the_global_generator_too():
+    bad = make_item(3, missing=0.0)
+    bad.labels["fine"][0, 0, 0] = torch.inf
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state().clone()
+    with pytest.raises(DivergenceError):
+        run(noisy(), Batches([bad]), LoopSettings(epochs=2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 4, 8])
+def test_a_resumed_run_is_the_uninterrupted_one(stop):
+    source = Batches([make_item(k) for k in range(3)], [make_item(9)])
+    settings = LoopSettings(epochs=8, learning_rate=0.05)
+    final, kept = states(noisy(), source, settings)
+    again = run(noisy(), source, settings, resume=kept[stop])
+    assert torch.equal(again.module["w"], final.module["w"])
+    assert torch.equal(again.best["w"], final.best["w"])
+    assert again.history == final.history
+    assert (again.best_epoch, again.best_score) == (final.best_epoch, final.best_score)
+
+
+def test_states_already_handed_out_do_not_change():
+    source, settings = Batches([make_item(0)]), LoopSettings(epochs=3, learning_rate=0.1)
+    seen = []
+    final, kept = states(Linear(), source, settings)
+    run(Linear(), source, settings, after_epoch=lambda state: seen.append(state.module["w"].clone()))
+    assert [state.epoch for state in kept] == [0, 1, 2, 3]
+    for state, weights in zip(kept, seen, strict=True):
+        assert torch.equal(state.module["w"], weights)
+    assert [len(state.history.get("epoch", [])) for state in kept] == [0, 1, 2, 3]
+    assert float(kept[1].optimizer["state"][0]["step"]) == 1
+    assert final is kept[-1]
+
+
+def test_interrupting_between_epochs_loses_nothing():
+    source, settings = Batches([make_item(0)]), LoopSettings(epochs=6, learning_rate=0.05)
+    whole = run(noisy(), source, settings)
+    kept = []
+
+    def interrupt(state):
+        kept.append(state)
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(noisy(), source, settings, after_epoch=interrupt)
+    assert torch.equal(run(noisy(), source, settings, resume=kept[-1]).best["w"], whole.best["w"])
