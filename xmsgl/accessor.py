@@ -8,7 +8,6 @@ import xarray as xr
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
     from xmsgl.batches import Validation
     from xmsgl.models.model import Model
@@ -176,7 +175,7 @@ class MsglAccessor:
         prediction: xr.DataArray,
         *,
         observed: xr.DataArray | None = None,
-        by: str | xr.DataArray | Sequence[str] | None = None,
+        by: str | xr.DataArray | None = None,
     ) -> xr.Dataset:
         """Score a prediction on the observed reach-days, with n.
 

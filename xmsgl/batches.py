@@ -110,9 +110,10 @@ class TrainingData:
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
-        windows = cut_windows(self.n_days, window, warmup)
-        labelled = np.any([np.isfinite(values).any(axis=1) for values in self.labels.values()], axis=0)
-        self.validation_days = _validation_days(self.time, labelled, windows, validation, seed)
+        self._windows = cut_windows(self.n_days, window, warmup)
+        self._observed = {scale: np.isfinite(values).any(axis=1) for scale, values in self.labels.items()}
+        labelled = np.any(list(self._observed.values()), axis=0)
+        self.validation_days = _validation_days(self.time, labelled, self._windows, validation, seed)
         self.training_days = labelled & ~self.validation_days
         if not self.training_days.any():
             msg = (
@@ -124,21 +125,24 @@ class TrainingData:
         self.scaling = self._fit()
         for scale, inputs in self.inputs.items():
             inputs.use(self.scaling[scale])
-        self._training = [w for w in windows if self.training_days[w.start : w.stop].any()]
-        self._validation = [w for w in windows if (labelled & self.validation_days)[w.start : w.stop].any()]
 
-    def training_batches(self, epoch: int) -> Iterator[HostBatch]:
-        """Yield the windows that hold training labels, in an order drawn from seed and epoch."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self._training))
-        yield from self._batches([self._training[i] for i in order], self.training_days)
+    def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
+        """Yield the windows that hold training labels, in an order drawn from seed and epoch.
 
-    def validation_batches(self) -> Iterator[HostBatch]:
-        """Yield the windows that hold validation labels, in the order of time."""
-        yield from self._batches(self._validation, self.validation_days)
+        Parameters
+        ----------
+        epoch
+            Number of the epoch.
+        scales
+            Scales whose labels are wanted; default: all the data were made for.
+        """
+        windows = self._labelled(self.training_days, scales)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(windows))
+        yield from self._batches([windows[i] for i in order], self.training_days, scales)
 
-    def training_size(self) -> int:
-        """Return the number of batches of an epoch."""
-        return -(-len(self._training) // self.batch)
+    def validation_batches(self, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
+        """Yield the windows that hold validation labels of some scales, in the order of time."""
+        yield from self._batches(self._labelled(self.validation_days, scales), self.validation_days, scales)
 
     def counts(self) -> dict[str, int]:
         """Return the number of labels, by scale and use."""
@@ -158,17 +162,24 @@ class TrainingData:
             for scale, inputs in self.inputs.items()
         }
 
-    def _batches(self, windows: Sequence[Window], use: DayMask) -> Iterator[HostBatch]:
-        for first in range(0, len(windows), self.batch):
-            yield self._assemble(windows[first : first + self.batch], use)
+    def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
+        present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
+        return [w for w in self._windows if present[w.start : w.stop].any()]
 
-    def _assemble(self, windows: Sequence[Window], use: DayMask) -> HostBatch:
+    def _batches(
+        self, windows: Sequence[Window], use: DayMask, scales: Sequence[Scale] | None
+    ) -> Iterator[HostBatch]:
+        for first in range(0, len(windows), self.batch):
+            yield self._assemble(windows[first : first + self.batch], use, scales or self.scales)
+
+    def _assemble(self, windows: Sequence[Window], use: DayMask, scales: Sequence[Scale]) -> HostBatch:
         days = np.stack([w.days(self.length, self.n_days) for w in windows])
         scored = np.stack([w.scored(self.length) for w in windows]) & use[days]
         inputs: dict[Scale, FloatArray] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
-        for scale, values in self.labels.items():
+        for scale in scales:
+            values = self.labels[scale]
             chosen = np.where(scored[..., None], values[days], np.float32(np.nan))  # (window, day, node)
             present = np.flatnonzero(np.isfinite(chosen).any(axis=(0, 1)))
             if not present.size:

@@ -18,7 +18,7 @@ from xmsgl.engine import Operators, resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec
-from xmsgl.models.registry import TASK_SCALES, NetworkModel, create_model
+from xmsgl.models.registry import TASK_SCALES, create_model
 from xmsgl.options import get_option
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
@@ -26,7 +26,7 @@ from xmsgl.windows import SCALES, Scale, choose_features
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 logger = logging.getLogger("xmsgl")
 
@@ -48,13 +48,13 @@ class DeviceBatches:
             scale: scaling.label_deviation for scale, scaling in data.scaling.items()
         }
 
-    def training(self, epoch: int) -> Iterator[LabelledBatch]:
+    def training(self, epoch: int, tasks: Collection[str]) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
-        return map(self._put, self._data.training_batches(epoch))
+        return map(self._put, self._data.training_batches(epoch, label_scales(tasks)))
 
-    def validation(self) -> Iterator[LabelledBatch]:
+    def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
         """Batches to judge by."""
-        return map(self._put, self._data.validation_batches())
+        return map(self._put, self._data.validation_batches(label_scales(tasks)))
 
     def _put(self, host: HostBatch) -> LabelledBatch:
         device = self._operators.coarse.device
@@ -71,6 +71,7 @@ def train(
     warmup: int = 60,
     batch: int = 1,
     epochs: int = 60,
+    pretrain: int = 0,
     learning_rate: float = 0.005,
     clip: float = 3.0,
     patience: int | None = None,
@@ -108,6 +109,8 @@ def train(
         Windows in a batch.
     epochs
         Passes over the training windows, at most.
+    pretrain
+        How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -173,7 +176,7 @@ def train(
     data = TrainingData(
         ds,
         chosen,
-        scales=label_scales(module),
+        scales=label_scales(module.tasks),
         window=window,
         warmup=warmup,
         validation=validation,
@@ -184,7 +187,14 @@ def train(
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
-        epochs, learning_rate, clip, patience, weighting, seed, target.type == "cuda" if amp is None else amp
+        epochs,
+        pretrain,
+        learning_rate,
+        clip,
+        patience,
+        weighting,
+        seed,
+        target.type == "cuda" if amp is None else amp,
     )
     spec = ModelSpec(
         method=method,
@@ -210,9 +220,9 @@ def train(
     return Model(spec, final.best, final.history)
 
 
-def label_scales(module: NetworkModel) -> tuple[Scale, ...]:
-    """Return the scales whose labels a module learns from."""
-    used = {TASK_SCALES[task] for task in module.tasks}
+def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:
+    """Return the scales whose labels some tasks learn from."""
+    used = {TASK_SCALES[task] for task in tasks}
     return tuple(scale for scale in SCALES if scale in used)
 
 

@@ -105,7 +105,7 @@ def test_number_of_nodes_is_no_parameter(name, make_batch):
 
 def test_interpolation_equals_dense_matmul(make_batch):
     model, batch = model_of("msgl", dtype=torch.float64), make_batch(dtype=torch.float64)
-    hidden = model.coarse(*batch.coarse_inputs())
+    hidden = model.coarse(batch)
     dense = batch.interpolation.matmul(torch.eye(5, dtype=torch.float64))
     expected = torch.einsum("fc,tcbh->tfbh", dense, hidden)
     torch.testing.assert_close(model.interpolate(hidden, batch.interpolation), expected)

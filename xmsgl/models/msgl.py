@@ -51,8 +51,9 @@ class MSGL(NetworkModel):
     segments
         Segments of the training basin; needed with `identity`.
     anchored
-        Let the fine task start from the coarse head on the reach's own state and learn the
-        difference. False: the fine head alone, as published.
+        Let the fine task start from what the coarse task knows, and learn the difference: a learned
+        blend of the segment's temperature and of the coarse head on the reach's own state. False: the
+        fine head alone, as published.
     tasks
         Tasks to train, for ablations. Without ``"fine"`` the interpolation task predicts.
     backend
@@ -103,6 +104,7 @@ class MSGL(NetworkModel):
         self.fine_head = FineHead(hidden, dropout) if "fine" in tasks else None
         self.anchored = anchored and self.coarse_head is not None
         if self.anchored and self.fine_head is not None:
+            self.blend = nn.Parameter(torch.zeros(()))  # both paths count equally at first
             nn.init.zeros_(self.fine_head.out.linear.weight)
             nn.init.zeros_(self.fine_head.out.linear.bias)
 
@@ -118,14 +120,32 @@ class MSGL(NetworkModel):
         """Carry H_c to fine reaches with M or some of its rows: H_cf, ``(time, row, window, hidden)``."""
         return operator.matmul_days(hidden)
 
-    def fine(self, context: Tensor, own: Tensor) -> Tensor:
-        """Predict from context H_cf and own state H_f, both ``(..., hidden)``, to ``(...)``."""
+    def fine(self, context: Tensor, own: Tensor, coarse: Tensor, remap: GraphOperator) -> Tensor:
+        """Predict the fine scale.
+
+        Parameters
+        ----------
+        context, own
+            H_cf and H_f of some reaches, ``(time, reach, window, hidden)``.
+        coarse
+            H_c, ``(time, coarse, window, hidden)``.
+        remap
+            Rows of R for these reaches.
+
+        Returns
+        -------
+        Tensor
+            ``(time, reach, window)``, standardised.
+        """
         if self.fine_head is None:
             msg = "the model was made without the fine task"
             raise InvalidArgumentError(msg)
         output: Tensor = self.fine_head(context, own)
         if self.anchored and self.coarse_head is not None:
-            output = output + self.coarse_head(own)
+            # The segment's temperature is cut from the trunk, like the context.
+            segment = remap.matmul_days(self.coarse_head(coarse.detach()))
+            share = torch.sigmoid(self.blend)
+            output = output + share * self.coarse_head(own) + (1 - share) * segment
         return output
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -146,7 +166,7 @@ class MSGL(NetworkModel):
                 outputs["interpolation"] = self.interpolation_head(carried)
             if "fine" in chosen and self.fine_head is not None:
                 own = _hidden(self.cell, *_inputs(batch, "fine", self.identity)).index_select(1, nodes)
-                outputs["fine"] = self.fine(carried, own)
+                outputs["fine"] = self.fine(carried, own, coarse, batch.remapper().rows(nodes))
         return outputs
 
     @torch.no_grad()
@@ -156,7 +176,13 @@ class MSGL(NetworkModel):
         With the fine task, days are worked off in pieces and memory does not grow with the window.
         """
         if self.fine_head is not None:
-            return torch.cat([self.fine(context, own) for context, own in self._states(batch)])
+            interpolator, remap = batch.interpolator(), batch.remapper()
+            return torch.cat(
+                [
+                    self.fine(self.interpolate(coarse, interpolator), own, coarse, remap)
+                    for coarse, own in self._states(batch)
+                ]
+            )
         if self.interpolation_head is None:
             msg = "the model has neither a fine nor an interpolation head"
             raise InvalidArgumentError(msg)
@@ -168,15 +194,19 @@ class MSGL(NetworkModel):
     def embed(self, batch: Batch) -> Tensor:
         """Return ``[H_cf, H_f]`` of every fine reach, or H_cf alone without the fine task."""
         if self.fine_head is not None:
-            return torch.cat([torch.cat(pair, dim=-1) for pair in self._states(batch)])
+            interpolator = batch.interpolator()
+            return torch.cat(
+                [
+                    torch.cat([self.interpolate(coarse, interpolator), own], dim=-1)
+                    for coarse, own in self._states(batch)
+                ]
+            )
         return self.interpolate(self.coarse(batch), batch.interpolator())
 
     def _states(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-        interpolator = batch.interpolator()
         coarse = _pieces(self.cell, *_inputs(batch, "coarse", self.identity))
         fine = _pieces(self.cell, *_inputs(batch, "fine", self.identity))
-        for hidden, own in zip(coarse, fine, strict=True):
-            yield self.interpolate(hidden, interpolator), own
+        return zip(coarse, fine, strict=True)
 
 
 class _SingleScale(NetworkModel):

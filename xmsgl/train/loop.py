@@ -17,7 +17,7 @@ from xmsgl.train.losses import masked_rmse
 from xmsgl.train.mgda import multi_task_backward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from xmsgl.models.batch import Batch
 
@@ -32,6 +32,8 @@ class LoopSettings:
     ----------
     epochs
         Passes over the training windows, at most.
+    pretrain
+        How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -47,6 +49,7 @@ class LoopSettings:
     """
 
     epochs: int = 60
+    pretrain: int = 0
     learning_rate: float = 0.005
     clip: float = 3.0
     patience: int | None = None
@@ -81,11 +84,11 @@ class LabelledBatch:
 class Source(Protocol):
     """Where batches come from."""
 
-    def training(self, epoch: int) -> Iterable[LabelledBatch]:
-        """Batches of an epoch, in its order."""
+    def training(self, epoch: int, tasks: Collection[str]) -> Iterable[LabelledBatch]:
+        """Batches of an epoch, in its order, with what some tasks need."""
 
-    def validation(self) -> Iterable[LabelledBatch]:
-        """Batches to judge by; none if nothing was kept for it."""
+    def validation(self, tasks: Collection[str]) -> Iterable[LabelledBatch]:
+        """Batches to judge some tasks by; none if nothing was kept for it."""
 
     @property
     def deviation(self) -> Mapping[str, float]:
@@ -183,15 +186,20 @@ def _epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     row = {"epoch": float(epoch), "learning_rate": rate}
-    row |= _train_epoch(module, optimizer, source.training(epoch), settings)
-    row |= validate(module, source, amp=settings.amp)
+    first = epoch <= settings.pretrain and "coarse" in module.tasks
+    tasks = ("coarse",) if first else module.tasks
+    row |= _train_epoch(module, optimizer, source.training(epoch, tasks), settings, tasks)
+    row |= validate(module, source, tasks, amp=settings.amp)
     score = row.get("validation", -float(epoch))  # without validation the last epoch is kept
     if not np.isfinite(score):
         msg = f"the validation score of epoch {epoch} is not finite; lower learning_rate"
         raise DivergenceError(msg)
-    better = score < state.best_score
+    # Scores of the coarse task alone and of all tasks do not compare: the second stage starts anew.
+    better = score < state.best_score or epoch == settings.pretrain + 1
     weights = _weights(module)
-    history = {name: [*state.history.get(name, []), value] for name, value in row.items()}
+    names = dict.fromkeys([*state.history, *row])
+    blank = [float("nan")] * state.epoch
+    history = {name: [*state.history.get(name, blank), row.get(name, float("nan"))] for name in names}
     logger.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
     return Progress(
         epoch,
@@ -218,12 +226,13 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     batches: Iterable[LabelledBatch],
     settings: LoopSettings,
+    tasks: Collection[str],
 ) -> dict[str, float]:
     module.train()
     sums: dict[str, list[float]] = {}
     for item in batches:
         with _autocast(module, amp=settings.amp):
-            outputs = module.task_outputs(item.batch)
+            outputs = module.task_outputs(item.batch, tasks)
         losses = _losses(outputs, item)
         if not losses:
             continue
@@ -248,7 +257,9 @@ def _train_epoch(
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
 
-def validate(module: NetworkModel, source: Source, *, amp: bool = False) -> dict[str, float]:
+def validate(
+    module: NetworkModel, source: Source, tasks: Collection[str], *, amp: bool = False
+) -> dict[str, float]:
     """Score a module on the validation batches.
 
     Parameters
@@ -257,6 +268,8 @@ def validate(module: NetworkModel, source: Source, *, amp: bool = False) -> dict
         The module; left in evaluation mode.
     source
         Where the batches come from.
+    tasks
+        Tasks to score.
     amp
         As in training.
 
@@ -270,9 +283,9 @@ def validate(module: NetworkModel, source: Source, *, amp: bool = False) -> dict
     squares: dict[str, float] = {}
     counts: dict[str, int] = {}
     with torch.no_grad():
-        for item in source.validation():
+        for item in source.validation(tasks):
             with _autocast(module, amp=amp):
-                outputs = module.task_outputs(item.batch)
+                outputs = module.task_outputs(item.batch, tasks)
             for task, label in _targets(outputs, item):
                 error = (outputs[task].double() - label)[torch.isfinite(label)]
                 squares[task] = squares.get(task, 0.0) + float(error.square().sum())
