@@ -167,7 +167,10 @@ def train(
     target = resolve_device(device)
     chosen = choose_features(ds, features)
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
-    _check_counts(0, seed=seed)
+    _check_counts(0, seed=seed, pretrain=pretrain)
+    if pretrain >= epochs:
+        msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
+        raise InvalidArgumentError(msg)
     _check_positive(learning_rate=learning_rate, clip=clip)
     segments = tuple(ds["coarse"].values.tolist()) if architecture.get("identity") else ()
     if segments:

@@ -167,7 +167,7 @@ def run(
     notify(state)
     device = next(module.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while state.epoch < settings.epochs and not _stalled(state, settings):
+        while state.epoch < settings.epochs and not _stalled(module, state, settings):
             state = _epoch(module, optimizer, source, settings, state)
             notify(state)
     return state
@@ -186,8 +186,8 @@ def _epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     row = {"epoch": float(epoch), "learning_rate": rate}
-    first = epoch <= settings.pretrain and "coarse" in module.tasks
-    tasks = ("coarse",) if first else module.tasks
+    pretrain = _pretraining(module, settings)
+    tasks = ("coarse",) if epoch <= pretrain else module.tasks
     row |= _train_epoch(module, optimizer, source.training(epoch, tasks), settings, tasks)
     row |= validate(module, source, tasks, amp=settings.amp)
     score = row.get("validation", -float(epoch))  # without validation the last epoch is kept
@@ -195,7 +195,7 @@ def _epoch(
         msg = f"the validation score of epoch {epoch} is not finite; lower learning_rate"
         raise DivergenceError(msg)
     # Scores of the coarse task alone and of all tasks do not compare: the second stage starts anew.
-    better = score < state.best_score or epoch == settings.pretrain + 1
+    better = score < state.best_score or epoch == pretrain + 1
     weights = _weights(module)
     names = dict.fromkeys([*state.history, *row])
     blank = [float("nan")] * state.epoch
@@ -321,5 +321,12 @@ def _weights(module: NetworkModel) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def _stalled(state: Progress, settings: LoopSettings) -> bool:
-    return settings.patience is not None and state.epoch - state.best_epoch >= settings.patience
+def _pretraining(module: NetworkModel, settings: LoopSettings) -> int:
+    """Return the epochs of the coarse task alone: none for a model that has no other, or not this one."""
+    return settings.pretrain if "coarse" in module.tasks and len(module.tasks) > 1 else 0
+
+
+def _stalled(module: NetworkModel, state: Progress, settings: LoopSettings) -> bool:
+    if settings.patience is None or state.epoch <= _pretraining(module, settings):
+        return False  # never before the other tasks have had their turn
+    return state.epoch - state.best_epoch >= settings.patience
