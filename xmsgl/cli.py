@@ -72,6 +72,19 @@ def _json_option(command: Command) -> Command:
     )(command)
 
 
+def _strict_json(value: Any) -> str:
+    """Write JSON that every reader takes: what is not finite becomes null."""
+
+    def plain(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: plain(inner) for name, inner in part.items()}
+        if isinstance(part, list):
+            return [plain(inner) for inner in part]
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(plain(value), allow_nan=False)
+
+
 def _file_argument(command: Command) -> Command:
     return click.argument("file", type=click.Path(exists=True, path_type=Path))(command)
 
@@ -175,7 +188,7 @@ def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
     model = _open(file).msgl.train(**settings)
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
-    click.echo(json.dumps(facts) if as_json else f"{model!r}\nwritten to {output}")
+    click.echo(_strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
 
 
 @main.command()
@@ -231,7 +244,6 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
             f"{name:<14} {value:>10.4g} {scores[name].attrs.get('units', '')}"
             for name, value in values.items()
         ]
-        plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        click.echo(json.dumps(plain) if as_json else "\n".join(lines))
+        click.echo(_strict_json(values) if as_json else "\n".join(lines))
     else:
         click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())

@@ -167,7 +167,7 @@ class Model:
         if "spec" not in header:
             msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
             raise CheckpointError(msg)
-        return cls(ModelSpec.from_dict(header["spec"]), weights, header["history"])
+        return cls(ModelSpec.from_dict(header["spec"]), weights, storage.restore_history(header["history"]))
 
     def _facts(self) -> dict[str, str]:
         training = self.spec.training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import secrets
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import load, save
 from xmsgl.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -30,7 +31,7 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
     tensors
         Named tensors, on any device.
     header
-        Values that JSON can hold.
+        Values that JSON can hold; NaN, which it can not, becomes None.
 
     Returns
     -------
@@ -39,8 +40,9 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
     """
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     # One entry only: safetensors writes several in an order of its own, and equal models differ.
-    checked = {**header, _SUM: _checksum(header, plain, save(plain))}
-    return save(plain, metadata={_KEY: json.dumps(checked, sort_keys=True)})
+    strict = _without_nan(dict(header))
+    checked = {**strict, _SUM: _checksum(strict, plain, save(plain))}
+    return save(plain, metadata={_KEY: json.dumps(checked, sort_keys=True, allow_nan=False)})
 
 
 def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -77,6 +79,27 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
         msg = f"{origin} is damaged: its content does not match its checksum; copy or write it again"
         raise CheckpointError(msg)
     return tensors, header
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def restore_history(saved: Mapping[str, Sequence[float | None]]) -> dict[str, list[float]]:
+    """Turn the None of a stored history back into NaN.
+
+    Examples
+    --------
+    >>> restore_history({"loss_fine": [None, 0.5]})
+    {'loss_fine': [nan, 0.5]}
+    """
+    return {
+        name: [math.nan if value is None else value for value in values] for name, values in saved.items()
+    }
 
 
 def _body(payload: bytes) -> int:

@@ -95,7 +95,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         best=_part(tensors, "best/"),
         best_score=float("inf") if score is None else score,
         best_epoch=header["best_epoch"],
-        history=header["history"],
+        history=storage.restore_history(header["history"]),
     )
 
 
