@@ -18,7 +18,7 @@ from xmsgl.engine import Operators, resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec
-from xmsgl.models.registry import TASK_SCALES, create_model
+from xmsgl.models.registry import TASK_SCALES, create_model, model_class
 from xmsgl.options import get_option
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
@@ -71,7 +71,7 @@ def train(
     warmup: int = 60,
     batch: int = 1,
     epochs: int = 60,
-    pretrain: int = 0,
+    pretrain: int | None = None,
     learning_rate: float = 0.005,
     clip: float = 3.0,
     patience: int | None = None,
@@ -84,6 +84,7 @@ def train(
     direction: str = "both",
     seed: int = 0,
     device: str = "auto",
+    identity: int | None = None,
     amp: bool | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -111,6 +112,7 @@ def train(
         Passes over the training windows, at most.
     pretrain
         How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
+        Default: half of them where the method has a coarse and a fine task, else none.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -128,6 +130,10 @@ def train(
         on the same device gives the same weights, bit for bit on CPU.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    identity
+        Numbers to learn of each segment beyond its attributes, carried to its reaches by the
+        crosswalk; 0 for none, as published. Default: 8, and 0 for ``"fine-only"``, which knows no
+        segments.
     amp
         bfloat16 autocast; default: on a GPU only.
     progress
@@ -137,7 +143,8 @@ def train(
     resume
         A checkpoint to continue from, with the same data and settings.
     **architecture
-        Arguments of the module: ``hidden``, ``heads``, ``dropout``.
+        Arguments of the module: ``hidden``, ``recurrent_dropout``, ``backend``, and for ``"msgl"``
+        also ``heads``, ``dropout``, ``anchored`` and ``tasks``; see :mod:`xmsgl.models.msgl`.
 
     Returns
     -------
@@ -167,14 +174,11 @@ def train(
     target = resolve_device(device)
     chosen = choose_features(ds, features)
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
-    _check_counts(0, seed=seed, pretrain=pretrain)
-    if pretrain >= epochs:
-        msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
-        raise InvalidArgumentError(msg)
+    _check_counts(0, seed=seed)
     _check_positive(learning_rate=learning_rate, clip=clip)
-    segments = tuple(ds["coarse"].values.tolist()) if architecture.get("identity") else ()
-    if segments:
-        architecture = {**architecture, "segments": len(segments)}
+    architecture["identity"] = model_class(method).identity_channels if identity is None else identity
+    segments = tuple(ds["coarse"].values.tolist()) if architecture["identity"] else ()
+    architecture["segments"] = len(segments)
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
     data = TrainingData(
         ds,
@@ -191,7 +195,7 @@ def train(
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
         epochs,
-        pretrain,
+        _pretraining(pretrain, epochs, module.tasks),
         learning_rate,
         clip,
         patience,
@@ -221,6 +225,17 @@ def train(
 
         final = run(module, source, settings, resume=state, after_epoch=after_epoch)
     return Model(spec, final.best, final.history)
+
+
+def _pretraining(pretrain: int | None, epochs: int, tasks: Collection[str]) -> int:
+    """Return the epochs that train the coarse task alone."""
+    if pretrain is None:
+        return epochs // 2 if {"coarse", "fine"} <= set(tasks) else 0
+    _check_counts(0, pretrain=pretrain)
+    if pretrain >= epochs:
+        msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
+        raise InvalidArgumentError(msg)
+    return pretrain
 
 
 def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:

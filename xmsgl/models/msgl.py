@@ -81,7 +81,7 @@ class MSGL(NetworkModel):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
-        anchored: bool = False,
+        anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "fused",
     ) -> None:
@@ -266,6 +266,7 @@ class FineOnly(_SingleScale):
     """
 
     scale = "fine"
+    identity_channels = 0  # a single scale knows of no segments
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:

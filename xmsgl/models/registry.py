@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from xmsgl.models.batch import Batch
 
-__all__ = ["MODELS", "TASK_SCALES", "NetworkModel", "create_model", "model_names", "register_model"]
+__all__ = [
+    "MODELS",
+    "TASK_SCALES",
+    "NetworkModel",
+    "create_model",
+    "model_class",
+    "model_names",
+    "register_model",
+]
 
 #: Whose labels each task is compared with.
 TASK_SCALES: dict[str, str] = {"coarse": "coarse", "interpolation": "fine", "fine": "fine"}
@@ -33,11 +41,14 @@ class NetworkModel(nn.Module, ABC):
         Scales whose inputs the prediction needs.
     prediction_scale
         The scale whose label mean and deviation turn the prediction into degrees.
+    identity_channels
+        Learned numbers a segment that training gives the model unless told otherwise.
     """
 
     tasks: tuple[str, ...]
     input_scales: tuple[str, ...]
     prediction_scale: ClassVar[str] = "fine"
+    identity_channels: ClassVar[int] = 8
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -124,6 +135,14 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(MODELS))
 
 
+def model_class(name: str) -> type[NetworkModel]:
+    """Look up the class of a network model; UnknownNameError if there is none of that name."""
+    _load()
+    if name not in MODELS:
+        raise UnknownNameError("network model", name, MODELS)
+    return MODELS[name]
+
+
 def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
     """Make a model with fresh weights.
 
@@ -155,19 +174,17 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
     >>> create_model("fine-only", n_features=7, hidden=20).tasks
     ('fine',)
     """
-    _load()
-    if name not in MODELS:
-        raise UnknownNameError("network model", name, MODELS)
-    known = set(inspect.signature(MODELS[name]).parameters) - {"n_features"}
+    cls = model_class(name)
+    known = set(inspect.signature(cls).parameters) - {"n_features"}
     unknown = sorted(set(architecture) - known)
     if unknown:
         msg = f"model {name!r} has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
         raise InvalidArgumentError(msg)
     if seed is None:
-        return MODELS[name](n_features, **architecture)
+        return cls(n_features, **architecture)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return MODELS[name](n_features, **architecture)
+        return cls(n_features, **architecture)
 
 
 def _load() -> None:
