@@ -210,6 +210,16 @@ def test_windows_without_labels_are_skipped(river):
     assert len(list(data.training_batches(1))) == 7
 
 
+def test_batches_for_one_scale_leave_the_other_out(river):
+    river["water_temperature_coarse"][180:270] = np.nan
+    data = prepare(river, validation=0.3)
+    for batches in (data.training_batches(1, ["coarse"]), data.validation_batches(["coarse"])):
+        found = list(batches)
+        assert found
+        assert all(set(batch.labels) == set(batch.inputs) == {"coarse"} for batch in found)
+        assert str(river.time.values[180])[:10] not in {batch.name for batch in found}
+
+
 def test_a_window_with_coarse_labels_only_trains_the_coarse_task(river):
     river["water_temperature_fine"][180:270] = np.nan
     data = prepare(river)

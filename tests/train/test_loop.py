@@ -51,10 +51,10 @@ class Batches:
     def __init__(self, training, validation=()):
         self._training, self._validation = training, validation
 
-    def training(self, epoch):
+    def training(self, epoch, tasks):
         return iter(self._training)
 
-    def validation(self):
+    def validation(self, tasks):
         return iter(self._validation)
 
 
@@ -170,7 +170,7 @@ def test_patience_stops_so_many_epochs_after_the_best(patience):
 def test_validation_is_the_rmse_in_degrees():
     items = [make_item(k, scales=("coarse", "fine")) for k in range(2)]
     module = Linear()
-    rows = validate(module, Batches([], items))
+    rows = validate(module, Batches([], items), module.tasks)
     for scale, deviation in (("coarse", 2.0), ("fine", 3.0)):
         errors = []
         for item in items:
@@ -180,7 +180,61 @@ def test_validation_is_the_rmse_in_degrees():
         assert rows[f"validation_{scale}"] == pytest.approx(expected, rel=1e-5)
     assert rows["validation"] == pytest.approx((rows["validation_coarse"] + rows["validation_fine"]) / 2)
     assert not module.training
-    assert validate(module, Batches([])) == {}
+    assert validate(module, Batches([]), module.tasks) == {}
+    assert set(validate(module, Batches([], items), ["coarse"])) == {"validation_coarse", "validation"}
+
+
+# ------------------------------------------------------------- pre-training
+
+
+def two_stages():
+    """The coarse truth is at hand at once, the fine one never: the best score lies in the first stage."""
+    items = [make_item(0, scales=("coarse", "fine"), weight=(0.3, 0.3))]
+    for item in items:
+        item.labels["fine"] += 4
+    return Batches(items, items)
+
+
+def test_the_first_epochs_train_the_coarse_task_alone():
+    final = run(Linear(), two_stages(), LoopSettings(epochs=5, pretrain=2, learning_rate=0.05))
+    np.testing.assert_array_equal(np.isnan(final.history["loss_fine"]), [True, True, False, False, False])
+    assert np.isfinite(final.history["loss_coarse"]).all()
+    assert final.history["weight_coarse"][:2] == [1.0, 1.0]
+    alone = run(
+        Linear(),
+        Batches([make_item(0, scales=("coarse",), weight=(0.3, 0.3))]),
+        LoopSettings(epochs=5, learning_rate=0.05),
+    )
+    np.testing.assert_allclose(final.history["loss_coarse"][:2], alone.history["loss_coarse"][:2], rtol=1e-6)
+
+
+def test_the_best_epoch_is_one_that_trained_all_tasks():
+    settings = LoopSettings(epochs=6, pretrain=3, learning_rate=0.05)
+    final, kept = states(Linear(), two_stages(), settings)
+    scores = final.history["validation"]
+    assert min(scores[:3]) < min(scores[3:])
+    best = 3 + int(np.argmin(scores[3:]))
+    assert final.best_epoch == best + 1
+    assert torch.equal(final.best["w"], kept[best + 1].module["w"])
+
+
+def test_patience_waits_for_the_second_stage():
+    settings = LoopSettings(epochs=30, pretrain=12, learning_rate=0.3, patience=1)
+    final = run(Linear(), two_stages(), settings)
+    assert np.argmin(final.history["validation"][:12]) < 10, "the first stage must get worse"
+    assert final.epoch > 12
+    assert final.best_epoch > 12
+
+
+@pytest.mark.parametrize("tasks", [("fine",), ("coarse",)])
+def test_a_model_of_one_task_knows_no_stages(tasks):
+    module, plain = Linear(), Linear()
+    module.tasks = plain.tasks = tasks
+    items = [make_item(0, scales=tasks, weight=(5.0, 5.0))], [make_item(1, scales=tasks, weight=(1.0, 1.0))]
+    staged = run(module, Batches(*items), LoopSettings(epochs=40, pretrain=30, learning_rate=0.1))
+    expected = run(plain, Batches(*items), LoopSettings(epochs=40, learning_rate=0.1))
+    assert staged.history == expected.history
+    assert staged.best_epoch == expected.best_epoch < 31
 
 
 # ---------------------------------------------------------- missing labels
