@@ -82,3 +82,14 @@ def test_wrong_number_of_nodes_is_refused(rectangular):
 
 def test_printout_says_what_it_is(rectangular):
     assert repr(rectangular[0]).startswith("GraphOperator(5 x 8, ")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_values_of_half_precision_are_multiplied_in_full(rectangular, dtype):
+    operator = rectangular[0].to(dtype=torch.float32)
+    x = torch.randn(3, 8, 2).to(dtype).requires_grad_()
+    product = operator.matmul_days(x)
+    assert product.dtype == torch.float32
+    torch.testing.assert_close(product, operator.matmul_days(x.detach().float()))
+    product.sum().backward()
+    assert x.grad.dtype == dtype

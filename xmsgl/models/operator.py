@@ -19,6 +19,8 @@ from xmsgl.errors import InvalidArgumentError
 
 __all__ = ["GraphOperator"]
 
+_HALF = (torch.bfloat16, torch.float16)
+
 
 class GraphOperator:
     """A sparse ``(n_out, n_in)`` matrix for the node axis: the graph operator A, and M and R between scales.
@@ -116,6 +118,13 @@ class GraphOperator:
         """
         return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
 
+    def csr(self, *, transposed: bool = False) -> tuple[Any, Any, Any]:
+        """Return where rows start, the columns and the weights as NumPy arrays, of this or its transpose."""
+        matrix = self._backward if transposed else self._forward
+        parts = matrix.crow_indices(), matrix.col_indices(), matrix.values()
+        start, columns, weights = (part.cpu().numpy() for part in parts)
+        return start, columns, weights
+
     def matmul(self, x: Tensor) -> Tensor:
         """Multiply, with gradients for `x`.
 
@@ -160,6 +169,8 @@ class GraphOperator:
             msg = f"{what}: the operator reads {self.shape[1]} nodes, the values have {x.shape[1]}"
             raise InvalidArgumentError(msg)
         flat = x.reshape(x.shape[0], x.shape[1], -1)
+        if flat.dtype in _HALF:  # what autocast makes; sparse products exist in full precision only
+            flat = flat.to(self.dtype)
         product: Tensor = _Product.apply(flat, self._forward, self._backward)  # type: ignore[no-untyped-call]
         return product.reshape(x.shape[0], self.shape[0], *x.shape[2:])
 
