@@ -99,18 +99,24 @@ def downscale(
         raise InvalidArgumentError(msg)
     check_features(ds, spec.features)
     dynamic = feature_variables(ds, spec.features, dynamic=True)
-    drivers = ds[dynamic].drop_vars([name for name in ds.coords if name not in {"time", "coarse", "fine"}])
+    others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
+    drivers = ds[dynamic].drop_vars(others, errors="ignore")
     fixed = ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
     windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
     memory = max(feature.days for feature in spec.features) - 1
     reference = ModelReference(fitted.payload)
-    if windows and (drivers.chunks or fixed.chunks):
+    if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
         values: Any = _lazy(reference, fixed, drivers, windows, memory, device)
     else:
         engine = prepare(reference, fixed, device)
         blocks = [engine.run(_days(drivers, window, memory), window) for window in windows]
         values = np.concatenate(blocks) if blocks else np.empty((0, ds.sizes["fine"]), np.float32)
     return _label(values, ds, fitted)
+
+
+def _lazily_held(ds: xr.Dataset) -> bool:
+    # Not ds.chunks, which refuses variables that are chunked differently.
+    return any(variable.chunks is not None for variable in ds.variables.values())
 
 
 def _days(drivers: xr.Dataset, window: Window, memory: int) -> xr.Dataset:
