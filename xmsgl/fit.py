@@ -112,7 +112,8 @@ def train(
         Passes over the training windows, at most.
     pretrain
         How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
-        Default: half of them where the method has a coarse and a fine task, else none.
+        Default: half of them where the method has a coarse and a fine task and the dataset coarse
+        labels, else none.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -195,7 +196,7 @@ def train(
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
         epochs,
-        _pretraining(pretrain, epochs, module.tasks),
+        _pretraining(pretrain, epochs, module.tasks, data),
         learning_rate,
         clip,
         patience,
@@ -227,10 +228,11 @@ def train(
     return Model(spec, final.best, final.history)
 
 
-def _pretraining(pretrain: int | None, epochs: int, tasks: Collection[str]) -> int:
+def _pretraining(pretrain: int | None, epochs: int, tasks: Collection[str], data: TrainingData) -> int:
     """Return the epochs that train the coarse task alone."""
     if pretrain is None:
-        return epochs // 2 if {"coarse", "fine"} <= set(tasks) else 0
+        both = {"coarse", "fine"} <= set(tasks) and data.counts()["training_coarse"] > 0
+        return epochs // 2 if both else 0
     _check_counts(0, pretrain=pretrain)
     if pretrain >= epochs:
         msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
