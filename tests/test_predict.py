@@ -1,0 +1,359 @@
+"""Downscaling: labelled, lazy, the same whatever the chunks, the order of the reaches or the labels."""
+
+from __future__ import annotations
+
+import pickle
+
+import cloudpickle
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from xmsgl.errors import (
+    CheckpointError,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    ModelMismatchError,
+)
+from xmsgl.fit import train
+from xmsgl.models.model import Model
+from xmsgl.predict import ModelReference, downscale, prepare
+
+
+@pytest.fixture(scope="module")
+def model(river_once):
+    return train(
+        river_once,
+        hidden=8,
+        identity=2,
+        window=150,
+        warmup=20,
+        epochs=2,
+        batch=6,
+        learning_rate=0.02,
+        device="cpu",
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def other(model):
+    """A model that differs in nothing but its weights."""
+    return Model(model.spec, {name: value + 0.01 for name, value in model.weights.items()}, model.history)
+
+
+@pytest.fixture(scope="module")
+def whole(river_once, model):
+    return downscale(river_once, model)
+
+
+# -------------------------------------------------------------------- labels
+
+
+def test_the_result_is_labelled(river, model, whole):
+    assert whole.name == "water_temperature"
+    assert whole.dims == ("time", "fine")
+    assert whole.dtype == np.float32
+    assert np.isfinite(whole).all()
+    for name in ("time", "fine"):
+        np.testing.assert_array_equal(whole[name], river[name])
+    assert set(whole.coords) == {"time", "fine"}
+    assert whole.attrs["units"] == "degC"
+    assert whole.attrs["long_name"]
+    assert whole.attrs["cell_methods"] == "time: mean"
+    assert whole.attrs["method"] == "msgl"
+    assert whole.attrs["model_sha256"] == model.sha256
+    assert whole.attrs["source"] == "the small river of the tests"
+    assert whole["fine"].attrs["cf_role"] == "timeseries_id"
+    assert whole["fine"].attrs["long_name"]
+    assert whole.attrs["history"].count("\n") == 0
+    assert f"downscale(method='msgl', model sha256 {model.sha256[:12]})" in whole.attrs["history"]
+
+
+def test_history_goes_on_and_the_dataset_is_left_alone(river, model):
+    river.attrs["history"] = "2020-01-01 made by hand"
+    before = river.copy(deep=True)
+    lines = downscale(river, model).attrs["history"].splitlines()
+    assert lines[0] == "2020-01-01 made by hand"
+    assert "downscale" in lines[1]
+    xr.testing.assert_identical(river, before)
+    assert river["fine"].attrs == {}
+
+
+def test_places_of_the_reaches_come_along(river, model):
+    located = river.assign_coords(
+        lat_fine=("fine", np.linspace(40, 41, 12)), lat_coarse=("coarse", np.linspace(40, 41, 5)), basin=7
+    )
+    assert set(downscale(located, model).coords) == {"time", "fine", "lat_fine", "basin"}
+
+
+def test_labels_are_neither_needed_nor_used(river, model, whole):
+    bare = river.drop_vars(["water_temperature_coarse", "water_temperature_fine"])
+    np.testing.assert_array_equal(downscale(bare, model), whole)
+    for scale in ("coarse", "fine"):
+        river[f"water_temperature_{scale}"] = river[f"water_temperature_{scale}"] * 0 + 44
+        river[f"true_temperature_{scale}"] = river[f"water_temperature_{scale}"]
+    np.testing.assert_array_equal(downscale(river, model), whole)
+
+
+def test_the_global_generator_does_not_matter(river, model, whole):
+    import torch
+
+    torch.manual_seed(77)
+    np.testing.assert_array_equal(downscale(river, model), whole)
+
+
+# ------------------------------------------------------------------ laziness
+
+
+def test_lazy_in_lazy_out(river, model, refuse_to_compute):
+    lazy = river.chunk({"time": 100, "coarse": 2, "fine": 5})
+    assert all(lazy[name].chunks is not None for name in lazy.data_vars)
+    with refuse_to_compute():
+        result = downscale(lazy, model)
+        tree = downscale(lazy.msgl.to_datatree(), model)
+    assert result.chunks == ((150, 150, 150, 150, 150, 50), (12,))
+    assert tree.chunks == result.chunks
+    assert result.attrs["units"] == "degC"
+    assert all(lazy[name].chunks is not None for name in lazy.data_vars)
+
+
+def test_in_memory_in_memory_out(whole):
+    assert whole.chunks is None
+
+
+def test_only_what_is_asked_for_is_computed(river, model, whole):
+    """NaN on one day breaks its window and those it warms up, no other."""
+    river["air_temperature_coarse"][320, 1] = np.nan
+    result = downscale(river.chunk({"time": 100}), model)
+    np.testing.assert_array_equal(result[:300].compute(), whole[:300])
+    np.testing.assert_array_equal(result[600:].compute(), whole[600:])
+    with pytest.raises(
+        InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2002-08-17.*coarse 102"
+    ):
+        result[400:410].compute()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(time=st.integers(1, 800), coarse=st.integers(1, 5), fine=st.integers(1, 12), data=st.data())
+def test_every_chunking_gives_the_same_bits(river_once, model, whole, time, coarse, fine, data):
+    lazy = river_once.chunk({"time": max(time, 20), "coarse": coarse, "fine": fine})
+    some = data.draw(st.lists(st.sampled_from(sorted(lazy.data_vars)), max_size=6, unique=True))
+    mixed = lazy.assign({name: lazy[name].compute() for name in some})
+    result = downscale(mixed, model)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(result, whole)
+
+
+def test_statics_alone_may_be_lazy(river, model, whole):
+    for name in ("slope_coarse", "downstream_fine", "coarse_segment"):
+        river[name] = river[name].chunk()
+    result = downscale(river, model)
+    assert result.chunks is not None
+    np.testing.assert_array_equal(result, whole)
+
+
+def test_threads_give_the_same_bits(river, model, whole):
+    result = downscale(river.chunk({"time": 100}), model).compute(scheduler="threads", num_workers=3)
+    np.testing.assert_array_equal(result, whole)
+
+
+def test_the_graph_travels_to_another_process(river, model, whole):
+    """What the processes and distributed schedulers do with tasks and with what they hand on."""
+    lazy = pickle.loads(cloudpickle.dumps(downscale(river.chunk({"time": 400}), model)))
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
+    fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
+    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    travelled = pickle.loads(cloudpickle.dumps(engine))
+    from xmsgl.windows import Window
+
+    days = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
+    part = travelled.run(days.isel(time=slice(0, 150)), Window(0, 150, 20))
+    np.testing.assert_array_equal(part, whole[:150])
+
+
+def test_no_days_give_no_days(river, model):
+    for ds in (river, river.chunk()):
+        assert downscale(ds.isel(time=slice(0, 0)), model).shape == (0, 12)
+
+
+# -------------------------------------------------------------------- models
+
+
+def test_a_model_may_be_a_path(river, model, whole, tmp_path):
+    path = model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(downscale(river, path), whole)
+    lazy = downscale(river.chunk({"time": 300}), str(path))
+    path.unlink()  # the weights travel with the graph
+    np.testing.assert_array_equal(lazy, whole)
+    with pytest.raises(CheckpointError, match="no file of weights"):
+        downscale(river, path)
+
+
+def test_equal_models_give_equal_tasks(river, model, other, tmp_path):
+    lazy = river.chunk({"time": 300})
+    names = [
+        downscale(lazy, m).data.name
+        for m in (model, model, model.save(tmp_path / "m"), Model(model.spec, model.weights, model.history))
+    ]
+    assert len(set(names)) == 1
+    assert downscale(lazy, other).data.name != names[0]
+    assert downscale(lazy, model, warmup=7).data.name != names[0]
+    warmer = lazy.assign(air_temperature_coarse=lazy["air_temperature_coarse"] + 1)
+    assert downscale(warmer, model).data.name != names[0]
+
+
+def test_references_to_models(model, other):
+    one, two, three = (ModelReference(m.payload) for m in (model, model, other))
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != three
+    assert dask.base.tokenize(one) == dask.base.tokenize(two) != dask.base.tokenize(three)
+
+
+def test_other_weights_give_another_result(river, other, whole):
+    assert not np.array_equal(downscale(river, other), whole)
+
+
+# ------------------------------------------------------ other shapes of data
+
+
+def test_a_datatree_gives_the_same(river, model, whole):
+    np.testing.assert_array_equal(downscale(river.msgl.to_datatree(), model), whole)
+
+
+def test_the_order_of_ids_does_not_matter(river, model, whole):
+    rng = np.random.default_rng(3)
+    turned = river.isel(fine=rng.permutation(12), coarse=rng.permutation(5))
+    result = downscale(turned, model)
+    np.testing.assert_array_equal(result["fine"], turned["fine"])
+    np.testing.assert_allclose(result.sel(fine=whole["fine"]), whole, atol=1e-4)
+
+
+def test_the_order_of_dimensions_and_variables_does_not_matter(river, model, whole):
+    turned = river.transpose("fine", "coarse", "time")
+    turned = turned[sorted(turned.data_vars, reverse=True)].assign_attrs(river.attrs)
+    np.testing.assert_array_equal(downscale(turned, model), whole)
+
+
+def test_an_own_driver_of_the_reaches_is_used(river, model, whole):
+    own = river["air_temperature_coarse"].sel(coarse=river["coarse_segment"]).drop_vars("coarse")
+    river["air_temperature_fine"] = own + 5
+    assert float((downscale(river, model) - whole).mean()) > 0.1
+
+
+@pytest.mark.parametrize("days", [1, 3, 149, 150, 151])
+def test_a_record_shorter_than_a_window(river, model, whole, days):
+    result = downscale(river.isel(time=slice(0, days)), model)
+    assert result.shape == (days, 12)
+    np.testing.assert_allclose(result, whole[:days], atol=1e-5)
+
+
+def test_another_period_after_a_warm_up_is_near_the_whole_record(river, model):
+    """Starting a year later: the memory fills up, and what the start lacked is forgotten."""
+    start = 365
+    whole = downscale(river, model, warmup=250)
+    later = downscale(river.isel(time=slice(start, None)), model, warmup=250)
+    np.testing.assert_array_equal(later["time"], river["time"][start:])
+    error = np.abs(later - whole[start:]).max("fine")
+    season = float(whole.std())
+    assert float(error[90:].mean()) < 0.02 * season  # the mean over 90 days is complete then
+    assert float(error[90:].max()) < 0.15 * season
+
+
+def test_warm_up_fills_the_memory(river, model):
+    long = downscale(river, model, warmup=400)
+    errors = [float(np.abs(downscale(river, model, warmup=days) - long).mean()) for days in (0, 5, 30)]
+    assert errors[0] > errors[1] > errors[2]
+    np.testing.assert_array_equal(downscale(river, model, warmup=20), downscale(river, model))
+
+
+def test_days_past_the_last_full_window_are_there(river, model, whole):
+    cut = downscale(river.isel(time=slice(0, 777)), model)
+    assert np.isfinite(cut).all()
+    np.testing.assert_allclose(cut, whole[:777], atol=1e-5)
+
+
+# -------------------------------------------------------------------- files
+
+
+def test_netcdf_round_trip_also_after_sel(river, model, tmp_path):
+    river.to_netcdf(tmp_path / "river.nc", encoding={"air_temperature_coarse": {"chunksizes": (100, 5)}})
+    with xr.open_dataset(tmp_path / "river.nc", chunks={}) as opened:
+        result = downscale(opened, model)
+        cut = result.sel(fine=[3, 9], time=slice("2002-05-01", "2003-02-03"))
+        for name, array in (("all", result), ("cut", cut), ("day", result.sel(time="2002-05-05"))):
+            array.to_netcdf(tmp_path / f"{name}.nc")
+            with xr.open_dataarray(tmp_path / f"{name}.nc") as back:
+                xr.testing.assert_identical(back.load(), array.compute())
+    with xr.open_dataarray(tmp_path / "cut.nc") as back:
+        assert back["fine"].values.tolist() == [3, 9]
+        assert back.attrs["model_sha256"] == model.sha256
+        assert back.indexes["time"].equals(pd.date_range("2002-05-01", "2003-02-03", unit="ns"))
+
+
+def test_zarr_round_trip_also_after_sel(river, model, tmp_path):
+    pytest.importorskip("zarr")
+    river.chunk({"time": 100}).to_zarr(tmp_path / "river.zarr", consolidated=False)
+    opened = xr.open_zarr(tmp_path / "river.zarr", consolidated=False)
+    result = downscale(opened, model)
+    # Days cut across windows leave uneven chunks, which Zarr does not store: chunk anew first.
+    cut = result.sel(fine=[3, 9], time=slice("2002-05-01", "2003-02-03")).chunk({"time": 100})
+    for name, array in (("all", result), ("reaches", result.isel(fine=slice(2, 5))), ("cut", cut)):
+        array.to_dataset().to_zarr(tmp_path / f"{name}.zarr", consolidated=False)
+        back = xr.open_zarr(tmp_path / f"{name}.zarr", consolidated=False)["water_temperature"]
+        xr.testing.assert_identical(back.compute(), array.compute())
+
+
+def test_a_file_opened_without_dask_is_not_filled(river, model, whole, tmp_path):
+    river.to_netcdf(tmp_path / "river.nc")
+    with xr.open_dataset(tmp_path / "river.nc", cache=False) as opened:
+        np.testing.assert_array_equal(downscale(opened, model), whole)
+        assert not opened["air_temperature_coarse"]._in_memory
+
+
+# ------------------------------------------------------------------- faults
+
+
+def test_missing_features_and_wrong_units_are_named(river, model):
+    broken = river.drop_vars("precipitation_coarse")
+    broken["air_temperature_coarse"].attrs["units"] = "K"
+    for ds in (broken, broken.chunk()):
+        with pytest.raises(ModelMismatchError) as error:
+            downscale(ds, model)
+        assert "precipitation_coarse is missing" in str(error.value)
+        assert "air_temperature_coarse is in 'K', the model wants 'degC'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("air_temperature_coarse", (10, 2)),
+        ("precipitation_coarse", (799, 0)),
+        ("slope_coarse", (3,)),
+        ("elevation_fine", (7,)),
+    ],
+)
+def test_features_that_are_nan_are_named(river, model, name, where):
+    river[name][*where] = np.nan
+    with pytest.raises(InvalidDatasetError) as error:
+        downscale(river, model)
+    assert f"{name}: 1 values are NaN" in str(error.value)
+    scale = name.rsplit("_", 1)[1]
+    assert f"{scale} {river[scale].values[where[-1]]}" in str(error.value)
+    if len(where) == 2:
+        assert str(river["time"].values[where[0]])[:10] in str(error.value)
+
+
+def test_a_negative_warm_up_is_refused(river, model):
+    with pytest.raises(InvalidArgumentError, match="0 days or more, got -1"):
+        downscale(river, model, warmup=-1)
+
+
+def test_a_device_that_is_not_there_is_refused(river, model):
+    with pytest.raises(InvalidArgumentError, match="'quantum'"):
+        downscale(river, model, device="quantum")
