@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -92,8 +93,9 @@ def _file_argument(command: Command) -> Command:
 def _open(path: Path) -> xr.Dataset:
     import xarray as xr
 
-    engine = "zarr" if path.is_dir() else "netcdf4"
-    return xr.open_dataset(path, engine=engine, chunks={})
+    if path.is_dir():  # a local store is read as fast without consolidated metadata
+        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
+    return xr.open_dataset(path, engine="netcdf4", chunks={})
 
 
 @main.command()
@@ -207,7 +209,10 @@ def downscale(*, file: Path, model: Path, output: Path, warmup: int | None, devi
     """Write the daily temperature of every fine reach of FILE."""
     temperature = _open(file).msgl.downscale(model, warmup=warmup, device=device)
     if output.suffix == ".zarr":
-        temperature.to_dataset().to_zarr(output, mode="w")
+        with warnings.catch_warnings():
+            # Metadata in one piece is no part of Zarr 3, but xarray looks for it when it opens the store.
+            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+            temperature.to_dataset().to_zarr(output, mode="w")
     else:
         temperature.to_netcdf(output, encoding={temperature.name: {"zlib": True, "complevel": 1}})
     click.echo(
