@@ -1,0 +1,310 @@
+"""The command line: its help, its exit codes, its JSON, and one way from file to scores."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+from xmsgl.cli import main
+from xmsgl.models.model import load_model
+from xmsgl.options import get_option, set_options
+
+COMMANDS = ["demo", "downscale", "evaluate", "fetch", "train", "validate"]
+
+
+def refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def strict(text):
+    """JSON as other readers take it: no NaN, no Infinity."""
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+@pytest.fixture(autouse=True)
+def options_as_before():
+    level = logging.getLogger("xmsgl").level
+    with set_options(progress=get_option("progress")):
+        yield
+    logging.getLogger("xmsgl").setLevel(level)
+
+
+@pytest.fixture
+def run():
+    def call(*arguments):
+        return CliRunner().invoke(main, ["--quiet", *map(str, arguments)])
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(river_once, tmp_path_factory):
+    """A river as a file, a model trained from it, and what the model says; all by the command line."""
+    path = tmp_path_factory.mktemp("cli")
+    ds = river_once.isel(time=slice(0, 150))
+    ds.to_netcdf(path / "river.nc")
+    ds.to_zarr(path / "river.zarr", consolidated=False)
+    arguments = ["--method", "remap", "--epochs", "2", "--seed", "4", "--device", "cpu", "--json"]
+    files = [path / "river.nc", "-o", path / "m.safetensors", "--checkpoint", path / "c"]
+    trained = CliRunner().invoke(main, ["--quiet", "train", *map(str, files), *arguments])
+    assert trained.exit_code == 0, trained.output
+    (path / "train.json").write_text(trained.stdout)
+    return path
+
+
+# ---------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help_worth_reading(run, command, flag):
+    result = run(command, flag)
+    assert result.exit_code == 0
+    assert f"{command} [OPTIONS]" in result.output
+    assert len(result.output.splitlines()) > 6
+
+
+def test_the_overview_names_commands_exit_codes_and_folders(run):
+    text = run("--help").output
+    for word in [*COMMANDS, "Exit codes", "XMSGL_DATA_DIR", "XMSGL_DATA_MIRROR", "convention"]:
+        assert word in text
+    assert set(main.commands) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_explained_or_explains_itself(command):
+    for parameter in main.commands[command].params:
+        if parameter.param_type_name == "option" and parameter.name not in {"out", "seed", "epochs"}:
+            choice = hasattr(parameter.type, "choices")
+            assert parameter.help or choice, f"{command} --{parameter.name}"
+
+
+def test_version(run):
+    import xmsgl
+
+    assert xmsgl.__version__ in run("--version").output
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+def test_a_valid_file_is_0(run, folder):
+    for name in ("river.nc", "river.zarr"):
+        result = run("validate", folder / name)
+        assert result.exit_code == 0
+        assert "12" in result.output
+
+
+def test_validate_prints_json(run, folder, river):
+    facts = strict(run("validate", folder / "river.nc", "--json").stdout)
+    assert facts == json.loads(json.dumps(river.isel(time=slice(0, 150)).msgl.validate().to_dict()))
+
+
+@pytest.fixture
+def broken(river, tmp_path):
+    river["air_temperature_coarse"].attrs["units"] = "K"
+    river["downstream_fine"][0] = 99
+    river["precipitation_coarse"][5, 1] = np.nan
+    river.drop_vars("length_coarse").to_netcdf(tmp_path / "broken.nc")
+    return tmp_path / "broken.nc"
+
+
+WORDS = ["air_temperature_coarse", "99", "precipitation_coarse", "length_coarse"]
+
+
+@pytest.mark.parametrize("command", ["validate", "train"])
+def test_faults_are_3_and_all_listed(run, broken, tmp_path, command):
+    extra = ["-o", tmp_path / "m"] if command == "train" else []
+    result = run(command, broken, *extra)
+    assert result.exit_code == 3
+    assert result.stdout == ""
+    for word in WORDS:
+        assert word in result.stderr
+    assert result.stderr.startswith("error: the dataset has")
+    assert "Traceback" not in result.stderr
+
+
+def test_faults_as_json(run, broken):
+    result = run("validate", broken, "--json")
+    assert result.exit_code == 3
+    faults = strict(result.stdout)["faults"]
+    assert len(faults) >= 4
+    assert all(any(word in fault for fault in faults) for word in WORDS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["validate"],
+        ["validate", "absent.nc"],
+        ["train", "FILE"],
+        ["train", "FILE", "-o", "m", "--epochs", "0"],
+        ["train", "FILE", "-o", "m", "--epochs", "many"],
+        ["downscale", "FILE", "-m", "absent", "-o", "x.nc"],
+        ["downscale", "FILE", "-m", "MODEL", "-o", "x.nc", "--warmup", "-3"],
+        ["demo", "--data", "moon"],
+        ["fetch", "moon"],
+    ],
+    ids=lambda words: "-".join(words),
+)
+def test_a_wrong_command_line_is_2(run, folder, arguments):
+    names = {"FILE": folder / "river.nc", "MODEL": folder / "m.safetensors"}
+    result = run(*(names.get(word, word) for word in arguments))
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "FILE", "-o", "m", "--method", "lstm"], "unknown network model 'lstm'; known: fine-only"),
+        (["train", "FILE", "-o", "m", "--validation", "1.5"], "between 0 and 1"),
+        (["train", "FILE", "-o", "m", "--device", "quantum"], "'quantum'"),
+        (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be at least 0"),
+        (["train", "FILE", "-o", "m", "--method", "remap", "--resume", "MODEL"], "not a training checkpoint"),
+        (
+            ["train", "FILE", "-o", "m", "--method", "remap", "--resume", "CHECKPOINT"],
+            "belongs to another run",
+        ),
+        (["downscale", "FILE", "-m", "FILE", "-o", "x.nc"], "not a whole safetensors file"),
+        (["downscale", "FILE", "-m", "CHECKPOINT", "-o", "x.nc"], "training checkpoint, not a model"),
+        (["evaluate", "FILE", "-p", "FILE"], "river.nc has no variable water_temperature;"),
+        (["evaluate", "FILE", "-p", "PREDICTION", "--by", "moon"], "moon"),
+        (["validate", "MODEL"], "error: "),
+        (["validate", "FOLDER"], "error: "),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_is_1_and_one_line(run, folder, tmp_path, arguments, message):
+    prediction = tmp_path / "p.nc"
+    xr.DataArray(
+        np.zeros((150, 12)),
+        {"time": xr.open_dataset(folder / "river.nc").time, "fine": range(1, 13)},
+        ("time", "fine"),
+        "water_temperature",
+        {"units": "degC"},
+    ).to_netcdf(prediction)
+    names = {
+        "FILE": folder / "river.nc",
+        "MODEL": folder / "m.safetensors",
+        "CHECKPOINT": folder / "c",
+        "PREDICTION": prediction,
+        "FOLDER": tmp_path,
+        "m": tmp_path / "m",
+        "x.nc": tmp_path / "x.nc",
+    }
+    result = run(*(names.get(word, word) for word in arguments))
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert not (tmp_path / "m").exists()
+
+
+# ------------------------------------------------------------ the whole way
+
+
+def test_train_says_what_it_made(folder):
+    facts = strict((folder / "train.json").read_text())
+    model = load_model(folder / "m.safetensors")
+    assert facts["sha256"] == model.sha256
+    assert facts["history"] == model.history
+    assert (model.method, model.spec.training["seed"]) == ("remap", 4)
+    assert len(model.history["epoch"]) == 2
+
+
+def test_train_resumes(run, folder, tmp_path):
+    result = run(
+        "train", folder / "river.nc", "-o", tmp_path / "m", "--method", "remap", "--epochs", 2, "--seed", 4,
+        "--device", "cpu", "--resume", folder / "c",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert load_model(tmp_path / "m").sha256 == load_model(folder / "m.safetensors").sha256
+    assert "<xmsgl.Model>" in result.stdout
+
+
+@pytest.mark.parametrize("source", ["river.nc", "river.zarr"])
+@pytest.mark.parametrize("target", ["out.nc", "out.zarr"])
+def test_from_a_file_to_scores(run, folder, river, tmp_path, source, target):
+    model = folder / "m.safetensors"
+    written = run("downscale", folder / source, "-m", model, "-o", tmp_path / target, "--device", "cpu")
+    assert written.exit_code == 0, written.output
+    assert "12 reaches x 150 days" in written.stdout
+    assert "Warning" not in written.stderr
+    engine = "zarr" if target.endswith("zarr") else "netcdf4"
+    ds = river.isel(time=slice(0, 150))
+    with xr.open_dataset(tmp_path / target, engine=engine) as out:
+        expected = ds.msgl.downscale(model)
+        np.testing.assert_array_equal(out["water_temperature"], expected)
+        np.testing.assert_array_equal(out["time"], ds["time"])
+        assert out["water_temperature"].attrs["units"] == "degC"
+        assert "downscale" in out["water_temperature"].attrs["history"]
+    scored = run("evaluate", folder / source, "-p", tmp_path / target, "--json")
+    assert scored.exit_code == 0, scored.output
+    values = strict(scored.stdout)
+    truth = ds["water_temperature_fine"]
+    assert values["n"] == int(truth.count())
+    assert values["rmse"] == pytest.approx(float(np.sqrt(((expected - truth) ** 2).mean())), rel=1e-4)
+
+
+def test_scores_as_text_and_by_group(run, folder, tmp_path):
+    run("downscale", folder / "river.nc", "-m", folder / "m.safetensors", "-o", tmp_path / "p.nc")
+    arguments = ["evaluate", folder / "river.nc", "-p", tmp_path / "p.nc"]
+    text = run(*arguments).stdout
+    assert "rmse" in text
+    assert "degC" in text
+    rows = strict(run(*arguments, "--by", "month", "--json").stdout)
+    assert [row["month"] for row in rows] == [1, 2, 10, 11, 12]
+    assert sum(row["n"] for row in rows) == strict(run(*arguments, "--json").stdout)["n"]
+    assert "month" in run(*arguments, "--by", "month").stdout
+
+
+def test_fetch_writes_the_simulated_basin(run, tmp_path):
+    result = run("fetch", "simulated", "-o", tmp_path / "s.nc", "--json")
+    assert result.exit_code == 0, result.output
+    strict(result.stdout)
+    assert run("validate", tmp_path / "s.nc").exit_code == 0
+
+
+def test_quiet_means_no_bars(folder, tmp_path):
+    arguments = ["train", str(folder / "river.nc"), "-o", str(tmp_path / "m"), "--method", "remap"]
+    arguments += ["--epochs", "1", "--device", "cpu"]
+    loud = CliRunner().invoke(main, arguments)
+    quiet = CliRunner().invoke(main, ["--quiet", *arguments])
+    assert "train remap" in loud.stderr
+    assert quiet.stderr == ""
+
+
+# ------------------------------------------------------------ a real process
+
+
+def process(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", "from xmsgl.cli import main; main(prog_name='xmsgl')", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_exit_codes_of_a_real_process(folder, broken):
+    good, bad, wrong = (
+        process("validate", folder / "river.nc", "--json"),
+        process("validate", broken),
+        process("fly"),
+    )
+    assert (good.returncode, bad.returncode, wrong.returncode) == (0, 3, 2)
+    strict(good.stdout)
+    assert "length_coarse" in bad.stderr
+    assert "Usage: xmsgl" in wrong.stderr
