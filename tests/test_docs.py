@@ -1,0 +1,307 @@
+"""What README, docs and docstrings say, held against the package: examples run, names and links exist."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+import xmsgl
+from xmsgl.accessor import MsglAccessor
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOK = ROOT / "docs" / "quickstart.ipynb"
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "xmsgl").rglob("*.py")
+)
+# Libraries of the extras: a module whose examples need one that is missing is skipped.
+OPTIONAL = {"geopandas", "intake", "matplotlib", "pyarrow", "pyogrio", "rdata", "shapely", "zarr"}
+NEEDS_FILES = "# needs the files"
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+DOTTED = re.compile(r"\bxmsgl((?:\.[A-Za-z_]\w*)+)")
+METHOD = re.compile(r"\bds\.msgl\.([a-z_]\w*)")
+COMMAND = re.compile(r"^xmsgl (?:--\w+ )*([a-z]+)((?: \S+)*)", re.MULTILINE)
+
+
+def page_id(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def notebook_source(kind: str) -> str:
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == kind)
+
+
+def text_of(path: Path) -> str:
+    """A page's text, or what an author wrote into a notebook."""
+    if path.suffix == ".ipynb":
+        return f"{notebook_source('markdown')}\n{notebook_source('code')}"
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    found = BLOCK.findall(path.read_text(encoding="utf-8"))
+    return [body for name, body in found if name == language]
+
+
+def snippets(path: Path) -> list[str]:
+    return [body for body in blocks(path, "python") if not body.startswith(NEEDS_FILES)]
+
+
+def anchors(path: Path) -> list[str]:
+    """The anchors that GitHub and MyST give the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", text_of(path), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings]
+
+
+def resolve(dotted: str) -> object:
+    """Find what a dotted name means: a name in a module, or a module itself."""
+    names = dotted.strip(".").split(".")
+    for cut in range(len(names), -1, -1):
+        try:
+            found = importlib.import_module(".".join(["xmsgl", *names[:cut]]))
+            for name in names[cut:]:
+                found = getattr(found, name)
+        except (AttributeError, ImportError):
+            continue
+        return found
+    msg = f"there is no xmsgl.{'.'.join(names)}"
+    raise LookupError(msg)
+
+
+@pytest.fixture
+def empty_folder(monkeypatch, tmp_path):
+    """Run in an empty folder, and forget kernels that an example registers."""
+    from xmsgl.network.kernels import KERNELS
+
+    monkeypatch.chdir(tmp_path)
+    known = dict(KERNELS)
+    yield tmp_path
+    KERNELS.clear()
+    KERNELS.update(known)
+
+
+@pytest.fixture
+def quiet(empty_folder):
+    with xmsgl.set_options(progress=False):
+        yield empty_folder
+
+
+PAGES_WITH_SNIPPETS = [path for path in PAGES if snippets(path)]
+
+
+@pytest.mark.parametrize("path", PAGES_WITH_SNIPPETS, ids=page_id)
+def test_snippets_run_as_printed(path, quiet):
+    """The blocks of a page run one after the other, as a reader would paste them."""
+    scope: dict[str, object] = {"__name__": "__main__"}
+    for number, body in enumerate(snippets(path), 1):
+        exec(compile(body, f"{page_id(path)}, block {number}", "exec"), scope)
+
+
+def test_readme_snippets_do_what_they_say(quiet):
+    scope: dict[str, object] = {}
+    for body in snippets(ROOT / "README.md"):
+        exec(body, scope)
+    assert len(snippets(ROOT / "README.md")[0].strip().splitlines()) == 10
+    temperature, ds = scope["temperature"], scope["ds"]
+    assert temperature.dims == ("time", "fine")
+    assert temperature.attrs["units"] == "degC"
+    assert temperature.shape == (ds.sizes["time"], ds.sizes["fine"])
+    written = {path.name for path in quiet.iterdir()}
+    assert {"river.safetensors", "temperature.nc", "overview.png"} <= written
+
+
+@pytest.mark.parametrize("path", [*PAGES, NOTEBOOK], ids=page_id)
+def test_links_resolve(path):
+    broken = []
+    for target in LINK.findall(text_of(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, wanted = unquote(target).partition("#")
+        there = (path.parent / file).resolve() if file else path
+        if not there.exists() or (wanted and wanted not in anchors(there)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, NOTEBOOK], ids=page_id)
+def test_names_exist(path):
+    text = text_of(path)
+    unknown = [f"ds.msgl.{name}" for name in METHOD.findall(text) if not hasattr(MsglAccessor, name)]
+    for dotted in sorted(set(DOTTED.findall(text))):
+        try:
+            resolve(dotted)
+        except LookupError:
+            unknown.append(f"xmsgl{dotted}")
+    assert unknown == []
+
+
+def test_the_checks_of_names_can_fail():
+    assert METHOD.findall("call ds.msgl.dowscale(model)") == ["dowscale"]
+    assert resolve(".evaluate.skill_table") is xmsgl.evaluate.skill_table
+    with pytest.raises(LookupError):
+        resolve(".evaluate.skil_table")
+
+
+def test_api_page_names_everything_public():
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    public = [f"xmsgl.{name}" for name in xmsgl.__all__]
+    for module in ("datasets", "evaluate", "plot"):
+        public += [f"xmsgl.{module}.{name}" for name in getattr(xmsgl, module).__all__]
+    public += [f"ds.msgl.{name}" for name, _ in inspect.getmembers(MsglAccessor) if not name.startswith("_")]
+    assert [name for name in public if not re.search(rf"`{re.escape(name)}(\(\))?`", text)] == []
+
+
+def test_documented_arguments_exist():
+    """Settings that the page on the method gives as switches are arguments of training."""
+    from xmsgl.fit import train
+    from xmsgl.models.msgl import MSGL
+
+    known = {*inspect.signature(train).parameters, *inspect.signature(MSGL).parameters}
+    text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    switches = set(re.findall(r"`(\w+)=", text))
+    assert {"kernel", "identity", "anchored", "warmup"} <= switches
+    assert switches - known == set()
+
+
+def test_registries_are_documented():
+    from xmsgl.models.registry import model_names
+    from xmsgl.network.kernels import KERNELS
+
+    text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    assert [name for name in (*model_names(), *KERNELS) if f"`{name}`" not in text] == []
+
+
+def test_commands_and_options_exist():
+    from xmsgl.cli import main
+
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `xmsgl (\w+)`", page, re.MULTILINE)) == set(main.commands)
+    sessions = "\n".join(body for path in PAGES for body in blocks(path, "sh"))
+    inline = "\n".join(re.findall(r"`(xmsgl [^`]*)`", page))
+    used = COMMAND.findall(f"{sessions}\n{inline}")
+    assert len(used) > len(main.commands)
+    for name, rest in used:
+        options = {option for parameter in main.commands[name].params for option in parameter.opts}
+        given = [word for word in rest.split() if word.startswith("-")]
+        assert set(given) <= options, f"xmsgl {name} has no {set(given) - options}"
+
+
+@pytest.mark.slow
+def test_documented_session_runs(quiet):
+    from click.testing import CliRunner
+
+    from xmsgl.cli import main
+
+    (session,) = blocks(ROOT / "docs" / "cli.md", "sh")
+    runner = CliRunner()
+    for line in session.strip().splitlines():
+        words = re.sub(r"--epochs \d+", "--epochs 1", line).split()[1:]
+        result = runner.invoke(main, ["--quiet", *words])
+        assert result.exit_code == 0, f"{line}: {result.output}"
+    assert (quiet / "temperature.nc").is_file()
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    wanted = {
+        name
+        for path in PAGES
+        for body in blocks(path, "sh")
+        for name in re.findall(r"^make (\w+)", body, re.MULTILINE)
+    }
+    assert {"demo", "test"} <= wanted <= targets
+
+
+def test_extras_in_readme_are_those_of_the_package():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## Install")[1].split("\n## ")[0]
+    listed = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert listed == set(project["optional-dependencies"]) - {"lint"}
+
+
+def test_readme_credits_every_source():
+    from xmsgl.datasets.registry import SOURCES, dataset_files
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    used = {file.repository for file in dataset_files("delaware")}
+    assert used <= set(SOURCES)
+    assert [name for name in sorted(used) if f"| {name} |" not in readme] == []
+
+
+def test_readme_keeps_the_places_of_picture_and_table():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for mark in ("picture", "skill table"):
+        assert readme.index(f"<!-- {mark}: start -->") < readme.index(f"<!-- {mark}: end -->")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings(module, empty_folder):
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL:
+            raise
+        pytest.skip(f"{error.name} is not installed")
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    # By full name: a package may show a function in the place of the module of the same name.
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for test in finder.find(loaded, module, module=loaded):
+        runner.run(test, out=report.append)
+    if any(f"No module named '{name}'" in line for line in report for name in OPTIONAL):
+        pytest.skip("needs a library of an extra")
+    assert runner.failures == 0, "\n".join(report)
+
+
+def test_examples_are_found():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    module = importlib.import_module("xmsgl.network.kernels")
+    assert sum(len(test.examples) for test in finder.find(module, module.__name__)) > 5
+
+
+@pytest.mark.slow
+def test_notebook_runs(tmp_path):
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    saved = [cell.get("outputs") for cell in notebook.cells]
+    os.environ.setdefault("NUMBA_NUM_THREADS", "2")
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 2
+    for cell, before in zip(notebook.cells, saved, strict=True):
+        if cell.cell_type == "code":
+            kinds = [kind(output) for output in cell.outputs if output.get("name") != "stderr"]
+            assert kinds == [kind(output) for output in before], cell.source
+
+
+def kind(output: dict) -> tuple[str, list[str]]:
+    return output["output_type"], sorted(output.get("data", {}))
+
+
+def test_notebook_is_stored_with_outputs_and_without_traces_of_a_machine():
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    cells = nbformat.read(NOTEBOOK, as_version=4).cells
+    assert any(cell.get("outputs") for cell in cells)
+    assert not any(output["output_type"] == "error" for cell in cells for output in cell.get("outputs", []))
+    assert not re.search(r"/(home|root|work|tmp|Users)/", text)
