@@ -163,6 +163,18 @@ def test_mixed_precision_on_the_cpu_stays_near_full_precision(tiny):
     assert all(value.dtype == torch.float32 for value in mixed.weights.values())
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])
+def test_a_gpu_trains_in_mixed_precision_near_the_cpu(tiny, method):
+    settings = {key: value for key, value in SMALL.items() if key != "device"}
+    on_gpu = train(tiny, method, device="cuda", **settings)
+    on_cpu = train(tiny, method, device="cpu", **settings)
+    np.testing.assert_allclose(on_gpu.history["validation"], on_cpu.history["validation"], rtol=0.1)
+    ours, theirs = (downscale(tiny, on_gpu, device=device) for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
 # --------------------------------------------------------------- what counts
 
 

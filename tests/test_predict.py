@@ -22,6 +22,7 @@ from xmsgl.errors import (
 from xmsgl.fit import train
 from xmsgl.models.model import Model
 from xmsgl.predict import ModelReference, downscale, prepare
+from xmsgl.windows import Window, cut_windows
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +170,6 @@ def test_the_graph_travels_to_another_process(river, model, whole):
     fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
     engine = prepare(ModelReference(model.payload), fixed, "cpu")
     travelled = pickle.loads(cloudpickle.dumps(engine))
-    from xmsgl.windows import Window
-
     days = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
     part = travelled.run(days.isel(time=slice(0, 150)), Window(0, 150, 20))
     np.testing.assert_array_equal(part, whole[:150])
@@ -276,6 +275,18 @@ def test_days_past_the_last_full_window_are_there(river, model, whole):
     cut = downscale(river.isel(time=slice(0, 777)), model)
     assert np.isfinite(cut).all()
     np.testing.assert_allclose(cut, whole[:777], atol=1e-5)
+
+
+def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, model, whole):
+    fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
+    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    drivers = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
+    assert max(feature.days for feature in model.spec.features) == 90
+    for window in cut_windows(800, 150, 20):
+        all_before = drivers.isel(time=slice(0, window.stop))
+        np.testing.assert_allclose(
+            engine.run(all_before, window), whole[window.start : window.stop], atol=1e-4
+        )
 
 
 # -------------------------------------------------------------------- files
