@@ -126,7 +126,7 @@ def test_identity_learns_segments_and_can_be_switched_off(tiny):
     assert plain.spec.segments == ()
     assert "identity.table" not in plain.weights
     settings = {**SMALL, "epochs": 1}
-    assert train(tiny, "msgl", **settings).weights["identity.table"].shape == (5, 8)
+    assert "identity.table" not in train(tiny, "msgl", **settings).weights
     assert "identity.table" not in train(tiny, "fine-only", **settings).weights
 
 

@@ -18,7 +18,7 @@ from xmsgl.engine import Operators, resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec
-from xmsgl.models.registry import TASK_SCALES, create_model, model_class
+from xmsgl.models.registry import TASK_SCALES, create_model
 from xmsgl.options import get_option
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
@@ -84,7 +84,7 @@ def train(
     direction: str = "both",
     seed: int = 0,
     device: str = "auto",
-    identity: int | None = None,
+    identity: int = 0,
     amp: bool | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -133,8 +133,8 @@ def train(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     identity
         Numbers to learn of each segment beyond its attributes, carried to its reaches by the
-        crosswalk; 0 for none, as published. Default: 8, and 0 for ``"fine-only"``, which knows no
-        segments.
+        crosswalk. 0, the default, learns none, as published. They help where nearly all segments
+        have labels, and mislead on segments that have none.
     amp
         bfloat16 autocast; default: on a GPU only.
     progress
@@ -177,9 +177,8 @@ def train(
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
     _check_counts(0, seed=seed)
     _check_positive(learning_rate=learning_rate, clip=clip)
-    architecture["identity"] = model_class(method).identity_channels if identity is None else identity
-    segments = tuple(ds["coarse"].values.tolist()) if architecture["identity"] else ()
-    architecture["segments"] = len(segments)
+    segments = tuple(ds["coarse"].values.tolist()) if identity else ()
+    architecture |= {"identity": identity, "segments": len(segments)}
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
     data = TrainingData(
         ds,

@@ -266,7 +266,6 @@ class FineOnly(_SingleScale):
     """
 
     scale = "fine"
-    identity_channels = 0  # a single scale knows of no segments
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:

@@ -41,14 +41,11 @@ class NetworkModel(nn.Module, ABC):
         Scales whose inputs the prediction needs.
     prediction_scale
         The scale whose label mean and deviation turn the prediction into degrees.
-    identity_channels
-        Learned numbers a segment that training gives the model unless told otherwise.
     """
 
     tasks: tuple[str, ...]
     input_scales: tuple[str, ...]
     prediction_scale: ClassVar[str] = "fine"
-    identity_channels: ClassVar[int] = 8
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -135,14 +132,6 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(MODELS))
 
 
-def model_class(name: str) -> type[NetworkModel]:
-    """Look up the class of a network model; UnknownNameError if there is none of that name."""
-    _load()
-    if name not in MODELS:
-        raise UnknownNameError("network model", name, MODELS)
-    return MODELS[name]
-
-
 def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
     """Make a model with fresh weights.
 
@@ -174,7 +163,10 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
     >>> create_model("fine-only", n_features=7, hidden=20).tasks
     ('fine',)
     """
-    cls = model_class(name)
+    _load()
+    if name not in MODELS:
+        raise UnknownNameError("network model", name, MODELS)
+    cls = MODELS[name]
     known = set(inspect.signature(cls).parameters) - {"n_features"}
     unknown = sorted(set(architecture) - known)
     if unknown:
