@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.models.compiled import compiled_scan
 from xmsgl.models.fused import CellWeights, fused_scan
 from xmsgl.models.operator import GraphOperator
 
@@ -39,7 +40,7 @@ State: TypeAlias = tuple[Tensor, Tensor]
 Scan: TypeAlias = Callable[[Tensor, GraphOperator, CellWeights, State, Tensor | None], tuple[Tensor, Tensor]]
 
 #: Implementations of the loop over days, by name. All give the same numbers.
-CELL_BACKENDS: dict[str, Scan] = {"fused": fused_scan}
+CELL_BACKENDS: dict[str, Scan] = {"fused": fused_scan, "numba": compiled_scan}
 
 
 def register_cell_backend(name: str) -> Callable[[Scan], Scan]:
@@ -116,7 +117,8 @@ class RecurrentGraphCell(nn.Module):
         Probability with which a channel of the candidate g is dropped while training. One mask a call,
         the same on every day, so that memory is not washed out. 0 drops nothing.
     backend
-        ``"fused"`` (little memory, fast) or ``"reference"`` (plain autograd); see `CELL_BACKENDS`.
+        ``"fused"`` (little memory, fast), ``"numba"`` (compiled, faster, processor only) or
+        ``"reference"`` (plain autograd); see `CELL_BACKENDS`.
 
     Raises
     ------

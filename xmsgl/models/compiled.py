@@ -1,0 +1,329 @@
+"""The recurrent graph cell compiled for the processor at hand: the ``numba`` backend.
+
+Like the fused backend it keeps the hidden and the cell state of every day and computes the gates again
+on the way back. A whole window is one call into :mod:`xmsgl.models.compiled_kernels`, compiled at first
+use and kept on disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.fused import CellWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from xmsgl.models.compiled_kernels import Graph, Sizes, Weights, Window
+    from xmsgl.models.operator import GraphOperator
+
+__all__ = ["compiled_scan"]
+
+#: Rows in a block: few enough for the second cache, many enough for long sums.
+_ROWS = 256
+
+#: Multiplications a thread must have every day to be worth waking.
+_WORK = 2e6
+
+_graphs: WeakKeyDictionary[GraphOperator, dict[Any, Graph]] = WeakKeyDictionary()
+
+
+def compiled_scan(
+    x: Tensor,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    mask: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Run the cell over a window in compiled code, on the processor.
+
+    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
+    too. Uses as many threads as torch if there is enough to do; the same number of threads gives the
+    same bits.
+
+    Parameters
+    ----------
+    x
+        Inputs ``(time, node, batch, feature)``.
+    operator
+        The graph operator A.
+    weights
+        Parameters of the cell.
+    state
+        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
+    mask
+        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
+
+    Returns
+    -------
+    tuple of Tensor
+        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the inputs are not on the processor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scipy import sparse
+    >>> from xmsgl.models.operator import GraphOperator
+    >>> operator = GraphOperator(sparse.eye_array(3))
+    >>> weights = CellWeights(*(torch.zeros(*s) for s in [(2, 16), (4, 16), (16,), (4, 4), (4,)]))
+    >>> state = torch.zeros(3, 1, 4), torch.zeros(3, 1, 4)
+    >>> hidden, cell = compiled_scan(torch.ones(5, 3, 1, 2), operator, weights, state, None)
+    >>> hidden.shape, float(cell.sum())
+    (torch.Size([5, 3, 1, 4]), 0.0)
+    """
+    if x.device.type != "cpu":
+        msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="fused"'
+        raise InvalidArgumentError(msg)
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
+    mask = None if mask is None else mask.to(kind)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
+        hidden, cell = _CompiledScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
+        return hidden, cell
+    with torch.no_grad():
+        hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+    return hidden, cell
+
+
+def _forward(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    weights: CellWeights,
+    mask: Tensor | None,
+    operator: GraphOperator,
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all hidden states, the last cell state, and the cell states in the lane layout."""
+    from xmsgl.models import compiled_kernels as kernels
+
+    sizes = _sizes(x, weights, keep=keep)
+    hidden = x.new_empty(*x.shape[:3], sizes.hidden)
+    last = torch.empty_like(c0, memory_format=torch.contiguous_format)
+    c = x.new_empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows)
+    window = _window(sizes, x, h0, c0, mask, hidden, c)
+    graph, packed = _graph(operator, x, transposed=False), _pack(weights)
+    _share_out(sizes, kernels.forward, sizes, graph, packed, window, _flat(last))
+    return hidden, last, c
+
+
+class _CompiledScan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        W_ih: Tensor,
+        W_hh: Tensor,
+        b: Tensor,
+        W_q: Tensor,
+        b_q: Tensor,
+        mask: Tensor | None,
+        operator: GraphOperator,
+    ) -> tuple[Tensor, Tensor]:
+        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        hidden, last, c = _forward(x, h0, c0, weights, mask, operator, keep=True)
+        ctx.save_for_backward(x, h0, *weights, mask, hidden, c)
+        ctx.operator = operator
+        ctx.set_materialize_grads(False)
+        return hidden, last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
+        from xmsgl.models import compiled_kernels as kernels
+
+        x, h0, W_ih, W_hh, b, W_q, b_q, mask, hidden, c = ctx.saved_tensors
+        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        s = _sizes(x, weights, keep=True)
+        window = _window(s, x, h0, h0, mask, hidden, c)
+        dx, dh0, dc0 = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, h0, h0))
+        dc = np.zeros(s.blocks * s.hidden * s.rows, window.x.dtype)
+        if grad_c is not None:
+            kernels.enter(s, _flat(grad_c), s.hidden, dc)
+        none = np.empty(0, window.x.dtype)
+        gradients = kernels.Gradients(
+            given=none if grad_h is None else _flat(grad_h),
+            dh=np.zeros(s.blocks * _up(s.hidden, 4) * s.rows, window.x.dtype),
+            dc=dc,
+            dx=_flat(dx) if ctx.needs_input_grad[0] else none,
+            dh0=_flat(dh0),
+            dc0=_flat(dc0),
+            sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
+        )
+        graph, packed = _graph(ctx.operator, x, transposed=True), _pack(weights)
+        _share_out(s, kernels.backward, s, graph, packed, window, gradients)
+        parameters = _unpack(s, gradients.sums)
+        return dx if ctx.needs_input_grad[0] else None, dh0, dc0, *parameters, None, None
+
+
+def _share_out(s: Sizes, function: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel in as many threads as there are workers, this one being the first.
+
+    They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
+    when the process has forked.
+    """
+    from xmsgl.models.compiled_kernels import Team
+
+    team = Team(np.zeros(1, np.int64), _rest())
+    others = [
+        threading.Thread(target=function, args=(*arguments, team, worker), daemon=True)
+        for worker in range(1, s.workers)
+    ]
+    try:
+        for thread in others:
+            thread.start()
+        function(*arguments, team, 0)
+    except BaseException:
+        team.arrived[0] = 2**62  # nobody may wait for one who will not come
+        raise
+    finally:
+        for thread in others:
+            if thread.ident is not None:
+                thread.join()
+
+
+@lru_cache(maxsize=1)
+def _rest() -> int:
+    """Return the address of the system's function that lets other threads run."""
+    library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
+    address = ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
+    return int(address or 0)
+
+
+def _up(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def _flat(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().contiguous().view(-1).numpy()
+    return array
+
+
+def _sizes(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
+    """Decide how a window is cut into blocks and by how many threads it is done."""
+    from xmsgl.models.compiled_kernels import Sizes
+    from xmsgl.models.compiled_tiles import WIDE
+    from xmsgl.models.compiled_vector import lane_count
+
+    days, nodes, batch, features = x.shape
+    hidden = len(weights.W_q)
+    lanes = lane_count(x.element_size())
+    unit, step = max(4, lanes // 2), WIDE * lanes
+    block = min(nodes, max(1, _ROWS // batch))
+    blocks = -(-nodes // block)
+    pitch = _up(hidden, 4)
+    if batch * pitch % unit:
+        pitch = _up(hidden, unit)
+    work = nodes * batch * hidden * (5 * hidden + 4 * features)
+    threads = min(torch.get_num_threads(), blocks, int(work / _WORK))
+    return Sizes(
+        days=days,
+        nodes=nodes,
+        batch=batch,
+        features=features,
+        hidden=hidden,
+        lanes=lanes,
+        unit=unit,
+        step=step,
+        block=block,
+        blocks=blocks,
+        rows=_up(block * batch, step) + lanes,
+        pitch=pitch,
+        slots=days + 1 if keep else 2,
+        workers=max(1, threads),
+    )
+
+
+def _window(
+    s: Sizes, x: Tensor, h0: Tensor, c0: Tensor, mask: Tensor | None, hidden: Tensor, c: Tensor
+) -> Window:
+    from xmsgl.models import compiled_kernels as kernels
+
+    inputs = _flat(x)
+    if mask is None:
+        lanes = np.ones(s.hidden * s.rows, inputs.dtype)
+    else:
+        lanes = np.zeros(s.blocks * s.hidden * s.rows, inputs.dtype)
+        kernels.enter(s, _flat(mask), s.hidden, lanes)
+    u, told, scratch = (np.zeros(size, inputs.dtype) for size in kernels.buffer_sizes(s))
+    return kernels.Window(inputs, _flat(h0), _flat(c0), lanes, _flat(hidden), _flat(c), u, told, scratch)
+
+
+def _graph(operator: GraphOperator, like: Tensor, *, transposed: bool) -> Graph:
+    """Return the operator as the kernels want it; made once for each type."""
+    from xmsgl.models.compiled_kernels import Graph
+
+    made = _graphs.setdefault(operator, {})
+    key = like.dtype, transposed
+    if key not in made:
+        start, nodes, weights = operator.csr(transposed=transposed)
+        counts = np.diff(start)
+        padded = np.concatenate([[0], np.cumsum(_up(counts, 4))])
+        place = np.arange(len(nodes)) + np.repeat(padded[:-1] - start[:-1], counts)
+        filled = np.repeat(np.arange(len(counts)), np.diff(padded))  # a zero times its own value
+        filled[place] = nodes
+        values = np.zeros(len(filled), like.detach()[:0].numpy().dtype)
+        values[place] = weights
+        made[key] = Graph(padded.astype(np.int32), filled.astype(np.int32), values)
+    return made[key]
+
+
+def _pack(weights: CellWeights) -> Weights:
+    """Arrange the parameters for the tiles, and turn arguments of sigmoid and tanh into exponents."""
+    from xmsgl.models.compiled_kernels import Weights
+    from xmsgl.models.compiled_vector import SIGMOID, TANH
+
+    W_ih, W_hh, b, W_q, b_q = (weight.detach().numpy() for weight in weights)
+    hidden = len(W_q)
+
+    def quads(matrix: NDArray[Any]) -> NDArray[Any]:
+        """Arrange (depth, outputs) as (outputs / 4, depth, 4)."""
+        even = np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4)))
+        return even.reshape(len(even), -1, 4).transpose(1, 0, 2)
+
+    def back(matrix: NDArray[Any]) -> NDArray[Any]:
+        """Arrange (inputs, 4 hidden) as quads of inputs, from (hidden, gate)."""
+        return quads(matrix.reshape(-1, 4, hidden).transpose(2, 1, 0).reshape(4 * hidden, -1))
+
+    gates = np.concatenate([W_hh, b[None], W_ih]).reshape(-1, 4, hidden).transpose(2, 0, 1)
+    message = np.concatenate([W_q, b_q[None]])
+    parts = (
+        gates * np.array([SIGMOID, SIGMOID, SIGMOID, TANH]),
+        quads(message * TANH),
+        back(W_hh),
+        back(W_ih),
+        quads(W_q.T),
+    )
+    return Weights(*(np.ascontiguousarray(part, W_q.dtype).reshape(-1) for part in parts))
+
+
+def _unpack(s: Sizes, sums: NDArray[Any]) -> CellWeights:
+    """Take the gradients of the weights out of what the workers added up."""
+    total = sums.reshape(s.workers, -1).sum(0)
+    hidden, depth, even, last = s.hidden, _up(s.hidden + 1 + s.features, 4), _up(s.hidden, 4), s.hidden + 1
+    cut = hidden * depth * 4
+    gates = total[:cut].reshape(hidden, depth, 4).transpose(1, 2, 0).reshape(depth, 4 * hidden)
+    message = total[cut:].reshape(even // 4, -1, 4).transpose(1, 0, 2).reshape(-1, even)[:, :hidden]
+    parts = gates[last : last + s.features], gates[:hidden], gates[hidden], message[:hidden], message[hidden]
+    return CellWeights(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))

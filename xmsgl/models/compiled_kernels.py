@@ -1,0 +1,501 @@
+"""The recurrent graph cell over a window as one compiled function forward and one backward.
+
+Knows NumPy and Numba only; :mod:`xmsgl.models.compiled` brings tensors here. Rows (a row is one reach
+in one window) are handled in blocks that stay in the processor's cache. Within a block arrays have the
+lane layout of :mod:`xmsgl.models.compiled_tiles`; what neighbours read of one another is kept row by
+row. Arrays are flat and offsets written out. Rows that only fill up a block hold zeros, or finite
+numbers that nobody reads.
+
+The inputs of a product stand together in ``u``, K channels a block: h of the day before, a one for the
+bias, then x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+
+from numba import njit
+
+from xmsgl.models import compiled_tiles as tiles
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Values: TypeAlias = "NDArray[Any]"
+
+
+def _compiled(function: Function) -> Function:
+    return cast("Function", njit(cache=True, error_model="numpy", nogil=True)(function))
+
+
+#: Looks at the others before a waiting worker lets the system run something else.
+_PATIENCE = 2000
+
+
+class Sizes(NamedTuple):
+    """Numbers that describe a run; all integers.
+
+    Attributes
+    ----------
+    days, nodes, batch, features, hidden
+        Sizes of the window.
+    lanes, unit, step
+        Rows in a vector, channels in the half vector that gathering works with, rows in a tile.
+    block, blocks
+        Nodes in a block and the number of blocks.
+    rows
+        Rows from channel to channel in the lane layout: an odd number of vectors, as the processor's
+        cache has trouble with strides of many twos.
+    pitch
+        Numbers from row to row in what neighbours read.
+    slots
+        Days for which the cell state is kept: one more than there are, or 2 if only the last counts.
+    workers
+        Threads that share the blocks.
+    """
+
+    days: int
+    nodes: int
+    batch: int
+    features: int
+    hidden: int
+    lanes: int
+    unit: int
+    step: int
+    block: int
+    blocks: int
+    rows: int
+    pitch: int
+    slots: int
+    workers: int
+
+
+class Graph(NamedTuple):
+    """A CSR matrix whose rows are filled up with zeros to multiples of four weights."""
+
+    start: NDArray[np.int32]
+    nodes: NDArray[np.int32]
+    weights: Values
+
+
+class Weights(NamedTuple):
+    """The parameters of the cell in quads, flat.
+
+    Attributes
+    ----------
+    gates
+        ``(hidden, hidden + 1 + features, 4)``: the four gates of a channel from h, one and x.
+    message
+        ``(hidden / 4, hidden + 1, 4)``: four channels of q from h and one.
+    gates_back, inputs_back
+        ``(hidden / 4, 4 hidden, 4)`` and ``(features / 4, 4 hidden, 4)``: h and x from the gates.
+    message_back
+        ``(hidden / 4, hidden, 4)``: h from q.
+    """
+
+    gates: Values
+    message: Values
+    gates_back: Values
+    inputs_back: Values
+    message_back: Values
+
+
+class Window(NamedTuple):
+    """What forward and backward share; flat.
+
+    Attributes
+    ----------
+    x, h0, c0
+        Inputs ``(time, node, batch, feature)`` and the state before, ``(node, batch, hidden)``.
+    mask
+        Dropout mask in the lane layout, of all blocks or one for all.
+    h
+        Hidden states ``(time, node, batch, hidden)``.
+    c
+        Cell states in the lane layout, ``(slot, block, hidden, rows)``; the first is before day 0.
+    u, told, scratch
+        Buffers, see :func:`buffer_sizes`; `told` is what neighbours read, on even and odd days.
+    """
+
+    x: Values
+    h0: Values
+    c0: Values
+    mask: Values
+    h: Values
+    c: Values
+    u: Values
+    told: Values
+    scratch: Values
+
+
+class Gradients(NamedTuple):
+    """What only backward needs; flat.
+
+    Attributes
+    ----------
+    given
+        Gradient of all hidden states, or empty if there is none.
+    dh, dc
+        Zeros, and the gradient of the last cell state, in the lane layout; `dh` in whole quads.
+    dx
+        Gradient of the inputs to write, or empty if nobody asks.
+    dh0, dc0
+        Gradients of the state before to write.
+    sums
+        Gradients of the weights to add to, for each worker, see :func:`sums_size`.
+    """
+
+    given: Values
+    dh: Values
+    dc: Values
+    dx: Values
+    dh0: Values
+    dc0: Values
+    sums: Values
+
+
+class Team(NamedTuple):
+    """How workers wait for one another.
+
+    Attributes
+    ----------
+    arrived
+        One number, at first zero: how often a worker has come to the end of a day.
+    rest
+        Address of a C function without arguments that lets other threads run.
+    """
+
+    arrived: NDArray[np.int64]
+    rest: int
+
+
+@_compiled
+def _up(count: int, step: int) -> int:
+    """Round up to a multiple."""
+    return (count + step - 1) // step * step
+
+
+@_compiled
+def _depth(s: Sizes) -> int:
+    """Return the channels of u, in whole quads."""
+    return _up(s.hidden + 1 + s.features, 4)
+
+
+@_compiled
+def _span(s: Sizes, block: int) -> tuple[int, int, int, int]:
+    """Return the first node of a block, its number of nodes, of rows, and of rows in whole tiles."""
+    first = block * s.block
+    count = min(s.block, s.nodes - first)
+    return first, count, count * s.batch, _up(count * s.batch, s.step)
+
+
+@_compiled
+def _places(s: Sizes, worker: int) -> tuple[int, int, int, int, int, int]:
+    """Return where a worker keeps things in the scratch.
+
+    In order: rows gathered; in the lane layout two times the hidden channels, the four gates, the
+    inputs; the end.
+    """
+    gathered = _up(s.block * s.batch * s.pitch, s.lanes)
+    plane = _up(s.hidden, 4) * s.rows
+    size = gathered + 2 * plane + (4 * s.hidden + _up(s.features, 4)) * s.rows
+    begin = worker * size
+    first = begin + gathered
+    gates = first + 2 * plane
+    return begin, first, first + plane, gates, gates + 4 * s.hidden * s.rows, begin + size
+
+
+@_compiled
+def sums_size(s: Sizes) -> int:
+    """Return how many gradients of weights a worker adds up.
+
+    First the gates, ``(hidden, K / 4, 4, 4)`` with K channels of u in quads and the four gates last,
+    then q, ``(hidden / 4, (hidden + 1) / 4, 4, 4)``, rounded up.
+    """
+    return s.hidden * _depth(s) * 4 + _up(s.hidden, 4) * _up(s.hidden + 1, 4)
+
+
+@_compiled
+def buffer_sizes(s: Sizes) -> tuple[int, int, int]:
+    """Return the sizes of the buffers u, told and scratch."""
+    return s.blocks * _depth(s) * s.rows, 2 * s.nodes * s.batch * s.pitch, s.workers * _places(s, 0)[5]
+
+
+@_compiled
+def _steps(count: int, width: int) -> int:
+    """Return in how many steps of `width` to cover a range, the last overlapping; 0 if it is too short."""
+    return (count + width - 1) // width if count >= width else 0
+
+
+@_compiled
+def _read(
+    s: Sizes, source: Values, base: int, pitch: int, count: int, channels: int, out: Values, place: int
+) -> None:
+    """Bring rows into the lane layout; zeros in what fills up the last tile."""
+    vectors, quads = _steps(count, s.lanes), _steps(channels, 4)
+    for i in range(vectors):
+        r = min(i * s.lanes, count - s.lanes)
+        for j in range(quads):
+            k = min(4 * j, channels - 4)
+            tiles.read_quad(source, base + r * pitch + k, out, place + k * s.rows + r, pitch, s.rows)
+    for k in range(channels):
+        if vectors == 0 or quads == 0:
+            for r in range(count):
+                out[place + k * s.rows + r] = source[base + r * pitch + k]
+        for r in range(count, _up(count, s.step)):
+            out[place + k * s.rows + r] = 0
+
+
+@_compiled
+def _read_added(
+    s: Sizes, source: Values, base: int, pitch: int, count: int, channels: int, out: Values, place: int
+) -> None:
+    """Add rows to what is there in the lane layout."""
+    whole, quads = count // s.lanes * s.lanes, channels // 4 * 4
+    for r in range(0, whole, s.lanes):
+        for k in range(0, quads, 4):
+            tiles.read_quad_added(source, base + r * pitch + k, out, place + k * s.rows + r, pitch, s.rows)
+    for k in range(channels):
+        for r in range(whole if k < quads else 0, count):
+            out[place + k * s.rows + r] += source[base + r * pitch + k]
+
+
+@_compiled
+def _write(
+    s: Sizes, source: Values, place: int, count: int, channels: int, out: Values, base: int, pitch: int
+) -> None:
+    """Bring the lane layout into rows."""
+    vectors, quads = _steps(count, s.lanes), _steps(channels, 4)
+    for i in range(vectors):
+        r = min(i * s.lanes, count - s.lanes)
+        for j in range(quads):
+            k = min(4 * j, channels - 4)
+            tiles.write_quad(source, place + k * s.rows + r, out, base + r * pitch + k, pitch, s.rows)
+    if vectors == 0 or quads == 0:
+        for k in range(channels):
+            for r in range(count):
+                out[base + r * pitch + k] = source[place + k * s.rows + r]
+
+
+@_compiled
+def enter(s: Sizes, values: Values, channels: int, lanes: Values) -> None:
+    """Bring ``(node, batch, hidden)`` into the lane layout, `channels` a block."""
+    for block in range(s.blocks):
+        first, _, count, _ = _span(s, block)
+        row, place = first * s.batch * s.hidden, block * channels * s.rows
+        _read(s, values, row, s.hidden, count, s.hidden, lanes, place)
+
+
+@_compiled
+def _leave(s: Sizes, lanes: Values, base: int, channels: int, out: Values, begin: int, end: int) -> None:
+    """Write some blocks of ``(node, batch, hidden)`` from the lane layout at `base`, `channels` a block."""
+    for block in range(begin, end):
+        first, _, count, _ = _span(s, block)
+        place = base + block * channels * s.rows
+        _write(s, lanes, place, count, s.hidden, out, first * s.batch * s.hidden, s.hidden)
+
+
+@_compiled
+def _gather(
+    s: Sizes, graph: Graph, source: Values, base: int, first: int, count: int, out: Values, begin: int
+) -> None:
+    """Let the nodes of a block read from their neighbours, row by row."""
+    wide = s.batch * s.pitch
+    units = wide // s.unit
+    for n in range(count):
+        e = graph.start[first + n]
+        size = graph.start[first + n + 1] - e
+        to = begin + n * wide
+        done = 0
+        while units - done >= 4:
+            at, put = base + done * s.unit, to + done * s.unit
+            tiles.gather_4(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+            done += 4
+        at, put = base + done * s.unit, to + done * s.unit
+        if units - done == 3:
+            tiles.gather_3(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+        elif units - done == 2:
+            tiles.gather_2(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+        elif units - done == 1:
+            tiles.gather_1(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+
+
+@_compiled
+def _tell(s: Sizes, w: Weights, v: Window, block: int, r: int, out: Values, place: int) -> None:
+    """Compute q of one tile of rows from the h in u."""
+    depth, at = s.hidden + 1, block * _depth(s) * s.rows + r
+    for k in range(0, s.hidden, 4):
+        put = place + k * s.rows + r
+        tiles.quad_tanh(v.u, at, w.message, k * depth, out, put, depth, s.rows)
+
+
+@_compiled
+def _start(s: Sizes, w: Weights, v: Window, block: int, worker: int) -> None:
+    """Prepare u, the cell state and what the nodes of a block tell on the first day."""
+    first, _, count, tall = _span(s, block)
+    at, row = block * _depth(s) * s.rows, first * s.batch
+    _read(s, v.h0, row * s.hidden, s.hidden, count, s.hidden, v.u, at)
+    _read(s, v.c0, row * s.hidden, s.hidden, count, s.hidden, v.c, block * s.hidden * s.rows)
+    for r in range(s.rows):
+        v.u[at + s.hidden * s.rows + r] = 1
+    place = _places(s, worker)[1]
+    for r in range(0, tall, s.step):
+        _tell(s, w, v, block, r, v.scratch, place)
+    _write(s, v.scratch, place, count, s.hidden, v.told, row * s.pitch, s.pitch)
+
+
+@_compiled
+def _forward_block(s: Sizes, graph: Graph, w: Weights, v: Window, day: int, block: int, worker: int) -> None:
+    """Run one day of a block."""
+    hidden, rows, depth = s.hidden, s.rows, s.hidden + 1 + s.features
+    first, nodes, count, tall = _span(s, block)
+    row, everywhere, at = first * s.batch, s.nodes * s.batch, block * _depth(s) * rows
+    gathered, message, to_h, to_q, _, _ = _places(s, worker)
+    given = (day * everywhere + row) * s.features
+    _read(s, v.x, given, s.features, count, s.features, v.u, at + (hidden + 1) * rows)
+    _gather(s, graph, v.told, day % 2 * everywhere * s.pitch, first, nodes, v.scratch, gathered)
+    _read(s, v.scratch, gathered, s.pitch, count, hidden, v.scratch, message)
+    own = block * hidden * rows
+    before = day % s.slots * s.blocks * hidden * rows + own
+    after = (day + 1) % s.slots * s.blocks * hidden * rows + own
+    covers = own if v.mask.size > hidden * rows else 0
+    for r in range(0, tall, s.step):
+        for k in range(hidden):
+            n = k * rows + r
+            tiles.forward_gates(
+                v.u, at + r, w.gates, k * depth * 4, v.c, before + n, v.scratch, message + n,
+                v.mask, covers + n, v.c, after + n, v.scratch, to_h + n, depth, rows,
+            )  # fmt: skip
+        tiles.move(v.scratch, to_h + r, v.u, at + r, hidden, rows)
+        _tell(s, w, v, block, r, v.scratch, to_q)
+    _write(s, v.scratch, to_h, count, hidden, v.h, (day * everywhere + row) * hidden, hidden)
+    tells = ((day + 1) % 2 * everywhere + row) * s.pitch
+    _write(s, v.scratch, to_q, count, hidden, v.told, tells, s.pitch)
+
+
+@_compiled
+def _share(s: Sizes, worker: int) -> tuple[int, int]:
+    """Return the first block of a worker and the one behind its last."""
+    return worker * s.blocks // s.workers, (worker + 1) * s.blocks // s.workers
+
+
+@_compiled
+def _meet(s: Sizes, team: Team, times: int) -> None:
+    """Wait until all workers have come here so many times."""
+    if s.workers > 1:
+        tiles.arrive(team.arrived, 0)
+        looks = 0
+        while tiles.look(team.arrived, 0) < s.workers * times:
+            looks += 1
+            if looks > _PATIENCE:
+                tiles.call(team.rest)
+
+
+@_compiled
+def forward(s: Sizes, graph: Graph, w: Weights, v: Window, last: Values, team: Team, worker: int) -> None:
+    """Do a worker's share of a window: write h and c of `v`, and the `last` cell state row by row."""
+    begin, end = _share(s, worker)
+    for block in range(begin, end):
+        _start(s, w, v, block, worker)
+    for day in range(s.days):
+        _meet(s, team, day + 1)
+        for block in range(begin, end):
+            _forward_block(s, graph, w, v, day, block, worker)
+    _leave(s, v.c, s.days % s.slots * s.blocks * s.hidden * s.rows, s.hidden, last, begin, end)
+
+
+@_compiled
+def _message_block(
+    s: Sizes, graph: Graph, w: Weights, v: Window, d: Gradients, day: int, block: int, worker: int
+) -> None:
+    """Take what a day's q has done, in the neighbours, on to h of the day before, which u holds still."""
+    hidden, rows, even = s.hidden, s.rows, _up(s.hidden, 4)
+    first, nodes, count, tall = _span(s, block)
+    at, to_dh = block * _depth(s) * rows, block * even * rows
+    gathered, dq, _, _, _, _ = _places(s, worker)
+    _gather(s, graph, v.told, day % 2 * s.nodes * s.batch * s.pitch, first, nodes, v.scratch, gathered)
+    _read(s, v.scratch, gathered, s.pitch, count, hidden, v.scratch, dq)
+    for n in range(hidden * rows, even * rows):
+        v.scratch[dq + n] = 0
+    for r in range(0, tall, s.step):
+        for k in range(0, hidden, 4):
+            n, weight = dq + k * rows + r, k * (hidden + 1)
+            tiles.quad_tanh_backward(v.u, at + r, w.message, weight, v.scratch, n, hidden + 1, rows)
+        for k in range(0, hidden, 4):
+            n = to_dh + k * rows + r
+            tiles.quad_product_added(
+                v.scratch, dq + r, w.message_back, k * hidden, d.dh, n, hidden, rows
+            )  # fmt: skip
+    total = worker * sums_size(s) + hidden * _depth(s) * 4
+    for k in range(0, hidden, 4):
+        for j in range(0, hidden + 1, 4):
+            tiles.outer_quads(v.u, at + j * rows, v.scratch, dq + k * rows, d.sums, total, tall, rows)
+            total += 16
+
+
+@_compiled
+def _gates_block(s: Sizes, w: Weights, v: Window, d: Gradients, day: int, block: int, worker: int) -> None:
+    """Run the gates of one day of a block backward; leave h of the day before in u."""
+    hidden, rows, features, depth = s.hidden, s.rows, s.features, s.hidden + 1 + s.features
+    first, _, count, tall = _span(s, block)
+    row, everywhere = first * s.batch, s.nodes * s.batch
+    at, to_dh, own = block * _depth(s) * rows, block * _up(hidden, 4) * rows, block * hidden * rows
+    if day > 0:
+        _read(s, v.h, ((day - 1) * everywhere + row) * hidden, hidden, count, hidden, v.u, at)
+    else:
+        _read(s, v.h0, row * hidden, hidden, count, hidden, v.u, at)
+    inputs = (day * everywhere + row) * features
+    _read(s, v.x, inputs, features, count, features, v.u, at + (hidden + 1) * rows)
+    if d.given.size > 0:
+        _read_added(s, d.given, (day * everywhere + row) * hidden, hidden, count, hidden, d.dh, to_dh)
+    now = (day + 1) * s.blocks * hidden * rows + own
+    covers = own if v.mask.size > hidden * rows else 0
+    _, _, _, dz, to_dx, _ = _places(s, worker)
+    for r in range(0, tall, s.step):
+        for k in range(hidden):
+            n = k * rows + r
+            tiles.backward_gates(
+                v.u, at + r, w.gates, k * depth * 4, v.c, now + n, v.mask, covers + n,
+                d.dh, to_dh + n, d.dc, own + n, v.scratch, dz + 4 * k * rows + r, depth, rows,
+            )  # fmt: skip
+        back = 4 * hidden
+        for k in range(0, hidden, 4):
+            n = to_dh + k * rows + r
+            tiles.quad_product(v.scratch, dz + r, w.gates_back, k * back, d.dh, n, back, rows)
+        for k in range(0, features if d.dx.size > 0 else 0, 4):
+            n = to_dx + k * rows + r
+            tiles.quad_product(v.scratch, dz + r, w.inputs_back, k * back, v.scratch, n, back, rows)
+    total = worker * sums_size(s)
+    for k in range(hidden):
+        for j in range(0, _depth(s), 4):
+            tiles.outer_quads(v.u, at + j * rows, v.scratch, dz + 4 * k * rows, d.sums, total, tall, rows)
+            total += 16
+    _write(s, d.dc, own, count, hidden, v.told, (day % 2 * everywhere + row) * s.pitch, s.pitch)
+    if d.dx.size > 0:
+        _write(s, v.scratch, to_dx, count, features, d.dx, inputs, features)
+
+
+@_compiled
+def backward(s: Sizes, graph: Graph, w: Weights, v: Window, d: Gradients, team: Team, worker: int) -> None:
+    """Do a worker's share of the way back: `v` is what forward left, `graph` the transposed operator.
+
+    Every turn finishes the day after and begins a day.
+    """
+    begin, end = _share(s, worker)
+    for block in range(begin, end):
+        ones = (block * _depth(s) + s.hidden) * s.rows
+        for r in range(s.rows):
+            v.u[ones + r] = 1
+    for turn in range(s.days + 1):
+        _meet(s, team, turn + 1)
+        day = s.days - 1 - turn
+        for block in range(begin, end):
+            if turn > 0:
+                _message_block(s, graph, w, v, d, day + 1, block, worker)
+            if day >= 0:
+                _gates_block(s, w, v, d, day, block, worker)
+    _leave(s, d.dh, 0, _up(s.hidden, 4), d.dh0, begin, end)
+    _leave(s, d.dc, 0, s.hidden, d.dc0, begin, end)

@@ -1,0 +1,336 @@
+"""The innermost steps of the compiled cell, a few vectors of rows at a time, callable from Numba.
+
+A row is one reach in one window. Arrays are flat, contiguous, of one floating type, and each is
+followed by an offset into it, in elements. In the *lane layout* channel k of row r of a block of R rows
+lies at ``k * R + r``. Weights come in *quads*, ``(tile, depth, 4)``: what a tile of four channels needs,
+side by side. Gates come in the order i, f, o, g.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from xmsgl.models.compiled_vector import TANH, Emitter, Vector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "WIDE",
+    "arrive",
+    "backward_gates",
+    "call",
+    "forward_gates",
+    "gather_1",
+    "gather_2",
+    "gather_3",
+    "gather_4",
+    "look",
+    "move",
+    "outer_quads",
+    "quad_product",
+    "quad_product_added",
+    "quad_tanh",
+    "quad_tanh_backward",
+    "read_quad",
+    "read_quad_added",
+    "write_quad",
+]
+
+#: Vectors of rows that a tile covers.
+WIDE = 2
+
+_INDEX = ir.IntType(64)
+
+
+def _for_numba(function: Callable[..., Any]) -> Any:
+    return intrinsic(function)
+
+
+def _sums(emitter: Emitter, count: int, lanes: int | None = None) -> list[Any]:
+    """Make room for vectors that are zero at first; LLVM keeps them in registers."""
+    zero = emitter.constant(0.0, lanes).value
+    slots = []
+    for _ in range(count):
+        slots.append(cgutils.alloca_once(emitter.builder, zero.type))  # type: ignore[no-untyped-call]
+        emitter.builder.store(zero, slots[-1])
+    return slots
+
+
+def _add_product(emitter: Emitter, a: Vector, b: Vector, slot: Any) -> None:
+    emitter.builder.store((a * b + Vector(emitter, emitter.builder.load(slot))).value, slot)
+
+
+def _totals(emitter: Emitter, slots: list[Any]) -> list[Vector]:
+    return [Vector(emitter, emitter.builder.load(slot)) for slot in slots]
+
+
+def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
+    """Make `emit` callable from Numba: `arrays` pairs of array and offset, then integers.
+
+    It gets an :class:`Emitter`, a pointer for each pair, the integers and what is `fixed`.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, packed: Any) -> Any:
+        kinds, values = signature.args[0], cgutils.unpack_tuple(builder, packed[0])  # type: ignore[no-untyped-call]
+        emitter = Emitter(builder, double=kinds[0].dtype == types.float64)
+        pointers = []
+        for position in range(0, 2 * arrays, 2):
+            array = context.make_array(kinds[position])(context, builder, values[position])
+            pointers.append(builder.gep(array.data, [values[position + 1]]))
+        emit(emitter, *pointers, *values[2 * arrays :], **fixed)
+        return context.get_dummy_value()
+
+    def tile(_context: Any, *given: Any) -> Any:
+        kinds = tuple(kind if isinstance(kind, types.Array) else types.int64 for kind in given)
+        together = types.StarArgTuple.from_types(kinds)  # type: ignore[no-untyped-call]
+        return types.none(together), generate
+
+    tile.__doc__ = emit.__doc__
+    return _for_numba(tile)
+
+
+def _at(emitter: Emitter, row: Any, pitch: Any, vector: int = 0) -> Any:
+    """Return the offset ``row * pitch + vector * lanes``."""
+    builder = emitter.builder
+    row = _INDEX(row) if isinstance(row, int) else row
+    return builder.add(builder.mul(row, pitch), _INDEX(vector * emitter.lanes))
+
+
+def _product(emitter: Emitter, u: Any, w: Any, depth: Any, rows: Any) -> list[list[Vector]]:
+    """Multiply four channels of ``u`` with their quad of weights, ``[channel][vector]``."""
+    builder = emitter.builder
+    slots = _sums(emitter, 4 * WIDE)
+    with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
+        given = [emitter.load(u, _at(emitter, loop.index, rows, v)) for v in range(WIDE)]
+        for channel in range(4):
+            weight = emitter.spread(w, builder.add(builder.mul(loop.index, _INDEX(4)), _INDEX(channel)))
+            for v in range(WIDE):
+                _add_product(emitter, given[v], weight, slots[channel * WIDE + v])
+    totals = _totals(emitter, slots)
+    return [totals[first : first + WIDE] for first in range(0, len(totals), WIDE)]
+
+
+def _emit_forward_gates(
+    emitter: Emitter,
+    u: Any,
+    w: Any,
+    before: Any,
+    message: Any,
+    mask: Any,
+    c_out: Any,
+    h_out: Any,
+    depth: Any,
+    rows: Any,
+) -> None:
+    """Compute c and h of one channel: c before, message and mask of that channel are given."""
+    sums = _product(emitter, u, w, depth, rows)
+    for v in range(WIDE):
+        here = _INDEX(v * emitter.lanes)
+        i, f, o, g = emitter.squash([sums[gate][v] for gate in range(3)], [sums[3][v]])
+        g = g * emitter.load(mask, here)
+        c = f * (emitter.load(before, here) + emitter.load(message, here)) + i * g
+        emitter.store(c, c_out, here)
+        emitter.store(o * emitter.squash(tanh=[c * TANH])[0], h_out, here)
+
+
+def _emit_backward_gates(
+    emitter: Emitter,
+    u: Any,
+    w: Any,
+    c: Any,
+    mask: Any,
+    dh: Any,
+    dc: Any,
+    dz: Any,
+    depth: Any,
+    rows: Any,
+) -> None:
+    """Compute the gates of one channel again and the gradients of what went into them, four rows of `dz`.
+
+    `dc` becomes the gradient of the cell state of the day before, which is that of the message too.
+    """
+    sums = _product(emitter, u, w, depth, rows)
+    for v in range(WIDE):
+        here = _INDEX(v * emitter.lanes)
+        i, f, o, g = emitter.squash([sums[gate][v] for gate in range(3)], [sums[3][v]])
+        keep = emitter.load(mask, here)
+        now, out = emitter.load(c, here), emitter.load(dh, here)
+        t = emitter.squash(tanh=[now * TANH])[0]
+        total = emitter.load(dc, here) + out * o * (1.0 - t * t)
+        written = i * g * keep
+        gradients = (
+            total * written * (1.0 - i),
+            total * (now - written) * (1.0 - f),  # c - i g = f (c' + A q): no need of the message
+            out * t * o * (1.0 - o),
+            total * i * keep * (1.0 - g * g),
+        )
+        for gate, gradient in enumerate(gradients):
+            emitter.store(gradient, dz, _at(emitter, gate, rows, v))
+        emitter.store(total * f, dc, here)
+
+
+def _emit_quad(emitter: Emitter, u: Any, w: Any, out: Any, depth: Any, rows: Any, finish: str) -> None:
+    """Multiply with a quad of weights and finish: set, add, tanh, or times the derivative of tanh."""
+    sums = _product(emitter, u, w, depth, rows)
+    for v in range(WIDE):
+        results = [channel[v] for channel in sums]
+        if finish in {"tanh", "tanh backward"}:
+            results = emitter.squash(tanh=results)
+        for channel, result in enumerate(results):
+            place = _at(emitter, channel, rows, v)
+            if finish == "add":
+                result = result + emitter.load(out, place)
+            elif finish == "tanh backward":
+                result = emitter.load(out, place) * (1.0 - result * result)
+            emitter.store(result, out, place)
+
+
+def _emit_outer(emitter: Emitter, u: Any, z: Any, total: Any, height: Any, rows: Any) -> None:
+    """Add up 16 products, of four channels of `u` with four of `z`, over the first `height` rows."""
+    builder, lanes = emitter.builder, emitter.lanes
+    slots = _sums(emitter, 16)
+    with cgutils.for_range(builder, builder.udiv(height, _INDEX(lanes)), intp=_INDEX) as loop:
+        step = builder.mul(loop.index, _INDEX(lanes))
+        left, right = (
+            [emitter.load(p, builder.add(_at(emitter, k, rows), step)) for k in range(4)] for p in (u, z)
+        )
+        for position, slot in enumerate(slots):
+            _add_product(emitter, left[position // 4], right[position % 4], slot)
+    sums = _totals(emitter, slots)
+    for first in range(0, 16, lanes):
+        group = sums[first : first + lanes]
+        while len(group) > 1:
+            group = [a.lane_pairs_with(b) for a, b in zip(group[::2], group[1::2], strict=True)]
+        place = _INDEX(first)
+        emitter.store(group[0] + emitter.load(total, place), total, place)
+
+
+def _turn(vectors: list[Vector]) -> list[Vector]:
+    """Transpose four vectors within every group of four lanes; its own inverse."""
+    lanes = vectors[0].value.type.count
+
+    def pick(a: Vector, b: Vector, order: tuple[int, ...]) -> Vector:
+        places = [(k // 4 * lanes) + k % 4 for k in order]
+        return a.pick(b, [group + place for group in range(0, lanes, 4) for place in places])
+
+    low, high = (0, 4, 1, 5), (2, 6, 3, 7)
+    a, b, c, d = vectors
+    ab, cd, ab_high, cd_high = pick(a, b, low), pick(c, d, low), pick(a, b, high), pick(c, d, high)
+    first, second = (0, 1, 4, 5), (2, 3, 6, 7)
+    return [
+        pick(ab, cd, first),
+        pick(ab, cd, second),
+        pick(ab_high, cd_high, first),
+        pick(ab_high, cd_high, second),
+    ]
+
+
+def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *, add: bool) -> None:
+    """Bring four neighbouring channels of a vector of rows, `pitch` apart, into the lane layout."""
+    vectors = []
+    for member in range(4):
+        parts = [
+            emitter.load(source, _at(emitter, group + member, pitch), 4)
+            for group in range(0, emitter.lanes, 4)
+        ]
+        while len(parts) > 1:
+            width = 2 * parts[0].value.type.count
+            parts = [a.pick(b, range(width)) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        vectors.append(parts[0])
+    for channel, vector in enumerate(_turn(vectors)):
+        place = _at(emitter, channel, rows)
+        emitter.store(vector + emitter.load(out, place) if add else vector, out, place)
+
+
+def _emit_write(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any) -> None:
+    """Write four channels in the lane layout to a vector of rows, `pitch` apart."""
+    vectors = [emitter.load(source, _at(emitter, channel, rows)) for channel in range(4)]
+    for member, vector in enumerate(_turn(vectors)):
+        for group in range(0, emitter.lanes, 4):
+            part = vector.pick(vector, range(group, group + 4))
+            emitter.store(part, out, _at(emitter, group + member, pitch))
+
+
+def _emit_gather(
+    emitter: Emitter,
+    source: Any,
+    out: Any,
+    weights: Any,
+    nodes: Any,
+    count: Any,
+    pitch: Any,
+    units: int,
+) -> None:
+    """Add up what a node reads from `count` nodes, a multiple of 4, for `units` half vectors of channels."""
+    builder, width = emitter.builder, max(4, emitter.lanes // 2)
+    slots = _sums(emitter, units, width)
+    with cgutils.for_range(builder, builder.udiv(count, _INDEX(4)), intp=_INDEX) as loop:
+        for member in range(4):
+            place = builder.add(builder.mul(loop.index, _INDEX(4)), _INDEX(member))
+            start = builder.mul(builder.sext(builder.load(builder.gep(nodes, [place])), _INDEX), pitch)
+            weight = emitter.spread(weights, place, width)
+            for unit, slot in enumerate(slots):
+                value = emitter.load(source, builder.add(start, _INDEX(unit * width)), width)
+                _add_product(emitter, value, weight, slot)
+    for unit, total in enumerate(_totals(emitter, slots)):
+        emitter.store(total, out, _INDEX(unit * width))
+
+
+def _emit_move(emitter: Emitter, source: Any, out: Any, channels: Any, rows: Any) -> None:
+    """Copy the first channels of a tile of rows."""
+    with cgutils.for_range(emitter.builder, channels, intp=_INDEX) as loop:
+        for v in range(WIDE):
+            place = _at(emitter, loop.index, rows, v)
+            emitter.store(emitter.load(source, place), out, place)
+
+
+@_for_numba
+def arrive(_context: Any, counter: Any, _place: Any) -> Any:
+    """Add one to a number that threads share."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, values[0])
+        builder.atomic_rmw("add", builder.gep(array.data, [values[1]]), _INDEX(1), "seq_cst")
+        return context.get_dummy_value()
+
+    return types.none(counter, types.int64), generate
+
+
+@_for_numba
+def look(_context: Any, counter: Any, _place: Any) -> Any:
+    """Return a number that threads share, as it is now."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, values[0])
+        return builder.load_atomic(builder.gep(array.data, [values[1]]), "seq_cst", 8)
+
+    return types.int64(counter, types.int64), generate
+
+
+@_for_numba
+def call(_context: Any, _address: Any) -> Any:
+    """Call a C function without arguments."""
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        function = ir.FunctionType(ir.IntType(32), [])
+        builder.call(builder.inttoptr(values[0], function.as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.none(types.int64), generate
+
+
+forward_gates, backward_gates = _tile(7, _emit_forward_gates), _tile(7, _emit_backward_gates)
+move = _tile(2, _emit_move)
+quad_product, quad_product_added, quad_tanh, quad_tanh_backward = (
+    _tile(3, _emit_quad, finish=finish) for finish in ("set", "add", "tanh", "tanh backward")
+)
+outer_quads = _tile(3, _emit_outer)
+read_quad, read_quad_added = _tile(2, _emit_read, add=False), _tile(2, _emit_read, add=True)
+write_quad = _tile(2, _emit_write)
+gather_1, gather_2, gather_3, gather_4 = (_tile(4, _emit_gather, units=units) for units in (1, 2, 3, 4))
