@@ -17,7 +17,8 @@ nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 # README and CONTRIBUTING lie outside of docs/; links to them are for readers of the repository.
-suppress_warnings = ["myst.xref_missing"]
+# Pages of benchmarks are reached by links, not from the menu.
+suppress_warnings = ["myst.xref_missing", "toc.not_included"]
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -30,5 +31,10 @@ intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"xmsgl {release}"
-html_theme_options = {"navigation_with_keys": False, "show_prev_next": True}
+html_theme_options = {
+    "header_links_before_dropdown": 4,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
+html_sidebars: dict[str, list[str]] = {"**": []}
 html_show_sourcelink = False

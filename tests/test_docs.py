@@ -98,21 +98,24 @@ def quiet(empty_folder):
         yield empty_folder
 
 
-PAGES_WITH_SNIPPETS = [path for path in PAGES if snippets(path)]
+def run_snippets(path: Path) -> dict[str, object]:
+    """Run the blocks of a page one after the other, as a reader would paste them."""
+    scope: dict[str, object] = {"__name__": "__main__"}
+    for number, body in enumerate(snippets(path), 1):
+        exec(compile(body, f"{page_id(path)}, block {number}", "exec"), scope)
+    return scope
+
+
+PAGES_WITH_SNIPPETS = [path for path in PAGES if snippets(path) and path.name != "README.md"]
 
 
 @pytest.mark.parametrize("path", PAGES_WITH_SNIPPETS, ids=page_id)
 def test_snippets_run_as_printed(path, quiet):
-    """The blocks of a page run one after the other, as a reader would paste them."""
-    scope: dict[str, object] = {"__name__": "__main__"}
-    for number, body in enumerate(snippets(path), 1):
-        exec(compile(body, f"{page_id(path)}, block {number}", "exec"), scope)
+    run_snippets(path)
 
 
-def test_readme_snippets_do_what_they_say(quiet):
-    scope: dict[str, object] = {}
-    for body in snippets(ROOT / "README.md"):
-        exec(body, scope)
+def test_readme_snippets_run_and_do_what_they_say(quiet):
+    scope = run_snippets(ROOT / "README.md")
     assert len(snippets(ROOT / "README.md")[0].strip().splitlines()) == 10
     temperature, ds = scope["temperature"], scope["ds"]
     assert temperature.dims == ("time", "fine")
@@ -161,6 +164,14 @@ def test_api_page_names_everything_public():
         public += [f"xmsgl.{module}.{name}" for name in getattr(xmsgl, module).__all__]
     public += [f"ds.msgl.{name}" for name, _ in inspect.getmembers(MsglAccessor) if not name.startswith("_")]
     assert [name for name in public if not re.search(rf"`{re.escape(name)}(\(\))?`", text)] == []
+
+
+@pytest.mark.parametrize("name", ["combine", "load_model", "Model", "set_options", "get_option"])
+def test_a_module_never_takes_the_place_of_a_public_name(name):
+    """Importing a submodule sets it as an attribute of the package, over a function of the same name."""
+    importlib.import_module("xmsgl.schema")
+    assert callable(getattr(xmsgl, name))
+    assert callable(getattr(xmsgl, name)), "the second look gives something else than the first"
 
 
 def test_documented_arguments_exist():
