@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -113,15 +114,26 @@ def test_interpolation_equals_dense_matmul(make_batch):
     torch.testing.assert_close(model.interpolate(hidden, rows), expected[:, batch.fine_nodes])
 
 
-def test_msgl_equals_its_parts(make_batch):
-    model, batch = model_of("msgl").eval(), make_batch()
+@pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
+def test_msgl_equals_its_parts(make_batch, anchored):
+    model, batch = model_of("msgl", anchored=anchored).eval(), make_batch()
+    if anchored:  # at the start the head adds nothing and both paths count equally: move away from there
+        with torch.no_grad():
+            model.blend.fill_(0.7)
+            model.fine_head.out.linear.weight.fill_(0.3)
     outputs = model.task_outputs(batch)
     coarse, fine = model.cell(*batch.coarse_inputs())[0], model.cell(*batch.fine_inputs())[0]
     carried = model.interpolate(coarse, batch.interpolation)
     nodes = batch.fine_nodes
     torch.testing.assert_close(outputs["coarse"], model.coarse_head(coarse)[:, batch.coarse_nodes])
     torch.testing.assert_close(outputs["interpolation"], model.interpolation_head(carried)[:, nodes])
-    torch.testing.assert_close(outputs["fine"], model.fine_head(carried, fine)[:, nodes])
+    expected = model.fine_head(carried, fine)
+    if anchored:
+        share = 1 / (1 + math.exp(-0.7))
+        segment = batch.remap.matmul_days(model.coarse_head(coarse))
+        expected = expected + share * model.coarse_head(fine) + (1 - share) * segment
+    torch.testing.assert_close(outputs["fine"], expected[:, nodes])
+    torch.testing.assert_close(model.predict(batch), expected)
     torch.testing.assert_close(model.embed(batch), torch.cat([carried, fine], -1))
 
 
