@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent / "xmsgl"
 LAYERS = [
     ["errors", "options", "history"],
     ["network"],
-    ["schema", "combine"],
+    ["schema"],
     ["graphs"],
     ["simulate"],
     ["readers"],

@@ -16,7 +16,7 @@ from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
     from xmsgl import datasets, evaluate, plot
-    from xmsgl.combine import combine
+    from xmsgl.schema_combine import combine
     from xmsgl.models.model import Model, load_model
 
 try:
@@ -40,7 +40,7 @@ __all__ = [
 # Looked up on first use, for they bring PyTorch, Numba or Matplotlib along.
 _LATE = {
     "Model": "xmsgl.models.model",
-    "combine": "xmsgl.combine",
+    "combine": "xmsgl.schema_combine",
     "load_model": "xmsgl.models.model",
 }
 _MODULES = ("datasets", "evaluate", "plot")

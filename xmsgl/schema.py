@@ -3,7 +3,7 @@
 A variable's name ends with its scale (``air_temperature_coarse``); ``downstream_*`` and ``length_*``
 are the rivers, ``coarse_segment`` says which segment each reach lies on. This module is the door:
 roles and names (:mod:`xmsgl.schema_names`), checks (:mod:`xmsgl.schema_checks`), joining two datasets
-(:mod:`xmsgl.combine`), and what the rest of the package reads from a dataset.
+(:mod:`xmsgl.schema_combine`), and what the rest of the package reads from a dataset.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from xmsgl.combine import combine
+from xmsgl.schema_combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.topology import link
 from xmsgl.schema_checks import validate

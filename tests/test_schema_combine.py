@@ -7,7 +7,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsgl.combine import combine
+from xmsgl.schema_combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema import to_datatree, validate
 
