@@ -35,15 +35,23 @@ def requirements(lines: list[str]) -> dict[str, str]:
 
 def test_environment_yml_equals_pyproject(project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    wanted = requirements([*project["dependencies"], *(r for e in ("data", "plot", "intake", "test") for r in extras[e])])
-    expected = {CONDA.get(name, name): version for name, version in wanted.items()} | {"python": ">=3.11", "pip": ""}
+    wanted = requirements(
+        [*project["dependencies"], *(r for e in ("data", "plot", "intake", "test") for r in extras[e])]
+    )
+    expected = {CONDA.get(name, name): version for name, version in wanted.items()} | {
+        "python": ">=3.11",
+        "pip": "",
+    }
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert requirements([item for item in listed if isinstance(item, str)]) == expected
 
 
 def test_torch_is_pinned_in_constraints_only(project: dict[str, Any]) -> None:
     assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text().splitlines()
-    everything = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    everything = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
     assert not [requirement for requirement in everything if "==" in requirement]
 
 
