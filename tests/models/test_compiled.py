@@ -287,6 +287,14 @@ def test_numba_is_imported_at_first_use_only():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_auto_is_the_default_and_compiled_on_the_processor(rng_state):
+    assert RecurrentGraphCell(1).backend == "auto"
+    sizes = 4, 30, 2, 3, 5
+    operator, arrays = ragged_operator(rng_state, 30, torch.float32), draw(rng_state, sizes)
+    auto, numba = (run(name, sizes, operator, arrays, torch.float32) for name in ("auto", "numba"))
+    assert all(torch.equal(a, b) for a, b in zip(auto, numba, strict=True))
+
+
 def test_refuses_another_device():
     operator = GraphOperator(sparse.eye_array(2))
     with pytest.raises(InvalidArgumentError, match="processor"):

@@ -32,6 +32,7 @@ __all__ = [
     "GraphOperator",
     "RecurrentGraphCell",
     "State",
+    "auto_scan",
     "reference_scan",
     "register_cell_backend",
 ]
@@ -39,7 +40,7 @@ __all__ = [
 State: TypeAlias = tuple[Tensor, Tensor]
 Scan: TypeAlias = Callable[[Tensor, GraphOperator, CellWeights, State, Tensor | None], tuple[Tensor, Tensor]]
 
-#: Implementations of the loop over days, by name. All give the same numbers.
+#: Implementations of the loop over days, by name. All give the same numbers up to rounding.
 CELL_BACKENDS: dict[str, Scan] = {"fused": fused_scan, "numba": compiled_scan}
 
 
@@ -104,6 +105,29 @@ def reference_scan(
     return torch.stack(days), c
 
 
+@register_cell_backend("auto")
+def auto_scan(
+    x: Tensor, operator: GraphOperator, weights: CellWeights, state: State, mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run the fastest implementation for the device of the inputs.
+
+    Measured for 40 to 10,000 nodes and 20 to 64 channels, the compiled one was never slower on the
+    processor. It depends on the device alone, so that a window in pieces gives the same as in one.
+
+    Parameters
+    ----------
+    x, operator, weights, state, mask
+        As in :func:`reference_scan`.
+
+    Returns
+    -------
+    tuple of Tensor
+        Hidden states and the last cell state, as :func:`reference_scan` does.
+    """
+    scan = compiled_scan if x.device.type == "cpu" else fused_scan
+    return scan(x, operator, weights, state, mask)
+
+
 class RecurrentGraphCell(nn.Module):
     """The recurrent graph cell over whole windows; no parameter depends on the number of nodes.
 
@@ -117,8 +141,9 @@ class RecurrentGraphCell(nn.Module):
         Probability with which a channel of the candidate g is dropped while training. One mask a call,
         the same on every day, so that memory is not washed out. 0 drops nothing.
     backend
-        ``"fused"`` (little memory, fast), ``"numba"`` (compiled, faster, processor only) or
-        ``"reference"`` (plain autograd); see `CELL_BACKENDS`.
+        ``"auto"`` (``"numba"`` on the processor, ``"fused"`` elsewhere), ``"numba"`` (compiled; takes
+        some seconds the very first time), ``"fused"`` (torch operations, any device) or ``"reference"``
+        (plain autograd); see `CELL_BACKENDS`.
 
     Raises
     ------
@@ -140,7 +165,7 @@ class RecurrentGraphCell(nn.Module):
     """
 
     def __init__(
-        self, n_features: int, hidden: int = 20, *, dropout: float = 0.0, backend: str = "fused"
+        self, n_features: int, hidden: int = 20, *, dropout: float = 0.0, backend: str = "auto"
     ) -> None:
         super().__init__()
         if n_features < 1 or hidden < 1:

@@ -121,7 +121,7 @@ def _forward(
     last = torch.empty_like(c0, memory_format=torch.contiguous_format)
     c = x.new_empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows)
     window = _window(sizes, x, h0, c0, mask, hidden, c)
-    graph, packed = _graph(operator, x, transposed=False), _pack(weights)
+    graph, packed = _graph(operator, sizes, x, transposed=False), _pack(weights)
     _share_out(sizes, kernels.forward, sizes, graph, packed, window, _flat(last))
     return hidden, last, c
 
@@ -171,7 +171,7 @@ class _CompiledScan(torch.autograd.Function):
             dc0=_flat(dc0),
             sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
         )
-        graph, packed = _graph(ctx.operator, x, transposed=True), _pack(weights)
+        graph, packed = _graph(ctx.operator, s, x, transposed=True), _pack(weights)
         _share_out(s, kernels.backward, s, graph, packed, window, gradients)
         parameters = _unpack(s, gradients.sums)
         return dx if ctx.needs_input_grad[0] else None, dh0, dc0, *parameters, None, None
@@ -270,12 +270,12 @@ def _window(
     return kernels.Window(inputs, _flat(h0), _flat(c0), lanes, _flat(hidden), _flat(c), u, told, scratch)
 
 
-def _graph(operator: GraphOperator, like: Tensor, *, transposed: bool) -> Graph:
-    """Return the operator as the kernels want it; made once for each type."""
+def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
+    """Return the operator as the kernels want it; made once for each type and block."""
     from xmsgl.models.compiled_kernels import Graph
 
     made = _graphs.setdefault(operator, {})
-    key = like.dtype, transposed
+    key = like.dtype, s.block, transposed
     if key not in made:
         start, nodes, weights = operator.csr(transposed=transposed)
         counts = np.diff(start)
@@ -285,7 +285,8 @@ def _graph(operator: GraphOperator, like: Tensor, *, transposed: bool) -> Graph:
         filled[place] = nodes
         values = np.zeros(len(filled), like.detach()[:0].numpy().dtype)
         values[place] = weights
-        made[key] = Graph(padded.astype(np.int32), filled.astype(np.int32), values)
+        order = np.lexsort((counts, np.arange(len(counts)) // s.block))
+        made[key] = Graph(order.astype(np.int32), padded.astype(np.int32), filled.astype(np.int32), values)
     return made[key]
 
 

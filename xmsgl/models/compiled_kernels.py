@@ -6,6 +6,9 @@ lane layout of :mod:`xmsgl.models.compiled_tiles`; what neighbours read of one a
 row. Arrays are flat and offsets written out. Rows that only fill up a block hold zeros, or finite
 numbers that nobody reads.
 
+Numba notices on its own that this file has changed and compiles it again, but not that the files
+imported here have: touch this one after a change to those.
+
 The inputs of a product stand together in ``u``, K channels a block: h of the day before, a one for the
 bias, then x.
 """
@@ -27,8 +30,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Values: TypeAlias = "NDArray[Any]"
 
 
+# Nothing here allocates: without Numba's runtime no references are counted, which takes a tenth of the time.
+_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
+
+
 def _compiled(function: Function) -> Function:
-    return cast("Function", njit(cache=True, error_model="numpy", nogil=True)(function))
+    return cast("Function", njit(**_OPTIONS)(function))
 
 
 #: Looks at the others before a waiting worker lets the system run something else.
@@ -74,8 +81,13 @@ class Sizes(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """A CSR matrix whose rows are filled up with zeros to multiples of four weights."""
+    """A CSR matrix whose rows are filled up with zeros to multiples of four weights.
 
+    `order` lists the nodes of a block, those with few weights first: the processor foresees the end of
+    a loop that is as long as the last one.
+    """
+
+    order: NDArray[np.int32]
     start: NDArray[np.int32]
     nodes: NDArray[np.int32]
     weights: Values
@@ -303,77 +315,82 @@ def _gather(
     s: Sizes, graph: Graph, source: Values, base: int, first: int, count: int, out: Values, begin: int
 ) -> None:
     """Let the nodes of a block read from their neighbours, row by row."""
+    order, start, nodes, weights = graph
     wide = s.batch * s.pitch
     units = wide // s.unit
-    for n in range(count):
-        e = graph.start[first + n]
-        size = graph.start[first + n + 1] - e
-        to = begin + n * wide
+    for n in range(first, first + count):
+        node = order[n]
+        e = start[node]
+        size = start[node + 1] - e
+        to = begin + (node - first) * wide
         done = 0
         while units - done >= 4:
             at, put = base + done * s.unit, to + done * s.unit
-            tiles.gather_4(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+            tiles.gather_4(source, at, out, put, weights, e, nodes, e, size, wide)
             done += 4
         at, put = base + done * s.unit, to + done * s.unit
         if units - done == 3:
-            tiles.gather_3(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+            tiles.gather_3(source, at, out, put, weights, e, nodes, e, size, wide)
         elif units - done == 2:
-            tiles.gather_2(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+            tiles.gather_2(source, at, out, put, weights, e, nodes, e, size, wide)
         elif units - done == 1:
-            tiles.gather_1(source, at, out, put, graph.weights, e, graph.nodes, e, size, wide)
+            tiles.gather_1(source, at, out, put, weights, e, nodes, e, size, wide)
 
 
 @_compiled
 def _tell(s: Sizes, w: Weights, v: Window, block: int, r: int, out: Values, place: int) -> None:
     """Compute q of one tile of rows from the h in u."""
+    u, packed = v.u, w.message
     depth, at = s.hidden + 1, block * _depth(s) * s.rows + r
     for k in range(0, s.hidden, 4):
         put = place + k * s.rows + r
-        tiles.quad_tanh(v.u, at, w.message, k * depth, out, put, depth, s.rows)
+        tiles.quad_tanh(u, at, packed, k * depth, out, put, depth, s.rows)
 
 
 @_compiled
 def _start(s: Sizes, w: Weights, v: Window, block: int, worker: int) -> None:
     """Prepare u, the cell state and what the nodes of a block tell on the first day."""
+    u, scratch = v.u, v.scratch
     first, _, count, tall = _span(s, block)
     at, row = block * _depth(s) * s.rows, first * s.batch
-    _read(s, v.h0, row * s.hidden, s.hidden, count, s.hidden, v.u, at)
+    _read(s, v.h0, row * s.hidden, s.hidden, count, s.hidden, u, at)
     _read(s, v.c0, row * s.hidden, s.hidden, count, s.hidden, v.c, block * s.hidden * s.rows)
     for r in range(s.rows):
-        v.u[at + s.hidden * s.rows + r] = 1
+        u[at + s.hidden * s.rows + r] = 1
     place = _places(s, worker)[1]
     for r in range(0, tall, s.step):
-        _tell(s, w, v, block, r, v.scratch, place)
-    _write(s, v.scratch, place, count, s.hidden, v.told, row * s.pitch, s.pitch)
+        _tell(s, w, v, block, r, scratch, place)
+    _write(s, scratch, place, count, s.hidden, v.told, row * s.pitch, s.pitch)
 
 
 @_compiled
 def _forward_block(s: Sizes, graph: Graph, w: Weights, v: Window, day: int, block: int, worker: int) -> None:
     """Run one day of a block."""
+    u, scratch, mask, c, packed = v.u, v.scratch, v.mask, v.c, w.gates
     hidden, rows, depth = s.hidden, s.rows, s.hidden + 1 + s.features
     first, nodes, count, tall = _span(s, block)
     row, everywhere, at = first * s.batch, s.nodes * s.batch, block * _depth(s) * rows
     gathered, message, to_h, to_q, _, _ = _places(s, worker)
     given = (day * everywhere + row) * s.features
-    _read(s, v.x, given, s.features, count, s.features, v.u, at + (hidden + 1) * rows)
-    _gather(s, graph, v.told, day % 2 * everywhere * s.pitch, first, nodes, v.scratch, gathered)
-    _read(s, v.scratch, gathered, s.pitch, count, hidden, v.scratch, message)
+    _read(s, v.x, given, s.features, count, s.features, u, at + (hidden + 1) * rows)
+    _gather(s, graph, v.told, day % 2 * everywhere * s.pitch, first, nodes, scratch, gathered)
+    _read(s, scratch, gathered, s.pitch, count, hidden, scratch, message)
     own = block * hidden * rows
     before = day % s.slots * s.blocks * hidden * rows + own
     after = (day + 1) % s.slots * s.blocks * hidden * rows + own
-    covers = own if v.mask.size > hidden * rows else 0
+    covers = own if mask.size > hidden * rows else 0
     for r in range(0, tall, s.step):
         for k in range(hidden):
             n = k * rows + r
             tiles.forward_gates(
-                v.u, at + r, w.gates, k * depth * 4, v.c, before + n, v.scratch, message + n,
-                v.mask, covers + n, v.c, after + n, v.scratch, to_h + n, depth, rows,
+                u, at + r, packed, k * depth * 4, c, before + n, scratch, message + n,
+                mask, covers + n, c, after + n, scratch, to_h + n, depth, rows,
             )  # fmt: skip
-        tiles.move(v.scratch, to_h + r, v.u, at + r, hidden, rows)
-        _tell(s, w, v, block, r, v.scratch, to_q)
-    _write(s, v.scratch, to_h, count, hidden, v.h, (day * everywhere + row) * hidden, hidden)
+        tiles.move(scratch, to_h + r, u, at + r, hidden, rows)
+        _tell(s, w, v, block, r, scratch, to_q)
+    _write(s, scratch, to_h, count, hidden, v.h, (day * everywhere + row) * hidden, hidden)
     tells = ((day + 1) % 2 * everywhere + row) * s.pitch
-    _write(s, v.scratch, to_q, count, hidden, v.told, tells, s.pitch)
+    _write(s, scratch, to_q, count, hidden, v.told, tells, s.pitch)
 
 
 @_compiled
@@ -412,70 +429,74 @@ def _message_block(
     s: Sizes, graph: Graph, w: Weights, v: Window, d: Gradients, day: int, block: int, worker: int
 ) -> None:
     """Take what a day's q has done, in the neighbours, on to h of the day before, which u holds still."""
+    u, scratch, dh, sums = v.u, v.scratch, d.dh, d.sums
+    packed, packed_back = w.message, w.message_back
     hidden, rows, even = s.hidden, s.rows, _up(s.hidden, 4)
     first, nodes, count, tall = _span(s, block)
     at, to_dh = block * _depth(s) * rows, block * even * rows
     gathered, dq, _, _, _, _ = _places(s, worker)
-    _gather(s, graph, v.told, day % 2 * s.nodes * s.batch * s.pitch, first, nodes, v.scratch, gathered)
-    _read(s, v.scratch, gathered, s.pitch, count, hidden, v.scratch, dq)
+    _gather(s, graph, v.told, day % 2 * s.nodes * s.batch * s.pitch, first, nodes, scratch, gathered)
+    _read(s, scratch, gathered, s.pitch, count, hidden, scratch, dq)
     for n in range(hidden * rows, even * rows):
-        v.scratch[dq + n] = 0
+        scratch[dq + n] = 0
     for r in range(0, tall, s.step):
         for k in range(0, hidden, 4):
             n, weight = dq + k * rows + r, k * (hidden + 1)
-            tiles.quad_tanh_backward(v.u, at + r, w.message, weight, v.scratch, n, hidden + 1, rows)
+            tiles.quad_tanh_backward(u, at + r, packed, weight, scratch, n, hidden + 1, rows)
         for k in range(0, hidden, 4):
             n = to_dh + k * rows + r
             tiles.quad_product_added(
-                v.scratch, dq + r, w.message_back, k * hidden, d.dh, n, hidden, rows
+                scratch, dq + r, packed_back, k * hidden, dh, n, hidden, rows
             )  # fmt: skip
     total = worker * sums_size(s) + hidden * _depth(s) * 4
     for k in range(0, hidden, 4):
         for j in range(0, hidden + 1, 4):
-            tiles.outer_quads(v.u, at + j * rows, v.scratch, dq + k * rows, d.sums, total, tall, rows)
+            tiles.outer_quads(u, at + j * rows, scratch, dq + k * rows, sums, total, tall, rows)
             total += 16
 
 
 @_compiled
 def _gates_block(s: Sizes, w: Weights, v: Window, d: Gradients, day: int, block: int, worker: int) -> None:
     """Run the gates of one day of a block backward; leave h of the day before in u."""
+    u, scratch, mask, c, dh, dc, sums = v.u, v.scratch, v.mask, v.c, d.dh, d.dc, d.sums
+    packed, packed_back, packed_inputs = w.gates, w.gates_back, w.inputs_back
     hidden, rows, features, depth = s.hidden, s.rows, s.features, s.hidden + 1 + s.features
     first, _, count, tall = _span(s, block)
     row, everywhere = first * s.batch, s.nodes * s.batch
     at, to_dh, own = block * _depth(s) * rows, block * _up(hidden, 4) * rows, block * hidden * rows
     if day > 0:
-        _read(s, v.h, ((day - 1) * everywhere + row) * hidden, hidden, count, hidden, v.u, at)
+        _read(s, v.h, ((day - 1) * everywhere + row) * hidden, hidden, count, hidden, u, at)
     else:
-        _read(s, v.h0, row * hidden, hidden, count, hidden, v.u, at)
+        _read(s, v.h0, row * hidden, hidden, count, hidden, u, at)
     inputs = (day * everywhere + row) * features
-    _read(s, v.x, inputs, features, count, features, v.u, at + (hidden + 1) * rows)
+    _read(s, v.x, inputs, features, count, features, u, at + (hidden + 1) * rows)
     if d.given.size > 0:
-        _read_added(s, d.given, (day * everywhere + row) * hidden, hidden, count, hidden, d.dh, to_dh)
+        _read_added(s, d.given, (day * everywhere + row) * hidden, hidden, count, hidden, dh, to_dh)
     now = (day + 1) * s.blocks * hidden * rows + own
-    covers = own if v.mask.size > hidden * rows else 0
+    covers = own if mask.size > hidden * rows else 0
     _, _, _, dz, to_dx, _ = _places(s, worker)
     for r in range(0, tall, s.step):
         for k in range(hidden):
             n = k * rows + r
             tiles.backward_gates(
-                v.u, at + r, w.gates, k * depth * 4, v.c, now + n, v.mask, covers + n,
-                d.dh, to_dh + n, d.dc, own + n, v.scratch, dz + 4 * k * rows + r, depth, rows,
+                u, at + r, packed, k * depth * 4, c, now + n, mask, covers + n,
+                dh, to_dh + n, dc, own + n, scratch, dz + 4 * k * rows + r, depth, rows,
             )  # fmt: skip
         back = 4 * hidden
         for k in range(0, hidden, 4):
             n = to_dh + k * rows + r
-            tiles.quad_product(v.scratch, dz + r, w.gates_back, k * back, d.dh, n, back, rows)
+            tiles.quad_product(scratch, dz + r, packed_back, k * back, dh, n, back, rows)
         for k in range(0, features if d.dx.size > 0 else 0, 4):
             n = to_dx + k * rows + r
-            tiles.quad_product(v.scratch, dz + r, w.inputs_back, k * back, v.scratch, n, back, rows)
+            tiles.quad_product(scratch, dz + r, packed_inputs, k * back, scratch, n, back, rows)
     total = worker * sums_size(s)
     for k in range(hidden):
         for j in range(0, _depth(s), 4):
-            tiles.outer_quads(v.u, at + j * rows, v.scratch, dz + 4 * k * rows, d.sums, total, tall, rows)
+            tiles.outer_quads(u, at + j * rows, scratch, dz + 4 * k * rows, sums, total, tall, rows)
             total += 16
-    _write(s, d.dc, own, count, hidden, v.told, (day % 2 * everywhere + row) * s.pitch, s.pitch)
+    _write(s, dc, own, count, hidden, v.told, (day % 2 * everywhere + row) * s.pitch, s.pitch)
     if d.dx.size > 0:
-        _write(s, v.scratch, to_dx, count, features, d.dx, inputs, features)
+        _write(s, scratch, to_dx, count, features, d.dx, inputs, features)
 
 
 @_compiled

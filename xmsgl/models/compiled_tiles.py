@@ -8,6 +8,7 @@ side by side. Gates come in the order i, f, o, g.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -15,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from xmsgl.models.compiled_vector import TANH, Emitter, Vector
+from xmsgl.models.compiled_vector import TANH, Emitter, Vector, vector_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +43,8 @@ __all__ = [
     "write_quad",
 ]
 
-#: Vectors of rows that a tile covers.
-WIDE = 2
+#: Vectors of rows that a tile covers: its sums fill half of the registers, 32 with AVX-512, else 16.
+WIDE = 4 if vector_bytes() == 64 else 2
 
 _INDEX = ir.IntType(64)
 
@@ -76,8 +77,8 @@ def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
     It gets an :class:`Emitter`, a pointer for each pair, the integers and what is `fixed`.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, packed: Any) -> Any:
-        kinds, values = signature.args[0], cgutils.unpack_tuple(builder, packed[0])  # type: ignore[no-untyped-call]
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kinds = signature.args
         emitter = Emitter(builder, double=kinds[0].dtype == types.float64)
         pointers = []
         for position in range(0, 2 * arrays, 2):
@@ -87,10 +88,13 @@ def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
         return context.get_dummy_value()
 
     def tile(_context: Any, *given: Any) -> Any:
-        kinds = tuple(kind if isinstance(kind, types.Array) else types.int64 for kind in given)
-        together = types.StarArgTuple.from_types(kinds)  # type: ignore[no-untyped-call]
-        return types.none(together), generate
+        return types.none(*(k if isinstance(k, types.Array) else types.int64 for k in given)), generate
 
+    # Spelled out, as Numba would count references to every array in a tuple of arguments.
+    integers = len(inspect.signature(emit).parameters) - 1 - arrays - len(fixed)
+    names = ("context", *(f"given_{k}" for k in range(2 * arrays + integers)))
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    tile.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
     tile.__doc__ = emit.__doc__
     return _for_numba(tile)
 

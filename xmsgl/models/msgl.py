@@ -83,7 +83,7 @@ class MSGL(NetworkModel):
         segments: int = 0,
         anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
-        backend: str = "fused",
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         unknown = [task for task in tasks if task not in TASK_SCALES]
@@ -222,7 +222,7 @@ class _SingleScale(NetworkModel):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
-        backend: str = "fused",
+        backend: str = "auto",
     ) -> None:
         super().__init__()
         self.tasks = self.input_scales = (self.scale,)
