@@ -153,14 +153,13 @@ class TrainingData:
         }
 
     def _fit(self) -> dict[Scale, Scaling]:
-        # One standard for the labels of both scales: they are temperatures of the same water, and the
-        # few labels of the fine scale would give a mean of their own season and place.
-        used = [values[self.training_days] for values in self.labels.values()]
-        label_mean, label_deviation = _label_moments(np.concatenate([part.ravel() for part in used]))
-        return {
-            scale: Scaling(*inputs.fit(self.training_days), label_mean, label_deviation)
-            for scale, inputs in self.inputs.items()
-        }
+        # One standard for both scales, of features and labels: the same water has the same number on
+        # either graph, so what the cell learned on segments holds on reaches. It is the coarse scale's
+        # where the method sees it; the few fine labels would give a mean of their own season and place.
+        mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
+        used = [values[self.training_days].ravel() for values in self.labels.values()]
+        shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
+        return dict.fromkeys(SCALES, shared)
 
     def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
