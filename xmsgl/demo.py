@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,9 +28,10 @@ if TYPE_CHECKING:
 
     from xmsgl.models.model import Model
 
-logger = logging.getLogger("xmsgl")
-
 Say = Callable[[str], None]
+
+# Short windows make more steps of an epoch, which counts where the hours do.
+SETTINGS = {"window": 90, "warmup": 30, "weighting": "uniform"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Plan:
     test
         First of the held-out days; all later ones are held out too.
     epochs
-        Passes of training.
+        Passes of training, for every method.
     """
 
     dataset: str
@@ -75,11 +75,11 @@ def choose(data: str, found: Availability) -> Plan:
     """
     if data == "delaware" or (data == "auto" and found):
         why = f"the real Delaware River Basin: {found.reason}"
-        return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 20)
+        return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 40)
     why = "the simulated basin: it was asked for"
     if data == "auto":
         why = f"the simulated basin, because the Delaware files can not be had: {found.reason}"
-    return Plan("simulated", why, None, None, 30)
+    return Plan("simulated", why, None, None, 60)
 
 
 def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -> SkillTable:
@@ -109,6 +109,7 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     DataUnavailableError
         The Delaware was insisted on and can not be had.
     """
+    out.mkdir(parents=True, exist_ok=True)
     plan = choose(data, availability("delaware"))
     say(f"dataset   {plan.why}")
     ds = _load(plan)
@@ -118,7 +119,9 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     training = mask_labels(mask_labels(ds, days=test), segments=held_coarse)
     passes = epochs or plan.epochs
     say(f"train     without the days from {_first(test)} on and without {int(held_coarse.sum())} segments")
-    models = {name: training.msgl.train(name, epochs=passes, seed=seed) for name in ("msgl", "remap")}
+    models = {
+        name: training.msgl.train(name, epochs=passes, seed=seed, **SETTINGS) for name in ("msgl", "remap")
+    }
     say("downscale every reach and day")
     temperature = ds.msgl.downscale(models["msgl"]).compute()
     table = _score(ds, training, temperature, models["remap"], test, held_fine)
@@ -178,7 +181,6 @@ def _write(
 ) -> None:
     from xmsgl.plot import overview
 
-    out.mkdir(parents=True, exist_ok=True)
     model.save(out / "model.safetensors")
     temperature.to_netcdf(out / "temperature.nc", encoding={temperature.name: {"zlib": True, "complevel": 1}})
     (out / "skill.md").write_text(f"{table.to_markdown()}\n")
