@@ -125,6 +125,14 @@ def test_truth_is_complete_and_physical(full: xr.Dataset) -> None:
     assert 12 < float(summer - winter) < 24
 
 
+def test_truth_moves_from_day_to_day_like_a_stream(full: xr.Dataset) -> None:
+    """Daily means of real streams seldom move by more than 3 to 4 K a day."""
+    step = np.abs(full.true_temperature_fine.diff("time").to_numpy())
+    assert np.quantile(step, 0.999) < 4.0
+    assert step.max() < 8.0
+    assert np.median(step) > 0.15  # nor does it stand still
+
+
 def test_geometry_reads_back_and_meets(small: xr.Dataset) -> None:
     shapely = pytest.importorskip("shapely")
     for scale in ("coarse", "fine"):

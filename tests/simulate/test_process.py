@@ -33,6 +33,7 @@ def plain_model(  # one day, one reach after the other; written from the equatio
         air, solar, relative_humidity=humidity, cloud_cover=cloud, shade=shade, parameters=p
     )
     brooks = balance.temperature[:8].mean(axis=0)
+    bed = [None] * n
     if days >= 365:
         for day in list(range(365)) * 2:
             deep = deep + (air[day] - deep) / p.groundwater_memory
@@ -59,14 +60,19 @@ def plain_model(  # one day, one reach after the other; written from the equatio
             now, before = entered[max(t - whole, 0), i], entered[max(t - whole - 1, 0), i]
             parcel = now + (lag - whole) * (before - now)
             te, k = balance.temperature[t, i], balance.coefficient[t, i]
-            stay = math.exp(-k * length[i] * width[i] / (HEAT_CAPACITY * flow[t, i]))
-            out[t, i] = max(te + (parcel - te) * stay, 0.0)
+            bed[i] = entered[t, i] if bed[i] is None else bed[i]
+            te = (k * te + p.bed_exchange * bed[i]) / (k + p.bed_exchange)
+            rate = (k + p.bed_exchange) * length[i] * width[i] / (HEAT_CAPACITY * flow[t, i])
+            out[t, i] = max(te + (parcel - te) * math.exp(-rate), 0.0)
+            mean = te + (parcel - te) * (1 - math.exp(-rate)) / rate
+            bed[i] += (max(mean, 0.0) - bed[i]) / p.bed_memory
     return out
 
 
+@pytest.mark.parametrize("bed_exchange", [0.0, 12.0], ids=["no-bed", "bed"])
 @pytest.mark.parametrize("slow", [False, True], ids=["brisk", "days-under-way"])
 @pytest.mark.parametrize("days", [40, 560], ids=["short", "over-a-block"])
-def test_kernel_equals_the_plain_loop(days: int, slow: bool) -> None:
+def test_kernel_equals_the_plain_loop(days: int, slow: bool, bed_exchange: float) -> None:
     rng = np.random.default_rng(3)
     n = 7
     down = np.array([3, 3, 4, 5, 5, 6, -1])
@@ -81,7 +87,7 @@ def test_kernel_equals_the_plain_loop(days: int, slow: bool) -> None:
     area = np.array([1.0, 2, 1, 4, 2, 8, 9])
     flow = area * rng.lognormal(-2, 0.4, (days, 1)) * rng.uniform(0.8, 1.2, shape)
     share, melt = rng.random(shape), rng.random(shape)
-    p = StreamParameters(min_velocity=0.01 if slow else 0.05)
+    p = StreamParameters(min_velocity=0.01 if slow else 0.05, bed_exchange=bed_exchange)
     expected = plain_model(
         down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, share, melt, p
     )
@@ -137,6 +143,39 @@ def test_a_long_shallow_reach_reaches_equilibrium() -> None:
     )
     te = float(equilibrium_temperature(18.0, 150.0, shade=0.2).temperature)
     np.testing.assert_allclose(water[-1], te, atol=1e-9)
+
+
+def test_the_bed_stores_heat_and_keeps_none() -> None:
+    """A hot day reaches the water smaller and later; in the long run the bed gives what it took."""
+    air = steady(1, 15.0, 200)
+    air[100] += 10.0
+    water = {}
+    for exchange in (0.0, 20.0):
+        water[exchange] = stream_temperature(
+            [-1],
+            length=2e4,
+            width=10.0,
+            discharge=1.0,
+            air_temperature=air,
+            solar_radiation=0.0,
+            relative_humidity=100.0,
+            shade=1.0,  # equilibrium at the temperature of the air
+            groundwater_fraction=1.0,
+            parameters=StreamParameters(
+                bed_exchange=exchange, groundwater_offset=-8.0, groundwater_memory=1e5, min_velocity=1.0
+            ),
+        )[:, 0]
+    bare, bedded = water[0.0], water[20.0]
+    assert 0.3 < (bedded[100] - bedded[99]) / (bare[100] - bare[99]) < 0.8
+    assert bedded[101] - bedded[99] > 3 * abs(bare[101] - bare[99])
+    # at rest the bed is as warm as the water on average, and all that the water gains on its way came in
+    # through the surface: rho c Q (T_out - T_in) = K (Te - mean) w L
+    te, k = (float(x) for x in equilibrium_temperature(15.0, 0.0, relative_humidity=100.0, shade=1.0))
+    inflow = air.mean() - 8.0
+    mean = te - HEAT_CAPACITY * (bedded[99] - inflow) / (k * 2e4 * 10.0)
+    target = (k * te + 20.0 * mean) / (k + 20.0)
+    rate = (k + 20.0) * 2e4 * 10.0 / HEAT_CAPACITY
+    assert bedded[99] == pytest.approx(target + (inflow - target) * math.exp(-rate), abs=1e-3)
 
 
 def test_without_exchange_confluences_conserve_energy_and_water() -> None:

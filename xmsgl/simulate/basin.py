@@ -250,7 +250,7 @@ def _hidden(
     local = _along_river(fine.downstream, 0.7, rng)
     cover = 1.75 * upland + 1.0 * forest + 0.3 * narrow + 0.6 * local + 0.1 * rng.normal(size=n)
     by_segment = np.bincount(on, cover * chains.main_stem) / np.bincount(on, chains.main_stem)
-    varied = np.where(chains.main_stem, 1.6, 0.8) * (cover - by_segment[on])
+    varied = np.where(chains.main_stem, 1.75, 0.9) * (cover - by_segment[on])
     cover = 2.4 * _relative(by_segment[on] + varied, by_segment)
     springs = 0.45 * upland + 0.75 * geology + 0.3 * local + 0.15 * rng.normal(size=n)
     shade = 0.9 / (1.0 + np.exp(-2.0 * cover)) * _openness(fine.width)

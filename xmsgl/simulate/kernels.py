@@ -40,6 +40,8 @@ class Constants(NamedTuple):
     depth_coefficient: float
     depth_exponent: float
     min_velocity: float
+    bed_exchange: float
+    bed_rate: float
 
 
 @compiled
@@ -81,11 +83,12 @@ def route_day_block(
     c: Constants,
     groundwater: Floats,
     brooks: Floats,
+    bed: Floats,
     history: Floats,
     first_day: int,
     out: Floats,
 ) -> None:
-    """Run a block of days; ``groundwater``, ``brooks`` and ``history`` carry the state on."""
+    """Run a block of days; ``groundwater``, ``brooks``, ``bed`` and ``history`` carry the state on."""
     days, n = out.shape
     depth_of_history = history.shape[0]
     flow_in = np.empty(n)
@@ -111,6 +114,7 @@ def route_day_block(
             mixed = (heat_in[i] + lateral * lateral_temperature) / (flow_in[i] + lateral)
             if first_day + day == 0:
                 history[:, i] = mixed
+                bed[i] = mixed
             history[slot, i] = mixed
             # what leaves today entered one travel time ago
             if slope[i] > 0.0:
@@ -124,8 +128,17 @@ def route_day_block(
             newer = history[(slot - whole) % depth_of_history, i]
             older = history[(slot - whole - 1) % depth_of_history, i]
             parcel = (1.0 - part) * newer + part * older
-            decay = np.exp(-coefficient * length[i] * width[i] / (HEAT_CAPACITY * flow))
-            temperature = max(equilibrium + (parcel - equilibrium) * decay, 0.0)
+            # surface and bed together: one relaxation, to the mean of what either asks for
+            both = coefficient + c.bed_exchange
+            target = equilibrium
+            if c.bed_exchange > 0.0:
+                target = (coefficient * equilibrium + c.bed_exchange * bed[i]) / both
+            exponent = both * length[i] * width[i] / (HEAT_CAPACITY * flow)
+            decay = np.exp(-exponent)
+            temperature = max(target + (parcel - target) * decay, 0.0)
+            if c.bed_exchange > 0.0:  # the bed follows the mean over the reach, so that none is lost in it
+                mean = target + (parcel - target) * (1.0 - decay) / exponent
+                bed[i] += c.bed_rate * (max(mean, 0.0) - bed[i])
             out[day, i] = temperature
             j = downstream[i]
             if j >= 0:

@@ -58,6 +58,11 @@ class StreamParameters:
         for the depth where no slope is known.
     min_velocity
         Slowest flow (m s-1): pools and weirs let no reach dry up into infinite travel times.
+    bed_exchange
+        Conductance between water and streambed (W m-2 K-1): some 2 W m-1 K-1 through the upper decimetres
+        of wet gravel, and what flows through them. 0: no exchange with the bed.
+    bed_memory
+        Time constant of the bed's temperature, which follows the water's mean over the reach (d).
     specific_discharge
         Mean runoff used where no discharge is given (mm d-1).
 
@@ -101,6 +106,8 @@ class StreamParameters:
     depth_coefficient: float = 0.3
     depth_exponent: float = 0.4
     min_velocity: float = 0.03
+    bed_exchange: float = 0.0
+    bed_memory: float = 5.0
     specific_discharge: float = 1.4
 
     def __post_init__(self) -> None:
@@ -166,5 +173,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "depth_coefficient": (1e-3, 10),
     "depth_exponent": (0, 1),
     "min_velocity": (1e-4, 10),
+    "bed_exchange": (0, 1000),
+    "bed_memory": (1, 1e4),
     "specific_discharge": (0, 100),
 }

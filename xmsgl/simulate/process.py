@@ -230,9 +230,10 @@ def stream_temperature(
     -----
     Surface runoff comes through brooks too small to be mapped: its temperature follows the equilibrium
     temperature under the reach's shade, through a first-order filter of ``runoff_memory`` days. The first
-    days remember a start: water in the reach as on the first day, brooks as in the first week, groundwater
-    as after two repetitions of the first year. Linearised surface exchange and full mixing over the
-    cross-section; no bed conduction, no reservoirs, no stratification.
+    days remember a start: water in the reach and bed as on the first day, brooks as in the first week,
+    groundwater as after two repetitions of the first year. Where ``parameters.bed_exchange`` is above 0,
+    the streambed takes up heat and gives it back over some days. Linearised surface exchange and full
+    mixing over the cross-section; no reservoirs, no stratification.
 
     References
     ----------
@@ -353,10 +354,13 @@ def _run(
         p.depth_coefficient,
         p.depth_exponent,
         p.min_velocity,
+        p.bed_exchange,
+        1.0 / p.bed_memory,
     )
     longest = float(reach.length.max(initial=0.0)) / (p.min_velocity * 86400.0)
     history = np.zeros((int(longest) + 2, n))
     groundwater, brooks = _spin_up(reach, forcing, p)
+    bed = np.zeros(n)  # set on the first day
     result = np.empty((days, n), dtype=dtype)
     for first in range(0, days, _BLOCK):
         block = [np.array(values[first : first + _BLOCK], dtype=np.float64, order="C") for values in forcing]
@@ -365,7 +369,7 @@ def _run(
         route_day_block(
             reach.order, reach.downstream, reach.length, reach.width, reach.slope, reach.shade, reach.offset,
             air, solar, humidity, cloud, flow, share, melt,
-            constants, groundwater, brooks, history, first, out,
+            constants, groundwater, brooks, bed, history, first, out,
         )  # fmt: skip
         result[first : first + _BLOCK] = out
     return result
