@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Weights, Window
 from xmsgl.models.fused import CellWeights
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from xmsgl.models.compiled_kernels import Graph, Sizes, Weights, Window
     from xmsgl.models.operator import GraphOperator
 
 __all__ = ["compiled_scan"]
@@ -162,7 +162,7 @@ class _CompiledScan(torch.autograd.Function):
         if grad_c is not None:
             kernels.enter(s, _flat(grad_c), s.hidden, dc)
         none = np.empty(0, window.x.dtype)
-        gradients = kernels.Gradients(
+        gradients = Gradients(
             given=none if grad_h is None else _flat(grad_h),
             dh=np.zeros(s.blocks * _up(s.hidden, 4) * s.rows, window.x.dtype),
             dc=dc,
@@ -183,8 +183,6 @@ def _share_out(s: Sizes, function: Callable[..., None], *arguments: Any) -> None
     They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
     when the process has forked.
     """
-    from xmsgl.models.compiled_kernels import Team
-
     team = Team(np.zeros(1, np.int64), _rest())
     others = [
         threading.Thread(target=function, args=(*arguments, team, worker), daemon=True)
@@ -222,7 +220,6 @@ def _flat(tensor: Tensor) -> NDArray[Any]:
 
 def _sizes(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
     """Decide how a window is cut into blocks and by how many threads it is done."""
-    from xmsgl.models.compiled_kernels import Sizes
     from xmsgl.models.compiled_tiles import WIDE
     from xmsgl.models.compiled_vector import lane_count
 
@@ -267,13 +264,11 @@ def _window(
         lanes = np.zeros(s.blocks * s.hidden * s.rows, inputs.dtype)
         kernels.enter(s, _flat(mask), s.hidden, lanes)
     u, told, scratch = (np.zeros(size, inputs.dtype) for size in kernels.buffer_sizes(s))
-    return kernels.Window(inputs, _flat(h0), _flat(c0), lanes, _flat(hidden), _flat(c), u, told, scratch)
+    return Window(inputs, _flat(h0), _flat(c0), lanes, _flat(hidden), _flat(c), u, told, scratch)
 
 
 def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
     """Return the operator as the kernels want it; made once for each type and block."""
-    from xmsgl.models.compiled_kernels import Graph
-
     made = _graphs.setdefault(operator, {})
     key = like.dtype, s.block, transposed
     if key not in made:
@@ -292,7 +287,6 @@ def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool)
 
 def _pack(weights: CellWeights) -> Weights:
     """Arrange the parameters for the tiles, and turn arguments of sigmoid and tanh into exponents."""
-    from xmsgl.models.compiled_kernels import Weights
     from xmsgl.models.compiled_vector import SIGMOID, TANH
 
     W_ih, W_hh, b, W_q, b_q = (weight.detach().numpy() for weight in weights)

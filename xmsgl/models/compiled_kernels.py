@@ -16,18 +16,16 @@ bias, then x.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from numba import njit
 
 from xmsgl.models import compiled_tiles as tiles
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Values, Weights, Window
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Values: TypeAlias = "NDArray[Any]"
 
 
 # Nothing here allocates: without Numba's runtime no references are counted, which takes a tenth of the time.
@@ -40,148 +38,6 @@ def _compiled(function: Function) -> Function:
 
 #: Looks at the others before a waiting worker lets the system run something else.
 _PATIENCE = 2000
-
-
-class Sizes(NamedTuple):
-    """Numbers that describe a run; all integers.
-
-    Attributes
-    ----------
-    days, nodes, batch, features, hidden
-        Sizes of the window.
-    lanes, unit, step
-        Rows in a vector, channels in the half vector that gathering works with, rows in a tile.
-    block, blocks
-        Nodes in a block and the number of blocks.
-    rows
-        Rows from channel to channel in the lane layout: an odd number of vectors, as the processor's
-        cache has trouble with strides of many twos.
-    pitch
-        Numbers from row to row in what neighbours read.
-    slots
-        Days for which the cell state is kept: one more than there are, or 2 if only the last counts.
-    workers
-        Threads that share the blocks.
-    """
-
-    days: int
-    nodes: int
-    batch: int
-    features: int
-    hidden: int
-    lanes: int
-    unit: int
-    step: int
-    block: int
-    blocks: int
-    rows: int
-    pitch: int
-    slots: int
-    workers: int
-
-
-class Graph(NamedTuple):
-    """A CSR matrix whose rows are filled up with zeros to multiples of four weights.
-
-    `order` lists the nodes of a block, those with few weights first: the processor foresees the end of
-    a loop that is as long as the last one.
-    """
-
-    order: NDArray[np.int32]
-    start: NDArray[np.int32]
-    nodes: NDArray[np.int32]
-    weights: Values
-
-
-class Weights(NamedTuple):
-    """The parameters of the cell in quads, flat.
-
-    Attributes
-    ----------
-    gates
-        ``(hidden, hidden + 1 + features, 4)``: the four gates of a channel from h, one and x.
-    message
-        ``(hidden / 4, hidden + 1, 4)``: four channels of q from h and one.
-    gates_back, inputs_back
-        ``(hidden / 4, 4 hidden, 4)`` and ``(features / 4, 4 hidden, 4)``: h and x from the gates.
-    message_back
-        ``(hidden / 4, hidden, 4)``: h from q.
-    """
-
-    gates: Values
-    message: Values
-    gates_back: Values
-    inputs_back: Values
-    message_back: Values
-
-
-class Window(NamedTuple):
-    """What forward and backward share; flat.
-
-    Attributes
-    ----------
-    x, h0, c0
-        Inputs ``(time, node, batch, feature)`` and the state before, ``(node, batch, hidden)``.
-    mask
-        Dropout mask in the lane layout, of all blocks or one for all.
-    h
-        Hidden states ``(time, node, batch, hidden)``.
-    c
-        Cell states in the lane layout, ``(slot, block, hidden, rows)``; the first is before day 0.
-    u, told, scratch
-        Buffers, see :func:`buffer_sizes`; `told` is what neighbours read, on even and odd days.
-    """
-
-    x: Values
-    h0: Values
-    c0: Values
-    mask: Values
-    h: Values
-    c: Values
-    u: Values
-    told: Values
-    scratch: Values
-
-
-class Gradients(NamedTuple):
-    """What only backward needs; flat.
-
-    Attributes
-    ----------
-    given
-        Gradient of all hidden states, or empty if there is none.
-    dh, dc
-        Zeros, and the gradient of the last cell state, in the lane layout; `dh` in whole quads.
-    dx
-        Gradient of the inputs to write, or empty if nobody asks.
-    dh0, dc0
-        Gradients of the state before to write.
-    sums
-        Gradients of the weights to add to, for each worker, see :func:`sums_size`.
-    """
-
-    given: Values
-    dh: Values
-    dc: Values
-    dx: Values
-    dh0: Values
-    dc0: Values
-    sums: Values
-
-
-class Team(NamedTuple):
-    """How workers wait for one another.
-
-    Attributes
-    ----------
-    arrived
-        One number, at first zero: how often a worker has come to the end of a day.
-    rest
-        Address of a C function without arguments that lets other threads run.
-    """
-
-    arrived: NDArray[np.int64]
-    rest: int
 
 
 @_compiled
