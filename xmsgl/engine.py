@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from xmsgl.features import Scaling
     from xmsgl.models.model import Model
 
+FREEZING = np.float32(0.0)  # degC
+
 
 def resolve_device(device: str) -> torch.device:
     """Return the device to compute on.
@@ -170,7 +172,7 @@ class Engine:
         Returns
         -------
         numpy.ndarray
-            Temperature, degC, float32 (day, fine).
+            Temperature, degC, float32 (day, fine); never below 0, where water stays until it is ice.
 
         Raises
         ------
@@ -192,7 +194,8 @@ class Engine:
             output = self._module.predict(self._operators.batch(inputs))
         scaling = self._spec.scaling[self._module.prediction_scale]
         values = output[window.warmup :, :, 0].float().cpu().numpy()
-        return values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
+        degrees = values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
+        return np.maximum(degrees, FREEZING)
 
 
 def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
