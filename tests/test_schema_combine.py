@@ -7,9 +7,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsgl.schema_combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema import to_datatree, validate
+from xmsgl.schema_combine import combine
 
 NAMES = {
     "coarse": "seg_id_nat",

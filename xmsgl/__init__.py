@@ -16,8 +16,8 @@ from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
     from xmsgl import datasets, evaluate, plot
-    from xmsgl.schema_combine import combine
     from xmsgl.models.model import Model, load_model
+    from xmsgl.schema_combine import combine
 
 try:
     __version__ = version("xmsgl")

@@ -74,8 +74,8 @@ def downscale(
     Returns
     -------
     xarray.DataArray
-        ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are lazy, then one
-        chunk a window of days; each needs the drivers of its days for the whole basin.
+        ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
+        lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
 
     Raises
     ------

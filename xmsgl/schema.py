@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from xmsgl.schema_combine import combine
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.topology import link
 from xmsgl.schema_checks import validate
+from xmsgl.schema_combine import combine
 from xmsgl.schema_names import (
     CROSSWALK,
     LABEL,

@@ -21,7 +21,6 @@ __all__ = [
     "TASK_SCALES",
     "NetworkModel",
     "create_model",
-    "model_class",
     "model_names",
     "register_model",
 ]
