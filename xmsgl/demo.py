@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from dask.diagnostics.progress import ProgressBar
 
 from xmsgl import datasets
 from xmsgl.datasets.fetch import Availability, availability
@@ -21,6 +23,7 @@ from xmsgl.evaluate import (
     skill_table,
 )
 from xmsgl.graphs import build_graph
+from xmsgl.options import get_option
 from xmsgl.schema import validate
 
 if TYPE_CHECKING:
@@ -122,8 +125,9 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     models = {
         name: training.msgl.train(name, epochs=passes, seed=seed, **SETTINGS) for name in ("msgl", "remap")
     }
-    say("downscale every reach and day")
-    temperature = ds.msgl.downscale(models["msgl"]).compute()
+    say("downscale every reach on every day")
+    temperature = _compute(ds.msgl.downscale(models["msgl"]))
+    say("score     MSGL, remap, air-temperature regression, climatology")
     table = _score(ds, training, temperature, models["remap"], test, held_fine)
     _write(out, ds, temperature, models["msgl"], table, test)
     say(f"\n{table}\n")
@@ -149,6 +153,11 @@ def _hold_out(ds: xr.Dataset, plan: Plan, seed: int) -> tuple[xr.DataArray, xr.D
     return test, held_coarse, held_fine
 
 
+def _compute(lazy: xr.DataArray) -> xr.DataArray:
+    with ProgressBar(minimum=2.0) if get_option("progress") else nullcontext():
+        return lazy.compute()
+
+
 def _first(test: xr.DataArray) -> str:
     return str(pd.Timestamp(test["time"].values[np.argmax(test.values)]).date())
 
@@ -163,7 +172,7 @@ def _score(
 ) -> SkillTable:
     predictions = {
         "MSGL": temperature,
-        "remap": ds.msgl.downscale(remap).compute(),
+        "remap": _compute(ds.msgl.downscale(remap)),
         "air-temperature regression": air_temperature_regression(training),
         "climatology": climatology(training),
     }

@@ -195,7 +195,8 @@ class Engine:
         scaling = self._spec.scaling[self._module.prediction_scale]
         values = output[window.warmup :, :, 0].float().cpu().numpy()
         degrees = values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
-        return np.maximum(degrees, FREEZING)
+        floored: npt.NDArray[np.float32] = np.maximum(degrees, FREEZING)
+        return floored
 
 
 def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:

@@ -298,10 +298,12 @@ def fingerprint(ds: xr.Dataset, data: TrainingData) -> str:
 
 @contextmanager
 def _bar(epochs: int, method: str, progress: bool | None) -> Iterator[Callable[[Progress], None]]:
+    if not (get_option("progress") if progress is None else progress):
+        yield lambda _: None
+        return
     from tqdm.auto import tqdm
 
-    shown = get_option("progress") if progress is None else progress
-    with tqdm(total=epochs, desc=f"train {method}", unit="epoch", disable=not shown) as bar:
+    with tqdm(total=epochs, desc=f"train {method}", unit="epoch") as bar:
 
         def move(state: Progress) -> None:
             bar.update(state.epoch - bar.n)

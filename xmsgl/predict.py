@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from tqdm import tqdm
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.history import stamp
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
+from xmsgl.options import get_option
 from xmsgl.windows import Window, check_features, cut_windows, feature_variables
 
 if TYPE_CHECKING:
@@ -109,7 +111,9 @@ def downscale(
         values: Any = _lazy(reference, fixed, drivers, windows, memory, device)
     else:
         engine = prepare(reference, fixed, device)
-        blocks = [engine.run(_days(drivers, window, memory), window) for window in windows]
+        # Shown only where it takes a while.
+        steps = tqdm(windows, "downscale", unit="window", delay=2.0, disable=not get_option("progress"))
+        blocks = [engine.run(_days(drivers, window, memory), window) for window in steps]
         values = np.concatenate(blocks) if blocks else np.empty((0, ds.sizes["fine"]), np.float32)
     return _label(values, ds, fitted)
 
