@@ -182,7 +182,7 @@ def test_documented_arguments_exist():
     known = {*inspect.signature(train).parameters, *inspect.signature(MSGL).parameters}
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     switches = set(re.findall(r"`(\w+)=", text))
-    assert {"kernel", "identity", "anchored", "warmup"} <= switches
+    assert {"kernel", "pretrain", "anchored", "warmup"} <= switches
     assert switches - known == set()
 
 

@@ -128,7 +128,7 @@ def train(
         The graphs, see ``ds.msgl.graph``.
     seed
         Draws initial weights, validation windows, the order of windows and dropout. The same seed
-        on the same device gives the same weights, bit for bit on CPU.
+        on the same device gives the same weights, bit for bit on CPU with the same number of threads.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     identity
