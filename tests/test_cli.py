@@ -74,6 +74,8 @@ def test_every_command_has_help_worth_reading(run, command, flag):
 
 def test_the_overview_names_commands_exit_codes_and_folders(run):
     text = run("--help").output
+    assert "\\b" not in text
+    assert "\n  Data folders:\n    XMSGL_DATA_DIR" in text
     for word in [*COMMANDS, "Exit codes", "XMSGL_DATA_DIR", "XMSGL_DATA_MIRROR", "convention"]:
         assert word in text
     assert set(main.commands) == set(COMMANDS)

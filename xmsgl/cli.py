@@ -46,18 +46,19 @@ class _Group(click.Group):
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @click.option("--verbose", is_flag=True, help="Log every epoch and download.")
 def main(*, quiet: bool, verbose: bool) -> None:
-    r"""Downscale daily stream temperature from coarse segments to fine reaches.
+    """Downscale daily stream temperature from coarse segments to fine reaches.
 
     FILE is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
     coarse, fine; see the data model in the documentation).
 
     \b
     Exit codes: 0 done, 1 an error, 2 a wrong command line, 3 a dataset with faults.
+
     \b
     Data folders:
       XMSGL_DATA_DIR     where downloads and built datasets are kept
       XMSGL_DATA_MIRROR  a folder or URL tried before the real addresses
-    """
+    """  # noqa: D301 - click reads the backspace, which keeps the lines as they are
     set_options(progress=not quiet)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
