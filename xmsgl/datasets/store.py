@@ -1,7 +1,7 @@
 """Keeping a built dataset in one Zarr folder: written whole or not at all, opened lazily.
 
-Zarr, not netCDF: the HDF5 library below netCDF crashes when dask's threads and another thread use it at
-the same time.
+Zarr, not netCDF: opening a netCDF file while dask's threads had just read another has ended in a
+segmentation fault, whose cause was not found.
 """
 
 from __future__ import annotations
