@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Workers stand side by side, one a core; threads of several would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dask
 import numpy as np
