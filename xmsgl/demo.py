@@ -53,6 +53,8 @@ class Plan:
         First of the held-out days; all later ones are held out too.
     epochs
         Passes of training, for every method.
+    identity
+        Learned numbers a segment: worth having where nearly all segments have labels.
     """
 
     dataset: str
@@ -60,6 +62,7 @@ class Plan:
     period: tuple[str, str] | None
     test: str | None
     epochs: int
+    identity: int
 
 
 def choose(data: str, found: Availability) -> Plan:
@@ -78,11 +81,11 @@ def choose(data: str, found: Availability) -> Plan:
     """
     if data == "delaware" or (data == "auto" and found):
         why = f"the real Delaware River Basin: {found.reason}"
-        return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 40)
+        return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 40, 0)
     why = "the simulated basin: it was asked for"
     if data == "auto":
         why = f"the simulated basin, because the Delaware files can not be had: {found.reason}"
-    return Plan("simulated", why, None, None, 60)
+    return Plan("simulated", why, None, None, 60, 8)
 
 
 def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -> SkillTable:
@@ -123,7 +126,8 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     passes = epochs or plan.epochs
     say(f"train     without the days from {_first(test)} on and without {int(held_coarse.sum())} segments")
     models = {
-        name: training.msgl.train(name, epochs=passes, seed=seed, **SETTINGS) for name in ("msgl", "remap")
+        name: training.msgl.train(name, epochs=passes, seed=seed, identity=plan.identity, **SETTINGS)
+        for name in ("msgl", "remap")
     }
     say("downscale every reach on every day")
     temperature = _compute(ds.msgl.downscale(models["msgl"]))
