@@ -10,7 +10,7 @@ import torch
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.cell import CELL_BACKENDS, GraphOperator, RecurrentGraphCell, register_cell_backend
 
-BACKENDS = ["fused", "reference"]
+BACKENDS = ["torch", "reference"]
 
 
 def random_operator(rng, nodes, dtype=torch.float64):
@@ -128,7 +128,7 @@ def test_fused_gradients_equal_autograd(rng_state, dropout, uses):
 
 def test_fused_passes_gradcheck(rng_state):
     operator, _ = random_operator(rng_state, 3)
-    cell = double_cell(2, 2, "fused")
+    cell = double_cell(2, 2, "torch")
     leaves = [
         torch.tensor(rng_state.normal(size=s), requires_grad=True)
         for s in [(4, 3, 2, 2), (3, 2, 2), (3, 2, 2)]
@@ -145,7 +145,7 @@ def test_fused_passes_gradcheck(rng_state):
 
 def test_backward_twice_over_one_graph(rng_state):
     operator, _ = random_operator(rng_state, 4)
-    cell = double_cell(2, 3, "fused")
+    cell = double_cell(2, 3, "torch")
     hidden, _ = cell(torch.tensor(rng_state.normal(size=(6, 4, 1, 2))), operator)
     first = torch.autograd.grad(hidden.sum(), list(cell.parameters()), retain_graph=True)
     second = torch.autograd.grad(hidden.sum(), list(cell.parameters()))
@@ -154,7 +154,7 @@ def test_backward_twice_over_one_graph(rng_state):
 
 def test_state_continues_a_window(rng_state):
     operator, _ = random_operator(rng_state, 5)
-    cell = double_cell(3, 4, "fused")
+    cell = double_cell(3, 4, "torch")
     x = torch.tensor(rng_state.normal(size=(12, 5, 2, 3)))
     whole, _ = cell(x, operator)
     head, state = cell(x[:7], operator)
@@ -164,7 +164,7 @@ def test_state_continues_a_window(rng_state):
 
 def test_batch_of_windows_equals_windows_alone(rng_state):
     operator, _ = random_operator(rng_state, 5)
-    cell = double_cell(3, 4, "fused")
+    cell = double_cell(3, 4, "torch")
     x = torch.tensor(rng_state.normal(size=(8, 5, 3, 3)))
     together, _ = cell(x, operator)
     for window in range(3):
@@ -174,7 +174,7 @@ def test_batch_of_windows_equals_windows_alone(rng_state):
 
 def test_strided_inputs_give_the_same(rng_state):
     operator, _ = random_operator(rng_state, 5)
-    cell = double_cell(3, 4, "fused")
+    cell = double_cell(3, 4, "torch")
     x = torch.tensor(rng_state.normal(size=(2, 5, 8, 3))).permute(2, 1, 0, 3)
     assert not x.is_contiguous()
     torch.testing.assert_close(cell(x, operator)[0], cell(x.contiguous(), operator)[0], rtol=0, atol=0)
@@ -182,7 +182,7 @@ def test_strided_inputs_give_the_same(rng_state):
 
 def test_single_precision_stays_close_over_a_year(rng_state):
     operator, _ = random_operator(rng_state, 20)
-    cell = double_cell(7, 20, "fused")
+    cell = double_cell(7, 20, "torch")
     x = torch.tensor(rng_state.normal(size=(365, 20, 1, 7)))
     exact, _ = cell(x, operator)
     single, _ = cell.float()(x.float(), operator.to(dtype=torch.float32))
@@ -191,7 +191,7 @@ def test_single_precision_stays_close_over_a_year(rng_state):
 
 def test_dropout_draws_one_mask_a_call_and_rests_in_evaluation(rng_state):
     operator, _ = random_operator(rng_state, 30)
-    cell = double_cell(3, 8, "fused", dropout=0.5)
+    cell = double_cell(3, 8, "torch", dropout=0.5)
     x = torch.tensor(rng_state.normal(size=(2, 30, 1, 3)))
     alone = GraphOperator(sparse.csr_array((30, 30)), dtype=torch.float64)  # nothing is passed on
     hidden, _ = cell(x, alone)
@@ -217,7 +217,7 @@ def test_same_numbers_every_time(rng_state):
 
 def test_fused_keeps_only_inputs_and_two_states(rng_state):
     operator, _ = random_operator(rng_state, 10)
-    cell = double_cell(3, 4, "fused")
+    cell = double_cell(3, 4, "torch")
     x = torch.tensor(rng_state.normal(size=(50, 10, 1, 3)))
     kept = {}
 

@@ -41,7 +41,7 @@ State: TypeAlias = tuple[Tensor, Tensor]
 Scan: TypeAlias = Callable[[Tensor, GraphOperator, CellWeights, State, Tensor | None], tuple[Tensor, Tensor]]
 
 #: Implementations of the loop over days, by name. All give the same numbers up to rounding.
-CELL_BACKENDS: dict[str, Scan] = {"fused": fused_scan, "numba": compiled_scan}
+CELL_BACKENDS: dict[str, Scan] = {"torch": fused_scan, "numba": compiled_scan}
 
 
 def register_cell_backend(name: str) -> Callable[[Scan], Scan]:
@@ -141,8 +141,8 @@ class RecurrentGraphCell(nn.Module):
         Probability with which a channel of the candidate g is dropped while training. One mask a call,
         the same on every day, so that memory is not washed out. 0 drops nothing.
     backend
-        ``"auto"`` (``"numba"`` on the processor, ``"fused"`` elsewhere), ``"numba"`` (compiled; takes
-        some seconds the very first time), ``"fused"`` (torch operations, any device) or ``"reference"``
+        ``"auto"`` (``"numba"`` on the processor, ``"torch"`` elsewhere), ``"numba"`` (compiled; takes
+        some seconds the very first time), ``"torch"`` (torch operations, any device) or ``"reference"``
         (plain autograd); see `CELL_BACKENDS`.
 
     Raises

@@ -1,6 +1,6 @@
 """The recurrent graph cell compiled for the processor at hand: the ``numba`` backend.
 
-Like the fused backend it keeps the hidden and the cell state of every day and computes the gates again
+Like the torch backend it keeps the hidden and the cell state of every day and computes the gates again
 on the way back. A whole window is one call into :mod:`xmsgl.models.compiled_kernels`, compiled at first
 use and kept on disk.
 """
@@ -90,7 +90,7 @@ def compiled_scan(
     (torch.Size([5, 3, 1, 4]), 0.0)
     """
     if x.device.type != "cpu":
-        msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="fused"'
+        msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'
         raise InvalidArgumentError(msg)
     kind = torch.float64 if x.dtype == torch.float64 else torch.float32
     x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))

@@ -1,4 +1,4 @@
-"""The recurrent graph cell over a whole window as one differentiable step.
+"""The recurrent graph cell over a whole window as one differentiable step: the ``torch`` backend.
 
 Autograd keeps every gate of every day: about 15 numbers a reach, day and channel. This function keeps
 two, the hidden and the cell state, and computes the gates again on the way back.
