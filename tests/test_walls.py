@@ -25,6 +25,7 @@ LAYERS = [
     ["features"],
     ["windows", "batches"],
     ["models"],
+    ["operators"],
     ["engine"],
     ["train"],
     ["fit"],

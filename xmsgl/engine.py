@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.graphs import build_graph
-from xmsgl.models.batch import Batch
-from xmsgl.models.operator import GraphOperator
+from xmsgl.operators import Operators
 from xmsgl.windows import FloatArray, Scale, ScaleInputs, Window, feature_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import xarray as xr
 
@@ -56,85 +52,6 @@ def resolve_device(device: str) -> torch.device:
         msg = f"device {device!r} was asked for, but torch sees no GPU; use device='auto' or 'cpu'"
         raise InvalidArgumentError(msg)
     return chosen
-
-
-@dataclass(frozen=True)
-class Operators:
-    """The four sparse operators of a basin, on a device.
-
-    Attributes
-    ----------
-    coarse, fine
-        Graph operators A of the two scales.
-    interpolation, remap
-        From segments to reaches: distance-weighted M and one-hot R.
-    coarse_segments, fine_segments
-        Row of each node's segment in a model's table of identities, -1 where it has none.
-    """
-
-    coarse: GraphOperator
-    fine: GraphOperator
-    interpolation: GraphOperator
-    remap: GraphOperator
-    coarse_segments: torch.Tensor
-    fine_segments: torch.Tensor
-
-    @classmethod
-    def build(
-        cls, ds: xr.Dataset, graph: Mapping[str, Any], segments: Sequence[Any], device: torch.device
-    ) -> Operators:
-        """Build the operators of a dataset.
-
-        Parameters
-        ----------
-        ds
-            Its topology.
-        graph
-            Arguments of :func:`xmsgl.graphs.build_graph`.
-        segments
-            Ids of the segments a model knows, in the order of its table.
-        device
-            Where they go.
-        """
-        graphs = build_graph(ds, None, **graph)
-        coarse, fine, interpolation, remap = (
-            GraphOperator.from_scipy(matrix, device=device)
-            for matrix in (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
-        )
-        row = {segment: number for number, segment in enumerate(segments)}
-        known = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
-        carried = known[torch.from_numpy(schema.segment_positions(ds))]
-        return cls(coarse, fine, interpolation, remap, known.to(device), carried.to(device))
-
-    def batch(
-        self,
-        inputs: Mapping[Scale, FloatArray],
-        nodes: Mapping[Scale, npt.NDArray[np.int64]] | None = None,
-    ) -> Batch:
-        """Put the inputs of a batch beside the operators, on their device.
-
-        Parameters
-        ----------
-        inputs
-            Standardised features by scale, (day, node, window, feature).
-        nodes
-            Positions of the labelled nodes by scale.
-        """
-        device = self.coarse.device
-        tensors = {scale: torch.from_numpy(values).to(device) for scale, values in inputs.items()}
-        marked = {scale: torch.from_numpy(values).to(device) for scale, values in (nodes or {}).items()}
-        return Batch(
-            x_coarse=tensors.get("coarse"),
-            x_fine=tensors.get("fine"),
-            coarse_graph=self.coarse,
-            fine_graph=self.fine,
-            interpolation=self.interpolation,
-            remap=self.remap,
-            coarse_segments=self.coarse_segments,
-            fine_segments=self.fine_segments,
-            coarse_nodes=marked.get("coarse"),
-            fine_nodes=marked.get("fine"),
-        )
 
 
 class Engine:

@@ -14,11 +14,12 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.batches import HostBatch, TrainingData, Validation
-from xmsgl.engine import Operators, resolve_device
+from xmsgl.engine import resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec
 from xmsgl.models.registry import TASK_SCALES, create_model
+from xmsgl.operators import Operators
 from xmsgl.options import get_option
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
