@@ -231,6 +231,23 @@ def test_fused_keeps_only_inputs_and_two_states(rng_state):
     assert sum(kept.values()) / 8 <= x.numel() + 2 * 50 * 10 * 4 + small
 
 
+@pytest.mark.parametrize("name", ["torch", "numba"])
+def test_autocast_computes_in_single_precision(rng_state, name):
+    operator, _ = random_operator(rng_state, 12, torch.float32)
+    cell = RecurrentGraphCell(3, 5, backend=name, dropout=0.5)
+    x = torch.tensor(rng_state.normal(size=(6, 12, 1, 3)), dtype=torch.float32)
+
+    def run(x, *, cast):
+        torch.manual_seed(0)  # the same mask
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=cast):
+            hidden, _ = cell(x, operator)
+        return [hidden.detach(), *torch.autograd.grad(hidden.sum(), list(cell.parameters()))]
+
+    for given in (x, x.bfloat16()):
+        expected, got = run(given.float(), cast=False), run(given, cast=True)
+        assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
 def test_another_backend_can_be_registered(monkeypatch):
     monkeypatch.delitem(CELL_BACKENDS, "mine", raising=False)
     calls = []

@@ -176,18 +176,6 @@ def test_keeps_inputs_and_two_states(rng_state):
     assert sum(kept.values()) / 4 <= x.numel() + 2.5 * 30 * 480 * 8
 
 
-def test_autocast_computes_in_single_precision(rng_state):
-    operator = ragged_operator(rng_state, 12, torch.float32)
-    cell = RecurrentGraphCell(3, 5, backend="numba")
-    x = torch.tensor(rng_state.normal(size=(6, 12, 1, 3)), dtype=torch.float32)
-    expected = cell(x, operator)[0]
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden, _ = cell(x, operator)
-        rounded, _ = cell(x.bfloat16(), operator)
-    assert torch.equal(hidden, expected)
-    assert torch.equal(rounded, cell(x.bfloat16().float(), operator)[0])
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["single", "double"])
 def test_sigmoid_and_tanh_against_the_math_library(dtype):
     # One feature reaches the gates of hidden channel 0 unchanged; q stays zero, so c = f c' + i g.

@@ -53,6 +53,9 @@ def fused_scan(
 ) -> tuple[Tensor, Tensor]:
     """Run the cell over a window, keeping little and computing the gates twice.
 
+    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
+    too: sparse products exist for these only.
+
     Parameters
     ----------
     x
@@ -83,11 +86,13 @@ def fused_scan(
     >>> hidden.shape, float(cell.sum())
     (torch.Size([5, 3, 1, 4]), 0.0)
     """
-    inputs = (x, *state, *weights)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
-        hidden, cell = _FusedScan.apply(x, *state, *weights, mask, operator)  # type: ignore[no-untyped-call]
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
+    mask = None if mask is None else mask.to(kind)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
+        hidden, cell = _FusedScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
         return hidden, cell
-    hidden, cell, _ = _forward(x, *state, weights, mask, operator, keep=False)
+    hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
     return hidden, cell
 
 
