@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Both make .venv first.
+# The commands: `make demo`, `make test`, `make bench`. Each makes .venv first.
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?= auto
@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -22,6 +22,12 @@ demo: $(STAMP)
 ## the whole test suite
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## the speed benchmarks, under 10 minutes; nothing else should run meanwhile
+bench: $(STAMP)
+	mkdir -p .bench
+	$(BIN)/python -m pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=.bench/speed.json
+	$(BIN)/python -m benchmarks.report .bench/speed.json docs/benchmarks/speed.md
 
 ## ruff and mypy, as CI runs them
 lint: $(STAMP)

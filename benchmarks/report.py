@@ -1,0 +1,268 @@
+"""Write what the speed benchmarks found as a page: ``python -m benchmarks.report IN.json OUT.md``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.results import (
+    Case,
+    Fit,
+    Verdict,
+    fit_exponents,
+    grouped,
+    judge,
+    machine_limits,
+    read_cases,
+    roofline,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["main", "page", "read_cases", "summary"]
+
+STATES = {"aim": "aim reached", "reached": "reached", "missed": "**missed**"}
+
+
+def seconds(value: float) -> str:
+    """Write a time with three digits and a fitting unit."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if value * factor >= 1:
+            return f"{digits(value * factor)} {unit}"
+    return f"{digits(value * 1e9)} ns"
+
+
+def digits(value: float) -> str:
+    """Write a number with three digits, without a power of ten."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a large number with a prefix, for example bytes or operations a second."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            return f"{digits(value / factor)} {prefix}{unit}"
+    return f"{digits(value)} {unit}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Write a Markdown table whose first column is text."""
+    marks = ["---", *["--:"] * (len(heads) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (heads, marks, *rows)]
+
+
+def written(kind: str, value: float, unit: str = "unit") -> str:
+    """Write the value of a bar as its kind is read."""
+    return {
+        "ratio": f"{digits(value)}x",
+        "rate": f"{amount(value, '')}{'' if value >= 1e3 else ' '}{unit}s/s",
+        "seconds": seconds(value),
+        "memory": amount(value, "B"),
+        "exponent": f"{value:.2f}",
+    }[kind]
+
+
+def bar_rows(cases: Sequence[Case]) -> list[list[str]]:
+    """Return the table of bars: what, got, must, aim, state."""
+    units = {(case.group, case.name): case.unit for case in cases}
+    rows = []
+    for verdict in judge(cases):
+        unit = units.get((verdict.group, verdict.name), "unit")
+        rows.append(
+            [
+                f"{verdict.group}: {verdict.name}",
+                {"ratio": "times faster", "seconds": "time", "memory": "memory"}.get(
+                    verdict.kind, verdict.kind
+                ),
+                written(verdict.kind, verdict.value, unit),
+                written(verdict.kind, verdict.must, unit),
+                "" if verdict.aim is None else written(verdict.kind, verdict.aim, unit),
+                state(verdict, cases),
+            ]
+        )
+    return rows
+
+
+def state(verdict: Verdict, cases: Sequence[Case]) -> str:
+    """Say what came out; nothing is judged at tiny size."""
+    return "not judged" if any(case.tiny for case in cases) else STATES[verdict.state]
+
+
+def case_rows(cases: Sequence[Case]) -> list[list[str]]:
+    """Return a row for each case of a group."""
+    return [
+        [
+            case.name,
+            str(case.threads),
+            seconds(case.median),
+            str(case.rounds),
+            seconds(case.per_unit),
+            "" if case.ratio is None else "1 (reference)" if case.reference else f"{digits(case.ratio)}x",
+            "" if case.above is None else amount(case.above, "B"),
+            "" if case.peak is None else amount(case.peak, "B"),
+        ]
+        for case in cases
+    ]
+
+
+def case_heads(cases: Sequence[Case]) -> list[str]:
+    """Return the heads of :func:`case_rows`."""
+    unit = cases[0].unit
+    return ["case", "threads", "median", "n", f"per {unit}", "times faster", "memory", "whole process"]
+
+
+def summary(cases: Sequence[Case]) -> list[str]:
+    """Return lines for the terminal: the groups, bars and exponents."""
+    lines = []
+    for name, members in grouped(cases).items():
+        lines += ["", name, *_columns([case_heads(members), *case_rows(members)])]
+    bars, fits = bar_rows(cases), fit_exponents(cases)
+    if bars:
+        heads = ["bar", "on", "got", "must", "aim", ""]
+        lines += ["", *_columns([heads, *bars])]
+    if fits:
+        lines += ["", *_columns([FIT_HEADS, *map(fit_row, fits)])]
+    return lines
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+FIT_HEADS = ["series", "against", "sizes", "seconds", "exponent", "farthest point"]
+
+
+def fit_row(fit: Fit) -> list[str]:
+    """Return a row of the table of exponents."""
+    return [
+        fit.name,
+        fit.variable,
+        ", ".join(f"{size:,.0f}" for size, _ in fit.points),
+        ", ".join(seconds(cost) for _, cost in fit.points),
+        f"{fit.exponent:.2f}",
+        f"{100 * (fit.worst - 1):.0f} %",
+    ]
+
+
+def page(found: dict[str, Any]) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    found
+        The JSON of pytest-benchmark.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    cases = read_cases(found["benchmarks"])
+    lines = ["# Speed", "", *_head(found), "", "## Bars", ""]
+    lines += table(["what", "on", "got", "must", "aim", "came out"], bar_rows(cases))
+    for name, members in grouped(cases).items():
+        lines += ["", f"## {name}", "", wrapped(members[0].about), ""]
+        lines += table(case_heads(members), case_rows(members))
+    lines += ["", "## Cost against size", "", wrapped(FIT_TEXT), ""]
+    lines += table(FIT_HEADS, map(fit_row, fit_exponents(cases)))
+    lines += ["", "## Distance from the machine's limits", "", *_roofline(cases)]
+    lines += ["", "## What is not measured", "", *(f"- {text}" for text in NOT_MEASURED)]
+    return "\n".join(lines) + "\n"
+
+
+FIT_TEXT = """
+Seconds (a day where N or H grows) grow like size to the power of the exponent: a straight line through the
+logarithms, by least squares. The last column is how far the farthest point is from it.
+"""
+
+NOT_MEASURED = (
+    "Other processors: every number is of the one machine above. Compare ratios, not seconds.",
+    "The first call, in which Numba compiles or loads what it has compiled: all are called before they are timed.",
+    "Graphics processors.",
+)
+
+HEAD = """
+Written by `make bench`, which runs `benchmarks/bench_*.py`. The cases of a table were timed in one run, one
+after the other, with their threads pinned: n calls after a warm-up, and their median. *Times faster* compares
+with the table's reference, per unit of work. *Memory* is the peak of resident memory during one call in a
+process of its own, less what was resident when the call began, its inputs among it; *whole process* is the
+peak itself, libraries and all.
+"""
+
+ROOF_TEXT = """
+The machine's limits are the best rates seen in this run: products of matrices, and a sweep over arrays that do
+not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other, whichever
+takes longer; *share* is that over what it took. Operations and bytes are counted by formula: what can not be
+avoided, every array once.
+"""
+
+
+def wrapped(text: str) -> str:
+    """Break a paragraph into lines."""
+    return textwrap.fill(" ".join(text.split()), 118, break_on_hyphens=False, break_long_words=False)
+
+
+def _head(found: dict[str, Any]) -> list[str]:
+    machine = found["machine_info"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    facts = [
+        ["date", found["datetime"][:10]],
+        ["processor", f"{machine['processor']}, {machine['vectors']}, cache {machine['cache']}"],
+        ["cores, memory", f"{machine['cores']}, {machine['memory_GB']} GB"],
+        ["system", f"{machine['system']}, Python {machine['python']}"],
+        ["versions", versions],
+        ["size", machine["size"]],
+    ]
+    return [wrapped(HEAD), "", *table(["of the run", ""], facts)]
+
+
+def _roofline(cases: Sequence[Case]) -> list[str]:
+    limits = machine_limits(cases)
+    lines = [wrapped(ROOF_TEXT), ""]
+    lines += table(
+        ["threads", "operations", "bytes"],
+        [
+            [str(threads), amount(limit.get("flops", 0), "flop/s"), amount(limit.get("bytes", 0), "B/s")]
+            for threads, limit in sorted(limits.items())
+        ],
+    )
+    rows = [
+        [
+            f"{roof.case.group}: {roof.case.name}",
+            str(roof.case.threads),
+            amount(roof.case.flops or 0, "flop"),
+            amount(roof.case.moved or 0, "B"),
+            digits(roof.intensity),
+            roof.bound,
+            seconds(roof.least),
+            seconds(roof.case.median),
+            f"{100 * roof.share:.0f} %",
+        ]
+        for roof in roofline(cases)
+    ]
+    heads = ["kernel", "threads", "operations", "bytes", "per byte", "bound by", "least", "measured", "share"]
+    return [*lines, "", *table(heads, rows)]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the JSON and write the page."""
+    source, target = map(Path, arguments)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page(json.loads(source.read_text())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
