@@ -103,6 +103,39 @@ def test_the_order_of_windows_is_drawn_from_seed_and_epoch(river):
     assert len(names(0, 1)) == 27
 
 
+def with_process(ds):
+    values = ds["air_temperature_coarse"] * 0.5 + 7
+    return ds.assign(simulated_temperature_coarse=values.assign_attrs(units="degC"))
+
+
+def test_the_process_model_labels_every_segment_on_every_day_but_the_validation(river):
+    ds = with_process(river)
+    data = prepare(ds, scales=("fine",), validation=slice("2002-03-01", "2002-05-31"), batch=2)
+    found = drawn(data, data.process_batches(1))
+    expected = ds["simulated_temperature_coarse"].values[~data.validation_days]
+    np.testing.assert_allclose(found["coarse"], np.sort(expected.ravel()), atol=1e-4)
+    assert not found["fine"].size
+    names = [[batch.name for batch in data.process_batches(epoch)] for epoch in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_reaches_to_carry_labels_to_are_drawn_anew_and_wear_no_observation(river, monkeypatch):
+    monkeypatch.setattr("xmsgl.batches._CARRIED", 4)
+    data = prepare(river, validation=slice("2002-03-01", "2002-05-31"), window=60)
+    epochs = [list(data.unlabelled_batches(epoch, ("coarse",))) for epoch in (1, 1, 2)]
+    drawn_nodes = [[tuple(batch.nodes["fine"]) for batch in epoch] for epoch in epochs]
+    assert drawn_nodes[0] == drawn_nodes[1] != drawn_nodes[2]
+    assert len(set(drawn_nodes[0])) > 1
+    assert {node for nodes in drawn_nodes[0] + drawn_nodes[2] for node in nodes} == set(range(12))
+    starts = {str(day.date()): number for number, day in enumerate(data.time)}
+    counted = np.zeros(800, int)
+    for batch in epochs[0]:
+        assert (batch.labels, set(batch.nodes), set(batch.inputs)) == ({}, {"fine"}, {"coarse"})
+        assert (len(batch.nodes["fine"]), batch.scored.shape) == (4, (75, 1))
+        counted[starts[batch.name] - 15 + np.flatnonzero(batch.scored[:, 0])] += 1
+    np.testing.assert_array_equal(counted, ~data.validation_days)
+
+
 # ------------------------------------------------------------------- no leak
 
 

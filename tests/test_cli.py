@@ -168,7 +168,10 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "FILE", "-o", "m", "--method", "lstm"], "unknown network model 'lstm'; known: fine-only"),
+        (
+            ["train", "FILE", "-o", "m", "--method", "lstm"],
+            "unknown network model 'lstm'; known: async-msgl, direct, fine-only",
+        ),
         (["train", "FILE", "-o", "m", "--validation", "1.5"], "between 0 and 1"),
         (["train", "FILE", "-o", "m", "--device", "quantum"], "'quantum'"),
         (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be at least 0"),

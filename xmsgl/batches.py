@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,10 +26,14 @@ from xmsgl.windows import (
 if TYPE_CHECKING:
     import xarray as xr
 
+#: A process model's temperature of the segments.
+PROCESS = "simulated_temperature_coarse"
 Validation: TypeAlias = float | slice | Sequence[slice] | None
 DayMask = npt.NDArray[np.bool_]
 # Fewer windows than this can not give one away; the validation days are then cut from each.
 _MIN_WINDOWS = 5
+# Reaches of a batch that learn from carried labels: every reach has one, and attention is dear.
+_CARRIED = 256
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,16 @@ class HostBatch:
         Standardised labels of those nodes by scale, (day, node, window), NaN where there is none.
     name
         First days of the windows, for messages.
+    scored
+        Days that count, boolean (day, window); only where labels are still to be carried from the
+        coarse scale to the fine nodes.
     """
 
     inputs: dict[Scale, FloatArray]
     nodes: dict[Scale, IntArray]
     labels: dict[Scale, FloatArray]
     name: str
+    scored: DayMask | None = None
 
 
 class TrainingData:
@@ -107,6 +115,7 @@ class TrainingData:
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
         loaded = ds[[*dict.fromkeys([*wanted, *labels, *(str(name) for name in extra)])]].compute()
+        self._process = _process_temperature(ds)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
@@ -136,13 +145,43 @@ class TrainingData:
         scales
             Scales whose labels are wanted; default: all the data were made for.
         """
-        windows = self._labelled(self.training_days, scales)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(windows))
-        yield from self._batches([windows[i] for i in order], self.training_days, scales)
+        for windows in self._shuffled(self._labelled(self.training_days, scales), epoch):
+            yield self._assemble(windows, self.training_days, scales or self.scales, self.labels)
+
+    def process_batches(self, epoch: int) -> Iterator[HostBatch]:
+        """Yield all windows with the process model's coarse temperature as labels.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch; with the seed it draws the order.
+        """
+        source = {"coarse": self._process}
+        for windows in self._shuffled(self._windows, epoch):
+            yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
+
+    def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
+        """Yield all windows with some fine reaches drawn anew, whose labels are still to be carried there.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch; with the seed it draws order and reaches.
+        context
+            Scales whose inputs are wanted.
+        """
+        rng = np.random.default_rng([self.seed, epoch, 1])
+        n = self.inputs["fine"].n
+        for windows in self._shuffled(self._windows, epoch):
+            days, scored = self._days(windows, ~self.validation_days)
+            inputs = {scale: self.inputs[scale].gather(days) for scale in context}
+            nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
+            yield HostBatch(inputs, {"fine": nodes}, {}, self._name(windows), scored.T)
 
     def validation_batches(self, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
         """Yield the windows that hold validation labels of some scales, in the order of time."""
-        yield from self._batches(self._labelled(self.validation_days, scales), self.validation_days, scales)
+        for windows in self._groups(self._labelled(self.validation_days, scales)):
+            yield self._assemble(windows, self.validation_days, scales or self.scales, self.labels)
 
     def counts(self) -> dict[str, int]:
         """Return the number of labels, by scale and use."""
@@ -165,20 +204,34 @@ class TrainingData:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
         return [w for w in self._windows if present[w.start : w.stop].any()]
 
-    def _batches(
-        self, windows: Sequence[Window], use: DayMask, scales: Sequence[Scale] | None
-    ) -> Iterator[HostBatch]:
-        for first in range(0, len(windows), self.batch):
-            yield self._assemble(windows[first : first + self.batch], use, scales or self.scales)
+    def _shuffled(self, windows: Sequence[Window], epoch: int) -> Iterator[Sequence[Window]]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(windows))
+        return self._groups([windows[i] for i in order])
 
-    def _assemble(self, windows: Sequence[Window], use: DayMask, scales: Sequence[Scale]) -> HostBatch:
+    def _groups(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
+        return (windows[first : first + self.batch] for first in range(0, len(windows), self.batch))
+
+    def _days(self, windows: Sequence[Window], use: DayMask) -> tuple[IntArray, DayMask]:
+        """Return the positions of the days of some windows and which of them count, (window, day)."""
         days = np.stack([w.days(self.length, self.n_days) for w in windows])
-        scored = np.stack([w.scored(self.length) for w in windows]) & use[days]
+        return days, np.stack([w.scored(self.length) for w in windows]) & use[days]
+
+    def _name(self, windows: Sequence[Window]) -> str:
+        return ", ".join(str(self.time[w.start].date()) for w in windows)
+
+    def _assemble(
+        self,
+        windows: Sequence[Window],
+        use: DayMask,
+        scales: Sequence[Scale],
+        source: Mapping[Scale, FloatArray],
+    ) -> HostBatch:
+        days, scored = self._days(windows, use)
         inputs: dict[Scale, FloatArray] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
-            values = self.labels[scale]
+            values = source[scale]
             chosen = np.where(scored[..., None], values[days], np.float32(np.nan))  # (window, day, node)
             present = np.flatnonzero(np.isfinite(chosen).any(axis=(0, 1)))
             if not present.size:
@@ -188,10 +241,15 @@ class TrainingData:
             nodes[scale] = present.astype(np.int64)
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self.inputs[scale].gather(days)
-        name = ", ".join(str(self.time[w.start].date()) for w in windows)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self.inputs["coarse"].gather(days)
-        return HostBatch(inputs, nodes, labels, name)
+        return HostBatch(inputs, nodes, labels, self._name(windows))
+
+
+def _process_temperature(ds: xr.Dataset) -> FloatArray:
+    if PROCESS not in ds:
+        return np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan, np.float32)
+    return np.asarray(ds[PROCESS].transpose("time", "coarse").values, np.float32)
 
 
 def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:

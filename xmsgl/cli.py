@@ -168,7 +168,12 @@ def _report(report: Any, *, as_json: bool) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
 )
-@click.option("--method", default="msgl", show_default=True, help="msgl, fine-only or remap.")
+@click.option(
+    "--method",
+    default="msgl",
+    show_default=True,
+    help="A name in the registry of methods, for example msgl, async-msgl, fine-only.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")

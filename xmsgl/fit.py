@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.batches import HostBatch, TrainingData, Validation
+from xmsgl.batches import PROCESS, HostBatch, TrainingData, Validation
 from xmsgl.engine import resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
@@ -23,6 +23,7 @@ from xmsgl.operators import Operators
 from xmsgl.options import get_option
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
+from xmsgl.train.stages import Stage, stages_of
 from xmsgl.windows import SCALES, Scale, choose_features
 
 if TYPE_CHECKING:
@@ -49,18 +50,27 @@ class DeviceBatches:
             scale: scaling.label_deviation for scale, scaling in data.scaling.items()
         }
 
-    def training(self, epoch: int, tasks: Collection[str]) -> Iterator[LabelledBatch]:
+    def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
-        return map(self._put, self._data.training_batches(epoch, label_scales(tasks)))
+        return map(self._put, self._host_batches(epoch, stage))
 
     def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
-        """Batches to judge by."""
-        return map(self._put, self._data.validation_batches(label_scales(tasks)))
+        """Batches to judge by; none for tasks whose observations the method does not use."""
+        scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
+        return map(self._put, self._data.validation_batches(scales) if scales else ())
+
+    def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
+        if stage.labels == "process":
+            return self._data.process_batches(epoch)
+        if stage.labels == "carried":  # the coarse inputs are for who predicts the labels
+            return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
+        return self._data.training_batches(epoch, label_scales(stage.tasks))
 
     def _put(self, host: HostBatch) -> LabelledBatch:
         device = self._operators.coarse.device
         labels = {scale: torch.from_numpy(values).to(device) for scale, values in host.labels.items()}
-        return LabelledBatch(self._operators.batch(host.inputs, host.nodes), dict(labels), host.name)
+        scored = None if host.scored is None else torch.from_numpy(host.scored).to(device)
+        return LabelledBatch(self._operators.batch(host.inputs, host.nodes), dict(labels), host.name, scored)
 
 
 def train(
@@ -101,8 +111,11 @@ def train(
     obj
         A dataset of the convention; validated first.
     method
-        Name in the registry of methods: ``"msgl"`` (three tasks on both graphs), ``"fine-only"``
-        (fine graph alone), ``"remap"`` (coarse graph alone, carried to the reaches).
+        Name in the registry of methods: ``"msgl"`` (three tasks on both graphs), ``"async-msgl"`` (the
+        same, after it has learned at every reach what the coarse task predicts there), ``"fine-only"``
+        (fine graph alone), ``"remap"`` (coarse graph alone, carried to the reaches), ``"progressive"``
+        (``fine-only`` after coarse observations and what they predict), ``"direct"`` (``fine-only``
+        after a process model's ``simulated_temperature_coarse``).
     features
         Base names of the inputs, in order; default: all drivers and static attributes.
     window, warmup
@@ -112,9 +125,10 @@ def train(
     epochs
         Passes over the training windows, at most.
     pretrain
-        How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
-        Default: half of them where the method has a coarse and a fine task and the dataset coarse
-        labels, else none.
+        How many of them, the first ones, belong to the stages before the last: ``"msgl"`` trains the
+        coarse task alone, which is cheap, for its graph is small; for the others see
+        :mod:`xmsgl.train.stages`. Default: the method's own share; none for ``"msgl"`` without coarse
+        labels and for methods of one stage.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -181,10 +195,11 @@ def train(
     segments = tuple(ds["coarse"].values.tolist()) if identity else ()
     architecture |= {"identity": identity, "segments": len(segments)}
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
+    stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))
     data = TrainingData(
         ds,
         chosen,
-        scales=label_scales(module.tasks),
+        scales=label_scales(stage_tasks(stages)),
         window=window,
         warmup=warmup,
         validation=validation,
@@ -196,7 +211,7 @@ def train(
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
         epochs,
-        _pretraining(pretrain, epochs, module.tasks, data),
+        stages,
         learning_rate,
         clip,
         patience,
@@ -228,16 +243,18 @@ def train(
     return Model(spec, final.best, final.history)
 
 
-def _pretraining(pretrain: int | None, epochs: int, tasks: Collection[str], data: TrainingData) -> int:
-    """Return the epochs that train the coarse task alone."""
-    if pretrain is None:
-        both = {"coarse", "fine"} <= set(tasks) and data.counts()["training_coarse"] > 0
-        return epochs // 2 if both else 0
-    _check_counts(0, pretrain=pretrain)
-    if pretrain >= epochs:
-        msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
-        raise InvalidArgumentError(msg)
-    return pretrain
+def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
+    """Say which coarse temperatures there are to learn from before the last stage."""
+    observed = ds.get("water_temperature_coarse")
+    return {
+        "coarse_labels": observed is not None and bool(np.isfinite(observed).any()),
+        "process": PROCESS in ds,
+    }
+
+
+def stage_tasks(stages: Sequence[Stage]) -> set[str]:
+    """Return the tasks that learn from observed labels in some stage."""
+    return {task for stage in stages if stage.labels == "observed" for task in stage.tasks}
 
 
 def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:

@@ -11,7 +11,7 @@ from xmsgl.models.registry import MODELS, create_model, model_names, register_mo
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(UnknownNameError, match="fine-only, msgl, remap"):
+    with pytest.raises(UnknownNameError, match="fine-only, msgl, progressive, remap"):
         create_model("lstm-of-dreams", n_features=3)
 
 

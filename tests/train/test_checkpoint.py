@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,12 @@ def progress_after(steps, *, shared=True):
 @pytest.mark.parametrize("shared", [True, False], ids=["best-is-current", "best-was-earlier"])
 @pytest.mark.parametrize("steps", [0, 1, 3])
 def test_what_goes_in_comes_out(tmp_path, steps, shared):
-    state = progress_after(steps, shared=shared)
+    state = replace(progress_after(steps, shared=shared), teacher={"weight": torch.rand(2, 3)})
     write_checkpoint(tmp_path / "c.safetensors", state, SETTINGS)
     back = read_checkpoint(tmp_path / "c.safetensors", SETTINGS)
     assert (back.epoch, back.best_epoch, back.best_score) == (state.epoch, state.best_epoch, state.best_score)
     assert back.history == state.history
+    assert torch.equal(back.teacher["weight"], state.teacher["weight"])
     for name, value in state.module.items():
         assert torch.equal(back.module[name], value)
         assert torch.equal(back.best[name], state.best[name])

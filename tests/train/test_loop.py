@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from xmsgl.errors import DivergenceError
 from xmsgl.models.batch import Batch
+from xmsgl.models.operator import GraphOperator
 from xmsgl.models.registry import NetworkModel
-from xmsgl.train.loop import LabelledBatch, LoopSettings, learning_rate, run, validate
+from xmsgl.train.loop import LabelledBatch, LoopSettings, learning_rate, run, stage_at, validate
+from xmsgl.train.stages import Stage
 
 
 class Linear(NetworkModel):
@@ -51,7 +56,7 @@ class Batches:
     def __init__(self, training, validation=()):
         self._training, self._validation = training, validation
 
-    def training(self, epoch, tasks):
+    def training(self, epoch, stage):
         return iter(self._training)
 
     def validation(self, tasks):
@@ -187,6 +192,10 @@ def test_validation_is_the_rmse_in_degrees():
 # ------------------------------------------------------------- pre-training
 
 
+def coarse_first(count, epochs):
+    return (Stage(count, ("coarse",)), Stage(epochs - count, ("coarse", "fine")))
+
+
 def two_stages():
     """The coarse truth is at hand at once, the fine one never: the best score lies in the first stage."""
     items = [make_item(0, scales=("coarse", "fine"), weight=(0.3, 0.3))]
@@ -196,7 +205,7 @@ def two_stages():
 
 
 def test_the_first_epochs_train_the_coarse_task_alone():
-    final = run(Linear(), two_stages(), LoopSettings(epochs=5, pretrain=2, learning_rate=0.05))
+    final = run(Linear(), two_stages(), LoopSettings(epochs=5, stages=coarse_first(2, 5), learning_rate=0.05))
     np.testing.assert_array_equal(np.isnan(final.history["loss_fine"]), [True, True, False, False, False])
     assert np.isfinite(final.history["loss_coarse"]).all()
     assert final.history["weight_coarse"][:2] == [1.0, 1.0]
@@ -209,7 +218,7 @@ def test_the_first_epochs_train_the_coarse_task_alone():
 
 
 def test_the_best_epoch_is_one_that_trained_all_tasks():
-    settings = LoopSettings(epochs=6, pretrain=3, learning_rate=0.05)
+    settings = LoopSettings(epochs=6, stages=coarse_first(3, 6), learning_rate=0.05)
     final, kept = states(Linear(), two_stages(), settings)
     scores = final.history["validation"]
     assert min(scores[:3]) < min(scores[3:])
@@ -219,22 +228,92 @@ def test_the_best_epoch_is_one_that_trained_all_tasks():
 
 
 def test_patience_waits_for_the_second_stage():
-    settings = LoopSettings(epochs=30, pretrain=12, learning_rate=0.3, patience=1)
+    settings = LoopSettings(epochs=30, stages=coarse_first(12, 30), learning_rate=0.3, patience=1)
     final = run(Linear(), two_stages(), settings)
     assert np.argmin(final.history["validation"][:12]) < 10, "the first stage must get worse"
     assert final.epoch > 12
     assert final.best_epoch > 12
 
 
-@pytest.mark.parametrize("tasks", [("fine",), ("coarse",)])
-def test_a_model_of_one_task_knows_no_stages(tasks):
-    module, plain = Linear(), Linear()
-    module.tasks = plain.tasks = tasks
-    items = [make_item(0, scales=tasks, weight=(5.0, 5.0))], [make_item(1, scales=tasks, weight=(1.0, 1.0))]
-    staged = run(module, Batches(*items), LoopSettings(epochs=40, pretrain=30, learning_rate=0.1))
-    expected = run(plain, Batches(*items), LoopSettings(epochs=40, learning_rate=0.1))
-    assert staged.history == expected.history
-    assert staged.best_epoch == expected.best_epoch < 31
+def test_each_epoch_belongs_to_one_stage():
+    settings = LoopSettings(
+        epochs=9, stages=(Stage(2, ("coarse",)), Stage(3, ("fine",)), Stage(4, ("coarse", "fine")))
+    )
+    found = [stage_at(settings, ("coarse", "fine"), epoch) for epoch in range(1, 10)]
+    assert [stage for stage, _ in found] == [s for s in settings.stages for _ in range(s.epochs)]
+    assert [first for _, first in found] == [1, 1, 3, 3, 3, 6, 6, 6, 6]
+    assert stage_at(LoopSettings(epochs=9), ("fine",), 4) == (Stage(9, ("fine",)), 1)
+
+
+class Remapped(Linear):
+    """Two weights, so that a teacher's prediction is easily told from the pupil's."""
+
+    def task_outputs(self, batch, tasks=None):
+        return {
+            task: (batch.x_coarse if task == "coarse" else batch.x_fine).index_select(
+                1, batch.coarse_nodes if task == "coarse" else batch.fine_nodes
+            )
+            @ self.w
+            for task in self._chosen(batch, tasks)
+        }
+
+
+def carried_item():
+    """Fine inputs that never determine the labels; four fine nodes of six on three segments, two days out."""
+    item = make_item(3, scales=("coarse", "fine"), missing=0.0)
+    segment = np.array([0, 0, 1, 2, 2, 1])
+    remap = GraphOperator(sparse.csr_array((np.ones(6), (np.arange(6), segment)), shape=(6, 3)))
+    nodes = torch.tensor([0, 2, 3, 5])
+    scored = torch.ones(9, 2, dtype=torch.bool)
+    scored[:2] = False
+    batch = replace(item.batch, remap=remap, fine_nodes=nodes, coarse_nodes=None)
+    return LabelledBatch(batch, {}, "carried", scored), segment
+
+
+def test_carried_labels_are_what_the_stage_before_predicts_for_the_segment():
+    carried, segment = carried_item()
+    observed = make_item(0, scales=("coarse",), weight=(0.5, 0.7), missing=0.0)
+
+    class Source(Batches):
+        def training(self, epoch, stage):
+            return [carried if stage.labels == "carried" else observed]
+
+    stages = (Stage(4, ("coarse",)), Stage(3, ("fine",), "carried"))
+    final, kept = states(
+        Remapped(), Source([]), LoopSettings(epochs=7, stages=stages, learning_rate=0.1, clip=1e9)
+    )
+    teacher = kept[4].module["w"]
+    assert kept[4].teacher == {}
+    assert all(torch.equal(state.teacher["w"], teacher) for state in kept[5:])
+    # The same by hand: plain Adam goes on, towards the teacher's temperature on the days that count.
+    weight = teacher.clone().requires_grad_()
+    adam = torch.optim.Adam([weight])
+    adam.load_state_dict(kept[4].optimizer)
+    target = (carried.batch.x_coarse @ teacher)[:, segment][:, [0, 2, 3, 5]][2:]
+    for epoch in range(5, 8):
+        adam.param_groups[0]["lr"] = 0.1 * 0.3 ** sum(epoch > 7 * share for share in (2 / 3, 5 / 6))
+        output = (carried.batch.x_fine[:, [0, 2, 3, 5]] @ weight)[2:]
+        loss = ((output - target) ** 2).mean().sqrt()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        assert final.history["loss_fine"][epoch - 1] == pytest.approx(float(loss.detach()), rel=1e-4)
+    torch.testing.assert_close(final.module["w"], weight.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_stopped_among_carried_labels_goes_on_as_if_it_had_not():
+    carried, _ = carried_item()
+    observed = make_item(0, scales=("coarse",), weight=(0.5, 0.7), missing=0.0)
+
+    class Source(Batches):
+        def training(self, epoch, stage):
+            return [carried if stage.labels == "carried" else observed]
+
+    stages = (Stage(2, ("coarse",)), Stage(4, ("fine",), "carried"))
+    settings = LoopSettings(epochs=6, stages=stages, learning_rate=0.1)
+    whole, kept = states(Remapped(), Source([]), settings)
+    assert kept[4].teacher
+    assert torch.equal(run(Remapped(), Source([]), settings, resume=kept[4]).module["w"], whole.module["w"])
 
 
 # ---------------------------------------------------------- missing labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
@@ -67,6 +68,11 @@ class Batch:
     def nodes(self, scale: str) -> Tensor:
         """Return the labelled nodes of a scale; InvalidArgumentError if they are not given."""
         return _there(self.coarse_nodes if scale == "coarse" else self.fine_nodes, f"{scale}_nodes")
+
+    def all_coarse_nodes(self) -> Tensor:
+        """Return the positions of every coarse segment (int64), on the device of the inputs."""
+        x = _there(self.x_coarse, "x_coarse")
+        return torch.arange(x.shape[1], device=x.device)
 
     def interpolator(self) -> GraphOperator:
         """Return M; InvalidArgumentError if it is not given."""

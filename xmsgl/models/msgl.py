@@ -30,6 +30,7 @@ __all__ = ["MSGL", "CoarseOnly", "FineOnly"]
 _DAYS = 64
 
 
+@register_model("async-msgl")
 @register_model("msgl")
 class MSGL(NetworkModel):
     """Multi-scale graph learning: one cell on both networks, three tasks.
@@ -210,7 +211,7 @@ class MSGL(NetworkModel):
 
 
 class _SingleScale(NetworkModel):
-    """A cell on one network and a linear head."""
+    """A cell and a linear head, for one network at a time; the tasks are named after their scales."""
 
     scale: ClassVar[str]
 
@@ -225,7 +226,6 @@ class _SingleScale(NetworkModel):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self.tasks = self.input_scales = (self.scale,)
         self.identity = SegmentIdentity(segments, identity) if identity else None
         self.cell = RecurrentGraphCell(
             n_features + identity, hidden, dropout=recurrent_dropout, backend=backend
@@ -238,10 +238,12 @@ class _SingleScale(NetworkModel):
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict at the labelled nodes; see :class:`NetworkModel`."""
-        if not self._chosen(batch, tasks):
-            return {}
-        hidden = _hidden(self.cell, *self._inputs(batch))
-        return {self.scale: self.head(hidden.index_select(1, batch.nodes(self.scale)))}
+        return {scale: self._at_nodes(batch, scale) for scale in self._chosen(batch, tasks)}
+
+    def _at_nodes(self, batch: Batch, scale: str) -> Tensor:
+        hidden = _hidden(self.cell, *_inputs(batch, scale, self.identity))
+        output: Tensor = self.head(hidden.index_select(1, batch.nodes(scale)))
+        return output
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
         return _inputs(batch, self.scale, self.identity)
@@ -266,6 +268,8 @@ class FineOnly(_SingleScale):
     """
 
     scale = "fine"
+    tasks: tuple[str, ...] = ("fine",)
+    input_scales: tuple[str, ...] = ("fine",)
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Tensor:
@@ -296,6 +300,8 @@ class CoarseOnly(_SingleScale):
     """
 
     scale = "coarse"
+    tasks: tuple[str, ...] = ("coarse",)
+    input_scales: tuple[str, ...] = ("coarse",)
     prediction_scale = "coarse"
 
     @torch.no_grad()

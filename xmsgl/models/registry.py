@@ -125,7 +125,7 @@ def model_names() -> tuple[str, ...]:
     Examples
     --------
     >>> model_names()
-    ('fine-only', 'msgl', 'remap')
+    ('async-msgl', 'direct', 'fine-only', 'msgl', 'progressive', 'remap')
     """
     _load()
     return tuple(sorted(MODELS))
@@ -180,4 +180,5 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
 
 def _load() -> None:
     """Import the modules whose classes register themselves."""
-    import xmsgl.models.msgl  # noqa: F401
+    import xmsgl.models.msgl
+    import xmsgl.models.transfer  # noqa: F401

@@ -33,6 +33,7 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
     tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
     # After a best epoch both are the same tensors, and safetensors refuses to write one memory twice.
     tensors |= {f"best/{name}": value.clone() for name, value in progress.best.items()}
+    tensors |= {f"teacher/{name}": value.clone() for name, value in progress.teacher.items()}
     tensors |= {
         f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
     }
@@ -96,6 +97,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         best_score=float("inf") if score is None else score,
         best_epoch=header["best_epoch"],
         history=storage.restore_history(header["history"]),
+        teacher=_part(tensors, "teacher/"),
     )
 
 

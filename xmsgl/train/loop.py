@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from xmsgl.errors import DivergenceError
 from xmsgl.models.registry import TASK_SCALES, NetworkModel
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.mgda import multi_task_backward
+from xmsgl.train.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -32,8 +33,9 @@ class LoopSettings:
     ----------
     epochs
         Passes over the training windows, at most.
-    pretrain
-        How many of them, the first ones, train the coarse task alone; cheap, for its graph is small.
+    stages
+        What they train, in order, see :func:`xmsgl.train.stages.stages_of`; none: all tasks on observed
+        labels throughout. Epochs beyond the last stage belong to it.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
@@ -49,7 +51,7 @@ class LoopSettings:
     """
 
     epochs: int = 60
-    pretrain: int = 0
+    stages: tuple[Stage, ...] = ()
     learning_rate: float = 0.005
     clip: float = 3.0
     patience: int | None = None
@@ -74,18 +76,21 @@ class LabelledBatch:
         Standardised labels by scale, (day, node, window), NaN where there is none.
     name
         First days of the windows, for messages.
+    scored
+        Days that count, boolean (day, window); only where labels are to be carried from the coarse scale.
     """
 
     batch: Batch
     labels: dict[str, Tensor]
     name: str
+    scored: Tensor | None = None
 
 
 class Source(Protocol):
     """Where batches come from."""
 
-    def training(self, epoch: int, tasks: Collection[str]) -> Iterable[LabelledBatch]:
-        """Batches of an epoch, in its order, with what some tasks need."""
+    def training(self, epoch: int, stage: Stage) -> Iterable[LabelledBatch]:
+        """Batches of an epoch, in its order, with what the tasks of a stage need."""
 
     def validation(self, tasks: Collection[str]) -> Iterable[LabelledBatch]:
         """Batches to judge some tasks by; none if nothing was kept for it."""
@@ -111,6 +116,8 @@ class Progress:
         Its validation RMSE (degC) and number.
     history
         A list a quantity, one entry an epoch.
+    teacher
+        Weights that predict the labels of this stage, where they are carried; else empty.
     """
 
     epoch: int
@@ -120,6 +127,7 @@ class Progress:
     best_score: float = float("inf")
     best_epoch: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
+    teacher: dict[str, Tensor] = field(default_factory=dict)
 
 
 def run(
@@ -167,7 +175,7 @@ def run(
     notify(state)
     device = next(module.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        while state.epoch < settings.epochs and not _stalled(module, state, settings):
+        while state.epoch < settings.epochs and not _stalled(state, settings):
             state = _epoch(module, optimizer, source, settings, state)
             notify(state)
     return state
@@ -186,16 +194,19 @@ def _epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     row = {"epoch": float(epoch), "learning_rate": rate}
-    pretrain = _pretraining(module, settings)
-    tasks = ("coarse",) if epoch <= pretrain else module.tasks
-    row |= _train_epoch(module, optimizer, source.training(epoch, tasks), settings, tasks)
-    row |= validate(module, source, tasks, amp=settings.amp)
+    stage, first = stage_at(settings, module.tasks, epoch)
+    teacher = {} if stage.labels != "carried" else state.best if epoch == first else state.teacher
+    batches = source.training(epoch, stage)
+    if teacher:
+        batches = _carried(batches, module, teacher, amp=settings.amp)
+    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks)
+    row |= validate(module, source, stage.tasks, amp=settings.amp)
     score = row.get("validation", -float(epoch))  # without validation the last epoch is kept
     if not np.isfinite(score):
         msg = f"the validation score of epoch {epoch} is not finite; lower learning_rate"
         raise DivergenceError(msg)
-    # Scores of the coarse task alone and of all tasks do not compare: the second stage starts anew.
-    better = score < state.best_score or epoch == pretrain + 1
+    # Scores of different tasks do not compare: every stage starts anew.
+    better = score < state.best_score or epoch == first
     weights = _weights(module)
     names = dict.fromkeys([*state.history, *row])
     blank = [float("nan")] * state.epoch
@@ -209,7 +220,34 @@ def _epoch(
         score if better else state.best_score,
         epoch if better else state.best_epoch,
         history,
+        teacher,
     )
+
+
+def stage_at(settings: LoopSettings, tasks: Collection[str], epoch: int) -> tuple[Stage, int]:
+    """Return the stage an epoch (counted from 1) belongs to, and that stage's first epoch."""
+    first = 1
+    for stage in settings.stages:
+        if epoch < first + stage.epochs or stage is settings.stages[-1]:
+            return stage, first
+        first += stage.epochs
+    return Stage(settings.epochs, tuple(tasks)), 1
+
+
+def _carried(
+    batches: Iterable[LabelledBatch], module: NetworkModel, weights: Mapping[str, Tensor], *, amp: bool
+) -> Iterator[LabelledBatch]:
+    """Label the fine nodes of each batch with the temperature a teacher predicts for their segment."""
+    teacher = copy.deepcopy(module).eval()
+    teacher.load_state_dict(dict(weights))
+    for item in batches:
+        coarse = replace(item.batch, coarse_nodes=item.batch.all_coarse_nodes())
+        with torch.no_grad(), _autocast(module, amp=amp):
+            segments = teacher.task_outputs(coarse, ("coarse",))["coarse"].float()
+        labels = item.batch.remapper().rows(item.batch.nodes("fine")).matmul_days(segments)
+        if item.scored is not None:
+            labels = torch.where(item.scored[:, None], labels, torch.nan)
+        yield replace(item, labels={**item.labels, "fine": labels})
 
 
 def learning_rate(settings: LoopSettings, epoch: int) -> float:
@@ -321,12 +359,8 @@ def _weights(module: NetworkModel) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def _pretraining(module: NetworkModel, settings: LoopSettings) -> int:
-    """Return the epochs of the coarse task alone: none for a model that has no other, or not this one."""
-    return settings.pretrain if "coarse" in module.tasks and len(module.tasks) > 1 else 0
-
-
-def _stalled(module: NetworkModel, state: Progress, settings: LoopSettings) -> bool:
-    if settings.patience is None or state.epoch <= _pretraining(module, settings):
-        return False  # never before the other tasks have had their turn
+def _stalled(state: Progress, settings: LoopSettings) -> bool:
+    last = sum(stage.epochs for stage in settings.stages[:-1])
+    if settings.patience is None or state.epoch <= last:
+        return False  # never before the last stage has had its turn
     return state.epoch - state.best_epoch >= settings.patience
