@@ -104,6 +104,24 @@ def river(river_once: xr.Dataset) -> xr.Dataset:
 
 
 @pytest.fixture
+def two_rivers(river: xr.Dataset) -> xr.Dataset:
+    """The river and another that never meets it (ids from 1000 on), their nodes in one another's midst."""
+    other = make_river(seed=1)
+    for name in ("downstream_coarse", "downstream_fine", "coarse_segment"):
+        other[name] = other[name].where(other[name] == 0, other[name] + 1000)
+    other = other.assign_coords({scale: other[scale] + 1000 for scale in ("coarse", "fine")})
+    both = xr.Dataset(
+        {
+            name: xr.concat([river[name], other[name]], "fine" if "fine" in river[name].dims else "coarse")
+            for name in river.data_vars
+        },
+        attrs=river.attrs,
+    )
+    rng = np.random.default_rng(0)
+    return both.isel({scale: rng.permutation(both.sizes[scale]) for scale in ("coarse", "fine")})
+
+
+@pytest.fixture
 def refuse_to_compute():
     """A scheduler that raises: ``with refuse_to_compute():`` proves that nothing is computed."""
 

@@ -11,6 +11,7 @@ from xmsgl import schema
 from xmsgl.graphs import build_graph
 from xmsgl.models.batch import Batch
 from xmsgl.models.operator import GraphOperator
+from xmsgl.network.parts import closure, independent_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
+    from xmsgl.network.parts import Part
     from xmsgl.windows import FloatArray, Scale
 
 
@@ -69,6 +71,67 @@ class Operators:
         known = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
         carried = known[torch.from_numpy(schema.segment_positions(ds))]
         return cls(coarse, fine, interpolation, remap, known.to(device), carried.to(device))
+
+    def closure(self, nodes: Mapping[Scale, npt.NDArray[np.int64]]) -> Part:
+        """Find all nodes that can influence what a model predicts at some nodes.
+
+        Parameters
+        ----------
+        nodes
+            Their positions by scale; a scale that is not there has none.
+
+        Returns
+        -------
+        Part
+            See :func:`xmsgl.network.parts.closure`.
+        """
+        none: list[int] = []
+        return closure(
+            *self._matrices(), coarse_nodes=nodes.get("coarse", none), fine_nodes=nodes.get("fine", none)
+        )
+
+    def parts(self, largest: int) -> list[Part]:
+        """Divide the basin into parts that do not depend on one another.
+
+        Parameters
+        ----------
+        largest
+            Reaches in a part, see :func:`xmsgl.network.parts.independent_parts`.
+        """
+        return independent_parts(*self._matrices(), largest=largest)
+
+    def restrict(self, part: Part) -> Operators:
+        """Return the operators of some nodes, which compute there what these do.
+
+        Parameters
+        ----------
+        part
+            Nodes to keep, in the order wanted: a :meth:`closure` or one of :meth:`parts`.
+
+        Returns
+        -------
+        Operators
+            On the same device; its nodes are counted anew.
+
+        Raises
+        ------
+        InvalidArgumentError
+            One of the nodes reads a node that is left out.
+        """
+        coarse, fine = part
+        return Operators(
+            coarse=self.coarse.submatrix(coarse, coarse),
+            fine=self.fine.submatrix(fine, fine),
+            interpolation=self.interpolation.submatrix(fine, coarse),
+            remap=self.remap.submatrix(fine, coarse),
+            coarse_segments=self.coarse_segments[torch.from_numpy(coarse).to(self.coarse.device)],
+            fine_segments=self.fine_segments[torch.from_numpy(fine).to(self.fine.device)],
+        )
+
+    def _matrices(self) -> tuple[Any, Any, Any, Any]:
+        operators = self.coarse, self.fine, self.interpolation, self.remap
+        coarse, fine, interpolation, remap = (operator.to_scipy() for operator in operators)
+        return coarse, fine, interpolation, remap
 
     def batch(
         self,

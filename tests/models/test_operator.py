@@ -48,6 +48,28 @@ def test_rows_are_those_asked_for_in_order(rectangular, rng_state):
     np.testing.assert_allclose(some.matmul(torch.tensor(x)), dense[[3, 0]] @ x, atol=1e-14)
 
 
+def test_a_submatrix_is_what_numpy_cuts_out(rectangular, rng_state):
+    operator, dense = rectangular
+    rows = np.array([3, 0])
+    columns = np.r_[rng_state.permutation(np.flatnonzero(dense[rows].any(axis=0)))]
+    cut = operator.submatrix(rows, columns)
+    assert (cut.shape, cut.dtype, cut.device) == ((2, len(columns)), operator.dtype, operator.device)
+    np.testing.assert_array_equal(cut.to_scipy().toarray(), dense[np.ix_(rows, columns)])
+    x = rng_state.normal(size=(8, 2))
+    np.testing.assert_allclose(
+        cut.matmul(torch.tensor(x[columns])), operator.matmul(torch.tensor(x))[rows], atol=1e-14
+    )
+
+
+def test_a_submatrix_never_loses_a_weight():
+    matrix = sparse.csr_array((np.array([0.5, 0.0, 2.0]), np.array([1, 2, 0]), np.array([0, 2, 3])), (2, 3))
+    operator = GraphOperator(matrix)
+    assert operator.submatrix([0], [1]).shape == (1, 1)  # what it reads with weight 0 may go
+    assert operator.submatrix([], []).shape == (0, 0)
+    with pytest.raises(InvalidArgumentError, match="1 weights would be lost: node 1 reads node 0"):
+        operator.submatrix([0, 1], [1, 2])
+
+
 def test_to_changes_type_or_returns_itself(rectangular):
     operator, dense = rectangular
     assert operator.to("cpu") is operator

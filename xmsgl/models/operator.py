@@ -118,6 +118,42 @@ class GraphOperator:
         """
         return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
 
+    def submatrix(self, rows: Any, columns: Any) -> GraphOperator:
+        """Return the operator between some nodes, if it gives them the same as this one does.
+
+        Parameters
+        ----------
+        rows, columns
+            Positions of the nodes that are written and read, in the order wanted (int64).
+
+        Returns
+        -------
+        GraphOperator
+            ``(len(rows), len(columns))``, of the same type, on the same device.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If one of the rows reads a column that is left out with a weight other than zero.
+        """
+        written, read = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
+        chosen = self._matrix[written]
+        kept = np.zeros(self.shape[1], np.bool_)
+        kept[read] = True
+        lost = np.flatnonzero(~kept[chosen.indices] & (chosen.data != 0))
+        if lost.size:
+            reader = int(written[np.searchsorted(chosen.indptr, lost[0], side="right") - 1])
+            msg = (
+                f"{lost.size} weights would be lost: node {reader} reads node {chosen.indices[lost[0]]}, "
+                "which is left out; take what the nodes depend on with them, see xmsgl.network.parts.closure"
+            )
+            raise InvalidArgumentError(msg)
+        return GraphOperator(chosen[:, read], dtype=self.dtype, device=self.device)
+
+    def to_scipy(self) -> Any:
+        """Return the weights as the SciPy CSR array they were given as; not a copy, so leave it as it is."""
+        return self._matrix
+
     def csr(self, *, transposed: bool = False) -> tuple[Any, Any, Any]:
         """Return where rows start, the columns and the weights as NumPy arrays, of this or its transpose."""
         matrix = self._backward if transposed else self._forward
