@@ -190,7 +190,7 @@ logarithms, by least squares. The last column is how far the farthest point is f
 
 NOT_MEASURED = (
     "Other processors: every number is of the one machine above. Compare ratios, not seconds.",
-    "The first call, in which Numba compiles or loads what it has compiled: all are called before they are timed.",
+    "The first call, in which Numba compiles or loads what it has compiled: every case is called before.",
     "Graphics processors.",
 )
 
@@ -203,9 +203,10 @@ peak itself, libraries and all.
 """
 
 ROOF_TEXT = """
-The machine's limits are the best rates seen in this run: products of matrices, and a sweep over arrays that do
-not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other, whichever
-takes longer; *share* is that over what it took. Operations and bytes are counted by formula: what can not be
+The machine's limits are the best rates seen in this run: products of matrices, and sweeps over arrays that
+do not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other,
+whichever takes longer; *share* is that over what it took. Operations and bytes are counted by formula: what
+can not be
 avoided, every array once.
 """
 
