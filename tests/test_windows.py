@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsgl import schema
+from xmsgl import schema, windows
 from xmsgl.errors import InvalidArgumentError, ModelMismatchError
 from xmsgl.features import Scaling
 from xmsgl.windows import ScaleInputs, Window, check_features, choose_features, cut_windows, feature_variables
@@ -75,6 +78,78 @@ def test_reaches_use_their_own_drivers_where_they_have_them(small):
         np.arange(40)[None]
     )
     np.testing.assert_array_equal(gathered[:, :, 0, 0], own)  # and no correction for height
+
+
+@pytest.fixture
+def own_drivers(small):
+    """Reaches that have one driver of their own and inherit the others."""
+    rain = np.random.default_rng(5).gamma(1, 3, (40, 12)).astype("float32")
+    small["precipitation_fine"] = ("time", "fine"), rain, {"units": "mm d-1"}
+    return small
+
+
+@pytest.mark.parametrize("piece", [1, 500], ids=["day-by-day", "days-in-uneven-pieces"])
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_pieces_change_nothing(own_drivers, monkeypatch, scale, piece):
+    inputs = ScaleInputs(own_drivers, choose_features(own_drivers, CHOSEN), scale)
+    days = np.random.default_rng(0).integers(0, 40, (2, 11))
+    at_once = inputs.gather(days)
+    for d, n, k in np.ndindex(11, inputs.n, len(CHOSEN)):
+        raw = raw_value(own_drivers, CHOSEN[k], scale, own_drivers[scale].values[n], days[1, d])
+        assert at_once[d, n, 1, k] == pytest.approx(raw, rel=1e-5, abs=1e-5)
+    monkeypatch.setattr(windows, "_PIECE", piece)
+    np.testing.assert_array_equal(inputs.gather(days), at_once)
+
+
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_pruned_inputs_are_those_of_the_nodes(own_drivers, scale):
+    whole = ScaleInputs(own_drivers, choose_features(own_drivers, CHOSEN), scale)
+    whole.use(Scaling((1.0, 0.5, 2.0, 3.0, 0.05, 100.0), (2.0, 0.7, 3.0, 1.5, 0.02, 50.0), 10.0, 5.0))
+    days = np.array([[0, 1, 2], [10, 11, 39]])
+    full = whole.gather(days)
+    nodes = np.array([4, 0, 3])
+    few = whole.prune(nodes)
+    assert few.n == 3
+    np.testing.assert_array_equal(few.gather(days), full[:, nodes])
+    np.testing.assert_array_equal(few.prune(np.array([2])).gather(days), full[:, [3]])
+    assert few.prune(np.arange(0)).gather(days).shape == (3, 0, 2, 6)
+    np.testing.assert_array_equal(whole.gather(days), full)  # and the whole stays as it was
+
+
+def test_memory_grows_with_segments_and_reaches_not_with_reaches_times_days():
+    """100,000 reaches on 400 segments: one driver written out for each would take 160 MB."""
+    rng = np.random.default_rng(0)
+    n_coarse, n_fine, n_days = 400, 100_000, 400
+    coarse, daily = ("coarse",), ("time", "coarse")
+    ds = xr.Dataset(
+        {
+            "coarse_segment": ("fine", np.sort(rng.integers(0, n_coarse, n_fine))),
+            "elevation_coarse": (coarse, rng.normal(300, 50, n_coarse)),
+            "elevation_fine": ("fine", rng.normal(300, 50, n_fine)),
+            "slope_coarse": (coarse, rng.random(n_coarse)),
+            "air_temperature_coarse": (daily, rng.normal(10, 3, (n_days, n_coarse)).astype("float32")),
+            "precipitation_coarse": (daily, rng.random((n_days, n_coarse)).astype("float32")),
+        },
+        coords={
+            "time": pd.date_range("2001", periods=n_days),
+            "coarse": range(n_coarse),
+            "fine": range(n_fine),
+        },
+    )
+    features = choose_features(ds)
+    drivers = sum(feature.dynamic for feature in features)
+    assert (drivers, len(features)) == (5, 7)
+    tracemalloc.start()
+    try:
+        inputs = ScaleInputs(ds, features, "fine")
+        kept, peak = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        gathered = inputs.gather(np.arange(8)[None])
+        gathering = tracemalloc.get_traced_memory()[1] - kept
+    finally:
+        tracemalloc.stop()
+    room = 20 * 4 * (n_coarse * n_days + n_fine)  # 21 MB
+    assert max(kept, peak, gathering - gathered.nbytes) < room < 4 * n_days * n_fine / 7
 
 
 def test_no_inherited_driver_is_copied_for_every_reach(small):

@@ -6,6 +6,7 @@ numbers; everything before it works on names.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,6 +29,9 @@ IntArray = npt.NDArray[np.int64]
 
 # Rivers remember weeks of weather through soil and groundwater, longer than a small cell does.
 MEMORY, MEMORY_DAYS = "air_temperature", (7, 30, 90)
+
+# Numbers gathered at a time: 1 MiB, which the second cache holds.
+_PIECE = 2**18
 
 
 def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[Feature, ...]:
@@ -120,11 +124,15 @@ def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: b
 
 @dataclass(frozen=True)
 class _Column:
-    """Where one feature of one scale is found: values, the node to take them from, what to add."""
+    """One feature of one scale: its values, and what to add to them at each node."""
 
-    values: FloatArray  # (time, source) or (node,)
-    source: IntArray | None
-    offset: FloatArray | None
+    values: FloatArray  # (time, source) of a driver, (node,) of a static attribute
+    inherited: bool = False  # a driver whose sources are segments; else they are the scale's own nodes
+    offset: FloatArray | None = None  # (node,)
+
+    def prune(self, nodes: IntArray) -> _Column:
+        values = self.values if self.values.ndim == 2 else self.values[nodes]
+        return _Column(values, self.inherited, None if self.offset is None else self.offset[nodes])
 
 
 class ScaleInputs:
@@ -151,8 +159,12 @@ class ScaleInputs:
         fixed = ds if statics is None else statics
         self.features = tuple(features)
         self.n = int(fixed.sizes[scale])
-        segment = schema.segment_positions(fixed) if scale == "fine" else None
-        self._columns = [_column(ds if f.dynamic else fixed, fixed, f, scale, segment) for f in self.features]
+        # Where each node finds its drivers: the segment to inherit from, and itself (None: in order).
+        self._segment = schema.segment_positions(fixed) if scale == "fine" else None
+        self._node: IntArray | None = None
+        self._columns = [
+            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment) for f in self.features
+        ]
         self._mean = np.zeros(len(self.features), np.float32)
         self._deviation = np.ones(len(self.features), np.float32)
 
@@ -165,8 +177,8 @@ class ScaleInputs:
             Boolean (time,), the days to look at.
         """
         pairs = [
-            _moments(column, feature.dynamic, days)
-            for column, feature in zip(self._columns, self.features, strict=True)
+            _moments(column, self._segment if column.inherited else self._node, days)
+            for column in self._columns
         ]
         return tuple(mean for mean, _ in pairs), tuple(deviation for _, deviation in pairs)
 
@@ -174,6 +186,21 @@ class ScaleInputs:
         """Set the scaling that :meth:`gather` applies."""
         self._mean = np.asarray(scaling.mean, np.float32)
         self._deviation = np.asarray(scaling.deviation, np.float32)
+
+    def prune(self, nodes: IntArray) -> ScaleInputs:
+        """Return the inputs of some nodes, with the scaling in use; drivers are shared, not copied.
+
+        Parameters
+        ----------
+        nodes
+            Their positions, in the order wanted.
+        """
+        few = copy.copy(self)
+        few.n = nodes.size
+        few._segment = None if self._segment is None else self._segment[nodes]
+        few._node = nodes if self._node is None else self._node[nodes]
+        few._columns = [column.prune(nodes) for column in self._columns]
+        return few
 
     def gather(self, days: IntArray) -> FloatArray:
         """Return the standardised features of a batch of windows.
@@ -190,19 +217,56 @@ class ScaleInputs:
         """
         windows, length = days.shape
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
-        for k, (column, feature) in enumerate(zip(self._columns, self.features, strict=True)):
-            shift, factor = self._mean[k], np.float32(1.0) / self._deviation[k]
-            if not feature.dynamic:
-                out[..., k] = ((column.values - shift) * factor)[None, :, None]
-                continue
-            values = (column.values[days] - shift) * factor  # (window, day, source)
-            values = values.transpose(1, 2, 0)
-            if column.source is not None:
-                values = values[:, column.source]
-            if column.offset is not None:
-                values = values + (column.offset * factor)[None, :, None]
-            out[..., k] = values
+        fixed, inherited = self._fixed()[:, None], self._inherited()
+        # A few days at a time, written to memory once and completed while the cache still holds them.
+        step = max(1, _PIECE // max(1, out[:1].size))
+        for first in range(0, length, step):
+            some, piece = days[:, first : first + step], out[first : first + step]
+            self._inherit(some, piece, *inherited)
+            piece += fixed
+            for k, column in enumerate(self._columns):
+                if column.values.ndim == 2 and not column.inherited:
+                    piece[..., k] = self._standard(k, some, self._node)
         return out
+
+    def _fixed(self) -> FloatArray:
+        """Return what is the same every day, (node, feature): static attributes and offsets of drivers."""
+        fixed = np.zeros((self.n, len(self.features)), np.float32)
+        for k, column in enumerate(self._columns):
+            factor = np.float32(1.0) / self._deviation[k]
+            if column.values.ndim == 1:
+                fixed[:, k] = (column.values - self._mean[k]) * factor
+            elif column.offset is not None:
+                fixed[:, k] = column.offset * factor
+        return fixed
+
+    def _inherited(self) -> tuple[IntArray, IntArray]:
+        """Return the segments that are inherited from, and each node's place among them."""
+        segment = np.zeros(0, np.int64) if self._segment is None else self._segment
+        used = np.zeros(segment.max(initial=-1) + 1, np.bool_)
+        used[segment] = True
+        return np.flatnonzero(used), (np.cumsum(used) - 1)[segment]
+
+    def _inherit(self, days: IntArray, out: FloatArray, segments: IntArray, place: IntArray) -> None:
+        """Write what reaches take from their segments; zeros for all other features."""
+        features = [k for k, column in enumerate(self._columns) if column.inherited]
+        if not features:
+            out[...] = 0.0
+            return
+        rows = np.zeros((out.shape[0], segments.size, *out.shape[2:]), np.float32)
+        for k in features:
+            rows[..., k] = self._standard(k, days, segments)
+        for day, values in zip(out, rows, strict=True):
+            np.take(values, place, axis=0, out=day, mode="clip")  # "raise" would fill a buffer first
+
+    def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
+        """Return a driver on some days, standardised, (day, source, window)."""
+        values: FloatArray = self._columns[k].values[days]
+        if sources is not None:
+            values = values.take(sources, axis=-1)
+        values -= self._mean[k]
+        values *= np.float32(1.0) / self._deviation[k]
+        return values.transpose(1, 2, 0)
 
 
 def _column(
@@ -216,24 +280,24 @@ def _column(
     raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
     values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
     if not inherits:
-        return _Column(values, None, None)
+        return _Column(values)
     if not feature.dynamic:
-        return _Column(values[segment], None, None)
+        return _Column(values[segment])
     offset = schema.fine_offset(fixed, feature.name) if feature.transform == "identity" else None
-    return _Column(values, segment, None if offset is None else np.asarray(offset, np.float32))
+    return _Column(values, inherited=True, offset=None if offset is None else np.asarray(offset, np.float32))
 
 
-def _moments(column: _Column, dynamic: bool, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
+def _moments(column: _Column, source: IntArray | None, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
     """Mean and deviation over days and nodes, from the moments of each source node."""
-    if dynamic:
+    if column.values.ndim == 2:
         chosen = column.values[days]
         mean = chosen.mean(axis=0, dtype=np.float64)
         variance = chosen.var(axis=0, dtype=np.float64)
+        if source is not None:
+            mean, variance = mean[source], variance[source]
     else:
         mean = column.values.astype(np.float64)
         variance = np.zeros_like(mean)
-    if column.source is not None:
-        mean, variance = mean[column.source], variance[column.source]
     if column.offset is not None:
         mean = mean + column.offset
     overall = float(mean.mean())
