@@ -136,7 +136,8 @@ def train(
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
-        How the tasks' gradients are combined: ``"mgda"`` or ``"uniform"``.
+        How the tasks' gradients are combined: ``"mgda"``, ``"uniform"`` or ``"uncertainty"``, see
+        `xmsgl.train.mgda.WEIGHTINGS`.
     validation
         Share of windows kept for choosing the best epoch, or days as slices, or None: keep the last.
     kernel, hops, limit, nearest, direction

@@ -43,7 +43,7 @@ class LoopSettings:
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
-        ``"mgda"`` or ``"uniform"``.
+        ``"mgda"``, ``"uniform"`` or ``"uncertainty"``.
     seed
         Draws dropout.
     amp

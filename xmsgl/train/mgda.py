@@ -12,8 +12,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,20 @@ from torch import Tensor
 
 from xmsgl.errors import DivergenceError, InvalidArgumentError, UnknownNameError
 
-__all__ = ["WEIGHTINGS", "min_norm_weights", "multi_task_backward", "task_weights", "uniform_weights"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = [
+    "LOSS_WEIGHTINGS",
+    "WEIGHTINGS",
+    "min_norm_weights",
+    "multi_task_backward",
+    "task_weights",
+    "uncertainty_weights",
+    "uniform_weights",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Weighting: TypeAlias = Callable[[Sequence[Tensor], Sequence[float]], FloatArray]
 
 
 def min_norm_weights(gram: npt.ArrayLike) -> FloatArray:
@@ -104,7 +113,7 @@ def task_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> FloatA
     stacked = torch.stack(tuple(gradients)).detach().to("cpu", torch.float64).numpy()
     norms = np.linalg.norm(stacked, axis=1)
     known = norms > 0
-    weights = uniform_weights(gradients, losses)
+    weights = uniform_weights(losses)
     if known.any():
         floor = np.finfo(np.float64).tiny ** 0.25  # a loss of exactly zero must not divide
         values = np.maximum(np.asarray(losses, np.float64)[known], floor)
@@ -113,13 +122,13 @@ def task_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> FloatA
     return weights
 
 
-def uniform_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> FloatArray:  # noqa: ARG001
+def uniform_weights(losses: Sequence[float]) -> FloatArray:
     """Give every task the same weight.
 
     Parameters
     ----------
-    gradients, losses
-        As in :func:`task_weights`; only their number matters.
+    losses
+        Loss of each task; only their number matters.
 
     Returns
     -------
@@ -128,14 +137,50 @@ def uniform_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> Flo
 
     Examples
     --------
-    >>> uniform_weights([torch.zeros(1)] * 4, [1.0, 2.0, 3.0, 4.0]).tolist()
+    >>> uniform_weights([1.0, 2.0, 3.0, 4.0]).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
     return np.full(len(losses), 1 / len(losses))
 
 
-#: Ways to weigh tasks, by name.
-WEIGHTINGS: dict[str, Weighting] = {"mgda": task_weights, "uniform": uniform_weights}
+def uncertainty_weights(losses: Sequence[float]) -> FloatArray:
+    """Weigh tasks by the inverse of their loss.
+
+    Learned uncertainties minimise ``sum(loss / (2 s) + log(s) / 2)`` over each task's variance s. The
+    minimum is known, ``s = loss``, so it is taken instead of learned: no parameter, no second optimiser.
+
+    Parameters
+    ----------
+    losses
+        Loss of each task, not negative.
+
+    Returns
+    -------
+    numpy.ndarray
+        One weight a task, summing to 1.
+
+    References
+    ----------
+    Kendall, Gal & Cipolla (2018), arXiv:1705.07115; Kirchdorfer et al. (2024), arXiv:2408.07985.
+
+    Examples
+    --------
+    >>> uncertainty_weights([1.0, 3.0]).tolist()
+    [0.75, 0.25]
+    """
+    inverse = 1 / np.maximum(np.asarray(losses, np.float64), np.finfo(np.float64).tiny ** 0.25)
+    weights: FloatArray = inverse / inverse.sum()
+    return weights
+
+
+#: Ways to weigh tasks that look at their losses alone, by name; one backward pass is enough for them.
+LOSS_WEIGHTINGS: dict[str, Callable[[Sequence[float]], FloatArray]] = {
+    "uniform": uniform_weights,
+    "uncertainty": uncertainty_weights,
+}
+
+#: Names of all ways to weigh tasks.
+WEIGHTINGS = ("mgda", *LOSS_WEIGHTINGS)
 
 
 def multi_task_backward(
@@ -147,7 +192,8 @@ def multi_task_backward(
 ) -> dict[str, float]:
     """Weigh the tasks and leave the gradient of their weighted sum in ``.grad``.
 
-    One backward pass a task and no more: the parts are kept and added up once the weights are known.
+    With ``"mgda"`` one backward pass a task and no more: the parts are kept and added up once the weights
+    are known. The others need one pass in all.
     Tasks may share a graph, so that each trunk is run forward once.
 
     Parameters
@@ -160,7 +206,7 @@ def multi_task_backward(
         All parameters to train, the shared ones among them. Their ``.grad`` is overwritten; None for
         those no task reaches.
     weighting
-        ``"mgda"`` or ``"uniform"``; see `WEIGHTINGS`.
+        ``"mgda"``, ``"uniform"`` or ``"uncertainty"``; see `WEIGHTINGS`.
 
     Returns
     -------
@@ -196,19 +242,36 @@ def multi_task_backward(
     if wrong:
         msg = f"the loss is not finite ({', '.join(wrong)}); lower the learning rate or check the drivers"
         raise DivergenceError(msg)
-    gradients = _gradients(list(losses.values()), parameters)
+    if weighting in LOSS_WEIGHTINGS:
+        weights = LOSS_WEIGHTINGS[weighting](list(values.values()))
+        total = torch.stack([float(w) * loss for w, loss in zip(weights, losses.values(), strict=True)]).sum()
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+    else:
+        weights = _mgda_backward(list(losses.values()), list(values.values()), shared, parameters)
+    return {task: float(weight) for task, weight in zip(losses, weights, strict=True)}
+
+
+def _mgda_backward(
+    losses: Sequence[Tensor],
+    values: Sequence[float],
+    shared: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+) -> FloatArray:
+    gradients = _gradients(losses, parameters)
     position = {id(parameter): index for index, parameter in enumerate(parameters)}
     places = [position[id(parameter)] for parameter in shared]
     flat = [
         torch.cat([_or_zero(task[place], parameters[place]).ravel() for place in places])
         for task in gradients
     ]
-    weights = WEIGHTINGS[weighting](flat, list(values.values()))
+    weights = task_weights(flat, values)
     for index, parameter in enumerate(parameters):
         parts = [(float(weight), part[index]) for weight, part in zip(weights, gradients, strict=True)]
         known = [weight * gradient for weight, gradient in parts if gradient is not None]
         parameter.grad = torch.stack(known).sum(0) if known else None
-    return {task: float(weight) for task, weight in zip(losses, weights, strict=True)}
+    return weights
 
 
 def _gradients(losses: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[tuple[Tensor | None, ...]]:
