@@ -227,7 +227,7 @@ def test_threads_change_little_and_repeat_exactly(rng_state, monkeypatch):
         torch.set_num_threads(1)
         alone = run("numba", sizes, operator, arrays, torch.float64)
         torch.set_num_threads(3)
-        assert compiled._sizes(torch.zeros(12, 700, 1, 3), weights_like(5), keep=True).workers == 3
+        assert compiled.sizes_of(torch.zeros(12, 700, 1, 3), weights_like(5), keep=True).workers == 3
         first, second = (run("numba", sizes, operator, arrays, torch.float64) for _ in range(2))
     finally:
         torch.set_num_threads(before)

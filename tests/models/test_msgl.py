@@ -104,6 +104,33 @@ def test_number_of_nodes_is_no_parameter(name, make_batch):
     assert model.predict(smaller).shape == (20, 11, 2)
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("backend", ["reference", "auto"])
+def test_days_after_days_give_what_a_window_gives(name, backend, make_batch):
+    """Three stretches, the memory of one carried to the next, against one run of the plain loop."""
+    batch = make_batch(days=71, dtype=torch.float64)
+    model = model_of(name, dtype=torch.float64, backend=backend).eval()
+    expected, end = model_of(name, dtype=torch.float64, backend="reference").eval().stream(batch)
+    parts, memory = [], None
+    for piece in batch.split(29):
+        prediction, memory = model.stream(piece, memory)
+        parts.append(prediction)
+    torch.testing.assert_close(torch.cat(parts), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(model.predict(batch), expected, rtol=1e-12, atol=1e-12)
+    assert set(memory) == set(end) == set(model.input_scales)
+    for scale, state in end.items():
+        torch.testing.assert_close(memory[scale], state, rtol=1e-12, atol=1e-12)
+
+
+def test_attention_over_time_wants_whole_windows(make_batch):
+    batch = make_batch(days=70, dtype=torch.float64)
+    model = MSGL(3, hidden=8, tasks=("interpolation",)).double().eval()
+    assert not model.stepwise
+    assert MSGL(3).stepwise
+    carried = model.interpolate(model.coarse(batch), batch.interpolation)
+    torch.testing.assert_close(model.predict(batch), model.interpolation_head(carried))
+
+
 def test_interpolation_equals_dense_matmul(make_batch):
     model, batch = model_of("msgl", dtype=torch.float64), make_batch(dtype=torch.float64)
     hidden = model.coarse(batch)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.operator import GraphOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Batch"]
 
@@ -73,6 +76,17 @@ class Batch:
         """Return the positions of every coarse segment (int64), on the device of the inputs."""
         x = _there(self.x_coarse, "x_coarse")
         return torch.arange(x.shape[1], device=x.device)
+
+    def split(self, days: int) -> Iterator[Batch]:
+        """Cut into batches of so many days, in order; the last may have fewer."""
+        length = next(len(x) for x in (self.x_coarse, self.x_fine) if x is not None)
+        for start in range(0, length, days):
+            piece = slice(start, start + days)
+            yield replace(
+                self,
+                x_coarse=None if self.x_coarse is None else self.x_coarse[piece],
+                x_fine=None if self.x_fine is None else self.x_fine[piece],
+            )
 
     def interpolator(self) -> GraphOperator:
         """Return M; InvalidArgumentError if it is not given."""

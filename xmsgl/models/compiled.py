@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
     from xmsgl.models.operator import GraphOperator
 
-__all__ = ["compiled_scan"]
+__all__ = [
+    "compiled_scan",
+    "flat",
+    "graph_arrays",
+    "pack",
+    "share_out",
+    "sizes_of",
+    "window_arrays",
+]
 
 #: Rows in a block: few enough for the second cache, many enough for long sums.
 _ROWS = 256
@@ -116,13 +124,13 @@ def _forward(
     """Return all hidden states, the last cell state, and the cell states in the lane layout."""
     from xmsgl.models import compiled_kernels as kernels
 
-    sizes = _sizes(x, weights, keep=keep)
+    sizes = sizes_of(x, weights, keep=keep)
     hidden = x.new_empty(*x.shape[:3], sizes.hidden)
     last = torch.empty_like(c0, memory_format=torch.contiguous_format)
     c = x.new_empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows)
-    window = _window(sizes, x, h0, c0, mask, hidden, c)
-    graph, packed = _graph(operator, sizes, x, transposed=False), _pack(weights)
-    _share_out(sizes, kernels.forward, sizes, graph, packed, window, _flat(last))
+    window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
+    graph, packed = graph_arrays(operator, sizes, x, transposed=False), pack(weights)
+    share_out(sizes, kernels.forward, sizes, graph, packed, window, flat(last))
     return hidden, last, c
 
 
@@ -155,29 +163,29 @@ class _CompiledScan(torch.autograd.Function):
 
         x, h0, W_ih, W_hh, b, W_q, b_q, mask, hidden, c = ctx.saved_tensors
         weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
-        s = _sizes(x, weights, keep=True)
-        window = _window(s, x, h0, h0, mask, hidden, c)
+        s = sizes_of(x, weights, keep=True)
+        window = window_arrays(s, x, h0, h0, mask, hidden, c)
         dx, dh0, dc0 = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, h0, h0))
         dc = np.zeros(s.blocks * s.hidden * s.rows, window.x.dtype)
         if grad_c is not None:
-            kernels.enter(s, _flat(grad_c), s.hidden, dc)
+            kernels.enter(s, flat(grad_c), s.hidden, dc)
         none = np.empty(0, window.x.dtype)
         gradients = Gradients(
-            given=none if grad_h is None else _flat(grad_h),
+            given=none if grad_h is None else flat(grad_h),
             dh=np.zeros(s.blocks * _up(s.hidden, 4) * s.rows, window.x.dtype),
             dc=dc,
-            dx=_flat(dx) if ctx.needs_input_grad[0] else none,
-            dh0=_flat(dh0),
-            dc0=_flat(dc0),
+            dx=flat(dx) if ctx.needs_input_grad[0] else none,
+            dh0=flat(dh0),
+            dc0=flat(dc0),
             sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
         )
-        graph, packed = _graph(ctx.operator, s, x, transposed=True), _pack(weights)
-        _share_out(s, kernels.backward, s, graph, packed, window, gradients)
+        graph, packed = graph_arrays(ctx.operator, s, x, transposed=True), pack(weights)
+        share_out(s, kernels.backward, s, graph, packed, window, gradients)
         parameters = _unpack(s, gradients.sums)
         return dx if ctx.needs_input_grad[0] else None, dh0, dc0, *parameters, None, None
 
 
-def _share_out(s: Sizes, function: Callable[..., None], *arguments: Any) -> None:
+def share_out(s: Sizes, function: Callable[..., None], *arguments: Any) -> None:
     """Run a kernel in as many threads as there are workers, this one being the first.
 
     They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
@@ -213,12 +221,13 @@ def _up(count: int, step: int) -> int:
     return -(-count // step) * step
 
 
-def _flat(tensor: Tensor) -> NDArray[Any]:
+def flat(tensor: Tensor) -> NDArray[Any]:
+    """Return the numbers of a tensor in one row; its own memory if it is contiguous."""
     array: NDArray[Any] = tensor.detach().contiguous().view(-1).numpy()
     return array
 
 
-def _sizes(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
+def sizes_of(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
     """Decide how a window is cut into blocks and by how many threads it is done."""
     from xmsgl.models.compiled_tiles import WIDE
     from xmsgl.models.compiled_vector import lane_count
@@ -247,27 +256,28 @@ def _sizes(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
         blocks=blocks,
         rows=_up(block * batch, step) + lanes,
         pitch=pitch,
-        slots=days + 1 if keep else 2,
+        slots=days + 1 if keep else 1,
         workers=max(1, threads),
     )
 
 
-def _window(
+def window_arrays(
     s: Sizes, x: Tensor, h0: Tensor, c0: Tensor, mask: Tensor | None, hidden: Tensor, c: Tensor
 ) -> Window:
+    """Return what a window is computed from and in: the tensors given, flat, and buffers."""
     from xmsgl.models import compiled_kernels as kernels
 
-    inputs = _flat(x)
+    inputs = flat(x)
     if mask is None:
         lanes = np.ones(s.hidden * s.rows, inputs.dtype)
     else:
         lanes = np.zeros(s.blocks * s.hidden * s.rows, inputs.dtype)
-        kernels.enter(s, _flat(mask), s.hidden, lanes)
+        kernels.enter(s, flat(mask), s.hidden, lanes)
     u, told, scratch = (np.zeros(size, inputs.dtype) for size in kernels.buffer_sizes(s))
-    return Window(inputs, _flat(h0), _flat(c0), lanes, _flat(hidden), _flat(c), u, told, scratch)
+    return Window(inputs, flat(h0), flat(c0), lanes, flat(hidden), flat(c), u, told, scratch)
 
 
-def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
+def graph_arrays(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
     """Return the operator as the kernels want it; made once for each type and block."""
     made = _graphs.setdefault(operator, {})
     key = like.dtype, s.block, transposed
@@ -276,7 +286,8 @@ def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool)
         counts = np.diff(start)
         padded = np.concatenate([[0], np.cumsum(_up(counts, 4))])
         place = np.arange(len(nodes)) + np.repeat(padded[:-1] - start[:-1], counts)
-        filled = np.repeat(np.arange(len(counts)), np.diff(padded))  # a zero times its own value
+        # Filled up with a zero times a value that is read anyway.
+        filled = np.repeat(np.append(nodes, 0)[start[:-1]], np.diff(padded))
         filled[place] = nodes
         values = np.zeros(len(filled), like.detach()[:0].numpy().dtype)
         values[place] = weights
@@ -285,7 +296,7 @@ def _graph(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool)
     return made[key]
 
 
-def _pack(weights: CellWeights) -> Weights:
+def pack(weights: CellWeights) -> Weights:
     """Arrange the parameters for the tiles, and turn arguments of sigmoid and tanh into exponents."""
     from xmsgl.models.compiled_vector import SIGMOID, TANH
 

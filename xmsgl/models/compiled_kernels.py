@@ -23,7 +23,7 @@ from numba import njit
 from xmsgl.models import compiled_tiles as tiles
 
 if TYPE_CHECKING:
-    from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Values, Weights, Window
+    from xmsgl.models.compiled_parts import Gradients, Graph, Head, Sizes, Team, Values, Weights, Window
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -244,7 +244,8 @@ def _forward_block(s: Sizes, graph: Graph, w: Weights, v: Window, day: int, bloc
             )  # fmt: skip
         tiles.move(scratch, to_h + r, u, at + r, hidden, rows)
         _tell(s, w, v, block, r, scratch, to_q)
-    _write(s, scratch, to_h, count, hidden, v.h, (day * everywhere + row) * hidden, hidden)
+    if v.h.size > 0:
+        _write(s, scratch, to_h, count, hidden, v.h, (day * everywhere + row) * hidden, hidden)
     tells = ((day + 1) % 2 * everywhere + row) * s.pitch
     _write(s, scratch, to_q, count, hidden, v.told, tells, s.pitch)
 
@@ -278,6 +279,55 @@ def forward(s: Sizes, graph: Graph, w: Weights, v: Window, last: Values, team: T
         for block in range(begin, end):
             _forward_block(s, graph, w, v, day, block, worker)
     _leave(s, v.c, s.days % s.slots * s.blocks * s.hidden * s.rows, s.hidden, last, begin, end)
+
+
+@_compiled
+def _head_block(s: Sizes, across: Graph, head: Head, v: Window, day: int, block: int, worker: int) -> None:
+    """Predict one day of a block, whose hidden states :func:`_forward_block` has left in the scratch."""
+    scratch, inner, direct, prediction = v.scratch, head.inner, head.direct, head.prediction
+    hidden, rows, depth = s.hidden, s.rows, 2 * s.hidden
+    first, nodes, count, tall = _span(s, block)
+    gathered, _, own, scale, _, _ = _places(s, worker)
+    z, total = own - hidden * rows, scale + rows  # the context goes right before the own state
+    told = day * head.segments * s.batch * s.pitch
+    _gather(s, across, head.context, told, first, nodes, scratch, gathered)
+    _read(s, scratch, gathered, s.pitch, count, hidden, scratch, z)
+    for r in range(0, tall, s.step):
+        tiles.moments(scratch, z + r, direct, 0, scratch, scale + r, scratch, total + r, depth, rows)
+        for k in range(0, hidden, 4):
+            weight = k * (depth + 2)
+            tiles.quad_gelu(
+                scratch, z + r, inner, weight, scratch, scale + r, scratch, total + r, depth, rows
+            )
+    to = (day * s.nodes + first) * s.batch
+    for r in range(count):
+        prediction[to + r] += scratch[total + r]
+
+
+@_compiled
+def predict(
+    s: Sizes,
+    graph: Graph,
+    w: Weights,
+    v: Window,
+    across: Graph,
+    head: Head,
+    h: Values,
+    c: Values,
+    team: Team,
+    worker: int,
+) -> None:
+    """Do a worker's share of a prediction: the `head` reads segments `across`; write the last `h` and `c`."""
+    begin, end = _share(s, worker)
+    for block in range(begin, end):
+        _start(s, w, v, block, worker)
+    for day in range(s.days):
+        _meet(s, team, day + 1)
+        for block in range(begin, end):
+            _forward_block(s, graph, w, v, day, block, worker)
+            _head_block(s, across, head, v, day, block, worker)
+    _leave(s, v.u, 0, _depth(s), h, begin, end)
+    _leave(s, v.c, s.days % s.slots * s.blocks * s.hidden * s.rows, s.hidden, c, begin, end)
 
 
 @_compiled

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Gradients", "Graph", "Sizes", "Team", "Values", "Weights", "Window"]
+__all__ = ["Gradients", "Graph", "Head", "Sizes", "Team", "Values", "Weights", "Window"]
 
 Values: TypeAlias = "NDArray[Any]"
 
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
     pitch
         Numbers from row to row in what neighbours read.
     slots
-        Days for which the cell state is kept: one more than there are, or 2 if only the last counts.
+        Days for which the cell state is kept: one more than there are, or 1 if only the last counts.
     workers
         Threads that share the blocks.
     """
@@ -99,7 +99,7 @@ class Window(NamedTuple):
     mask
         Dropout mask in the lane layout, of all blocks or one for all.
     h
-        Hidden states ``(time, node, batch, hidden)``.
+        Hidden states ``(time, node, batch, hidden)``, or empty if nobody wants them.
     c
         Cell states in the lane layout, ``(slot, block, hidden, rows)``; the first is before day 0.
     u, told, scratch
@@ -142,6 +142,32 @@ class Gradients(NamedTuple):
     dh0: Values
     dc0: Values
     sums: Values
+
+
+class Head(NamedTuple):
+    """What the fine head needs besides the state of a block; flat, but for the number of segments.
+
+    Attributes
+    ----------
+    context
+        Hidden states of the segments, ``(time, segment, batch, pitch)``.
+    inner
+        ``(hidden / 4, 2 hidden + 2, 4)``: four inner channels from context and own state, already cut free
+        of the mean; then their biases and their weights in the output.
+    direct
+        Weights of context and own state in the output, its bias, 1 / (2 hidden), and what the norm adds
+        to the variance.
+    prediction
+        ``(time, node, batch)``; the head adds to what is there.
+    segments
+        Number of segments.
+    """
+
+    context: Values
+    inner: Values
+    direct: Values
+    prediction: Values
+    segments: int
 
 
 class Team(NamedTuple):

@@ -32,8 +32,10 @@ __all__ = [
     "gather_3",
     "gather_4",
     "look",
+    "moments",
     "move",
     "outer_quads",
+    "quad_gelu",
     "quad_product",
     "quad_product_added",
     "quad_tanh",
@@ -294,6 +296,53 @@ def _emit_move(emitter: Emitter, source: Any, out: Any, channels: Any, rows: Any
             emitter.store(emitter.load(source, place), out, place)
 
 
+def _emit_moments(
+    emitter: Emitter, z: Any, direct: Any, scale: Any, total: Any, depth: Any, rows: Any
+) -> None:
+    """Begin the fine head of a tile: what normalises `z`, and the part of the output linear in it."""
+    builder = emitter.builder
+
+    def spread(place: int) -> Vector:
+        """Return a number from behind the weights."""
+        return emitter.spread(direct, builder.add(depth, _INDEX(place)))
+
+    slots = _sums(emitter, 2 * WIDE)
+    with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
+        weight = emitter.spread(direct, loop.index)
+        for v in range(WIDE):
+            value = emitter.load(z, _at(emitter, loop.index, rows, v))
+            _add_product(emitter, value, emitter.constant(1.0), slots[v])
+            _add_product(emitter, value, weight, slots[WIDE + v])
+    sums, share = _totals(emitter, slots), spread(1)
+    means = [total * share for total in sums[:WIDE]]
+    slots = _sums(emitter, WIDE)
+    with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
+        for v in range(WIDE):
+            off = emitter.load(z, _at(emitter, loop.index, rows, v)) - means[v]
+            _add_product(emitter, off, off, slots[v])
+    for v, square in enumerate(_totals(emitter, slots)):
+        here = _INDEX(v * emitter.lanes)
+        emitter.store(emitter.constant(1.0) / (square * share + spread(2)).root(), scale, here)
+        emitter.store(sums[WIDE + v] + spread(0), total, here)
+
+
+def _emit_quad_gelu(emitter: Emitter, z: Any, w: Any, scale: Any, total: Any, depth: Any, rows: Any) -> None:
+    """Add what four inner channels of the fine head give; bias and output weight follow those of `z`."""
+    builder = emitter.builder
+    sums, behind = _product(emitter, z, w, depth, rows), builder.mul(depth, _INDEX(4))
+    bias, weight = (
+        [emitter.spread(w, builder.add(behind, _INDEX(4 * row + channel))) for channel in range(4)]
+        for row in range(2)
+    )
+    for v in range(WIDE):
+        here = _INDEX(v * emitter.lanes)
+        factor, result = emitter.load(scale, here), emitter.load(total, here)
+        inner = emitter.gelu([sums[channel][v] * factor + bias[channel] for channel in range(4)])
+        for channel in range(4):
+            result = inner[channel] * weight[channel] + result
+        emitter.store(result, total, here)
+
+
 @_for_numba
 def arrive(_context: Any, counter: Any, _place: Any) -> Any:
     """Add one to a number that threads share."""
@@ -337,4 +386,5 @@ quad_product, quad_product_added, quad_tanh, quad_tanh_backward = (
 outer_quads = _tile(3, _emit_outer)
 read_quad, read_quad_added = _tile(2, _emit_read, add=False), _tile(2, _emit_read, add=True)
 write_quad = _tile(2, _emit_write)
+moments, quad_gelu = _tile(4, _emit_moments), _tile(4, _emit_quad_gelu)
 gather_1, gather_2, gather_3, gather_4 = (_tile(4, _emit_gather, units=units) for units in (1, 2, 3, 4))

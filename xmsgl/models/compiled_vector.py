@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 from llvmlite import ir
+from numba.core import cgutils
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,18 @@ _DOUBLE = (
 
 #: ``sigmoid(x) = 1 / (1 + 2^(SIGMOID x))`` and ``tanh(x) = 1 - 2 / (1 + 2^(TANH x))``.
 SIGMOID, TANH = -1 / math.log(2), 2 / math.log(2)
+
+#: ``p(x^2)`` with ``normal distribution(x) = sigmoid(x p(x^2))``, to an error of 7e-8 in x times that: fitted
+#: (minimax) on [0, 6], positive and growing beyond.
+_NORMAL = (
+    1.59576843,
+    7.26685688e-2,
+    -6.62613615e-5,
+    -1.10479874e-4,
+    7.93815265e-6,
+    -2.66888321e-7,
+    3.61112199e-9,
+)
 
 #: Exponents beyond which both are flat, in single and double precision; four powers can be multiplied.
 _FLAT = (30.0, 60.0)
@@ -109,6 +122,15 @@ class Vector:
         return self._combine("fdiv", self.value, self._other(other))
 
     __radd__, __rmul__ = __add__, __mul__
+
+    def root(self) -> Vector:
+        """Return the square root."""
+        kind = self.value.type
+        name = f"llvm.sqrt.v{kind.count}f{8 * self.emitter.itemsize}"
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            self.emitter.builder.module, ir.FunctionType(kind, [kind]), name
+        )
+        return Vector(self.emitter, self.emitter.builder.call(function, [self.value]))
 
     def within(self, limit: float) -> Vector:
         """Clip to +-limit; a number that is none stays none."""
@@ -205,6 +227,18 @@ class Emitter:
         parts = [self._sigmoid(x) for x in sigmoid] + [self._tanh(x) for x in tanh]
         inverses = self._inverses([below for _, below in parts])
         return [above * inverse for (above, _), inverse in zip(parts, inverses, strict=True)]
+
+    def gelu(self, numbers: Sequence[Vector]) -> list[Vector]:
+        """Return four numbers at most, each times the normal distribution there, in single precision."""
+        exponents = []
+        for x in numbers:
+            square = x * x
+            first, *others = reversed(_NORMAL)
+            p = self.constant(SIGMOID * first)
+            for coefficient in others:
+                p = p * square + SIGMOID * coefficient
+            exponents.append(p * x)
+        return [x * share for x, share in zip(numbers, self.squash(sigmoid=exponents), strict=True)]
 
     def _inverses(self, numbers: list[Vector]) -> list[Vector]:
         if len(numbers) == 1:

@@ -15,19 +15,18 @@ from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
+from xmsgl.models.compiled_head import compiled_predict, fold_head
+from xmsgl.models.fused import CellWeights
 from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
 from xmsgl.models.identity import SegmentIdentity
-from xmsgl.models.registry import TASK_SCALES, NetworkModel, register_model
+from xmsgl.models.registry import PIECE, TASK_SCALES, Memory, NetworkModel, register_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from xmsgl.models.batch import Batch
 
 __all__ = ["MSGL", "CoarseOnly", "FineOnly"]
-
-# Days whose hidden states are held at once while predicting; the state is carried, the result the same.
-_DAYS = 64
 
 
 @register_model("async-msgl")
@@ -103,6 +102,7 @@ class MSGL(NetworkModel):
         self.coarse_head = LinearHead(hidden) if "coarse" in tasks else None
         self.interpolation_head = InterpolationHead(hidden, heads) if "interpolation" in tasks else None
         self.fine_head = FineHead(hidden, dropout) if "fine" in tasks else None
+        self.stepwise = self.fine_head is not None  # the other head attends to the days of a window
         self.anchored = anchored and self.coarse_head is not None
         if self.anchored and self.fine_head is not None:
             self.blend = nn.Parameter(torch.zeros(()))  # both paths count equally at first
@@ -171,25 +171,39 @@ class MSGL(NetworkModel):
         return outputs
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> Tensor:
-        """Predict every fine reach; see :class:`NetworkModel`.
-
-        With the fine task, days are worked off in pieces and memory does not grow with the window.
-        """
+    def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        before = memory or {}
+        x, graph = _inputs(batch, "coarse", self.identity)
+        coarse, after = self.cell(x, graph, before.get("coarse"))
         if self.fine_head is not None:
-            interpolator, remap = batch.interpolator(), batch.remapper()
-            return torch.cat(
-                [
-                    self.fine(self.interpolate(coarse, interpolator), own, coarse, remap)
-                    for coarse, own in self._states(batch)
-                ]
-            )
+            prediction, own = self._stream_fine(self.fine_head, batch, coarse, before.get("fine"))
+            return prediction, {"coarse": after, "fine": own}
         if self.interpolation_head is None:
             msg = "the model has neither a fine nor an interpolation head"
             raise InvalidArgumentError(msg)
-        coarse = self.coarse(batch)
-        output: Tensor = self.interpolation_head(self.interpolate(coarse, batch.interpolator()))
-        return output
+        return self.interpolation_head(self.interpolate(coarse, batch.interpolator())), {"coarse": after}
+
+    def _stream_fine(
+        self, head: FineHead, batch: Batch, coarse: Tensor, state: State | None
+    ) -> tuple[Tensor, State]:
+        x, graph = _inputs(batch, "fine", self.identity)
+        cell, interpolator, remap = self.cell, batch.interpolator(), batch.remapper()
+        single = all(tensor.dtype == torch.float32 for tensor in (x, cell.W_hh))
+        if self.training or not single or x.device.type != "cpu" or cell.backend not in {"auto", "numba"}:
+            own, after = cell(x, graph, state)
+            return self.fine(self.interpolate(coarse, interpolator), own, coarse, remap), after
+        weights = CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q)
+        if state is None:
+            zero = x.new_zeros(*x.shape[1:3], cell.hidden)
+            state = zero, zero
+        if self.anchored and self.coarse_head is not None:
+            share = float(torch.sigmoid(self.blend))
+            base = (1 - share) * remap.matmul_days(self.coarse_head(coarse))
+            folded = fold_head(head, self.coarse_head, share)
+        else:
+            base, folded = x.new_zeros(x.shape[:3]), fold_head(head)
+        return compiled_predict(x, graph, weights, state, coarse, interpolator, folded, base)
 
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
@@ -248,8 +262,20 @@ class _SingleScale(NetworkModel):
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
         return _inputs(batch, self.scale, self.identity)
 
-    def _run(self, batch: Batch, function: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.cat([function(hidden) for hidden in _pieces(self.cell, *self._inputs(batch))])
+    @torch.no_grad()
+    def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        hidden, state = self.cell(*self._inputs(batch), (memory or {}).get(self.scale))
+        return self._carried(batch, self.head(hidden)), {self.scale: state}
+
+    @torch.no_grad()
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the hidden states of every fine reach; see :class:`NetworkModel`."""
+        return torch.cat([self._carried(batch, days) for days in _pieces(self.cell, *self._inputs(batch))])
+
+    def _carried(self, batch: Batch, values: Tensor) -> Tensor:
+        """Bring ``(time, node, window, ...)`` to the fine reaches."""
+        return values if self.scale == "fine" else batch.remapper().matmul_days(values)
 
 
 @register_model("fine-only")
@@ -270,16 +296,6 @@ class FineOnly(_SingleScale):
     scale = "fine"
     tasks: tuple[str, ...] = ("fine",)
     input_scales: tuple[str, ...] = ("fine",)
-
-    @torch.no_grad()
-    def predict(self, batch: Batch) -> Tensor:
-        """Predict every fine reach; see :class:`NetworkModel`."""
-        return self._run(batch, self.head)
-
-    @torch.no_grad()
-    def embed(self, batch: Batch) -> Tensor:
-        """Return H_f of every fine reach."""
-        return self._run(batch, lambda hidden: hidden)
 
 
 @register_model("remap")
@@ -304,16 +320,6 @@ class CoarseOnly(_SingleScale):
     input_scales: tuple[str, ...] = ("coarse",)
     prediction_scale = "coarse"
 
-    @torch.no_grad()
-    def predict(self, batch: Batch) -> Tensor:
-        """Predict every segment and carry it to its reaches; see :class:`NetworkModel`."""
-        return batch.remapper().matmul_days(self._run(batch, self.head))
-
-    @torch.no_grad()
-    def embed(self, batch: Batch) -> Tensor:
-        """Return H_c of the segment every fine reach lies on."""
-        return batch.remapper().matmul_days(self._run(batch, lambda hidden: hidden))
-
 
 def _inputs(batch: Batch, scale: str, identity: SegmentIdentity | None) -> tuple[Tensor, GraphOperator]:
     x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
@@ -327,6 +333,6 @@ def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor
 
 def _pieces(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:
     state: State | None = None
-    for days in torch.split(x, _DAYS):
+    for days in torch.split(x, PIECE):
         hidden, state = cell(days, graph, state)
         yield hidden

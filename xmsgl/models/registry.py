@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODELS",
+    "PIECE",
     "TASK_SCALES",
+    "Memory",
     "NetworkModel",
     "create_model",
     "model_names",
     "register_model",
 ]
+
+#: Days whose hidden states are held at once outside training; the memory is carried, the result the same.
+PIECE = 64
+
+#: Hidden and cell state by scale.
+Memory: TypeAlias = dict[str, tuple[Tensor, Tensor]]
 
 #: Whose labels each task is compared with.
 TASK_SCALES: dict[str, str] = {"coarse": "coarse", "interpolation": "fine", "fine": "fine"}
@@ -40,11 +48,15 @@ class NetworkModel(nn.Module, ABC):
         Scales whose inputs the prediction needs.
     prediction_scale
         The scale whose label mean and deviation turn the prediction into degrees.
+    stepwise
+        The prediction of a day needs no later one, so that a window can be run in pieces. False: what
+        :meth:`stream` is given is a window.
     """
 
     tasks: tuple[str, ...]
     input_scales: tuple[str, ...]
     prediction_scale: ClassVar[str] = "fine"
+    stepwise: bool = True
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:
@@ -69,14 +81,44 @@ class NetworkModel(nn.Module, ABC):
         """
 
     @abstractmethod
+    def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """Predict every fine reach for some days that follow others, without gradients.
+
+        Call ``.eval()`` first.
+
+        Parameters
+        ----------
+        batch
+            The days.
+        memory
+            What the days before have left; None: there are none.
+
+        Returns
+        -------
+        prediction : Tensor
+            ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
+        memory : dict
+            Hidden and cell state of each scale after the last day, each ``(node, window, hidden)``.
+        """
+
     def predict(self, batch: Batch) -> Tensor:
-        """Predict every fine reach, without gradients; call ``.eval()`` first.
+        """Predict every fine reach for whole windows, as :meth:`stream` does.
+
+        A stepwise model works off the days in pieces, so that its hidden states need not all be held.
 
         Returns
         -------
         Tensor
             ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
         """
+        if not self.stepwise:
+            return self.stream(batch)[0]
+        parts: list[Tensor] = []
+        memory: Memory | None = None
+        for days in batch.split(PIECE):
+            prediction, memory = self.stream(days, memory)
+            parts.append(prediction)
+        return torch.cat(parts)
 
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:

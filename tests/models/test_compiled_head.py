@@ -1,0 +1,229 @@
+"""The compiled prediction against the cell's plain loop and the torch head in double precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+import torch
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models import compiled
+from xmsgl.models.batch import Batch
+from xmsgl.models.compiled_head import compiled_predict, fold_head
+from xmsgl.models.heads import FineHead
+from xmsgl.models.msgl import MSGL
+from xmsgl.models.operator import GraphOperator
+
+#: time, coarse, fine, batch, feature, hidden: one of everything, odd sizes, several blocks, many windows
+SIZES = {
+    "one": (1, 1, 1, 1, 1, 1),
+    "odd": (5, 7, 17, 3, 5, 7),
+    "one-block": (6, 20, 90, 1, 7, 20),
+    "three-blocks": (4, 70, 700, 1, 10, 20),
+    "windows": (3, 9, 90, 5, 4, 12),
+    "more-windows-than-a-block": (2, 3, 5, 300, 3, 4),
+    "wide": (3, 30, 70, 2, 9, 33),
+}
+
+
+def ragged(rng, rows, columns):
+    """Rows of 0 to many weights; a third of them reads nothing."""
+    matrix = sparse.random_array((rows, columns), density=min(0.5, 6 / columns), rng=rng).tolil()
+    matrix[::3] = 0
+    matrix[rows // 2, :] = rng.uniform(size=columns)
+    return matrix.tocsr()
+
+
+def remap(rng, rows, columns):
+    where = np.sort(rng.integers(0, columns, rows))
+    return sparse.csr_array((np.ones(rows), where, np.arange(rows + 1)), shape=(rows, columns))
+
+
+def make(rng, sizes, *, anchored=True, wide=1.0, backend="auto"):
+    """Return a model whose every parameter counts, and a batch, in single precision."""
+    days, coarse, fine, batch, features, hidden = sizes
+    model = MSGL(features, hidden=hidden, heads=1, anchored=anchored, backend=backend).eval()
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+        model.fine_head.norm.weight *= wide
+
+    def inputs(n):
+        return torch.tensor(rng.normal(size=(days, n, batch, features)), dtype=torch.float32)
+
+    shapes = ((coarse, coarse), (fine, fine), (fine, coarse))
+    graphs = [GraphOperator(ragged(rng, *shape)) for shape in shapes]
+    joint = GraphOperator(remap(rng, fine, coarse))
+    return model, Batch(inputs(coarse), inputs(fine), *graphs, joint)
+
+
+def in_double(model, batch):
+    """Return the plain loop and the torch head on the same numbers."""
+    exact = MSGL(
+        model.cell.n_features, hidden=model.cell.hidden, heads=1, anchored=model.anchored, backend="reference"
+    )
+    exact.load_state_dict(model.state_dict())
+    names = [field.name for field in dataclasses.fields(batch)]
+    doubled = {
+        name: part.to(dtype=torch.float64) for name in names if (part := getattr(batch, name)) is not None
+    }
+    return exact.double().eval(), Batch(**doubled)
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Count the calls of the compiled prediction."""
+    calls = []
+
+    def counted(*arguments):
+        calls.append(1)
+        return compiled_predict(*arguments)
+
+    monkeypatch.setattr("xmsgl.models.msgl.compiled_predict", counted)
+    return calls
+
+
+@pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
+def test_the_prediction_equals_the_plain_one(rng_state, sizes, anchored, count):
+    model, batch = make(rng_state, sizes, anchored=anchored)
+    prediction, memory = model.stream(batch)
+    assert count
+    exact, doubled = in_double(model, batch)
+    expected, left = exact.stream(doubled)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(prediction.double(), expected, rtol=1e-5, atol=3e-6 * scale)
+    for got, true in zip(memory["fine"], left["fine"], strict=True):
+        torch.testing.assert_close(got.double(), true, rtol=1e-5, atol=1e-5)
+
+
+def test_gelu_where_it_bends_and_far_out(rng_state):
+    """The inner channels reach from -60 to 60; the error stays at the rounding of single precision."""
+    model, batch = make(rng_state, (3, 40, 400, 1, 4, 8), wide=20.0)
+    inner = []
+    exact, doubled = in_double(model, batch)
+    exact.fine_head.inner.register_forward_hook(lambda *given: inner.append(given[2]))
+    expected = exact.predict(doubled)
+    assert (inner[0].abs() > 30).any()
+    assert (inner[0].abs() < 0.1).any()
+    error = (model.predict(batch).double() - expected).abs().max()
+    assert float(error) < 1e-6 * float(expected.abs().max()) + 3e-6
+
+
+def test_states_that_do_not_differ_between_channels(rng_state):
+    """At zero everywhere the norm divides by its smallest number."""
+    model, batch = make(rng_state, SIZES["odd"])
+    with torch.no_grad():
+        for name in ("W_ih", "W_hh", "b", "W_q", "b_q"):
+            getattr(model.cell, name).zero_()
+    exact, doubled = in_double(model, batch)
+    torch.testing.assert_close(model.predict(batch).double(), exact.predict(doubled), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [(1, 1, 1, 6), (4, 5), (8, 1)], ids=str)
+def test_pieces_give_the_same_bits(rng_state, pieces):
+    model, batch = make(rng_state, (9, 30, 300, 2, 3, 6))
+    whole, end = model.stream(batch)
+    parts, memory, first = [], None, 0
+    for days in pieces:
+        piece = dataclasses.replace(
+            batch,
+            x_coarse=batch.x_coarse[first : first + days],
+            x_fine=batch.x_fine[first : first + days],
+        )
+        prediction, memory = model.stream(piece, memory)
+        parts.append(prediction)
+        first += days
+    assert torch.equal(torch.cat(parts), whole)
+    for scale in ("coarse", "fine"):
+        assert all(torch.equal(a, b) for a, b in zip(memory[scale], end[scale], strict=True))
+
+
+def test_threads_give_the_same_bits(rng_state, monkeypatch):
+    monkeypatch.setattr(compiled, "_WORK", 1.0)
+    model, batch = make(rng_state, (12, 60, 900, 1, 3, 5))
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(model.predict(batch))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*results)
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_other_backends_use_the_torch_head(rng_state, backend, count):
+    model, batch = make(rng_state, SIZES["odd"])
+    plain, _ = make(np.random.default_rng(0), SIZES["odd"], backend=backend)
+    plain.load_state_dict(model.state_dict())
+    fast = model.predict(batch)
+    calls = len(count)
+    torch.testing.assert_close(plain.predict(batch), fast, rtol=1e-5, atol=1e-5)
+    assert len(count) == calls
+
+
+def test_a_value_that_is_none_is_not_hidden(rng_state):
+    model, batch = make(rng_state, SIZES["odd"])
+    batch.x_fine[0, 4, 0] = torch.nan
+    batch.x_coarse[0, 2, 1] = torch.nan
+    exact, doubled = in_double(model, batch)
+    assert torch.equal(model.predict(batch).isnan(), exact.predict(doubled).isnan())
+
+
+def test_the_folded_head_on_one_state(rng_state):
+    """By hand, in double precision: what the kernel multiplies is what the head does."""
+    torch.manual_seed(1)
+    head = FineHead(6).double().eval()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.normal_()
+    z = torch.tensor(rng_state.normal(size=12))
+    inner, direct = fold_head(head)
+    quads = inner.reshape(2, 14, 4).astype(float)
+    rows = np.concatenate([quads[0], quads[1]], axis=1)[:, :6]
+    sums = z.numpy() @ rows[:12] / np.sqrt(z.numpy().var() + direct[14]) + rows[12]
+    by_hand = (
+        torch.nn.functional.gelu(torch.tensor(sums)).numpy() @ rows[13] + z.numpy() @ direct[:12] + direct[12]
+    )
+    np.testing.assert_allclose(by_hand, head(z[:6], z[6:]).item(), rtol=1e-6)
+    assert direct[13] == np.float32(1 / 12)
+
+
+@pytest.mark.parametrize("part", ["operator", "interpolation", "state", "context", "base", "x"])
+def test_shapes_that_do_not_fit_are_refused(rng_state, part):
+    model, batch = make(rng_state, SIZES["odd"])
+    days, coarse, fine, windows, _, hidden = SIZES["odd"]
+    cell = model.cell
+    given = {
+        "x": batch.x_fine,
+        "operator": batch.fine_graph,
+        "weights": compiled.CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q),
+        "state": (torch.zeros(fine, windows, hidden), torch.zeros(fine, windows, hidden)),
+        "context": torch.zeros(days, coarse, windows, hidden),
+        "interpolation": batch.interpolation,
+        "head": fold_head(model.fine_head),
+        "base": torch.zeros(days, fine, windows),
+    }
+    wrong = {
+        "x": batch.x_fine[..., :-1],
+        "operator": batch.coarse_graph,
+        "interpolation": batch.fine_graph,
+        "state": (given["state"][0], given["state"][1][:-1]),
+        "context": given["context"][:-1],
+        "base": given["base"][:, :-1],
+    }
+    compiled_predict(**given)
+    with pytest.raises(InvalidArgumentError, match=r"must be \(.*got"):
+        compiled_predict(**{**given, part: wrong[part]})
+
+
+def test_numba_is_imported_at_first_use_only():
+    code = "import sys, xmsgl.models.msgl; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

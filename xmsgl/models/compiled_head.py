@@ -1,0 +1,185 @@
+"""The recurrent graph cell and the fine head in one compiled call, for prediction on the processor.
+
+The hidden states of the reaches, twenty numbers each a day, go from the cell to the head while they are
+in the cache; only the prediction is written to memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.compiled import flat, graph_arrays, pack, share_out, sizes_of, window_arrays
+from xmsgl.models.compiled_parts import Head
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xmsgl.models.fused import CellWeights
+    from xmsgl.models.heads import FineHead, LinearHead
+    from xmsgl.models.operator import GraphOperator
+
+__all__ = ["FoldedHead", "compiled_predict", "fold_head"]
+
+
+class FoldedHead(NamedTuple):
+    """A fine head as the kernels want it; see :class:`xmsgl.models.compiled_parts.Head`.
+
+    Attributes
+    ----------
+    inner, direct
+        float32, flat.
+    """
+
+    inner: NDArray[np.float32]
+    direct: NDArray[np.float32]
+
+
+def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0) -> FoldedHead:
+    """Fold a fine head in evaluation mode into what differs from reach to reach.
+
+    The norm's factors, shifts and mean go into the inner weights, and all that is linear from the states
+    to the output becomes one product.
+
+    Parameters
+    ----------
+    head
+        The fine head.
+    own
+        A head on the reach's own state, of which `share` is added to the output.
+    share
+        How much of `own`.
+
+    Examples
+    --------
+    >>> from xmsgl.models.heads import FineHead
+    >>> fold_head(FineHead(8)).direct.shape
+    (19,)
+    """
+
+    def exact(tensor: Tensor) -> NDArray[Any]:
+        array: NDArray[Any] = tensor.detach().cpu().double().numpy()
+        return array
+
+    inner, residual, norm = head.inner, head.residual, head.norm
+    out, shift = exact(head.out.linear.weight)[0], exact(head.out.linear.bias)[0]
+    hidden, channels = len(out), 2 * len(out)
+    weights = exact(inner.weight) * exact(norm.weight)
+    weights -= weights.mean(1, keepdims=True)  # as good as taking the mean from the states
+    bias = exact(inner.weight) @ exact(norm.bias) + exact(inner.bias)
+    rows = np.concatenate([weights.T, bias[None], out[None]])
+    even = np.pad(rows, ((0, 0), (0, -hidden % 4)))
+    quads = even.reshape(len(even), -1, 4).transpose(1, 0, 2)
+    direct = out @ exact(residual.weight)
+    constant = out @ exact(residual.bias) + shift
+    if own is not None:
+        direct[hidden:] += share * exact(own.linear.weight)[0]
+        constant += share * exact(own.linear.bias)[0]
+    behind = [constant, 1 / channels, norm.eps]
+    return FoldedHead(
+        np.ascontiguousarray(quads, np.float32).reshape(-1),
+        np.concatenate([direct, behind]).astype(np.float32),
+    )
+
+
+def compiled_predict(
+    x: Tensor,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    context: Tensor,
+    interpolation: GraphOperator,
+    head: FoldedHead,
+    base: Tensor,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run the cell over some days and the fine head on every day, without gradients.
+
+    All in single precision and on the processor. Uses as many threads as torch if there is enough to do;
+    their number does not change a bit.
+
+    Parameters
+    ----------
+    x
+        Inputs of the reaches, ``(time, fine, batch, feature)``.
+    operator
+        The fine graph operator A.
+    weights
+        Parameters of the cell.
+    state
+        Hidden and cell state before the first day, each ``(fine, batch, hidden)``.
+    context
+        Hidden states of the segments, ``(time, coarse, batch, hidden)``.
+    interpolation
+        The cross-scale operator M, ``(fine, coarse)``.
+    head
+        The fine head.
+    base
+        What to add to its output, ``(time, fine, batch)``; becomes the prediction.
+
+    Returns
+    -------
+    prediction : Tensor
+        ``(time, fine, batch)``.
+    state : tuple of Tensor
+        Hidden and cell state after the last day.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If shapes do not fit.
+    """
+    from xmsgl.models import compiled_kernels as kernels
+
+    _check(x, operator, weights, state, context, interpolation, head, base)
+    sizes = sizes_of(x, weights, keep=False)
+    h, c = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in state)
+    # Allocated by NumPy, which asks the system for large pages.
+    cell = torch.from_numpy(np.empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, np.float32))
+    window = window_arrays(sizes, x, *state, None, x.new_empty(0), cell)
+    prediction = base.contiguous()
+    parts = Head(
+        context=flat(functional.pad(context, (0, sizes.pitch - sizes.hidden))),
+        inner=head.inner,
+        direct=head.direct,
+        prediction=flat(prediction),
+        segments=context.shape[1],
+    )
+    graphs = [graph_arrays(matrix, sizes, x, transposed=False) for matrix in (operator, interpolation)]
+    share_out(
+        sizes, kernels.predict, sizes, graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
+    )
+    return prediction, (h, c)
+
+
+def _check(
+    x: Tensor,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    context: Tensor,
+    interpolation: GraphOperator,
+    head: FoldedHead,
+    base: Tensor,
+) -> None:
+    """Refuse shapes that do not fit: the kernels check no bound."""
+    days, fine, batch, features = x.shape
+    hidden, coarse = len(weights.W_q), interpolation.shape[1]
+    wanted = {
+        "the graph operator": (operator.shape, (fine, fine)),
+        "the interpolation": (interpolation.shape, (fine, coarse)),
+        "the input weights": (weights.W_ih.shape, (features, 4 * hidden)),
+        "the hidden state": (state[0].shape, (fine, batch, hidden)),
+        "the cell state": (state[1].shape, (fine, batch, hidden)),
+        "the context": (context.shape, (days, coarse, batch, hidden)),
+        "the head": (head.direct.shape, (2 * hidden + 3,)),
+        "the base": (base.shape, (days, fine, batch)),
+    }
+    for name, (given, shape) in wanted.items():
+        if tuple(given) != shape:
+            msg = f"{name} must be {shape} for inputs {tuple(x.shape)}, got {tuple(given)}"
+            raise InvalidArgumentError(msg)
