@@ -362,6 +362,77 @@ def test_an_empty_batch_is_refused(river):
         prepare(river, batch=0)
 
 
+# ------------------------------------------------------------------- pruning
+
+
+@pytest.fixture
+def half_labelled(two_rivers):
+    """Of two rivers, one without any label; with a process model's temperature at both."""
+    for scale in SCALES:
+        name = f"water_temperature_{scale}"
+        two_rivers[name] = two_rivers[name].where(two_rivers[scale] < 1000)
+    two_rivers["simulated_temperature_coarse"] = two_rivers["air_temperature_coarse"] + 1
+    return two_rivers
+
+
+def first_river(ds):
+    return {scale: np.flatnonzero(ds[scale].values < 1000) for scale in SCALES}
+
+
+def test_nodes_with_labels(half_labelled):
+    half_labelled["water_temperature_fine"].loc[{"fine": 7}] = np.nan
+    found = prepare(half_labelled, validation=0.3).labelled_nodes()
+    assert set(half_labelled["coarse"].values[found["coarse"]]) == {101, 102, 103, 104, 105}
+    assert set(half_labelled["fine"].values[found["fine"]]) == {*range(1, 13)} - {7}
+
+
+@pytest.mark.parametrize("batches", ["training", "validation", "process"])
+def test_pruned_batches_hold_the_same_of_the_kept_nodes(half_labelled, batches):
+    keep = first_river(half_labelled)
+
+    def drawn_from(data):
+        if batches == "validation":
+            return data.validation_batches()
+        return data.training_batches(1) if batches == "training" else data.process_batches(1)
+
+    whole = prepare(half_labelled, validation=0.3, batch=2)
+    few = whole.prune(keep)
+    for pruned, full in zip(drawn_from(few), drawn_from(whole), strict=True):
+        assert pruned.name == full.name
+        assert set(pruned.inputs) == set(full.inputs)
+        for scale, labels in full.labels.items():
+            kept = np.isin(full.nodes[scale], keep[scale])
+            assert kept.all() or batches == "process"
+            np.testing.assert_array_equal(keep[scale][pruned.nodes[scale]], full.nodes[scale][kept])
+            np.testing.assert_array_equal(pruned.labels[scale], labels[:, kept])
+            np.testing.assert_array_equal(pruned.inputs[scale], full.inputs[scale][:, keep[scale]])
+
+
+def test_reaches_to_carry_labels_to_are_drawn_from_the_kept_nodes(half_labelled):
+    few = prepare(half_labelled).prune(first_river(half_labelled))
+    (batch, *_) = few.unlabelled_batches(1, SCALES)
+    assert batch.nodes["fine"].tolist() == list(range(12))
+    assert {scale: values.shape[1] for scale, values in batch.inputs.items()} == {"coarse": 5, "fine": 12}
+
+
+def test_pruning_keeps_scaling_and_counts(half_labelled):
+    """The weights a model learns do not depend on what was left out."""
+    whole = prepare(half_labelled, validation=0.3)
+    few = whole.prune(first_river(half_labelled))
+    assert few.scaling == whole.scaling
+    assert few.scaling != prepare(half_labelled.isel(first_river(half_labelled)), validation=0.3).scaling
+    assert few.counts() == whole.counts()
+    assert whole.inputs["fine"].n == 24  # which stays as it was
+    assert whole.prune({scale: np.arange(half_labelled.sizes[scale]) for scale in SCALES}) is whole
+
+
+def test_a_label_is_never_left_out(half_labelled):
+    keep = first_river(half_labelled)
+    lost = int(keep["fine"][2])
+    with pytest.raises(InvalidArgumentError, match=f"fine nodes {lost} have labels"):
+        prepare(half_labelled).prune({**keep, "fine": np.delete(keep["fine"], 2)})
+
+
 # ---------------------------------------------------------------- lazy input
 
 

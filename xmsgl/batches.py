@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import Feature, Scaling
 from xmsgl.windows import (
     SCALES,
@@ -183,6 +184,43 @@ class TrainingData:
         for windows in self._groups(self._labelled(self.validation_days, scales)):
             yield self._assemble(windows, self.validation_days, scales or self.scales, self.labels)
 
+    def labelled_nodes(self) -> dict[Scale, IntArray]:
+        """Return the positions of the nodes with a label on any day, by scale."""
+        return {
+            scale: np.flatnonzero(np.isfinite(values).any(axis=0)) for scale, values in self.labels.items()
+        }
+
+    def prune(self, keep: Mapping[Scale, IntArray]) -> TrainingData:
+        """Return the same days, labels and scaling for some of the nodes.
+
+        Parameters
+        ----------
+        keep
+            Positions of the nodes by scale, each sorted; every node with a label is among them. In
+            batches nodes are counted anew, among these.
+
+        Returns
+        -------
+        TrainingData
+            Itself if all nodes are kept.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A node with a label would be left out.
+        """
+        if all(keep[scale].size == self.inputs[scale].n for scale in SCALES):
+            return self
+        for scale, nodes in self.labelled_nodes().items():
+            if (lost := np.setdiff1d(nodes, keep[scale])).size:
+                msg = f"{scale} nodes {shorten(lost.tolist())} have labels and can not be left out"
+                raise InvalidArgumentError(msg)
+        few = copy.copy(self)
+        few.labels = {scale: values[:, keep[scale]] for scale, values in self.labels.items()}
+        few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
+        few._process = self._process[:, keep["coarse"]]
+        return few
+
     def counts(self) -> dict[str, int]:
         """Return the number of labels, by scale and use."""
         return {
@@ -232,12 +270,13 @@ class TrainingData:
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
             values = source[scale]
-            chosen = np.where(scored[..., None], values[days], np.float32(np.nan))  # (window, day, node)
-            present = np.flatnonzero(np.isfinite(chosen).any(axis=(0, 1)))
+            present = np.flatnonzero(np.isfinite(values[days[scored]]).any(axis=0))
             if not present.size:
                 continue
+            found = values[days[..., None], present]  # (window, day, node)
+            chosen = np.where(scored[..., None], found, np.float32(np.nan))
             scaling = self.scaling[scale]
-            standard = (chosen[..., present] - scaling.label_mean) / scaling.label_deviation
+            standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = present.astype(np.int64)
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self.inputs[scale].gather(days)
