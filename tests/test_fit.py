@@ -470,8 +470,8 @@ def test_ways_to_give_validation(tiny, validation):
 def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
     original = fit.DeviceBatches._put
 
-    def spoil(self, host):
-        item = original(self, host)
+    def spoil(self, host, operators):
+        item = original(self, host, operators)
         if "2001-11-30" in item.name:
             item.batch.x_coarse[:, 0] = torch.nan
         return item

@@ -46,31 +46,45 @@ class DeviceBatches:
 
     def __init__(self, data: TrainingData, operators: Operators) -> None:
         self._data, self._operators = data, operators
+        self._few, self._few_operators = _pruned(data, operators)
         self.deviation: Mapping[str, float] = {
             scale: scaling.label_deviation for scale, scaling in data.scaling.items()
         }
 
     def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
-        return map(self._put, self._host_batches(epoch, stage))
+        operators = self._few_operators if stage.labels == "observed" else self._operators
+        return (self._put(host, operators) for host in self._host_batches(epoch, stage))
 
     def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
         """Batches to judge by; none for tasks whose observations the method does not use."""
         scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
-        return map(self._put, self._data.validation_batches(scales) if scales else ())
+        batches = self._few.validation_batches(scales) if scales else ()
+        return (self._put(host, self._few_operators) for host in batches)
 
     def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
         if stage.labels == "process":
             return self._data.process_batches(epoch)
         if stage.labels == "carried":  # the coarse inputs are for who predicts the labels
             return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
-        return self._data.training_batches(epoch, label_scales(stage.tasks))
+        return self._few.training_batches(epoch, label_scales(stage.tasks))
 
-    def _put(self, host: HostBatch) -> LabelledBatch:
-        device = self._operators.coarse.device
+    def _put(self, host: HostBatch, operators: Operators) -> LabelledBatch:
+        device = operators.coarse.device
         labels = {scale: torch.from_numpy(values).to(device) for scale, values in host.labels.items()}
         scored = None if host.scored is None else torch.from_numpy(host.scored).to(device)
-        return LabelledBatch(self._operators.batch(host.inputs, host.nodes), dict(labels), host.name, scored)
+        return LabelledBatch(operators.batch(host.inputs, host.nodes), dict(labels), host.name, scored)
+
+
+def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:
+    """Leave out the nodes that no observed label depends on: losses and gradients stay the same."""
+    keep = operators.closure(data.labelled_nodes())
+    few = data.prune(keep._asdict())
+    if few is data:
+        return data, operators
+    kept = ", ".join(f"{few.inputs[scale].n} of {data.inputs[scale].n} {scale}" for scale in SCALES)
+    logger.info("labels depend on %s nodes; the others are left out of training", kept)
+    return few, operators.restrict(keep)
 
 
 def train(
