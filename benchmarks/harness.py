@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[1]
 
 Value = TypeVar("Value")
 Step = Callable[[], Any]
-Kind = Literal["ratio", "rate", "seconds", "memory"]
+Kind = Literal["ratio", "rate", "seconds", "memory", "process"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Bar:
     ----------
     kind
         ``"ratio"`` (times faster than the group's reference, per unit of work) and ``"rate"`` (units of
-        work a second): at least. ``"seconds"`` (a call) and ``"memory"`` (bytes, above what there was
-        before the call): at most.
+        work a second): at least. ``"seconds"`` (a call), ``"memory"`` (bytes a call takes above what there
+        was before it) and ``"process"`` (bytes at the peak, libraries and inputs among them): at most.
     must, aim
         The bar, and the one hoped for.
     """
@@ -214,7 +214,7 @@ class Runner:
         sizes
             Arguments of `build`, plain values that JSON knows.
         threads
-            Threads to use; at most as many as there are cores.
+            Threads to use; at most as many as there are cores, and 1 at tiny size.
         reference
             Whether the others of the group are compared with this one. Each group has one.
         rounds, warmup
@@ -240,7 +240,7 @@ class Runner:
         Any
             What the last call of the step returned.
         """
-        threads = min(threads, cores())
+        threads = 1 if is_tiny() else min(threads, cores())
         sizes = dict(sizes or {})
         rounds, warmup = (2, 1) if is_tiny() else (rounds, warmup)
         bench = self._benchmark

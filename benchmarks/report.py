@@ -25,15 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "page", "read_cases", "summary"]
 
+KINDS = {
+    "ratio": "times faster",
+    "rate": "rate",
+    "seconds": "time",
+    "memory": "memory",
+    "process": "whole process",
+    "exponent": "exponent",
+}
 STATES = {"aim": "aim reached", "reached": "reached", "missed": "**missed**"}
 
 
 def seconds(value: float) -> str:
     """Write a time with three digits and a fitting unit."""
-    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")):
         if value * factor >= 1:
             return f"{digits(value * factor)} {unit}"
-    return f"{digits(value * 1e9)} ns"
+    return f"{digits(value * 1e12)} ps"
 
 
 def digits(value: float) -> str:
@@ -61,9 +69,10 @@ def written(kind: str, value: float, unit: str = "unit") -> str:
     """Write the value of a bar as its kind is read."""
     return {
         "ratio": f"{digits(value)}x",
-        "rate": f"{amount(value, '')}{'' if value >= 1e3 else ' '}{unit}s/s",
+        "rate": f"{amount(value, unit)}/s",
         "seconds": seconds(value),
         "memory": amount(value, "B"),
+        "process": amount(value, "B"),
         "exponent": f"{value:.2f}",
     }[kind]
 
@@ -77,9 +86,7 @@ def bar_rows(cases: Sequence[Case]) -> list[list[str]]:
         rows.append(
             [
                 f"{verdict.group}: {verdict.name}",
-                {"ratio": "times faster", "seconds": "time", "memory": "memory"}.get(
-                    verdict.kind, verdict.kind
-                ),
+                KINDS[verdict.kind],
                 written(verdict.kind, verdict.value, unit),
                 written(verdict.kind, verdict.must, unit),
                 "" if verdict.aim is None else written(verdict.kind, verdict.aim, unit),
@@ -102,7 +109,7 @@ def case_rows(cases: Sequence[Case]) -> list[list[str]]:
             str(case.threads),
             seconds(case.median),
             str(case.rounds),
-            seconds(case.per_unit),
+            *([] if case.unit == "call" else [seconds(case.per_unit), amount(1 / case.per_unit, "").strip()]),
             "" if case.ratio is None else "1 (reference)" if case.reference else f"{digits(case.ratio)}x",
             "" if case.above is None else amount(case.above, "B"),
             "" if case.peak is None else amount(case.peak, "B"),
@@ -114,7 +121,8 @@ def case_rows(cases: Sequence[Case]) -> list[list[str]]:
 def case_heads(cases: Sequence[Case]) -> list[str]:
     """Return the heads of :func:`case_rows`."""
     unit = cases[0].unit
-    return ["case", "threads", "median", "n", f"per {unit}", "times faster", "memory", "whole process"]
+    rates = [] if unit == "call" else [f"per {unit}", "a second"]
+    return ["case", "threads", "median", "n", *rates, "times faster", "memory", "whole process"]
 
 
 def summary(cases: Sequence[Case]) -> list[str]:
@@ -206,8 +214,7 @@ ROOF_TEXT = """
 The machine's limits are the best rates seen in this run: products of matrices, and sweeps over arrays that
 do not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other,
 whichever takes longer; *share* is that over what it took. Operations and bytes are counted by formula: what
-can not be
-avoided, every array once.
+can not be avoided, every array once.
 """
 
 

@@ -173,6 +173,7 @@ def judge(cases: Sequence[Case]) -> list[Verdict]:
             "rate": case.work / case.median,
             "seconds": case.median,
             "memory": case.above,
+            "process": case.peak,
         }
         for bar in case.bars:
             value = found[bar["kind"]]
