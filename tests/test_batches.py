@@ -423,6 +423,12 @@ def test_pruning_keeps_scaling_and_counts(half_labelled):
     assert few.scaling != prepare(half_labelled.isel(first_river(half_labelled)), validation=0.3).scaling
     assert few.counts() == whole.counts()
     assert whole.inputs["fine"].n == 24  # which stays as it was
+    twice = few.prune(few.labelled_nodes())
+    for scale, nodes in few.labelled_nodes().items():
+        assert twice.labelled_nodes()[scale].tolist() == list(range(nodes.size))
+        assert first_river(half_labelled)[scale][nodes].tolist() == whole.labelled_nodes()[scale].tolist()
+    for one, two in zip(twice.training_batches(1), few.training_batches(1), strict=True):
+        np.testing.assert_array_equal(one.labels["fine"], two.labels["fine"])
     assert whole.prune({scale: np.arange(half_labelled.sizes[scale]) for scale in SCALES}) is whole
 
 

@@ -132,6 +132,7 @@ class TrainingData:
             )
             raise InvalidArgumentError(msg)
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
+        self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         self.scaling = self._fit()
         for scale, inputs in self.inputs.items():
             inputs.use(self.scaling[scale])
@@ -186,9 +187,7 @@ class TrainingData:
 
     def labelled_nodes(self) -> dict[Scale, IntArray]:
         """Return the positions of the nodes with a label on any day, by scale."""
-        return {
-            scale: np.flatnonzero(np.isfinite(values).any(axis=0)) for scale, values in self.labels.items()
-        }
+        return {scale: self._labelled_nodes(scale, values)[1] for scale, values in self.labels.items()}
 
     def prune(self, keep: Mapping[Scale, IntArray]) -> TrainingData:
         """Return the same days, labels and scaling for some of the nodes.
@@ -196,8 +195,8 @@ class TrainingData:
         Parameters
         ----------
         keep
-            Positions of the nodes by scale, each sorted; every node with a label is among them. In
-            batches nodes are counted anew, among these.
+            Positions of the nodes by scale, each sorted; every node with a label is among them. Batches
+            count their nodes anew, among these; all else stays as it is, and nothing is copied.
 
         Returns
         -------
@@ -216,9 +215,8 @@ class TrainingData:
                 msg = f"{scale} nodes {shorten(lost.tolist())} have labels and can not be left out"
                 raise InvalidArgumentError(msg)
         few = copy.copy(self)
-        few.labels = {scale: values[:, keep[scale]] for scale, values in self.labels.items()}
         few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
-        few._process = self._process[:, keep["coarse"]]
+        few._kept = {scale: self._kept[scale][keep[scale]] for scale in SCALES}
         return few
 
     def counts(self) -> dict[str, int]:
@@ -241,6 +239,12 @@ class TrainingData:
     def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
         return [w for w in self._windows if present[w.start : w.stop].any()]
+
+    def _labelled_nodes(self, scale: Scale, values: FloatArray) -> tuple[IntArray, IntArray]:
+        """Find the kept nodes with finite values (day, node): among all nodes, and among those kept."""
+        kept, finite = self._kept[scale], np.flatnonzero(np.isfinite(values).any(axis=0))
+        labelled = np.isin(kept, finite)
+        return kept[labelled], np.flatnonzero(labelled).astype(np.int64)
 
     def _shuffled(self, windows: Sequence[Window], epoch: int) -> Iterator[Sequence[Window]]:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(windows))
@@ -270,14 +274,14 @@ class TrainingData:
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
             values = source[scale]
-            present = np.flatnonzero(np.isfinite(values[days[scored]]).any(axis=0))
+            present, places = self._labelled_nodes(scale, values[days[scored]])
             if not present.size:
                 continue
             found = values[days[..., None], present]  # (window, day, node)
             chosen = np.where(scored[..., None], found, np.float32(np.nan))
             scaling = self.scaling[scale]
             standard = (chosen - scaling.label_mean) / scaling.label_deviation
-            nodes[scale] = present.astype(np.int64)
+            nodes[scale] = places
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self.inputs[scale].gather(days)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
