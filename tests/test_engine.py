@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from xmsgl.engine import Engine, resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
 from xmsgl.operators import Operators
-from xmsgl.windows import ScaleInputs, cut_windows, feature_variables
+from xmsgl.windows import ScaleInputs, Window, cut_windows, feature_variables
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,113 @@ def test_a_window_alone_gives_what_it_gives_in_the_whole_record(river, model, me
         expected = expected * scaling.label_deviation + scaling.label_mean
         days = slice(max(0, window.start - 15 - memory), window.stop)
         np.testing.assert_allclose(engine.run(drivers.isel(time=days), window), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])
+def test_pieces_of_days_change_nothing(river, method):
+    ds = river.isel(time=slice(0, 130))
+    settings = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 1, "device": "cpu", "progress": False}
+    model = train(ds, method, **settings)
+    drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
+    lengths = []
+
+    def run(piece, window):
+        engine = Engine(model, fixed_part(ds), "cpu", piece=piece)
+        stream = engine._module.stream
+        engine._module.stream = lambda batch, left: lengths.append(days_of(batch)) or stream(batch, left)
+        return engine.run(drivers, window)
+
+    for window in (Window(20, 130, 15), Window(0, 130, 200), Window(0, 130, 33)):
+        whole = run(10**9, window)
+        assert lengths == [130 - window.start + window.warmup]
+        lengths.clear()
+        np.testing.assert_array_equal(run(1, window), whole)
+        assert len(lengths) > 1
+        assert sum(lengths) == 130 - window.start + window.warmup
+        lengths.clear()
+
+
+def days_of(batch):
+    return len(batch.x_coarse if batch.x_fine is None else batch.x_fine)
+
+
+def test_a_head_over_time_gets_its_whole_window(river):
+    settings = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 1, "device": "cpu", "progress": False}
+    ds = river.isel(time=slice(0, 130))
+    model = train(ds, tasks=("coarse", "interpolation"), **settings)
+    drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
+    small, large = (Engine(model, fixed_part(ds), "cpu", piece=piece) for piece in (1, 10**9))
+    np.testing.assert_array_equal(
+        small.run(drivers, Window(0, 130, 15)), large.run(drivers, Window(0, 130, 15))
+    )
+
+
+# ------------------------------------------------------------ several rivers
+
+
+def beside(*rivers):
+    """One dataset of rivers that share no water, their ids a thousand apart, their nodes interleaved."""
+    parts = []
+    for number, one in enumerate(rivers):
+        away = 1000 * number
+        part = one.assign_coords(coarse=one["coarse"].values + away, fine=one["fine"].values + away)
+        for scale in ("coarse", "fine"):
+            ids = one[f"downstream_{scale}"].values
+            part[f"downstream_{scale}"] = (scale, np.where(ids > 0, ids + away, 0), {"units": "1"})
+        part["coarse_segment"] = ("fine", one["coarse_segment"].values + away, {"units": "1"})
+        parts.append(part)
+    scales = {
+        scale: xr.concat([p[[n for n in p.data_vars if scale in p[n].dims]] for p in parts], scale)
+        for scale in ("coarse", "fine")
+    }
+    rng = np.random.default_rng(5)
+    mixed = {scale: ds.isel({scale: rng.permutation(ds.sizes[scale])}) for scale, ds in scales.items()}
+    return mixed["coarse"].merge(mixed["fine"])
+
+
+@pytest.fixture
+def rivers(river):
+    """A river, a warmer one with a reach less, and one that is both joined at the mouth: 12, 11 and 23."""
+    ds = river.isel(time=slice(0, 130)).drop_vars(["water_temperature_coarse", "water_temperature_fine"])
+    warmer = ds.isel(fine=slice(1, None))
+    warmer["air_temperature_coarse"] = warmer["air_temperature_coarse"] + 4
+    joined = beside(ds, warmer)
+    for scale, outlet in (("coarse", 105), ("fine", 12)):
+        joined[f"downstream_{scale}"].values[joined[scale].values == outlet] = outlet + 1000
+    return [ds, warmer, joined]
+
+
+@pytest.mark.parametrize(
+    ("reaches", "sizes"),
+    [(1, [12, 11, 23]), (23, [23, 23]), (46, [46]), (10**6, [46])],
+    ids=["alone", "two-together", "just-all", "all"],
+)
+def test_rivers_beside_each_other_are_as_alone(rivers, model, reaches, sizes):
+    together = beside(*rivers)
+    features = feature_variables(together, model.spec.features, dynamic=True)
+    engine = Engine(model, fixed_part(together), "cpu", reaches=reaches)
+    assert sorted(len(part.fine) for part, _ in engine._parts) == sorted(sizes)
+    windows = Window(0, 60, 15), Window(60, 130, 0)
+    first, left = engine.resume(together[features].isel(time=slice(0, 60)), windows[0], None)
+    second, _ = engine.resume(together[features], windows[1], left)
+    got = xr.DataArray(
+        np.concatenate([first, second]), dims=("time", "fine"), coords={"fine": together["fine"]}
+    )
+    for number, one in enumerate(rivers):
+        alone = Engine(model, fixed_part(one), "cpu").run(one[features], Window(0, 130, 15))
+        ids = one["fine"].values + 1000 * number
+        np.testing.assert_allclose(got.sel(fine=ids), alone, atol=2e-5)
+
+
+def test_parts_of_the_network_change_no_bit(rivers, model):
+    together = beside(*rivers)
+    drivers = together[feature_variables(together, model.spec.features, dynamic=True)]
+    results = [
+        Engine(model, fixed_part(together), "cpu", reaches=reaches).run(drivers, Window(60, 130, 15))
+        for reaches in (1, 23, 100)
+    ]
+    np.testing.assert_array_equal(results[0], results[2])
+    np.testing.assert_array_equal(results[1], results[2])
 
 
 def test_an_engine_leaves_its_dataset_lazy(river, model):

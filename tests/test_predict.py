@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import cloudpickle
 import dask
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,8 +23,9 @@ from xmsgl.errors import (
 )
 from xmsgl.fit import train
 from xmsgl.models.model import Model
+from xmsgl.operators import Operators
 from xmsgl.predict import ModelReference, downscale, prepare
-from xmsgl.windows import Window, cut_windows
+from xmsgl.windows import ScaleInputs, Window, cut_windows
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +105,6 @@ def test_labels_are_neither_needed_nor_used(river, model, whole):
 
 
 def test_the_global_generator_does_not_matter(river, model, whole):
-    import torch
-
     torch.manual_seed(77)
     np.testing.assert_array_equal(downscale(river, model), whole)
 
@@ -287,6 +288,115 @@ def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, mo
         np.testing.assert_allclose(
             engine.run(all_before, window), whole[window.start : window.stop], atol=1e-4
         )
+
+
+# ----------------------------------------------------- windows after windows
+
+
+def plainly(ds, model, warmup):
+    """One run of the reference cell over the whole record, its first day repeated to warm up."""
+    spec = replace(model.spec, architecture={**model.spec.architecture, "backend": "reference"})
+    operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
+    days = np.concatenate([np.zeros(warmup, np.int64), np.arange(ds.sizes["time"])])
+    inputs = {}
+    for scale in ("coarse", "fine"):
+        inputs[scale] = ScaleInputs(ds, spec.features, scale)
+        inputs[scale].use(spec.scaling[scale])
+    batch = operators.batch({scale: of.gather(days[None]) for scale, of in inputs.items()})
+    output = Model(spec, model.weights).module().predict(batch)[warmup:, :, 0].numpy()
+    scaling = spec.scaling["fine"]
+    return np.maximum(output * scaling.label_deviation + scaling.label_mean, 0)
+
+
+@pytest.fixture(scope="module")
+def carried(river_once, model):
+    return downscale(river_once, model, carry=True)
+
+
+def test_carried_windows_are_one_run_over_the_record(river, model, carried, whole):
+    np.testing.assert_allclose(carried, plainly(river, model, 20), atol=2e-4)
+    np.testing.assert_array_equal(carried[:150], whole[:150])  # the first window is warmed up as ever
+    assert not np.array_equal(carried[150:300], whole[150:300])
+    assert carried.attrs["history"].endswith(f"model sha256 {model.sha256[:12]}, carry=True)")
+
+
+def test_carried_windows_differ_little_from_warm_ones(river, model, carried):
+    """The longer each window is warmed up, the nearer it comes to the whole past."""
+    errors = [float(np.abs(downscale(river, model, warmup=days) - carried).mean()) for days in (0, 20, 100)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[1] < 0.02 * float(carried.std())
+
+
+def test_the_warm_up_of_carried_windows_is_that_of_the_record(river, model, carried):
+    cold = downscale(river, model, carry=True, warmup=0)
+    np.testing.assert_allclose(cold, plainly(river, model, 0), atol=2e-4)
+    difference = np.abs(cold - carried).max("fine")
+    assert float(difference[0]) > 100 * float(difference[500:].max())
+
+
+def test_carried_windows_compute_no_day_twice(river, model, monkeypatch):
+    days = []
+    gather = ScaleInputs.gather
+    monkeypatch.setattr(ScaleInputs, "gather", lambda self, d: days.append(d.size) or gather(self, d))
+    downscale(river, model, carry=True)
+    assert sum(days) == 2 * (20 + 800)
+    days.clear()
+    downscale(river, model)
+    assert sum(days) == 2 * (6 * 20 + 800)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(time=st.integers(20, 800), coarse=st.integers(1, 5), fine=st.integers(1, 12), data=st.data())
+def test_every_chunking_carries_the_same_bits(river_once, model, carried, time, coarse, fine, data):
+    lazy = river_once.chunk({"time": time, "coarse": coarse, "fine": fine})
+    some = data.draw(st.lists(st.sampled_from(sorted(lazy.data_vars)), max_size=6, unique=True))
+    mixed = lazy.assign({name: lazy[name].compute() for name in some})
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(downscale(mixed, model, carry=True), carried)
+
+
+def test_carried_windows_are_lazy(river, model, carried, refuse_to_compute):
+    lazy = river.chunk({"time": 100})
+    with refuse_to_compute():
+        result = downscale(lazy, model, carry=True)
+    assert result.chunks == ((150, 150, 150, 150, 150, 50), (12,))
+    last = result[790:].compute(scheduler="threads", num_workers=3)  # which runs all windows before
+    np.testing.assert_array_equal(last, carried[790:])
+    travelled = pickle.loads(cloudpickle.dumps(result))
+    np.testing.assert_array_equal(travelled.compute(scheduler="synchronous"), carried)
+    assert downscale(lazy, model, carry=True).data.name == result.data.name
+    assert downscale(lazy, model).data.name != result.data.name
+
+
+def test_a_fault_reaches_the_windows_after_it_alone(river, model, carried):
+    river["air_temperature_coarse"][320, 1] = np.nan
+    result = downscale(river.chunk({"time": 100}), model, carry=True)
+    np.testing.assert_array_equal(result[:300].compute(), carried[:300])
+    for days in (slice(300, 450), slice(700, 701)):
+        with pytest.raises(
+            InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2002-08-17"
+        ):
+            result[days].compute()
+
+
+def test_attention_over_time_sees_its_window_and_the_state_before(river):
+    options = {"hidden": 4, "window": 100, "warmup": 20, "epochs": 1, "device": "cpu", "progress": False}
+    ds = river.isel(time=slice(0, 250))
+    model = train(ds, tasks=("coarse", "interpolation"), **options)
+    result = downscale(ds, model, carry=True)
+    np.testing.assert_array_equal(downscale(ds.chunk({"time": 70}), model, carry=True), result)
+    module, spec = model.module(), model.spec
+    operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
+    inputs = ScaleInputs(ds, spec.features, "coarse")
+    inputs.use(spec.scaling["coarse"])
+    days = np.concatenate([np.zeros(20, np.int64), np.arange(250)])
+    with torch.no_grad():
+        hidden = module.coarse(operators.batch({"coarse": inputs.gather(days[None])}))
+        near = module.interpolate(hidden, operators.interpolation)
+        parts = [module.interpolation_head(part) for part in near.split([120, 100, 50])]
+    output = torch.cat(parts)[20:, :, 0].numpy() * spec.scaling["fine"].label_deviation
+    expected = np.maximum(output + spec.scaling["fine"].label_mean, 0)
+    np.testing.assert_allclose(result, expected, atol=2e-4)
 
 
 # -------------------------------------------------------------------- files

@@ -153,6 +153,7 @@ class MsglAccessor:
         model: Model | str | os.PathLike[str],
         *,
         warmup: int | None = None,
+        carry: bool = False,
         device: str = "auto",
     ) -> xr.DataArray:
         """Return the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
@@ -163,12 +164,15 @@ class MsglAccessor:
             A trained model, or the path of its file.
         warmup
             Days run before each window; default: as in training.
+        carry
+            Go on from window to window instead: faster and with a longer memory, but days must be computed
+            in order.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         """
         from xmsgl.predict import downscale
 
-        return downscale(self._obj, model, warmup=warmup, device=device)
+        return downscale(self._obj, model, warmup=warmup, carry=carry, device=device)
 
     def evaluate(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +10,24 @@ import torch
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.operators import Operators
-from xmsgl.windows import FloatArray, Scale, ScaleInputs, Window, feature_variables
+from xmsgl.windows import Scale, ScaleInputs, Window, feature_variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
 
-    from xmsgl.features import Scaling
     from xmsgl.models.model import Model
+    from xmsgl.models.registry import Memory
+    from xmsgl.network.parts import Part
 
-FREEZING = np.float32(0.0)  # degC
+FREEZING = 0.0  # degC
+#: Reaches in a part of a network of many rivers.
+REACHES = 16_384
+#: Bytes of inputs in memory at once.
+PIECE = 64 * 2**20
+# Days in a piece at least: beginning one costs as much as a day.
+_DAYS = 16
 
 
 def resolve_device(device: str) -> torch.device:
@@ -57,6 +64,10 @@ def resolve_device(device: str) -> torch.device:
 class Engine:
     """A trained model ready to predict on one network, window by window.
 
+    Rivers that share no water share no numbers either: a network of many is worked off in parts whose
+    memory stays in the processor's cache. Within a part days go through in pieces, the state carried,
+    so that inputs are never held for a whole window. Neither changes the result.
+
     Parameters
     ----------
     model
@@ -65,16 +76,24 @@ class Engine:
         Topology and static attributes of the dataset, in memory.
     device
         As in :func:`resolve_device`.
+    reaches
+        Reaches in a part, about; a basin with more is a part of its own.
+    piece
+        Bytes that the inputs of a piece may take at either scale; at least some days are taken.
     """
 
-    def __init__(self, model: Model, fixed: xr.Dataset, device: str) -> None:
+    def __init__(
+        self, model: Model, fixed: xr.Dataset, device: str, *, reaches: int = REACHES, piece: int = PIECE
+    ) -> None:
         target = resolve_device(device)
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
         self._module = model.module().to(target)
-        self._operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
-        self._scales = self._module.input_scales
+        self._piece = piece
+        operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
+        parts = operators.parts(reaches)
+        self._parts = [(p, operators if len(parts) == 1 else operators.restrict(p)) for p in parts]
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
         """Predict the scored days of a window.
@@ -96,24 +115,85 @@ class Engine:
         InvalidDatasetError
             A driver is not finite on these days.
         """
+        return self.resume(drivers, window, None)[0]
+
+    def resume(
+        self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None
+    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
+        """Predict the scored days of a window with what the days before have left.
+
+        Parameters
+        ----------
+        drivers, window
+            As in :meth:`run`.
+        memory
+            What this method returned for the window before; None: nothing is remembered.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            As :meth:`run` returns them.
+        memory : list of dict
+            The model's state after the last day, for each part of the network.
+
+        Raises
+        ------
+        InvalidDatasetError
+            A driver is not finite on these days.
+        """
         loaded = drivers.compute()
         refuse_missing(loaded, [str(name) for name in loaded.data_vars])
-        n_days = loaded.sizes["time"]
-        length = window.stop - window.start
-        days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)[
-            None
-        ]
+        n_days, length = loaded.sizes["time"], window.stop - window.start
+        days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
+        inputs = self._inputs(loaded)
+        values = np.empty((length, self._fixed.sizes["fine"]), np.float32)
+        after: list[Memory] = []
+        for number, (part, operators) in enumerate(self._parts):
+            nodes = {"coarse": part.coarse, "fine": part.fine}
+            some = inputs if len(self._parts) == 1 else {s: i.prune(nodes[s]) for s, i in inputs.items()}
+            left = _moved(memory[number], operators.coarse.device) if memory else None
+            first = -window.warmup
+            for piece in self._pieces(days, some):
+                batch = operators.batch({scale: of.gather(piece[None]) for scale, of in some.items()})
+                output, left = self._module.stream(batch, left)
+                if (stop := first + len(piece)) > 0:
+                    values[max(first, 0) : stop, self._columns(part)] = self._degrees(output[-stop:])
+                first = stop
+            after.append(_moved(left or {}, torch.device("cpu")))
+        return values, after
+
+    def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
+        """Return the features of each scale the model reads, ready to gather."""
         inputs = {
-            scale: gather(loaded, self._fixed, self._spec.features, scale, self._spec.scaling[scale], days)
-            for scale in self._scales
+            scale: ScaleInputs(drivers, self._spec.features, scale, self._fixed)
+            for scale in self._module.input_scales
         }
-        with torch.no_grad():
-            output = self._module.predict(self._operators.batch(inputs))
+        for scale, some in inputs.items():
+            some.use(self._spec.scaling[scale])
+        return inputs
+
+    def _pieces(
+        self, days: npt.NDArray[np.int64], inputs: dict[Scale, ScaleInputs]
+    ) -> list[npt.NDArray[np.int64]]:
+        """Cut days into pieces; a model that wants whole windows gets one."""
+        if not self._module.stepwise:
+            return [days]
+        a_day = 4 * len(self._spec.features) * max(some.n for some in inputs.values())
+        step = max(_DAYS, self._piece // max(1, a_day))
+        return [days[first : first + step] for first in range(0, len(days), step)]
+
+    def _columns(self, part: Part) -> slice | npt.NDArray[np.int64]:
+        return slice(None) if len(self._parts) == 1 else part.fine
+
+    def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
         scaling = self._spec.scaling[self._module.prediction_scale]
-        values = output[window.warmup :, :, 0].float().cpu().numpy()
-        degrees = values * np.float32(scaling.label_deviation) + np.float32(scaling.label_mean)
-        floored: npt.NDArray[np.float32] = np.maximum(degrees, FREEZING)
+        degrees = output[:, :, 0].float().mul(scaling.label_deviation).add_(scaling.label_mean)
+        floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
+
+
+def _moved(memory: Memory, device: torch.device) -> Memory:
+    return {scale: (h.to(device), c.to(device)) for scale, (h, c) in memory.items()}
 
 
 def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
@@ -147,17 +227,3 @@ def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
         )
     if faults:
         raise InvalidDatasetError(faults)
-
-
-def gather(
-    drivers: xr.Dataset,
-    fixed: xr.Dataset,
-    features: Sequence[Any],
-    scale: Scale,
-    scaling: Scaling,
-    days: npt.NDArray[np.int64],
-) -> FloatArray:
-    """Gather the standardised features of a scale, see :meth:`xmsgl.windows.ScaleInputs.gather`."""
-    inputs = ScaleInputs(drivers, features, scale, fixed)
-    inputs.use(scaling)
-    return inputs.gather(days)

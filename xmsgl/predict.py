@@ -3,10 +3,14 @@
 The record is cut into the windows the model was trained with, whatever the chunks of the dataset,
 so every chunking gives the same numbers. A lazy dataset gives a lazy result: one task prepares the
 graphs, one task a window predicts, and nothing runs before it is asked for.
+
+A window warms up by itself and needs no other, or it goes on where the one before has ended
+(``carry=True``): then no day is computed twice, and windows wait for one another.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +61,7 @@ def downscale(
     model: Model | str | os.PathLike[str],
     *,
     warmup: int | None = None,
+    carry: bool = False,
     device: str = "auto",
 ) -> xr.DataArray:
     """Return the daily temperature of every fine reach.
@@ -70,6 +75,11 @@ def downscale(
     warmup
         Days run before each window to fill the model's memory, at least 0; default: as in training.
         At the start of the record, its first day is repeated.
+    carry
+        Hand the model's memory on from window to window: it reaches back to the start of the record,
+        only the first window is warmed up, and days must be computed in order. A lazy result computes
+        all days before the ones asked for. False: windows are independent, and any can be computed alone.
+        A model that attends to the days of a window (``msgl`` without the fine task) still sees no others.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
@@ -105,17 +115,15 @@ def downscale(
     drivers = ds[dynamic].drop_vars(others, errors="ignore")
     fixed = ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
     windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
+    if carry:
+        windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     memory = max(feature.days for feature in spec.features) - 1
     reference = ModelReference(fitted.payload)
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
-        values: Any = _lazy(reference, fixed, drivers, windows, memory, device)
+        values: Any = _lazy(reference, fixed, drivers, windows, memory, device, carry=carry)
     else:
-        engine = prepare(reference, fixed, device)
-        # Shown only where it takes a while.
-        steps = tqdm(windows, "downscale", unit="window", delay=2.0, disable=not get_option("progress"))
-        blocks = [engine.run(_days(drivers, window, memory), window) for window in steps]
-        values = np.concatenate(blocks) if blocks else np.empty((0, ds.sizes["fine"]), np.float32)
-    return _label(values, ds, fitted)
+        values = _eager(reference, fixed, drivers, windows, memory, device, carry=carry)
+    return _label(values, ds, fitted, carry=carry)
 
 
 def _lazily_held(ds: xr.Dataset) -> bool:
@@ -128,6 +136,27 @@ def _days(drivers: xr.Dataset, window: Window, memory: int) -> xr.Dataset:
     return drivers.isel(time=slice(max(0, window.start - window.warmup - memory), window.stop))
 
 
+def _eager(
+    reference: ModelReference,
+    fixed: xr.Dataset,
+    drivers: xr.Dataset,
+    windows: list[Window],
+    memory: int,
+    device: str,
+    *,
+    carry: bool,
+) -> npt.NDArray[np.float32]:
+    engine = prepare(reference, fixed, device)
+    values = np.empty((drivers.sizes["time"], fixed.sizes["fine"]), np.float32)
+    left = None
+    # Shown only where it takes a while.
+    for window in tqdm(windows, "downscale", unit="window", delay=2.0, disable=not get_option("progress")):
+        block, after = engine.resume(_days(drivers, window, memory), window, left)
+        values[window.start : window.stop] = block
+        left = after if carry else None
+    return values
+
+
 def _lazy(
     reference: ModelReference,
     fixed: xr.Dataset,
@@ -135,25 +164,34 @@ def _lazy(
     windows: list[Window],
     memory: int,
     device: str,
+    *,
+    carry: bool,
 ) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
     engine = delayed(prepare, pure=True)(reference, fixed, device)
-    run = delayed(_run, pure=True)
-    n = fixed.sizes["fine"]
-    blocks = [
-        da.from_delayed(
-            run(engine, _days(drivers, window, memory), window), (window.stop - window.start, n), np.float32
-        )
-        for window in windows
-    ]
+    run, resume = delayed(_run, pure=True), delayed(_resume, pure=True)
+    blocks, left = [], None
+    for window in windows:
+        days = _days(drivers, window, memory)
+        if carry:
+            both = resume(engine, days, window, left)
+            values, left = both[0], both[1]
+        else:
+            values = run(engine, days, window)
+        shape = window.stop - window.start, fixed.sizes["fine"]
+        blocks.append(da.from_delayed(values, shape, np.float32))
     return da.concatenate(blocks)
 
 
 def _run(engine: Any, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
     values: npt.NDArray[np.float32] = engine.run(drivers, window)
     return values
+
+
+def _resume(engine: Any, drivers: xr.Dataset, window: Window, left: Any) -> Any:
+    return engine.resume(drivers, window, left)
 
 
 def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
@@ -163,7 +201,7 @@ def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
     return Engine(_load(reference), fixed, device)
 
 
-def _label(values: Any, ds: xr.Dataset, model: Model) -> xr.DataArray:
+def _label(values: Any, ds: xr.Dataset, model: Model, *, carry: bool) -> xr.DataArray:
     coords = {
         name: coord
         for name, coord in ds.coords.items()
@@ -189,4 +227,5 @@ def _label(values: Any, ds: xr.Dataset, model: Model) -> xr.DataArray:
     )
     if "history" in ds.attrs:
         temperature.attrs["history"] = ds.attrs["history"]
-    return stamp(temperature, f"downscale(method={model.method!r}, model sha256 {model.sha256[:12]})")
+    how = f"method={model.method!r}, model sha256 {model.sha256[:12]}{', carry=True' if carry else ''}"
+    return stamp(temperature, f"downscale({how})")
