@@ -1,0 +1,184 @@
+"""Downscaling with graph mixing: reaches and days a second, how that grows, and what laziness costs."""
+
+from __future__ import annotations
+
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import xmsgl
+from benchmarks.basins import make_basin
+from benchmarks.harness import Bar, Group, Runner, Series, Step, is_tiny, sized
+from xmsgl.features import Scaling
+from xmsgl.models.model import Model, ModelSpec
+from xmsgl.models.registry import create_model
+from xmsgl.schema import segment_positions
+from xmsgl.windows import SCALES, ScaleInputs, choose_features
+
+THREADS = sized(2, 1)
+HIDDEN = 20
+NODES = 2_000  # of the plain LSTM at once: inputs and states of a year stay below 300 MB
+WARM = {"n_coarse": 12, "n_fine": 60, "days": 10}
+CHUNK = 73  # days
+SEGMENTS = {100_000: 10_000, 16_033: 1_600, 3_182: 456, 456: 65, 60: 12}
+
+THROUGHPUT = Group(
+    "Downscaling, throughput",
+    "A year of daily temperature on random basins, inputs in memory, from the call of `ds.msgl.downscale` to "
+    "the result, building the graphs included; method `msgl`, 20 channels, 15 features (7 drivers, 3 means "
+    "over days, 5 attributes), drivers at the coarse scale only, 60 days of warm-up before the year. Each "
+    "day of each reach counts once, the warm-up does not. The reference is the same call with the plain "
+    "loop over days as the cell. The LSTM knows no graph: `torch.nn.LSTM` with as many channels on every "
+    "reach by itself, and a linear head; it is spared scaling, checks, the coarse network and the warm-up.",
+)
+GROWTH = Group(
+    "Downscaling, cost against reaches",
+    "The call above without warm-up on basins of different size; 120 days of the largest, a year of the "
+    "others. The reference is the basin as large as the Delaware's main stem, and times faster is per day.",
+)
+LAZY = Group(
+    "Downscaling, lazy",
+    "A year of 16,033 reaches in windows of 91 days with 30 of warm-up. The reference has the drivers in "
+    f"memory; the others read them from files in chunks of {CHUNK} days, in dask's tasks.",
+)
+
+
+def days_of(reaches: int) -> int:
+    """Return the days of weather of a basin that growth is measured on."""
+    return sized(120 if reaches > 50_000 else 365, 12)
+
+
+def make_model(ds: xr.Dataset, *, window: int, warmup: int, backend: str) -> Model:
+    """Return an ``msgl`` model with default settings and random weights; the cost does not depend on them."""
+    features = choose_features(ds)
+    mean, deviation = ScaleInputs(ds, features, "coarse").fit(np.ones(ds.sizes["time"], bool))
+    architecture = {"hidden": HIDDEN, "backend": backend}
+    module = create_model("msgl", n_features=len(features), seed=0, **architecture)
+    scaling = dict.fromkeys(SCALES, Scaling(mean, deviation, label_mean=11.0, label_deviation=8.0))
+    spec = ModelSpec("msgl", architecture, features, scaling, {}, (), window, warmup)
+    return Model(spec, module.state_dict())
+
+
+def build(
+    n_coarse: int,
+    n_fine: int,
+    days: int,
+    window: int = 365,
+    warmup: int = 0,
+    backend: str = "auto",
+    stored: str | None = None,
+    **options: Any,
+) -> Step:
+    """Downscale a basin, in memory or `stored` in files (``"netcdf"``, ``"zarr"``)."""
+    ds = make_basin(n_coarse, n_fine, days)
+    model = make_model(ds, window=window, warmup=warmup, backend=backend)
+    if stored is None:
+        return partial(_downscale, ds, model, options)
+    folder = TemporaryDirectory()
+    path = f"{folder.name}/basin"
+    if stored == "zarr":
+        ds.chunk(time=CHUNK).to_zarr(path, consolidated=False)
+    else:
+        ds.to_netcdf(path)
+
+    def step() -> xr.DataArray:
+        engine = {"engine": "zarr", "consolidated": False} if stored == "zarr" else {"engine": "netcdf4"}
+        with xr.open_dataset(path, chunks={"time": CHUNK}, **engine) as lazy:
+            return _downscale(lazy, model, options)
+
+    step.folder = folder  # kept as long as the step
+    return step
+
+
+def _downscale(ds: xr.Dataset, model: Model, options: dict[str, Any]) -> xr.DataArray:
+    with xmsgl.set_options(progress=False):
+        return ds.msgl.downscale(model, device="cpu", **options).compute()
+
+
+def build_lstm(n_coarse: int, n_fine: int, days: int) -> Step:
+    """Run a plain LSTM over every reach by itself; all features are those of its segment."""
+    ds = make_basin(n_coarse, n_fine, days)
+    features = choose_features(ds)
+    coarse = torch.from_numpy(ScaleInputs(ds, features, "coarse").gather(np.arange(days)[None])[:, :, 0])
+    segment = torch.from_numpy(segment_positions(ds))
+    torch.manual_seed(0)
+    lstm, head = torch.nn.LSTM(len(features), HIDDEN), torch.nn.Linear(HIDDEN, 1)
+
+    @torch.inference_mode()
+    def step() -> torch.Tensor:
+        parts = [head(lstm(coarse.index_select(1, some))[0]) for some in segment.split(NODES)]
+        return torch.cat(parts, dim=1)
+
+    return step
+
+
+def basin(reaches: int, days: int = sized(365, 12)) -> dict[str, int]:
+    """Return the sizes of a basin; at tiny size all are small."""
+    n = sized(reaches, 60)
+    return {"n_coarse": SEGMENTS[n], "n_fine": n, "days": days}
+
+
+@pytest.mark.parametrize("reaches", [3_182, 456, 16_033, 100_000])
+def bench_growth(case: Runner, reaches: int) -> None:
+    case(
+        GROWTH,
+        f"{reaches:,} reaches",
+        build,
+        basin(reaches, days_of(reaches)),
+        threads=THREADS,
+        reference=reaches == 3_182,
+        rounds=1 if reaches > 50_000 else 3,
+        work=days_of(reaches),
+        unit="day",
+        series=Series("downscale, msgl", "N", reaches, most=1.1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reaches"), [("plain loop", 3_182), ("LSTM, no graph", 16_033), ("xmsgl", 100_000)]
+)
+def bench_throughput(case: Runner, name: str, reaches: int) -> None:
+    sizes: dict[str, Any] = basin(reaches)
+    graph = name != "LSTM, no graph"
+    if graph:
+        sizes |= {"warmup": sized(60, 5), "backend": "reference" if name == "plain loop" else "auto"}
+    case(
+        THROUGHPUT,
+        f"{name}, {reaches:,} reaches",
+        build if graph else build_lstm,
+        sizes,
+        threads=THREADS,
+        reference=name == "plain loop",
+        rounds=2,
+        warmup=0 if name == "xmsgl" else 1,
+        work=sizes["n_fine"] * sizes["days"],
+        unit="segment-day",
+        bars=[Bar("rate", must=3e6, aim=8e6)] if name == "xmsgl" else [],
+        memory=name == "xmsgl",
+        warm=WARM,
+    )
+
+
+@pytest.mark.parametrize("stored", [None, "netcdf", "zarr"])
+def bench_lazy(case: Runner, stored: str | None) -> None:
+    if stored == "zarr":
+        pytest.importorskip("zarr")
+    sizes = basin(16_033) | {"window": sized(91, 4), "warmup": sized(30, 2), "stored": stored}
+    case(
+        LAZY,
+        "in memory" if stored is None else f"lazy, {'Zarr' if stored == 'zarr' else 'netCDF'}",
+        build,
+        sizes,
+        threads=THREADS,
+        reference=stored is None,
+        rounds=2,
+        work=sizes["n_fine"] * sizes["days"],
+        unit="segment-day",
+        memory=not is_tiny(),
+        warm=WARM,
+    )

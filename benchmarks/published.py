@@ -1,0 +1,145 @@
+"""One training step in the published form, written from its description: what the suites compare with.
+
+Dense graph operators, the cell day by day through autograd, every task run from its inputs on its own:
+three forwards and backwards for the gradients on the shared parameters, then three forwards and one
+backward for the weighted sum. Two things are kinder than the publication: the head of the interpolation
+task, whose scores for every reach of the Delaware would fill 6.9 GB, runs fused and at labelled reaches
+only; and the fine task's context, which no gradient passes, is made without autograd.
+
+The modules and weights are those of :class:`xmsgl.models.msgl.MSGL`, so that both ways compute the same.
+
+References
+----------
+.. [1] Fan et al., Multi-scale graph learning for anti-sparse downscaling, AAAI 2025.
+.. [2] Sener and Koltun, Multi-task learning as multi-objective optimization, NeurIPS 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmarks.dense import dense_cell
+from xmsgl.models.cell import CellWeights
+
+if TYPE_CHECKING:
+    from xmsgl.models.msgl import MSGL
+
+TASKS = ("coarse", "interpolation", "fine")
+
+
+@dataclass(frozen=True)
+class PublishedWindow:
+    """One window over both networks.
+
+    Attributes
+    ----------
+    x_coarse, x_fine
+        Standardised inputs, (day, node, feature).
+    y_coarse, y_fine
+        Standardised labels, (day, node), NaN where there is none.
+    A_coarse, A_fine, M
+        Dense operators: the graphs of the two scales, and (fine, coarse).
+    """
+
+    x_coarse: Tensor
+    x_fine: Tensor
+    y_coarse: Tensor
+    y_fine: Tensor
+    A_coarse: Tensor
+    A_fine: Tensor
+    M: Tensor
+
+
+class PublishedStep:
+    """Steps of Adam on the three tasks, weighed by multiple-gradient descent.
+
+    Parameters
+    ----------
+    module
+        Made with ``anchored=False`` and without segment identities: what was published has neither.
+    learning_rate
+        Of Adam.
+
+    Attributes
+    ----------
+    losses, weights
+        Of each task, in the last step.
+    """
+
+    def __init__(self, module: MSGL, learning_rate: float = 0.005) -> None:
+        if module.anchored or module.identity is not None or module.tasks != TASKS:
+            msg = "the published model has three tasks, no anchor and no identities"
+            raise ValueError(msg)
+        self.module = module.train()
+        self.optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate)
+        self.losses: dict[str, float] = {}
+        self.weights: dict[str, float] = {}
+
+    def __call__(self, window: PublishedWindow) -> None:
+        """Take one step: six forwards, four backwards."""
+        shared = self.module.shared_parameters()
+        gradients = []
+        for task in TASKS:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(task, window)
+            loss.backward()
+            gradients.append(torch.cat([parameter.grad.ravel() for parameter in shared]))
+            self.losses[task] = float(loss.detach())
+        stacked = torch.stack(gradients).double()
+        scales = stacked.norm(dim=1) * torch.tensor([self.losses[task] for task in TASKS])
+        normalised = stacked / scales[:, None]
+        weights = nearest_to_zero((normalised @ normalised.T).numpy())
+        self.weights = dict(zip(TASKS, weights.tolist(), strict=True))
+        self.optimizer.zero_grad(set_to_none=True)
+        total = sum(self.weights[task] * self._loss(task, window) for task in TASKS)
+        total.backward()
+        self.optimizer.step()
+
+    def _loss(self, task: str, window: PublishedWindow) -> Tensor:
+        if task == "coarse":
+            hidden = self._cell(window.x_coarse, window.A_coarse)
+            return pooled_rmse(self.module.coarse_head(hidden), window.y_coarse)
+        if task == "interpolation":
+            carried = torch.matmul(window.M, self._cell(window.x_coarse, window.A_coarse))
+            labelled = torch.isfinite(window.y_fine).any(dim=0)
+            output = self.module.interpolation_head(carried[:, labelled, None])
+            return pooled_rmse(output.squeeze(-1), window.y_fine[:, labelled])
+        with torch.no_grad():
+            context = torch.matmul(window.M, self._cell(window.x_coarse, window.A_coarse))
+        own = self._cell(window.x_fine, window.A_fine)
+        return pooled_rmse(self.module.fine_head(context, own), window.y_fine)
+
+    def _cell(self, x: Tensor, A: Tensor) -> Tensor:
+        cell = self.module.cell
+        return dense_cell(x, A, CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q))
+
+
+def pooled_rmse(output: Tensor, label: Tensor) -> Tensor:
+    """Root of the mean square error over all observed (day, node)."""
+    observed = torch.isfinite(label)
+    return (output[observed] - label[observed]).square().mean().sqrt()
+
+
+def nearest_to_zero(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weights of the point of a convex hull that is nearest to zero, by looking at each of its faces.
+
+    Inside the hull of some of the vectors, the nearest point of their plane has the same inner product
+    with each of them.
+    """
+    best, least = np.zeros(len(gram)), np.inf
+    for size in range(1, len(gram) + 1):
+        for face in map(list, combinations(range(len(gram)), size)):
+            solution = np.linalg.lstsq(gram[np.ix_(face, face)], np.ones(size), rcond=None)[0]
+            weights = np.zeros(len(gram))
+            weights[face] = solution / solution.sum()
+            square = weights @ gram @ weights
+            if (weights >= 0).all() and square < least:
+                best, least = weights, square
+    return best
