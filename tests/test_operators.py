@@ -66,7 +66,7 @@ def drawn_inputs(ds, days=30):
 @pytest.mark.parametrize("direction", ["upstream", "downstream", "both"])
 def test_a_closure_is_what_changes_the_predictions(two_rivers, direction):
     """Each node spoilt in turn: a prediction is spoilt if and only if its closure holds that node."""
-    operators = Operators.build(two_rivers, {"hops": 1, "direction": direction, "limit": 4e3}, (), CPU)
+    operators = Operators.build(two_rivers, {"hops": 1, "direction": direction}, (), CPU)
     asked = [(scale, node) for scale in SCALES for node in range(two_rivers.sizes[scale])]
     closures = {(scale, node): operators.closure({scale: np.array([node])}) for scale, node in asked}
     kept = 0
@@ -84,7 +84,7 @@ def test_a_closure_is_what_changes_the_predictions(two_rivers, direction):
             assert inside or not spoilt[where][at]
             # A reach reads segments by its own row of M; a closure keeps what any of its reaches reads.
             assert not inside or spoilt[where][at] or (where, scale) == ("fine", "coarse")
-    assert len(asked) < kept < len(asked) ** 2 // 2
+    assert len(asked) < kept <= len(asked) ** 2 // 2
 
 
 @pytest.mark.parametrize("direction", ["upstream", "downstream", "both"])
