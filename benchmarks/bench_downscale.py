@@ -42,9 +42,10 @@ GROWTH = Group(
     "others. The reference is the basin as large as the Delaware's main stem, and times faster is per day.",
 )
 LAZY = Group(
-    "Downscaling, lazy",
-    "A year of 16,033 reaches in windows of 91 days with 30 of warm-up. The reference has the drivers in "
-    f"memory; the others read them from files in chunks of {CHUNK} days, in dask's tasks.",
+    "Downscaling, windows from files",
+    "A year of 16,033 reaches in windows of 91 days with 60 of warm-up. The reference has the drivers in "
+    "memory and warms every window up. Carried: each window goes on where the one before it ended "
+    f"(`carry=True`). Lazy: dask's tasks read the drivers from files in chunks of {CHUNK} days.",
 )
 
 
@@ -164,18 +165,28 @@ def bench_throughput(case: Runner, name: str, reaches: int) -> None:
     )
 
 
-@pytest.mark.parametrize("stored", [None, "netcdf", "zarr"])
-def bench_lazy(case: Runner, stored: str | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "stored", "carry"),
+    [
+        ("in memory", None, False),
+        ("in memory, carried", None, True),
+        ("lazy, netCDF", "netcdf", False),
+        ("lazy, Zarr", "zarr", False),
+        ("lazy, Zarr, carried", "zarr", True),
+    ],
+)
+def bench_lazy(case: Runner, name: str, stored: str | None, carry: bool) -> None:
     if stored == "zarr":
         pytest.importorskip("zarr")
-    sizes = basin(16_033) | {"window": sized(91, 4), "warmup": sized(30, 2), "stored": stored}
+    windows = {"window": sized(91, 4), "warmup": sized(60, 2)}
+    sizes = {**basin(16_033), **windows, "stored": stored, "carry": carry}
     case(
         LAZY,
-        "in memory" if stored is None else f"lazy, {'Zarr' if stored == 'zarr' else 'netCDF'}",
+        name,
         build,
         sizes,
         threads=THREADS,
-        reference=stored is None,
+        reference=name == "in memory",
         rounds=2,
         work=sizes["n_fine"] * sizes["days"],
         unit="segment-day",
