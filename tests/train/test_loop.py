@@ -41,8 +41,8 @@ class Linear(NetworkModel):
             outputs[task] = x @ self.w + noise
         return outputs
 
-    def predict(self, batch):
-        return batch.x_fine @ self.w
+    def stream(self, batch, memory=None):
+        return batch.x_fine @ self.w, memory or {}
 
     def embed(self, batch):
         return batch.x_fine
