@@ -7,9 +7,12 @@ import pytest
 import torch
 import xarray as xr
 
+from xmsgl.datasets import simulated
 from xmsgl.engine import Engine, resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
+from xmsgl.graphs import build_graph
+from xmsgl.network.order import mean_spread
 from xmsgl.operators import Operators
 from xmsgl.windows import ScaleInputs, Window, cut_windows, feature_variables
 
@@ -150,6 +153,23 @@ def test_parts_of_the_network_change_no_bit(rivers, model):
     ]
     np.testing.assert_array_equal(results[0], results[2])
     np.testing.assert_array_equal(results[1], results[2])
+
+
+def test_reaches_in_any_order_are_computed_in_a_good_one(model):
+    ordered = simulated(n_coarse=60, reaches_per_segment=40, years=1).isel(time=slice(0, 20))
+    rng = np.random.default_rng(3)
+    mixed = ordered.isel(fine=rng.permutation(ordered.sizes["fine"]), coarse=rng.permutation(60))
+    results, spreads = [], []
+    for ds in (ordered, mixed):
+        engine = Engine(model, fixed_part(ds), "cpu")
+        drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
+        values = xr.DataArray(engine.run(drivers, Window(0, 20, 5)), dims=("time", "fine"))
+        results.append(values.assign_coords(fine=ds["fine"].values).sel(fine=ordered["fine"].values))
+        spreads.append(mean_spread(engine._parts[0][1].fine.to_scipy()))
+    built = build_graph(mixed, "fine", **model.spec.graph).operator
+    assert mean_spread(built) > 512
+    assert max(spreads) < 200
+    np.testing.assert_allclose(results[1], results[0], atol=1e-4)
 
 
 def test_an_engine_leaves_its_dataset_lazy(river, model):

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.network.order import close_order
+from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
 from xmsgl.windows import Scale, ScaleInputs, Window, feature_variables
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from xmsgl.models.model import Model
     from xmsgl.models.registry import Memory
-    from xmsgl.network.parts import Part
 
 FREEZING = 0.0  # degC
 #: Reaches in a part of a network of many rivers.
@@ -92,8 +93,9 @@ class Engine:
         self._module = model.module().to(target)
         self._piece = piece
         operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
-        parts = operators.parts(reaches)
-        self._parts = [(p, operators if len(parts) == 1 else operators.restrict(p)) for p in parts]
+        parts = _close(operators, operators.parts(reaches))
+        self._whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
+        self._parts = [(p, operators if self._whole else operators.restrict(p)) for p in parts]
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
         """Predict the scored days of a window.
@@ -149,15 +151,16 @@ class Engine:
         values = np.empty((length, self._fixed.sizes["fine"]), np.float32)
         after: list[Memory] = []
         for number, (part, operators) in enumerate(self._parts):
-            nodes = {"coarse": part.coarse, "fine": part.fine}
-            some = inputs if len(self._parts) == 1 else {s: i.prune(nodes[s]) for s, i in inputs.items()}
+            nodes = part._asdict()
+            some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
             left = _moved(memory[number], operators.coarse.device) if memory else None
             first = -window.warmup
             for piece in self._pieces(days, some):
                 batch = operators.batch({scale: of.gather(piece[None]) for scale, of in some.items()})
                 output, left = self._module.stream(batch, left)
                 if (stop := first + len(piece)) > 0:
-                    values[max(first, 0) : stop, self._columns(part)] = self._degrees(output[-stop:])
+                    scored = slice(max(first, 0), stop)
+                    values[scored, slice(None) if self._whole else part.fine] = self._degrees(output[-stop:])
                 first = stop
             after.append(_moved(left or {}, torch.device("cpu")))
         return values, after
@@ -182,14 +185,20 @@ class Engine:
         step = max(_DAYS, self._piece // max(1, a_day))
         return [days[first : first + step] for first in range(0, len(days), step)]
 
-    def _columns(self, part: Part) -> slice | npt.NDArray[np.int64]:
-        return slice(None) if len(self._parts) == 1 else part.fine
-
     def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul(scaling.label_deviation).add_(scaling.label_mean)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
+
+
+def _close(operators: Operators, parts: list[Part]) -> list[Part]:
+    """Order the nodes of each part so that those that read one another are close."""
+    places = [np.argsort(close_order(of.to_scipy())) for of in (operators.coarse, operators.fine)]
+    return [
+        Part(*(nodes[np.argsort(place[nodes])] for nodes, place in zip(part, places, strict=True)))
+        for part in parts
+    ]
 
 
 def _moved(memory: Memory, device: torch.device) -> Memory:
