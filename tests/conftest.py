@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 # Workers stand side by side, one a core; threads of several would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if importlib.util.find_spec("triton") is not None:
+    import torch
+
+    if not torch.cuda.is_available():  # Triton reads this when it is first imported, by whomever
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import dask
 import numpy as np

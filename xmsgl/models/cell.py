@@ -25,6 +25,7 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.compiled import compiled_scan
 from xmsgl.models.fused import CellWeights, fused_scan
 from xmsgl.models.operator import GraphOperator
+from xmsgl.models.triton_cell import triton_scan
 
 __all__ = [
     "CELL_BACKENDS",
@@ -41,7 +42,11 @@ State: TypeAlias = tuple[Tensor, Tensor]
 Scan: TypeAlias = Callable[[Tensor, GraphOperator, CellWeights, State, Tensor | None], tuple[Tensor, Tensor]]
 
 #: Implementations of the loop over days, by name. All give the same numbers up to rounding.
-CELL_BACKENDS: dict[str, Scan] = {"torch": fused_scan, "numba": compiled_scan}
+CELL_BACKENDS: dict[str, Scan] = {
+    "torch": fused_scan,
+    "numba": compiled_scan,
+    "triton": triton_scan,
+}
 
 
 def register_cell_backend(name: str) -> Callable[[Scan], Scan]:
@@ -112,7 +117,8 @@ def auto_scan(
     """Run the fastest implementation for the device of the inputs.
 
     Measured for 40 to 10,000 nodes and 20 to 64 channels, the compiled one was never slower on the
-    processor. It depends on the device alone, so that a window in pieces gives the same as in one.
+    processor. Elsewhere it is the one in torch operations: Triton's has not been measured on a GPU. It
+    depends on the device alone, so that a window in pieces gives the same as in one.
 
     Parameters
     ----------
@@ -142,8 +148,9 @@ class RecurrentGraphCell(nn.Module):
         the same on every day, so that memory is not washed out. 0 drops nothing.
     backend
         ``"auto"`` (``"numba"`` on the processor, ``"torch"`` elsewhere), ``"numba"`` (compiled; takes
-        some seconds the very first time), ``"torch"`` (torch operations, any device) or ``"reference"``
-        (plain autograd); see `CELL_BACKENDS`.
+        some seconds the very first time), ``"torch"`` (torch operations, any device), ``"triton"`` (on a
+        GPU, with the extra ``gpu``; not measured yet) or ``"reference"`` (plain autograd); see
+        `CELL_BACKENDS`.
 
     Raises
     ------

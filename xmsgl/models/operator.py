@@ -156,10 +156,13 @@ class GraphOperator:
 
     def csr(self, *, transposed: bool = False) -> tuple[Any, Any, Any]:
         """Return where rows start, the columns and the weights as NumPy arrays, of this or its transpose."""
-        matrix = self._backward if transposed else self._forward
-        parts = matrix.crow_indices(), matrix.col_indices(), matrix.values()
-        start, columns, weights = (part.cpu().numpy() for part in parts)
+        start, columns, weights = (part.cpu().numpy() for part in self.csr_tensors(transposed=transposed))
         return start, columns, weights
+
+    def csr_tensors(self, *, transposed: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same as :meth:`csr` as tensors on the operator's device, not copied."""
+        matrix = self._backward if transposed else self._forward
+        return matrix.crow_indices(), matrix.col_indices(), matrix.values()
 
     def matmul(self, x: Tensor) -> Tensor:
         """Multiply, with gradients for `x`.
