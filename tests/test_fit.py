@@ -485,7 +485,7 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
     ("setting", "error", "message"),
     [
         ({"method": "lstm"}, UnknownNameError, "'lstm'; known: .*fine-only, msgl, progressive, remap"),
-        ({"weighting": "best"}, UnknownNameError, "'best'; known: mgda, uniform"),
+        ({"weighting": "best"}, UnknownNameError, "'best'; known: mgda, uncertainty, uniform"),
         ({"kernel": "flat"}, UnknownNameError, "'flat'"),
         ({"epochs": 0}, InvalidArgumentError, "epochs must be at least 1"),
         ({"window": 0}, InvalidArgumentError, "window must be at least 1"),
