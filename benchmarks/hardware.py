@@ -1,15 +1,20 @@
-"""What the machine is, as far as it explains a number."""
+"""What the machine is, as far as it explains a number, and how much of its memory a process has taken.
+
+Linux can forget the highest mark of memory so far, so that the peak is that of one step alone. Elsewhere it
+is the peak of the whole life of the process, which is never lower.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import cores
-
+STATUS = Path("/proc/self/status")
 LIBRARIES = ("xmsgl", "torch", "numba", "numpy", "scipy", "pytest-benchmark")
 
 
@@ -34,3 +39,37 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in LIBRARIES},
     }
+
+
+def cores() -> int:
+    """Count the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def status_bytes(name: str) -> int:
+    """Read an entry of /proc/self/status, in bytes."""
+    match = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    if match is None:
+        msg = f"{STATUS} has no {name}"
+        raise RuntimeError(msg)
+    return int(match[1]) * 1024
+
+
+def _lifetime_peak() -> int:
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def begin_memory() -> int:
+    """Forget the highest mark if the system can, and return what is resident now, in bytes."""
+    if not STATUS.exists():
+        return _lifetime_peak()
+    Path("/proc/self/clear_refs").write_text("5")
+    return status_bytes("VmRSS")
+
+
+def peak_memory() -> int:
+    """Return the highest mark since :func:`begin_memory`, in bytes."""
+    return status_bytes("VmHWM") if STATUS.exists() else _lifetime_peak()

@@ -31,7 +31,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-__all__ = ["Bar", "Group", "Runner", "Series", "Step", "cores", "is_tiny", "pinned", "sized"]
+from benchmarks.hardware import begin_memory, cores, peak_memory
+
+__all__ = ["Bar", "Group", "Runner", "Series", "Step", "cores", "is_tiny", "memory_of", "pinned", "sized"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,11 +116,6 @@ def sized(full: Value, tiny: Value) -> Value:
     return tiny if is_tiny() else full
 
 
-def cores() -> int:
-    """Count the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
     """Let torch, NumPy's BLAS and Numba use so many threads for a while."""
@@ -136,7 +133,7 @@ def pinned(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def peak_memory(
+def memory_of(
     build: Callable[..., Step], sizes: Mapping[str, Any], warm: Mapping[str, Any] | None, threads: int
 ) -> dict[str, int]:
     """Run a step once in a process of its own and see how much memory it took.
@@ -167,6 +164,13 @@ def peak_memory(
         raise RuntimeError(msg)
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def memory_here(step: Step) -> dict[str, int]:
+    """Run a step once more in this process, with what is free already in it: only to be seen to run."""
+    before = begin_memory()
+    step()
+    return {"before": before, "peak": peak_memory()}
 
 
 class Runner:
@@ -248,11 +252,11 @@ class Runner:
         with pinned(threads):
             step = build(**sizes)
             result = bench.pedantic(step, setup=_tidy, rounds=rounds, warmup_rounds=warmup)
+            measured = memory_here(step) if memory and is_tiny() else None
             del step
         _tidy()
-        measured = None
-        if memory:
-            measured = peak_memory(build, sizes, None if warm is None else {**sizes, **warm}, threads)
+        if memory and not is_tiny():
+            measured = memory_of(build, sizes, None if warm is None else {**sizes, **warm}, threads)
         bench.extra_info.update(
             case=name,
             about=group.about,
