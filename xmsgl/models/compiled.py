@@ -35,6 +35,7 @@ __all__ = [
     "flat",
     "graph_arrays",
     "pack",
+    "roomy",
     "share_out",
     "sizes_of",
     "window_arrays",
@@ -125,9 +126,9 @@ def _forward(
     from xmsgl.models import compiled_kernels as kernels
 
     sizes = sizes_of(x, weights, keep=keep)
-    hidden = x.new_empty(*x.shape[:3], sizes.hidden)
+    hidden = roomy(*x.shape[:3], sizes.hidden, like=x)
     last = torch.empty_like(c0, memory_format=torch.contiguous_format)
-    c = x.new_empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows)
+    c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=x)
     window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
     graph, packed = graph_arrays(operator, sizes, x, transposed=False), pack(weights)
     share_out(sizes, kernels.forward, sizes, graph, packed, window, flat(last))
@@ -165,7 +166,7 @@ class _CompiledScan(torch.autograd.Function):
         weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
         s = sizes_of(x, weights, keep=True)
         window = window_arrays(s, x, h0, h0, mask, hidden, c)
-        dx, dh0, dc0 = (torch.empty_like(t, memory_format=torch.contiguous_format) for t in (x, h0, h0))
+        dx, dh0, dc0 = (roomy(*t.shape, like=t) for t in (x, h0, h0))
         dc = np.zeros(s.blocks * s.hidden * s.rows, window.x.dtype)
         if grad_c is not None:
             kernels.enter(s, flat(grad_c), s.hidden, dc)
@@ -219,6 +220,15 @@ def _rest() -> int:
 
 def _up(count: int, step: int) -> int:
     return -(-count // step) * step
+
+
+def roomy(*shape: int, like: Tensor) -> Tensor:
+    """Return room for numbers of the same type, on the processor.
+
+    Allocated by NumPy, which asks the system for large pages; without, first use of a large array takes
+    as long as computing what goes there.
+    """
+    return torch.from_numpy(np.empty(shape, like.detach()[:0].numpy().dtype))
 
 
 def flat(tensor: Tensor) -> NDArray[Any]:

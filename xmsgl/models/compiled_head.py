@@ -9,16 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.models.compiled import flat, graph_arrays, pack, share_out, sizes_of, window_arrays
+from xmsgl.models.compiled import flat, graph_arrays, pack, roomy, share_out, sizes_of, window_arrays
 from xmsgl.models.compiled_parts import Head
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from xmsgl.models.fused import CellWeights
     from xmsgl.models.heads import FineHead, LinearHead
@@ -137,9 +136,8 @@ def compiled_predict(
 
     _check(x, operator, weights, state, context, interpolation, head, base)
     sizes = sizes_of(x, weights, keep=False)
-    h, c = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in state)
-    # Allocated by NumPy, which asks the system for large pages.
-    cell = torch.from_numpy(np.empty(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, np.float32))
+    h, c = (roomy(*part.shape, like=part) for part in state)
+    cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=x)
     window = window_arrays(sizes, x, *state, None, x.new_empty(0), cell)
     prediction = base.contiguous()
     parts = Head(
