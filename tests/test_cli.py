@@ -17,7 +17,7 @@ from xmsgl.cli import main
 from xmsgl.models.model import load_model
 from xmsgl.options import get_option, set_options
 
-COMMANDS = ["demo", "downscale", "evaluate", "fetch", "train", "validate"]
+COMMANDS = ["benchmark", "demo", "downscale", "evaluate", "fetch", "train", "validate"]
 
 
 def refuse_constant(name):

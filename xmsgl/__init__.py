@@ -15,7 +15,7 @@ from xmsgl.errors import XMSGLError
 from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
-    from xmsgl import datasets, evaluate, plot
+    from xmsgl import benchmark, datasets, evaluate, plot
     from xmsgl.models.model import Model, load_model
     from xmsgl.schema_combine import combine
 
@@ -28,6 +28,7 @@ __all__ = [
     "Model",
     "XMSGLError",
     "__version__",
+    "benchmark",
     "combine",
     "datasets",
     "evaluate",
@@ -43,7 +44,7 @@ _LATE = {
     "combine": "xmsgl.schema_combine",
     "load_model": "xmsgl.models.model",
 }
-_MODULES = ("datasets", "evaluate", "plot")
+_MODULES = ("benchmark", "datasets", "evaluate", "plot")
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from xmsgl.cli_benchmark import benchmark
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.options import set_options
 
@@ -258,3 +259,6 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
         click.echo(_strict_json(values) if as_json else "\n".join(lines))
     else:
         click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())
+
+
+main.add_command(benchmark)

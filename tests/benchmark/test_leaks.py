@@ -1,0 +1,210 @@
+"""No held-out temperature reaches a method, at either scale: a marker is planted and searched for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from xmsgl import fit
+from xmsgl.benchmark import protocols
+from xmsgl.benchmark.methods import REFERENCES, Place, contender
+from xmsgl.benchmark.plan import Run
+from xmsgl.benchmark.protocols import make_split
+from xmsgl.evaluate import mask_labels
+from xmsgl.models.registry import model_names
+
+MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
+LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperature_max_fine")
+PROTOCOLS = ("temporal", "spatial")
+QUICK = {
+    "hidden": 4,
+    "window": 400,
+    "warmup": 5,
+    "epochs": 3,
+    "features": ["air_temperature", "solar_radiation", "slope"],
+}
+METHODS = (*REFERENCES, *model_names())
+DRAW = 3
+
+
+def run_of(protocol, method="msgl", fraction=0.5):
+    settings = {} if method in REFERENCES else QUICK
+    return Run("tiny", protocol, method, fraction, 0, DRAW, settings)
+
+
+def held_out(ds, protocol):
+    """Where the protocol looks for its score, found without the code under test."""
+    if protocol == "temporal":  # the last of the three water years
+        return xr.DataArray(ds.indexes["time"] >= "2003-10-01", {"time": ds["time"]}, "time")
+    segment = np.sort(ds["coarse"].values)[np.random.RandomState(DRAW).choice(5, 1, replace=False)]
+    return {
+        "coarse": xr.DataArray(np.isin(ds["coarse"], segment), {"coarse": ds["coarse"]}, "coarse"),
+        "fine": xr.DataArray(np.isin(ds["coarse_segment"], segment), {"fine": ds["fine"]}, "fine"),
+    }
+
+
+def with_held_out(ds, protocol, value):
+    """The dataset with another value in every held-out label, at both scales, and in the truth."""
+    where = held_out(ds, protocol)
+    changed = ds.copy()
+    for name in (*LABELS, "true_temperature_fine"):
+        mask = where if protocol == "temporal" else where["coarse" if name.endswith("_coarse") else "fine"]
+        changed[name] = (
+            ds[name].where(~(mask & ds[name].notnull()), np.float32(value)).assign_attrs(ds[name].attrs)
+        )
+    return changed
+
+
+def marked(values):
+    return bool(np.isclose(np.asarray(values, dtype=np.float64), MARKER, rtol=0, atol=1e-6).any())
+
+
+def numbers_in(thing, seen):
+    """Every array and number that can be reached from an object of the package."""
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, torch.Tensor):
+        yield (thing.to_dense() if thing.layout != torch.strided else thing).detach().numpy()
+    elif isinstance(thing, np.ndarray):
+        if thing.dtype.kind == "f":
+            yield thing
+    elif isinstance(thing, float):
+        yield np.array(thing)
+    elif isinstance(thing, Mapping):
+        for value in thing.values():
+            yield from numbers_in(value, seen)
+    elif isinstance(thing, list | tuple):
+        for value in thing:
+            yield from numbers_in(value, seen)
+    elif type(thing).__module__.startswith("xmsgl"):
+        yield from numbers_in(vars(thing), seen)
+
+
+@pytest.fixture
+def caught(monkeypatch):
+    """What each training was given: its source of batches, and the batches themselves."""
+    trainings = []
+    real = fit.run
+
+    def spy(module, source, settings, **options):
+        batches = [
+            item for epoch, stage in enumerate(settings.stages, 1) for item in source.training(epoch, stage)
+        ]
+        batches += source.validation(module.tasks)
+        trainings.append((source, batches))
+        return real(module, source, settings, **options)
+
+    monkeypatch.setattr(fit, "run", spy)
+    return trainings
+
+
+@pytest.fixture
+def predict(offer, tmp_path):
+    def call(ds, run):
+        offer(ds)
+        split = make_split(run)
+        outcome = contender(run.method).run(split, run.seed, run.settings, Place(tmp_path / "none"))
+        return split, outcome.prediction.transpose("time", "fine").values
+
+    (tmp_path / "none").mkdir()
+    return call
+
+
+def leaks(source, batches):
+    """Name what holds the marker: as degrees anywhere, standardised in the labels of a batch."""
+    seen: set[int] = set()
+    found = ["source" for values in numbers_in(source, seen) if marked(values)]
+    scaling = next(iter(source._data.scaling.values()))
+    for item in batches:
+        found += ["batch" for values in numbers_in(item, seen) if marked(values)]
+        for label in item.labels.values():
+            degrees = label.double().numpy() * scaling.label_deviation + scaling.label_mean
+            found += ["label"] if np.isclose(degrees, MARKER, rtol=0, atol=1e-3).any() else []
+    return found
+
+
+def test_the_marker_is_planted_where_the_score_is_taken(rich, offer):
+    for protocol in PROTOCOLS:
+        offer(with_held_out(rich, protocol, MARKER))
+        observed = make_split(run_of(protocol)).observed.values
+        assert np.isfinite(observed).sum() > 40
+        np.testing.assert_array_equal(observed[np.isfinite(observed)], np.float32(MARKER))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
+    ds = with_held_out(rich, protocol, MARKER)
+    assert all(marked(ds[name]) for name in LABELS)
+    offer(ds)
+    split = make_split(run_of(protocol))
+    for part in (split.training, split.inputs):
+        found = [name for name in part.variables if part[name].dtype.kind == "f" and marked(part[name])]
+        assert found == []
+    assert not any(name.startswith(("water_temperature", "true")) for name in split.inputs.data_vars)
+    assert {name for name in split.training.data_vars if name.startswith(("water", "true"))} == set(
+        LABELS[:2]
+    )
+    assert all(split.training[name].count() > 100 for name in LABELS[:2])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("method", METHODS)
+def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, protocol):
+    """No tensor holds the marker, and prediction and scaling are those without any held-out label."""
+    # With held-out labels gone their segments would not be drawn from any more.
+    monkeypatch.setattr(protocols, "_candidates", lambda ds, source: None)
+    run = run_of(protocol, method)
+    ds = with_held_out(rich, protocol, MARKER)
+    split, with_marker = predict(ds, run)
+    without = mask_labels(
+        ds,
+        **(
+            {"days": held_out(ds, protocol)}
+            if protocol == "temporal"
+            else {"segments": held_out(ds, protocol)["coarse"]}
+        ),
+    )
+    monkeypatch.setattr(protocols, "_observed", lambda labels, where: split.observed)
+    _, with_nan = predict(without, run)
+    np.testing.assert_array_equal(with_marker, with_nan)
+    if method not in REFERENCES:
+        (source, batches), (clean, _) = caught
+        assert batches
+        assert leaks(source, batches) == []
+        assert source._data.scaling == clean._data.scaling
+
+
+@pytest.mark.parametrize("kept", LABELS[:2])
+def test_a_label_left_at_one_scale_would_be_found(rich, predict, caught, monkeypatch, kept):
+    """The search can fail: a split that masks one scale only is caught."""
+
+    def careless(ds, **what):
+        hidden = mask_labels(ds, **what)
+        hidden[kept] = ds[kept]
+        return hidden
+
+    monkeypatch.setattr(protocols, "mask_labels", careless)
+    for protocol in PROTOCOLS:
+        caught.clear()
+        ds = with_held_out(rich, protocol, MARKER)
+        split, _ = predict(ds, run_of(protocol, fraction=1.0))
+        assert marked(split.training[kept])
+        ((source, batches),) = caught
+        assert {"source", "label"} <= set(leaks(source, batches))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_thinning_takes_only_what_may_be_learned_from(tiny, protocol):
+    whole = make_split(run_of(protocol, fraction=1.0))
+    thin = make_split(run_of(protocol, fraction=0.1))
+    fine, coarse = "water_temperature_fine", "water_temperature_coarse"
+    assert int(thin.training[fine].count()) == round(0.1 * int(whole.training[fine].count()))
+    kept = thin.training[fine].notnull()
+    np.testing.assert_array_equal(thin.training[fine].where(kept), whole.training[fine].where(kept))
+    xr.testing.assert_identical(thin.training[coarse], whole.training[coarse])
+    xr.testing.assert_identical(thin.observed, whole.observed)

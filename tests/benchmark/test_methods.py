@@ -1,0 +1,80 @@
+"""Contenders: what each learns from, by looking at what training really does with the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xmsgl.benchmark.methods import REFERENCES, Place, contender, register_reference
+from xmsgl.benchmark.plan import Run
+from xmsgl.benchmark.protocols import make_split
+from xmsgl.errors import UnknownNameError
+from xmsgl.evaluate import air_temperature_regression, climatology
+from xmsgl.models.registry import model_names
+
+QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 3, "features": ["air_temperature"]}
+NAMES = {
+    "fine": "water_temperature_fine",
+    "coarse": "water_temperature_coarse",
+    "process": "simulated_temperature_coarse",
+}
+
+
+@pytest.mark.parametrize("method", sorted({*REFERENCES, *model_names()} - {"async-msgl"}))  # as msgl
+def test_a_method_learns_from_what_it_says(rich, offer, tmp_path, method):
+    """A change in a temperature changes the prediction exactly if it is among the sources."""
+    who, settings = contender(method), {} if method in REFERENCES else QUICK
+    place = Place(tmp_path)
+
+    def predict(ds):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        offer(ds)
+        split = make_split(Run("tiny", "temporal", method, 1.0, 0, 0))
+        return who.run(split, 0, settings, place).prediction.transpose("time", "fine").values
+
+    plain = predict(rich)
+    moved = {
+        source
+        for source, name in NAMES.items()
+        if not np.array_equal(
+            plain, predict(rich.assign({name: (rich[name] + 1).assign_attrs(rich[name].attrs)}))
+        )
+    }
+    assert moved == who.sources(settings)
+
+
+def test_ablations_change_the_sources():
+    msgl = contender("msgl")
+    assert msgl.sources({}) == {"coarse", "fine"}
+    assert msgl.sources({"tasks": ["interpolation", "fine"], "pretrain": 0}) == {"fine"}
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("climatology", climatology), ("regression", air_temperature_regression)]
+)
+def test_references_are_the_functions_of_evaluate(tiny, tmp_path, name, function):
+    split = make_split(Run("tiny", "temporal", name, 0.5, 0, 1))
+    outcome = contender(name).run(split, 0, {"strength": 10.0}, Place(tmp_path))
+    np.testing.assert_array_equal(outcome.prediction, function(split.training, strength=10.0))
+    assert outcome.model is None
+
+
+def test_a_reference_of_ones_own(tiny, tmp_path):
+    @register_reference("drawn", learns_from=["coarse"], random=True)
+    def drawn(ds, *, seed, degrees=10.0):
+        return ds["water_temperature_fine"] * 0 + degrees + seed
+
+    try:
+        who = contender("drawn")
+        assert who.random
+        assert who.sources({"degrees": 3.0}) == {"coarse"}
+        split = make_split(Run("tiny", "temporal", "drawn", None, 0, 0))
+        assert float(who.run(split, 2, {"degrees": 3.0}, Place(tmp_path)).prediction.max()) == 5.0
+    finally:
+        del REFERENCES["drawn"]
+
+
+def test_unknown_methods_are_refused_with_all_that_are_known():
+    with pytest.raises(UnknownNameError, match=r"async-msgl, .*climatology, .*regression"):
+        contender("oracle")

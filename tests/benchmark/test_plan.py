@@ -1,0 +1,172 @@
+"""Plans: every run once, with a name that only its content decides."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xmsgl.benchmark.plan import Run, label_of, make_plan, parse_seeds, parse_settings, parse_spec
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+
+RUN = Run("delaware", "temporal", "msgl", 0.01, 0, 0, {"hops": 5, "kernel": "reference"}, {"forcing": "era5"})
+
+
+def test_the_id_is_the_same_in_every_process_and_version():
+    assert RUN.id == "delaware-temporal-msgl-0.01-s0d0-03f269618b"
+
+
+def test_the_id_does_not_know_the_order_of_settings():
+    assert replace(RUN, settings={"kernel": "reference", "hops": 5}).id == RUN.id
+
+
+def test_everything_in_a_run_changes_its_id():
+    other = Run("simulated", "spatial", "remap", None, 1, 1, {"hops": 6}, {}, {"noise": 1.0})
+    ids = {replace(RUN, **{field.name: getattr(other, field.name)}).id for field in fields(Run)}
+    assert len(ids | {RUN.id}) == len(fields(Run)) + 1
+
+
+def test_a_run_survives_json():
+    assert Run(**json.loads(json.dumps(RUN.to_dict()))) == RUN
+
+
+NAMES = st.text("abcdefgh_", min_size=1, max_size=8)
+VALUES = st.one_of(
+    st.integers(-99, 99),
+    st.booleans(),
+    st.none(),
+    st.floats(-9, 9).map(lambda x: round(x, 3)),
+    st.lists(st.sampled_from(["coarse", "fine"]), max_size=3),
+    st.dictionaries(NAMES, st.integers(0, 9), max_size=2),
+    st.text("klmnop", min_size=1, max_size=6).filter(lambda text: text not in {"null"}),
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+def test_what_a_label_says_can_be_read_back(settings):
+    name, read = parse_spec(label_of("msgl", settings))
+    assert (name, read) == ("msgl", settings)
+
+
+@pytest.mark.parametrize("text", ["hops", "=5", "hops=1,hops=2", "a=1,b"], ids=repr)
+def test_what_is_no_setting_is_refused(text):
+    with pytest.raises(InvalidArgumentError, match="is no setting"):
+        parse_settings(text)
+
+
+def test_a_number_with_a_leading_zero_stays_an_id():
+    assert parse_settings("region=02040104")["region"] == "02040104"
+
+
+def test_seeds():
+    assert parse_seeds(["3"]) == 3
+    assert parse_seeds(["0", "5-7"]) == [0, 5, 6, 7]
+    with pytest.raises(InvalidArgumentError, match="is no seed"):
+        parse_seeds(["x"])
+
+
+def plan(methods, **options):
+    return make_plan("delaware", methods=methods, **options)
+
+
+def test_every_combination_is_there_once():
+    runs = plan(["msgl", "fine-only", "msgl"], fractions=[0.01, 1], seeds=[0, 4])
+    assert len(runs) == len({run.id for run in runs}) == 2 * 2 * 2
+    assert {(run.method, run.fraction, run.seed) for run in runs} == {
+        (method, fraction, seed)
+        for method in ("msgl", "fine-only")
+        for fraction in (0.01, 1.0)
+        for seed in (0, 4)
+    }
+
+
+def test_one_seed_is_done_before_the_next():
+    seeds = [run.seed for run in plan(["msgl", "remap"], fractions=[0.1, 1], seeds=3)]
+    assert seeds == sorted(seeds)
+
+
+def test_published_fractions_are_the_default():
+    assert [run.fraction for run in plan(["msgl"], seeds=1)] == [0.001, 0.01, 0.1, 1.0]
+    assert [run.fraction for run in plan(["msgl"], seeds=1, protocol="spatial")] == [1.0]
+
+
+def test_a_method_without_fine_labels_has_no_fraction():
+    (run,) = plan(["remap"], fractions=[0.001, 0.01, 1], seeds=1)
+    assert run.fraction is None
+
+
+def test_what_draws_nothing_is_run_once():
+    runs = plan(["climatology"], fractions=[0.01, 1], seeds=3)
+    assert [(run.fraction, run.seed, run.draw) for run in runs] == [
+        (0.01, 0, 0),
+        (1.0, 0, 0),
+        (0.01, 0, 1),
+        (0.01, 0, 2),
+    ]
+    assert len(make_plan("simulated", methods=["climatology"], fractions=[1], seeds=3)) == 3
+    assert len(plan(["climatology"], seeds=3, protocol="spatial")) == 3
+
+
+def test_a_draw_leaves_only_the_seeds_of_the_methods():
+    runs = plan(["msgl", "climatology"], fractions=[0.01], seeds=3, draw=7)
+    assert [(run.method, run.seed, run.draw) for run in runs] == [
+        ("msgl", 0, 7),
+        ("climatology", 0, 7),
+        ("msgl", 1, 7),
+        ("msgl", 2, 7),
+    ]
+
+
+def test_settings_of_all_networks_are_not_those_of_references():
+    msgl, climatology = plan(
+        ["msgl:epochs=9", "climatology"], fractions=[1], seeds=1, settings={"epochs": 4, "hidden": 8}
+    )
+    assert msgl.settings == {"epochs": 9, "hidden": 8}
+    assert climatology.settings == {}
+
+
+def test_worse_coarse_labels_do_not_concern_who_does_not_see_them():
+    runs = plan(["msgl", "fine-only"], fractions=[1], seeds=1, degrade=[{}, {"noise": 1.0}, {"noise": 2.0}])
+    assert [(run.method, run.degrade) for run in runs] == [
+        ("msgl", {}),
+        ("fine-only", {}),
+        ("msgl", {"noise": 1.0}),
+        ("msgl", {"noise": 2.0}),
+    ]
+
+
+def test_a_worse_process_model_concerns_direct_only():
+    runs = plan(["msgl", "direct"], fractions=[1], seeds=1, degrade=[{"process_bias": 1.0}])
+    assert [(run.method, run.degrade) for run in runs] == [("msgl", {}), ("direct", {"process_bias": 1.0})]
+
+
+@pytest.mark.parametrize(
+    ("methods", "options", "error", "words"),
+    [
+        (["mgsl"], {}, UnknownNameError, "unknown method 'mgsl'"),
+        (["msgl:hiden=3"], {}, InvalidArgumentError, "has no argument hiden"),
+        (["msgl:seed=3"], {}, InvalidArgumentError, "sets seed itself"),
+        (["msgl:validation=0.2"], {}, InvalidArgumentError, "sets validation itself"),
+        (["climatology:epochs=3"], {}, InvalidArgumentError, "no setting epochs"),
+        (["async-msgl:epochs=2"], {}, InvalidArgumentError, "too few"),
+        (["msgl"], {"fractions": [1.5]}, InvalidArgumentError, "fraction is 1.5"),
+        (["msgl"], {"fractions": [0.0]}, InvalidArgumentError, r"fraction is 0\.0"),
+        (["msgl"], {"seeds": 0}, InvalidArgumentError, "at least one"),
+        (["msgl"], {"seeds": [-1]}, InvalidArgumentError, "below 0"),
+        (["msgl"], {"protocol": "both"}, UnknownNameError, "unknown protocol"),
+        (["msgl"], {"degrade": [{"nose": 1}]}, UnknownNameError, "unknown degradation"),
+        (["msgl"], {"degrade": [{"noise": "much"}]}, InvalidArgumentError, "noise is 'much'"),
+        (["msgl"], {"data": {"regoin": 1}}, InvalidArgumentError, "no argument regoin"),
+    ],
+)
+def test_a_plan_that_can_not_be_done_is_refused_before_anything_runs(methods, options, error, words):
+    with pytest.raises(error, match=words):
+        plan(methods, **options)
+
+
+def test_the_seed_of_a_simulated_basin_is_not_to_be_chosen():
+    with pytest.raises(InvalidArgumentError, match="no argument label_fraction, seed"):
+        make_plan("simulated", data={"seed": 3, "label_fraction": 0.5})

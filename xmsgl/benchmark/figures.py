@@ -1,0 +1,165 @@
+"""The figures of a folder of runs: one set a dataset and protocol, written as PNG."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.benchmark.sources import open_source
+from xmsgl.benchmark.table import SECTION
+from xmsgl.errors import InvalidDatasetError, MissingDependencyError, UnknownNameError
+from xmsgl.plot import benchmark as plots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xmsgl.benchmark.store import Store
+
+__all__ = ["draw_figures", "epochs_of"]
+
+logger = logging.getLogger("xmsgl")
+
+_DPI = 150
+
+
+def draw_figures(store: Store, scores: pd.DataFrame) -> None:
+    """Draw what the scores have to show into ``figures/``; without matplotlib say so and draw nothing.
+
+    Parameters
+    ----------
+    store
+        Folder of the benchmark.
+    scores
+        Its tidy scores.
+    """
+    folder = store.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    records = store.records()
+    order = sorted(scores["label"].unique())
+    scores = scores.assign(label=pd.Categorical(scores["label"], order))
+    try:
+        for (dataset, data, protocol), chosen in scores.groupby(SECTION, sort=False):
+            prefix = _file_name(f"{dataset}-{protocol}{_suffix(str(data))}")
+            for name, ax in _figures(chosen, records):
+                ax.figure.savefig(folder / f"{prefix}-{_file_name(name)}.png", dpi=_DPI, bbox_inches="tight")
+    except MissingDependencyError as error:
+        logger.warning("no figures: %s", error)
+
+
+def _suffix(data: str) -> str:
+    words = [f"{name}_{value}" for name, value in json.loads(data).items()]
+    return "".join(f"-{word}" for word in words if word != "forcing_era5")
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text).strip("_")
+
+
+def _figures(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Give the figures of a dataset and protocol, with their names."""
+    plain = scores[scores["degrade"] == "{}"]
+    if not plain.empty:
+        if plain["fraction"].nunique() > 1:
+            yield "rmse-by-fraction", plots.fractions(plain)
+        richest = plain[plain["fraction"].isna() | (plain["fraction"] == plain["fraction"].max())]
+        yield "rmse-by-month", plots.months(richest)
+        yield "rmse-by-stream-order", plots.stream_orders(richest)
+        yield from _maps(richest)
+        epochs = epochs_of(richest, records)
+        if not epochs.empty and epochs["validation"].notna().any():
+            yield "convergence", plots.convergence(epochs)
+    for setting in _varied(scores):
+        yield f"rmse-by-{setting}", plots.sensitivity(_concerned(scores, setting), setting)
+
+
+def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    first = scores.iloc[0]
+    try:
+        ds = open_source(first["dataset"], json.loads(first["data"]), draw=int(first["draw"]))
+    except UnknownNameError:  # registered by the script that made the runs, not by this one
+        logger.warning("no maps of %s: it is not registered here", first["dataset"])
+        return
+    for label, rows in scores.groupby("label", observed=True):
+        # A random basin has other rivers with every draw.
+        same = rows[rows["draw"] == first["draw"]]
+        if same.empty:
+            continue
+        try:
+            yield f"reaches-{label}", plots.reaches(same, ds)
+        except InvalidDatasetError as error:
+            logger.warning("no maps: %s", error)
+            return
+
+
+def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """List the epochs of the networks among some scores: validation error against the time spent.
+
+    Parameters
+    ----------
+    scores
+        Says which runs, and what they are called.
+    records
+        What the runs say of themselves.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an epoch: ``run``, ``label``, ``seconds`` since the start, ``validation`` (degC): the error on
+        fine labels, NaN where the epoch has none. Networks that see no fine label are left out, for errors
+        at different scales do not compare.
+    """
+    names = scores.drop_duplicates("run").set_index("run")["label"]
+    frames = [pd.DataFrame(columns=["run", "label", "seconds", "validation"])]
+    for record in records:
+        history = record.get("history")
+        if record["id"] not in names.index or not history:
+            continue
+        columns = ("validation_fine", "validation_interpolation")
+        judged = next((history[name] for name in columns if name in history), None)
+        if judged is None:
+            continue
+        frames.append(
+            pd.DataFrame(
+                {
+                    "run": record["id"],
+                    "label": str(names[record["id"]]),
+                    "seconds": np.cumsum(np.array(record["epoch_seconds"], float)),
+                    "validation": np.array(judged, float),
+                }
+            )
+        )
+    epochs = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+    return epochs.assign(label=epochs["label"].astype(scores["label"].dtype))
+
+
+def _varied(scores: pd.DataFrame) -> list[str]:
+    """Name the settings and degradations with at least two values in runs that are equal otherwise."""
+    cases = [
+        (row["method"], row["fraction"], {**json.loads(row["settings"]), **json.loads(row["degrade"])})
+        for _, row in scores[["method", "fraction", "settings", "degrade"]].drop_duplicates().iterrows()
+    ]
+    found = []
+    for name in sorted({name for *_, everything in cases for name in everything}):
+        values: dict[str, set[str]] = {}
+        for method, fraction, everything in cases:
+            rest = {key: value for key, value in everything.items() if key != name}
+            case = json.dumps([method, str(fraction), rest], sort_keys=True)
+            values.setdefault(case, set()).add(json.dumps(everything.get(name)))
+        if any(len(several) > 1 for several in values.values()):
+            found.append(name)
+    return found
+
+
+def _concerned(scores: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Keep the methods that were run with that setting or degradation."""
+
+    def has(text: str) -> bool:
+        return setting in json.loads(text)
+
+    methods = scores.loc[scores["settings"].map(has) | scores["degrade"].map(has), "method"].unique()
+    return scores[scores["method"].isin(methods)]

@@ -1,0 +1,253 @@
+"""Who takes part: every network of the registry, and the references to beat."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xmsgl.benchmark.clock import EpochClock
+from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
+from xmsgl.evaluate import air_temperature_regression, climatology
+from xmsgl.fit import train
+from xmsgl.models.registry import TASK_SCALES, create_model, model_names
+from xmsgl.predict import downscale
+from xmsgl.train.stages import stages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    import xarray as xr
+
+    from xmsgl.benchmark.protocols import Split
+    from xmsgl.models.model import Model
+
+__all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contender", "register_reference"]
+
+logger = logging.getLogger("xmsgl")
+
+# Arguments of training that are no settings of a method: the run or the machine decides them.
+_RESERVED = ("obj", "method", "seed", "device", "progress", "checkpoint", "resume")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works, and on what.
+
+    Attributes
+    ----------
+    folder
+        Keeps what an interrupted run goes on from.
+    device
+        Of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    tell
+        Called with the number of each finished epoch.
+    """
+
+    folder: Path
+    device: str = "cpu"
+    tell: Callable[[int], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method gives.
+
+    Attributes
+    ----------
+    prediction
+        Water temperature (time, fine), degC; may be lazy.
+    model
+        The trained network, if it is one.
+    epoch_seconds
+        Wall time of each of its epochs.
+    earlier
+        Wall time of an interrupted process that this one went on from, s.
+    """
+
+    prediction: xr.DataArray
+    model: Model | None = None
+    epoch_seconds: list[float] = field(default_factory=list)
+    earlier: float = 0.0
+
+
+class Contender(Protocol):
+    """A method as the benchmark sees it."""
+
+    @property
+    def random(self) -> bool:
+        """Whether its result depends on a seed."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a network, which the settings for all networks concern."""
+
+    def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
+        """Say what it learns from: ``"fine"`` and ``"coarse"`` labels, the ``"process"`` model.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The settings do not fit.
+        """
+
+    def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
+        """Learn from the training part of a split and predict every reach and day."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A method without a network: one function from a dataset to a prediction.
+
+    Attributes
+    ----------
+    function
+        Takes the training dataset, settings by keyword, and ``seed`` if it is random.
+    learns_from
+        As of :meth:`Contender.sources`.
+    random
+        Whether `function` takes a seed.
+    """
+
+    function: Callable[..., xr.DataArray]
+    learns_from: frozenset[str]
+    random: bool = False
+    trained: bool = False
+
+    def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
+        """Say what it learns from; see :meth:`Contender.sources`."""
+        known = [name for name in list(inspect.signature(self.function).parameters)[1:] if name != "seed"]
+        if unknown := [name for name in settings if name not in known]:
+            msg = f"this method has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
+            raise InvalidArgumentError(msg)
+        return self.learns_from
+
+    def run(self, split: Split, seed: int, settings: Mapping[str, Any], _: Place) -> Outcome:
+        """Fit and predict at once; see :meth:`Contender.run`."""
+        drawn = {"seed": seed} if self.random else {}
+        return Outcome(self.function(split.training, **drawn, **settings))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network model of :mod:`xmsgl.models.registry`.
+
+    Attributes
+    ----------
+    name
+        Its name there.
+    """
+
+    name: str
+    random: bool = True
+    trained: bool = True
+
+    def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
+        """Say what it learns from, by the stages of its training; see :meth:`Contender.sources`."""
+        known = inspect.signature(train).parameters
+        if clash := [name for name in _RESERVED if name in settings]:
+            msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
+            raise InvalidArgumentError(msg)
+        module = create_model(
+            self.name, n_features=1, seed=0, **{key: settings[key] for key in settings if key not in known}
+        )
+        epochs = settings.get("epochs", known["epochs"].default)
+        stages = stages_of(
+            self.name, module.tasks, epochs, settings.get("pretrain"), coarse_labels=True, process=True
+        )
+        observed = {
+            TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
+        }
+        process = {"process"} if any(stage.labels == "process" for stage in stages) else set()
+        return frozenset(observed | process)
+
+    def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
+        """Train, or go on training, then predict; see :meth:`Contender.run`."""
+        checkpoint = place.folder / "training.ckpt"
+        arguments: dict[str, Any] = {
+            "validation": split.validation,
+            **settings,
+            "seed": seed,
+            "device": place.device,
+            "progress": False,
+            "checkpoint": checkpoint,
+        }
+        with EpochClock(place.folder / "epochs.json", place.tell) as clock:
+            model = self._train(split.training, arguments, checkpoint)
+        epochs = len(model.history.get("epoch", []))
+        prediction = downscale(split.inputs, model, device=place.device)
+        return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))
+
+    def _train(self, ds: xr.Dataset, arguments: Mapping[str, Any], checkpoint: Path) -> Model:
+        if checkpoint.is_file():
+            try:
+                return train(ds, self.name, resume=checkpoint, **arguments)
+            except CheckpointError as error:
+                # Other code or data since: what was learned then is not what would be learned now.
+                logger.warning("training starts anew: %s", error)
+                checkpoint.unlink()
+        return train(ds, self.name, **arguments)
+
+
+REFERENCES: dict[str, Reference] = {
+    "climatology": Reference(climatology, frozenset({"coarse", "fine"})),
+    "regression": Reference(air_temperature_regression, frozenset({"coarse", "fine"})),
+}
+"""References by name."""
+
+
+def register_reference(
+    name: str, *, learns_from: Iterable[str], random: bool = False
+) -> Callable[[Callable[..., xr.DataArray]], Callable[..., xr.DataArray]]:
+    """Register a function as a reference.
+
+    Parameters
+    ----------
+    name
+        What the benchmark will know it by.
+    learns_from
+        ``"fine"``, ``"coarse"``, ``"process"``: whose temperatures it learns from.
+    random
+        Whether the function takes a ``seed``.
+
+    Returns
+    -------
+    callable
+        A decorator that returns the function unchanged.
+
+    Examples
+    --------
+    >>> @register_reference("ten", learns_from=())
+    ... def always_ten(ds, *, degrees=10.0):
+    ...     return ds["water_temperature_fine"] * 0 + degrees
+    >>> REFERENCES.pop("ten").random
+    False
+    """
+
+    def keep(function: Callable[..., xr.DataArray]) -> Callable[..., xr.DataArray]:
+        REFERENCES[name] = Reference(function, frozenset(learns_from), random)
+        return function
+
+    return keep
+
+
+def contender(name: str) -> Contender:
+    """Find a method by its name.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither a reference nor a network model has that name.
+
+    Examples
+    --------
+    >>> contender("msgl").random, contender("climatology").random
+    (True, False)
+    """
+    if name in REFERENCES:
+        return REFERENCES[name]
+    if name in model_names():
+        return Network(name)
+    raise UnknownNameError("method", name, [*REFERENCES, *model_names()])

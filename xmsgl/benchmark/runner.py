@@ -1,0 +1,154 @@
+"""Doing runs: one after the other in this process, or several processes side by side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import traceback
+from contextlib import contextmanager
+from multiprocessing import connection, get_context
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from xmsgl.benchmark.store import Store
+from xmsgl.benchmark.work import execute
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.options import get_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.context import SpawnProcess
+    from pathlib import Path
+
+    from xmsgl.benchmark.plan import Run
+
+__all__ = ["do_runs"]
+
+logger = logging.getLogger("xmsgl")
+
+# What the libraries read when they are loaded; with several processes, one thread each.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "auto") -> list[str]:
+    """Do all runs that are not finished; a run that fails does not stop the others.
+
+    Parameters
+    ----------
+    runs
+        The plan.
+    store
+        Folder of the benchmark.
+    jobs
+        Processes side by side, each with one thread. 1: in this process, with the threads it has.
+    device
+        Of the networks.
+
+    Returns
+    -------
+    list of str
+        Ids of the runs that failed; why is in the store.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer than one process.
+    KeyboardInterrupt
+        After Ctrl-C, with everything left so that the same call goes on.
+    """
+    if jobs < 1:
+        msg = f"jobs must be at least 1, got {jobs}"
+        raise InvalidArgumentError(msg)
+    missing = set(store.missing(run.id for run in runs))
+    todo = [run for run in runs if run.id in missing]
+    failed: list[str] = []
+    done = len(runs) - len(todo)
+    with tqdm(
+        total=len(runs), initial=done, desc="benchmark", unit="run", disable=not get_option("progress")
+    ) as bar:
+        finished = (
+            _in_turn(todo, store, device, bar) if jobs == 1 else _side_by_side(todo, store, jobs, device)
+        )
+        for run in finished:
+            bar.update()
+            if store.is_finished(run.id):
+                logger.info("run %s finished", run.id)
+            else:
+                failed.append(run.id)
+                logger.warning("run %s failed: %s", run.id, _reason(store, run.id))
+    return failed
+
+
+def _reason(store: Store, run_id: str) -> str:
+    return next((str(failure["error"]) for failure in store.failures() if failure["id"] == run_id), "unknown")
+
+
+def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterator[Run]:
+    for run in runs:
+        bar.set_postfix_str(run.id)
+        attempt(
+            run,
+            store.folder,
+            device,
+            lambda epoch, name=run.id: bar.set_postfix_str(f"{name}, epoch {epoch}"),
+        )
+        yield run
+
+
+def attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> None:
+    """Do a run; what goes wrong is written into the folder of the benchmark."""
+    try:
+        execute(run, folder, device=device, tell=tell)
+    except Exception as error:  # noqa: BLE001 - one run's failure must not take the others along
+        name = type(error).__name__
+        Store(folder).fail(run.id, run.to_dict(), f"{name}: {error}", traceback.format_exc())
+
+
+def _child(run: Run, folder: Path, device: str) -> None:
+    """Do one run in a process of its own, deaf to Ctrl-C, which the parent deals with."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    attempt(run, folder, device)
+
+
+def _side_by_side(runs: Sequence[Run], store: Store, jobs: int, device: str) -> Iterator[Run]:
+    """Keep so many processes busy, one run each; a process that is killed costs its own run only."""
+    spawn = get_context("spawn")
+    waiting = list(runs)
+    busy: dict[SpawnProcess, Run] = {}
+    try:
+        while waiting or busy:
+            with _one_thread():
+                while waiting and len(busy) < jobs:
+                    run = waiting.pop(0)
+                    process = spawn.Process(target=_child, args=(run, store.folder, device))
+                    process.start()
+                    busy[process] = run
+            ended = connection.wait([process.sentinel for process in busy])
+            for process in [each for each in busy if each.sentinel in ended]:
+                process.join()
+                run = busy.pop(process)
+                if process.exitcode != 0:
+                    store.fail(run.id, run.to_dict(), f"its process ended with code {process.exitcode}")
+                yield run
+    finally:
+        for process in busy:
+            process.terminate()
+        for process in busy:
+            process.join()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that start here load their libraries with one thread."""
+    former = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

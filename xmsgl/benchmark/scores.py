@@ -1,0 +1,110 @@
+"""From a prediction to pairs, from pairs to tidy scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmsgl.evaluate import score
+
+if TYPE_CHECKING:
+    from xmsgl.benchmark.protocols import Split
+
+__all__ = ["GROUPS", "pair_up", "score_pairs"]
+
+GROUPS = ("all", "month", "stream_order", "reach")
+"""What scores are given for; the members of a group are its months, orders, reaches."""
+
+# Of one reach its own number says the same.
+_NOT_BY_REACH = ("rmse_median", "n_reaches", "n_reaches_median")
+# Metrics that look at a part of the reach-days only, and how many these are.
+_COUNT_OF = {"rmse_hot": "n_hot", "rmse_cold": "n_cold"}
+
+
+def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
+    """Put observed and predicted temperature side by side.
+
+    Parameters
+    ----------
+    prediction
+        Temperature (time, fine), degC, on at least the days and reaches observed. Where it is lazy, only
+        those days are computed.
+    split
+        Says what is observed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a scored reach-day in the order of reaches and days: ``reach``, ``day``, ``observed`` and
+        ``predicted`` (float32, degC), ``stream_order``.
+    """
+    observed = split.observed.transpose("time", "fine")
+    chosen = prediction.transpose("time", "fine").sel(time=observed["time"]).sel(fine=observed["fine"])
+    predicted = np.asarray(chosen.values, np.float32)
+    values = np.asarray(observed.values, np.float32)
+    reach, day = np.nonzero(np.isfinite(values).T)
+    frame = pd.DataFrame(
+        {
+            "reach": observed["fine"].values[reach],
+            "day": observed["time"].values[day].astype("datetime64[ms]"),
+            "observed": values[day, reach],
+            "predicted": predicted[day, reach],
+            "stream_order": split.stream_order.values[reach].astype(np.int16),
+        }
+    )
+    return frame.sort_values(["reach", "day"], ignore_index=True)
+
+
+def score_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Score pairs, over all and in groups.
+
+    Parameters
+    ----------
+    pairs
+        As :func:`pair_up` gives them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a number: ``group`` of :data:`GROUPS`, ``member`` (text, empty for ``"all"``), ``metric`` of
+        :func:`xmsgl.evaluate.score`, ``value`` (degC or 1) and ``n``, the reach-days behind it.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A prediction that is not finite.
+    """
+    table = pairs.set_index(["day", "reach"])[["observed", "predicted"]].to_xarray()
+    field = table.rename(day="time", reach="fine").transpose("time", "fine")
+    orders = pairs.groupby("reach")["stream_order"].first()
+    by_order = xr.DataArray(orders.to_numpy(), {"fine": orders.index.to_numpy()}, "fine", name="stream_order")
+    ways: dict[str, str | xr.DataArray | None] = {
+        "all": None,
+        "month": "month",
+        "stream_order": by_order,
+        "reach": "reach",
+    }
+    parts = []
+    for group in GROUPS:
+        scores = score(field["predicted"], field["observed"], by=ways[group])
+        parts.append(_tidy(scores if scores.sizes else scores.expand_dims(member=[""]), group))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _tidy(scores: xr.Dataset, group: str) -> pd.DataFrame:
+    """One row a number, from one variable a metric."""
+    (dim,) = scores.sizes
+    members = [str(member) for member in scores[dim].values]
+    rows = []
+    for metric in map(str, scores.data_vars):
+        if metric == "n" or (group == "reach" and metric in _NOT_BY_REACH):
+            continue
+        values = scores[metric].values.astype(np.float64)
+        counts = scores[_COUNT_OF.get(metric, "n")].values.astype(np.int64)
+        rows.append(
+            pd.DataFrame({"group": group, "member": members, "metric": metric, "value": values, "n": counts})
+        )
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,176 @@
+"""The files of a benchmark: one folder a run, there as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import MissingDependencyError
+from xmsgl.models import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Store", "read_table", "write_table"]
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write a data frame as Parquet, compressed with zstd.
+
+    Raises
+    ------
+    MissingDependencyError
+        No pyarrow.
+    """
+    try:
+        frame.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
+    except ImportError as error:
+        msg = 'the benchmark writes Parquet files and needs pyarrow: pip install "xmsgl[data]"'
+        raise MissingDependencyError(msg) from error
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read what :func:`write_table` wrote."""
+    return pd.read_parquet(path, engine="pyarrow")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a benchmark.
+
+    Attributes
+    ----------
+    folder
+        Holds ``runs/<id>/`` of each finished run (``run.json``, ``pairs.parquet``, ``scores.parquet`` and, of
+        a network, ``model.safetensors``), ``work/<id>/`` of those begun, ``failed/<id>.json`` of those that
+        stopped with an error, and ``commands.json``.
+    """
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the finished runs."""
+        return self.folder / "runs"
+
+    def is_finished(self, run_id: str) -> bool:
+        """Say whether a run has its folder; it gets it whole or not at all."""
+        return (self.runs / run_id / "run.json").is_file()
+
+    def work(self, run_id: str) -> Path:
+        """Make and return the folder of a run that is being worked on."""
+        path = self.folder / "work" / run_id
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def finish(
+        self,
+        run_id: str,
+        record: dict[str, Any],
+        *,
+        pairs: pd.DataFrame,
+        scores: pd.DataFrame,
+        model: bytes | None = None,
+    ) -> None:
+        """Write a finished run and remove what it was worked on with.
+
+        Parameters
+        ----------
+        run_id
+            Of the run.
+        record
+            What was run, on what, how long; values that JSON can hold, NaN becomes null.
+        pairs
+            Observed and predicted temperature at each scored reach-day.
+        scores
+            Tidy scores of this run.
+        model
+            File of the trained network.
+        """
+        work = self.work(run_id)
+        partial = work / f"result-{secrets.token_hex(4)}"
+        partial.mkdir()
+        write_table(pairs, partial / "pairs.parquet")
+        write_table(scores, partial / "scores.parquet")
+        if model is not None:
+            storage.write(partial / "model.safetensors", model)
+        storage.write(partial / "run.json", _strict(record))
+        for name in ("pairs.parquet", "scores.parquet"):
+            _flush(partial / name)
+        self.runs.mkdir(parents=True, exist_ok=True)
+        if not self.is_finished(run_id):  # else another process was faster, with the same numbers
+            partial.rename(self.runs / run_id)
+        shutil.rmtree(work, ignore_errors=True)
+        self._failure(run_id).unlink(missing_ok=True)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Read what all finished runs say of themselves, in the order of their ids."""
+        files = sorted(self.runs.glob("*/run.json"))
+        return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+
+    def pairs(self, run_id: str) -> pd.DataFrame:
+        """Read the observed and predicted temperatures of a run."""
+        return read_table(self.runs / run_id / "pairs.parquet")
+
+    def scores(self, run_id: str) -> pd.DataFrame:
+        """Read the scores of a run."""
+        return read_table(self.runs / run_id / "scores.parquet")
+
+    def fail(self, run_id: str, run: dict[str, Any], error: str, trace: str = "") -> None:
+        """Note why a run stopped; it is tried again next time."""
+        path = self._failure(run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage.write(path, _strict({"id": run_id, "run": run, "error": error, "trace": trace}))
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Read why runs stopped, in the order of their ids."""
+        files = sorted((self.folder / "failed").glob("*.json"))
+        return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+
+    def note_command(self, command: str) -> None:
+        """Keep the call that added runs to this folder, once."""
+        known = self.commands()
+        if command not in known:
+            storage.write(self.folder / "commands.json", _strict([*known, command]))
+
+    def commands(self) -> list[str]:
+        """Read the calls that added runs to this folder, the oldest first."""
+        path = self.folder / "commands.json"
+        return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+
+    def missing(self, run_ids: Iterable[str]) -> list[str]:
+        """Return the runs that are not finished, in the order given."""
+        return [run_id for run_id in run_ids if not self.is_finished(run_id)]
+
+    def _failure(self, run_id: str) -> Path:
+        return self.folder / "failed" / f"{run_id}.json"
+
+
+def _strict(value: Any) -> bytes:
+    """Write JSON that every reader takes: what is not finite becomes null."""
+    return json.dumps(_plain(value), indent=1, allow_nan=False).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _flush(path: Path) -> None:
+    """Bring a file to the disk before its folder gets the name that says it is finished."""
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())

@@ -1,0 +1,205 @@
+"""All scores of a folder in one frame, and what a reader wants to see of them in Markdown."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.benchmark.plan import label_of
+from xmsgl.benchmark.scores import score_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from xmsgl.benchmark.store import Store
+
+__all__ = ["CASE", "collect_scores", "markdown_sections"]
+
+logger = logging.getLogger("xmsgl")
+
+# What tells one case from another; its seeds are averaged over.
+CASE = ["dataset", "data", "protocol", "degrade", "fraction", "label"]
+SECTION = ["dataset", "data", "protocol"]
+_COLUMNS = {
+    "rmse": "RMSE [degC]",
+    "rmse_median": "median reach",
+    "mae": "MAE",
+    "bias": "bias",
+    "nse": "NSE",
+    "kge": "KGE",
+    "rmse_hot": "RMSE hottest 10 %",
+    "rmse_cold": "RMSE coldest 10 %",
+}
+
+
+def collect_scores(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
+    """Put the scores of all finished runs into one tidy frame.
+
+    Parameters
+    ----------
+    store
+        Folder of the benchmark.
+    ensembles
+        Also score the mean prediction of the seeds of each method that learned from the same labels.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a number: ``run`` (id), ``dataset``, ``data``, ``protocol``, ``degrade``, ``method``,
+        ``settings`` (JSON), ``label`` (method and settings, those left out that all networks have),
+        ``fraction`` (NaN: the method uses no fine label), ``seed``, ``draw``, ``group``, ``member``,
+        ``metric``, ``value``, ``n``. Empty where nothing is finished.
+    """
+    records = store.records()
+    shared = shared_settings(records)
+    frames = [
+        store.scores(record["id"]).assign(**_columns(record["run"], shared), run=record["id"])
+        for record in records
+    ]
+    if ensembles:
+        frames += list(_ensembles(store, records, shared))
+    if not frames:
+        return pd.DataFrame(columns=[*CASE, "method", "settings", "seed", "draw", "run"])
+    scores = pd.concat(frames, ignore_index=True).astype({"fraction": float, "seed": "Int64"})
+    first = ["run", "dataset", "data", "protocol", "degrade", "method", "settings", "label", "fraction"]
+    return scores[[*first, "seed", "draw", "group", "member", "metric", "value", "n"]]
+
+
+def shared_settings(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Find the settings that all networks of a folder have in common.
+
+    Examples
+    --------
+    >>> runs = [{"epochs": 40}, {"epochs": 40, "hops": 5}]
+    >>> shared_settings([{"run": {"settings": settings}, "sha256": ""} for settings in runs])
+    {'epochs': 40}
+    """
+    networks = [record["run"]["settings"] for record in records if "sha256" in record]
+    if not networks:
+        return {}
+    return {
+        name: value
+        for name, value in networks[0].items()
+        if all(name in other and other[name] == value for other in networks)
+    }
+
+
+def _columns(run: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    own = {name: value for name, value in run["settings"].items() if name not in shared}
+    return {
+        **{name: run[name] for name in ("dataset", "protocol", "method", "seed", "draw")},
+        **{name: json.dumps(run[name], sort_keys=True) for name in ("data", "degrade", "settings")},
+        "label": label_of(run["method"], own),
+        "fraction": np.nan if run["fraction"] is None else run["fraction"],
+    }
+
+
+def _ensembles(
+    store: Store, records: Sequence[dict[str, Any]], shared: dict[str, Any]
+) -> Iterator[pd.DataFrame]:
+    """Score the mean of seeds that differ in nothing but their own seed."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        if "sha256" in record:
+            same = {name: value for name, value in record["run"].items() if name != "seed"}
+            groups.setdefault(json.dumps(same, sort_keys=True), []).append(record)
+    for members in groups.values():
+        run = members[0]["run"]
+        if len(members) < 2:
+            continue
+        pairs = [store.pairs(record["id"]) for record in members]
+        mean = np.mean([each["predicted"].to_numpy(np.float64) for each in pairs], axis=0)
+        columns = _columns(run, shared)
+        columns |= {"label": f"{columns['label']}, ensemble of {len(members)} seeds", "seed": pd.NA}
+        scores = score_pairs(pairs[0].assign(predicted=mean.astype(np.float32)))
+        yield scores.assign(**columns, run=f"ensemble-{members[0]['id']}")
+    if not any(len(members) > 1 for members in groups.values()):
+        logger.warning(
+            "no ensemble: no two runs learned from the same labels with different seeds; "
+            "give them a draw (--draw 0)"
+        )
+
+
+def markdown_sections(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> str:
+    """Write one table a dataset and protocol: mean over seeds, spread, n, wall time.
+
+    Parameters
+    ----------
+    scores
+        As :func:`collect_scores` gives them.
+    records
+        Of the finished runs.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    wall = pd.Series({record["id"]: record["wall_s"] for record in records}, dtype=float)
+    labels = {record["id"]: record["labels"] for record in records}
+    overall = scores[scores["group"] == "all"]
+    parts = []
+    for (dataset, data, protocol), section in overall.groupby(SECTION, sort=False):
+        rows = [_row(case, wall, labels) for _, case in section.groupby(CASE, sort=False, dropna=False)]
+        rows.sort(key=lambda row: row[0])
+        head = [
+            "fraction",
+            "method",
+            *_COLUMNS.values(),
+            "n",
+            "runs",
+            "wall time [s]",
+            "fine labels",
+            "coarse labels",
+        ]
+        title = f"## {dataset}, {protocol} protocol" + ("" if data == "{}" else f", `{data}`")
+        lines = [f"| {' | '.join(head)} |", f"|:--|:--|{'--:|' * (len(head) - 2)}"]
+        parts.append("\n".join([title, "", *lines, *(f"| {' | '.join(row[1])} |" for row in rows)]))
+    return "\n\n".join(parts)
+
+
+def _row(case: pd.DataFrame, wall: pd.Series, labels: dict[str, dict[str, int]]) -> tuple[Any, list[str]]:
+    """Give the place of a case in its table, and its cells."""
+    first = case.iloc[0]
+    values = case.pivot_table(index="run", columns="metric", values="value", dropna=False)
+    known = [run for run in values.index if run in wall.index]
+    worse = "" if first["degrade"] == "{}" else f", worse: {_words(first['degrade'])}"
+    fraction = "any" if np.isnan(first["fraction"]) else f"{100 * first['fraction']:g} %"
+    took = _spread(wall[known].to_numpy(), 1 if wall[known].mean() < 10 else 0) if known else "-"
+    counts = [_mean_count([labels[run].get(scale) for run in known]) for scale in ("fine", "coarse")]
+    counted = case.loc[case["metric"] == "rmse", "n"]
+    n = f"{counted.iloc[0]:,}" if counted.nunique() == 1 else f"{counted.min():,} to {counted.max():,}"
+    cells = [
+        fraction,
+        f"{first['label']}{worse}",
+        *(_spread(values[metric].to_numpy(), 3) for metric in _COLUMNS),
+        n,
+        str(len(values)),
+        took,
+        *counts,
+    ]
+    place = (
+        first["degrade"],
+        2.0 if np.isnan(first["fraction"]) else first["fraction"],
+        values["rmse"].mean(),
+    )
+    return place, cells
+
+
+def _mean_count(counts: list[int | None]) -> str:
+    known = [count for count in counts if count is not None]
+    return f"{np.mean(known):,.0f}" if known else "-"
+
+
+def _words(degrade: str) -> str:
+    return ", ".join(f"{name} {amount:g}" for name, amount in json.loads(degrade).items())
+
+
+def _spread(values: np.ndarray[Any, np.dtype[np.float64]], digits: int) -> str:
+    """Write mean and sample standard deviation."""
+    mean = f"{np.mean(values):,.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):,.{digits}f}"

@@ -1,0 +1,154 @@
+"""The command ``xmsgl benchmark``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xmsgl.benchmark import Run
+
+__all__ = ["benchmark"]
+
+_COMMAND = "xmsgl.command"
+
+
+class _Lists(click.Command):
+    """Lets an option that may be repeated take several values at once: ``--fractions 0.01 0.1 1``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_COMMAND] = shlex.join(["xmsgl", "benchmark", *args])
+        lists = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for name in parameter.opts
+        }
+        return super().parse_args(ctx, _repeat(args, lists))
+
+
+def _repeat(args: Sequence[str], lists: set[str]) -> list[str]:
+    """Write ``--option a b`` as ``--option a --option b``.
+
+    Examples
+    --------
+    >>> _repeat(["delaware", "--seeds", "0", "1", "--jobs", "2"], {"--seeds"})
+    ['delaware', '--seeds', '0', '--seeds', '1', '--jobs', '2']
+    """
+    done: list[str] = []
+    option, given = "", 0
+    for word in args:
+        if word.startswith("--"):
+            option, given = (word if word in lists else ""), 0
+        elif option:
+            if given:
+                done.append(option)
+            given += 1
+        done.append(word)
+    return done
+
+
+@click.command(cls=_Lists)
+@click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
+@click.option(
+    "--protocol",
+    type=click.Choice(["temporal", "spatial"]),
+    default="temporal",
+    show_default=True,
+    help="Hold out whole water years, or a fifth of the segments; always at both scales.",
+)
+@click.option(
+    "--fractions",
+    multiple=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Parts of the fine labels to learn from. Default: 0.001 0.01 0.1 1 (temporal), 1 (spatial).",
+)
+@click.option(
+    "--methods",
+    multiple=True,
+    help="Networks and references, with settings where wanted: msgl:kernel=reference,hops=5.",
+)
+@click.option(
+    "--seeds",
+    multiple=True,
+    default=["3"],
+    show_default=True,
+    help="How many, from 0 on; or which: 0 1 7, or 2-4.",
+)
+@click.option(
+    "--draw",
+    type=click.IntRange(0),
+    default=None,
+    help="Seed of labels, segments and basins in all runs. Default: each run's own seed.",
+)
+@click.option("--set", "settings", multiple=True, help="Settings of all networks: epochs=40 hidden=32.")
+@click.option("--data", multiple=True, help="Arguments of the dataset: region=02040104, n_coarse=20.")
+@click.option(
+    "--degrade",
+    multiple=True,
+    help="Make coarse labels or process model worse, one set of runs each: none noise=1 noise=2,bias=1.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default="benchmark-output", show_default=True
+)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--ensembles", is_flag=True, help="Also score the mean of seeds that learned from equal labels."
+)
+@click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures.")
+@click.option("--list", "only_list", is_flag=True, help="List the runs, say which are finished, and stop.")
+@click.pass_context
+def benchmark(
+    ctx: click.Context,
+    /,
+    *,
+    dataset: str,
+    seeds: tuple[str, ...],
+    settings: tuple[str, ...],
+    data: tuple[str, ...],
+    degrade: tuple[str, ...],
+    only_list: bool,
+    **options: Any,
+) -> None:
+    """Compare methods on a DATASET: the same split, the same scores, several seeds.
+
+    Finished runs are kept: the same command goes on where it stopped, and another one with the same folder
+    adds to it. Options that take a list take it at once: --fractions 0.01 1 --methods msgl fine-only.
+    """
+    from xmsgl.benchmark import make_plan, run
+    from xmsgl.benchmark.plan import parse_seeds, parse_settings
+
+    arguments = {
+        "protocol": options.pop("protocol"),
+        "fractions": options.pop("fractions") or None,
+        "methods": options.pop("methods") or None,
+        "seeds": parse_seeds(seeds),
+        "draw": options.pop("draw"),
+        "settings": parse_settings(",".join(settings)),
+        "data": parse_settings(",".join(data)),
+        "degrade": [{} if text == "none" else parse_settings(text) for text in degrade] or None,
+    }
+    if only_list:
+        _list(make_plan(dataset, **arguments), options["out"])
+        return
+    try:
+        run(dataset, **arguments, **options, command=ctx.meta[_COMMAND])
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; to go on: {ctx.meta[_COMMAND]}", err=True)
+        ctx.exit(1)
+    click.echo((options["out"] / "table.md").read_text(encoding="utf-8").rstrip())
+
+
+def _list(plan: Sequence[Run], out: Path) -> None:
+    from xmsgl.benchmark.store import Store
+
+    store = Store(out)
+    for run in plan:
+        click.echo(f"{'done' if store.is_finished(run.id) else 'todo'}  {run.id}")
+    click.echo(f"{len(plan)} runs, {len(store.missing(run.id for run in plan))} to do", err=True)
