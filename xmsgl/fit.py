@@ -21,6 +21,7 @@ from xmsgl.models.model import Model, ModelSpec
 from xmsgl.models.registry import TASK_SCALES, create_model
 from xmsgl.operators import Operators
 from xmsgl.options import get_option
+from xmsgl.prefetch import prefetch, to_device
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
 from xmsgl.train.stages import Stage, stages_of
@@ -28,7 +29,7 @@ from xmsgl.windows import SCALES, Scale, choose_features
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 logger = logging.getLogger("xmsgl")
 
@@ -54,13 +55,13 @@ class DeviceBatches:
     def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
         operators = self._few_operators if stage.labels == "observed" else self._operators
-        return (self._put(host, operators) for host in self._host_batches(epoch, stage))
+        return self._ahead(self._host_batches(epoch, stage), operators)
 
     def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
         """Batches to judge by; none for tasks whose observations the method does not use."""
         scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
         batches = self._few.validation_batches(scales) if scales else ()
-        return (self._put(host, self._few_operators) for host in batches)
+        return self._ahead(batches, self._few_operators)
 
     def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
         if stage.labels == "process":
@@ -69,11 +70,14 @@ class DeviceBatches:
             return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
         return self._few.training_batches(epoch, label_scales(stage.tasks))
 
+    def _ahead(self, batches: Iterable[HostBatch], operators: Operators) -> Iterator[LabelledBatch]:
+        return prefetch(batches, lambda host: self._put(host, operators), operators.coarse.device)
+
     def _put(self, host: HostBatch, operators: Operators) -> LabelledBatch:
         device = operators.coarse.device
-        labels = {scale: torch.from_numpy(values).to(device) for scale, values in host.labels.items()}
-        scored = None if host.scored is None else torch.from_numpy(host.scored).to(device)
-        return LabelledBatch(operators.batch(host.inputs, host.nodes), dict(labels), host.name, scored)
+        labels = {str(scale): to_device(values, device) for scale, values in host.labels.items()}
+        scored = None if host.scored is None else to_device(host.scored, device)
+        return LabelledBatch(operators.batch(host.inputs, host.nodes), labels, host.name, scored)
 
 
 def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:

@@ -10,8 +10,11 @@ import torch
 from xmsgl import schema
 from xmsgl.graphs import build_graph
 from xmsgl.models.batch import Batch
+from xmsgl.models.inherited import InheritedInputs
 from xmsgl.models.operator import GraphOperator
 from xmsgl.network.parts import closure, independent_parts
+from xmsgl.prefetch import to_device
+from xmsgl.windows import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,7 +138,7 @@ class Operators:
 
     def batch(
         self,
-        inputs: Mapping[Scale, FloatArray],
+        inputs: Mapping[Scale, FloatArray | Sources],
         nodes: Mapping[Scale, npt.NDArray[np.int64]] | None = None,
     ) -> Batch:
         """Put the inputs of a batch beside the operators, on their device.
@@ -143,13 +146,19 @@ class Operators:
         Parameters
         ----------
         inputs
-            Standardised features by scale, (day, node, window, feature).
+            Standardised features by scale, (day, node, window, feature); the fine ones also as what they
+            are inherited from.
         nodes
             Positions of the labelled nodes by scale.
         """
         device = self.coarse.device
-        tensors = {scale: torch.from_numpy(values).to(device) for scale, values in inputs.items()}
-        marked = {scale: torch.from_numpy(values).to(device) for scale, values in (nodes or {}).items()}
+        tensors: dict[Scale, Any] = {
+            scale: InheritedInputs(*(to_device(part, device) for part in values))
+            if isinstance(values, Sources)
+            else to_device(values, device)
+            for scale, values in inputs.items()
+        }
+        marked = {scale: to_device(values, device) for scale, values in (nodes or {}).items()}
         return Batch(
             x_coarse=tensors.get("coarse"),
             x_fine=tensors.get("fine"),
