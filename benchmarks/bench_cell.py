@@ -274,7 +274,7 @@ SIZES = sized([456, 3_182, 16_033, 100_000], [20, 40])
     [*(("numba", nodes) for nodes in SIZES), *(("dense", nodes) for nodes in SIZES if nodes < 10_000)],
 )
 def bench_nodes(case: Runner, backend: str, nodes: int) -> None:
-    days = sized({"numba": 30, "dense": 6}[backend], 2)
+    days = sized(6 if backend == "dense" else 30 if nodes < 50_000 else 10, 2)
     case(
         NODES,
         f"{backend}, N = {nodes:,}",

@@ -98,7 +98,7 @@ def check_operator(found: Any, expected: Any) -> None:
     assert apart.max() < 1e-12
 
 
-@pytest.mark.parametrize("reaches", [20_000, 200_000, 2_700_000] if CONTINENT > 60 else [30, 60])
+@pytest.mark.parametrize("reaches", sized([20_000, 200_000, 2_700_000], [30, 60]))
 def bench_whole(case: Runner, reaches: int) -> None:
     continental = reaches == CONTINENT
     bars = [Bar("seconds", must=10), Bar("memory", must=2e9), Bar("process", must=2e9)]
@@ -108,12 +108,13 @@ def bench_whole(case: Runner, reaches: int) -> None:
         build_whole,
         {"reaches": reaches},
         rounds=3 if continental else 5,
+        warmup=0 if continental else 1,
         work=reaches,
         unit="reach",
         bars=bars if continental else [],
         memory=continental,
         warm={"reaches": 50},
-        series=Series("graph building, xmsgl", "N", reaches, most=1.1),
+        series=Series("graph building, xmsgl", "N", reaches),
     )
 
 
@@ -150,7 +151,7 @@ def bench_numpy(case: Runner, reaches: int) -> None:
 
 
 def bench_all_steps(case: Runner) -> None:
-    case(STEPS, "all", build_whole, {"reaches": CONTINENT}, reference=True, rounds=3)
+    case(STEPS, "all", build_whole, {"reaches": CONTINENT}, reference=True, rounds=3, warmup=0)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,7 @@ def bench_step(case: Runner, step: str) -> None:
         build_part,
         {"step": step, "reaches": CONTINENT},
         rounds=3,
+        warmup=0,
         memory=step.startswith("cross") and CONTINENT > 60,
         warm={"reaches": 50},
     )
