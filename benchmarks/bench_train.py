@@ -141,7 +141,7 @@ def bench_parts(case: Runner, part: str) -> None:
     )
     whole = part == "whole step"
     build, arguments = (build_step, sizes()) if whole else (build_part, sizes(part=part))
-    case(group, part, build, arguments, threads=THREADS, reference=whole, unit="step")
+    case(group, part, build, arguments, threads=THREADS, reference=whole, rounds=3, unit="step")
 
 
 @pytest.mark.parametrize("windows", [1, 2, 4])
@@ -158,7 +158,7 @@ def bench_windows(case: Runner, windows: int) -> None:
         arguments,
         threads=THREADS,
         reference=windows == 1,
-        rounds=3,
+        rounds=2,
         work=windows,
         unit="window",
         memory=windows == 4 and not is_tiny(),
