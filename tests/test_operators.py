@@ -8,9 +8,11 @@ import torch
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.graphs import build_graph
+from xmsgl.models.inherited import InheritedInputs
 from xmsgl.models.registry import create_model
 from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
+from xmsgl.windows import ScaleInputs, choose_features
 
 CPU = torch.device("cpu")
 SCALES = ("coarse", "fine")
@@ -35,6 +37,15 @@ def test_segments_find_their_row_by_id(river):
     assert operators.fine_segments.tolist() == [1, 1] + [-1] * 7 + [0] * 3
     nobody = Operators.build(river, {}, (), CPU)
     assert set(nobody.coarse_segments.tolist()) == {-1}
+
+
+def test_a_batch_keeps_inherited_inputs_as_they_are(river):
+    inputs = ScaleInputs(river, choose_features(river), "fine")
+    days = np.arange(4)[None]
+    operators = Operators.build(river, {}, (), CPU)
+    batch = operators.batch({"fine": inputs.sources(days)})
+    assert isinstance(batch.x_fine, InheritedInputs)
+    assert torch.equal(batch.fine_inputs()[0], operators.batch({"fine": inputs.gather(days)}).x_fine)
 
 
 def test_an_unknown_kernel_is_named(river):

@@ -101,6 +101,26 @@ def test_pieces_change_nothing(own_drivers, monkeypatch, scale, piece):
     np.testing.assert_array_equal(inputs.gather(days), at_once)
 
 
+def test_sources_are_what_gather_brings_together(small):
+    inputs = ScaleInputs(small, choose_features(small, CHOSEN), "fine")
+    inputs.use(Scaling((1.0, 0.5, 2.0, 3.0, 0.05, 100.0), (2.0, 0.7, 3.0, 1.5, 0.02, 50.0), 10.0, 5.0))
+    days = np.array([[0, 1, 2], [10, 11, 39]])
+    for some in (inputs, inputs.prune(np.array([11, 0, 3]))):
+        rows, place, fixed = some.sources(days)
+        assert rows.shape == (3, len(set(place.tolist())), 2, 6)
+        np.testing.assert_array_equal(rows[:, place] + fixed[:, None], some.gather(days))
+        assert not rows[..., [3, 4, 5]].any()
+
+
+def test_drivers_of_their_own_are_not_inherited(own_drivers):
+    features = choose_features(own_drivers, CHOSEN)
+    days = np.array([[0, 1]])
+    assert ScaleInputs(own_drivers, features, "fine").sources(days) is None
+    assert ScaleInputs(own_drivers, features, "coarse").sources(days) is None
+    inherited = choose_features(own_drivers, ["air_temperature", "slope"])
+    assert ScaleInputs(own_drivers, inherited, "fine").sources(days) is not None
+
+
 @pytest.mark.parametrize("scale", ["coarse", "fine"])
 def test_pruned_inputs_are_those_of_the_nodes(own_drivers, scale):
     whole = ScaleInputs(own_drivers, choose_features(own_drivers, CHOSEN), scale)

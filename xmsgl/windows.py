@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,26 @@ class _Column:
         return _Column(values, self.inherited, None if self.offset is None else self.offset[nodes])
 
 
+class Sources(NamedTuple):
+    """Features of reaches as what they inherit, and what is their own and the same every day.
+
+    The features of a reach are ``rows[:, place[reach]] + fixed[reach]``.
+
+    Attributes
+    ----------
+    rows
+        Standardised drivers of the segments, float32 (day, segment, window, feature).
+    place
+        Position in `rows` of each reach's segment, (reach,).
+    fixed
+        Standardised static attributes and offsets, float32 (reach, feature).
+    """
+
+    rows: FloatArray
+    place: IntArray
+    fixed: FloatArray
+
+
 class ScaleInputs:
     """The features of one scale, gathered for any days without a copy for every reach.
 
@@ -229,6 +249,19 @@ class ScaleInputs:
                     piece[..., k] = self._standard(k, some, self._node)
         return out
 
+    def sources(self, days: IntArray) -> Sources | None:
+        """Return what :meth:`gather` brings together, where all drivers are inherited; else None.
+
+        Parameters
+        ----------
+        days
+            Positions of the days, (window, day).
+        """
+        if any(column.values.ndim == 2 and not column.inherited for column in self._columns):
+            return None
+        segments, place = self._inherited()
+        return Sources(self._rows(days, segments), place, self._fixed())
+
     def _fixed(self) -> FloatArray:
         """Return what is the same every day, (node, feature): static attributes and offsets of drivers."""
         fixed = np.zeros((self.n, len(self.features)), np.float32)
@@ -249,15 +282,19 @@ class ScaleInputs:
 
     def _inherit(self, days: IntArray, out: FloatArray, segments: IntArray, place: IntArray) -> None:
         """Write what reaches take from their segments; zeros for all other features."""
-        features = [k for k, column in enumerate(self._columns) if column.inherited]
-        if not features:
+        if not any(column.inherited for column in self._columns):
             out[...] = 0.0
             return
-        rows = np.zeros((out.shape[0], segments.size, *out.shape[2:]), np.float32)
-        for k in features:
-            rows[..., k] = self._standard(k, days, segments)
-        for day, values in zip(out, rows, strict=True):
+        for day, values in zip(out, self._rows(days, segments), strict=True):
             np.take(values, place, axis=0, out=day, mode="clip")  # "raise" would fill a buffer first
+
+    def _rows(self, days: IntArray, segments: IntArray) -> FloatArray:
+        """Return what there is to inherit from segments, (day, segment, window, feature); else zeros."""
+        rows = np.zeros((days.shape[1], segments.size, len(days), len(self.features)), np.float32)
+        for k, column in enumerate(self._columns):
+            if column.inherited:
+                rows[..., k] = self._standard(k, days, segments)
+        return rows
 
     def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
         """Return a driver on some days, standardised, (day, source, window)."""

@@ -16,7 +16,8 @@ from xmsgl.models import compiled
 from xmsgl.models.batch import Batch
 from xmsgl.models.compiled_head import compiled_predict, fold_head
 from xmsgl.models.heads import FineHead
-from xmsgl.models.msgl import MSGL
+from xmsgl.models.inherited import InheritedInputs
+from xmsgl.models.msgl import MSGL, FineOnly
 from xmsgl.models.operator import GraphOperator
 
 #: time, coarse, fine, batch, feature, hidden: one of everything, odd sizes, several blocks, many windows
@@ -44,10 +45,11 @@ def remap(rng, rows, columns):
     return sparse.csr_array((np.ones(rows), where, np.arange(rows + 1)), shape=(rows, columns))
 
 
-def make(rng, sizes, *, anchored=True, wide=1.0, backend="auto"):
+def make(rng, sizes, *, anchored=True, wide=1.0, backend="auto", identity=0):
     """Return a model whose every parameter counts, and a batch, in single precision."""
     days, coarse, fine, batch, features, hidden = sizes
-    model = MSGL(features, hidden=hidden, heads=1, anchored=anchored, backend=backend).eval()
+    options = {"anchored": anchored, "backend": backend, "identity": identity, "segments": 4}
+    model = MSGL(features, hidden=hidden, heads=1, **options).eval()
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -81,9 +83,9 @@ def count(monkeypatch):
     """Count the calls of the compiled prediction."""
     calls = []
 
-    def counted(*arguments):
+    def counted(*arguments, **options):
         calls.append(1)
-        return compiled_predict(*arguments)
+        return compiled_predict(*arguments, **options)
 
     monkeypatch.setattr("xmsgl.models.msgl.compiled_predict", counted)
     return calls
@@ -196,32 +198,106 @@ def test_the_folded_head_on_one_state(rng_state):
     assert direct[13] == np.float32(1 / 12)
 
 
-@pytest.mark.parametrize("part", ["operator", "interpolation", "state", "context", "base", "x"])
+@pytest.mark.parametrize(
+    "part", ["operator", "interpolation", "hidden", "cell", "context", "base", "x", "none"]
+)
 def test_shapes_that_do_not_fit_are_refused(rng_state, part):
     model, batch = make(rng_state, SIZES["odd"])
     days, coarse, fine, windows, _, hidden = SIZES["odd"]
-    cell = model.cell
+    state, context = torch.zeros(fine, windows, hidden), torch.zeros(days, coarse, windows, hidden)
     given = {
         "x": batch.x_fine,
         "operator": batch.fine_graph,
-        "weights": compiled.CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q),
-        "state": (torch.zeros(fine, windows, hidden), torch.zeros(fine, windows, hidden)),
-        "context": torch.zeros(days, coarse, windows, hidden),
-        "interpolation": batch.interpolation,
+        "weights": model.cell.weights(),
+        "state": (state, state),
+        "across": (context, batch.interpolation),
         "head": fold_head(model.fine_head),
         "base": torch.zeros(days, fine, windows),
     }
     wrong = {
-        "x": batch.x_fine[..., :-1],
-        "operator": batch.coarse_graph,
-        "interpolation": batch.fine_graph,
-        "state": (given["state"][0], given["state"][1][:-1]),
-        "context": given["context"][:-1],
-        "base": given["base"][:, :-1],
+        "x": {"x": batch.x_fine[..., :-1]},
+        "operator": {"operator": batch.coarse_graph},
+        "interpolation": {"across": (context, batch.fine_graph)},
+        "context": {"across": (context[:-1], batch.interpolation)},
+        "none": {"across": None},
+        "hidden": {"state": (state[:-1], state)},
+        "cell": {"state": (state, state[..., :-1])},
+        "base": {"base": given["base"][:, :-1]},
     }
     compiled_predict(**given)
-    with pytest.raises(InvalidArgumentError, match=r"must be \(.*got"):
-        compiled_predict(**{**given, part: wrong[part]})
+    with pytest.raises(InvalidArgumentError, match=r"must be \(.*got|needs a context"):
+        compiled_predict(**{**given, **wrong[part]})
+
+
+INHERITED = {"one": (3, 5, 5, 1), "few": (4, 6, 11, 3), "block": (3, 40, 250, 10), "blocks": (3, 50, 700, 7)}
+
+
+def inherit(rng, sizes, windows=1):
+    days, sources, nodes, features = sizes
+    rows = torch.tensor(rng.normal(size=(days, sources, windows, features)), dtype=torch.float32)
+    fixed = torch.tensor(rng.normal(size=(nodes, features)), dtype=torch.float32)
+    return InheritedInputs(rows, torch.tensor(rng.integers(0, sources, nodes)), fixed)
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+@pytest.mark.parametrize("sizes", INHERITED.values(), ids=INHERITED.keys())
+@pytest.mark.parametrize("identity", [0, 2])
+def test_inherited_inputs_give_the_bits_of_their_expansion(rng_state, sizes, identity, windows, count):
+    days, coarse, fine, features = sizes
+    model, batch = make(rng_state, (days, coarse, fine, windows, features, 6), identity=identity)
+    few = torch.tensor(rng_state.integers(-1, 4, fine))
+    inherited = inherit(rng_state, sizes, windows)
+    batch = dataclasses.replace(
+        batch, x_fine=inherited, fine_segments=few, coarse_segments=torch.arange(coarse) % 4
+    )
+    assert inherited.expand().shape == inherited.shape == (days, fine, windows, features)
+    expected = (
+        torch.stack([inherited.rows[:, place] for place in inherited.place], dim=1) + inherited.fixed[:, None]
+    )
+    assert torch.equal(inherited.expand(), expected)
+    expanded = dataclasses.replace(batch, x_fine=expected)
+    assert torch.equal(model.predict(batch), model.predict(expanded))
+    assert len(count) == 2
+    plain, _ = make(
+        np.random.default_rng(0), (days, coarse, fine, 1, features, 6), identity=identity, backend="torch"
+    )
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(plain.predict(batch), model.predict(batch), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(plain.embed(batch), plain.embed(expanded))
+
+
+@pytest.mark.parametrize("sizes", INHERITED.values(), ids=INHERITED.keys())
+def test_a_linear_head_equals_the_plain_one(rng_state, sizes, count):
+    _, _, fine, features = sizes
+    model = FineOnly(features, hidden=7).eval()
+    batch = Batch(x_fine=inherit(rng_state, sizes), fine_graph=GraphOperator(ragged(rng_state, fine, fine)))
+    exact = FineOnly(features, hidden=7, backend="reference").double().eval()
+    exact.load_state_dict(model.state_dict())
+    doubled = Batch(
+        x_fine=batch.x_fine.expand().double(), fine_graph=batch.fine_graph.to(dtype=torch.float64)
+    )
+    assert model.fused
+    assert not exact.fused
+    got, end = model.stream(batch)
+    assert count
+    torch.testing.assert_close(got.double(), exact.predict(doubled), rtol=1e-5, atol=1e-5)
+    parts, memory = [], None
+    for piece in batch.split(2):
+        prediction, memory = model.stream(piece, memory)
+        parts.append(prediction)
+    assert torch.equal(torch.cat(parts), got)
+    assert all(torch.equal(a, b) for a, b in zip(memory["fine"], end["fine"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"place": torch.tensor([0, 2])}, {"place": torch.tensor([0, -1])}, {"fixed": torch.zeros(2, 4)}],
+    ids=["beyond", "negative", "features"],
+)
+def test_sources_that_are_not_there_are_refused(wrong):
+    given = {"rows": torch.zeros(5, 2, 1, 3), "place": torch.tensor([0, 1]), "fixed": torch.zeros(2, 3)}
+    with pytest.raises(InvalidArgumentError, match="place sources of theirs"):
+        InheritedInputs(**{**given, **wrong})
 
 
 def test_numba_is_imported_at_first_use_only():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.inherited import InheritedInputs
 from xmsgl.models.operator import GraphOperator
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Batch:
     Attributes
     ----------
     x_coarse, x_fine
-        Standardised inputs of each scale, ``(time, node, window, feature)``.
+        Standardised inputs of each scale, ``(time, node, window, feature)``; of the fine scale also what
+        they are inherited from.
     coarse_graph, fine_graph
         Graph operators A of each scale.
     interpolation
@@ -38,10 +40,13 @@ class Batch:
     coarse_nodes, fine_nodes
         Positions (int64) of the nodes with a label in one of the windows. None or empty: the tasks of
         that scale have nothing to learn here and are not run.
+    fine_days
+        Days with a label of each of ``fine_nodes``, boolean ``(time, node, window)``: a task may leave
+        its output on the others at zero. None: every day is wanted.
     """
 
     x_coarse: Tensor | None = None
-    x_fine: Tensor | None = None
+    x_fine: Tensor | InheritedInputs | None = None
     coarse_graph: GraphOperator | None = None
     fine_graph: GraphOperator | None = None
     interpolation: GraphOperator | None = None
@@ -50,6 +55,7 @@ class Batch:
     fine_segments: Tensor | None = None
     coarse_nodes: Tensor | None = None
     fine_nodes: Tensor | None = None
+    fine_days: Tensor | None = None
 
     def labelled(self, scale: str) -> bool:
         """Say whether any node of a scale (``"coarse"`` or ``"fine"``) has a label."""
@@ -62,7 +68,14 @@ class Batch:
 
     def fine_inputs(self) -> tuple[Tensor, GraphOperator]:
         """Return inputs and graph of the fine scale; InvalidArgumentError if one is not there."""
-        return _there(self.x_fine, "x_fine"), _there(self.fine_graph, "fine_graph")
+        x, graph = self.fine_sources()
+        return x.expand() if isinstance(x, InheritedInputs) else x, graph
+
+    def fine_sources(self) -> tuple[Tensor | InheritedInputs, GraphOperator]:
+        """Return what :meth:`fine_inputs` does, inherited inputs as they are."""
+        x = self.x_fine
+        found = x if isinstance(x, InheritedInputs) else _there(x, "x_fine")
+        return found, _there(self.fine_graph, "fine_graph")
 
     def segments(self, scale: str) -> Tensor:
         """Return the row of each node's segment; InvalidArgumentError if it is not given."""

@@ -198,6 +198,10 @@ class RecurrentGraphCell(nn.Module):
         for bias in (self.b, self.b_q):
             nn.init.zeros_(bias)
 
+    def weights(self) -> CellWeights:
+        """Return the parameters as the backends take them."""
+        return CellWeights(self.W_ih, self.W_hh, self.b, self.W_q, self.b_q)
+
     def forward(self, x: Tensor, operator: GraphOperator, state: State | None = None) -> tuple[Tensor, State]:
         """Run over a window.
 
@@ -229,8 +233,7 @@ class RecurrentGraphCell(nn.Module):
         mask = None
         if self.training and self.dropout > 0.0:
             mask = nn.functional.dropout(x.new_ones(x.shape[1], x.shape[2], self.hidden), self.dropout)
-        weights = CellWeights(self.W_ih, self.W_hh, self.b, self.W_q, self.b_q)
-        hidden, cell = CELL_BACKENDS[self.backend](x, operator, weights, state, mask)
+        hidden, cell = CELL_BACKENDS[self.backend](x, operator, self.weights(), state, mask)
         return hidden, (hidden[-1], cell)
 
     def _check(self, x: Tensor, operator: GraphOperator, state: State | None) -> None:

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Weights, Window
 from xmsgl.models.fused import CellWeights
+from xmsgl.models.inherited import InheritedInputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,14 +238,14 @@ def flat(tensor: Tensor) -> NDArray[Any]:
     return array
 
 
-def sizes_of(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
+def sizes_of(x: Tensor | InheritedInputs, weights: CellWeights, *, keep: bool) -> Sizes:
     """Decide how a window is cut into blocks and by how many threads it is done."""
     from xmsgl.models.compiled_tiles import WIDE
     from xmsgl.models.compiled_vector import lane_count
 
     days, nodes, batch, features = x.shape
     hidden = len(weights.W_q)
-    lanes = lane_count(x.element_size())
+    lanes = lane_count(weights.W_q.element_size())
     unit, step = max(4, lanes // 2), WIDE * lanes
     block = min(nodes, max(1, _ROWS // batch))
     blocks = -(-nodes // block)
@@ -272,19 +273,31 @@ def sizes_of(x: Tensor, weights: CellWeights, *, keep: bool) -> Sizes:
 
 
 def window_arrays(
-    s: Sizes, x: Tensor, h0: Tensor, c0: Tensor, mask: Tensor | None, hidden: Tensor, c: Tensor
+    s: Sizes,
+    x: Tensor | InheritedInputs,
+    h0: Tensor,
+    c0: Tensor,
+    mask: Tensor | None,
+    hidden: Tensor,
+    c: Tensor,
 ) -> Window:
     """Return what a window is computed from and in: the tensors given, flat, and buffers."""
     from xmsgl.models import compiled_kernels as kernels
 
-    inputs = flat(x)
+    if isinstance(x, InheritedInputs):
+        inputs, place, sources = flat(x.rows), flat(x.place.to(torch.int32)), x.rows.shape[1]
+        fixed = flat(x.fixed)
+    else:
+        inputs, place, sources = flat(x), np.empty(0, np.int32), 0
+        fixed = np.empty(0, inputs.dtype)
     if mask is None:
         lanes = np.ones(s.hidden * s.rows, inputs.dtype)
     else:
         lanes = np.zeros(s.blocks * s.hidden * s.rows, inputs.dtype)
         kernels.enter(s, flat(mask), s.hidden, lanes)
     u, told, scratch = (np.zeros(size, inputs.dtype) for size in kernels.buffer_sizes(s))
-    return Window(inputs, flat(h0), flat(c0), lanes, flat(hidden), flat(c), u, told, scratch)
+    state = flat(h0), flat(c0), lanes, flat(hidden), flat(c)
+    return Window(inputs, place, fixed, sources, *state, u, told, scratch)
 
 
 def graph_arrays(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:

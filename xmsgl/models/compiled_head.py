@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError
@@ -17,13 +18,13 @@ from xmsgl.models.compiled_parts import Head
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from xmsgl.models.fused import CellWeights
     from xmsgl.models.heads import FineHead, LinearHead
+    from xmsgl.models.inherited import InheritedInputs
     from xmsgl.models.operator import GraphOperator
 
-__all__ = ["FoldedHead", "compiled_predict", "fold_head"]
+__all__ = ["FoldedHead", "compiled_predict", "fold_head", "fold_linear_head"]
 
 
 class FoldedHead(NamedTuple):
@@ -86,39 +87,52 @@ def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0)
     )
 
 
+def fold_linear_head(head: LinearHead) -> FoldedHead:
+    """Fold a head that is linear in the reach's own state and knows no context.
+
+    Parameters
+    ----------
+    head
+        The head.
+    """
+    weight = head.linear.weight.detach()[0].cpu().numpy()
+    behind = [head.linear.bias.item(), 1 / (2 * len(weight)), 1.0]
+    direct = np.concatenate([np.zeros_like(weight), weight, behind])
+    return FoldedHead(np.empty(0, np.float32), direct.astype(np.float32))
+
+
 def compiled_predict(
-    x: Tensor,
+    x: Tensor | InheritedInputs,
     operator: GraphOperator,
     weights: CellWeights,
-    state: tuple[Tensor, Tensor],
-    context: Tensor,
-    interpolation: GraphOperator,
+    state: tuple[Tensor, Tensor] | None,
     head: FoldedHead,
-    base: Tensor,
+    *,
+    across: tuple[Tensor, GraphOperator] | None = None,
+    base: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Run the cell over some days and the fine head on every day, without gradients.
+    """Run the cell over some days and a head on every day, without gradients.
 
-    All in single precision and on the processor. Uses as many threads as torch if there is enough to do;
+    In single precision and on the processor. Uses as many threads as torch if there is enough to do;
     their number does not change a bit.
 
     Parameters
     ----------
     x
-        Inputs of the reaches, ``(time, fine, batch, feature)``.
+        Inputs of the reaches, ``(time, fine, batch, feature)``, or what they inherit them from.
     operator
         The fine graph operator A.
     weights
         Parameters of the cell.
     state
-        Hidden and cell state before the first day, each ``(fine, batch, hidden)``.
-    context
-        Hidden states of the segments, ``(time, coarse, batch, hidden)``.
-    interpolation
-        The cross-scale operator M, ``(fine, coarse)``.
+        Hidden and cell state before the first day, each ``(fine, batch, hidden)``; None is zero.
     head
-        The fine head.
+        The head.
+    across
+        Context of the fine head: hidden states of the segments, ``(time, coarse, batch, hidden)``, and the
+        cross-scale operator M, ``(fine, coarse)``.
     base
-        What to add to its output, ``(time, fine, batch)``; becomes the prediction.
+        What to add to the output of the head, ``(time, fine, batch)``; None is nothing. It is overwritten.
 
     Returns
     -------
@@ -134,12 +148,23 @@ def compiled_predict(
     """
     from xmsgl.models import compiled_kernels as kernels
 
-    _check(x, operator, weights, state, context, interpolation, head, base)
+    if isinstance(x, Tensor):
+        x = x.float()
+    elif x.shape[2] > 1:
+        x = x.expand()  # the kernel reads inherited inputs of one window
+    shape, hidden = x.shape, len(weights.W_q)
+    prediction = roomy(*shape[:3], like=weights.W_q) if base is None else base.float().contiguous()
+    if base is None:
+        prediction.zero_()
+    if state is None:
+        zero = weights.W_q.new_zeros(*shape[1:3], hidden)
+        state = zero, zero
+    context, interpolation = across or (weights.W_q.new_zeros(shape[0], 1, shape[2], hidden), operator)
+    _check(tuple(shape), operator, weights, state, head, across, prediction)
     sizes = sizes_of(x, weights, keep=False)
     h, c = (roomy(*part.shape, like=part) for part in state)
-    cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=x)
-    window = window_arrays(sizes, x, *state, None, x.new_empty(0), cell)
-    prediction = base.contiguous()
+    cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=prediction)
+    window = window_arrays(sizes, x, *state, None, roomy(0, like=prediction), cell)
     parts = Head(
         context=flat(functional.pad(context, (0, sizes.pitch - sizes.hidden))),
         inner=head.inner,
@@ -147,37 +172,43 @@ def compiled_predict(
         prediction=flat(prediction),
         segments=context.shape[1],
     )
-    graphs = [graph_arrays(matrix, sizes, x, transposed=False) for matrix in (operator, interpolation)]
-    share_out(
-        sizes, kernels.predict, sizes, graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
-    )
+    graphs = [
+        graph_arrays(matrix, sizes, prediction, transposed=False) for matrix in (operator, interpolation)
+    ]
+    given = graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
+    share_out(sizes, kernels.predict, sizes, *given)
     return prediction, (h, c)
 
 
 def _check(
-    x: Tensor,
+    shape: tuple[int, ...],
     operator: GraphOperator,
     weights: CellWeights,
     state: tuple[Tensor, Tensor],
-    context: Tensor,
-    interpolation: GraphOperator,
     head: FoldedHead,
+    across: tuple[Tensor, GraphOperator] | None,
     base: Tensor,
 ) -> None:
     """Refuse shapes that do not fit: the kernels check no bound."""
-    days, fine, batch, features = x.shape
-    hidden, coarse = len(weights.W_q), interpolation.shape[1]
-    wanted = {
+    days, fine, batch, features = shape
+    hidden = len(weights.W_q)
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
         "the graph operator": (operator.shape, (fine, fine)),
-        "the interpolation": (interpolation.shape, (fine, coarse)),
         "the input weights": (weights.W_ih.shape, (features, 4 * hidden)),
         "the hidden state": (state[0].shape, (fine, batch, hidden)),
         "the cell state": (state[1].shape, (fine, batch, hidden)),
-        "the context": (context.shape, (days, coarse, batch, hidden)),
         "the head": (head.direct.shape, (2 * hidden + 3,)),
         "the base": (base.shape, (days, fine, batch)),
     }
-    for name, (given, shape) in wanted.items():
-        if tuple(given) != shape:
-            msg = f"{name} must be {shape} for inputs {tuple(x.shape)}, got {tuple(given)}"
+    if across is not None:
+        context, interpolation = across
+        coarse = interpolation.shape[1]
+        wanted["the interpolation"] = interpolation.shape, (fine, coarse)
+        wanted["the context"] = context.shape, (days, coarse, batch, hidden)
+    for name, (given, expected) in wanted.items():
+        if tuple(given) != expected:
+            msg = f"{name} must be {expected} for inputs {shape}, got {tuple(given)}"
             raise InvalidArgumentError(msg)
+    if across is None and head.inner.size:
+        msg = "a fine head needs a context; give across=(hidden states of the segments, M)"
+        raise InvalidArgumentError(msg)

@@ -220,6 +220,33 @@ def _start(s: Sizes, w: Weights, v: Window, block: int, worker: int) -> None:
 
 
 @_compiled
+def _inputs(s: Sizes, v: Window, day: int, block: int, at: int) -> None:
+    """Bring the inputs of a block into u."""
+    u, x, place, fixed, rows, features = v.u, v.x, v.place, v.fixed, s.rows, s.features
+    first, _, count, tall = _span(s, block)
+    if place.size == 0:
+        given = (day * s.nodes + first) * s.batch * features
+        _read(s, x, given, features, count, features, u, at)
+        return
+    given = day * v.sources * features
+    vectors, quads = _steps(count, s.lanes), _steps(features, 4)
+    for i in range(vectors):
+        r = min(i * s.lanes, count - s.lanes)
+        n = first + r
+        for j in range(quads):
+            k = min(4 * j, features - 4)
+            put = at + k * rows + r
+            tiles.read_placed(x, given + k, place, n, fixed, n * features + k, u, put, features, rows)
+    for k in range(features):
+        if vectors == 0 or quads == 0:
+            for r in range(count):
+                n = first + r
+                u[at + k * rows + r] = x[given + place[n] * features + k] + fixed[n * features + k]
+        for r in range(count, tall):
+            u[at + k * rows + r] = 0
+
+
+@_compiled
 def _forward_block(s: Sizes, graph: Graph, w: Weights, v: Window, day: int, block: int, worker: int) -> None:
     """Run one day of a block."""
     u, scratch, mask, c, packed = v.u, v.scratch, v.mask, v.c, w.gates
@@ -227,8 +254,7 @@ def _forward_block(s: Sizes, graph: Graph, w: Weights, v: Window, day: int, bloc
     first, nodes, count, tall = _span(s, block)
     row, everywhere, at = first * s.batch, s.nodes * s.batch, block * _depth(s) * rows
     gathered, message, to_h, to_q, _, _ = _places(s, worker)
-    given = (day * everywhere + row) * s.features
-    _read(s, v.x, given, s.features, count, s.features, u, at + (hidden + 1) * rows)
+    _inputs(s, v, day, block, at + (hidden + 1) * rows)
     _gather(s, graph, v.told, day % 2 * everywhere * s.pitch, first, nodes, scratch, gathered)
     _read(s, scratch, gathered, s.pitch, count, hidden, scratch, message)
     own = block * hidden * rows
@@ -290,11 +316,13 @@ def _head_block(s: Sizes, across: Graph, head: Head, v: Window, day: int, block:
     gathered, _, own, scale, _, _ = _places(s, worker)
     z, total = own - hidden * rows, scale + rows  # the context goes right before the own state
     told = day * head.segments * s.batch * s.pitch
-    _gather(s, across, head.context, told, first, nodes, scratch, gathered)
-    _read(s, scratch, gathered, s.pitch, count, hidden, scratch, z)
+    deep = hidden if inner.size > 0 else 0  # a head without inner channels has no context either
+    if deep > 0:
+        _gather(s, across, head.context, told, first, nodes, scratch, gathered)
+        _read(s, scratch, gathered, s.pitch, count, hidden, scratch, z)
     for r in range(0, tall, s.step):
         tiles.moments(scratch, z + r, direct, 0, scratch, scale + r, scratch, total + r, depth, rows)
-        for k in range(0, hidden, 4):
+        for k in range(0, deep, 4):
             weight = k * (depth + 2)
             tiles.quad_gelu(
                 scratch, z + r, inner, weight, scratch, scale + r, scratch, total + r, depth, rows

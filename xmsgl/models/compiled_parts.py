@@ -96,6 +96,9 @@ class Window(NamedTuple):
     ----------
     x, h0, c0
         Inputs ``(time, node, batch, feature)`` and the state before, ``(node, batch, hidden)``.
+    place, fixed, sources
+        Empty and 0; or which of so many sources a node takes its inputs from, `x` being ``(time, source,
+        batch, feature)``, and what it adds to them, ``(node, feature)``.
     mask
         Dropout mask in the lane layout, of all blocks or one for all.
     h
@@ -108,6 +111,9 @@ class Window(NamedTuple):
     """
 
     x: Values
+    place: NDArray[np.int32]
+    fixed: Values
+    sources: int
     h0: Values
     c0: Values
     mask: Values
@@ -152,8 +158,9 @@ class Head(NamedTuple):
     context
         Hidden states of the segments, ``(time, segment, batch, pitch)``.
     inner
-        ``(hidden / 4, 2 hidden + 2, 4)``: four inner channels from context and own state, already cut free
-        of the mean; then their biases and their weights in the output.
+        Empty for a head that is linear in the own state; else ``(hidden / 4, 2 hidden + 2, 4)``: four
+        inner channels from context and own state, already cut free of the mean; then their biases and
+        their weights in the output.
     direct
         Weights of context and own state in the output, its bias, 1 / (2 hidden), and what the norm adds
         to the variance.

@@ -40,6 +40,7 @@ __all__ = [
     "quad_product_added",
     "quad_tanh",
     "quad_tanh_backward",
+    "read_placed",
     "read_quad",
     "read_quad_added",
     "write_quad",
@@ -237,21 +238,39 @@ def _turn(vectors: list[Vector]) -> list[Vector]:
     ]
 
 
-def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *, add: bool) -> None:
-    """Bring four neighbouring channels of a vector of rows, `pitch` apart, into the lane layout."""
+def _by_channel(emitter: Emitter, load: Callable[[int], Vector]) -> list[Vector]:
+    """Turn four channels of each row of a vector, as `load` returns them, into a vector a channel."""
     vectors = []
     for member in range(4):
-        parts = [
-            emitter.load(source, _at(emitter, group + member, pitch), 4)
-            for group in range(0, emitter.lanes, 4)
-        ]
+        parts = [load(group + member) for group in range(0, emitter.lanes, 4)]
         while len(parts) > 1:
             width = 2 * parts[0].value.type.count
             parts = [a.pick(b, range(width)) for a, b in zip(parts[::2], parts[1::2], strict=True)]
         vectors.append(parts[0])
-    for channel, vector in enumerate(_turn(vectors)):
+    return _turn(vectors)
+
+
+def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *, add: bool) -> None:
+    """Bring four neighbouring channels of a vector of rows, `pitch` apart, into the lane layout."""
+    channels = _by_channel(emitter, lambda row: emitter.load(source, _at(emitter, row, pitch), 4))
+    for channel, vector in enumerate(channels):
         place = _at(emitter, channel, rows)
         emitter.store(vector + emitter.load(out, place) if add else vector, out, place)
+
+
+def _emit_read_placed(
+    emitter: Emitter, source: Any, place: Any, fixed: Any, out: Any, pitch: Any, rows: Any
+) -> None:
+    """Bring four channels of a vector of rows, each from its place and with what is fixed, into lanes."""
+    builder = emitter.builder
+
+    def load(row: int) -> Vector:
+        where = builder.sext(builder.load(builder.gep(place, [_INDEX(row)])), _INDEX)
+        own = emitter.load(fixed, _at(emitter, row, pitch), 4)
+        return emitter.load(source, builder.mul(where, pitch), 4) + own
+
+    for channel, vector in enumerate(_by_channel(emitter, load)):
+        emitter.store(vector, out, _at(emitter, channel, rows))
 
 
 def _emit_write(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any) -> None:
@@ -385,6 +404,6 @@ quad_product, quad_product_added, quad_tanh, quad_tanh_backward = (
 )
 outer_quads = _tile(3, _emit_outer)
 read_quad, read_quad_added = _tile(2, _emit_read, add=False), _tile(2, _emit_read, add=True)
-write_quad = _tile(2, _emit_write)
+read_placed, write_quad = _tile(4, _emit_read_placed), _tile(2, _emit_write)
 moments, quad_gelu = _tile(4, _emit_moments), _tile(4, _emit_quad_gelu)
 gather_1, gather_2, gather_3, gather_4 = (_tile(4, _emit_gather, units=units) for units in (1, 2, 3, 4))

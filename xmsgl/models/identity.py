@@ -50,6 +50,10 @@ class SegmentIdentity(nn.Module):
         self.hide = hide
         self.table = nn.Parameter(torch.zeros(segments, channels))
 
+    def of(self, rows: Tensor) -> Tensor:
+        """Return the identities of nodes, ``(node, channel)``; `rows` as in :meth:`forward`."""
+        return self.table[rows.clamp(min=0)] * (rows >= 0).to(self.table.dtype)[:, None]
+
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
         """Map inputs ``(time, node, window, feature)`` to ``(time, node, window, feature + channel)``.
 
@@ -61,8 +65,7 @@ class SegmentIdentity(nn.Module):
             Row of each node's segment in the table, (node,), -1 where the model does not know it.
         """
         windows = x.shape[2]
-        known = (rows >= 0).to(x.dtype)[:, None, None]
-        values = self.table[rows.clamp(min=0)][:, None, :].expand(-1, windows, -1) * known
+        values = self.of(rows)[:, None, :].expand(-1, windows, -1)
         if self.training and self.hide > 0.0:
             seen = torch.rand(self.table.shape[0], windows, 1, device=x.device) >= self.hide
             values = values * seen[rows.clamp(min=0)].to(x.dtype)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
-from xmsgl.models.compiled_head import compiled_predict, fold_head
-from xmsgl.models.fused import CellWeights
+from xmsgl.models.compiled_head import compiled_predict, fold_head, fold_linear_head
 from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
 from xmsgl.models.identity import SegmentIdentity
 from xmsgl.models.registry import PIECE, TASK_SCALES, Memory, NetworkModel, register_model
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from xmsgl.models.batch import Batch
+    from xmsgl.models.inherited import InheritedInputs
 
 __all__ = ["MSGL", "CoarseOnly", "FineOnly"]
 
@@ -113,6 +113,11 @@ class MSGL(NetworkModel):
         """Return the parameters of the cell."""
         return list(self.cell.parameters())
 
+    @property
+    def fused(self) -> bool:
+        """Whether cell and fine head run in one compiled call."""
+        return self.fine_head is not None and _compiles(self, self.cell)
+
     def coarse(self, batch: Batch) -> Tensor:
         """Run the cell on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
         return _hidden(self.cell, *_inputs(batch, "coarse", self.identity))
@@ -159,14 +164,14 @@ class MSGL(NetworkModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and chosen != ["fine"]):
             coarse = self.coarse(batch)
         if "coarse" in chosen and self.coarse_head is not None:
-            outputs["coarse"] = self.coarse_head(coarse.index_select(1, batch.nodes("coarse")))
+            outputs["coarse"] = self.coarse_head(choose_nodes(coarse, batch.nodes("coarse")))
         if batch.labelled("fine") and set(chosen) - {"coarse"}:
             nodes = batch.nodes("fine")
             carried = self.interpolate(coarse, batch.interpolator().rows(nodes))
             if "interpolation" in chosen and self.interpolation_head is not None:
-                outputs["interpolation"] = self.interpolation_head(carried)
+                outputs["interpolation"] = self.interpolation_head(carried, batch.fine_days)
             if "fine" in chosen and self.fine_head is not None:
-                own = _hidden(self.cell, *_inputs(batch, "fine", self.identity)).index_select(1, nodes)
+                own = choose_nodes(_hidden(self.cell, *_inputs(batch, "fine", self.identity)), nodes)
                 outputs["fine"] = self.fine(carried, own, coarse, batch.remapper().rows(nodes))
         return outputs
 
@@ -177,33 +182,29 @@ class MSGL(NetworkModel):
         x, graph = _inputs(batch, "coarse", self.identity)
         coarse, after = self.cell(x, graph, before.get("coarse"))
         if self.fine_head is not None:
-            prediction, own = self._stream_fine(self.fine_head, batch, coarse, before.get("fine"))
-            return prediction, {"coarse": after, "fine": own}
+            if self.fused:
+                prediction, state = self._fused(self.fine_head, batch, coarse, before.get("fine"))
+            else:
+                own, state = self.cell(*_inputs(batch, "fine", self.identity), before.get("fine"))
+                carried = self.interpolate(coarse, batch.interpolator())
+                prediction = self.fine(carried, own, coarse, batch.remapper())
+            return prediction, {"coarse": after, "fine": state}
         if self.interpolation_head is None:
             msg = "the model has neither a fine nor an interpolation head"
             raise InvalidArgumentError(msg)
         return self.interpolation_head(self.interpolate(coarse, batch.interpolator())), {"coarse": after}
 
-    def _stream_fine(
+    def _fused(
         self, head: FineHead, batch: Batch, coarse: Tensor, state: State | None
     ) -> tuple[Tensor, State]:
-        x, graph = _inputs(batch, "fine", self.identity)
-        cell, interpolator, remap = self.cell, batch.interpolator(), batch.remapper()
-        single = all(tensor.dtype == torch.float32 for tensor in (x, cell.W_hh))
-        if self.training or not single or x.device.type != "cpu" or cell.backend not in {"auto", "numba"}:
-            own, after = cell(x, graph, state)
-            return self.fine(self.interpolate(coarse, interpolator), own, coarse, remap), after
-        weights = CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q)
-        if state is None:
-            zero = x.new_zeros(*x.shape[1:3], cell.hidden)
-            state = zero, zero
+        base, folded = None, fold_head(head)
         if self.anchored and self.coarse_head is not None:
             share = float(torch.sigmoid(self.blend))
-            base = (1 - share) * remap.matmul_days(self.coarse_head(coarse))
+            base = (1 - share) * batch.remapper().matmul_days(self.coarse_head(coarse))
             folded = fold_head(head, self.coarse_head, share)
-        else:
-            base, folded = x.new_zeros(x.shape[:3]), fold_head(head)
-        return compiled_predict(x, graph, weights, state, coarse, interpolator, folded, base)
+        x, graph = _sources(batch, self.identity)
+        across = coarse, batch.interpolator()
+        return compiled_predict(x, graph, self.cell.weights(), state, folded, across=across, base=base)
 
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
@@ -256,7 +257,7 @@ class _SingleScale(NetworkModel):
 
     def _at_nodes(self, batch: Batch, scale: str) -> Tensor:
         hidden = _hidden(self.cell, *_inputs(batch, scale, self.identity))
-        output: Tensor = self.head(hidden.index_select(1, batch.nodes(scale)))
+        output: Tensor = self.head(choose_nodes(hidden, batch.nodes(scale)))
         return output
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
@@ -297,6 +298,21 @@ class FineOnly(_SingleScale):
     tasks: tuple[str, ...] = ("fine",)
     input_scales: tuple[str, ...] = ("fine",)
 
+    @property
+    def fused(self) -> bool:
+        """Whether cell and head run in one compiled call."""
+        return _compiles(self, self.cell)
+
+    @torch.no_grad()
+    def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        if not self.fused:
+            return super().stream(batch, memory)
+        x, graph = _sources(batch, self.identity)
+        state, head = (memory or {}).get("fine"), fold_linear_head(self.head)
+        prediction, after = compiled_predict(x, graph, self.cell.weights(), state, head)
+        return prediction, {"fine": after}
+
 
 @register_model("remap")
 class CoarseOnly(_SingleScale):
@@ -324,6 +340,22 @@ class CoarseOnly(_SingleScale):
 def _inputs(batch: Batch, scale: str, identity: SegmentIdentity | None) -> tuple[Tensor, GraphOperator]:
     x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
     return (x, graph) if identity is None else (identity(x, batch.segments(scale)), graph)
+
+
+def _sources(
+    batch: Batch, identity: SegmentIdentity | None
+) -> tuple[Tensor | InheritedInputs, GraphOperator]:
+    """Return the fine inputs, inherited ones as they are, and the fine graph."""
+    x, graph = batch.fine_sources()
+    if identity is None or isinstance(x, Tensor):
+        return _inputs(batch, "fine", identity) if isinstance(x, Tensor) else (x, graph)
+    return x.widen(identity.of(batch.segments("fine"))), graph
+
+
+def _compiles(model: NetworkModel, cell: RecurrentGraphCell) -> bool:
+    weights = cell.W_hh
+    plain = not model.training and weights.dtype == torch.float32 and weights.device.type == "cpu"
+    return plain and cell.backend in {"auto", "numba"}
 
 
 def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor:

@@ -80,6 +80,11 @@ class NetworkModel(nn.Module, ABC):
             absent.
         """
 
+    @property
+    def fused(self) -> bool:
+        """Whether :meth:`stream` makes do without the inputs and hidden states of all fine reaches."""
+        return False
+
     @abstractmethod
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """Predict every fine reach for some days that follow others, without gradients.

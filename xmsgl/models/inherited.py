@@ -1,0 +1,87 @@
+"""Inputs that reaches take from their segments, not yet carried there.
+
+A tenth of the numbers that the reaches' own inputs would be: they go to a GPU sooner, and the compiled
+cell brings them together while it reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from xmsgl.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["InheritedInputs"]
+
+
+@dataclass(frozen=True)
+class InheritedInputs:
+    """Inputs ``rows[t, place[node]] + fixed[node]``, in place of a tensor (time, node, window, feature).
+
+    Attributes
+    ----------
+    rows
+        What sources have every day, ``(time, source, window, feature)``.
+    place
+        Which source each node takes, (node,), int64.
+    fixed
+        What each node adds every day, ``(node, feature)``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If shapes do not fit, or a place is none.
+
+    Examples
+    --------
+    >>> rows, fixed = torch.tensor([[10.0], [20.0]]).reshape(1, 2, 1, 1), torch.tensor([[1.0], [2.0], [3.0]])
+    >>> InheritedInputs(rows, torch.tensor([0, 1, 1]), fixed).expand().ravel().tolist()
+    [11.0, 22.0, 23.0]
+    """
+
+    rows: Tensor
+    place: Tensor
+    fixed: Tensor
+
+    def __post_init__(self) -> None:
+        fits = self.rows.ndim == 4 and self.fixed.shape == (len(self.place), self.rows.shape[-1])
+        if not fits or (self.place < 0).any() or (self.place >= self.rows.shape[1]).any():
+            msg = (
+                "rows must be (time, source, window, feature), place sources of theirs and fixed (node, "
+                f"feature), got {tuple(self.rows.shape)}, {tuple(self.place.shape)} and "
+                f"{tuple(self.fixed.shape)}"
+            )
+            raise InvalidArgumentError(msg)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Sizes of the inputs, ``(time, node, window, feature)``."""
+        days, _, windows, features = self.rows.shape
+        return days, len(self.place), windows, features
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers."""
+        return self.rows.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, days: slice) -> InheritedInputs:
+        """Return the inputs of some days."""
+        return replace(self, rows=self.rows[days])
+
+    def expand(self) -> Tensor:
+        """Return the inputs as a tensor, ``(time, node, window, feature)``."""
+        return self.rows.index_select(1, self.place).add_(self.fixed[:, None])
+
+    def widen(self, columns: Tensor) -> InheritedInputs:
+        """Append features that are the same every day, ``(node, feature)``."""
+        wider = functional.pad(self.rows, (0, columns.shape[1]))
+        return replace(self, rows=wider, fixed=torch.cat([self.fixed, columns], dim=1))
