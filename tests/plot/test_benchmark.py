@@ -140,6 +140,8 @@ def test_the_map_shows_the_mean_over_seeds_and_grey_elsewhere(ds):
     assert np.isnan(values[(-75.1, 40.2)])
     assert ax.get_title(loc="left") == "msgl"
     assert ax.child_axes[0].get_ylabel() == "RMSE [°C]"
+    fixed = plots.reaches(rows("reach", ["1"], labels=("msgl",), fractions=(1.0,)), ds, limits=(0.5, 20))
+    assert fixed.collections[-1].get_clim() == (0.5, 20)
 
 
 def test_what_can_not_be_drawn_is_said(ds):

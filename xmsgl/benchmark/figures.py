@@ -84,13 +84,16 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
     except UnknownNameError:  # registered by the script that made the runs, not by this one
         logger.warning("no maps of %s: it is not registered here", first["dataset"])
         return
+    # One scale for all methods; a few very bad reaches must not take all its colours.
+    values = scores.loc[(scores["group"] == "reach") & (scores["metric"] == "rmse"), "value"]
+    limits = float(values.quantile(0.01)), float(values.quantile(0.95))
     for label, rows in scores.groupby("label", observed=True):
         # A random basin has other rivers with every draw.
         same = rows[rows["draw"] == first["draw"]]
         if same.empty:
             continue
         try:
-            yield f"reaches-{label}", plots.reaches(same, ds)
+            yield f"reaches-{label}", plots.reaches(same, ds, limits=limits)
         except InvalidDatasetError as error:
             logger.warning("no maps: %s", error)
             return

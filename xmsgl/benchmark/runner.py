@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
 
+import dask
 from tqdm import tqdm
 
 from xmsgl.benchmark.store import Store
@@ -109,7 +110,8 @@ def attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> 
 def _child(run: Run, folder: Path, device: str) -> None:
     """Do one run in a process of its own, deaf to Ctrl-C, which the parent deals with."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    attempt(run, folder, device)
+    with dask.config.set(scheduler="synchronous"):
+        attempt(run, folder, device)
 
 
 def _side_by_side(runs: Sequence[Run], store: Store, jobs: int, device: str) -> Iterator[Run]:

@@ -241,7 +241,14 @@ def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
     return _frame(ax)
 
 
-def reaches(scores: pd.DataFrame, ds: xr.Dataset, metric: str = "rmse", ax: Any = None) -> Any:
+def reaches(
+    scores: pd.DataFrame,
+    ds: xr.Dataset,
+    metric: str = "rmse",
+    ax: Any = None,
+    *,
+    limits: tuple[float, float] | None = None,
+) -> Any:
     """Draw the error of one method at each reach on the map, the mean over seeds.
 
     Parameters
@@ -252,6 +259,9 @@ def reaches(scores: pd.DataFrame, ds: xr.Dataset, metric: str = "rmse", ax: Any 
         Its dataset, for the lines of the rivers.
     metric, ax
         As for :func:`fractions`.
+    limits
+        Values of the two ends of the colours, so that maps of several methods can be compared. Default: as
+        for :func:`xmsgl.plot.network`.
 
     Returns
     -------
@@ -276,7 +286,7 @@ def reaches(scores: pd.DataFrame, ds: xr.Dataset, metric: str = "rmse", ax: Any 
         "fine",
         attrs={"units": "degC" if "°C" in _NAMES.get(metric, "") else "1", "long_name": name},
     )
-    ax = network(values, ds, ax)
+    ax = network(values, ds, ax, limits=limits)
     ax.set_title(str(labels[0]), loc="left")
     return ax
 
