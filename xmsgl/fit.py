@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,7 +78,10 @@ class DeviceBatches:
         device = operators.coarse.device
         labels = {str(scale): to_device(values, device) for scale, values in host.labels.items()}
         scored = None if host.scored is None else to_device(host.scored, device)
-        return LabelledBatch(operators.batch(host.inputs, host.nodes), labels, host.name, scored)
+        batch = operators.batch(host.inputs, host.nodes)
+        if "fine" in labels:
+            batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
+        return LabelledBatch(batch, labels, host.name, scored)
 
 
 def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:

@@ -76,6 +76,30 @@ def test_chunks_change_neither_values_nor_gradients(chunk):
         torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 1.0])
+def test_wanted_days_come_out_as_if_all_were(share):
+    torch.manual_seed(1)
+    head = InterpolationHead(8, 4, chunk=5).double()
+    h = torch.randn(11, 7, 3, 8, dtype=torch.float64)
+    wanted = torch.rand(11, 7, 3) < share
+    wanted[:, 2, 1] = share > 0.1  # one sequence wants every day, and its neighbours do not
+    results = []
+    for mask in (None, wanted):
+        leaf = h.clone().requires_grad_()
+        output = torch.where(wanted, head(leaf, mask), 0.0)
+        results.append(
+            [
+                output,
+                *torch.autograd.grad(
+                    (output.square() + leaf.sum() * 0).sum(), [leaf, *head.parameters()], allow_unused=True
+                ),
+            ]
+        )
+    assert not head(h, wanted)[~wanted].any()
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(torch.zeros_like(expected) if got is None else got, expected)
+
+
 def test_fine_head_equals_its_formula():
     torch.manual_seed(0)
     head = FineHead(4).double().eval()

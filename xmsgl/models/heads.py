@@ -12,6 +12,8 @@ __all__ = ["FineHead", "InterpolationHead", "LinearHead", "TemporalAttention"]
 
 # Sequences attended to at once: bounds the memory of a backend that writes the scores out.
 _SEQUENCES = 256
+# The same where only some days ask: sequences with about as many such days go together.
+_ALIKE = 32
 
 
 class LinearHead(nn.Module):
@@ -64,15 +66,34 @@ class TemporalAttention(nn.Module):
         self.mix = nn.Linear(hidden, hidden)
         self.norm = nn.LayerNorm(hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(sequence, time, hidden)`` to the same shape; every day sees all days of its window."""
-        sequences, days, hidden = x.shape
-        parts = self.project(x).view(sequences, days, 3, self.heads, hidden // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
+    def forward(self, x: Tensor, asking: Tensor | None = None) -> Tensor:
+        """Let days look at all days of their window.
+
+        Parameters
+        ----------
+        x
+            ``(sequence, time, hidden)``.
+        asking
+            The days that look, ``(sequence, some days, hidden)``, taken from `x`; None: all of them.
+
+        Returns
+        -------
+        Tensor
+            In the shape of `asking`.
+        """
+        hidden = x.shape[-1]
+        own = x if asking is None else asking
+        matrix, bias = self.project.weight, self.project.bias
+        query = self._heads(functional.linear(own, matrix[:hidden], bias[:hidden]))
+        both = functional.linear(x, matrix[hidden:], bias[hidden:])
+        key, value = (self._heads(part) for part in both.chunk(2, dim=-1))
         attended = functional.scaled_dot_product_attention(query, key, value)
-        mixed = self.mix(attended.transpose(1, 2).reshape(sequences, days, hidden))
-        output: Tensor = self.norm(x + mixed)
+        mixed = self.mix(attended.transpose(1, 2).reshape(own.shape))
+        output: Tensor = self.norm(own + mixed)
         return output
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class InterpolationHead(nn.Module):
@@ -102,17 +123,53 @@ class InterpolationHead(nn.Module):
         self.out = LinearHead(hidden)
         self.chunk = chunk
 
-    def forward(self, h: Tensor) -> Tensor:
-        """Map ``(time, node, window, hidden)`` to ``(time, node, window)``."""
+    def forward(self, h: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Map hidden states to temperature.
+
+        Parameters
+        ----------
+        h
+            ``(time, node, window, hidden)``.
+        wanted
+            Days whose temperature is wanted, boolean ``(time, node, window)``, for example those with a
+            label; the others are spared the second attention and come out as zero. None: all.
+
+        Returns
+        -------
+        Tensor
+            ``(time, node, window)``.
+        """
         days, nodes, windows, hidden = h.shape
         sequences = h.permute(1, 2, 0, 3).reshape(nodes * windows, days, hidden)
-        parts = [self._temperature(part) for part in torch.split(sequences, self.chunk)]
-        return torch.cat(parts).view(nodes, windows, days).permute(2, 0, 1)
+        if wanted is None:
+            parts = [self._temperature(part) for part in torch.split(sequences, self.chunk)]
+            output = torch.cat(parts)
+        else:
+            output = self._some_days(sequences, wanted.permute(1, 2, 0).reshape(nodes * windows, days))
+        return output.view(nodes, windows, days).permute(2, 0, 1)
 
     def _temperature(self, x: Tensor) -> Tensor:
         once = self.first(x)
         output: Tensor = self.out(once + self.second(once))
         return output
+
+    def _some_days(self, sequences: Tensor, wanted: Tensor) -> Tensor:
+        counts = wanted.sum(1)
+        order = counts.argsort()
+        parts = []
+        for some in torch.split(order, min(self.chunk, _ALIKE)):
+            here, most = wanted[some], int(counts[some[-1]])
+            if not most:
+                parts.append(torch.zeros_like(here, dtype=sequences.dtype))
+                continue
+            once = self.first(sequences[some])
+            # The wanted days of each sequence, and as many others as the one with most of them has.
+            places = here.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+            asking = once.gather(1, places[..., None].expand(-1, -1, once.shape[-1]))
+            value = self.out(asking + self.second(once, asking)).to(sequences.dtype)
+            filled = torch.zeros_like(here, dtype=value.dtype).scatter(1, places, value)
+            parts.append(torch.where(here, filled, 0.0))
+        return torch.cat(parts)[order.argsort()]
 
 
 class FineHead(nn.Module):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
+from xmsgl.models.choose import choose_nodes
 from xmsgl.models.compiled_head import compiled_predict, fold_head, fold_linear_head
 from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
 from xmsgl.models.identity import SegmentIdentity
