@@ -192,7 +192,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 FIT_TEXT = """
-Seconds (of a day, or of a whole call) grow like size to the power of the exponent: a straight line through the
+Seconds (of a day or of a whole call) grow like size to the power of the exponent: a straight line through the
 logarithms, by least squares. The last column is how far the farthest point is from it.
 """
 
