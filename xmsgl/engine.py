@@ -12,21 +12,23 @@ from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.order import close_order
 from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
-from xmsgl.windows import Scale, ScaleInputs, Window, feature_variables
+from xmsgl.prefetch import prefetch
+from xmsgl.windows import ScaleInputs, feature_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import xarray as xr
 
     from xmsgl.models.model import Model
     from xmsgl.models.registry import Memory
+    from xmsgl.windows import FloatArray, Scale, Sources, Window
 
 FREEZING = 0.0  # degC
 #: Reaches in a part of a network of many rivers.
 REACHES = 16_384
-#: Bytes of inputs in memory at once.
-PIECE = 64 * 2**20
+#: Bytes of a piece of days.
+PIECE = 128 * 2**20
 # Days in a piece at least: beginning one costs as much as a day.
 _DAYS = 16
 
@@ -67,7 +69,7 @@ class Engine:
 
     Rivers that share no water share no numbers either: a network of many is worked off in parts whose
     memory stays in the processor's cache. Within a part days go through in pieces, the state carried,
-    so that inputs are never held for a whole window. Neither changes the result.
+    so that inputs are never held for a whole window. Neither changes the result by more than rounding.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ class Engine:
     reaches
         Reaches in a part, about; a basin with more is a part of its own.
     piece
-        Bytes that the inputs of a piece may take at either scale; at least some days are taken.
+        Bytes that the arrays of a piece may take, about; at least some days are taken.
     """
 
     def __init__(
@@ -155,10 +157,9 @@ class Engine:
             some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
             left = _moved(memory[number], operators.coarse.device) if memory else None
             first = -window.warmup
-            for piece in self._pieces(days, some):
-                batch = operators.batch({scale: of.gather(piece[None]) for scale, of in some.items()})
+            for batch in prefetch(self._pieces(days, part, some), operators.batch, operators.coarse.device):
                 output, left = self._module.stream(batch, left)
-                if (stop := first + len(piece)) > 0:
+                if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
                     values[scored, slice(None) if self._whole else part.fine] = self._degrees(output[-stop:])
                 first = stop
@@ -176,14 +177,19 @@ class Engine:
         return inputs
 
     def _pieces(
-        self, days: npt.NDArray[np.int64], inputs: dict[Scale, ScaleInputs]
-    ) -> list[npt.NDArray[np.int64]]:
-        """Cut days into pieces; a model that wants whole windows gets one."""
-        if not self._module.stepwise:
-            return [days]
-        a_day = 4 * len(self._spec.features) * max(some.n for some in inputs.values())
-        step = max(_DAYS, self._piece // max(1, a_day))
-        return [days[first : first + step] for first in range(0, len(days), step)]
+        self, days: npt.NDArray[np.int64], part: Part, inputs: dict[Scale, ScaleInputs]
+    ) -> Iterator[dict[Scale, FloatArray | Sources]]:
+        """Yield the features of a few days at a time; of all days for a model that wants whole windows."""
+        features = len(self._spec.features)
+        if self._module.fused and inputs["fine"].inherited:
+            # Inputs and hidden states of the segments, and the predictions.
+            a_day = 4 * features * part.coarse.size + part.fine.size
+        else:
+            a_day = features * max(some.n for some in inputs.values())
+        step = max(_DAYS, self._piece // max(1, 4 * a_day)) if self._module.stepwise else len(days)
+        for first in range(0, len(days), step):
+            some = days[None, first : first + step]
+            yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
 
     def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
         scaling = self._spec.scaling[self._module.prediction_scale]

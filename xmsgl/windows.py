@@ -249,6 +249,11 @@ class ScaleInputs:
                     piece[..., k] = self._standard(k, some, self._node)
         return out
 
+    @property
+    def inherited(self) -> bool:
+        """Whether all drivers come from segments."""
+        return all(column.inherited or column.values.ndim == 1 for column in self._columns)
+
     def sources(self, days: IntArray) -> Sources | None:
         """Return what :meth:`gather` brings together, where all drivers are inherited; else None.
 
@@ -257,7 +262,7 @@ class ScaleInputs:
         days
             Positions of the days, (window, day).
         """
-        if any(column.values.ndim == 2 and not column.inherited for column in self._columns):
+        if not self.inherited:
             return None
         segments, place = self._inherited()
         return Sources(self._rows(days, segments), place, self._fixed())
