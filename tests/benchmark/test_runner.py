@@ -175,6 +175,7 @@ def test_ctrl_c_says_how_to_go_on(tiny, stop_after, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "xmsgl"), pytest.raises(KeyboardInterrupt):
         benchmark.run("tiny", out=tmp_path, **call)
     assert "1 of 2 runs are left" in caplog.text
+    assert "climatology" in (tmp_path / "table.md").read_text()
 
 
 def test_processes_side_by_side_give_the_numbers_of_one(store, tmp_path):

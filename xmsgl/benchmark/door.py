@@ -132,6 +132,7 @@ def run(
     try:
         failed = do_runs(plan, store, jobs=jobs, device=device)
     except KeyboardInterrupt:
+        write_report(store, ensembles=ensembles)
         left = store.missing(each.id for each in plan)
         logger.warning(
             "interrupted: %d of %d runs are left; the same call goes on where it stopped",
