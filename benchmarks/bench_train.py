@@ -11,6 +11,7 @@ import torch
 from benchmarks.harness import Bar, Group, Runner, Step, is_tiny, sized
 from benchmarks.published import TASKS, PublishedStep
 from benchmarks.training import Training, sizes, where
+from xmsgl.models.choose import choose_nodes
 from xmsgl.models.msgl import MSGL
 from xmsgl.train.loop import LoopSettings, run
 from xmsgl.train.stages import stages_of
@@ -62,16 +63,16 @@ def build_part(part: str, **basin: Any) -> Step:
 
     def coarse_trunk() -> None:  # two tasks send gradients through it
         hidden = module.coarse(batch)
-        torch.autograd.grad(hidden[:, batch.nodes("coarse")].sum(), shared, retain_graph=True)
+        torch.autograd.grad(choose_nodes(hidden, batch.nodes("coarse")).sum(), shared, retain_graph=True)
         torch.autograd.grad(hidden.sum(), shared)
 
     def fine_trunk() -> None:
         hidden = module.cell(*batch.fine_inputs())[0]
-        torch.autograd.grad(hidden.index_select(1, nodes).sum(), shared)
+        torch.autograd.grad(choose_nodes(hidden, nodes).sum(), shared)
 
     def interpolation() -> None:
         assert module.interpolation_head is not None
-        output = module.interpolation_head(module.interpolate(coarse, interpolator))
+        output = module.interpolation_head(module.interpolate(coarse, interpolator), batch.fine_days)
         torch.autograd.grad(output.sum(), [coarse, *module.interpolation_head.parameters()])
 
     def fine_head() -> None:
