@@ -118,19 +118,31 @@ def sized(full: Value, tiny: Value) -> Value:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """Let torch, NumPy's BLAS and Numba use so many threads for a while."""
+    """Let torch, NumPy's BLAS and Numba use so many threads for a while.
+
+    Raises
+    ------
+    RuntimeError
+        If torch or a BLAS uses another number nevertheless: what is timed then would be something else.
+    """
     import numba
     import torch
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     before = torch.get_num_threads()
-    with threadpool_limits(threads):
-        torch.set_num_threads(threads)
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        try:
+    # First of all: when Numba starts its pool, it sets the threads of OpenMP, and so those of torch.
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    try:
+        with threadpool_limits(threads):
+            torch.set_num_threads(threads)
+            used = {"torch": torch.get_num_threads()}
+            used |= {pool["internal_api"]: pool["num_threads"] for pool in threadpool_info()}
+            if set(used.values()) != {threads}:
+                msg = f"{threads} threads were asked for, but in use are {used}"
+                raise RuntimeError(msg)
             yield
-        finally:
-            torch.set_num_threads(before)
+    finally:
+        torch.set_num_threads(before)
 
 
 def memory_of(

@@ -173,6 +173,22 @@ def test_roofline_takes_the_limit_that_costs_more():
     assert (second.bound, second.least, second.share, second.intensity) == ("memory", 2.0, 0.2, 5.0)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_pinned_from_the_first_case_on(threads):
+    """In a fresh process, as Numba's pool, when it starts, sets the threads of torch."""
+    code = (
+        "import torch; from benchmarks.harness import pinned\n"
+        f"with pinned({threads}): first = torch.get_num_threads()\n"
+        f"with pinned({threads}): second = torch.get_num_threads()\n"
+        "print(first, second, torch.get_num_threads())"
+    )
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": str(3 - threads)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == [str(threads), str(threads), str(3 - threads)], done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak of the whole process is all there is")
 def test_memory_of_a_step_is_what_it_takes():
