@@ -168,12 +168,11 @@ class Engine:
 
     def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
         """Return the features of each scale the model reads, ready to gather."""
-        inputs = {
-            scale: ScaleInputs(drivers, self._spec.features, scale, self._fixed)
-            for scale in self._module.input_scales
-        }
-        for scale, some in inputs.items():
-            some.use(self._spec.scaling[scale])
+        inputs: dict[Scale, ScaleInputs] = {}
+        for scale in self._module.input_scales:  # the coarse one first
+            coarse = inputs.get("coarse")
+            inputs[scale] = ScaleInputs(drivers, self._spec.features, scale, self._fixed, coarse=coarse)
+            inputs[scale].use(self._spec.scaling[scale])
         return inputs
 
     def _pieces(
@@ -193,7 +192,7 @@ class Engine:
 
     def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
         scaling = self._spec.scaling[self._module.prediction_scale]
-        degrees = output[:, :, 0].float().mul(scaling.label_deviation).add_(scaling.label_mean)
+        degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
 

@@ -171,10 +171,18 @@ class ScaleInputs:
         ``"coarse"`` or ``"fine"``.
     statics
         Dataset to take topology and static attributes from; default ``ds``.
+    coarse
+        The same features of the coarse scale, if they are there: what is inherited is shared with them.
     """
 
     def __init__(
-        self, ds: xr.Dataset, features: Sequence[Feature], scale: Scale, statics: xr.Dataset | None = None
+        self,
+        ds: xr.Dataset,
+        features: Sequence[Feature],
+        scale: Scale,
+        statics: xr.Dataset | None = None,
+        *,
+        coarse: ScaleInputs | None = None,
     ) -> None:
         fixed = ds if statics is None else statics
         self.features = tuple(features)
@@ -182,8 +190,10 @@ class ScaleInputs:
         # Where each node finds its drivers: the segment to inherit from, and itself (None: in order).
         self._segment = schema.segment_positions(fixed) if scale == "fine" else None
         self._node: IntArray | None = None
-        self._columns = [
-            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment) for f in self.features
+        shared = [None] * len(self.features) if coarse is None else [c.values for c in coarse._columns]
+        self._columns: list[_Column] = [
+            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment, values)
+            for f, values in zip(self.features, shared, strict=True)
         ]
         self._mean = np.zeros(len(self.features), np.float32)
         self._deviation = np.ones(len(self.features), np.float32)
@@ -312,15 +322,21 @@ class ScaleInputs:
 
 
 def _column(
-    ds: xr.Dataset, fixed: xr.Dataset, feature: Feature, scale: Scale, segment: IntArray | None
+    ds: xr.Dataset,
+    fixed: xr.Dataset,
+    feature: Feature,
+    scale: Scale,
+    segment: IntArray | None,
+    coarse: FloatArray | None,
 ) -> _Column:
     own = f"{feature.name}_{scale}"
     inherits = own not in ds
     name, dim = (f"{feature.name}_coarse", "coarse") if inherits else (own, scale)
-    dims = ("time", dim) if feature.dynamic else (dim,)
-    raw = np.asarray(ds[name].transpose(*dims).values)
-    raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
-    values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
+    values = coarse if inherits else None
+    if values is None:
+        raw = np.asarray(ds[name].transpose(*(("time", dim) if feature.dynamic else (dim,))).values)
+        raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
+        values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
     if not inherits:
         return _Column(values)
     if not feature.dynamic:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.compiled import flat, graph_arrays, pack, roomy, share_out, sizes_of, window_arrays
@@ -165,8 +164,10 @@ def compiled_predict(
     h, c = (roomy(*part.shape, like=part) for part in state)
     cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=prediction)
     window = window_arrays(sizes, x, *state, None, roomy(0, like=prediction), cell)
+    rows = roomy(*context.shape[:3], sizes.pitch, like=prediction)
+    rows[..., :hidden], rows[..., hidden:] = context, 0
     parts = Head(
-        context=flat(functional.pad(context, (0, sizes.pitch - sizes.hidden))),
+        context=flat(rows),
         inner=head.inner,
         direct=head.direct,
         prediction=flat(prediction),

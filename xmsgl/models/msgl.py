@@ -201,7 +201,7 @@ class MSGL(NetworkModel):
         base, folded = None, fold_head(head)
         if self.anchored and self.coarse_head is not None:
             share = float(torch.sigmoid(self.blend))
-            base = (1 - share) * batch.remapper().matmul_days(self.coarse_head(coarse))
+            base = batch.remapper().matmul_days((1 - share) * self.coarse_head(coarse))
             folded = fold_head(head, self.coarse_head, share)
         x, graph = _sources(batch, self.identity)
         across = coarse, batch.interpolator()
