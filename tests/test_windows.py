@@ -112,6 +112,17 @@ def test_sources_are_what_gather_brings_together(small):
         assert not rows[..., [3, 4, 5]].any()
 
 
+def test_what_is_inherited_is_shared_with_the_coarse_scale(own_drivers):
+    features, days = choose_features(own_drivers, CHOSEN), np.array([[0, 5, 39]])
+    coarse = ScaleInputs(own_drivers, features, "coarse")
+    alone, beside = (ScaleInputs(own_drivers, features, "fine", coarse=of) for of in (None, coarse))
+    np.testing.assert_array_equal(beside.gather(days), alone.gather(days))
+    shared = [
+        np.shares_memory(a.values, b.values) for a, b in zip(beside._columns, coarse._columns, strict=True)
+    ]
+    assert shared == [True, False, True, False, False, False]  # reaches have a rain of their own
+
+
 def test_drivers_of_their_own_are_not_inherited(own_drivers):
     features = choose_features(own_drivers, CHOSEN)
     days = np.array([[0, 1]])
