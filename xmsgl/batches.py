@@ -34,7 +34,7 @@ DayMask = npt.NDArray[np.bool_]
 # Fewer windows than this can not give one away; the validation days are then cut from each.
 _MIN_WINDOWS = 5
 # Reaches of a batch that learn from carried labels: every reach has one, and attention is dear.
-_CARRIED = 256
+_CARRIED = 64
 
 
 @dataclass(frozen=True)
