@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report
-from benchmarks.hardware import describe_machine
+from benchmarks.hardware import busy_share, describe_machine
 from benchmarks.harness import Runner, is_tiny
 
 
@@ -18,21 +18,37 @@ def case(benchmark: Any) -> Runner:
     return Runner(benchmark)
 
 
+_busy: list[float] = []
+
+
+def _look_whether_busy() -> None:
+    share = busy_share(0.1 if is_tiny() else 1.0)
+    if share is not None:
+        _busy.append(round(share, 2))
+
+
 def pytest_collection_finish() -> None:
-    """Keep what is imported by now out of garbage collection, which comes before every timed call."""
+    """Look whether others use the machine, and keep what is imported out of garbage collection.
+
+    The collection comes before every timed call.
+    """
+    _look_whether_busy()
     gc.collect()
     gc.freeze()
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """Keep what explains a number; the machine's name does not."""
+    _look_whether_busy()
     machine_info.clear()
-    machine_info.update(describe_machine(), size="tiny" if is_tiny() else "full")
+    machine_info.update(
+        describe_machine(), size="tiny" if is_tiny() else "full", busy=max(_busy, default=None)
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print each group: seconds, ratios, memory, bars."""
     session = terminalreporter.config._benchmarksession
     cases = report.read_cases([found.as_dict() for found in session.benchmarks if not found.has_error])
-    for line in report.summary(cases):
+    for line in report.summary(cases, max(_busy, default=None)):
         terminalreporter.write_line(line)

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,22 @@ def describe_machine() -> dict[str, Any]:
 def cores() -> int:
     """Count the cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def busy_share(seconds: float = 1.0) -> float | None:
+    """Measure how busy all cores are while this process sleeps: 0 to 1, None where Linux does not tell."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return None
+
+    def ticks() -> tuple[int, int]:
+        counts = [int(count) for count in stat.read_text().splitlines()[0].split()[1:9]]
+        return sum(counts), counts[3] + counts[4]  # idle, and waiting for a disk
+
+    before = ticks()
+    time.sleep(seconds)
+    total, idle = (after - earlier for after, earlier in zip(ticks(), before, strict=True))
+    return 1 - idle / total if total else None
 
 
 def status_bytes(name: str) -> int:

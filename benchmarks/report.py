@@ -33,6 +33,9 @@ KINDS = {
     "process": "whole process",
     "exponent": "exponent",
 }
+#: Share of the processor that others may use, above which a run judges nothing.
+QUIET = 0.15
+
 STATES = {"aim": "aim reached", "reached": "reached", "missed": "**missed**"}
 
 
@@ -77,7 +80,7 @@ def written(kind: str, value: float, unit: str = "unit") -> str:
     }[kind]
 
 
-def bar_rows(cases: Sequence[Case]) -> list[list[str]]:
+def bar_rows(cases: Sequence[Case], busy: float | None = None) -> list[list[str]]:
     """Return the table of bars: what, got, must, aim, state."""
     units = {(case.group, case.name): case.unit for case in cases}
     rows = []
@@ -90,15 +93,21 @@ def bar_rows(cases: Sequence[Case]) -> list[list[str]]:
                 written(verdict.kind, verdict.value, unit),
                 written(verdict.kind, verdict.must, unit),
                 "" if verdict.aim is None else written(verdict.kind, verdict.aim, unit),
-                state(verdict, cases),
+                state(verdict, cases, busy),
             ]
         )
     return rows
 
 
-def state(verdict: Verdict, cases: Sequence[Case]) -> str:
-    """Say what came out; nothing is judged at tiny size."""
-    return "not judged" if any(case.tiny for case in cases) else STATES[verdict.state]
+def state(verdict: Verdict, cases: Sequence[Case], busy: float | None) -> str:
+    """Say what came out; nothing is judged at tiny size or while others use the machine."""
+    judged = not is_busy(busy) and not any(case.tiny for case in cases)
+    return STATES[verdict.state] if judged else "not judged"
+
+
+def is_busy(share: float | None) -> bool:
+    """Tell whether others used so much of the processor that seconds and ratios mean little."""
+    return share is not None and share > QUIET
 
 
 def case_rows(cases: Sequence[Case]) -> list[list[str]]:
@@ -125,17 +134,19 @@ def case_heads(cases: Sequence[Case]) -> list[str]:
     return ["case", "threads", "median", "n", *rates, "times faster", "memory", "whole process"]
 
 
-def summary(cases: Sequence[Case]) -> list[str]:
+def summary(cases: Sequence[Case], busy: float | None = None) -> list[str]:
     """Return lines for the terminal: the groups, bars and exponents."""
     lines = []
     for name, members in grouped(cases).items():
         lines += ["", name, *_columns([case_heads(members), *case_rows(members)])]
-    bars, fits = bar_rows(cases), fit_exponents(cases)
+    bars, fits = bar_rows(cases, busy), fit_exponents(cases)
     if bars:
         heads = ["bar", "on", "got", "must", "aim", ""]
         lines += ["", *_columns([heads, *bars])]
     if fits:
         lines += ["", *_columns([FIT_HEADS, *map(fit_row, fits)])]
+    if is_busy(busy):
+        lines += ["", wrapped(BUSY.format(100 * (busy or 0)))]
     return lines
 
 
@@ -180,7 +191,9 @@ def page(found: dict[str, Any]) -> str:
     """
     cases = read_cases(found["benchmarks"])
     lines = ["# Speed", "", *_head(found), "", "## Bars", ""]
-    lines += table(["what", "on", "got", "must", "aim", "came out"], bar_rows(cases))
+    lines += table(
+        ["what", "on", "got", "must", "aim", "came out"], bar_rows(cases, found["machine_info"]["busy"])
+    )
     for name, members in grouped(cases).items():
         lines += ["", f"## {name}", "", wrapped(members[0].about), ""]
         lines += table(case_heads(members), case_rows(members))
@@ -210,6 +223,10 @@ process of its own, less what was resident when the call began, its inputs among
 peak itself, libraries and all.
 """
 
+BUSY = """
+**Others used {:.0f} % of the processor when this run began or ended. Its numbers are rough, and no bar is judged.**
+"""
+
 ROOF_TEXT = """
 The machine's limits are the best rates seen in this run: products of matrices, and sweeps over arrays that
 do not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other,
@@ -233,8 +250,11 @@ def _head(found: dict[str, Any]) -> list[str]:
         ["system", f"{machine['system']}, Python {machine['python']}"],
         ["versions", versions],
         ["size", machine["size"]],
+        ["used by others", "unknown" if machine["busy"] is None else f"{100 * machine['busy']:.0f} %"],
     ]
-    return [wrapped(HEAD), "", *table(["of the run", ""], facts)]
+    busy = machine["busy"]
+    warning = [wrapped(BUSY.format(100 * busy)), ""] if is_busy(busy) else []
+    return [wrapped(HEAD), "", *warning, *table(["of the run", ""], facts)]
 
 
 def _roofline(cases: Sequence[Case]) -> list[str]:

@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks import report, results
 from benchmarks.bench_cell import build_gather
+from benchmarks.hardware import busy_share, cores
 from benchmarks.harness import memory_of
 from benchmarks.rivers import make_river
 
@@ -142,6 +143,24 @@ def test_bars_are_judged():
     assert [row[-1] for row in report.bar_rows(cases)] == [
         "aim reached", "reached", "**missed**", "aim reached", "**missed**",
     ]  # fmt: skip
+
+
+def test_nothing_is_judged_on_a_busy_machine():
+    bars = [{"kind": "seconds", "must": 1.0, "aim": None}]
+    cases = results.read_cases([entry("plain", 0.5, reference=True, bars=bars), entry("other", 0.5)])
+    states = [report.bar_rows(cases, busy)[0][-1] for busy in (None, 0.01, 0.8)]
+    assert states == ["reached", "reached", "not judged"]
+    printed = ["\n".join(report.summary(cases, busy)) for busy in (0.01, 0.8)]
+    assert ["80 % of the processor" in text for text in printed] == [False, True]
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="only Linux tells")
+def test_work_of_others_is_seen():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        share = busy_share(0.5)
+        other.kill()
+    assert share is not None
+    assert 0.5 / cores() < share <= 1.0
 
 
 def test_exponents_are_fitted():
