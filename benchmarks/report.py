@@ -224,7 +224,8 @@ peak itself, libraries and all.
 """
 
 BUSY = """
-**Others used {:.0f} % of the processor when this run began or ended. Its numbers are rough, and no bar is judged.**
+**Others used {:.0f} % of the processor when this run began or ended. Its numbers are rough, and no bar is
+judged.**
 """
 
 ROOF_TEXT = """
