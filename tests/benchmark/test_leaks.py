@@ -31,8 +31,11 @@ METHODS = (*REFERENCES, *model_names())
 DRAW = 3
 
 
+BOOSTERS = ("booster-fine", "booster-coarse")
+
+
 def run_of(protocol, method="msgl", fraction=0.5):
-    settings = {} if method in REFERENCES else QUICK
+    settings = {"iterations": 10} if method in BOOSTERS else {} if method in REFERENCES else QUICK
     return Run("tiny", protocol, method, fraction, 0, DRAW, settings)
 
 
@@ -177,6 +180,25 @@ def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, meth
         assert batches
         assert leaks(source, batches) == []
         assert source._data.scaling == clean._data.scaling
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("method", BOOSTERS)
+def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, protocol):
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    fed = []
+    real = ensemble.HistGradientBoostingRegressor.fit
+
+    def spy(self, X, y, *rest, **options):
+        fed.extend([X, y])
+        return real(self, X, y, *rest, **options)
+
+    monkeypatch.setattr(ensemble.HistGradientBoostingRegressor, "fit", spy)
+    predict(with_held_out(rich, protocol, MARKER), run_of(protocol, method))
+    features, labels = fed
+    assert len(labels) > 100
+    assert not marked(features)
+    assert not marked(labels)
 
 
 @pytest.mark.parametrize("kept", LABELS[:2])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xmsgl.benchmark.clock import EpochClock
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
+from xmsgl.evaluate.boosting import gradient_boosting
 from xmsgl.fit import train
 from xmsgl.models.registry import TASK_SCALES, create_model, model_names
 from xmsgl.predict import downscale
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from xmsgl.benchmark.protocols import Split
     from xmsgl.models.model import Model
+    from xmsgl.schema import Scale
 
 __all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contender", "register_reference"]
 
@@ -118,7 +121,10 @@ class Reference:
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
         """Say what it learns from; see :meth:`Contender.sources`."""
-        known = [name for name in list(inspect.signature(self.function).parameters)[1:] if name != "seed"]
+        decided = {"seed", *getattr(self.function, "keywords", ())}
+        known = [
+            name for name in list(inspect.signature(self.function).parameters)[1:] if name not in decided
+        ]
         if unknown := [name for name in settings if name not in known]:
             msg = f"this method has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
             raise InvalidArgumentError(msg)
@@ -191,9 +197,15 @@ class Network:
         return train(ds, self.name, **arguments)
 
 
+def _booster(labels: Scale) -> Reference:
+    return Reference(partial(gradient_boosting, labels=labels), frozenset({labels}), random=True)
+
+
 REFERENCES: dict[str, Reference] = {
     "climatology": Reference(climatology, frozenset({"coarse", "fine"})),
     "regression": Reference(air_temperature_regression, frozenset({"coarse", "fine"})),
+    "booster-fine": _booster("fine"),
+    "booster-coarse": _booster("coarse"),
 }
 """References by name."""
 
