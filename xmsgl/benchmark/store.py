@@ -34,7 +34,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     try:
         frame.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
     except ImportError as error:
-        msg = 'the benchmark writes Parquet files and needs pyarrow: pip install "xmsgl[data]"'
+        msg = 'the benchmark writes Parquet files and needs pyarrow: pip install "xmsgl[benchmark]"'
         raise MissingDependencyError(msg) from error
 
 
