@@ -81,14 +81,16 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
     downstream = np.full(own.size, -1, np.int64)
     inner = np.flatnonzero(~outlet)
     if inner.size:
+        # In the order of the ids, which is several times faster than jumping about among millions of them.
+        inner = inner[np.argsort(below[inner], kind="stable")]
         place = np.minimum(np.searchsorted(ranked, below[inner]), own.size - 1)
         known = ranked[place] == below[inner]
         downstream[inner[known]] = order[place[known]]
-        lost = inner[~known]
+        lost = np.sort(inner[~known])
         if lost.size:
             pairs = shorten(f"{below[i]} (below {own[i]})" for i in lost)
             faults.append(f"unknown downstream {what} ids {pairs}; add them or mark the outlets with 0 or ''")
-        itself = inner[below[inner] == own[inner]]
+        itself = np.sort(inner[below[inner] == own[inner]])
         if itself.size:
             faults.append(f"{what} ids that flow into themselves: {shorten(own[itself])}; an outlet has 0")
     if faults:
