@@ -93,7 +93,7 @@ class TemporalAttention(nn.Module):
         return output
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 class InterpolationHead(nn.Module):
