@@ -19,12 +19,22 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from xmsgl.options import get_option, set_options
+
 SEGMENTS = np.array([101, 102, 103, 104, 105])
 DOWNSTREAM_SEGMENT = np.array([103, 103, 105, 105, 0])
 REACHES = np.arange(1, 13)
 #  two reaches a segment, three on 103 and 105; reach 12 is the outlet
 DOWNSTREAM_REACH = np.array([2, 5, 4, 5, 6, 7, 10, 9, 10, 11, 12, 0])
 SEGMENT_OF_REACH = np.array([101, 101, 102, 102, 103, 103, 103, 104, 104, 105, 105, 105])
+
+
+@pytest.fixture(autouse=True)
+def keep_options():
+    """Let no test change the options of the next: the command sets them for good."""
+    names = "progress", "data_dir", "data_mirror"
+    with set_options(**{name: get_option(name) for name in names}):
+        yield
 
 
 def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:

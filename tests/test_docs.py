@@ -24,7 +24,7 @@ MODULES = sorted(
     for path in (ROOT / "xmsgl").rglob("*.py")
 )
 # Libraries of the extras: a module whose examples need one that is missing is skipped.
-OPTIONAL = {"geopandas", "intake", "matplotlib", "pyarrow", "pyogrio", "rdata", "shapely", "zarr"}
+OPTIONAL = {"geopandas", "intake", "matplotlib", "pyarrow", "pyogrio", "rdata", "shapely", "triton", "zarr"}
 NEEDS_FILES = "# needs the files"
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
