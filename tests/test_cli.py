@@ -54,7 +54,8 @@ def folder(river_once, tmp_path_factory):
     ds.to_zarr(path / "river.zarr", consolidated=False)
     arguments = ["--method", "remap", "--epochs", "2", "--seed", "4", "--device", "cpu", "--json"]
     files = [path / "river.nc", "-o", path / "m.safetensors", "--checkpoint", path / "c"]
-    trained = CliRunner().invoke(main, ["--quiet", "train", *map(str, files), *arguments])
+    with set_options(progress=get_option("progress")):  # --quiet would hold for whatever comes after
+        trained = CliRunner().invoke(main, ["--quiet", "train", *map(str, files), *arguments])
     assert trained.exit_code == 0, trained.output
     (path / "train.json").write_text(trained.stdout)
     return path
