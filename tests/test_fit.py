@@ -36,7 +36,6 @@ SMALL = {
     "pretrain": 0,
 }
 SCALES = ("coarse", "fine")
-TASKS = ("coarse", "interpolation", "fine")
 
 
 @pytest.fixture
@@ -265,56 +264,6 @@ def test_pre_training_learns_coarse_first_and_survives_files(tiny, tmp_path):
     assert load_model(model.save(tmp_path / "m")).sha256 == model.sha256
     assert train(tiny, resume=path, **settings).sha256 == model.sha256
     np.testing.assert_array_equal(load_model(tmp_path / "m").history["loss_fine"], model.history["loss_fine"])
-
-
-def test_the_strategies_train_their_stages(tiny):
-    ds = tiny.assign(simulated_temperature_coarse=tiny["air_temperature_coarse"].assign_attrs(units="degC"))
-    settings = {**SMALL, "epochs": 4, "pretrain": 2}
-    trained = {
-        method: np.isfinite(
-            [train(ds, method, **settings).history.get(f"loss_{task}", [np.nan] * 4) for task in TASKS]
-        )
-        for method in ("async-msgl", "direct", "progressive")
-    }
-    # Rows: coarse, interpolation, fine; columns: epochs.
-    assert trained["async-msgl"].astype(int).tolist() == [[1, 0, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]]
-    assert trained["direct"].astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
-    assert trained["progressive"].astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]]
-
-
-@pytest.mark.parametrize("method", ["async-msgl", "progressive"])
-def test_what_the_coarse_scale_knows_reaches_reaches_without_observations(river, method):
-    ds = river.copy(deep=True)
-    few = (ds["fine"] == ds["fine"][0]) & (ds["time"] < ds["time"][60])
-    ds["water_temperature_fine"] = ds["water_temperature_fine"].where(few)
-    settings = {
-        "hidden": 8,
-        "window": 200,
-        "warmup": 10,
-        "epochs": 40,
-        "learning_rate": 0.03,
-        "weighting": "uniform",
-        "validation": None,
-        "device": "cpu",
-        "progress": False,
-    }
-    truth = river["water_temperature_fine"].isel(time=slice(30, None))
-    errors = {}
-    for name in (method, "fine-only"):
-        predicted = downscale(river, train(ds, name, **settings), device="cpu")
-        errors[name] = rmse(predicted.isel(time=slice(30, None)), truth)
-    assert errors[method] < 0.7 * errors["fine-only"]
-    assert errors[method] < 0.5 * float(truth.std())
-
-
-def test_direct_does_not_see_coarse_observations(tiny):
-    process = {"simulated_temperature_coarse": tiny["air_temperature_coarse"].assign_attrs(units="degC")}
-    ds = tiny.assign(process)
-    other = ds.assign(water_temperature_coarse=ds["water_temperature_coarse"] + 9)
-    settings = {**SMALL, "pretrain": 1}
-    assert same(train(ds, "direct", **settings), train(other, "direct", **settings))
-    changed = ds.assign(simulated_temperature_coarse=ds["simulated_temperature_coarse"] + 9)
-    assert not same(train(ds, "direct", **settings), train(changed, "direct", **settings))
 
 
 def test_half_of_the_epochs_are_pre_training_where_it_can_teach(tiny):

@@ -1,0 +1,87 @@
+"""The strategies, trained from a dataset: what each stage learns from, and what that is worth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from xmsgl.fit import train
+from xmsgl.predict import downscale
+
+TASKS = ("coarse", "interpolation", "fine")
+SMALL = {
+    "hidden": 4,
+    "window": 60,
+    "warmup": 5,
+    "epochs": 3,
+    "device": "cpu",
+    "progress": False,
+    "features": ["air_temperature", "solar_radiation", "slope"],
+    "pretrain": 0,
+}
+
+
+@pytest.fixture
+def tiny(river):
+    return river.isel(time=slice(0, 120))
+
+
+def same(one, two):
+    return set(one.weights) == set(two.weights) and all(
+        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
+    )
+
+
+def rmse(prediction, truth):
+    return float(np.sqrt(((prediction - truth) ** 2).mean()))
+
+
+def test_the_strategies_train_their_stages(tiny):
+    ds = tiny.assign(simulated_temperature_coarse=tiny["air_temperature_coarse"].assign_attrs(units="degC"))
+    settings = {**SMALL, "epochs": 4, "pretrain": 2}
+    trained = {
+        method: np.isfinite(
+            [train(ds, method, **settings).history.get(f"loss_{task}", [np.nan] * 4) for task in TASKS]
+        )
+        for method in ("async-msgl", "direct", "progressive")
+    }
+    # Rows: coarse, interpolation, fine; columns: epochs.
+    assert trained["async-msgl"].astype(int).tolist() == [[1, 0, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]]
+    assert trained["direct"].astype(int).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]]
+    assert trained["progressive"].astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("method", ["async-msgl", "progressive"])
+def test_what_the_coarse_scale_knows_reaches_reaches_without_observations(river, method):
+    ds = river.copy(deep=True)
+    few = (ds["fine"] == ds["fine"][0]) & (ds["time"] < ds["time"][60])
+    ds["water_temperature_fine"] = ds["water_temperature_fine"].where(few)
+    settings = {
+        "hidden": 8,
+        "window": 200,
+        "warmup": 10,
+        "epochs": 40,
+        "learning_rate": 0.03,
+        "weighting": "uniform",
+        "validation": None,
+        "device": "cpu",
+        "progress": False,
+    }
+    truth = river["water_temperature_fine"].isel(time=slice(30, None))
+    errors = {}
+    for name in (method, "fine-only"):
+        predicted = downscale(river, train(ds, name, **settings), device="cpu")
+        errors[name] = rmse(predicted.isel(time=slice(30, None)), truth)
+    assert errors[method] < 0.7 * errors["fine-only"]
+    assert errors[method] < 0.5 * float(truth.std())
+
+
+def test_direct_does_not_see_coarse_observations(tiny):
+    process = {"simulated_temperature_coarse": tiny["air_temperature_coarse"].assign_attrs(units="degC")}
+    ds = tiny.assign(process)
+    other = ds.assign(water_temperature_coarse=ds["water_temperature_coarse"] + 9)
+    settings = {**SMALL, "pretrain": 1}
+    assert same(train(ds, "direct", **settings), train(other, "direct", **settings))
+    changed = ds.assign(simulated_temperature_coarse=ds["simulated_temperature_coarse"] + 9)
+    assert not same(train(ds, "direct", **settings), train(changed, "direct", **settings))
