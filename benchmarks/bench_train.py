@@ -14,10 +14,12 @@ from benchmarks.training import Training, sizes, where
 from xmsgl.models.choose import choose_nodes
 from xmsgl.models.msgl import MSGL
 from xmsgl.train.loop import LoopSettings, run
+from xmsgl.train.memory import freed_memory_kept
 from xmsgl.train.stages import stages_of
 
 WARMUP = sized(60, 5)
 THREADS = sized(2, 1)
+STEPS = sized(4, 1)  # in a call: a run keeps memory from one step to the next
 EPOCHS, TRAINED, VALIDATED = 60, 36, 6  # windows of the 42 years of weather
 STAGES = stages_of("async-msgl", TASKS, EPOCHS, None, coarse_labels=True, process=False)
 PARTS = ("gather inputs", "coarse trunk", "fine trunk", "interpolation, its head", "fine head", "Adam")
@@ -32,25 +34,25 @@ def build_published(**basin: Any) -> Step:
 
 
 def build_step(**basin: Any) -> Step:
-    """One step of the package's training over one batch, gathering of its inputs included."""
+    """Steps of the package's training over one batch, gathering of its inputs included."""
     training = Training(**basin)
-    return lambda: run(training.module, training.source, LoopSettings(epochs=1, weighting="mgda"))
+    return lambda: run(training.module, training.source, LoopSettings(epochs=STEPS, weighting="mgda"))
 
 
 def build_stage(number: int, **basin: Any) -> Step:
-    """One step of a stage of ``async-msgl``, or for ``number=-1`` the scoring of one window."""
+    """Steps of a stage of ``async-msgl``, or for ``number=-1`` the scoring of one window."""
     training = Training(**basin, module={"anchored": True})
     if number < 0:
         return lambda: training.score()
-    settings = LoopSettings(epochs=1, stages=(replace(STAGES[number], epochs=1),))
+    settings = LoopSettings(epochs=STEPS, stages=(replace(STAGES[number], epochs=STEPS),))
     return lambda: run(training.module, training.source, settings)
 
 
 def build_part(part: str, **basin: Any) -> Step:
-    """One part of :func:`build_step`, as often as the step does it."""
+    """One part of :func:`build_step`, as often as the steps do it."""
     training = Training(**basin)
     if part == "gather inputs":
-        return training.first_batch
+        return _as_trained(training.first_batch)
     module, batch = training.module.train(), training.first_batch().batch
     assert isinstance(module, MSGL)
     shared, nodes = module.shared_parameters(), batch.nodes("fine")
@@ -79,13 +81,25 @@ def build_part(part: str, **basin: Any) -> Step:
         output = module.fine(module.interpolate(coarse, interpolator), own, coarse, remapper)
         torch.autograd.grad(output.sum(), own)
 
-    return {
+    chosen: Step = {
         "coarse trunk": coarse_trunk,
         "fine trunk": fine_trunk,
         "interpolation, its head": interpolation,
         "fine head": fine_head,
         "Adam": optimizer.step,
     }[part]
+    return _as_trained(chosen)
+
+
+def _as_trained(part: Step) -> Step:
+    """Repeat a part as the steps of :func:`build_step` do, with the memory they keep."""
+
+    def steps() -> None:
+        with freed_memory_kept():
+            for _ in range(STEPS):
+                part()
+
+    return steps
 
 
 def bench_both_schemes_agree() -> None:
@@ -114,7 +128,8 @@ def bench_step(case: Runner, scheme: str) -> None:
         "One step of Adam on three tasks weighed by MGDA: one window of a year without warm-up, 20 channels. "
         f"{where()} The reference is the published scheme: six forwards and four backwards, dense operators, "
         "the cell day by day through autograd. It is spared the attention scores at reaches without labels. "
-        "Ours includes gathering the inputs, the reference does not.",
+        "Ours includes gathering the inputs, the reference does not. Timed are "
+        f"{STEPS} steps of one run, and one step of the reference.",
     )
     case(
         group,
@@ -125,6 +140,7 @@ def bench_step(case: Runner, scheme: str) -> None:
         reference=published,
         rounds=1 if published else 5,
         warmup=0 if published else 1,
+        work=1 if published else STEPS,
         bars=[] if published else [Bar("ratio", must=30, aim=100)],
         memory=not is_tiny(),
         warm=WARM,
@@ -142,7 +158,7 @@ def bench_parts(case: Runner, part: str) -> None:
     )
     whole = part == "whole step"
     build, arguments = (build_step, sizes()) if whole else (build_part, sizes(part=part))
-    case(group, part, build, arguments, threads=THREADS, reference=whole, rounds=3, unit="step")
+    case(group, part, build, arguments, threads=THREADS, reference=whole, rounds=3, work=STEPS, unit="step")
 
 
 @pytest.mark.parametrize("windows", [1, 2, 4])
@@ -160,7 +176,7 @@ def bench_windows(case: Runner, windows: int) -> None:
         threads=THREADS,
         reference=windows == 1,
         rounds=2,
-        work=windows,
+        work=windows * STEPS,
         unit="window",
         memory=windows == 4 and not is_tiny(),
         warm=WARM,
@@ -190,6 +206,6 @@ def bench_whole_training(case: Runner, number: int) -> None:
         threads=THREADS,
         reference=number == last,
         rounds=1,
-        work=1 / calls,
+        work=(1 if number < 0 else STEPS) / calls,
         unit="training",
     )

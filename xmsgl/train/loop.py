@@ -14,6 +14,7 @@ from torch import Tensor
 from xmsgl.errors import DivergenceError
 from xmsgl.models.registry import TASK_SCALES, NetworkModel
 from xmsgl.train.losses import masked_rmse
+from xmsgl.train.memory import freed_memory_kept
 from xmsgl.train.mgda import multi_task_backward
 from xmsgl.train.stages import Stage
 
@@ -174,7 +175,7 @@ def run(
     notify = after_epoch or (lambda _: None)
     notify(state)
     device = next(module.parameters()).device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), freed_memory_kept():
         while state.epoch < settings.epochs and not _stalled(state, settings):
             state = _epoch(module, optimizer, source, settings, state)
             notify(state)
