@@ -207,7 +207,7 @@ def _close(operators: Operators, parts: list[Part]) -> list[Part]:
 
 
 def _moved(memory: Memory, device: torch.device) -> Memory:
-    return {scale: (h.to(device), c.to(device)) for scale, (h, c) in memory.items()}
+    return {scale: tuple(part.to(device) for part in state) for scale, state in memory.items()}
 
 
 def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:

@@ -184,7 +184,7 @@ class MSGL(NetworkModel):
         coarse, after = self.cell(x, graph, before.get("coarse"))
         if self.fine_head is not None:
             if self.fused:
-                prediction, state = self._fused(self.fine_head, batch, coarse, before.get("fine"))
+                prediction, state = self._fused(self.fine_head, batch, coarse, _pair(before.get("fine")))
             else:
                 own, state = self.cell(*_inputs(batch, "fine", self.identity), before.get("fine"))
                 carried = self.interpolate(coarse, batch.interpolator())
@@ -310,7 +310,7 @@ class FineOnly(_SingleScale):
         if not self.fused:
             return super().stream(batch, memory)
         x, graph = _sources(batch, self.identity)
-        state, head = (memory or {}).get("fine"), fold_linear_head(self.head)
+        state, head = _pair((memory or {}).get("fine")), fold_linear_head(self.head)
         prediction, after = compiled_predict(x, graph, self.cell.weights(), state, head)
         return prediction, {"fine": after}
 
@@ -357,6 +357,10 @@ def _compiles(model: NetworkModel, cell: RecurrentGraphCell) -> bool:
     weights = cell.W_hh
     plain = not model.training and weights.dtype == torch.float32 and weights.device.type == "cpu"
     return plain and cell.backend in {"auto", "numba"}
+
+
+def _pair(state: tuple[Tensor, ...] | None) -> State | None:
+    return None if state is None else (state[0], state[1])
 
 
 def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor:

@@ -30,8 +30,8 @@ __all__ = [
 #: Days whose hidden states are held at once outside training; the memory is carried, the result the same.
 PIECE = 64
 
-#: Hidden and cell state by scale.
-Memory: TypeAlias = dict[str, tuple[Tensor, Tensor]]
+#: State of the backbone by scale.
+Memory: TypeAlias = dict[str, tuple[Tensor, ...]]
 
 #: Whose labels each task is compared with.
 TASK_SCALES: dict[str, str] = {"coarse": "coarse", "interpolation": "fine", "fine": "fine"}
@@ -103,7 +103,8 @@ class NetworkModel(nn.Module, ABC):
         prediction : Tensor
             ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
         memory : dict
-            Hidden and cell state of each scale after the last day, each ``(node, window, hidden)``.
+            State of the backbone after the last day at each scale; of the recurrent graph cell, hidden and
+            cell state, each ``(node, window, hidden)``.
         """
 
     def predict(self, batch: Batch) -> Tensor:
