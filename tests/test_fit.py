@@ -349,6 +349,8 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tiny, tmp_path):
         ({"hops": 2}, "graph.hops"),
         ({"window": 50}, "window: 60 there, 50 here"),
         ({"epochs": 2}, "loop.epochs: 1 there, 2 here"),
+        ({"average": 0.5}, "loop.average: 0.0 there, 0.5 here"),
+        ({"jitter": 0.3}, "jitter: 0.0 there, 0.3 here"),
     ]:
         with pytest.raises(CheckpointError) as error:
             train(tiny, resume=path, **{**settings, **change})
@@ -369,6 +371,13 @@ def test_a_checkpoint_is_no_model(tiny, tmp_path):
     train(tiny, checkpoint=tmp_path / "c", **{**SMALL, "epochs": 1})
     with pytest.raises(CheckpointError, match="resume it with train"):
         load_model(tmp_path / "c")
+
+
+@pytest.mark.parametrize("setting", [{"average": 0.9}, {"jitter": 0.5}], ids=["average", "jitter"])
+def test_what_steadies_training_is_drawn_from_the_seed(tiny, setting):
+    one, same, without = (train(tiny, **SMALL, **kept) for kept in (setting, setting, {}))
+    assert all(torch.equal(value, same.weights[name]) for name, value in one.weights.items())
+    assert any(not torch.equal(value, without.weights[name]) for name, value in one.weights.items())
 
 
 # ------------------------------------------------------ the loop, used rightly
@@ -448,6 +457,8 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
         ({"learning_rate": float("nan")}, InvalidArgumentError, "learning_rate must be a positive number"),
         ({"clip": 0}, InvalidArgumentError, "clip must be a positive number"),
         ({"batch": 0}, InvalidArgumentError, "batch must be at least one"),
+        ({"average": 1.0}, InvalidArgumentError, r"average must be in \[0, 1\), got 1.0"),
+        ({"jitter": -0.1}, InvalidArgumentError, "jitter must be 0 or a positive number"),
         ({"hidden": 7}, InvalidArgumentError, "heads=4 and hidden=7"),
         ({"hiden": 7}, InvalidArgumentError, "no argument hiden"),
         ({"device": "quantum"}, InvalidArgumentError, "'quantum'"),

@@ -84,6 +84,10 @@ class TrainingData:
         Draws the validation windows and the order of each epoch.
     context
         Scales whose inputs the fine tasks need although no label of theirs is used.
+    jitter
+        Deviation of the noise on static attributes in training batches, in their own deviations; drawn
+        anew for each node, window and epoch. A place is then no longer known by its attributes, which
+        helps where none was observed.
 
     Raises
     ------
@@ -103,11 +107,13 @@ class TrainingData:
         batch: int,
         seed: int,
         context: Sequence[Scale] = (),
+        jitter: float = 0.0,
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
             raise InvalidArgumentError(msg)
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
+        self._jitter = jitter
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         wanted = feature_variables(ds, features, dynamic=True) + feature_variables(
             ds, features, dynamic=False
@@ -147,8 +153,12 @@ class TrainingData:
         scales
             Scales whose labels are wanted; default: all the data were made for.
         """
+        rng = np.random.default_rng([self.seed, epoch, 2])
         for windows in self._shuffled(self._labelled(self.training_days, scales), epoch):
-            yield self._assemble(windows, self.training_days, scales or self.scales, self.labels)
+            item = self._assemble(windows, self.training_days, scales or self.scales, self.labels)
+            for x in item.inputs.values():
+                self._disturb(x, rng)
+            yield item
 
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
         """Yield all windows with the process model's coarse temperature as labels.
@@ -260,6 +270,14 @@ class TrainingData:
 
     def _name(self, windows: Sequence[Window]) -> str:
         return ", ".join(str(self.time[w.start].date()) for w in windows)
+
+    def _disturb(self, x: FloatArray, rng: np.random.Generator) -> None:
+        """Add noise to the static attributes of (day, node, window, feature), the same on every day."""
+        if self._jitter:
+            features = self.inputs["coarse"].features
+            static = [k for k, feature in enumerate(features) if not feature.dynamic]
+            shape = 1, *x.shape[1:3], len(static)
+            x[..., static] += np.float32(self._jitter) * rng.standard_normal(shape, dtype=np.float32)
 
     def _assemble(
         self,

@@ -109,6 +109,8 @@ def train(
     clip: float = 3.0,
     patience: int | None = None,
     weighting: str = "mgda",
+    average: float = 0.0,
+    jitter: float = 0.0,
     validation: Validation = 0.15,
     kernel: Any = None,
     hops: int | None = None,
@@ -160,6 +162,13 @@ def train(
     weighting
         How the tasks' gradients are combined: ``"mgda"``, ``"uniform"`` or ``"uncertainty"``, see
         `xmsgl.train.mgda.WEIGHTINGS`.
+    average
+        Keep a running mean of the weights that holds on to this share of its past at each step, for
+        example 0.98, and validate and return that mean; 0, the default, returns the weights themselves.
+    jitter
+        Noise on the static attributes while training, in their own deviations (standardised inputs): the
+        model can then not know a place by its attributes, which helps on reaches without labels and
+        costs a little on those with.
     validation
         Share of windows kept for choosing the best epoch, or days as slices, or None: keep the last.
     kernel, hops, limit, nearest, direction
@@ -215,6 +224,10 @@ def train(
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
     _check_counts(0, seed=seed)
     _check_positive(learning_rate=learning_rate, clip=clip)
+    _check_share(average=average)
+    if not 0 <= jitter < float("inf"):
+        msg = f"jitter must be 0 or a positive number of deviations, got {jitter}"
+        raise InvalidArgumentError(msg)
     segments = tuple(ds["coarse"].values.tolist()) if identity else ()
     architecture |= {"identity": identity, "segments": len(segments)}
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
@@ -229,6 +242,7 @@ def train(
         batch=batch,
         seed=seed,
         context=module.input_scales,
+        jitter=jitter,
     )
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
@@ -241,6 +255,7 @@ def train(
         weighting,
         seed,
         target.type == "cuda" if amp is None else amp,
+        average,
     )
     spec = ModelSpec(
         method=method,
@@ -253,7 +268,9 @@ def train(
         warmup=warmup,
         training=_provenance(ds, data, seed),
     )
-    run_of = json.loads(json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch}))
+    run_of = json.loads(
+        json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter})
+    )
     state = read_checkpoint(resume, run_of) if resume is not None else None
     with _bar(epochs, method, progress) as move:
 
@@ -297,6 +314,13 @@ def _check_positive(**numbers: float) -> None:
     for name, value in numbers.items():
         if not 0 < value < float("inf"):
             msg = f"{name} must be a positive number, got {value}"
+            raise InvalidArgumentError(msg)
+
+
+def _check_share(**shares: float) -> None:
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            msg = f"{name} must be in [0, 1), got {value}"
             raise InvalidArgumentError(msg)
 
 

@@ -34,6 +34,7 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
     # After a best epoch both are the same tensors, and safetensors refuses to write one memory twice.
     tensors |= {f"best/{name}": value.clone() for name, value in progress.best.items()}
     tensors |= {f"teacher/{name}": value.clone() for name, value in progress.teacher.items()}
+    tensors |= {f"average/{name}": value.clone() for name, value in progress.average.items()}
     tensors |= {
         f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
     }
@@ -98,6 +99,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         best_epoch=header["best_epoch"],
         history=storage.restore_history(header["history"]),
         teacher=_part(tensors, "teacher/"),
+        average=_part(tensors, "average/"),
     )
 
 

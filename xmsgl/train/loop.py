@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xmsgl.errors import DivergenceError
 from xmsgl.models.registry import TASK_SCALES, NetworkModel
+from xmsgl.train.averaging import RunningMean
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.memory import freed_memory_kept
 from xmsgl.train.mgda import multi_task_backward
@@ -49,6 +50,9 @@ class LoopSettings:
         Draws dropout.
     amp
         bfloat16 autocast; only on a GPU.
+    average
+        Share of its past that a running mean of the weights keeps at each step, in [0, 1); this mean is
+        what is validated and kept. 0: the weights themselves.
     """
 
     epochs: int = 60
@@ -59,6 +63,7 @@ class LoopSettings:
     weighting: str = "mgda"
     seed: int = 0
     amp: bool = False
+    average: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -119,6 +124,8 @@ class Progress:
         A list a quantity, one entry an epoch.
     teacher
         Weights that predict the labels of this stage, where they are carried; else empty.
+    average
+        Running mean of the weights, where one is kept; else empty.
     """
 
     epoch: int
@@ -129,6 +136,7 @@ class Progress:
     best_epoch: int = 0
     history: dict[str, list[float]] = field(default_factory=dict)
     teacher: dict[str, Tensor] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 def run(
@@ -200,15 +208,19 @@ def _epoch(
     batches = source.training(epoch, stage)
     if teacher:
         batches = _carried(batches, module, teacher, amp=settings.amp)
-    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks)
+    average = RunningMean(settings.average, state.average)
+    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
+    weights = _weights(module)
+    kept = average.weights or weights
+    module.load_state_dict(kept)
     row |= validate(module, source, stage.tasks, amp=settings.amp)
+    module.load_state_dict(weights)
     score = row.get("validation", -float(epoch))  # without validation the last epoch is kept
     if not np.isfinite(score):
         msg = f"the validation score of epoch {epoch} is not finite; lower learning_rate"
         raise DivergenceError(msg)
     # Scores of different tasks do not compare: every stage starts anew.
     better = score < state.best_score or epoch == first
-    weights = _weights(module)
     names = dict.fromkeys([*state.history, *row])
     blank = [float("nan")] * state.epoch
     history = {name: [*state.history.get(name, blank), row.get(name, float("nan"))] for name in names}
@@ -217,11 +229,12 @@ def _epoch(
         epoch,
         weights,
         copy.deepcopy(optimizer.state_dict()),
-        weights if better else state.best,
+        kept if better else state.best,
         score if better else state.best_score,
         epoch if better else state.best_epoch,
         history,
         teacher,
+        average.weights,
     )
 
 
@@ -266,6 +279,7 @@ def _train_epoch(
     batches: Iterable[LabelledBatch],
     settings: LoopSettings,
     tasks: Collection[str],
+    average: RunningMean,
 ) -> dict[str, float]:
     module.train()
     sums: dict[str, list[float]] = {}
@@ -290,6 +304,7 @@ def _train_epoch(
             msg = f"the gradient is not finite in the windows starting {item.name}; lower learning_rate"
             raise DivergenceError(msg)
         optimizer.step()
+        average.update(module)
         for task, loss in losses.items():
             sums.setdefault(f"loss_{task}", []).append(float(loss.detach()))
             sums.setdefault(f"weight_{task}", []).append(float(weights[task]))

@@ -1,0 +1,55 @@
+"""A running mean of the weights: steadier than the weights of any single step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+__all__ = ["RunningMean"]
+
+
+class RunningMean:
+    """Exponential moving average of a module's weights over the steps of training.
+
+    Parameters
+    ----------
+    keep
+        Share of its past that the mean keeps at each step; 0 keeps no mean.
+    weights
+        The mean so far; empty at the start of a training, then the first weights seen begin it.
+
+    References
+    ----------
+    Polyak & Juditsky (1992), doi:10.1137/0330046; Izmailov et al. (2018), arXiv:1803.05407, for the mean
+    over late epochs with equal weights.
+
+    Examples
+    --------
+    >>> mean, layer = RunningMean(0.5), torch.nn.Linear(1, 1, bias=False)
+    >>> for value in (1.0, 3.0):
+    ...     _ = torch.nn.init.constant_(layer.weight, value)
+    ...     mean.update(layer)
+    >>> mean.weights["weight"].item()
+    2.0
+    """
+
+    def __init__(self, keep: float, weights: Mapping[str, Tensor] | None = None) -> None:
+        self.keep = keep
+        self.weights: dict[str, Tensor] = {name: value.clone() for name, value in (weights or {}).items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """Take in the weights after a step."""
+        if not self.keep:
+            return
+        now = module.state_dict()
+        if not self.weights:
+            self.weights = {name: value.detach().clone() for name, value in now.items()}
+        for name, mean in self.weights.items():
+            mean.lerp_(now[name].to(mean), 1.0 - self.keep)
