@@ -150,7 +150,7 @@ class MsglAccessor:
 
     def downscale(
         self,
-        model: Model | str | os.PathLike[str],
+        model: Model | str | os.PathLike[str] | None = None,
         *,
         warmup: int | None = None,
         carry: bool = False,
@@ -161,7 +161,8 @@ class MsglAccessor:
         Parameters
         ----------
         model
-            A trained model, or the path of its file.
+            A trained model, the name of a packaged one (``xmsgl models`` lists them), or the path of a
+            file. Default: the packaged ``"delaware-async-msgl"``.
         warmup
             Days run before each window; default: as in training.
         carry

@@ -58,7 +58,7 @@ def _load(reference: ModelReference) -> Model:
 
 def downscale(
     obj: xr.Dataset | xr.DataTree,
-    model: Model | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str] | None = None,
     *,
     warmup: int | None = None,
     carry: bool = False,
@@ -71,7 +71,9 @@ def downscale(
     obj
         Dataset with the drivers and the network; labels are not needed and not used.
     model
-        A trained model, or the path of its file.
+        A trained model, the name of a packaged one, or the path of a file; see
+        :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``, trained on one basin:
+        on another it is a first guess, and ``ds.msgl.train`` the way to a better one.
     warmup
         Days run before each window to fill the model's memory, at least 0; default: as in training.
         At the start of the record, its first day is repeated.
@@ -92,7 +94,9 @@ def downscale(
     Raises
     ------
     ModelMismatchError
-        A feature of the model is missing in the dataset or has other units.
+        Features of the model are missing in the dataset or have other units; lists all, and what to do.
+    CheckpointError
+        There is no such model.
     InvalidDatasetError
         A driver is NaN; of a lazy result, when the days are computed.
     InvalidArgumentError

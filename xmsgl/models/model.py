@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl.errors import CheckpointError
 from xmsgl.features import Feature, Scaling
 from xmsgl.models import storage
+from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.registry import NetworkModel, create_model
 
 if TYPE_CHECKING:
@@ -197,13 +198,16 @@ class Model:
         return f"<table><caption><b>xmsgl.Model</b></caption>{rows}</table>"
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read a model from its safetensors file.
+def load_model(model: str | os.PathLike[str] | None = None) -> Model:
+    """Read a model: one that comes with the package, or a file.
 
     Parameters
     ----------
-    path
-        A file that :meth:`Model.save` wrote.
+    model
+        The name of a packaged model (text, for example ``"delaware-async-msgl"``; ``xmsgl models`` lists
+        them), or the path of a file that :meth:`Model.save` wrote. A packaged name comes first: a file of
+        that name is meant by ``"./name"`` or a :class:`pathlib.Path`. Default: the packaged
+        ``"delaware-async-msgl"``.
 
     Returns
     -------
@@ -212,10 +216,27 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     Raises
     ------
     CheckpointError
-        No such file, not a model, damaged, or written by a newer version.
+        No such model; or the file is none, is damaged, or was written by a newer version.
 
     Examples
     --------
     >>> model = xmsgl.load_model("river.safetensors")  # doctest: +SKIP
     """
-    return Model.from_bytes(storage.read(path), str(path))
+    names = packaged_names()
+    listed = ", ".join(names) or "none"
+    if model is None:
+        if DEFAULT not in names:
+            msg = (
+                f"no model was given, and this installation comes without the default {DEFAULT!r} (packaged: "
+                f"{listed}); give a model or the path of its file, or train one with ds.msgl.train"
+            )
+            raise CheckpointError(msg)
+        model = DEFAULT
+    if isinstance(model, str) and model in names:
+        return Model.from_bytes(packaged_bytes(model), f"the packaged model {model!r}")
+    try:
+        payload = storage.read(model)
+    except CheckpointError as error:
+        msg = f"{error}, and no packaged model of that name; packaged: {listed}"
+        raise CheckpointError(msg) from error
+    return Model.from_bytes(payload, str(model))
