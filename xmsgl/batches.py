@@ -88,6 +88,8 @@ class TrainingData:
         Deviation of the noise on static attributes in training batches, in their own deviations; drawn
         anew for each node, window and epoch. A place is then no longer known by its attributes, which
         helps where none was observed.
+    scaling
+        Scaling to use, of the model that training starts from. Default: fitted to the training days.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class TrainingData:
         seed: int,
         context: Sequence[Scale] = (),
         jitter: float = 0.0,
+        scaling: Mapping[Scale, Scaling] | None = None,
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
@@ -139,7 +142,7 @@ class TrainingData:
             raise InvalidArgumentError(msg)
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
-        self.scaling = self._fit()
+        self.scaling = self._fit() if scaling is None else dict(scaling)
         for scale, inputs in self.inputs.items():
             inputs.use(self.scaling[scale])
 

@@ -7,6 +7,7 @@ import json
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +19,22 @@ from xmsgl.batches import PROCESS, HostBatch, TrainingData, Validation
 from xmsgl.engine import resolve_device
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import build_graph
-from xmsgl.models.model import Model, ModelSpec
+from xmsgl.models.model import Model, ModelSpec, load_model
 from xmsgl.models.registry import TASK_SCALES, create_model
+from xmsgl.models.start import begin_with, shared_architecture
 from xmsgl.operators import Operators
 from xmsgl.options import get_option
 from xmsgl.prefetch import prefetch, to_device
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
 from xmsgl.train.stages import Stage, stages_of
-from xmsgl.windows import SCALES, Scale, choose_features
+from xmsgl.windows import SCALES, Scale, check_features, choose_features
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from xmsgl.features import Feature
 
 logger = logging.getLogger("xmsgl")
 
@@ -121,6 +125,7 @@ def train(
     device: str = "auto",
     identity: int = 0,
     amp: bool | None = None,
+    start: Model | str | os.PathLike[str] | None = None,
     progress: bool | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -184,6 +189,10 @@ def train(
         have labels, and mislead on segments that have none.
     amp
         bfloat16 autocast; default: on a GPU only.
+    start
+        A model, or the path of its file, whose weights to begin with: of another method, such as
+        ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its features, scaling,
+        sizes and segments are kept. Default: fresh weights.
     progress
         Draw a progress bar; default: the option ``progress``.
     checkpoint
@@ -211,6 +220,8 @@ def train(
         A loss is not finite.
     CheckpointError
         `resume` is not a checkpoint of this run.
+    ModelMismatchError
+        The dataset lacks a feature of `start`, or its weights do not fit.
 
     References
     ----------
@@ -220,7 +231,8 @@ def train(
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
-    chosen = choose_features(ds, features)
+    begun = load_model(start) if isinstance(start, str | PathLike) else start
+    chosen = choose_features(ds, features) if begun is None else _features_of(begun, ds, features)
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
     _check_counts(0, seed=seed)
     _check_positive(learning_rate=learning_rate, clip=clip)
@@ -230,7 +242,13 @@ def train(
         raise InvalidArgumentError(msg)
     segments = tuple(ds["coarse"].values.tolist()) if identity else ()
     architecture |= {"identity": identity, "segments": len(segments)}
+    if begun is not None:
+        segments = begun.spec.segments
+        architecture = _architecture_of(begun, method, architecture)
     module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
+    if begun is not None:
+        fresh = begin_with(module, begun.weights)
+        logger.info("%s begins with model %s; fresh: %s", method, begun.sha256[:12], ", ".join(fresh))
     stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))
     data = TrainingData(
         ds,
@@ -243,6 +261,7 @@ def train(
         seed=seed,
         context=module.input_scales,
         jitter=jitter,
+        scaling=None if begun is None else begun.spec.scaling,
     )
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
@@ -266,7 +285,7 @@ def train(
         segments=segments,
         window=window,
         warmup=warmup,
-        training=_provenance(ds, data, seed),
+        training=_provenance(ds, data, seed, begun),
     )
     run_of = json.loads(
         json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter})
@@ -330,9 +349,30 @@ def _graph_settings(ds: xr.Dataset, **arguments: Any) -> dict[str, Any]:
     return {**arguments, "kernel": graph.settings()["kernel"]}
 
 
-def _provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]:
+def _features_of(model: Model, ds: xr.Dataset, names: Sequence[str] | None) -> tuple[Feature, ...]:
+    """Return the features of the model to start with, which the dataset must have."""
+    features = model.spec.features
+    if names is not None and list(names) != (own := [feature.label for feature in features]):
+        msg = f"features are those of the model to start with ({', '.join(own)}); leave them out"
+        raise InvalidArgumentError(msg)
+    check_features(ds, features)
+    return features
+
+
+def _architecture_of(model: Model, method: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the sizes of the model to start with, and whatever else was asked for."""
+    kept = shared_architecture(method, model.spec.architecture)
+    wanted = {name: value for name, value in asked.items() if name not in ("identity", "segments")}
+    if asked["identity"] and asked["identity"] != kept.get("identity"):
+        msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
+        raise InvalidArgumentError(msg)
+    return {**kept, **wanted}
+
+
+def _provenance(ds: xr.Dataset, data: TrainingData, seed: int, begun: Model | None) -> dict[str, Any]:
     from xmsgl import __version__
 
+    start = {} if begun is None else {"begun_with": begun.sha256}
     days = np.flatnonzero(data.training_days)
     return {
         "start": str(data.time[days[0]].date()),
@@ -340,6 +380,7 @@ def _provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]
         "labels": data.counts(),
         "seed": seed,
         "dataset": str(ds.attrs.get("title", "")),
+        **start,
         "fingerprint": fingerprint(ds, data),
         "versions": {"xmsgl": __version__, "torch": torch.__version__, "xarray": xr.__version__},
     }
