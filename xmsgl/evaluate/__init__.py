@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xmsgl.evaluate.metrics import score
+from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references import air_temperature_regression, climatology
 from xmsgl.evaluate.splits import (
     TEMPORAL_PROTOCOL,
@@ -20,9 +21,12 @@ __all__ = [
     "SkillTable",
     "air_temperature_regression",
     "climatology",
+    "coverage",
+    "crps",
     "hold_out_segments",
     "keep_fraction",
     "mask_labels",
+    "pinball",
     "score",
     "skill_table",
     "split_years",

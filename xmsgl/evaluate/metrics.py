@@ -2,13 +2,14 @@
 
 Only observed reach-days count. The observed values are gathered first, one stored block at a time;
 then each block of the prediction that holds an observed reach-day is computed once. Memory is one
-block plus 24 bytes for each observed reach-day, whatever the size of the prediction.
+block plus 24 bytes for each observed reach-day (of quantiles, 8 more for each), whatever the size of the
+prediction.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +17,17 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
+from xmsgl.evaluate.names import MIN_DAYS, TAIL, label_scores
+from xmsgl.evaluate.pairs import gather
+from xmsgl.evaluate.probabilistic import levels, quantile_coords, quantile_scores
 from xmsgl.evaluate.splits import water_year
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
+
+    from xmsgl.evaluate.pairs import Floats, Pairs, Positions
 
 __all__ = ["GROUPINGS", "MIN_DAYS", "TAIL", "score"]
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-Positions: TypeAlias = npt.NDArray[np.int64]
-
-MIN_DAYS = 30
-"""Observed days a reach needs to enter the median over reaches."""
-
-TAIL = 0.1
-"""Part of the observed reach-days called hot, and part called cold."""
 
 _TIME_GROUPS: dict[str, tuple[str, Callable[[xr.DataArray], xr.DataArray]]] = {
     "month": ("calendar month", lambda time: time.dt.month),
@@ -42,38 +39,6 @@ _SEASONS = ("DJF", "MAM", "JJA", "SON")
 
 GROUPINGS = (*_TIME_GROUPS, "reach", "segment", "stream_order")
 """The words :func:`score` takes for ``by``."""
-
-_LONG_NAMES = {
-    "rmse": "root mean square error, pooled over observed reach-days",
-    "rmse_median": f"median over reaches with at least {MIN_DAYS} observed days of the reach's RMSE",
-    "mae": "mean absolute error",
-    "bias": "mean of prediction minus observation",
-    "nse": "Nash-Sutcliffe efficiency",
-    "kge": "Kling-Gupta efficiency (2009)",
-    "kge_r": "correlation, first part of the Kling-Gupta efficiency",
-    "kge_alpha": "predicted over observed standard deviation, second part of the Kling-Gupta efficiency",
-    "kge_beta": "predicted over observed mean, third part of the Kling-Gupta efficiency",
-    "rmse_hot": f"RMSE over the hottest {TAIL:.0%} of the observations",
-    "rmse_cold": f"RMSE over the coldest {TAIL:.0%} of the observations",
-    "n": "observed reach-days scored",
-    "n_reaches": "reaches with an observed day",
-    "n_reaches_median": f"reaches with at least {MIN_DAYS} observed days, behind rmse_median",
-    "n_hot": "observed reach-days behind rmse_hot",
-    "n_cold": "observed reach-days behind rmse_cold",
-}
-_IN_DEGREES = {"rmse", "rmse_median", "mae", "bias", "rmse_hot", "rmse_cold"}
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Observed reach-days in the order of date and id: positions into ``times`` and ``ids``."""
-
-    times: pd.DatetimeIndex
-    ids: pd.Index[Any]
-    time: Positions
-    reach: Positions
-    observed: Floats
-    predicted: Floats
 
 
 def score(
@@ -92,7 +57,8 @@ def score(
     ----------
     prediction
         Temperature ``(time, fine)`` or ``(time, coarse)``, degC. May be lazy: each block with an
-        observed reach-day is computed once, the others never.
+        observed reach-day is computed once, the others never. With a dimension ``quantile``, the median
+        is scored, and the quantiles beside it.
     observed
         Temperature with the same dims, NaN where not observed, degC. May be lazy.
     by
@@ -115,13 +81,15 @@ def score(
         10th percentile of the group's observations). Without unit: ``nse``, ``kge`` and its parts
         ``kge_r``, ``kge_alpha``, ``kge_beta``. Counts: ``n`` and ``n_reaches``, ``n_reaches_median``,
         ``n_hot``, ``n_cold`` behind the numbers of those names. A number that is not defined (the NSE of
-        one observation) is NaN.
+        one observation) is NaN. Of quantiles also ``crps``, ``pinball``, ``coverage`` and ``width``, see
+        :mod:`xmsgl.evaluate.probabilistic`.
 
     Raises
     ------
     InvalidArgumentError
         No observed reach-day in common; a prediction that is not finite where there is an
-        observation (ids and dates are named); different units; wrong dims; unfit groups.
+        observation (ids and dates are named); different units; wrong dims; unfit groups; quantiles
+        without the median.
     UnknownNameError
         A ``by`` that is none of the words above.
 
@@ -146,12 +114,12 @@ def score(
     >>> score(observed.fillna(0.0) + 0.5, observed, by="month").n.values.tolist()
     [2, 1]
     """
-    dim = _reach_dim(prediction, observed)
-    units = _common_units(prediction, observed)
-    pairs = _gather(prediction, observed, dim)
+    probabilities = levels(prediction) if "quantile" in prediction.dims else None
+    pairs = gather(prediction, observed, "quantile" if probabilities else None)
+    coords = quantile_coords(probabilities) if probabilities else {}
     if by is None:
-        return _label(_numbers(pairs, None), (), units)
-    name, labels, attrs = _groups(pairs, by, dim, (prediction.coords, observed.coords, dataset))
+        return label_scores(_all_numbers(pairs, None, probabilities), (), pairs.units).assign_coords(coords)
+    name, labels, attrs = _groups(pairs, by, (prediction.coords, observed.coords, dataset))
     # Missing labels leave their reach-days out, as in xarray's groupby.
     known = ~pd.isna(labels)
     if not known.any():
@@ -164,116 +132,17 @@ def score(
     if name == "season":
         places = sorted(range(len(values)), key=lambda place: _SEASONS.index(str(values[place])))
         values, pieces = values[places], [pieces[place] for place in places]
-    rows = [_numbers(pairs, piece) for piece in pieces]
-    result = _label({key: np.array([row[key] for row in rows]) for key in rows[0]}, (name,), units)
-    return result.assign_coords({name: (name, values, attrs)})
-
-
-def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray) -> str:
-    for what, array in (("prediction", prediction), ("observed", observed)):
-        if array.ndim != 2 or "time" not in array.dims:
-            msg = f"{what} has dims {array.dims}; it must have two, 'time' and 'fine' or 'coarse'"
-            raise InvalidArgumentError(msg)
-        for dim in array.dims:
-            if dim not in array.indexes:
-                msg = f"{what} has no labels along {dim!r}; arrays are aligned by label only"
-                raise InvalidArgumentError(msg)
-            if not array.indexes[dim].is_unique:
-                repeated = array.indexes[dim][array.indexes[dim].duplicated()].unique()
-                msg = f"{what} has labels along {dim!r} more than once: {shorten(repeated)}"
-                raise InvalidArgumentError(msg)
-    if set(prediction.dims) != set(observed.dims):
-        msg = f"prediction has dims {prediction.dims}, observed {observed.dims}; score one scale at a time"
-        raise InvalidArgumentError(msg)
-    return next(str(dim) for dim in prediction.dims if dim != "time")
-
-
-def _common_units(prediction: xr.DataArray, observed: xr.DataArray) -> str:
-    given = [array.attrs["units"] for array in (prediction, observed) if "units" in array.attrs]
-    if len(set(given)) > 1:
-        msg = f"the prediction is in {given[0]!r}, the observations in {given[1]!r}; convert one of them"
-        raise InvalidArgumentError(msg)
-    return str(given[0]) if given else "degC"
-
-
-def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:
-    """Slices of the stored blocks of a two-dimensional array; all of it where it is in memory."""
-    chunks = array.chunks or tuple((size,) for size in array.shape)
-    bounds = [np.concatenate([[0], np.cumsum(sizes)]) for sizes in chunks]
-    for first_row, last_row in zip(bounds[0][:-1], bounds[0][1:], strict=True):
-        for first, last in zip(bounds[1][:-1], bounds[1][1:], strict=True):
-            yield slice(int(first_row), int(last_row)), slice(int(first), int(last))
-
-
-def _gather(prediction: xr.DataArray, observed: xr.DataArray, dim: str) -> _Pairs:
-    prediction, observed = prediction.transpose("time", dim), observed.transpose("time", dim)
-    times = prediction.indexes["time"].intersection(observed.indexes["time"]).sort_values()
-    ids = prediction.indexes[dim].intersection(observed.indexes[dim]).sort_values()
-    for label, common, what in (("time", times, "day"), (dim, ids, "id")):
-        if not len(common):
-            mine, theirs = prediction.indexes[label], observed.indexes[label]
-            msg = (
-                f"prediction and observations have no {what} in common along {label!r}: "
-                f"{shorten(mine, 3)} against {shorten(theirs, 3)}"
-            )
-            raise InvalidArgumentError(msg)
-    time, reach, values = _observed_pairs(observed, times, ids)
-    if not values.size:
-        msg = f"none of the {len(times)} days and {len(ids)} reaches in common has an observation"
-        raise InvalidArgumentError(msg)
-    predicted = _predicted_at(prediction, times, ids, time, reach)
-    bad = ~np.isfinite(predicted)
-    if bad.any():
-        where = [f"{ids[r]} on {times[t]:%Y-%m-%d}" for t, r in zip(time[bad], reach[bad], strict=True)]
-        msg = (
-            f"the prediction is not finite at {bad.sum()} of {bad.size} observed reach-days: "
-            f"{shorten(where)}; a score that left them out would not be honest: "
-            "predict them, or select both arrays first"
-        )
-        raise InvalidArgumentError(msg)
-    return _Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted)
-
-
-def _observed_pairs(
-    observed: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any]
-) -> tuple[Positions, Positions, Floats]:
-    row_of = times.get_indexer(observed.indexes["time"])
-    column_of = ids.get_indexer(observed.indexes[str(observed.dims[1])])
-    found: list[tuple[Any, Any, Any]] = []
-    for rows, columns in _blocks(observed):
-        if (row_of[rows] < 0).all() or (column_of[columns] < 0).all():
-            continue
-        block = observed[rows, columns].values
-        row, column = np.nonzero(np.isfinite(block))
-        time, reach = row_of[rows][row], column_of[columns][column]
-        common = (time >= 0) & (reach >= 0)
-        found.append((time[common], reach[common], block[row[common], column[common]]))
-    time = np.concatenate([piece[0] for piece in found]).astype("int64")
-    reach = np.concatenate([piece[1] for piece in found]).astype("int64")
-    values = np.concatenate([piece[2] for piece in found]).astype("float64")
-    # One order for all storage layouts: sums are then equal to the last bit for every chunking.
-    order = np.lexsort((reach, time))
-    return time[order], reach[order], values[order]
-
-
-def _predicted_at(
-    prediction: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any], time: Positions, reach: Positions
-) -> Floats:
-    row = prediction.indexes["time"].get_indexer(times)[time]
-    column = prediction.indexes[str(prediction.dims[1])].get_indexer(ids)[reach]
-    predicted = np.full(row.size, np.nan)
-    for rows, columns in _blocks(prediction):
-        here = (row >= rows.start) & (row < rows.stop) & (column >= columns.start) & (column < columns.stop)
-        if here.any():
-            block = prediction[rows, columns].values
-            predicted[here] = block[row[here] - rows.start, column[here] - columns.start]
-    return predicted
+    rows = [_all_numbers(pairs, piece, probabilities) for piece in pieces]
+    numbers = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    result = label_scores(numbers, (name,), pairs.units)
+    return result.assign_coords({name: (name, values, attrs), **coords})
 
 
 def _groups(
-    pairs: _Pairs, by: str | xr.DataArray, dim: str, places: tuple[Any, ...]
+    pairs: Pairs, by: str | xr.DataArray, places: tuple[Any, ...]
 ) -> tuple[str, npt.NDArray[Any], dict[str, str]]:
     """Name the dimension of the groups, the label of every pair, and the coordinate's attributes."""
+    dim = pairs.dim
     if isinstance(by, xr.DataArray):
         return _given_groups(pairs, by, dim, "group" if by.name is None else str(by.name))
     if by in _TIME_GROUPS:
@@ -296,7 +165,7 @@ def _groups(
 
 
 def _given_groups(
-    pairs: _Pairs, by: xr.DataArray, dim: str, name: str
+    pairs: Pairs, by: xr.DataArray, dim: str, name: str
 ) -> tuple[str, npt.NDArray[Any], dict[str, str]]:
     if by.ndim != 1 or by.dims[0] not in ("time", dim) or by.dims[0] not in by.indexes:
         msg = f"the groups {name!r} have dims {by.dims}; they must be labelled along 'time' or {dim!r}"
@@ -314,7 +183,25 @@ def _rmse(error: Floats) -> float:
     return float(np.sqrt(np.mean(error**2))) if error.size else np.nan
 
 
-def _numbers(pairs: _Pairs, members: Positions | None) -> dict[str, float | int]:
+def _all_numbers(
+    pairs: Pairs, members: Positions | None, probabilities: Sequence[float] | None
+) -> dict[str, Any]:
+    """All metrics of some pairs; of quantiles those of the median, and what they are worth themselves."""
+    if probabilities is None:
+        return _numbers(pairs, members)
+    if 0.5 not in probabilities:
+        msg = (
+            f"the prediction has the quantiles {list(probabilities)} and no median to score; predict 0.5 "
+            "too, or score the quantiles alone with xmsgl.evaluate.coverage, crps or pinball"
+        )
+        raise InvalidArgumentError(msg)
+    chosen: Any = slice(None) if members is None else members
+    median = replace(pairs, predicted=pairs.predicted[list(probabilities).index(0.5)])
+    worth = quantile_scores(probabilities, pairs.predicted[:, chosen], pairs.observed[chosen])
+    return {**_numbers(median, members), **worth}
+
+
+def _numbers(pairs: Pairs, members: Positions | None) -> dict[str, float | int]:
     """All metrics of some pairs."""
     chosen: Any = slice(None) if members is None else members
     observed, predicted, reach = pairs.observed[chosen], pairs.predicted[chosen], pairs.reach[chosen]
@@ -356,12 +243,3 @@ def _kge_parts(predicted: Floats, observed: Floats) -> tuple[float, float, float
     alpha = spread / deviation if deviation > 0 else np.nan
     beta = float(predicted.mean()) / mean if mean != 0 else np.nan
     return r, alpha, beta
-
-
-def _label(numbers: dict[str, Any], dims: tuple[str, ...], units: str) -> xr.Dataset:
-    variables = {}
-    for key, value in numbers.items():
-        dtype = "int64" if key == "n" or key.startswith("n_") else "float64"
-        attrs = {"units": units if key in _IN_DEGREES else "1", "long_name": _LONG_NAMES[key]}
-        variables[key] = xr.Variable(dims, np.asarray(value, dtype=dtype), attrs)
-    return xr.Dataset(variables, attrs={"title": "scores on observed reach-days"})

@@ -1,0 +1,82 @@
+"""What the scores are called, what their units are, and how they become a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["LONG_NAMES", "MIN_DAYS", "TAIL", "label_scores"]
+
+MIN_DAYS = 30
+"""Observed days a reach needs to enter the median over reaches."""
+
+TAIL = 0.1
+"""Part of the observed reach-days called hot, and part called cold."""
+
+LONG_NAMES = {
+    "rmse": "root mean square error, pooled over observed reach-days",
+    "rmse_median": f"median over reaches with at least {MIN_DAYS} observed days of the reach's RMSE",
+    "mae": "mean absolute error",
+    "bias": "mean of prediction minus observation",
+    "nse": "Nash-Sutcliffe efficiency",
+    "kge": "Kling-Gupta efficiency (2009)",
+    "kge_r": "correlation, first part of the Kling-Gupta efficiency",
+    "kge_alpha": "predicted over observed standard deviation, second part of the Kling-Gupta efficiency",
+    "kge_beta": "predicted over observed mean, third part of the Kling-Gupta efficiency",
+    "rmse_hot": f"RMSE over the hottest {TAIL:.0%} of the observations",
+    "rmse_cold": f"RMSE over the coldest {TAIL:.0%} of the observations",
+    "n": "observed reach-days scored",
+    "n_reaches": "reaches with an observed day",
+    "n_reaches_median": f"reaches with at least {MIN_DAYS} observed days, behind rmse_median",
+    "n_hot": "observed reach-days behind rmse_hot",
+    "n_cold": "observed reach-days behind rmse_cold",
+    "crps": "continuous ranked probability score",
+    "pinball": "mean pinball loss of a quantile",
+    "coverage": "part of the observations inside the interval",
+    "width": "mean width of the interval",
+}
+"""Scores by name."""
+
+_IN_DEGREES = {
+    "rmse",
+    "rmse_median",
+    "mae",
+    "bias",
+    "rmse_hot",
+    "rmse_cold",
+    "crps",
+    "pinball",
+    "width",
+}
+_OWN_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
+
+
+def label_scores(numbers: Mapping[str, Any], dims: tuple[str, ...], units: str) -> xr.Dataset:
+    """Make a dataset of scores.
+
+    Parameters
+    ----------
+    numbers
+        A number, or an array of them, by name.
+    dims
+        Of the groups; scores of quantiles and intervals have a dimension of their own behind these.
+    units
+        Of temperature.
+
+    Examples
+    --------
+    >>> label_scores({"mae": 0.5}, (), "degC").mae.attrs["long_name"]
+    'mean absolute error'
+    """
+    variables = {}
+    for key, value in numbers.items():
+        dtype = "int64" if key == "n" or key.startswith("n_") else "float64"
+        attrs = {"units": units if key in _IN_DEGREES else "1", "long_name": LONG_NAMES[key]}
+        own = (*dims, *_OWN_DIMS.get(key, ()))
+        variables[key] = xr.Variable(own, np.asarray(value, dtype=dtype), attrs)
+    return xr.Dataset(variables, attrs={"title": "scores on observed reach-days"})

@@ -1,0 +1,177 @@
+"""Observed reach-days and what was predicted there: what every score is made of.
+
+The observed values are gathered first, one stored block at a time; then each block of the prediction
+that holds an observed reach-day is computed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from xmsgl.errors import InvalidArgumentError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
+
+__all__ = ["Floats", "Pairs", "Positions", "gather"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Positions: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Observed reach-days in the order of date and id.
+
+    Attributes
+    ----------
+    times, ids
+        Labels in common.
+    time, reach
+        Positions of each pair into them.
+    observed
+        Temperature, ``(pair,)``.
+    predicted
+        Temperature, ``(pair,)``, or ``(across, pair)`` of a prediction with one dimension more.
+    dim, units
+        Name of the dimension of the ids; units of both temperatures.
+    """
+
+    times: pd.DatetimeIndex
+    ids: pd.Index[Any]
+    time: Positions
+    reach: Positions
+    observed: Floats
+    predicted: Floats
+    dim: str
+    units: str
+
+
+def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:
+    """Find the observed reach-days and what was predicted there, aligned by label.
+
+    Parameters
+    ----------
+    prediction
+        Temperature ``(time, fine)`` or ``(time, coarse)``; may be lazy.
+    observed
+        Temperature with the same dims, NaN where not observed; may be lazy.
+    across
+        A further dimension of the prediction: quantiles or members.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No observed reach-day in common; a prediction that is not finite at one; different units; wrong
+        dims.
+    """
+    dim = _reach_dim(prediction, observed, across)
+    units = _common_units(prediction, observed)
+    order = ("time", dim) if across is None else (across, "time", dim)
+    prediction, observed = prediction.transpose(*order), observed.transpose("time", dim)
+    times = prediction.indexes["time"].intersection(observed.indexes["time"]).sort_values()
+    ids = prediction.indexes[dim].intersection(observed.indexes[dim]).sort_values()
+    for label, common, what in (("time", times, "day"), (dim, ids, "id")):
+        if not len(common):
+            mine, theirs = prediction.indexes[label], observed.indexes[label]
+            msg = (
+                f"prediction and observations have no {what} in common along {label!r}: "
+                f"{shorten(mine, 3)} against {shorten(theirs, 3)}"
+            )
+            raise InvalidArgumentError(msg)
+    time, reach, values = _observed_pairs(observed, times, ids)
+    if not values.size:
+        msg = f"none of the {len(times)} days and {len(ids)} reaches in common has an observation"
+        raise InvalidArgumentError(msg)
+    predicted = _predicted_at(prediction, times, ids, time, reach)
+    bad = ~np.isfinite(predicted).reshape(-1, values.size).all(axis=0)
+    if bad.any():
+        where = [f"{ids[r]} on {times[t]:%Y-%m-%d}" for t, r in zip(time[bad], reach[bad], strict=True)]
+        msg = (
+            f"the prediction is not finite at {bad.sum()} of {bad.size} observed reach-days: "
+            f"{shorten(where)}; a score that left them out would not be honest: "
+            "predict them, or select both arrays first"
+        )
+        raise InvalidArgumentError(msg)
+    return Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted, dim, units)
+
+
+def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | None) -> str:
+    dims = tuple(dim for dim in prediction.dims if across is None or dim != across)
+    for what, array, own in (("prediction", prediction, dims), ("observed", observed, observed.dims)):
+        if len(own) != 2 or "time" not in own:
+            besides = f" besides {across!r}" if across and array is prediction else ""
+            msg = f"{what} has dims {array.dims}; it must have two{besides}, 'time' and 'fine' or 'coarse'"
+            raise InvalidArgumentError(msg)
+        for dim in own:
+            if dim not in array.indexes:
+                msg = f"{what} has no labels along {dim!r}; arrays are aligned by label only"
+                raise InvalidArgumentError(msg)
+            if not array.indexes[dim].is_unique:
+                repeated = array.indexes[dim][array.indexes[dim].duplicated()].unique()
+                msg = f"{what} has labels along {dim!r} more than once: {shorten(repeated)}"
+                raise InvalidArgumentError(msg)
+    if set(dims) != set(observed.dims):
+        msg = f"prediction has dims {prediction.dims}, observed {observed.dims}; score one scale at a time"
+        raise InvalidArgumentError(msg)
+    return next(str(dim) for dim in dims if dim != "time")
+
+
+def _common_units(prediction: xr.DataArray, observed: xr.DataArray) -> str:
+    given = [array.attrs["units"] for array in (prediction, observed) if "units" in array.attrs]
+    if len(set(given)) > 1:
+        msg = f"the prediction is in {given[0]!r}, the observations in {given[1]!r}; convert one of them"
+        raise InvalidArgumentError(msg)
+    return str(given[0]) if given else "degC"
+
+
+def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:
+    """Slices of the stored blocks along the last two dimensions; all of it where it is in memory."""
+    chunks = (array.chunks or tuple((size,) for size in array.shape))[-2:]
+    bounds = [np.concatenate([[0], np.cumsum(sizes)]) for sizes in chunks]
+    for first_row, last_row in zip(bounds[0][:-1], bounds[0][1:], strict=True):
+        for first, last in zip(bounds[1][:-1], bounds[1][1:], strict=True):
+            yield slice(int(first_row), int(last_row)), slice(int(first), int(last))
+
+
+def _observed_pairs(
+    observed: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any]
+) -> tuple[Positions, Positions, Floats]:
+    row_of = times.get_indexer(observed.indexes["time"])
+    column_of = ids.get_indexer(observed.indexes[str(observed.dims[1])])
+    found: list[tuple[Any, Any, Any]] = []
+    for rows, columns in _blocks(observed):
+        if (row_of[rows] < 0).all() or (column_of[columns] < 0).all():
+            continue
+        block = observed[rows, columns].values
+        row, column = np.nonzero(np.isfinite(block))
+        time, reach = row_of[rows][row], column_of[columns][column]
+        common = (time >= 0) & (reach >= 0)
+        found.append((time[common], reach[common], block[row[common], column[common]]))
+    time = np.concatenate([piece[0] for piece in found]).astype("int64")
+    reach = np.concatenate([piece[1] for piece in found]).astype("int64")
+    values = np.concatenate([piece[2] for piece in found]).astype("float64")
+    # One order for all storage layouts: sums are then equal to the last bit for every chunking.
+    order = np.lexsort((reach, time))
+    return time[order], reach[order], values[order]
+
+
+def _predicted_at(
+    prediction: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any], time: Positions, reach: Positions
+) -> Floats:
+    row = prediction.indexes["time"].get_indexer(times)[time]
+    column = prediction.indexes[str(prediction.dims[-1])].get_indexer(ids)[reach]
+    predicted = np.full((*prediction.shape[:-2], row.size), np.nan)
+    for rows, columns in _blocks(prediction):
+        here = (row >= rows.start) & (row < rows.stop) & (column >= columns.start) & (column < columns.stop)
+        if here.any():
+            block = prediction[..., rows, columns].values
+            predicted[..., here] = block[..., row[here] - rows.start, column[here] - columns.start]
+    return predicted

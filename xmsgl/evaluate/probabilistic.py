@@ -1,0 +1,271 @@
+"""Scores of a predicted distribution: quantiles or the members of an ensemble.
+
+Days and reaches are aligned by label, and only observed reach-days count, as in
+:func:`xmsgl.evaluate.score`.
+
+References
+----------
+.. [1] Gneiting & Raftery (2007), Strictly proper scoring rules, doi:10.1198/016214506000001437.
+.. [2] Ferro (2014), Fair scores for ensemble forecasts, doi:10.1002/qj.2270.
+.. [3] Laio & Tamea (2007), doi:10.5194/hess-11-1267-2007 (CRPS as an integral of pinball losses).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate.names import label_scores
+from xmsgl.evaluate.pairs import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xmsgl.evaluate.pairs import Floats, Pairs
+
+__all__ = ["coverage", "crps", "intervals", "levels", "pinball", "quantile_coords", "quantile_scores"]
+
+
+def coverage(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
+    """Count how many observations lie inside intervals, and how wide these are.
+
+    An interval is honest where its coverage is the nominal one, and useful where it is narrow.
+
+    Parameters
+    ----------
+    prediction
+        Quantiles of the temperature, ``(quantile, time, fine)`` or ``(quantile, time, coarse)`` in any
+        order, degC; may be lazy. Each pair of quantiles p and 1 - p makes an interval.
+    observed
+        Temperature with the same dims but ``quantile``, NaN where not observed, degC.
+
+    Returns
+    -------
+    xarray.Dataset
+        Along ``interval``, the nominal coverage: ``coverage`` (bounds belong to the interval) and ``width``
+        (degC); and ``n``, the observed reach-days.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No two quantiles make an interval; else as :func:`xmsgl.evaluate.score`.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> days = pd.date_range("2000-01-01", periods=4)
+    >>> observed = xr.DataArray([[1.0], [2.0], [9.0], [4.0]], coords={"time": days, "fine": [7]})
+    >>> bounds = xr.DataArray([1.0, 5.0], coords={"quantile": [0.1, 0.9]})
+    >>> result = coverage(bounds + 0 * observed, observed)
+    >>> result.interval.item(), result.coverage.item(), result.width.item(), result.n.item()
+    (0.8, 0.75, 4.0, 4)
+    """
+    probabilities = levels(prediction)
+    if not intervals(probabilities):
+        msg = f"quantiles {probabilities} make no interval; it takes p and 1 - p, for example 0.05 and 0.95"
+        raise InvalidArgumentError(msg)
+    return _quantile_dataset(gather(prediction, observed, "quantile"), probabilities, "coverage", "width")
+
+
+def pinball(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
+    """Score each quantile: an observation above counts p a degree, one below counts 1 - p.
+
+    Parameters
+    ----------
+    prediction, observed
+        As in :func:`coverage`.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``pinball`` (degC) along ``quantile``, least for the true quantile, and ``n``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        As :func:`coverage`.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> days = pd.date_range("2000-01-01", periods=2)
+    >>> observed = xr.DataArray([[1.0], [2.0]], coords={"time": days, "fine": [7]})
+    >>> low = xr.DataArray([1.5], coords={"quantile": [0.1]})
+    >>> pinball(low + 0 * observed, observed).pinball.values  # (0.9 * 0.5 + 0.1 * 0.5) / 2
+    array([0.25])
+    """
+    return _quantile_dataset(gather(prediction, observed, "quantile"), levels(prediction), "pinball")
+
+
+def crps(prediction: xr.DataArray, observed: xr.DataArray, *, fair: bool = False) -> xr.Dataset:
+    """Score a whole distribution: the continuous ranked probability score, degC.
+
+    It is to a distribution what the mean absolute error is to a number, and equals it for one member or
+    one quantile, the median.
+
+    Parameters
+    ----------
+    prediction
+        Quantiles along ``quantile``, or the members of an ensemble along ``member``; besides ``time`` and
+        ``fine`` or ``coarse``. Members of a model: ``xr.concat([ds.msgl.downscale(model.member(k)) for k in
+        range(model.members)], "member")``.
+    observed
+        Temperature without that dimension, NaN where not observed, degC.
+    fair
+        Of members: score the distribution they are drawn from, as if there were infinitely many [2]_.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``crps`` (degC) and ``n``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Neither dimension is there, or both; `fair` without two members at least; else as :func:`coverage`.
+
+    Notes
+    -----
+    Of members x_i: mean abs(x_i - y) minus half the mean abs(x_i - x_j) over all pairs (with `fair`, over
+    those of two different members), exact. Of quantiles: twice the integral of the pinball loss over p
+    [3]_, an approximation in which each quantile stands for the probabilities nearest to it. It comes
+    close with quantiles from edge to edge, say 0.01 to 0.99 by 0.02, and far from few of them.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> days = pd.date_range("2000-01-01", periods=2)
+    >>> observed = xr.DataArray([[1.0], [2.0]], coords={"time": days, "fine": [7]})
+    >>> members = xr.DataArray([-1.0, 1.0], dims="member")
+    >>> crps(observed + members, observed).crps.item()  # 1 - 2 / 2 / 2
+    0.5
+    """
+    dims = [dim for dim in ("quantile", "member") if dim in prediction.dims]
+    if len(dims) != 1 or (fair and dims != ["member"]):
+        wanted = "'member'" if fair else "either 'quantile' or 'member'"
+        msg = f"a prediction with dims {prediction.dims} has no CRPS of this kind; it must have {wanted}"
+        raise InvalidArgumentError(msg)
+    if dims == ["quantile"]:
+        return _quantile_dataset(gather(prediction, observed, "quantile"), levels(prediction), "crps")
+    pairs = gather(prediction, observed, "member")
+    count = len(pairs.predicted)
+    if fair and count < 2:
+        msg = "a fair CRPS compares members with one another, and there is one alone; leave out fair=True"
+        raise InvalidArgumentError(msg)
+    value = float(np.mean(_member_crps(pairs.predicted, pairs.observed, count - 1 if fair else count)))
+    return label_scores({"crps": value, "n": pairs.observed.size}, (), pairs.units)
+
+
+def _member_crps(members: Floats, observed: Floats, partners: int) -> Floats:
+    """CRPS of each pair; sorted members give the sum over all pairs of them in one pass."""
+    count = len(members)
+    rank = np.arange(1, count + 1)[:, None]
+    ordered = np.sort(members, axis=0)
+    apart = 2 * np.sum((2 * rank - count - 1) * ordered, axis=0)
+    result: Floats = np.mean(np.abs(members - observed), axis=0) - apart / (2 * count * partners)
+    return result
+
+
+def levels(prediction: xr.DataArray) -> list[float]:
+    """Return the probabilities along ``quantile``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        There is no such dimension, it has no coordinate, or one that holds no probabilities.
+
+    Examples
+    --------
+    >>> levels(xr.DataArray([3.0, 4.0], coords={"quantile": [0.1, 0.9]}))
+    [0.1, 0.9]
+    """
+    if "quantile" not in prediction.dims or "quantile" not in prediction.coords:
+        msg = (
+            f"the prediction has dims {prediction.dims} and no labelled 'quantile' among them; make it with "
+            "ds.msgl.downscale(..., quantiles=[...])"
+        )
+        raise InvalidArgumentError(msg)
+    found = np.asarray(prediction["quantile"].values, np.float64)
+    if not ((found > 0) & (found < 1)).all() or np.unique(found).size < found.size:
+        msg = f"quantile holds {found.tolist()}; it must hold different numbers between 0 and 1"
+        raise InvalidArgumentError(msg)
+    return [float(p) for p in found]
+
+
+def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
+    """Find the pairs of quantiles p and 1 - p: positions of both bounds by nominal coverage.
+
+    Examples
+    --------
+    >>> intervals([0.05, 0.25, 0.5, 0.95])
+    {0.9: (0, 3)}
+    """
+    found = {
+        round(q - p, 9): (low, high)
+        for low, p in enumerate(probabilities)
+        for high, q in enumerate(probabilities)
+        if p < q and abs(p + q - 1) < 1e-9
+    }
+    return dict(sorted(found.items()))
+
+
+def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed: Floats) -> dict[str, Any]:
+    """Score quantiles of some reach-days.
+
+    Parameters
+    ----------
+    probabilities
+        Of the quantiles.
+    predicted
+        Temperature, degC, (quantile, pair).
+    observed
+        Temperature, degC, (pair,).
+
+    Returns
+    -------
+    dict
+        ``crps``; ``pinball`` of each quantile; ``coverage`` and ``width`` of each of :func:`intervals`.
+    """
+    p = np.asarray(probabilities)
+    above = observed - predicted
+    losses = np.mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above), axis=1)
+    bounds = intervals(probabilities).values()
+    inside = [np.mean((predicted[low] <= observed) & (observed <= predicted[high])) for low, high in bounds]
+    widths = [np.mean(predicted[high] - predicted[low]) for low, high in bounds]
+    return {
+        "crps": 2 * float(np.sum(_shares(p) * losses)),
+        "pinball": losses,
+        "coverage": np.array(inside, np.float64),
+        "width": np.array(widths, np.float64),
+    }
+
+
+def _shares(p: Floats) -> Floats:
+    """Part of the probabilities from 0 to 1 that is nearest to each quantile."""
+    order = np.argsort(p)
+    between = (p[order][1:] + p[order][:-1]) / 2
+    shares = np.empty_like(p)
+    shares[order] = np.diff(between, prepend=0.0, append=1.0)
+    return shares
+
+
+def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
+    """Return the coordinates of the scores of quantiles and intervals."""
+    names = {"quantile": "probability of the quantile", "interval": "nominal coverage of the interval"}
+    values = {"quantile": list(probabilities), "interval": list(intervals(probabilities))}
+    return {
+        name: xr.Variable((name,), np.array(values[name]), {"long_name": text, "units": "1"})
+        for name, text in names.items()
+    }
+
+
+def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
+    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed)
+    result = label_scores(
+        {**{name: scores[name] for name in names}, "n": pairs.observed.size}, (), pairs.units
+    )
+    coords = quantile_coords(probabilities)
+    return result.assign_coords({name: coords[name] for name in coords if name in result.dims})
