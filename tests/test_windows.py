@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmsgl import schema, windows
-from xmsgl.errors import InvalidArgumentError, ModelMismatchError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.features import Scaling
-from xmsgl.windows import ScaleInputs, Window, check_features, choose_features, cut_windows, feature_variables
+from xmsgl.windows import ScaleInputs, Window, choose_features, cut_windows, feature_variables
 
 CHOSEN = ["air_temperature", "precipitation", "air_temperature:7", "drainage_area", "slope", "elevation"]
 LAPSE = -0.0065
@@ -273,34 +273,6 @@ def test_variables_of_features_once_each_at_both_scales(river):
         "solar_radiation_coarse",
     ]
     assert "drainage_area_fine" in feature_variables(river, features, dynamic=False)
-
-
-def test_a_dataset_that_does_not_fit_is_refused_with_every_reason(river):
-    features = choose_features(river)
-    other = river.drop_vars("precipitation_coarse")
-    other["solar_radiation_coarse"].attrs["units"] = "MJ m-2 d-1"
-    other["slope_coarse"] = other["air_temperature_coarse"].assign_attrs(units="1")
-    with pytest.raises(ModelMismatchError) as error:
-        check_features(other, features)
-    text = str(error.value)
-    assert "precipitation_coarse is missing" in text
-    assert "'MJ m-2 d-1'" in text
-    assert "'W m-2'" in text
-    assert "slope_coarse should not have a time dimension" in text
-
-
-def test_units_of_a_reachs_own_driver_are_checked_too(river):
-    features = choose_features(river)
-    river["air_temperature_fine"] = ("time", "fine"), np.full((800, 12), 280.0), {"units": "K"}
-    with pytest.raises(ModelMismatchError, match="air_temperature_fine is in 'K', the model wants 'degC'"):
-        check_features(river, features)
-
-
-def test_a_dataset_that_fits_passes(river):
-    check_features(river, choose_features(river))
-    other = river.copy()
-    other["air_temperature_coarse"] = other["air_temperature_coarse"].assign_attrs(units="degrees_Celsius")
-    check_features(other, choose_features(river))
 
 
 # ------------------------------------------------------------------- windows

@@ -16,6 +16,7 @@ __all__ = [
     "CycleError",
     "DataUnavailableError",
     "DivergenceError",
+    "ExtrapolationWarning",
     "InvalidArgumentError",
     "InvalidDatasetError",
     "MissingDependencyError",
@@ -34,6 +35,10 @@ class XMSGLError(Exception):
 
 class XMSGLWarning(UserWarning):
     """Base of all warnings of the package."""
+
+
+class ExtrapolationWarning(XMSGLWarning):
+    """A model is applied far outside of what it was trained on."""
 
 
 class InvalidArgumentError(XMSGLError, ValueError):

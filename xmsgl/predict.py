@@ -25,7 +25,8 @@ from xmsgl.history import stamp
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
 from xmsgl.options import get_option
-from xmsgl.windows import Window, check_features, cut_windows, feature_variables
+from xmsgl.windows import Window, cut_windows, feature_variables
+from xmsgl.windows_check import check_features, warn_outside
 
 if TYPE_CHECKING:
     import os
@@ -91,6 +92,12 @@ def downscale(
         ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
         lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
 
+    Warns
+    -----
+    ExtrapolationWarning
+        Static attributes, or drivers on the first day, lie far outside of what the model was trained on.
+        What dask holds is not looked at.
+
     Raises
     ------
     ModelMismatchError
@@ -114,6 +121,7 @@ def downscale(
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
     check_features(ds, spec.features)
+    warn_outside(ds, spec.features, spec.scaling)
     dynamic = feature_variables(ds, spec.features, dynamic=True)
     others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
     drivers = ds[dynamic].drop_vars(others, errors="ignore")

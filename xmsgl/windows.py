@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, ModelMismatchError, shorten
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import SKEWED, TRANSFORMS, Feature, Scaling, parse_feature, trailing_mean
+from xmsgl.windows_check import check_features as check_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,38 +77,6 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple
         )
         for name, days in chosen
     )
-
-
-def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
-    """Refuse a dataset that lacks a model's features or states other units.
-
-    Parameters
-    ----------
-    ds
-        The dataset to predict on.
-    features
-        What the model was trained with.
-
-    Raises
-    ------
-    ModelMismatchError
-        Naming every feature that is missing, of the wrong kind or in other units.
-    """
-    faults = []
-    wanted = [(feature, f"{feature.name}_{scale}") for feature in features for scale in SCALES]
-    for feature, name in wanted:
-        if name not in ds:
-            if name.endswith("_coarse"):  # what the fine scale lacks, it inherits
-                faults.append(f"{name} is missing")
-        elif ("time" in ds[name].dims) != feature.dynamic:
-            faults.append(f"{name} should {'' if feature.dynamic else 'not '}have a time dimension")
-        elif not schema.same_units(str(ds[name].attrs.get("units", "")), feature.units):
-            faults.append(
-                f"{name} is in {ds[name].attrs.get('units', '(none)')!r}, the model wants {feature.units!r}"
-            )
-    if faults:
-        msg = f"the model and the dataset do not belong together: {'; '.join(dict.fromkeys(faults))}"
-        raise ModelMismatchError(msg)
 
 
 def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:
