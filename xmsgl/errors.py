@@ -22,6 +22,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelMismatchError",
     "NetworkError",
+    "UncalibratedModelError",
     "UnknownNameError",
     "XMSGLError",
     "XMSGLWarning",
@@ -102,6 +103,10 @@ class DataUnavailableError(XMSGLError, OSError):
 
 class ModelMismatchError(XMSGLError, ValueError):
     """A model and a dataset do not belong together (features, units, scales)."""
+
+
+class UncalibratedModelError(XMSGLError, ValueError):
+    """Intervals are asked of a model of which nobody knows how far it is off."""
 
 
 class CheckpointError(XMSGLError, ValueError):

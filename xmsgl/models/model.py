@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.features import Feature, Scaling
 from xmsgl.models import storage
+from xmsgl.models.intervals import IntervalTable
 from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.registry import NetworkModel, create_model
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -45,6 +46,10 @@ class ModelSpec:
         Scored and warm-up days of a window.
     training
         Provenance: period, seed, number of labels, versions, the dataset's fingerprint.
+    members
+        Modules whose mean is the prediction; above 1 it is an ensemble.
+    intervals
+        How far the prediction was off on the validation days; None: that is not known.
     """
 
     method: str
@@ -56,10 +61,17 @@ class ModelSpec:
     window: int
     warmup: int
     training: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
+    intervals: IntervalTable | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the specification as plain values, ready for JSON."""
-        return asdict(self)
+        """Return the specification as plain values, ready for JSON; without what only some models have."""
+        values = asdict(self)
+        if self.members == 1:
+            del values["members"]
+        if self.intervals is None:
+            del values["intervals"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
@@ -70,6 +82,7 @@ class ModelSpec:
                 "features": tuple(Feature.from_dict(item) for item in values["features"]),
                 "segments": tuple(values["segments"]),
                 "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
+                "intervals": IntervalTable.from_dict(table) if (table := values.get("intervals")) else None,
             }
         )
 
@@ -82,9 +95,11 @@ class Model:
     spec
         What the model is.
     weights
-        Its parameters by name.
+        Its parameters by name; of an ensemble each name begins with ``member0/``, ``member1/``, ...
     history
-        Losses, task weights and validation score of each epoch.
+        Losses, task weights and validation score of each epoch: a list a quantity, ready for
+        ``pandas.DataFrame``. Of an ensemble the epochs of all members, one member after the other; the
+        column ``member`` says whose an epoch is.
 
     Examples
     --------
@@ -117,11 +132,112 @@ class Model:
         """Digest of the whole model: weights, specification and history."""
         return storage.digest(self.payload)
 
+    @property
+    def members(self) -> int:
+        """Number of modules whose mean is the prediction: 1, or more of an ensemble."""
+        return self.spec.members
+
     def module(self) -> NetworkModel:
-        """Return a fresh torch module with the weights in it, in evaluation mode."""
+        """Return a fresh torch module with the weights in it, in evaluation mode.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The model is an ensemble, which has several: see :meth:`modules` and :meth:`member`.
+        """
+        if self.members > 1:
+            msg = (
+                f"the model has {self.members} members; take modules() for all, or member(k).module() for one"
+            )
+            raise InvalidArgumentError(msg)
         module = create_model(self.spec.method, n_features=len(self.spec.features), **self.spec.architecture)
         module.load_state_dict(self.weights)
         return module.eval()
+
+    def modules(self) -> list[NetworkModel]:
+        """Return the modules of all members; of a model that is no ensemble its one module."""
+        return [self.member(k).module() for k in range(self.members)]
+
+    def member(self, k: int) -> Model:
+        """Return one member of an ensemble as a model of its own.
+
+        Parameters
+        ----------
+        k
+            Its number, counted from 0.
+
+        Returns
+        -------
+        Model
+            With the member's weights, history and seed. Without intervals: those are the ensemble's.
+
+        Raises
+        ------
+        InvalidArgumentError
+            There is no such member.
+        """
+        if not 0 <= k < self.members:
+            msg = f"there is no member {k}; the model has {self.members}, counted from 0"
+            raise InvalidArgumentError(msg)
+        if self.members == 1:
+            return self
+        prefix = _prefix(k)
+        training = {**self.spec.training}
+        if seeds := training.pop("seeds", None):
+            training["seed"] = seeds[k]
+        spec = replace(self.spec, members=1, intervals=None, training=training)
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.weights.items()
+            if name.startswith(prefix)
+        }
+        rows = [row for row, whose in enumerate(self.history.get("member", [])) if whose == k]
+        history = {
+            name: [values[row] for row in rows] for name, values in self.history.items() if name != "member"
+        }
+        return Model(spec, weights, history)
+
+    @classmethod
+    def join(cls, models: Sequence[Model]) -> Model:
+        """Make one model of several that differ in their seed only: its prediction is their mean.
+
+        Parameters
+        ----------
+        models
+            Two models or more, trained with the same settings on the same data; none an ensemble itself.
+
+        Returns
+        -------
+        Model
+            Without intervals: how far the mean is off, nobody has looked.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The models differ in more than their weights, or are fewer than two.
+
+        References
+        ----------
+        Lakshminarayanan, Pritzel & Blundell (2017), arXiv:1612.01474 (deep ensembles).
+        """
+        plain = [replace(model.spec, training={}, intervals=None) for model in models]
+        if len(models) < 2 or plain[0].members > 1 or any(spec != plain[0] for spec in plain):
+            msg = "an ensemble takes two models or more that differ in their weights only, and no ensembles"
+            raise InvalidArgumentError(msg)
+        training = models[0].spec.training
+        seeds = [model.spec.training.get("seed") for model in models]
+        names = dict.fromkeys(name for model in models for name in model.history)
+        history: dict[str, list[float]] = {name: [] for name in ("member", *names)}
+        for k, model in enumerate(models):
+            length = len(next(iter(model.history.values()), []))
+            history["member"] += [float(k)] * length
+            for name in names:
+                history[name] += model.history.get(name, [float("nan")] * length)
+        return cls(
+            replace(plain[0], members=len(models), training={**training, "seeds": seeds}),
+            {f"{_prefix(k)}{name}": w for k, model in enumerate(models) for name, w in model.weights.items()},
+            history,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model to one safetensors file, whole or not at all.
@@ -173,14 +289,18 @@ class Model:
     def _facts(self) -> dict[str, str]:
         training = self.spec.training
         labels = training.get("labels", {})
+        table = self.spec.intervals
+        many = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         return {
             "method": self.spec.method,
+            **many,
             "parameters": f"{sum(tensor.numel() for tensor in self.weights.values()):,}",
             "features": ", ".join(f"{feature.label} [{feature.units}]" for feature in self.spec.features),
             "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
             "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
             "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),
             "epochs": str(len(self.history.get("epoch", []))),
+            "intervals": f"from {table.n:,} {table.scale} residuals" if table else "none",
             "sha256": self.sha256[:12],
         }
 
@@ -196,6 +316,11 @@ class Model:
             for name, value in self._facts().items()
         )
         return f"<table><caption><b>xmsgl.Model</b></caption>{rows}</table>"
+
+
+def _prefix(k: int) -> str:
+    """Return what the names of a member's weights begin with."""
+    return f"member{k}/"
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> Model:
