@@ -286,7 +286,8 @@ class Model:
             raise CheckpointError(msg)
         return cls(ModelSpec.from_dict(header["spec"]), weights, storage.restore_history(header["history"]))
 
-    def _facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
+        """Tell what the model is, one line of text a fact, as its representation shows them."""
         training = self.spec.training
         labels = training.get("labels", {})
         table = self.spec.intervals
@@ -305,15 +306,15 @@ class Model:
         }
 
     def __repr__(self) -> str:
-        width = max(map(len, self._facts()))
-        lines = (f"  {name:<{width}}  {value}" for name, value in self._facts().items())
+        width = max(map(len, self.facts()))
+        lines = (f"  {name:<{width}}  {value}" for name, value in self.facts().items())
         return "\n".join(["<xmsgl.Model>", *lines])
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in self._facts().items()
+            for name, value in self.facts().items()
         )
         return f"<table><caption><b>xmsgl.Model</b></caption>{rows}</table>"
 
