@@ -29,6 +29,8 @@ LAYERS = [
     ["operators"],
     ["engine"],
     ["train"],
+    ["calibrate"],
+    ["recipes"],
     ["fit"],
     ["predict"],
     ["evaluate"],

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from xmsgl.features import Feature
+    from xmsgl.models.batch import Batch
     from xmsgl.models.model import Model
     from xmsgl.models.registry import Memory
     from xmsgl.windows import FloatArray, Scale, Sources, Window
@@ -67,6 +69,9 @@ def resolve_device(device: str) -> torch.device:
 class Engine:
     """A trained model ready to predict on one network, window by window.
 
+    Of an ensemble every member sees the same inputs, keeps a memory of its own, and the mean of their
+    standardised outputs becomes the temperature; only that is kept from falling below 0.
+
     Rivers that share no water share no numbers either: a network of many is worked off in parts whose
     memory stays in the processor's cache. Within a part days go through in pieces, the state carried,
     so that inputs are never held for a whole window. Neither changes the result by more than rounding.
@@ -83,19 +88,30 @@ class Engine:
         Reaches in a part, about; a basin with more is a part of its own.
     piece
         Bytes that the arrays of a piece may take, about; at least some days are taken.
+    only
+        Positions of the reaches to predict; those that they do not depend on are left at NaN. Default: all.
     """
 
     def __init__(
-        self, model: Model, fixed: xr.Dataset, device: str, *, reaches: int = REACHES, piece: int = PIECE
+        self,
+        model: Model,
+        fixed: xr.Dataset,
+        device: str,
+        *,
+        reaches: int = REACHES,
+        piece: int = PIECE,
+        only: npt.NDArray[np.int64] | None = None,
     ) -> None:
         target = resolve_device(device)
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
-        self._module = model.module().to(target)
+        # What all members share is asked of the first.
+        self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
         operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
-        parts = _close(operators, operators.parts(reaches))
+        parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
+        parts = _close(operators, parts)
         self._whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
         self._parts = [(p, operators if self._whole else operators.restrict(p)) for p in parts]
 
@@ -138,7 +154,7 @@ class Engine:
         values : numpy.ndarray
             As :meth:`run` returns them.
         memory : list of dict
-            The model's state after the last day, for each part of the network.
+            The state after the last day, for each part of the network and in it for each member.
 
         Raises
         ------
@@ -150,21 +166,33 @@ class Engine:
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded)
-        values = np.empty((length, self._fixed.sizes["fine"]), np.float32)
+        values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
         after: list[Memory] = []
+        members = 1 + len(self._others)
         for number, (part, operators) in enumerate(self._parts):
             nodes = part._asdict()
             some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
-            left = _moved(memory[number], operators.coarse.device) if memory else None
+            before = memory[number * members :][:members] if memory else []
+            left = [_moved(state, operators.coarse.device) for state in before]
             first = -window.warmup
             for batch in prefetch(self._pieces(days, part, some), operators.batch, operators.coarse.device):
-                output, left = self._module.stream(batch, left)
+                output, left = self._stream(batch, left)
                 if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
                     values[scored, slice(None) if self._whole else part.fine] = self._degrees(output[-stop:])
                 first = stop
-            after.append(_moved(left or {}, torch.device("cpu")))
+            after += [_moved(state, torch.device("cpu")) for state in left]
         return values, after
+
+    def _stream(self, batch: Batch, before: list[Memory]) -> tuple[torch.Tensor, list[Memory]]:
+        """Predict some days with every member: the mean, standardised, and what each remembers."""
+        output, state = self._module.stream(batch, before[0] if before else None)
+        after = [state]
+        for number, module in enumerate(self._others, 1):
+            another, state = module.stream(batch, before[number] if before else None)
+            output = output + another
+            after.append(state)
+        return (output / len(after) if self._others else output), after
 
     def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
         """Return the features of each scale the model reads, ready to gather."""
@@ -195,6 +223,42 @@ class Engine:
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
+
+
+def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Dataset, xr.Dataset]:
+    """Divide a dataset into the drivers of a model and what does not change in time.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; stays lazy where it is.
+    features
+        Of the model.
+
+    Returns
+    -------
+    drivers, fixed : xarray.Dataset
+        What :meth:`Engine.run` and :class:`Engine` take.
+    """
+    others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
+    drivers = ds[feature_variables(ds, features, dynamic=True)].drop_vars(others, errors="ignore")
+    return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
+
+
+def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
+    """Cut out the days of a window, its warm-up, and what the trailing means of the first look back on.
+
+    Parameters
+    ----------
+    drivers
+        The whole record.
+    window
+        The window.
+    features
+        Of the model.
+    """
+    memory = max(feature.days for feature in features) - 1
+    return drivers.isel(time=slice(max(0, window.start - window.warmup - memory), window.stop))
 
 
 def _close(operators: Operators, parts: list[Part]) -> list[Part]:

@@ -11,7 +11,7 @@ A window warms up by itself and needs no other, or it goes on where the one befo
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,16 +20,22 @@ import xarray as xr
 from tqdm import tqdm
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.engine import split_inputs, window_days
+from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.history import stamp
+from xmsgl.models.intervals import apply_table
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
 from xmsgl.options import get_option
-from xmsgl.windows import Window, cut_windows, feature_variables
+from xmsgl.windows import Window, cut_windows
 from xmsgl.windows_check import check_features, warn_outside
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+
+    from xmsgl.features import Feature
+    from xmsgl.models.intervals import IntervalTable
 
 
 class ModelReference:
@@ -64,6 +70,7 @@ def downscale(
     warmup: int | None = None,
     carry: bool = False,
     device: str = "auto",
+    quantiles: Sequence[float] | None = None,
 ) -> xr.DataArray:
     """Return the daily temperature of every fine reach.
 
@@ -85,12 +92,18 @@ def downscale(
         A model that attends to the days of a window (``msgl`` without the fine task) still sees no others.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    quantiles
+        Probabilities, such as ``[0.05, 0.5, 0.95]``, of quantiles to return instead of one temperature: the
+        temperature plus the residuals the model had on its validation days at temperatures like it, see
+        :func:`xmsgl.calibrate.calibrate`. They say how far the model was off where it was trained, not
+        what lies beyond: neither another basin nor a warmer climate widens them.
 
     Returns
     -------
     xarray.DataArray
         ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
         lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
+        With `quantiles` (quantile, time, fine), as ``DataArray.quantile`` has it, and chunked the same.
 
     Warns
     -----
@@ -107,7 +120,9 @@ def downscale(
     InvalidDatasetError
         A driver is NaN; of a lazy result, when the days are computed.
     InvalidArgumentError
-        A negative warm-up.
+        A negative warm-up; quantiles that are no probabilities or further out than the model can tell.
+    UncalibratedModelError
+        Quantiles of a model that was trained without validation, or with too few validation labels.
 
     References
     ----------
@@ -120,22 +135,36 @@ def downscale(
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
+    table = None if quantiles is None else _table(fitted, quantiles)
     check_features(ds, spec.features)
     warn_outside(ds, spec.features, spec.scaling)
-    dynamic = feature_variables(ds, spec.features, dynamic=True)
-    others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
-    drivers = ds[dynamic].drop_vars(others, errors="ignore")
-    fixed = ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
+    drivers, fixed = split_inputs(ds, spec.features)
     windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
-    memory = max(feature.days for feature in spec.features) - 1
     reference = ModelReference(fitted.payload)
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
-        values: Any = _lazy(reference, fixed, drivers, windows, memory, device, carry=carry)
+        values: Any = _lazy(reference, fixed, drivers, windows, spec.features, device, carry=carry)
     else:
-        values = _eager(reference, fixed, drivers, windows, memory, device, carry=carry)
-    return _label(values, ds, fitted, carry=carry)
+        values = _eager(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+    how = ", carry=True" if carry else ""
+    if table is None or quantiles is None:
+        return _label(values, ds, fitted, how)
+    return _spread(_label(values, ds, fitted, f"{how}, quantiles={list(quantiles)}"), table, quantiles)
+
+
+def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
+    """Return how far the model was off, if it can tell these quantiles."""
+    table = model.spec.intervals
+    if table is None:
+        msg = (
+            f"model {model.sha256[:12]} does not know how far it is off, for it was trained without "
+            "validation or with too few labels on the validation days; train with validation, for example "
+            "ds.msgl.train(validation=0.15)"
+        )
+        raise UncalibratedModelError(msg)
+    table.at(quantiles)
+    return table
 
 
 def _lazily_held(ds: xr.Dataset) -> bool:
@@ -143,17 +172,12 @@ def _lazily_held(ds: xr.Dataset) -> bool:
     return any(variable.chunks is not None for variable in ds.variables.values())
 
 
-def _days(drivers: xr.Dataset, window: Window, memory: int) -> xr.Dataset:
-    """Cut out the days of a window, its warm-up, and what the trailing means of the first look back on."""
-    return drivers.isel(time=slice(max(0, window.start - window.warmup - memory), window.stop))
-
-
 def _eager(
     reference: ModelReference,
     fixed: xr.Dataset,
     drivers: xr.Dataset,
     windows: list[Window],
-    memory: int,
+    features: Sequence[Feature],
     device: str,
     *,
     carry: bool,
@@ -163,7 +187,7 @@ def _eager(
     left = None
     # Shown only where it takes a while.
     for window in tqdm(windows, "downscale", unit="window", delay=2.0, disable=not get_option("progress")):
-        block, after = engine.resume(_days(drivers, window, memory), window, left)
+        block, after = engine.resume(window_days(drivers, window, features), window, left)
         values[window.start : window.stop] = block
         left = after if carry else None
     return values
@@ -174,7 +198,7 @@ def _lazy(
     fixed: xr.Dataset,
     drivers: xr.Dataset,
     windows: list[Window],
-    memory: int,
+    features: Sequence[Feature],
     device: str,
     *,
     carry: bool,
@@ -186,7 +210,7 @@ def _lazy(
     run, resume = delayed(_run, pure=True), delayed(_resume, pure=True)
     blocks, left = [], None
     for window in windows:
-        days = _days(drivers, window, memory)
+        days = window_days(drivers, window, features)
         if carry:
             both = resume(engine, days, window, left)
             values, left = both[0], both[1]
@@ -213,7 +237,7 @@ def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
     return Engine(_load(reference), fixed, device)
 
 
-def _label(values: Any, ds: xr.Dataset, model: Model, *, carry: bool) -> xr.DataArray:
+def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
     coords = {
         name: coord
         for name, coord in ds.coords.items()
@@ -239,5 +263,45 @@ def _label(values: Any, ds: xr.Dataset, model: Model, *, carry: bool) -> xr.Data
     )
     if "history" in ds.attrs:
         temperature.attrs["history"] = ds.attrs["history"]
-    how = f"method={model.method!r}, model sha256 {model.sha256[:12]}{', carry=True' if carry else ''}"
-    return stamp(temperature, f"downscale({how})")
+    what = f"method={model.method!r}, model sha256 {model.sha256[:12]}"
+    return stamp(temperature, f"downscale({what}{how})")
+
+
+def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence[float]) -> xr.DataArray:
+    """Return quantiles around a labelled prediction, lazy where it is."""
+    probabilities = [float(p) for p in quantiles]
+    apply = partial(_apply, table=table, probabilities=probabilities)
+    if temperature.chunks is None:
+        values: Any = apply(temperature.values)
+    else:
+        import dask.array as da
+
+        chunks = ((len(probabilities),), *temperature.chunks)
+        values = da.map_blocks(
+            apply,
+            temperature.data,
+            dtype=np.float32,
+            new_axis=0,
+            chunks=chunks,
+            meta=np.empty((0, 0, 0), "f4"),
+        )
+    axis = xr.Variable("quantile", probabilities, {"long_name": "probability of the quantile", "units": "1"})
+    bins = f"{len(table.counts)} {'bin' if len(table.counts) == 1 else 'bins'} of predicted temperature"
+    return xr.DataArray(
+        values,
+        dims=("quantile", *temperature.dims),
+        coords={**temperature.coords, "quantile": axis},
+        name=temperature.name,
+        attrs={
+            **temperature.attrs,
+            "long_name": f"quantile of the {temperature.attrs['long_name']}",
+            "intervals": f"split-conformal, from {table.n} residuals of {table.scale} labels on validation "
+            f"days, in {bins}",
+        },
+    )
+
+
+def _apply(
+    predicted: npt.NDArray[np.float32], table: IntervalTable, probabilities: Sequence[float]
+) -> npt.NDArray[np.float32]:
+    return apply_table(table, predicted, probabilities)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xmsgl.errors import CheckpointError
 from xmsgl.models import storage
@@ -10,14 +10,34 @@ from xmsgl.train.loop import Progress
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
 _FORMAT = 1
 
 
-def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings: Mapping[str, Any]) -> None:
+class Trained(NamedTuple):
+    """What training has come to: a member of an ensemble that is done.
+
+    Attributes
+    ----------
+    weights
+        To use.
+    history
+        A list a quantity, one entry an epoch.
+    """
+
+    weights: dict[str, Tensor]
+    history: dict[str, list[float]]
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str],
+    progress: Progress,
+    settings: Mapping[str, Any],
+    finished: Sequence[Trained] = (),
+) -> None:
     """Write where training stands, whole or not at all.
 
     Parameters
@@ -28,6 +48,8 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
         The state after a whole number of epochs.
     settings
         What the run was started with; compared on resuming. Plain JSON values.
+    finished
+        Members of the ensemble before this one.
     """
     moments = progress.optimizer["state"]
     tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
@@ -38,6 +60,11 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
     tensors |= {
         f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
     }
+    tensors |= {
+        f"finished/{k}/{name}": value.clone()
+        for k, member in enumerate(finished)
+        for name, value in member.weights.items()
+    }
     header = {
         "format": _FORMAT,
         "settings": dict(settings),
@@ -47,6 +74,7 @@ def write_checkpoint(path: str | os.PathLike[str], progress: Progress, settings:
         "best_epoch": progress.best_epoch,
         "history": progress.history,
         "groups": progress.optimizer["param_groups"],
+        "finished": [member.history for member in finished],
     }
     storage.write(path, storage.to_bytes(tensors, header))
 
@@ -101,6 +129,31 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         teacher=_part(tensors, "teacher/"),
         average=_part(tensors, "average/"),
     )
+
+
+def read_finished(path: str | os.PathLike[str]) -> list[Trained]:
+    """Read the members of an ensemble that were done before the one :func:`read_checkpoint` returns.
+
+    Parameters
+    ----------
+    path
+        A file that :func:`write_checkpoint` wrote.
+
+    Returns
+    -------
+    list of Trained
+        In order; none for the first member, or without an ensemble.
+
+    Raises
+    ------
+    CheckpointError
+        Not a file of xmsgl.
+    """
+    tensors, header = storage.from_bytes(storage.read(path), str(path))
+    return [
+        Trained(_part(tensors, f"finished/{k}/"), storage.restore_history(history))
+        for k, history in enumerate(header.get("finished", []))
+    ]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
