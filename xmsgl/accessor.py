@@ -97,9 +97,9 @@ class MsglAccessor:
         self,
         method: str = "msgl",
         *,
+        recipe: str | None = None,
         device: str = "auto",
         seed: int = 0,
-        epochs: int = 60,
         validation: Validation = 0.15,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -111,13 +111,14 @@ class MsglAccessor:
         Parameters
         ----------
         method
-            ``"msgl"``, ``"fine-only"`` or ``"remap"``.
+            ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
+        recipe
+            Settings by name, for all that is not given here: ``"published"``, see :mod:`xmsgl.recipes`.
+            Default: the package's own.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed
             Draws initial weights, validation windows and the order of windows.
-        epochs
-            Passes over the training windows, at most.
         validation
             Share of windows kept for choosing the best epoch, or days as slices, or None.
         progress
@@ -127,7 +128,8 @@ class MsglAccessor:
         resume
             A checkpoint to continue from, with the same settings.
         **settings
-            Architecture, graph and optimiser: see :func:`xmsgl.fit.train`.
+            ``epochs`` (passes over the training windows, 60 unless a recipe says so), architecture, graph
+            and optimiser: see :func:`xmsgl.fit.train`.
 
         Returns
         -------
@@ -138,9 +140,9 @@ class MsglAccessor:
         return train(
             self._obj,
             method,
+            recipe=recipe,
             device=device,
             seed=seed,
-            epochs=epochs,
             validation=validation,
             progress=progress,
             checkpoint=checkpoint,

@@ -90,6 +90,9 @@ class TrainingData:
         helps where none was observed.
     scaling
         Scaling to use, of the model that training starts from. Default: fitted to the training days.
+    own_scaling
+        Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
+        without labels to learn from takes the label moments of the other.
 
     Raises
     ------
@@ -111,6 +114,7 @@ class TrainingData:
         context: Sequence[Scale] = (),
         jitter: float = 0.0,
         scaling: Mapping[Scale, Scaling] | None = None,
+        own_scaling: bool = False,
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
@@ -142,7 +146,8 @@ class TrainingData:
             raise InvalidArgumentError(msg)
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
-        self.scaling = self._fit() if scaling is None else dict(scaling)
+        fit = self._fit_each if own_scaling else self._fit
+        self.scaling = fit() if scaling is None else dict(scaling)
         for scale, inputs in self.inputs.items():
             inputs.use(self.scaling[scale])
 
@@ -248,6 +253,15 @@ class TrainingData:
         used = [values[self.training_days].ravel() for values in self.labels.values()]
         shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
         return dict.fromkeys(SCALES, shared)
+
+    def _fit_each(self) -> dict[Scale, Scaling]:
+        used = {scale: values[self.training_days] for scale, values in self.labels.items()}
+        moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
+        other = next(iter(moments.values()))  # there is a label at some scale, or nothing to learn from
+        return {
+            scale: Scaling(*self.inputs[scale].fit(self.training_days), *moments.get(scale, other))
+            for scale in SCALES
+        }
 
     def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)

@@ -17,7 +17,7 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.batches import PROCESS, HostBatch, TrainingData, Validation
 from xmsgl.engine import resolve_device
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec, load_model
 from xmsgl.models.registry import TASK_SCALES, create_model
@@ -25,8 +25,9 @@ from xmsgl.models.start import begin_with, shared_architecture
 from xmsgl.operators import Operators
 from xmsgl.options import get_option
 from xmsgl.prefetch import prefetch, to_device
+from xmsgl.recipes import takes_recipe
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
-from xmsgl.train.loop import LabelledBatch, LoopSettings, Progress, run
+from xmsgl.train.loop import KEEPS, LabelledBatch, LoopSettings, Progress, run
 from xmsgl.train.stages import Stage, stages_of
 from xmsgl.windows import SCALES, Scale, check_features, choose_features
 
@@ -34,9 +35,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from xmsgl.features import Feature
+    from xmsgl.features import Feature, Scaling
 
 logger = logging.getLogger("xmsgl")
+
+#: How inputs and labels are standardised.
+SCALINGS: dict[str, str] = {
+    "shared": "one mean and deviation for both scales: the same water has the same number on either",
+    "own": "each scale has its own, as published",
+}
 
 
 class DeviceBatches:
@@ -85,7 +92,14 @@ class DeviceBatches:
         batch = operators.batch(host.inputs, host.nodes)
         if "fine" in labels:
             batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
-        return LabelledBatch(batch, labels, host.name, scored)
+        return LabelledBatch(batch, labels, host.name, scored, _from_coarse_to_fine(self._data.scaling))
+
+
+def _from_coarse_to_fine(scaling: Mapping[Scale, Scaling]) -> tuple[float, float]:
+    """Return factor and offset from a standardised coarse temperature to a standardised fine one."""
+    coarse, fine = scaling["coarse"], scaling["fine"]
+    offset = (coarse.label_mean - fine.label_mean) / fine.label_deviation
+    return coarse.label_deviation / fine.label_deviation, offset
 
 
 def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:
@@ -99,21 +113,26 @@ def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Ope
     return few, operators.restrict(keep)
 
 
+@takes_recipe
 def train(
     obj: xr.Dataset | xr.DataTree,
     method: str = "msgl",
     *,
+    recipe: str | None = None,
     features: Sequence[str] | None = None,
+    means: Sequence[int] | None = None,
+    scaling: str = "shared",
     window: int = 365,
     warmup: int = 60,
     batch: int = 1,
     epochs: int = 60,
     pretrain: int | None = None,
     learning_rate: float = 0.005,
-    clip: float = 3.0,
+    clip: float | None = 3.0,
     patience: int | None = None,
     weighting: str = "mgda",
     average: float = 0.0,
+    keep: str = "best",
     jitter: float = 0.0,
     validation: Validation = 0.15,
     kernel: Any = None,
@@ -145,8 +164,19 @@ def train(
         (fine graph alone), ``"remap"`` (coarse graph alone, carried to the reaches), ``"progressive"``
         (``fine-only`` after coarse observations and what they predict), ``"direct"`` (``fine-only``
         after a process model's ``simulated_temperature_coarse``).
+    recipe
+        Name of settings that replace the defaults of all arguments not given here: ``"published"`` is the
+        method as Fan et al. (2025) describe it, see :mod:`xmsgl.recipes`. Default: the package's own.
     features
-        Base names of the inputs, in order; default: all drivers and static attributes.
+        Base names of the inputs, in order; default: all drivers, means of air temperature over the days
+        of `means`, and all static attributes.
+    means
+        Trailing means of air temperature among the default features, days each. Default: 7, 30 and 90;
+        ``()`` for none, as published. Not together with `features`.
+    scaling
+        ``"shared"``: inputs and labels of both scales are standardised alike, with the coarse scale's
+        inputs and the labels of both. ``"own"``: each scale with its own mean and deviation, as published;
+        then a model may not be ``anchored``, for that adds up temperatures of both scales.
     window, warmup
         Scored days of a window, and days run before it to fill the memory.
     batch
@@ -161,7 +191,7 @@ def train(
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
-        Largest norm of the gradient.
+        Largest norm of the gradient; None: as long as it is.
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
@@ -170,12 +200,16 @@ def train(
     average
         Keep a running mean of the weights that holds on to this share of its past at each step, for
         example 0.98, and validate and return that mean; 0, the default, returns the weights themselves.
+    keep
+        ``"best"``: return the weights of the epoch with the lowest validation error. ``"last"``: those of
+        the last epoch, as published. The stages before the last hand on theirs in the same way.
     jitter
         Noise on the static attributes while training, in their own deviations (standardised inputs): the
         model can then not know a place by its attributes, which helps on reaches without labels and
         costs a little on those with.
     validation
-        Share of windows kept for choosing the best epoch, or days as slices, or None: keep the last.
+        Share of windows kept for choosing the best epoch, or days as slices, or None: learn from all
+        and keep the last epoch.
     kernel, hops, limit, nearest, direction
         The graphs, see ``ds.msgl.graph``.
     seed
@@ -192,7 +226,7 @@ def train(
     start
         A model, or the path of its file, whose weights to begin with: of another method, such as
         ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its features, scaling,
-        sizes and segments are kept. Default: fresh weights.
+        sizes and segments are kept, whatever `means` and `scaling` say. Default: fresh weights.
     progress
         Draw a progress bar; default: the option ``progress``.
     checkpoint
@@ -206,7 +240,7 @@ def train(
     Returns
     -------
     Model
-        With the weights of the epoch that was best on the validation days.
+        With the weights of the epoch that was best on the validation days, or of the last, see `keep`.
 
     Raises
     ------
@@ -215,7 +249,7 @@ def train(
     InvalidArgumentError
         A setting does not fit.
     UnknownNameError
-        No such method.
+        No such method, recipe, scaling or `keep`.
     DivergenceError
         A loss is not finite.
     CheckpointError
@@ -232,10 +266,13 @@ def train(
     schema.validate(ds)
     target = resolve_device(device)
     begun = load_model(start) if isinstance(start, str | PathLike) else start
-    chosen = choose_features(ds, features) if begun is None else _features_of(begun, ds, features)
+    chosen = (
+        choose_features(ds, features, means=means) if begun is None else _features_of(begun, ds, features)
+    )
     _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
     _check_counts(0, seed=seed)
-    _check_positive(learning_rate=learning_rate, clip=clip)
+    _check_positive(learning_rate=learning_rate, clip=1.0 if clip is None else clip)
+    _check_names(scaling=(scaling, SCALINGS), keep=(keep, KEEPS))
     _check_share(average=average)
     if not 0 <= jitter < float("inf"):
         msg = f"jitter must be 0 or a positive number of deviations, got {jitter}"
@@ -262,7 +299,14 @@ def train(
         context=module.input_scales,
         jitter=jitter,
         scaling=None if begun is None else begun.spec.scaling,
+        own_scaling=scaling == "own",
     )
+    if getattr(module, "anchored", False) and data.scaling["coarse"] != data.scaling["fine"]:
+        msg = (
+            "an anchored model adds up temperatures of both scales, which scaling='own' measures each with "
+            "its own mean and deviation; pass anchored=False, or scaling='shared'"
+        )
+        raise InvalidArgumentError(msg)
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
@@ -275,6 +319,7 @@ def train(
         seed,
         target.type == "cuda" if amp is None else amp,
         average,
+        keep,
     )
     spec = ModelSpec(
         method=method,
@@ -285,7 +330,7 @@ def train(
         segments=segments,
         window=window,
         warmup=warmup,
-        training=_provenance(ds, data, seed, begun),
+        training=_provenance(ds, data, seed, begun, recipe),
     )
     run_of = json.loads(
         json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter})
@@ -336,6 +381,12 @@ def _check_positive(**numbers: float) -> None:
             raise InvalidArgumentError(msg)
 
 
+def _check_names(**chosen: tuple[str, Collection[str]]) -> None:
+    for name, (value, known) in chosen.items():
+        if value not in known:
+            raise UnknownNameError(name, value, known)
+
+
 def _check_share(**shares: float) -> None:
     for name, value in shares.items():
         if not 0 <= value < 1:
@@ -369,10 +420,13 @@ def _architecture_of(model: Model, method: str, asked: dict[str, Any]) -> dict[s
     return {**kept, **wanted}
 
 
-def _provenance(ds: xr.Dataset, data: TrainingData, seed: int, begun: Model | None) -> dict[str, Any]:
+def _provenance(
+    ds: xr.Dataset, data: TrainingData, seed: int, begun: Model | None, recipe: str | None
+) -> dict[str, Any]:
     from xmsgl import __version__
 
     start = {} if begun is None else {"begun_with": begun.sha256}
+    named = {} if recipe is None else {"recipe": recipe}
     days = np.flatnonzero(data.training_days)
     return {
         "start": str(data.time[days[0]].date()),
@@ -381,6 +435,7 @@ def _provenance(ds: xr.Dataset, data: TrainingData, seed: int, begun: Model | No
         "seed": seed,
         "dataset": str(ds.attrs.get("title", "")),
         **start,
+        **named,
         "fingerprint": fingerprint(ds, data),
         "versions": {"xmsgl": __version__, "torch": torch.__version__, "xarray": xr.__version__},
     }

@@ -35,7 +35,9 @@ MEMORY, MEMORY_DAYS = "air_temperature", (7, 30, 90)
 _PIECE = 2**18
 
 
-def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple[Feature, ...]:
+def choose_features(
+    ds: xr.Dataset, names: Sequence[str] | None = None, *, means: Sequence[int] | None = None
+) -> tuple[Feature, ...]:
     """List the inputs of a model for a dataset.
 
     Parameters
@@ -45,6 +47,9 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple
     names
         Base names to use, in this order; ``"air_temperature:30"`` is a mean over 30 days. Default: all
         drivers, the means of air temperature over 7, 30 and 90 days, and all static attributes.
+    means
+        Days of other means of air temperature among the default features; ``()`` for none, as published.
+        Not together with `names`.
 
     Returns
     -------
@@ -53,11 +58,16 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple
     Raises
     ------
     InvalidArgumentError
-        A name is neither a driver nor a static attribute of the dataset, or none is a driver.
+        A name is neither a driver nor a static attribute of the dataset, or none is a driver; `means` do
+        not fit.
     """
     drivers, statics = schema.drivers(ds), schema.statics(ds)
-    memory = [f"{MEMORY}:{days}" for days in MEMORY_DAYS if MEMORY in drivers]
-    chosen = [parse_feature(name) for name in ([*drivers, *memory, *statics] if names is None else names)]
+    if names is None:
+        names = [*drivers, *_memory(drivers, means), *statics]
+    elif means is not None:
+        msg = f"means={means} belong to the default features; write them among features, as {MEMORY}:30"
+        raise InvalidArgumentError(msg)
+    chosen = [parse_feature(name) for name in names]
     if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
         msg = f"features {shorten(unknown)} are not in the dataset; it has {', '.join([*drivers, *statics])}"
         raise InvalidArgumentError(msg)
@@ -77,6 +87,22 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] | None = None) -> tuple
         )
         for name, days in chosen
     )
+
+
+def _memory(drivers: Sequence[str], means: Sequence[int] | None) -> list[str]:
+    """Write the trailing means of air temperature as features."""
+    if means is None:
+        return [f"{MEMORY}:{days}" for days in MEMORY_DAYS if MEMORY in drivers]
+    fitting = isinstance(means, list | tuple) and all(
+        isinstance(days, int | np.integer) and days > 1 for days in means
+    )
+    if not fitting or len(set(means)) < len(means):
+        msg = f"means={means!r} must be a list of different numbers of days, each 2 or more, or empty"
+        raise InvalidArgumentError(msg)
+    if means and MEMORY not in drivers:
+        msg = f"means={means!r} are of air temperature, but the dataset has no {MEMORY}_coarse; give means=()"
+        raise InvalidArgumentError(msg)
+    return [f"{MEMORY}:{days}" for days in means]
 
 
 def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:

@@ -15,6 +15,7 @@ from xmsgl.evaluate.boosting import gradient_boosting
 from xmsgl.fit import train
 from xmsgl.models.registry import TASK_SCALES, create_model, model_names
 from xmsgl.predict import downscale
+from xmsgl.recipes import complete
 from xmsgl.train.stages import stages_of
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Network:
         if clash := [name for name in _RESERVED if name in settings]:
             msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
+        settings = complete(self.name, settings)
         module = create_model(
             self.name, n_features=1, seed=0, **{key: settings[key] for key in settings if key not in known}
         )

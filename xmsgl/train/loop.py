@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("xmsgl")
 
+#: Which epoch's weights training returns.
+KEEPS: dict[str, str] = {
+    "best": "of the epoch with the lowest validation error",
+    "last": "of the last epoch, as published; validation only watches",
+}
+
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -41,7 +47,7 @@ class LoopSettings:
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
     clip
-        Largest norm of the gradient.
+        Largest norm of the gradient; None: as it is.
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
@@ -53,17 +59,20 @@ class LoopSettings:
     average
         Share of its past that a running mean of the weights keeps at each step, in [0, 1); this mean is
         what is validated and kept. 0: the weights themselves.
+    keep
+        Weights to use at the end of each stage: one of `KEEPS`. Without validation both are the last.
     """
 
     epochs: int = 60
     stages: tuple[Stage, ...] = ()
     learning_rate: float = 0.005
-    clip: float = 3.0
+    clip: float | None = 3.0
     patience: int | None = None
     weighting: str = "mgda"
     seed: int = 0
     amp: bool = False
     average: float = 0.0
+    keep: str = "best"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values."""
@@ -84,12 +93,15 @@ class LabelledBatch:
         First days of the windows, for messages.
     scored
         Days that count, boolean (day, window); only where labels are to be carried from the coarse scale.
+    carry
+        Factor and offset that turn a standardised coarse temperature into a standardised fine one.
     """
 
     batch: Batch
     labels: dict[str, Tensor]
     name: str
     scored: Tensor | None = None
+    carry: tuple[float, float] = (1.0, 0.0)
 
 
 class Source(Protocol):
@@ -117,9 +129,9 @@ class Progress:
     module, optimizer
         Their states.
     best
-        Weights of the best epoch so far.
+        Weights to use: of the best epoch so far, or of the last where that is what is kept.
     best_score, best_epoch
-        Its validation RMSE (degC) and number.
+        The best epoch's validation RMSE (degC) and number.
     history
         A list a quantity, one entry an epoch.
     teacher
@@ -229,7 +241,7 @@ def _epoch(
         epoch,
         weights,
         copy.deepcopy(optimizer.state_dict()),
-        kept if better else state.best,
+        kept if better or settings.keep == "last" else state.best,
         score if better else state.best_score,
         epoch if better else state.best_epoch,
         history,
@@ -258,7 +270,9 @@ def _carried(
         coarse = replace(item.batch, coarse_nodes=item.batch.all_coarse_nodes())
         with torch.no_grad(), _autocast(module, amp=amp):
             segments = teacher.task_outputs(coarse, ("coarse",))["coarse"].float()
-        labels = item.batch.remapper().rows(item.batch.nodes("fine")).matmul_days(segments)
+        carried = item.batch.remapper().rows(item.batch.nodes("fine")).matmul_days(segments)
+        factor, offset = item.carry
+        labels = carried * factor + offset
         if item.scored is not None:
             labels = torch.where(item.scored[:, None], labels, torch.nan)
         yield replace(item, labels={**item.labels, "fine": labels})
@@ -282,6 +296,7 @@ def _train_epoch(
     average: RunningMean,
 ) -> dict[str, float]:
     module.train()
+    longest = float("inf") if settings.clip is None else settings.clip
     sums: dict[str, list[float]] = {}
     for item in batches:
         with _autocast(module, amp=settings.amp):
@@ -299,7 +314,7 @@ def _train_epoch(
         weights = multi_task_backward(
             losses, module.shared_parameters(), list(module.parameters()), weighting=settings.weighting
         )
-        norm = torch.nn.utils.clip_grad_norm_(module.parameters(), settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(module.parameters(), longest)
         if not bool(torch.isfinite(norm)):
             msg = f"the gradient is not finite in the windows starting {item.name}; lower learning_rate"
             raise DivergenceError(msg)
