@@ -17,7 +17,7 @@ from xmsgl.cli import main
 from xmsgl.models.model import load_model
 from xmsgl.options import get_option, set_options
 
-COMMANDS = ["benchmark", "demo", "downscale", "evaluate", "fetch", "train", "validate"]
+COMMANDS = ["benchmark", "demo", "downscale", "evaluate", "fetch", "models", "train", "validate"]
 
 
 def refuse_constant(name):
@@ -156,6 +156,7 @@ def test_faults_as_json(run, broken):
         ["downscale", "FILE", "-m", "MODEL", "-o", "x.nc", "--warmup", "-3"],
         ["demo", "--data", "moon"],
         ["fetch", "moon"],
+        ["models", "moon"],
     ],
     ids=lambda words: "-".join(words),
 )

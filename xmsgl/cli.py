@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from xmsgl.cli_benchmark import benchmark
+from xmsgl.cli_models import known_model, models
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.options import set_options
 
@@ -203,7 +204,11 @@ def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
 @main.command()
 @_file_argument
 @click.option(
-    "-m", "--model", type=click.Path(exists=True, path_type=Path), required=True, help="A .safetensors model."
+    "-m",
+    "--model",
+    callback=known_model,
+    default=None,
+    help="A packaged model (see xmsgl models) or a .safetensors file. Default: delaware-async-msgl.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="A .nc file or a .zarr store."
@@ -212,7 +217,7 @@ def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
     "--warmup", type=click.IntRange(0), default=None, help="Days before each window; default: as trained."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def downscale(*, file: Path, model: Path, output: Path, warmup: int | None, device: str) -> None:
+def downscale(*, file: Path, model: str | None, output: Path, warmup: int | None, device: str) -> None:
     """Write the daily temperature of every fine reach of FILE."""
     temperature = _open(file).msgl.downscale(model, warmup=warmup, device=device)
     if output.suffix == ".zarr":
@@ -262,3 +267,4 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
 
 
 main.add_command(benchmark)
+main.add_command(models)

@@ -1,0 +1,58 @@
+"""The command ``xmsgl models``, and how the others take a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xmsgl.models.packaged import packaged_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["known_model", "models"]
+
+_COLUMNS = ("method", "trained on", "labels", "parameters", "size")
+
+
+def known_model(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Refuse, as a wrong command line, what is neither a file nor a packaged model."""
+    if value is None or value in packaged_names() or Path(value).is_file():
+        return value
+    msg = (
+        f"{value!r} is neither a file nor a packaged model; packaged: {', '.join(packaged_names()) or 'none'}"
+    )
+    raise click.BadParameter(msg)
+
+
+@click.command()
+@click.argument("model", callback=known_model, required=False, metavar="[NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, for scripts.")
+def models(*, model: str | None, as_json: bool) -> None:
+    """List the models that come with the package, or tell all about one.
+
+    NAME is a packaged model, or a .safetensors file of your own. Whatever takes a model takes either.
+    """
+    from xmsgl.models.card import model_facts
+    from xmsgl.models.model import load_model
+
+    names = packaged_names() if model is None else (model,)
+    facts = {name: model_facts(load_model(name)) for name in names}
+    if as_json:
+        click.echo(json.dumps(facts if model is None else facts[model]))
+    elif model is not None:
+        click.echo(_aligned(list(facts[model].items())))
+    elif facts:
+        rows = [[name, *(of[column] for column in _COLUMNS)] for name, of in facts.items()]
+        click.echo(_aligned([["name", *_COLUMNS], *rows]))
+    else:
+        click.echo("no models are packaged with this version; train one: xmsgl train", err=True)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
