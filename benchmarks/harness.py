@@ -26,12 +26,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from benchmarks.hardware import begin_memory, cores, peak_memory
+from xmsgl.train.memory import freed_memory_kept
 
 __all__ = ["Bar", "Group", "Runner", "Series", "Step", "cores", "is_tiny", "memory_of", "pinned", "sized"]
 
@@ -217,6 +218,7 @@ class Runner:
         moved: float | None = None,
         series: Series | None = None,
         machine: Literal["flops", "bytes"] | None = None,
+        kept: bool = False,
     ) -> Any:
         """Time one case; once a test.
 
@@ -250,6 +252,8 @@ class Runner:
             Place among cases of other sizes.
         machine
             Whether `work` a second of this case is the machine's own limit, of operations or of bytes.
+        kept
+            Time it with the memory that is freed kept for the next call, as between steps of a training.
 
         Returns
         -------
@@ -261,7 +265,7 @@ class Runner:
         rounds, warmup = (2, 1) if is_tiny() else (rounds, warmup)
         bench = self._benchmark
         bench.group = group.name
-        with pinned(threads):
+        with pinned(threads), freed_memory_kept() if kept else nullcontext():
             step = build(**sizes)
             result = bench.pedantic(step, setup=_tidy, rounds=rounds, warmup_rounds=warmup)
             measured = memory_here(step) if memory and is_tiny() else None
