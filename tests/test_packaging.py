@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,51 @@ def test_package_is_typed() -> None:
 def test_import_leaves_heavy_libraries_alone(heavy: str) -> None:
     code = f"import xmsgl, sys; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What wheel and sdist hold, built from a small tree with the project's settings; by kind and name."""
+    pytest.importorskip("hatchling", reason="part of the extra `test`")
+    from hatchling.builders.sdist import SdistBuilder
+    from hatchling.builders.wheel import WheelBuilder
+
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
+    for name in ("pyproject.toml", ".gitignore", "README.md", "LICENSE", "xmsgl/__init__.py"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    shutil.copytree(ROOT / "xmsgl" / "weights", tree / "xmsgl" / "weights")
+    (tree / "xmsgl" / "weights" / "planted.safetensors").write_bytes(b"weights")
+    (wheel,) = WheelBuilder(str(tree)).build(directory=str(out), versions=["standard"])
+    (sdist,) = SdistBuilder(str(tree)).build(directory=str(out), versions=["standard"])
+    found = {}
+    with zipfile.ZipFile(wheel) as archive:
+        found |= {f"wheel/{name}": archive.read(name) for name in archive.namelist()}
+    with tarfile.open(sdist) as tar:
+        for member in filter(tarfile.TarInfo.isfile, tar.getmembers()):
+            content = tar.extractfile(member)
+            assert content is not None
+            found[f"sdist/{member.name.split('/', 1)[1]}"] = content.read()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_weights_are_in_wheel_and_sdist(archives: dict[str, bytes], kind: str) -> None:
+    folder = ROOT / "xmsgl" / "weights"
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+    expected = {**files, "planted.safetensors": b"weights"}
+    prefix = f"{kind}/xmsgl/weights/"
+    assert {
+        name.removeprefix(prefix): b for name, b in archives.items() if name.startswith(prefix)
+    } == expected
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_weights_are_not_ignored_by_git() -> None:
+    """The build leaves out what git ignores."""
+    path = "xmsgl/weights/planted.safetensors"
+    done = subprocess.run(["git", "check-ignore", "--no-index", "-q", path], cwd=ROOT, check=False)
+    assert done.returncode == 1
 
 
 def test_citation_and_package_agree(project: dict[str, Any]) -> None:

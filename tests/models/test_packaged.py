@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 import xmsgl
-from xmsgl.errors import CheckpointError, UnknownNameError
+from benchmarks import card
+from xmsgl.datasets.registry import dataset_files
+from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.fit import train
 from xmsgl.models import packaged
 from xmsgl.predict import downscale
@@ -174,3 +177,38 @@ def test_without_the_default_downscaling_says_so(folder, river):
         river.msgl.downscale()
     for words in ("comes without the default 'delaware-async-msgl'", "packaged: a-first.v2", "ds.msgl.train"):
         assert words in str(error.value)
+
+
+# ----------------------------------------------------------------------- cards
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_model_has_the_page_its_file_gives(name):
+    written = (card.PAGES / f"{name}.md").read_text(encoding="utf-8")
+    assert written == card.page(name), f"write it anew: python -m benchmarks.card {name}"
+
+
+def test_a_page_is_written_from_the_file_and_the_facts_beside_it(folder, model, tmp_path):
+    facts = {
+        "about": "For tests.",
+        "data": "delaware",
+        "scores": [{"protocol": "temporal", "RMSE [degC]": 1.25, "n": 1234}],
+        "limits": ["Main stems only."],
+    }
+    (tmp_path / f"{packaged.DEFAULT}.json").write_text(json.dumps(facts))
+    card.main([packaged.DEFAULT], tmp_path)
+    text = (tmp_path / f"{packaged.DEFAULT}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {packaged.DEFAULT}\n\nFor tests.\n")
+    assert "| temporal | 1.250 | 1,234 |" in text
+    assert "- Main stems only.\n" in text
+    assert model.sha256[:12] in text
+    used = {file.repository for file in dataset_files("delaware")}
+    assert [name for name in sorted(used) if f"| {name} |" not in text] == []
+
+
+@pytest.mark.parametrize("wrong", [{"score": []}, {"scores": [{"RMSE": 1.0}]}], ids=["unknown", "without n"])
+def test_facts_that_are_wrong_make_no_page(folder, tmp_path, wrong):
+    (tmp_path / f"{packaged.DEFAULT}.json").write_text(json.dumps({"data": "delaware", **wrong}))
+    with pytest.raises((TypeError, InvalidArgumentError)):
+        card.main([packaged.DEFAULT], tmp_path)
+    assert not (tmp_path / f"{packaged.DEFAULT}.md").exists()

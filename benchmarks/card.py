@@ -1,0 +1,61 @@
+"""Write the card of a packaged model as a page: ``python -m benchmarks.card NAME``.
+
+What the model does not hold (scores, what it is for, limits and credit of its data) stands beside the page,
+in ``docs/models/NAME.json``::
+
+    {
+      "about": "What it is for.",
+      "data": "delaware",
+      "scores": [{"protocol": "temporal", "RMSE [degC]": 1.31, "n": 85463}],
+      "limits": ["One sentence or more."]
+    }
+
+``data`` names the dataset of :mod:`xmsgl.datasets` whose sources are credited. The page is
+``docs/models/NAME.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmsgl.datasets.registry import dataset_files
+from xmsgl.models.card import model_card
+from xmsgl.models.model import load_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["credit", "main", "page"]
+
+PAGES = Path(__file__).parents[1] / "docs" / "models"
+
+
+def credit(dataset: str) -> str:
+    """Return licence of the model, and licence and credit of the files its dataset is built from."""
+    sources = {file.repository: file.source for file in dataset_files(dataset)}
+    rows = [f"| {name} | {source.licence} | {source.credit} |" for name, source in sources.items()]
+    lead = (
+        "The weights are under the package's licence, MIT. They were trained on these public files, which "
+        "are not part of them:"
+    )
+    return "\n".join([lead, "", "| files | licence | credit |", "| --- | --- | --- |", *rows])
+
+
+def page(name: str, folder: Path = PAGES) -> str:
+    """Return the page of a packaged model, from its file and the facts beside the page."""
+    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    data = facts.pop("data")
+    return model_card(load_model(name), name, credit=credit(data), **facts)
+
+
+def main(arguments: Sequence[str], folder: Path = PAGES) -> None:
+    """Write the pages of the packaged models that are named."""
+    for name in arguments:
+        (folder / f"{name}.md").write_text(page(name, folder), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
