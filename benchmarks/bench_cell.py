@@ -27,13 +27,13 @@ SMALL = Group(
     "neighbours up to 5 hops, 7 inputs, 20 channels, one window, one thread. The reference is the cell as "
     "published: a loop over days through autograd, the graph a dense matrix. `reference`, `torch`, `numba` "
     "are the backends of the package. The products alone are those of matrices that any of them has to do, "
-    "one after the other, with nothing between. Every case finds the memory again that its last call has freed, "
-    "as steps of a training do.",
+    "one after the other, with nothing between. Every case finds the memory again that its last call has "
+    "freed, as steps of a training do.",
 )
 LARGE = Group(
     "Cell, 10,000 reaches",
-    "The same for 10,000 reaches and two threads, per day, memory kept likewise. Only the compiled backend runs over a whole "
-    "year, for which memory is given.",
+    "The same for 10,000 reaches and two threads, per day, memory kept likewise. Only the compiled backend "
+    "runs over a whole year, for which memory is given.",
 )
 PARTS = Group(
     "Parts of the compiled cell",
