@@ -1,4 +1,4 @@
-"""The published multi-scale model and the two single-scale models with the same cell.
+"""The published multi-scale model and the two single-scale models with the same backbone.
 
 References
 ----------
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.backbones.registry import create_backbone
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
 from xmsgl.models.choose import choose_nodes
 from xmsgl.models.compiled_head import compiled_predict, fold_head, fold_linear_head
@@ -33,20 +34,20 @@ __all__ = ["MSGL", "CoarseOnly", "FineOnly"]
 @register_model("async-msgl")
 @register_model("msgl")
 class MSGL(NetworkModel):
-    """Multi-scale graph learning: one cell on both networks, three tasks.
+    """Multi-scale graph learning: one backbone on both networks, three tasks.
 
     Parameters
     ----------
     n_features
         Number of inputs, the same quantities in the same order at both scales.
     hidden
-        Hidden channels of the cell.
+        Hidden channels of the backbone.
     heads
         Attention heads of the interpolation task; divides `hidden`.
     dropout
         Dropout in the head of the fine task.
     recurrent_dropout
-        Dropout of the cell's candidate.
+        Dropout of the candidate in the recurrent graph cell.
     identity
         Learned numbers a segment appended to the inputs, see :class:`SegmentIdentity`; 0 for none.
     segments
@@ -58,12 +59,18 @@ class MSGL(NetworkModel):
     tasks
         Tasks to train, for ablations. Without ``"fine"`` the interpolation task predicts.
     backend
-        Implementation of the cell.
+        Implementation of the recurrent graph cell.
+    backbone
+        What makes hidden states of inputs: the recurrent graph cell, as published, or another of
+        :data:`xmsgl.models.backbones.registry.BACKBONES`.
 
     Raises
     ------
     InvalidArgumentError
-        If a task is not known, or none of them predicts the fine scale.
+        If a task is not known, or none of them predicts the fine scale; if `recurrent_dropout` or
+        `backend` is given to a backbone that has none.
+    UnknownNameError
+        If there is no such backbone.
 
     Examples
     --------
@@ -85,6 +92,7 @@ class MSGL(NetworkModel):
         anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "auto",
+        backbone: str = "rgcn",
     ) -> None:
         super().__init__()
         unknown = [task for task in tasks if task not in TASK_SCALES]
@@ -97,8 +105,8 @@ class MSGL(NetworkModel):
         self.tasks = tuple(task for task in TASK_SCALES if task in tasks)
         self.input_scales = ("coarse", "fine") if "fine" in tasks else ("coarse",)
         self.identity = SegmentIdentity(segments, identity) if identity else None
-        self.cell = RecurrentGraphCell(
-            n_features + identity, hidden, dropout=recurrent_dropout, backend=backend
+        self.cell = create_backbone(
+            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         self.coarse_head = LinearHead(hidden) if "coarse" in tasks else None
         self.interpolation_head = InterpolationHead(hidden, heads) if "interpolation" in tasks else None
@@ -111,16 +119,16 @@ class MSGL(NetworkModel):
             nn.init.zeros_(self.fine_head.out.linear.bias)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the cell."""
+        """Return the parameters of the backbone."""
         return list(self.cell.parameters())
 
     @property
     def fused(self) -> bool:
         """Whether cell and fine head run in one compiled call."""
-        return self.fine_head is not None and _compiles(self, self.cell)
+        return self.fine_head is not None and _compiled(self.cell) is not None
 
     def coarse(self, batch: Batch) -> Tensor:
-        """Run the cell on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
+        """Run the backbone on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
         return _hidden(self.cell, *_inputs(batch, "coarse", self.identity))
 
     def interpolate(self, hidden: Tensor, operator: GraphOperator) -> Tensor:
@@ -183,8 +191,8 @@ class MSGL(NetworkModel):
         x, graph = _inputs(batch, "coarse", self.identity)
         coarse, after = self.cell(x, graph, before.get("coarse"))
         if self.fine_head is not None:
-            if self.fused:
-                prediction, state = self._fused(self.fine_head, batch, coarse, _pair(before.get("fine")))
+            if (cell := _compiled(self.cell)) is not None:
+                prediction, state = self._fused(cell, self.fine_head, batch, coarse, before.get("fine"))
             else:
                 own, state = self.cell(*_inputs(batch, "fine", self.identity), before.get("fine"))
                 carried = self.interpolate(coarse, batch.interpolator())
@@ -196,7 +204,12 @@ class MSGL(NetworkModel):
         return self.interpolation_head(self.interpolate(coarse, batch.interpolator())), {"coarse": after}
 
     def _fused(
-        self, head: FineHead, batch: Batch, coarse: Tensor, state: State | None
+        self,
+        cell: RecurrentGraphCell,
+        head: FineHead,
+        batch: Batch,
+        coarse: Tensor,
+        state: tuple[Tensor, ...] | None,
     ) -> tuple[Tensor, State]:
         base, folded = None, fold_head(head)
         if self.anchored and self.coarse_head is not None:
@@ -205,7 +218,7 @@ class MSGL(NetworkModel):
             folded = fold_head(head, self.coarse_head, share)
         x, graph = _sources(batch, self.identity)
         across = coarse, batch.interpolator()
-        return compiled_predict(x, graph, self.cell.weights(), state, folded, across=across, base=base)
+        return compiled_predict(x, graph, cell.weights(), _pair(state), folded, across=across, base=base)
 
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
@@ -227,7 +240,7 @@ class MSGL(NetworkModel):
 
 
 class _SingleScale(NetworkModel):
-    """A cell and a linear head, for one network at a time; the tasks are named after their scales."""
+    """A backbone and a linear head, for one network at a time; the tasks are named after their scales."""
 
     scale: ClassVar[str]
 
@@ -240,16 +253,17 @@ class _SingleScale(NetworkModel):
         identity: int = 0,
         segments: int = 0,
         backend: str = "auto",
+        backbone: str = "rgcn",
     ) -> None:
         super().__init__()
         self.identity = SegmentIdentity(segments, identity) if identity else None
-        self.cell = RecurrentGraphCell(
-            n_features + identity, hidden, dropout=recurrent_dropout, backend=backend
+        self.cell = create_backbone(
+            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         self.head = LinearHead(hidden)
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the cell."""
+        """Return the parameters of the backbone."""
         return list(self.cell.parameters())
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
@@ -282,11 +296,11 @@ class _SingleScale(NetworkModel):
 
 @register_model("fine-only")
 class FineOnly(_SingleScale):
-    """The cell on the fine network alone: no transfer between scales.
+    """The backbone on the fine network alone: no transfer between scales.
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`MSGL`.
 
     Examples
@@ -302,28 +316,29 @@ class FineOnly(_SingleScale):
     @property
     def fused(self) -> bool:
         """Whether cell and head run in one compiled call."""
-        return _compiles(self, self.cell)
+        return _compiled(self.cell) is not None
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """Predict every fine reach for some days; see :class:`NetworkModel`."""
-        if not self.fused:
+        cell = _compiled(self.cell)
+        if cell is None:
             return super().stream(batch, memory)
         x, graph = _sources(batch, self.identity)
         state, head = _pair((memory or {}).get("fine")), fold_linear_head(self.head)
-        prediction, after = compiled_predict(x, graph, self.cell.weights(), state, head)
+        prediction, after = compiled_predict(x, graph, cell.weights(), state, head)
         return prediction, {"fine": after}
 
 
 @register_model("remap")
 class CoarseOnly(_SingleScale):
-    """The cell on the coarse network alone; a fine reach takes the temperature of its segment.
+    """The backbone on the coarse network alone; a fine reach takes the temperature of its segment.
 
     The prediction is standardised with the coarse labels.
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`MSGL`.
 
     Examples
@@ -353,23 +368,26 @@ def _sources(
     return x.widen(identity.of(batch.segments("fine"))), graph
 
 
-def _compiles(model: NetworkModel, cell: RecurrentGraphCell) -> bool:
-    weights = cell.W_hh
-    plain = not model.training and weights.dtype == torch.float32 and weights.device.type == "cpu"
-    return plain and cell.backend in {"auto", "numba"}
+def _compiled(backbone: nn.Module) -> RecurrentGraphCell | None:
+    """Return the recurrent graph cell if prediction with it can be compiled, which is for no other."""
+    if not isinstance(backbone, RecurrentGraphCell) or backbone.training:
+        return None
+    weights = backbone.W_hh
+    plain = weights.dtype == torch.float32 and weights.device.type == "cpu"
+    return backbone if plain and backbone.backend in {"auto", "numba"} else None
 
 
 def _pair(state: tuple[Tensor, ...] | None) -> State | None:
     return None if state is None else (state[0], state[1])
 
 
-def _hidden(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Tensor:
-    hidden: Tensor = cell(x, graph)[0]
+def _hidden(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Tensor:
+    hidden: Tensor = backbone(x, graph)[0]
     return hidden
 
 
-def _pieces(cell: RecurrentGraphCell, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:
-    state: State | None = None
+def _pieces(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:
+    state: tuple[Tensor, ...] | None = None
     for days in torch.split(x, PIECE):
-        hidden, state = cell(days, graph, state)
+        hidden, state = backbone(days, graph, state)
         yield hidden

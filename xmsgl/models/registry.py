@@ -38,7 +38,7 @@ TASK_SCALES: dict[str, str] = {"coarse": "coarse", "interpolation": "fine", "fin
 
 
 class NetworkModel(nn.Module, ABC):
-    """Base of the models: one shared cell, some tasks, one prediction for every fine reach.
+    """Base of the models: one shared backbone, some tasks, one prediction for every fine reach.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""One cell and one head that learn on the coarse network first and then work on the fine one.
+"""One backbone and one head that learn on the coarse network first and then work on the fine one.
 
 References
 ----------
@@ -24,7 +24,7 @@ class Transfer(FineOnly):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`~xmsgl.models.msgl.MSGL`.
 
     Examples

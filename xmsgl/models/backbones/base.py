@@ -1,0 +1,129 @@
+"""What every backbone beside the recurrent graph cell has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from xmsgl.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from xmsgl.models.operator import GraphOperator
+
+__all__ = ["Backbone", "State"]
+
+#: What the days before have left. How many tensors, and of what shape, is the backbone's own matter.
+State: TypeAlias = tuple[Tensor, ...]
+
+# Numbers that one tensor of hidden channels may have: some dozens of them are alive at a time.
+_NUMBERS = 2**20
+# Days in a piece at least: beginning one costs something too.
+_DAYS = 8
+
+
+class Backbone(nn.Module, ABC):
+    """From the inputs of a window to hidden states, causally; no parameter depends on the number of nodes.
+
+    Called as :class:`xmsgl.models.cell.RecurrentGraphCell` is. A class supplies the shapes of its state and
+    one run over some days; days after days with the state carried give what one run gives. So a window is
+    worked off in pieces that fit the processor's cache. For the way back only the inputs of a piece and the
+    state before it are kept; the rest is computed again.
+
+    Parameters
+    ----------
+    n_features
+        Number of inputs F.
+    hidden
+        Number of hidden channels H.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a size is not positive.
+    """
+
+    def __init__(self, n_features: int, hidden: int = 20) -> None:
+        super().__init__()
+        if n_features < 1 or hidden < 1:
+            msg = f"n_features and hidden must be at least 1, got {n_features} and {hidden}"
+            raise InvalidArgumentError(msg)
+        self.n_features, self.hidden = n_features, hidden
+
+    @abstractmethod
+    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
+        """Return the shape of each tensor of the state; zeros are where nothing has been before."""
+
+    @abstractmethod
+    def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
+        """Run over some days; as :meth:`forward`, with inputs that fit."""
+
+    def forward(self, x: Tensor, operator: GraphOperator, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over a window.
+
+        Parameters
+        ----------
+        x
+            Inputs ``(time, node, window, feature)``, standardised.
+        operator
+            The graph operator A, ``(node, node)``.
+        state
+            What this method returned for the days before; None is zero.
+
+        Returns
+        -------
+        hidden : Tensor
+            ``(time, node, window, hidden)``.
+        state : tuple of Tensor
+            What the days after want.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If shapes do not fit.
+        """
+        shapes = self._check(x, operator, state)
+        before = tuple(x.new_zeros(shape) for shape in shapes) if state is None else state
+        days = max(_DAYS, _NUMBERS // (self.hidden * x.shape[2] * self.places(operator)))
+        pieces = torch.split(x, days)
+        if len(pieces) == 1:
+            return self.run(x, operator, before)
+        parts = []
+        for piece in pieces:
+            hidden, before = self._run(piece, operator, before)
+            parts.append(hidden)
+        return torch.cat(parts), before
+
+    def places(self, operator: GraphOperator) -> int:
+        """Return where there are hidden channels, in any day and window: the nodes, or more."""
+        return max(1, operator.shape[0])
+
+    def _run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
+        if not torch.is_grad_enabled():
+            return self.run(x, operator, state)
+        again: Any = checkpoint(self.run, x, operator, state, use_reentrant=False, preserve_rng_state=False)
+        hidden, after = again
+        return hidden, after
+
+    def _check(self, x: Tensor, operator: GraphOperator, state: State | None) -> list[tuple[int, ...]]:
+        if x.ndim != 4 or x.shape[0] < 1 or x.shape[3] != self.n_features:
+            msg = (
+                f"inputs must be (time >= 1, node, window, {self.n_features} features), got {tuple(x.shape)}"
+            )
+            raise InvalidArgumentError(msg)
+        if operator.shape != (x.shape[1], x.shape[1]):
+            msg = f"the graph operator is {operator.shape}, the inputs have {x.shape[1]} nodes"
+            raise InvalidArgumentError(msg)
+        wanted = self.state_shapes(x.shape[1], x.shape[2])
+        given = wanted if state is None else [tuple(part.shape) for part in state]
+        if given != wanted:
+            msg = f"the state must be of the shapes {wanted}, got {given}; give what the days before returned"
+            raise InvalidArgumentError(msg)
+        return wanted
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for torch's printout."""
+        return f"{self.n_features}, {self.hidden}"

@@ -1,0 +1,82 @@
+"""The backbones by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
+from xmsgl.models.backbones.stgcn import STGCN
+from xmsgl.models.backbones.wavenet import GraphWaveNet
+from xmsgl.models.cell import RecurrentGraphCell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+__all__ = ["BACKBONES", "create_backbone"]
+
+#: Backbones by name: made from the number of inputs and of hidden channels, called as the recurrent graph
+#: cell is.
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    "rgcn": RecurrentGraphCell,
+    "lstm": PlainLSTM,
+    "gat-lstm": GraphAttentionLSTM,
+    "graph-wavenet": GraphWaveNet,
+    "stgcn": STGCN,
+}
+
+
+def create_backbone(
+    name: str, n_features: int, hidden: int, *, recurrent_dropout: float = 0.0, backend: str = "auto"
+) -> nn.Module:
+    """Make a backbone with fresh weights.
+
+    Parameters
+    ----------
+    name
+        ``"rgcn"`` (the recurrent graph cell), ``"lstm"`` (no graph), ``"gat-lstm"``, ``"graph-wavenet"`` or
+        ``"stgcn"``; see `BACKBONES`.
+    n_features
+        Number of inputs.
+    hidden
+        Number of hidden channels.
+    recurrent_dropout, backend
+        Arguments ``dropout`` and ``backend`` of the recurrent graph cell; others have neither.
+
+    Returns
+    -------
+    torch.nn.Module
+        ``(x, operator, state=None) -> (hidden, state)``, see
+        :meth:`xmsgl.models.backbones.base.Backbone.forward`.
+
+    Raises
+    ------
+    UnknownNameError
+        If no backbone has that name.
+    InvalidArgumentError
+        If the backbone has no recurrent dropout or no backends and is asked for some, or a size is not
+        positive.
+
+    Examples
+    --------
+    >>> sum(parameter.numel() for parameter in create_backbone("lstm", 7, 20).parameters())
+    2320
+    """
+    if name not in BACKBONES:
+        raise UnknownNameError("backbone", name, BACKBONES)
+    make = BACKBONES[name]
+    known = inspect.signature(make).parameters
+    options: dict[str, Any] = {}
+    for argument, parameter, value, default in (
+        ("recurrent_dropout", "dropout", recurrent_dropout, 0.0),
+        ("backend", "backend", backend, "auto"),
+    ):
+        if parameter in known:
+            options[parameter] = value
+        elif value != default:
+            msg = f"backbone {name!r} has no {argument}, got {value!r}; leave it out, or use backbone 'rgcn'"
+            raise InvalidArgumentError(msg)
+    return make(n_features, hidden, **options)

@@ -1,0 +1,130 @@
+"""STGCN: blocks of a gated convolution over days, one over the graph, and again one over days.
+
+References
+----------
+.. [1] Yu, Yin and Zhu, Spatio-temporal graph convolutional networks: a deep learning framework for traffic
+   forecasting, IJCAI 2018, arXiv:1709.04875.
+.. [2] Dauphin et al., Language modeling with gated convolutional networks, ICML 2017, arXiv:1612.08083.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.backbones.base import Backbone, State
+from xmsgl.models.backbones.convolution import CausalConvolution, ChebyshevConvolution
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xmsgl.models.operator import GraphOperator
+
+__all__ = ["STGCN"]
+
+
+class STGCN(Backbone):
+    """The spatio-temporal network of [1]_, made causal.
+
+    For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose convolutions
+    read three days ::
+
+        u = glu_1(z)
+        v = relu(u + sum_k T_k(-A) u W_k)        k = 0 to hops, Chebyshev's polynomials
+        z = norm(glu_2(v))
+
+    and ``z = x W + b`` before the first. A day is told by itself and the `memory` days before it, 30 with the
+    default dilations and no more: what a river remembers for longer has to come with the inputs. The days
+    before a window are zeros in each layer. The state is what each convolution still has to read,
+    ``(days, node, window, hidden)`` for each.
+
+    Apart from the published network: days are padded at the start instead of lost; the convolutions of the
+    two blocks are 1, 2, 4 and 8 days wide (``dilations=((1, 1), (1, 1))`` are the published, 8 days back),
+    norms are over the channels of a node and a day, where published ones have parameters for each node; all
+    layers have `hidden` channels; and there is no dropout.
+
+    Parameters
+    ----------
+    n_features
+        Number of inputs F.
+    hidden
+        Number of channels H, everywhere.
+    dilations
+        Days between those that the two convolutions of each block read.
+    hops
+        Order of the polynomials.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a size or a dilation is not positive, or there is no block.
+
+    Examples
+    --------
+    >>> STGCN(7, 20).memory, STGCN(7, 20, dilations=((1, 1), (1, 1))).memory
+    (30, 8)
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden: int = 20,
+        *,
+        dilations: Sequence[tuple[int, int]] = ((1, 2), (4, 8)),
+        hops: int = 2,
+    ) -> None:
+        super().__init__(n_features, hidden)
+        if not dilations:
+            msg = "dilations must name at least one block, got none"
+            raise InvalidArgumentError(msg)
+        self.start = nn.Linear(n_features, hidden)
+        self.blocks = nn.ModuleList(_Block(hidden, pair, hops) for pair in dilations)
+
+    @property
+    def memory(self) -> int:
+        """Days before a day that it depends on."""
+        return sum(self._spans())
+
+    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
+        """Return the shapes of what each convolution still has to read."""
+        return [(span, nodes, windows, self.hidden) for span in self._spans()]
+
+    def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
+        """Run over some days."""
+        z: Tensor = self.start(x)
+        after: list[Tensor] = []
+        for block, first, second in zip(self.blocks, state[::2], state[1::2], strict=True):
+            z, *left = block(z, operator, first, second)
+            after += left
+        return z, tuple(after)
+
+    def _spans(self) -> list[int]:
+        return [part.span for part in self.modules() if isinstance(part, CausalConvolution)]
+
+
+class _Block(nn.Module):
+    def __init__(self, hidden: int, dilations: tuple[int, int], hops: int) -> None:
+        super().__init__()
+        self.first, self.second = (
+            CausalConvolution(hidden, 2 * hidden, taps=3, dilation=dilation) for dilation in dilations
+        )
+        self.graph = ChebyshevConvolution(hidden, hops)
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(
+        self, z: Tensor, operator: GraphOperator, first: Tensor, second: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what goes to the next block, and what both convolutions leave to the days after."""
+        u, first = _glu(self.first, z, first)
+        v = torch.relu(u + self.graph(u, operator))
+        w, second = _glu(self.second, v, second)
+        return self.norm(w), first, second
+
+
+def _glu(convolution: nn.Module, z: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    both, after = convolution(z, before)
+    value, gate = both.chunk(2, dim=-1)
+    return (value + z) * torch.sigmoid(gate), after
