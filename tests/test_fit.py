@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmsgl import fit
+from xmsgl import fit, fit_members
 from xmsgl.errors import (
     CheckpointError,
     DivergenceError,
@@ -388,12 +388,12 @@ def scripted(monkeypatch):
     """Let the validation score go through 5, 4, 3, 6, 7, ...; hand out the state after each epoch."""
     scores = iter([5.0, 4.0, 3.0, 6.0, 7.0, 8.0])
     monkeypatch.setattr(loop, "validate", lambda *_, **__: {"validation": next(scores)})
-    kept, original = [], fit.run
+    kept, original = [], fit_members.run
 
     def spy(*args, after_epoch, **options):
         return original(*args, after_epoch=lambda state: kept.append(state) or after_epoch(state), **options)
 
-    monkeypatch.setattr(fit, "run", spy)
+    monkeypatch.setattr(fit_members, "run", spy)
     return kept
 
 

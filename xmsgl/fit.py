@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
-from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -16,26 +16,27 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.batches import PROCESS, HostBatch, TrainingData, Validation
+from xmsgl.calibrate import calibrate
 from xmsgl.engine import resolve_device
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.fit_members import Files, train_members
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import Model, ModelSpec, load_model
 from xmsgl.models.registry import TASK_SCALES, create_model
 from xmsgl.models.start import begin_with, shared_architecture
 from xmsgl.operators import Operators
-from xmsgl.options import get_option
 from xmsgl.prefetch import prefetch, to_device
 from xmsgl.recipes import takes_recipe
-from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
-from xmsgl.train.loop import KEEPS, LabelledBatch, LoopSettings, Progress, run
+from xmsgl.train.loop import KEEPS, LabelledBatch, LoopSettings
 from xmsgl.train.stages import Stage, stages_of
 from xmsgl.windows import SCALES, Scale, check_features, choose_features
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from xmsgl.features import Feature, Scaling
+    from xmsgl.models.registry import NetworkModel
 
 logger = logging.getLogger("xmsgl")
 
@@ -74,6 +75,13 @@ class DeviceBatches:
         scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
         batches = self._few.validation_batches(scales) if scales else ()
         return self._ahead(batches, self._few_operators)
+
+    def drawn(self, seed: int) -> DeviceBatches:
+        """Return the same batches in the order of another seed; the validation days stay."""
+        other = copy.copy(self)
+        other._data, other._few = copy.copy(self._data), copy.copy(self._few)
+        other._data.seed = other._few.seed = seed
+        return other
 
     def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
         if stage.labels == "process":
@@ -142,6 +150,7 @@ def train(
     direction: str = "both",
     seed: int = 0,
     device: str = "auto",
+    ensemble: int = 1,
     identity: int = 0,
     amp: bool | None = None,
     start: Model | str | os.PathLike[str] | None = None,
@@ -209,7 +218,8 @@ def train(
         costs a little on those with.
     validation
         Share of windows kept for choosing the best epoch, or days as slices, or None: learn from all
-        and keep the last epoch.
+        and keep the last epoch. How far the model is off on these days also makes the intervals that
+        ``ds.msgl.downscale(quantiles=...)`` gives; None gives none. See :mod:`xmsgl.calibrate`.
     kernel, hops, limit, nearest, direction
         The graphs, see ``ds.msgl.graph``.
     seed
@@ -217,6 +227,10 @@ def train(
         on the same device gives the same weights, bit for bit on CPU with the same number of threads.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    ensemble
+        Members to train, one after another, with the seeds `seed`, `seed` + 1, ...; the mean of their
+        predictions is the model's. They share data, validation days and graphs. Several err less than
+        one, and take as many times as long.
     identity
         Numbers to learn of each segment beyond its attributes, carried to its reaches by the
         crosswalk. 0, the default, learns none, as published. They help where nearly all segments
@@ -240,7 +254,8 @@ def train(
     Returns
     -------
     Model
-        With the weights of the epoch that was best on the validation days, or of the last, see `keep`.
+        With the weights of the epoch that was best on the validation days, or of the last, see `keep`; of
+        an ensemble those of all members, and the history of one after another.
 
     Raises
     ------
@@ -260,16 +275,22 @@ def train(
     References
     ----------
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
-    doi:10.1609/aaai.v39i27.35014; Sener & Koltun (2018), arXiv:1810.04650 (MGDA).
+    doi:10.1609/aaai.v39i27.35014; Sener & Koltun (2018), arXiv:1810.04650 (MGDA); Lakshminarayanan,
+    Pritzel & Blundell (2017), arXiv:1612.01474 (ensembles).
     """
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
     begun = load_model(start) if isinstance(start, str | PathLike) else start
+    if begun is not None and begun.members > 1:
+        msg = f"the model to start with has {begun.members} members; start with one of them, model.member(k)"
+        raise InvalidArgumentError(msg)
     chosen = (
         choose_features(ds, features, means=means) if begun is None else _features_of(begun, ds, features)
     )
-    _check_counts(1, epochs=epochs, window=window, patience=1 if patience is None else patience)
+    _check_counts(
+        1, epochs=epochs, window=window, ensemble=ensemble, patience=1 if patience is None else patience
+    )
     _check_counts(0, seed=seed)
     _check_positive(learning_rate=learning_rate, clip=1.0 if clip is None else clip)
     _check_names(scaling=(scaling, SCALINGS), keep=(keep, KEEPS))
@@ -282,10 +303,15 @@ def train(
     if begun is not None:
         segments = begun.spec.segments
         architecture = _architecture_of(begun, method, architecture)
-    module = create_model(method, n_features=len(chosen), seed=seed, **architecture).to(target)
-    if begun is not None:
-        fresh = begin_with(module, begun.weights)
-        logger.info("%s begins with model %s; fresh: %s", method, begun.sha256[:12], ", ".join(fresh))
+
+    def module_of(drawn: int) -> NetworkModel:
+        made = create_model(method, n_features=len(chosen), seed=drawn, **architecture).to(target)
+        if begun is not None:
+            fresh = begin_with(made, begun.weights)
+            logger.info("%s begins with model %s; fresh: %s", method, begun.sha256[:12], ", ".join(fresh))
+        return made
+
+    module = module_of(seed)
     stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))
     data = TrainingData(
         ds,
@@ -332,19 +358,19 @@ def train(
         warmup=warmup,
         training=_provenance(ds, data, seed, begun, recipe),
     )
-    run_of = json.loads(
-        json.dumps({**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter})
+    run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
+    run_of |= {"ensemble": ensemble} if ensemble > 1 else {}
+    files = Files(checkpoint, resume, json.loads(json.dumps(run_of)))
+    model = train_members(
+        spec,
+        ensemble,
+        lambda drawn: module if drawn == seed else module_of(drawn),
+        source.drawn,
+        settings,
+        files,
+        progress,
     )
-    state = read_checkpoint(resume, run_of) if resume is not None else None
-    with _bar(epochs, method, progress) as move:
-
-        def after_epoch(reached: Progress) -> None:
-            if checkpoint is not None:
-                write_checkpoint(checkpoint, reached, run_of)
-            move(reached)
-
-        final = run(module, source, settings, resume=state, after_epoch=after_epoch)
-    return Model(spec, final.best, final.history)
+    return calibrate(model, ds, data.validation_days, source, stages[-1].tasks, str(target))
 
 
 def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
@@ -455,20 +481,3 @@ def fingerprint(ds: xr.Dataset, data: TrainingData) -> str:
     for values in data.labels.values():
         sha.update(np.nan_to_num(values, nan=-999.0).astype("<f4").tobytes())
     return sha.hexdigest()
-
-
-@contextmanager
-def _bar(epochs: int, method: str, progress: bool | None) -> Iterator[Callable[[Progress], None]]:
-    if not (get_option("progress") if progress is None else progress):
-        yield lambda _: None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=epochs, desc=f"train {method}", unit="epoch") as bar:
-
-        def move(state: Progress) -> None:
-            bar.update(state.epoch - bar.n)
-            if scores := state.history.get("validation"):
-                bar.set_postfix_str(f"validation {scores[-1]:.3f} degC, best {state.best_score:.3f}")
-
-        yield move

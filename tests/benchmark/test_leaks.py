@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
-from xmsgl import fit
+from xmsgl import fit_members
 from xmsgl.benchmark import protocols
 from xmsgl.benchmark.methods import REFERENCES, Place, contender
 from xmsgl.benchmark.plan import Run
@@ -92,7 +92,7 @@ def numbers_in(thing, seen):
 def caught(monkeypatch):
     """What each training was given: its source of batches, and the batches themselves."""
     trainings = []
-    real = fit.run
+    real = fit_members.run
 
     def spy(module, source, settings, **options):
         batches = [
@@ -102,7 +102,7 @@ def caught(monkeypatch):
         trainings.append((source, batches))
         return real(module, source, settings, **options)
 
-    monkeypatch.setattr(fit, "run", spy)
+    monkeypatch.setattr(fit_members, "run", spy)
     return trainings
 
 

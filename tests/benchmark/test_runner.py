@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from xmsgl import benchmark, fit
+from xmsgl import benchmark, fit_members
 from xmsgl.benchmark.plan import Run, make_plan
 from xmsgl.benchmark.runner import do_runs
 from xmsgl.benchmark.store import Store
@@ -30,15 +30,15 @@ def store(tmp_path, tiny):
 @pytest.fixture
 def stop_after(monkeypatch):
     """Make training stop with an error after some epochs, as a killed process would."""
-    real = fit.write_checkpoint
+    real = fit_members.write_checkpoint
 
     def arm(epochs, error):
-        def write(path, progress, settings):
-            real(path, progress, settings)
+        def write(path, progress, settings, finished):
+            real(path, progress, settings, finished)
             if progress.epoch == epochs:
                 raise error
 
-        monkeypatch.setattr(fit, "write_checkpoint", write)
+        monkeypatch.setattr(fit_members, "write_checkpoint", write)
 
     return arm
 
@@ -81,7 +81,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(store, stop_after, tmp_path, mon
     assert (store.work(MSGL.id) / "training.ckpt").is_file()
     monkeypatch.undo()
     epochs = []
-    monkeypatch.setattr(fit, "run", _counting(fit.run, epochs))
+    monkeypatch.setattr(fit_members, "run", _counting(fit_members.run, epochs))
     do_runs([MSGL], store)
     assert epochs == [2]
     pd.testing.assert_frame_equal(store.pairs(MSGL.id), whole.pairs(MSGL.id), check_exact=True)

@@ -150,7 +150,9 @@ class Model:
                 f"the model has {self.members} members; take modules() for all, or member(k).module() for one"
             )
             raise InvalidArgumentError(msg)
-        module = create_model(self.spec.method, n_features=len(self.spec.features), **self.spec.architecture)
+        size = len(self.spec.features)
+        # A seed, though nothing of it stays: torch's own generator is the caller's.
+        module = create_model(self.spec.method, n_features=size, seed=0, **self.spec.architecture)
         module.load_state_dict(self.weights)
         return module.eval()
 
