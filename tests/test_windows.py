@@ -235,6 +235,30 @@ def test_default_features_are_drivers_memory_and_attributes(river):
     ]
 
 
+@pytest.mark.parametrize("means", [(), [30], [90, 2]], ids=str)
+def test_the_memory_may_be_chosen(river, means):
+    labels = [feature.label for feature in choose_features(river, means=means)]
+    assert [label for label in labels if ":" in label] == [f"air_temperature:{days}" for days in means]
+    assert [label for label in labels if ":" not in label] == [
+        *("air_temperature", "precipitation", "solar_radiation", "drainage_area", "elevation", "slope")
+    ]
+
+
+@pytest.mark.parametrize("means", [[1], [0], [7, 7], [7.5], 7, "7"], ids=repr)
+def test_means_that_are_none_are_refused(river, means):
+    with pytest.raises(InvalidArgumentError, match="different numbers of days, each 2 or more"):
+        choose_features(river, means=means)
+
+
+def test_means_need_air_temperature_and_no_chosen_features(river):
+    without = river.drop_vars("air_temperature_coarse")
+    assert len(choose_features(without, means=())) == len(choose_features(without)) == 5
+    with pytest.raises(InvalidArgumentError, match="has no air_temperature_coarse"):
+        choose_features(without, means=[7])
+    with pytest.raises(InvalidArgumentError, match="write them among features, as air_temperature:30"):
+        choose_features(river, ["air_temperature"], means=())
+
+
 def test_what_a_model_must_not_be_told_is_no_feature(river):
     for name in ("simulated_temperature", "true_temperature", "discharge"):
         river[f"{name}_coarse"] = river["air_temperature_coarse"]
