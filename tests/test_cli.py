@@ -174,6 +174,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             ["train", "FILE", "-o", "m", "--method", "lstm"],
             "unknown network model 'lstm'; known: async-msgl, direct, fine-only",
         ),
+        (["train", "FILE", "-o", "m", "--recipe", "secret"], "unknown recipe 'secret'; known: published"),
         (["train", "FILE", "-o", "m", "--validation", "1.5"], "between 0 and 1"),
         (["train", "FILE", "-o", "m", "--device", "quantum"], "'quantum'"),
         (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be at least 0"),
@@ -227,6 +228,16 @@ def test_train_says_what_it_made(folder):
     assert facts["history"] == model.history
     assert (model.method, model.spec.training["seed"]) == ("remap", 4)
     assert len(model.history["epoch"]) == 2
+
+
+def test_train_takes_a_recipe_and_what_is_given_wins(run, folder, tmp_path):
+    command = ["train", folder / "river.nc", "-o", tmp_path / "m", "--method", "remap", "--device", "cpu"]
+    result = run(*command, "--recipe", "published", "--epochs", 1)
+    assert result.exit_code == 0, result.output
+    model = load_model(tmp_path / "m")
+    assert model.spec.training["recipe"] == "published"
+    assert model.spec.warmup == 0
+    assert len(model.history["epoch"]) == 1
 
 
 def test_train_resumes(run, folder, tmp_path):

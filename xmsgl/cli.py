@@ -176,7 +176,8 @@ def _report(report: Any, *, as_json: bool) -> None:
     show_default=True,
     help="A name in the registry of methods, for example msgl, async-msgl, fine-only.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=60, show_default=True)
+@click.option("--recipe", default=None, help="Settings by name: published. Default: the package's own.")
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the recipe's, else 60.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(
@@ -195,7 +196,8 @@ def _report(report: Any, *, as_json: bool) -> None:
 @_json_option
 def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
     """Train a model on the labels in FILE. Labels set to NaN are held out."""
-    model = _open(file).msgl.train(**settings)
+    given = {name: value for name, value in settings.items() if value is not None}
+    model = _open(file).msgl.train(**given)
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     click.echo(_strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")

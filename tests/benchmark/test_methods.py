@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from xmsgl.benchmark.methods import REFERENCES, Place, contender, register_reference
-from xmsgl.benchmark.plan import Run
+from xmsgl.benchmark.plan import Run, make_plan
 from xmsgl.benchmark.protocols import make_split
-from xmsgl.errors import UnknownNameError
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.models.registry import model_names
+from xmsgl.recipes import PUBLISHED, RECIPES, Recipe
 
 QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 3, "features": ["air_temperature"]}
 NAMES = {
@@ -49,6 +52,34 @@ def test_ablations_change_the_sources():
     msgl = contender("msgl")
     assert msgl.sources({}) == {"coarse", "fine"}
     assert msgl.sources({"tasks": ["interpolation", "fine"], "pretrain": 0}) == {"fine"}
+
+
+def test_a_recipe_decides_what_is_learned_from_unless_the_run_says_otherwise(monkeypatch):
+    few = Recipe("few", "no coarse task", "here", {"epochs": 2}, {"tasks": ("interpolation", "fine")})
+    monkeypatch.setitem(RECIPES, "few", few)
+    msgl = contender("msgl")
+    assert msgl.sources({"recipe": "few"}) == {"fine"}
+    assert msgl.sources({"recipe": "few", "tasks": ["coarse", "fine"]}) == {"coarse", "fine"}
+    assert msgl.sources({"recipe": "published"}) == msgl.sources({"recipe": None}) == {"coarse", "fine"}
+    with pytest.raises(InvalidArgumentError, match="too few"):  # two epochs for three stages
+        contender("async-msgl").sources({"recipe": "few", "tasks": ["coarse", "interpolation", "fine"]})
+    with pytest.raises(UnknownNameError, match="unknown recipe 'secret'"):
+        msgl.sources({"recipe": "secret"})
+    with pytest.raises(InvalidArgumentError, match="has no argument hiden"):
+        msgl.sources({"recipe": "published", "hiden": 3})
+
+
+def test_a_recipe_is_run_with_the_validation_of_the_protocol(tiny, tmp_path, monkeypatch):
+    (run,) = make_plan("tiny", methods=["msgl:recipe=published,epochs=1,window=400"], fractions=[1], seeds=1)
+    # As if a recipe said what to validate on, which none should.
+    other = replace(PUBLISHED, settings={**PUBLISHED.settings, "validation": None})
+    monkeypatch.setitem(RECIPES, "published", other)
+    outcome = contender("msgl").run(make_split(run), 0, run.settings, Place(tmp_path))
+    assert len(outcome.model.history["validation"]) == 1
+    spec = outcome.model.spec
+    assert (spec.training["recipe"], spec.warmup, spec.window) == ("published", 0, 400)
+    assert spec.graph["kernel"] == {"name": "reference"}
+    assert np.isfinite(outcome.prediction).all()
 
 
 @pytest.mark.parametrize(
