@@ -8,6 +8,7 @@ import xarray as xr
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from xmsgl.batches import Validation
     from xmsgl.models.model import Model
@@ -100,6 +101,7 @@ class MsglAccessor:
         recipe: str | None = None,
         device: str = "auto",
         seed: int = 0,
+        ensemble: int = 1,
         validation: Validation = 0.15,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -119,8 +121,10 @@ class MsglAccessor:
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed
             Draws initial weights, validation windows and the order of windows.
+        ensemble
+            Members to train, with seeds counted up from `seed`; the model's prediction is their mean.
         validation
-            Share of windows kept for choosing the best epoch, or days as slices, or None.
+            Share of windows kept for choosing the best epoch and for intervals, or days as slices, or None.
         progress
             Draw a progress bar; default: the option ``progress``.
         checkpoint
@@ -143,6 +147,7 @@ class MsglAccessor:
             recipe=recipe,
             device=device,
             seed=seed,
+            ensemble=ensemble,
             validation=validation,
             progress=progress,
             checkpoint=checkpoint,
@@ -157,6 +162,7 @@ class MsglAccessor:
         warmup: int | None = None,
         carry: bool = False,
         device: str = "auto",
+        quantiles: Sequence[float] | None = None,
     ) -> xr.DataArray:
         """Return the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
 
@@ -172,10 +178,13 @@ class MsglAccessor:
             in order.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        quantiles
+            Probabilities, such as ``[0.05, 0.5, 0.95]``: return these quantiles of the temperature instead,
+            (quantile, time, fine), from the residuals on the validation days of training.
         """
         from xmsgl.predict import downscale
 
-        return downscale(self._obj, model, warmup=warmup, carry=carry, device=device)
+        return downscale(self._obj, model, warmup=warmup, carry=carry, device=device, quantiles=quantiles)
 
     def evaluate(
         self,
@@ -189,7 +198,8 @@ class MsglAccessor:
         Parameters
         ----------
         prediction
-            Temperature (time, fine), degC.
+            Temperature (time, fine), degC; or quantiles of it along ``quantile``, the median among them,
+            which is scored, and beside it the coverage of the intervals and more.
         observed
             Observations (time, fine), degC; default: ``water_temperature_fine`` of the dataset.
         by
