@@ -29,7 +29,8 @@ from xmsgl.prefetch import prefetch, to_device
 from xmsgl.recipes import takes_recipe
 from xmsgl.train.loop import KEEPS, LabelledBatch, LoopSettings
 from xmsgl.train.stages import Stage, stages_of
-from xmsgl.windows import SCALES, Scale, check_features, choose_features
+from xmsgl.windows import SCALES, Scale, choose_features
+from xmsgl.windows_check import check_features
 
 if TYPE_CHECKING:
     import os

@@ -16,7 +16,6 @@ import numpy.typing as npt
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import SKEWED, TRANSFORMS, Feature, Scaling, parse_feature, trailing_mean
-from xmsgl.windows_check import check_features as check_features
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
