@@ -87,7 +87,14 @@ PUBLISHED = Recipe(
         "nearest": None,
         "direction": "both",
     },
-    architecture={"hidden": 20, "heads": 4, "dropout": 0.1, "recurrent_dropout": 0.0, "anchored": False},
+    architecture={
+        "backbone": "rgcn",
+        "hidden": 20,
+        "heads": 4,
+        "dropout": 0.1,
+        "recurrent_dropout": 0.0,
+        "anchored": False,
+    },
     methods={"msgl": {"pretrain": 0, "clip": None}, "async-msgl": {"clip": None}},
 )
 """The published method.
