@@ -7,10 +7,16 @@ import json
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.batches import TrainingData
+from xmsgl.datasets import simulated
+from xmsgl.engine import Engine
+from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.evaluate import coverage, mask_labels
+from xmsgl.fit import train
 from xmsgl.models.intervals import (
     BINS,
     LEAST,
@@ -20,6 +26,9 @@ from xmsgl.models.intervals import (
     apply_table,
     fit_table,
 )
+from xmsgl.models.model import Model, ModelSpec, load_model
+from xmsgl.predict import downscale
+from xmsgl.windows import choose_features
 
 # ------------------------------------------------------------- the table
 
@@ -160,3 +169,215 @@ def test_other_probabilities_are_refused(asked, message):
     table = fit_table(np.zeros(60), np.arange(60.0))
     with pytest.raises(InvalidArgumentError, match=message):
         table.at(asked)
+
+
+# ------------------------------------------- from training to quantiles
+
+HELD_OUT = slice("2005-10-01", "2006-09-30")
+QUICK = {
+    "hidden": 8,
+    "window": 183,
+    "warmup": 30,
+    "batch": 4,
+    "epochs": 15,
+    "learning_rate": 0.04,
+    "device": "cpu",
+    "progress": False,
+    "features": ["air_temperature", "solar_radiation", "air_temperature:30", "drainage_area", "elevation"],
+}
+QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
+
+
+@pytest.fixture(scope="module")
+def basin():
+    """A small basin whose fifth and last year has no labels, and what was observed in that year."""
+    ds = simulated(n_coarse=6, years=5, label_fraction=0.1, seed=1).load()
+    held_out = ds["water_temperature_fine"].sel(time=HELD_OUT)
+    return mask_labels(ds, days=held_out["time"]), held_out
+
+
+@pytest.fixture(scope="module")
+def model(basin):
+    return train(basin[0], "fine-only", validation=0.3, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def quantiles(basin, model):
+    return downscale(basin[0], model, quantiles=QUANTILES)
+
+
+def test_intervals_hold_on_days_never_seen(basin, model, quantiles):
+    """The 90 % interval of a quickly trained model, against the observations of a year held out."""
+    ds, observed = basin
+    result = coverage(quantiles, observed)
+    assert int(result.n) > 500
+    assert 0.75 < float(result.coverage.sel(interval=0.9)) < 0.99
+    assert 0.3 < float(result.coverage.sel(interval=0.5)) < 0.7
+    # Wide enough for what the model misses, and narrower than knowing nothing but the climate.
+    spread = float(observed.quantile(0.95) - observed.quantile(0.05))
+    assert 0.5 < float(result.width.sel(interval=0.9)) < 0.7 * spread
+    expected = ds.msgl.evaluate(quantiles, observed=observed)
+    np.testing.assert_array_equal(expected.coverage, result.coverage)
+    assert float(expected.crps) < float(expected.mae)
+
+
+def test_the_table_is_made_of_the_residuals_of_downscaling(basin, model):
+    """Predict as a user does, take the validation days from the labels that were learned from."""
+    ds, _ = basin
+    observed = ds["water_temperature_fine"].values
+    learned = validation_days(ds)
+    predicted = downscale(ds, model).values
+    found = np.isfinite(observed) & learned[:, None]
+    expected = fit_table(predicted[found], observed[found])
+    table = model.spec.intervals
+    assert table.n == found.sum() > 600
+    assert (table.scale, table.counts) == ("fine", expected.counts)
+    np.testing.assert_allclose(table.temperature, expected.temperature, atol=1e-4)
+    np.testing.assert_allclose(table.residuals, expected.residuals, atol=1e-3)
+    assert f"from {table.n:,} fine residuals" in repr(model)
+
+
+def validation_days(ds):
+    """The days that training with ``validation=0.3`` keeps apart."""
+    return TrainingData(
+        ds,
+        choose_features(ds, QUICK["features"]),
+        scales=("fine",),
+        window=183,
+        warmup=30,
+        validation=0.3,
+        batch=4,
+        seed=0,
+    ).validation_days
+
+
+def test_quantiles_are_labelled(basin, model, quantiles):
+    plain = downscale(basin[0], model)
+    assert quantiles.dims == ("quantile", "time", "fine")
+    assert quantiles.dtype == np.float32
+    assert quantiles["quantile"].dtype == np.float64
+    np.testing.assert_array_equal(quantiles["quantile"], QUANTILES)
+    assert set(quantiles.coords) == {"quantile", *plain.coords}
+    assert quantiles.name == plain.name
+    assert quantiles.attrs["units"] == "degC"
+    assert quantiles.attrs["long_name"].startswith("quantile of the downscaled")
+    assert f"from {model.spec.intervals.n} residuals of fine labels" in quantiles.attrs["intervals"]
+    assert "quantiles=[0.05, 0.25, 0.5, 0.75, 0.95]" in quantiles.attrs["history"]
+    assert (quantiles.diff("quantile") >= 0).all()
+    assert (quantiles >= 0).all()
+    np.testing.assert_array_equal(quantiles, apply_table(model.spec.intervals, plain.values, QUANTILES))
+    assert "intervals" not in plain.attrs
+    assert plain.dims == ("time", "fine")
+
+
+@pytest.mark.parametrize("chunks", [{"time": 100}, {"time": -1, "coarse": 2}], ids=str)
+def test_quantiles_of_a_lazy_dataset_are_lazy_and_equal(basin, model, quantiles, refuse_to_compute, chunks):
+    lazy = basin[0].chunk(chunks)
+    with refuse_to_compute():
+        result = downscale(lazy, model, quantiles=QUANTILES)
+        plain = downscale(lazy, model)
+    assert result.chunks == ((5,), *plain.chunks)
+    np.testing.assert_array_equal(result.isel(time=slice(700, 1000)), quantiles.isel(time=slice(700, 1000)))
+
+
+def test_quantiles_survive_the_file_and_netcdf(basin, model, quantiles, tmp_path):
+    days = basin[0].isel(time=slice(0, 60))
+    back = load_model(model.save(tmp_path / "m"))
+    assert back.spec == model.spec
+    result = downscale(days, back, quantiles=[0.9, 0.1])
+    np.testing.assert_array_equal(result["quantile"], [0.9, 0.1])
+    result.to_netcdf(tmp_path / "q.nc")
+    with xr.open_dataarray(tmp_path / "q.nc") as written:
+        xr.testing.assert_equal(written, result)
+
+
+@pytest.mark.parametrize("bad", [[0.0], [0.5, 1.0], [], [0.5, 0.5], [0.5, 0.999]], ids=str)
+def test_quantiles_that_make_no_sense_are_refused_at_once(basin, model, refuse_to_compute, bad):
+    with refuse_to_compute(), pytest.raises(InvalidArgumentError, match="quantiles"):
+        downscale(basin[0].chunk(time=100), model, quantiles=bad)
+
+
+SMALL = {
+    "hidden": 4,
+    "window": 60,
+    "warmup": 5,
+    "epochs": 1,
+    "device": "cpu",
+    "progress": False,
+    "features": ["air_temperature", "slope"],
+}
+
+
+def test_a_model_without_validation_says_so(river):
+    model = train(river.isel(time=slice(0, 120)), "remap", validation=None, **SMALL)
+    assert model.spec.intervals is None
+    assert "intervals" not in model.spec.to_dict()
+    with pytest.raises(UncalibratedModelError, match=r"train with validation"):
+        downscale(river, model, quantiles=[0.5])
+
+
+def test_few_fine_labels_are_replaced_by_coarse_ones(river):
+    """Eight fine labels on the validation days, hundreds of coarse ones: the coarse task stands in."""
+    days = slice("2002-10-01", "2003-03-31")
+    few = river.copy(deep=True)
+    fine = few["water_temperature_fine"]
+    few["water_temperature_fine"] = fine.where((few.fine == 3) | (few.time < np.datetime64("2002-10-01")))
+    model = train(few, tasks=("coarse", "fine"), validation=days, **SMALL)
+    table = model.spec.intervals
+    assert 0 < int(few["water_temperature_fine"].sel(time=days).count()) < LEAST
+    observed = few["water_temperature_coarse"].sel(time=days)
+    assert (table.scale, table.n) == ("coarse", int(observed.count()))
+    assert "residuals of coarse labels" in downscale(few, model, quantiles=[0.5]).attrs["intervals"]
+    # The coarse task's temperature at the segments, by a model that carries nothing but that to reaches.
+    remap = ModelSpec.from_dict({**model.spec.to_dict(), "method": "remap", "architecture": {"hidden": 4}})
+    weights = {name: value for name, value in model.weights.items() if name.startswith("cell.")}
+    weights |= {
+        name.replace("coarse_head.", "head."): value
+        for name, value in model.weights.items()
+        if name.startswith("coarse_head.")
+    }
+    carried = downscale(few, Model(remap, weights)).groupby(few["coarse_segment"]).first()
+    predicted = carried.sel(time=days).rename(coarse_segment="coarse").transpose("time", "coarse")
+    found = np.isfinite(observed.values)
+    expected = fit_table(predicted.values[found], observed.values[found], "coarse")
+    assert expected.counts == table.counts
+    np.testing.assert_allclose(table.temperature, expected.temperature, atol=1e-3)
+    np.testing.assert_allclose(table.residuals, expected.residuals, atol=2e-3)
+
+
+def test_too_few_labels_make_no_table(river):
+    days = slice("2002-10-01", "2002-10-20")
+    model = train(river.drop_vars("water_temperature_coarse"), "fine-only", validation=days, **SMALL)
+    assert 0 < model.spec.training["labels"]["validation_fine"] < LEAST
+    assert model.spec.intervals is None
+
+
+def test_reaches_that_matter_to_no_label_are_left_out_and_change_nothing(two_rivers):
+    """Labels on one river only: the table is the one that both rivers together give."""
+    labels = two_rivers["water_temperature_fine"]
+    one = two_rivers.drop_vars("water_temperature_coarse")
+    one["water_temperature_fine"] = labels.where(labels["fine"] < 1000)
+    model = train(one, "fine-only", validation=0.4, **SMALL)
+    whole = Engine._stream
+    sizes = []
+
+    def watch(self, batch, before):
+        sizes.append(batch.fine_graph.shape[0])
+        return whole(self, batch, before)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "_stream", watch)
+        again = train(one, "fine-only", validation=0.4, **SMALL)
+    assert set(sizes) == {12}
+    assert again.spec == model.spec
+
+
+def test_an_ensemble_is_calibrated_by_its_mean(river):
+    ds = river.isel(time=slice(0, 400))
+    days = slice("2002-06-01", "2002-10-31")
+    model = train(ds, "fine-only", ensemble=2, validation=days, **SMALL)
+    residual = (ds["water_temperature_fine"] - downscale(ds, model)).sel(time=days).values
+    found = np.sort(residual[np.isfinite(residual)])
+    assert model.spec.intervals.n == found.size
+    assert model.spec.intervals.at([0.5])[0, 0] == pytest.approx(np.median(found), abs=1e-4)
+    assert model.member(0).spec.intervals is None
