@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
+from xmsgl.models.backbones import base
 from xmsgl.models.batch import Batch
 from xmsgl.models.operator import GraphOperator
 
@@ -45,3 +46,14 @@ def make_batch():
         return Batch(**{**parts, **changes})
 
     return make
+
+
+@pytest.fixture
+def in_pieces(monkeypatch):
+    """Let every window be worked off in pieces of so many days."""
+
+    def cut(days):
+        monkeypatch.setattr(base, "_NUMBERS", 1)
+        monkeypatch.setattr(base, "_DAYS", days)
+
+    return cut
