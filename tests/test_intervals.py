@@ -176,9 +176,9 @@ def test_other_probabilities_are_refused(asked, message):
 HELD_OUT = slice("2005-10-01", "2006-09-30")
 QUICK = {
     "hidden": 8,
-    "window": 183,
-    "warmup": 30,
-    "batch": 4,
+    "window": 61,  # many short windows, so that the validation days are of all seasons
+    "warmup": 45,
+    "batch": 8,
     "epochs": 15,
     "learning_rate": 0.04,
     "device": "cpu",
@@ -243,10 +243,10 @@ def validation_days(ds):
         ds,
         choose_features(ds, QUICK["features"]),
         scales=("fine",),
-        window=183,
-        warmup=30,
+        window=QUICK["window"],
+        warmup=QUICK["warmup"],
         validation=0.3,
-        batch=4,
+        batch=QUICK["batch"],
         seed=0,
     ).validation_days
 
