@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xmsgl.batches import TrainingData
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.windows import choose_features
+from xmsgl.windows import ScaleInputs, Sources, choose_features
 
 SCALES = ("coarse", "fine")
 MARK = 44.0  # a temperature that no river of the tests has
@@ -20,6 +20,13 @@ NAMES = ["air_temperature", "precipitation", "slope"]
 def prepare(ds, *, scales=SCALES, features=NAMES, **changes):
     arguments = {"window": 90, "warmup": 15, "validation": None, "batch": 1, "seed": 0, **changes}
     return TrainingData(ds, choose_features(ds, features), scales=scales, **arguments)
+
+
+def dense(x):
+    """Inputs of each node, by (day, node, window, feature)."""
+    if not isinstance(x, Sources):
+        return x
+    return x.rows[:, x.place] + (x.fixed if x.fixed.ndim == 3 else x.fixed[:, None])
 
 
 def unscaled(data, batch, scale):
@@ -54,7 +61,7 @@ def test_jitter_moves_static_attributes_alone_and_on_all_days_alike(river):
     moves = []
     for was, now in zip(plain.training_batches(3), noisy.training_batches(3), strict=True):
         for scale in SCALES:
-            change = now.inputs[scale] - was.inputs[scale]
+            change = dense(now.inputs[scale]) - dense(was.inputs[scale])
             assert not change[..., :slope].any()
             np.testing.assert_allclose(change[..., slope], change[:1, ..., slope].repeat(105, 0), atol=1e-6)
             moves.append(change[0, ..., slope].ravel())
@@ -62,6 +69,25 @@ def test_jitter_moves_static_attributes_alone_and_on_all_days_alike(river):
     drawn_noise = np.concatenate(moves)
     assert len(np.unique(drawn_noise)) == drawn_noise.size  # each node and window its own
     assert drawn_noise.std() == pytest.approx(0.5, rel=0.25)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5])
+@pytest.mark.parametrize("kind", ["training", "validation", "unlabelled"])
+def test_inherited_inputs_are_those_that_reaches_would_have(river, monkeypatch, kind, jitter):
+    def batches():
+        data = prepare(river, validation=0.3, batch=2, jitter=jitter)
+        if kind == "unlabelled":
+            return [*data.unlabelled_batches(2, SCALES)]
+        return [*(data.training_batches(2) if kind == "training" else data.validation_batches())]
+
+    inherited = [batch.inputs["fine"] for batch in batches()]
+    monkeypatch.setattr(ScaleInputs, "sources", lambda *_: None)
+    own = [batch.inputs["fine"] for batch in batches()]
+    assert own
+    for few, many in zip(inherited, own, strict=True):
+        assert isinstance(few, Sources)
+        assert few.fixed.ndim == (3 if jitter and kind == "training" else 2)
+        np.testing.assert_array_equal(dense(few), many)
 
 
 def test_jitter_is_drawn_from_seed_and_epoch_and_spares_validation(river):
@@ -125,8 +151,8 @@ def test_inputs_are_in_the_order_of_the_cell(river):
     data = prepare(river, batch=2)
     batch = next(data.training_batches(1))
     assert batch.inputs["coarse"].shape == (105, 5, 2, 3)
-    assert batch.inputs["fine"].shape == (105, 12, 2, 3)
-    assert all(values.dtype == np.float32 for values in batch.inputs.values())
+    assert dense(batch.inputs["fine"]).shape == (105, 12, 2, 3)
+    assert all(dense(values).dtype == np.float32 for values in batch.inputs.values())
 
 
 def test_the_order_of_windows_is_drawn_from_seed_and_epoch(river):
@@ -194,7 +220,7 @@ def test_validation_labels_never_reach_a_training_batch(river, validation, windo
         for scale in SCALES:
             assert np.nanmax(unscaled(data, dirty, scale)) < MARK - 5
             np.testing.assert_array_equal(dirty.labels[scale], expected.labels[scale])
-            np.testing.assert_array_equal(dirty.inputs[scale], expected.inputs[scale])
+            np.testing.assert_array_equal(dense(dirty.inputs[scale]), dense(expected.inputs[scale]))
     judged = drawn(data, data.validation_batches())
     assert all((abs(values - MARK) < 1e-3).all() for values in judged.values())
 
@@ -213,7 +239,7 @@ def test_what_is_masked_and_what_is_no_feature_never_reaches_a_batch(river):
     theirs = prepare(masked, features=None).training_batches(1)
     for one, two in zip(ours, theirs, strict=True):
         for scale in SCALES:
-            np.testing.assert_array_equal(one.inputs[scale], two.inputs[scale])
+            np.testing.assert_array_equal(dense(one.inputs[scale]), dense(two.inputs[scale]))
             np.testing.assert_array_equal(one.labels[scale], two.labels[scale])
 
 
@@ -224,7 +250,7 @@ def test_the_inputs_do_not_depend_on_labels(river):
         warmer[f"water_temperature_{scale}"] = warmer[f"water_temperature_{scale}"] + 3
     for one, two in zip(plain.training_batches(1), prepare(warmer).training_batches(1), strict=True):
         for scale in SCALES:
-            np.testing.assert_array_equal(one.inputs[scale], two.inputs[scale])
+            np.testing.assert_array_equal(dense(one.inputs[scale]), dense(two.inputs[scale]))
 
 
 # ------------------------------------------------------------------- scaling
@@ -442,14 +468,19 @@ def test_pruned_batches_hold_the_same_of_the_kept_nodes(half_labelled, batches):
             assert kept.all() or batches == "process"
             np.testing.assert_array_equal(keep[scale][pruned.nodes[scale]], full.nodes[scale][kept])
             np.testing.assert_array_equal(pruned.labels[scale], labels[:, kept])
-            np.testing.assert_array_equal(pruned.inputs[scale], full.inputs[scale][:, keep[scale]])
+            np.testing.assert_array_equal(
+                dense(pruned.inputs[scale]), dense(full.inputs[scale])[:, keep[scale]]
+            )
 
 
 def test_reaches_to_carry_labels_to_are_drawn_from_the_kept_nodes(half_labelled):
     few = prepare(half_labelled).prune(first_river(half_labelled))
     (batch, *_) = few.unlabelled_batches(1, SCALES)
     assert batch.nodes["fine"].tolist() == list(range(12))
-    assert {scale: values.shape[1] for scale, values in batch.inputs.items()} == {"coarse": 5, "fine": 12}
+    assert {scale: dense(values).shape[1] for scale, values in batch.inputs.items()} == {
+        "coarse": 5,
+        "fine": 12,
+    }
 
 
 def test_pruning_keeps_scaling_and_counts(half_labelled):
@@ -486,5 +517,5 @@ def test_the_callers_dataset_stays_lazy(river):
         assert lazy[name].chunks is not None, name
     for one, two in zip(data.training_batches(1), prepare(river).training_batches(1), strict=True):
         for scale in SCALES:
-            np.testing.assert_array_equal(one.inputs[scale], two.inputs[scale])
+            np.testing.assert_array_equal(dense(one.inputs[scale]), dense(two.inputs[scale]))
             np.testing.assert_array_equal(one.labels[scale], two.labels[scale])

@@ -73,9 +73,11 @@ def test_each_scale_has_the_moments_of_its_own_training_days(apart):
 def test_batches_are_standardised_with_the_moments_of_their_scale(apart):
     data = prepare(apart, ["air_temperature", "drainage_area"], window=365)
     (batch,) = data.training_batches(1)
+    rows, place, fixed = batch.inputs["fine"]
+    inputs = {"coarse": batch.inputs["coarse"], "fine": rows[:, place] + fixed[:, None]}
     for scale in SCALES:
         labels = batch.labels[scale]
-        columns = batch.inputs[scale][data.training_days].astype(float)
+        columns = inputs[scale][data.training_days].astype(float)
         for values in (labels[np.isfinite(labels)].astype(float), columns[..., 0], columns[..., 1]):
             assert values.mean() == pytest.approx(0, abs=1e-4)
             assert values.std() == pytest.approx(1, abs=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from xmsgl.windows import (
     IntArray,
     Scale,
     ScaleInputs,
+    Sources,
     Window,
     cut_windows,
     feature_variables,
@@ -44,7 +45,7 @@ class HostBatch:
     Attributes
     ----------
     inputs
-        Standardised features by scale, (day, node, window, feature).
+        Standardised features by scale, (day, node, window, feature), or what they are inherited from.
     nodes
         Positions of the nodes with at least one label, by scale.
     labels
@@ -56,7 +57,7 @@ class HostBatch:
         coarse scale to the fine nodes.
     """
 
-    inputs: dict[Scale, FloatArray]
+    inputs: dict[Scale, FloatArray | Sources]
     nodes: dict[Scale, IntArray]
     labels: dict[Scale, FloatArray]
     name: str
@@ -164,9 +165,8 @@ class TrainingData:
         rng = np.random.default_rng([self.seed, epoch, 2])
         for windows in self._shuffled(self._labelled(self.training_days, scales), epoch):
             item = self._assemble(windows, self.training_days, scales or self.scales, self.labels)
-            for x in item.inputs.values():
-                self._disturb(x, rng)
-            yield item
+            inputs = {scale: self._disturb(x, rng) for scale, x in item.inputs.items()}
+            yield replace(item, inputs=inputs)
 
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
         """Yield all windows with the process model's coarse temperature as labels.
@@ -194,7 +194,7 @@ class TrainingData:
         n = self.inputs["fine"].n
         for windows in self._shuffled(self._windows, epoch):
             days, scored = self._days(windows, ~self.validation_days)
-            inputs = {scale: self.inputs[scale].gather(days) for scale in context}
+            inputs = {scale: self._read(scale, days) for scale in context}
             nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
             yield HostBatch(inputs, {"fine": nodes}, {}, self._name(windows), scored.T)
 
@@ -288,13 +288,25 @@ class TrainingData:
     def _name(self, windows: Sequence[Window]) -> str:
         return ", ".join(str(self.time[w.start].date()) for w in windows)
 
-    def _disturb(self, x: FloatArray, rng: np.random.Generator) -> None:
-        """Add noise to the static attributes of (day, node, window, feature), the same on every day."""
-        if self._jitter:
-            features = self.inputs["coarse"].features
-            static = [k for k, feature in enumerate(features) if not feature.dynamic]
-            shape = 1, *x.shape[1:3], len(static)
-            x[..., static] += np.float32(self._jitter) * rng.standard_normal(shape, dtype=np.float32)
+    def _read(self, scale: Scale, days: IntArray) -> FloatArray | Sources:
+        """Return the features of some windows, those of reaches as what they inherit if they inherit all."""
+        inputs = self.inputs[scale]
+        return inputs.sources(days) or inputs.gather(days)
+
+    def _disturb(self, x: FloatArray | Sources, rng: np.random.Generator) -> FloatArray | Sources:
+        """Add noise to the static attributes, drawn for each node and window, the same on every day."""
+        if not self._jitter:
+            return x
+        nodes, windows = (len(x.place), x.rows.shape[2]) if isinstance(x, Sources) else x.shape[1:3]
+        features = self.inputs["coarse"].features
+        static = [k for k, feature in enumerate(features) if not feature.dynamic]
+        shape = nodes, windows, len(static)
+        noise = np.zeros((nodes, windows, len(features)), np.float32)
+        noise[..., static] = np.float32(self._jitter) * rng.standard_normal(shape, dtype=np.float32)
+        if isinstance(x, Sources):
+            return x._replace(fixed=x.fixed[:, None] + noise)
+        x += noise
+        return x
 
     def _assemble(
         self,
@@ -304,7 +316,7 @@ class TrainingData:
         source: Mapping[Scale, FloatArray],
     ) -> HostBatch:
         days, scored = self._days(windows, use)
-        inputs: dict[Scale, FloatArray] = {}
+        inputs: dict[Scale, FloatArray | Sources] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
@@ -318,9 +330,9 @@ class TrainingData:
             standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
-            inputs[scale] = self.inputs[scale].gather(days)
+            inputs[scale] = self._read(scale, days)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
-            inputs["coarse"] = self.inputs["coarse"].gather(days)
+            inputs["coarse"] = self._read("coarse", days)
         return HostBatch(inputs, nodes, labels, self._name(windows))
 
 

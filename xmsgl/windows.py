@@ -132,7 +132,7 @@ class _Column:
 class Sources(NamedTuple):
     """Features of reaches as what they inherit, and what is their own and the same every day.
 
-    The features of a reach are ``rows[:, place[reach]] + fixed[reach]``.
+    The features of a reach in a window are ``rows[:, place[reach], window] + fixed[reach]``.
 
     Attributes
     ----------
@@ -141,7 +141,8 @@ class Sources(NamedTuple):
     place
         Position in `rows` of each reach's segment, (reach,).
     fixed
-        Standardised static attributes and offsets, float32 (reach, feature).
+        Standardised static attributes and offsets, float32 (reach, feature); (reach, window, feature)
+        where noise makes windows differ.
     """
 
     rows: FloatArray

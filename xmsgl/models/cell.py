@@ -22,8 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.models.choose import choose_nodes
 from xmsgl.models.compiled import compiled_scan
 from xmsgl.models.fused import CellWeights, fused_scan
+from xmsgl.models.inherited import InheritedInputs
 from xmsgl.models.operator import GraphOperator
 from xmsgl.models.triton_cell import triton_scan
 
@@ -202,13 +204,16 @@ class RecurrentGraphCell(nn.Module):
         """Return the parameters as the backends take them."""
         return CellWeights(self.W_ih, self.W_hh, self.b, self.W_q, self.b_q)
 
-    def forward(self, x: Tensor, operator: GraphOperator, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor | InheritedInputs, operator: GraphOperator, state: State | None = None
+    ) -> tuple[Tensor, State]:
         """Run over a window.
 
         Parameters
         ----------
         x
-            Inputs ``(time, node, batch, feature)``, standardised; batch counts independent windows.
+            Inputs ``(time, node, batch, feature)``, standardised; batch counts independent windows. Inherited
+            ones give the same as their expansion; compiled they are brought together as they are read.
         operator
             The graph operator A, ``(node, node)``.
         state
@@ -226,18 +231,59 @@ class RecurrentGraphCell(nn.Module):
         InvalidArgumentError
             If shapes do not fit.
         """
+        hidden, cell = self._scan(x, operator, state, None)
+        return hidden, (hidden[-1], cell)
+
+    def at(self, x: Tensor | InheritedInputs, operator: GraphOperator, nodes: Tensor) -> Tensor:
+        """Run over a window from nothing and return the hidden states of some nodes.
+
+        The same numbers and gradients as those nodes of :meth:`forward`, which on the processor cost less
+        here: nobody writes out a gradient of all nodes that is zero for most.
+
+        Parameters
+        ----------
+        x, operator
+            As in :meth:`forward`.
+        nodes
+            Positions of the nodes wanted (int64).
+
+        Returns
+        -------
+        Tensor
+            ``(time, wanted node, batch, hidden)``.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If shapes do not fit.
+        """
+        return self._scan(x, operator, None, nodes)[0]
+
+    def _scan(
+        self,
+        x: Tensor | InheritedInputs,
+        operator: GraphOperator,
+        state: State | None,
+        nodes: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         self._check(x, operator, state)
+        like = x.rows if isinstance(x, InheritedInputs) else x
+        sizes = x.shape[1], x.shape[2], self.hidden
         if state is None:
-            zero = x.new_zeros(x.shape[1], x.shape[2], self.hidden)
+            zero = like.new_zeros(sizes)
             state = zero, zero
         mask = None
         if self.training and self.dropout > 0.0:
-            mask = nn.functional.dropout(x.new_ones(x.shape[1], x.shape[2], self.hidden), self.dropout)
-        hidden, cell = CELL_BACKENDS[self.backend](x, operator, self.weights(), state, mask)
-        return hidden, (hidden[-1], cell)
+            mask = nn.functional.dropout(like.new_ones(sizes), self.dropout)
+        scan, weights = CELL_BACKENDS[self.backend], self.weights()
+        if scan is compiled_scan or (scan is auto_scan and x.device.type == "cpu"):
+            return compiled_scan(x, operator, weights, state, mask, nodes)
+        given = x.expand() if isinstance(x, InheritedInputs) else x
+        hidden, cell = scan(given, operator, weights, state, mask)
+        return hidden if nodes is None else choose_nodes(hidden, nodes), cell
 
-    def _check(self, x: Tensor, operator: GraphOperator, state: State | None) -> None:
-        if x.ndim != 4 or x.shape[0] < 1 or x.shape[3] != self.n_features:
+    def _check(self, x: Tensor | InheritedInputs, operator: GraphOperator, state: State | None) -> None:
+        if len(x.shape) != 4 or x.shape[0] < 1 or x.shape[3] != self.n_features:
             msg = f"inputs must be (time >= 1, node, batch, {self.n_features} features), got {tuple(x.shape)}"
             raise InvalidArgumentError(msg)
         if operator.shape != (x.shape[1], x.shape[1]):

@@ -52,11 +52,12 @@ _graphs: WeakKeyDictionary[GraphOperator, dict[Any, Graph]] = WeakKeyDictionary(
 
 
 def compiled_scan(
-    x: Tensor,
+    x: Tensor | InheritedInputs,
     operator: GraphOperator,
     weights: CellWeights,
     state: tuple[Tensor, Tensor],
     mask: Tensor | None,
+    nodes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the cell over a window in compiled code, on the processor.
 
@@ -67,7 +68,7 @@ def compiled_scan(
     Parameters
     ----------
     x
-        Inputs ``(time, node, batch, feature)``.
+        Inputs ``(time, node, batch, feature)``, or what they are inherited from: both give the same bits.
     operator
         The graph operator A.
     weights
@@ -76,11 +77,15 @@ def compiled_scan(
         Hidden and cell state before the first day, each ``(node, batch, hidden)``.
     mask
         Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
+    nodes
+        Positions (int64) of the nodes whose hidden states are wanted; None: all. The way back of a few
+        does not pass through a gradient of all, which would be mostly zeros.
 
     Returns
     -------
     tuple of Tensor
-        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
+        Hidden states ``(time, wanted node, batch, hidden)`` and the last cell state, ``(node, batch,
+        hidden)``.
 
     Raises
     ------
@@ -103,18 +108,22 @@ def compiled_scan(
         msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'
         raise InvalidArgumentError(msg)
     kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
+    x = x.to(kind)
+    h, c, *rest = (tensor.to(kind) for tensor in (*state, *weights))
     mask = None if mask is None else mask.to(kind)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
-        hidden, cell = _CompiledScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
+        if isinstance(x, InheritedInputs) and x.requires_grad:
+            x = x.expand()  # the kernels give no gradient to what is inherited
+        given = (x.rows, x.place, x.fixed) if isinstance(x, InheritedInputs) else (x, None, None)
+        hidden, cell = _CompiledScan.apply(*given, h, c, *rest, mask, nodes, operator)  # type: ignore[no-untyped-call]
         return hidden, cell
     with torch.no_grad():
         hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
-    return hidden, cell
+        return hidden if nodes is None else hidden.index_select(1, nodes), cell
 
 
 def _forward(
-    x: Tensor,
+    x: Tensor | InheritedInputs,
     h0: Tensor,
     c0: Tensor,
     weights: CellWeights,
@@ -127,11 +136,11 @@ def _forward(
     from xmsgl.models import compiled_kernels as kernels
 
     sizes = sizes_of(x, weights, keep=keep)
-    hidden = roomy(*x.shape[:3], sizes.hidden, like=x)
+    hidden = roomy(*x.shape[:3], sizes.hidden, like=c0)
     last = torch.empty_like(c0, memory_format=torch.contiguous_format)
-    c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=x)
+    c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=c0)
     window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
-    graph, packed = graph_arrays(operator, sizes, x, transposed=False), pack(weights)
+    graph, packed = graph_arrays(operator, sizes, c0, transposed=False), pack(weights)
     share_out(sizes, kernels.forward, sizes, graph, packed, window, flat(last))
     return hidden, last, c
 
@@ -140,7 +149,9 @@ class _CompiledScan(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        x: Tensor,
+        rows: Tensor,
+        place: Tensor | None,
+        fixed: Tensor | None,
         h0: Tensor,
         c0: Tensor,
         W_ih: Tensor,
@@ -149,42 +160,65 @@ class _CompiledScan(torch.autograd.Function):
         W_q: Tensor,
         b_q: Tensor,
         mask: Tensor | None,
+        nodes: Tensor | None,
         operator: GraphOperator,
     ) -> tuple[Tensor, Tensor]:
         weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        x = _together(rows, place, fixed)
         hidden, last, c = _forward(x, h0, c0, weights, mask, operator, keep=True)
-        ctx.save_for_backward(x, h0, *weights, mask, hidden, c)
+        ctx.save_for_backward(rows, place, fixed, h0, *weights, mask, nodes, hidden, c)
         ctx.operator = operator
         ctx.set_materialize_grads(False)
-        return hidden, last
+        return hidden if nodes is None else hidden.index_select(1, nodes), last
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
         from xmsgl.models import compiled_kernels as kernels
 
-        x, h0, W_ih, W_hh, b, W_q, b_q, mask, hidden, c = ctx.saved_tensors
-        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        rows, place, fixed, h0, W_ih, W_hh, b, W_q, b_q, mask, nodes, hidden, c = ctx.saved_tensors
+        x, weights = _together(rows, place, fixed), CellWeights(W_ih, W_hh, b, W_q, b_q)
         s = sizes_of(x, weights, keep=True)
         window = window_arrays(s, x, h0, h0, mask, hidden, c)
-        dx, dh0, dc0 = (roomy(*t.shape, like=t) for t in (x, h0, h0))
+        dx = roomy(*rows.shape, like=rows) if ctx.needs_input_grad[0] else None
+        dh0, dc0 = (roomy(*h0.shape, like=h0) for _ in "hc")
         dc = np.zeros(s.blocks * s.hidden * s.rows, window.x.dtype)
         if grad_c is not None:
             kernels.enter(s, flat(grad_c), s.hidden, dc)
         none = np.empty(0, window.x.dtype)
+        chosen, order, bounds = _by_block(s, nodes)
         gradients = Gradients(
             given=none if grad_h is None else flat(grad_h),
+            chosen=chosen,
+            order=order,
+            bounds=bounds,
             dh=np.zeros(s.blocks * _up(s.hidden, 4) * s.rows, window.x.dtype),
             dc=dc,
-            dx=flat(dx) if ctx.needs_input_grad[0] else none,
+            dx=none if dx is None else flat(dx),
             dh0=flat(dh0),
             dc0=flat(dc0),
             sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
         )
-        graph, packed = graph_arrays(ctx.operator, s, x, transposed=True), pack(weights)
+        graph, packed = graph_arrays(ctx.operator, s, h0, transposed=True), pack(weights)
         share_out(s, kernels.backward, s, graph, packed, window, gradients)
         parameters = _unpack(s, gradients.sums)
-        return dx if ctx.needs_input_grad[0] else None, dh0, dc0, *parameters, None, None
+        return dx, None, None, dh0, dc0, *parameters, None, None, None
+
+
+def _together(rows: Tensor, place: Tensor | None, fixed: Tensor | None) -> Tensor | InheritedInputs:
+    return rows if place is None or fixed is None else InheritedInputs(rows, place, fixed)
+
+
+def _by_block(
+    s: Sizes, nodes: Tensor | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return chosen nodes in order, the position each had, and where those of each block begin."""
+    if nodes is None:
+        none = np.empty(0, np.int64)
+        return none, none, none
+    order = nodes.numpy().argsort(kind="stable")
+    chosen = nodes.numpy()[order]
+    return chosen, order, np.searchsorted(chosen, s.block * np.arange(s.blocks + 1))
 
 
 def share_out(s: Sizes, function: Callable[..., None], *arguments: Any) -> None:
@@ -285,8 +319,10 @@ def window_arrays(
     from xmsgl.models import compiled_kernels as kernels
 
     if isinstance(x, InheritedInputs):
-        inputs, place, sources = flat(x.rows), flat(x.place.to(torch.int32)), x.rows.shape[1]
-        fixed = flat(x.fixed)
+        sources, windows = x.rows.shape[1] * s.batch, torch.arange(s.batch, dtype=torch.int32)
+        inputs, place = flat(x.rows), flat(x.place.to(torch.int32)[:, None] * s.batch + windows)
+        own = x.fixed if x.fixed.ndim == 3 else x.fixed[:, None]
+        fixed = flat(own.expand(-1, s.batch, -1))
     else:
         inputs, place, sources = flat(x), np.empty(0, np.int32), 0
         fixed = np.empty(0, inputs.dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
@@ -147,10 +148,7 @@ def compiled_predict(
     """
     from xmsgl.models import compiled_kernels as kernels
 
-    if isinstance(x, Tensor):
-        x = x.float()
-    elif x.shape[2] > 1:
-        x = x.expand()  # the kernel reads inherited inputs of one window
+    x = x.to(torch.float32)
     shape, hidden = x.shape, len(weights.W_q)
     prediction = roomy(*shape[:3], like=weights.W_q) if base is None else base.float().contiguous()
     if base is None:

@@ -228,11 +228,11 @@ def _inputs(s: Sizes, v: Window, day: int, block: int, at: int) -> None:
         given = (day * s.nodes + first) * s.batch * features
         _read(s, x, given, features, count, features, u, at)
         return
-    given = day * v.sources * features
+    given, row = day * v.sources * features, first * s.batch
     vectors, quads = _steps(count, s.lanes), _steps(features, 4)
     for i in range(vectors):
         r = min(i * s.lanes, count - s.lanes)
-        n = first + r
+        n = row + r
         for j in range(quads):
             k = min(4 * j, features - 4)
             put = at + k * rows + r
@@ -240,7 +240,7 @@ def _inputs(s: Sizes, v: Window, day: int, block: int, at: int) -> None:
     for k in range(features):
         if vectors == 0 or quads == 0:
             for r in range(count):
-                n = first + r
+                n = row + r
                 u[at + k * rows + r] = x[given + place[n] * features + k] + fixed[n * features + k]
         for r in range(count, tall):
             u[at + k * rows + r] = 0
@@ -390,6 +390,25 @@ def _message_block(
 
 
 @_compiled
+def _take(s: Sizes, d: Gradients, day: int, block: int, place: int) -> None:
+    """Add the gradient that is given for the hidden states of a block on a day."""
+    given, dh, hidden = d.given, d.dh, s.hidden
+    first, _, count, _ = _span(s, block)
+    if given.size == 0:
+        return
+    if d.bounds.size == 0:
+        row = (day * s.nodes + first) * s.batch
+        _read_added(s, given, row * hidden, hidden, count, hidden, dh, place)
+        return
+    for k in range(d.bounds[block], d.bounds[block + 1]):
+        base = (day * d.chosen.size + d.order[k]) * s.batch * hidden
+        to = place + (d.chosen[k] - first) * s.batch
+        for r in range(s.batch):
+            for channel in range(hidden):
+                dh[to + channel * s.rows + r] += given[base + r * hidden + channel]
+
+
+@_compiled
 def _gates_block(s: Sizes, w: Weights, v: Window, d: Gradients, day: int, block: int, worker: int) -> None:
     """Run the gates of one day of a block backward; leave h of the day before in u."""
     u, scratch, mask, c, dh, dc, sums = v.u, v.scratch, v.mask, v.c, d.dh, d.dc, d.sums
@@ -402,10 +421,8 @@ def _gates_block(s: Sizes, w: Weights, v: Window, d: Gradients, day: int, block:
         _read(s, v.h, ((day - 1) * everywhere + row) * hidden, hidden, count, hidden, u, at)
     else:
         _read(s, v.h0, row * hidden, hidden, count, hidden, u, at)
-    inputs = (day * everywhere + row) * features
-    _read(s, v.x, inputs, features, count, features, u, at + (hidden + 1) * rows)
-    if d.given.size > 0:
-        _read_added(s, d.given, (day * everywhere + row) * hidden, hidden, count, hidden, dh, to_dh)
+    _inputs(s, v, day, block, at + (hidden + 1) * rows)
+    _take(s, d, day, block, to_dh)
     now = (day + 1) * s.blocks * hidden * rows + own
     covers = own if mask.size > hidden * rows else 0
     _, _, _, dz, to_dx, _ = _places(s, worker)
@@ -430,7 +447,7 @@ def _gates_block(s: Sizes, w: Weights, v: Window, d: Gradients, day: int, block:
             total += 16
     _write(s, dc, own, count, hidden, v.told, (day % 2 * everywhere + row) * s.pitch, s.pitch)
     if d.dx.size > 0:
-        _write(s, scratch, to_dx, count, features, d.dx, inputs, features)
+        _write(s, scratch, to_dx, count, features, d.dx, (day * everywhere + row) * features, features)
 
 
 @_compiled

@@ -97,8 +97,8 @@ class Window(NamedTuple):
     x, h0, c0
         Inputs ``(time, node, batch, feature)`` and the state before, ``(node, batch, hidden)``.
     place, fixed, sources
-        Empty and 0; or which of so many sources a node takes its inputs from, `x` being ``(time, source,
-        batch, feature)``, and what it adds to them, ``(node, feature)``.
+        Empty and 0; or which of so many rows a day the row of a node and window takes its inputs from,
+        `x` being ``(time, source row, feature)``, and what it adds to them, ``(node, batch, feature)``.
     mask
         Dropout mask in the lane layout, of all blocks or one for all.
     h
@@ -130,7 +130,10 @@ class Gradients(NamedTuple):
     Attributes
     ----------
     given
-        Gradient of all hidden states, or empty if there is none.
+        Gradient of the hidden states, ``(time, chosen node, batch, hidden)``, or empty if there is none.
+    chosen, order, bounds
+        The chosen nodes by rising number, the position of each in `given`, and where those of each block
+        begin, with the end of the last. All empty: `given` is of all nodes.
     dh, dc
         Zeros, and the gradient of the last cell state, in the lane layout; `dh` in whole quads.
     dx
@@ -142,6 +145,9 @@ class Gradients(NamedTuple):
     """
 
     given: Values
+    chosen: NDArray[np.int64]
+    order: NDArray[np.int64]
+    bounds: NDArray[np.int64]
     dh: Values
     dc: Values
     dx: Values

@@ -1,7 +1,7 @@
 """Inputs that reaches take from their segments, not yet carried there.
 
 A tenth of the numbers that the reaches' own inputs would be: they go to a GPU sooner, and the compiled
-cell brings them together while it reads them.
+cell brings them together while it reads them, in training too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class InheritedInputs:
     place
         Which source each node takes, (node,), int64.
     fixed
-        What each node adds every day, ``(node, feature)``.
+        What each node adds every day, ``(node, feature)``, or ``(node, window, feature)`` if that differs
+        from window to window.
 
     Raises
     ------
@@ -50,12 +51,13 @@ class InheritedInputs:
     fixed: Tensor
 
     def __post_init__(self) -> None:
-        fits = self.rows.ndim == 4 and self.fixed.shape == (len(self.place), self.rows.shape[-1])
+        nodes, most = len(self.place), tuple(self.rows.shape[2:])
+        fits = self.rows.ndim == 4 and tuple(self.fixed.shape) in {(nodes, most[-1]), (nodes, *most)}
         if not fits or (self.place < 0).any() or (self.place >= self.rows.shape[1]).any():
             msg = (
                 "rows must be (time, source, window, feature), place sources of theirs and fixed (node, "
-                f"feature), got {tuple(self.rows.shape)}, {tuple(self.place.shape)} and "
-                f"{tuple(self.fixed.shape)}"
+                f"feature) or (node, window, feature), got {tuple(self.rows.shape)}, "
+                f"{tuple(self.place.shape)} and {tuple(self.fixed.shape)}"
             )
             raise InvalidArgumentError(msg)
 
@@ -70,6 +72,16 @@ class InheritedInputs:
         """Type of the numbers."""
         return self.rows.dtype
 
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.rows.device
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether somebody wants their gradient."""
+        return self.rows.requires_grad or self.fixed.requires_grad
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -77,11 +89,20 @@ class InheritedInputs:
         """Return the inputs of some days."""
         return replace(self, rows=self.rows[days])
 
+    def to(self, dtype: torch.dtype) -> InheritedInputs:
+        """Return the inputs in another type; themselves if they have it."""
+        if self.dtype == dtype == self.fixed.dtype:
+            return self
+        return replace(self, rows=self.rows.to(dtype), fixed=self.fixed.to(dtype))
+
     def expand(self) -> Tensor:
         """Return the inputs as a tensor, ``(time, node, window, feature)``."""
-        return self.rows.index_select(1, self.place).add_(self.fixed[:, None])
+        fixed = self.fixed if self.fixed.ndim == 3 else self.fixed[:, None]
+        return self.rows.index_select(1, self.place).add_(fixed)
 
     def widen(self, columns: Tensor) -> InheritedInputs:
         """Append features that are the same every day, ``(node, feature)``."""
         wider = functional.pad(self.rows, (0, columns.shape[1]))
-        return replace(self, rows=wider, fixed=torch.cat([self.fixed, columns], dim=1))
+        if self.fixed.ndim == 3:
+            columns = columns[:, None].expand(-1, self.fixed.shape[1], -1)
+        return replace(self, rows=wider, fixed=torch.cat([self.fixed, columns], dim=-1))

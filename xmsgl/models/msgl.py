@@ -180,7 +180,7 @@ class MSGL(NetworkModel):
             if "interpolation" in chosen and self.interpolation_head is not None:
                 outputs["interpolation"] = self.interpolation_head(carried, batch.fine_days)
             if "fine" in chosen and self.fine_head is not None:
-                own = choose_nodes(_hidden(self.cell, *_inputs(batch, "fine", self.identity)), nodes)
+                own = _hidden_at(self.cell, batch, "fine", self.identity)
                 outputs["fine"] = self.fine(carried, own, coarse, batch.remapper().rows(nodes))
         return outputs
 
@@ -271,8 +271,7 @@ class _SingleScale(NetworkModel):
         return {scale: self._at_nodes(batch, scale) for scale in self._chosen(batch, tasks)}
 
     def _at_nodes(self, batch: Batch, scale: str) -> Tensor:
-        hidden = _hidden(self.cell, *_inputs(batch, scale, self.identity))
-        output: Tensor = self.head(choose_nodes(hidden, batch.nodes(scale)))
+        output: Tensor = self.head(_hidden_at(self.cell, batch, scale, self.identity))
         return output
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
@@ -384,6 +383,15 @@ def _pair(state: tuple[Tensor, ...] | None) -> State | None:
 def _hidden(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Tensor:
     hidden: Tensor = backbone(x, graph)[0]
     return hidden
+
+
+def _hidden_at(backbone: nn.Module, batch: Batch, scale: str, identity: SegmentIdentity | None) -> Tensor:
+    """Run the backbone on a network and return the hidden states of the labelled nodes."""
+    nodes = batch.nodes(scale)
+    if not isinstance(backbone, RecurrentGraphCell):
+        return choose_nodes(_hidden(backbone, *_inputs(batch, scale, identity)), nodes)
+    inherits = scale == "fine" and identity is None
+    return backbone.at(*(batch.fine_sources() if inherits else _inputs(batch, scale, identity)), nodes)
 
 
 def _pieces(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:
