@@ -13,10 +13,10 @@ from benchmarks.harness import is_tiny, sized
 from benchmarks.published import TASKS, PublishedWindow
 from xmsgl.batches import TrainingData
 from xmsgl.features import TRANSFORMS, trailing_mean
-from xmsgl.fit import DeviceBatches
 from xmsgl.models.registry import create_model
 from xmsgl.operators import Operators
 from xmsgl.schema import fine_values
+from xmsgl.supply import DeviceBatches
 from xmsgl.train.loop import LabelledBatch, validate
 from xmsgl.train.stages import Stage
 from xmsgl.windows import SCALES, choose_features

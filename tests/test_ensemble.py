@@ -9,7 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
-from xmsgl import fit, fit_members
+from xmsgl import fit_members, supply
 from xmsgl.engine import Engine
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.evaluate import crps
@@ -142,7 +142,7 @@ def test_a_share_of_windows_is_drawn_once_for_all_members(river):
 
 def stop_in(monkeypatch, member, epoch):
     """Let Ctrl-C come in an epoch of a member, both counted from 1."""
-    original, firsts = fit.DeviceBatches.training, []
+    original, firsts = supply.DeviceBatches.training, []
 
     def training(self, number, stage):
         if number == 1:
@@ -152,7 +152,7 @@ def stop_in(monkeypatch, member, epoch):
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(fit.DeviceBatches, "training", training)
+    monkeypatch.setattr(supply.DeviceBatches, "training", training)
 
 
 @pytest.mark.parametrize("epoch", [1, 2])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from xmsgl import fit, fit_members
+from xmsgl import fit_members, supply
 from xmsgl.errors import (
     CheckpointError,
     DivergenceError,
@@ -244,7 +244,7 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(tiny):
 
 def stop_after(monkeypatch, epoch):
     """Let Ctrl-C come while an epoch runs, after so many are done."""
-    original = fit.DeviceBatches.training
+    original = supply.DeviceBatches.training
 
     def training(self, number, stage):
         for count, item in enumerate(original(self, number, stage)):
@@ -252,7 +252,7 @@ def stop_after(monkeypatch, epoch):
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(fit.DeviceBatches, "training", training)
+    monkeypatch.setattr(supply.DeviceBatches, "training", training)
 
 
 def test_pre_training_learns_coarse_first_and_survives_files(tiny, tmp_path):
@@ -427,7 +427,7 @@ def test_ways_to_give_validation(tiny, validation):
 
 
 def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
-    original = fit.DeviceBatches._put
+    original = supply.DeviceBatches._put
 
     def spoil(self, host, operators):
         item = original(self, host, operators)
@@ -435,7 +435,7 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
             item.batch.x_coarse[:, 0] = torch.nan
         return item
 
-    monkeypatch.setattr(fit.DeviceBatches, "_put", spoil)
+    monkeypatch.setattr(supply.DeviceBatches, "_put", spoil)
     with pytest.raises(DivergenceError, match=r"starting 2001-11-30; check the drivers"):
         train(tiny, validation=None, **SMALL)
 

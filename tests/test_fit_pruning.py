@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from xmsgl import fit
+from xmsgl import supply
 from xmsgl.batches import TrainingData
-from xmsgl.fit import DeviceBatches, train
+from xmsgl.fit import train
 from xmsgl.models.registry import create_model
 from xmsgl.operators import Operators
 from xmsgl.predict import downscale
+from xmsgl.supply import DeviceBatches
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.stages import Stage
 from xmsgl.windows import choose_features
@@ -52,7 +53,7 @@ def whole(monkeypatch):
     """Call it to train without pruning from then on."""
 
     def switch_off():
-        monkeypatch.setattr(fit, "_pruned", lambda data, operators: (data, operators))
+        monkeypatch.setattr(supply, "_pruned", lambda data, operators: (data, operators))
 
     return switch_off
 

@@ -31,6 +31,7 @@ LAYERS = [
     ["train"],
     ["calibrate"],
     ["recipes"],
+    ["supply"],
     ["fit"],
     ["predict"],
     ["evaluate"],

@@ -1,0 +1,89 @@
+"""Whether settings of training are what they can be, before anything is read or computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.train.loop import KEEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from xmsgl.features import Scaling
+    from xmsgl.models.registry import NetworkModel
+    from xmsgl.windows import Scale
+
+__all__ = ["SCALINGS", "check_anchor", "check_settings"]
+
+#: How inputs and labels are standardised.
+SCALINGS: dict[str, str] = {
+    "shared": "one mean and deviation for both scales: the same water has the same number on either",
+    "own": "each scale has its own, as published",
+}
+
+# Smallest value of each count. None, where it can be given, means that there is no limit.
+_LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0}
+_POSITIVE = ("learning_rate", "clip")
+_NAMES = {"scaling": SCALINGS, "keep": KEEPS}
+
+
+def check_settings(**settings: Any) -> None:
+    """Refuse values out of range and names that are none.
+
+    Parameters
+    ----------
+    **settings
+        Arguments of :func:`xmsgl.fit.train`; None passes. What the parts of training check themselves
+        (graphs, batches, task weights, architecture) is left to them.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value out of range.
+    UnknownNameError
+        No such `scaling` or `keep`.
+
+    Examples
+    --------
+    >>> check_settings(epochs=60, clip=None, keep="best")
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name, value in given.items():
+        if name in _LEAST and value < _LEAST[name]:
+            msg = f"{name} must be at least {_LEAST[name]}, got {value}"
+        elif name in _POSITIVE and not 0 < value < float("inf"):
+            msg = f"{name} must be a positive number, got {value}"
+        elif name == "average" and not 0 <= value < 1:
+            msg = f"average must be in [0, 1), got {value}"
+        elif name == "jitter" and not 0 <= value < float("inf"):
+            msg = f"jitter must be 0 or a positive number of deviations, got {value}"
+        elif name in _NAMES and value not in _NAMES[name]:
+            raise UnknownNameError(name, value, _NAMES[name])
+        else:
+            continue
+        raise InvalidArgumentError(msg)
+
+
+def check_anchor(module: NetworkModel, scaling: Mapping[Scale, Scaling]) -> None:
+    """Refuse an anchored model where a temperature has another number at each scale.
+
+    Parameters
+    ----------
+    module
+        To be trained.
+    scaling
+        Mean and deviation by scale.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is anchored, and the scales differ.
+    """
+    if getattr(module, "anchored", False) and scaling["coarse"] != scaling["fine"]:
+        msg = (
+            "an anchored model adds up temperatures of both scales, which scaling='own' measures each with "
+            "its own mean and deviation; pass anchored=False, or scaling='shared'"
+        )
+        raise InvalidArgumentError(msg)

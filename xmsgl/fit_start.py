@@ -1,0 +1,128 @@
+"""What training begins with: features, sizes and weights of another model, or fresh ones."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.model import Model, load_model
+from xmsgl.models.registry import create_model
+from xmsgl.models.start import begin_with, shared_architecture
+from xmsgl.windows import choose_features
+from xmsgl.windows_check import check_features
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    import xarray as xr
+
+    from xmsgl.features import Feature, Scaling
+    from xmsgl.models.registry import NetworkModel
+    from xmsgl.windows import Scale
+
+__all__ = ["Start"]
+
+logger = logging.getLogger("xmsgl")
+
+
+class Start:
+    """A model to begin with, or none.
+
+    Parameters
+    ----------
+    model
+        A model, its name or the path of its file; None for fresh weights.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The model is an ensemble.
+    CheckpointError
+        There is no such model.
+    """
+
+    def __init__(self, model: Model | str | os.PathLike[str] | None) -> None:
+        self._model = load_model(model) if isinstance(model, str | PathLike) else model
+        if self._model is not None and self._model.members > 1:
+            msg = (
+                f"the model to start with has {self._model.members} members; start with one of them, "
+                "model.member(k)"
+            )
+            raise InvalidArgumentError(msg)
+
+    @property
+    def scaling(self) -> Mapping[Scale, Scaling] | None:
+        """Scaling of the model; None: to be fitted."""
+        return None if self._model is None else self._model.spec.scaling
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a trained model says of this one."""
+        return {} if self._model is None else {"begun_with": self._model.sha256}
+
+    def features(
+        self, ds: xr.Dataset, names: Sequence[str] | None, means: Sequence[int] | None
+    ) -> tuple[Feature, ...]:
+        """Return the features of the model, which the dataset must have, or those of the dataset.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Names are given that are not the model's, or that the dataset lacks.
+        ModelMismatchError
+            The dataset lacks features of the model.
+        """
+        if self._model is None:
+            return choose_features(ds, names, means=means)
+        features = self._model.spec.features
+        if names is not None and list(names) != (own := [feature.label for feature in features]):
+            msg = f"features are those of the model to start with ({', '.join(own)}); leave them out"
+            raise InvalidArgumentError(msg)
+        check_features(ds, features)
+        return features
+
+    def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:
+        """Return the segments of which identities are known or learned."""
+        if self._model is not None:
+            return self._model.spec.segments
+        return tuple(ds["coarse"].values.tolist()) if identity else ()
+
+    def architecture(
+        self, method: str, asked: Mapping[str, Any], identity: int, segments: Sequence[Any]
+    ) -> dict[str, Any]:
+        """Return the sizes of the model, and whatever else was asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Identities of another size than the model's are asked for.
+        """
+        if self._model is None:
+            return {**asked, "identity": identity, "segments": len(segments)}
+        kept = shared_architecture(method, self._model.spec.architecture)
+        if identity and identity != kept.get("identity"):
+            msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
+            raise InvalidArgumentError(msg)
+        return {**kept, **asked}
+
+    def module(
+        self, method: str, architecture: Mapping[str, Any], n_features: int, device: torch.device, seed: int
+    ) -> NetworkModel:
+        """Make a module; what the model can not give it is drawn from the seed.
+
+        Raises
+        ------
+        ModelMismatchError
+            The weights do not fit.
+        """
+        made = create_model(method, n_features=n_features, seed=seed, **architecture).to(device)
+        if self._model is not None:
+            fresh = begin_with(made, self._model.weights)
+            logger.info(
+                "%s begins with model %s; fresh: %s", method, self._model.sha256[:12], ", ".join(fresh)
+            )
+        return made
