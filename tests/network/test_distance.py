@@ -1,0 +1,98 @@
+"""Distances along the river against networkx, and against two walks to where they meet."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmsgl.errors import CycleError, InvalidArgumentError, NetworkError
+from xmsgl.network.distance import river_distance
+
+
+def by_networkx(downstream, length):
+    """The river as pipes between junctions; a reach's middle cuts its pipe in two."""
+    graph = nx.Graph()
+    for i, below in enumerate(downstream):
+        mouth = ("junction above", int(below)) if below >= 0 else ("outlet of", i)
+        graph.add_edge(("junction above", i), ("middle", i), weight=length[i] / 2)
+        graph.add_edge(("middle", i), mouth, weight=length[i] / 2)
+    found = {}
+    for i in range(len(downstream)):
+        for (what, j), metres in nx.single_source_dijkstra_path_length(graph, ("middle", i)).items():
+            if what == "middle" and j != i:
+                found[i, j] = metres
+    return found
+
+
+def by_walking(downstream, length, a, b):
+    """Both walk downstream; the way of either to the first reach that both come to, half at the ends."""
+
+    def way(i):
+        path, metres = {i: 0.0}, length[i] / 2
+        while downstream[i] >= 0:
+            i = int(downstream[i])
+            path[i] = metres
+            metres += length[i]
+        return path
+
+    first, second = way(a), way(b)
+    both = [i for i in first if i in second]
+    if not both:
+        return None
+    meeting = both[0]
+    total = first[meeting] + second[meeting]
+    return total + length[meeting] / 2 if meeting in (a, b) else total
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(), limit=st.sampled_from([300.0, 1000.0, 3000.0, np.inf]), block=st.sampled_from([1, 2**22])
+)
+def test_against_networkx_and_a_walk(data, forests, limit, block):
+    downstream, length = data.draw(forests)
+    n = downstream.size
+    sources = np.array(data.draw(st.lists(st.integers(0, n - 1), unique=True)), np.int64)
+    found = river_distance(downstream, length, sources, limit=limit)
+    assert found.shape == (n, sources.size)
+    entries = found.tocoo()
+    stored = {
+        (int(i), int(sources[k])): float(metres)
+        for i, k, metres in zip(*entries.coords, entries.data, strict=True)
+    }
+    assert len(stored) == entries.nnz
+    exact = by_networkx(downstream, length)
+    assert stored == {(i, j): m for (i, j), m in exact.items() if j in sources and m <= limit}
+    for (i, j), metres in stored.items():
+        assert metres == by_walking(downstream, length, i, j)
+
+
+def test_all_reaches_by_default(five):
+    everything = river_distance(*five, limit=np.inf).toarray()
+    np.testing.assert_array_equal(everything, everything.T)
+    assert everything[0].tolist() == [0, 1500, 2000, 5500, 10000]
+
+
+def test_a_continent_stays_sparse():
+    n = 20_000
+    found = river_distance(np.arange(n) - 1, np.full(n, 1000.0), np.arange(0, n, 100), limit=3000)
+    assert found.nnz == 6 * n // 100 - 3  # three to each side; the last stretch above the outlet lacks them
+    assert found.data.max() == 3000
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, float("nan"), True, "far"])
+def test_refuses_a_limit(five, limit):
+    with pytest.raises(InvalidArgumentError, match="above 0 m"):
+        river_distance(*five, limit=limit)
+
+
+def test_refuses_what_is_no_river(five):
+    downstream, length = five
+    with pytest.raises(CycleError):
+        river_distance([1, 0], [1.0, 1.0], limit=1)
+    with pytest.raises(NetworkError, match="no reaches at positions 5, -1"):
+        river_distance(downstream, length, [0, 5, -1], limit=1)
+    with pytest.raises(NetworkError):
+        river_distance(downstream, length * 0, limit=1)

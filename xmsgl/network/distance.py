@@ -1,0 +1,137 @@
+"""How far reaches are from one another along the river, upstream, downstream and around confluences.
+
+Unlike :mod:`xmsgl.network.neighbours`, which follows the water, this also reaches the other branch of a
+confluence: what two brooks have in common (rock, springs, shade, height) does not care for the direction
+of flow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
+from xmsgl.network.checks import check_downstream, check_length
+from xmsgl.network.topology import topological_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import ArrayLike
+
+__all__ = ["river_distance"]
+
+Ints: TypeAlias = NDArray[np.int64]
+Floats: TypeAlias = NDArray[np.float64]
+# Walks under way: number of the source, reach arrived at, way to its middle (m).
+_Walks: TypeAlias = tuple[Ints, Ints, Floats]
+
+
+def river_distance(
+    downstream: ArrayLike, length: ArrayLike, sources: ArrayLike | None = None, *, limit: float
+) -> Any:
+    """Measure the way along the river between the middles of reaches.
+
+    Half of each of the two, and whatever lies between them. Branches meet where the reach below them
+    begins. Reaches of different basins are infinitely far apart.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    length
+        Length of each reach (m), above 0, shape (n,).
+    sources
+        Positions of the reaches to measure from, shape (m,). Default: all.
+    limit
+        Pairs farther apart (m) are left out: time and memory grow with the pairs that are not.
+
+    Returns
+    -------
+    scipy.sparse.csr_array
+        float64 (n, m): distance (m) of every reach from every source within the limit, sorted by source
+        in a row. What is left out is not stored: pairs beyond the limit, and of a reach with itself.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The limit is not above 0 m.
+    NetworkError
+        The network is malformed or has a cycle, a length is not finite and above 0, or a source is not
+        among the reaches.
+
+    Examples
+    --------
+    Brooks of 1 and 3 km meet and flow on for 4 km:
+
+    >>> river_distance([2, 2, -1], [1e3, 3e3, 4e3], limit=1e4).toarray()
+    array([[   0., 2000., 2500.],
+           [2000.,    0., 3500.],
+           [2500., 3500.,    0.]])
+    """
+    if isinstance(limit, str | bool) or not limit > 0:
+        msg = f"limit must be a distance along the river above 0 m, not {limit!r}"
+        raise InvalidArgumentError(msg)
+    down = check_downstream(downstream)
+    half = check_length(length, down.size) / 2
+    topological_order(down)  # a cycle would make the walks below endless
+    begin = np.arange(down.size) if sources is None else np.asarray(sources, dtype=np.int64)
+    if (lost := begin[(begin < 0) | (begin >= down.size)]).size:
+        msg = f"there are no reaches at positions {shorten(lost.tolist())}; the network has {down.size}"
+        raise NetworkError(msg)
+    source, reach, metres = _joined(_walks(down, half, begin, limit))
+    found = sp.csr_array((metres, (reach, source)), shape=(down.size, begin.size))
+    found.sort_indices()
+    return found
+
+
+def _walks(down: Ints, half: Floats, begin: Ints, limit: float) -> Iterator[_Walks]:
+    """Walk from all sources at once, a step of all at a time; yield what is come to.
+
+    First downstream, noting where one could turn upstream: into the reaches above a source and the other
+    branches of each confluence below it. Then upstream from there. Rivers are trees, so that no reach is
+    come to twice.
+    """
+    order = np.argsort(down, kind="stable")
+    first = np.searchsorted(down[order], np.arange(down.size + 1))
+
+    def above(reach: Ints) -> tuple[Ints, Ints]:
+        """Which reaches flow into the given ones: number of the given one, position of the other."""
+        count = first[reach + 1] - first[reach]
+        row = np.repeat(np.arange(reach.size), count)
+        return row, order[first[reach][row] + np.arange(row.size) - (np.cumsum(count) - count)[row]]
+
+    source, reach, metres = np.arange(begin.size), begin, np.zeros(begin.size)
+    row, branch = above(reach)
+    turns: list[_Walks] = [(row, branch, half[reach[row]] + half[branch])]
+    while source.size:
+        source, reach, metres = _select((source, reach, metres), down[reach] >= 0)
+        to_end, below = metres + half[reach], down[reach]
+        row, branch = above(below)
+        turns.append(_select((source[row], branch, to_end[row] + half[branch]), branch != reach[row]))
+        source, reach, metres = _within((source, below, to_end + half[below]), limit)
+        yield source, reach, metres
+    source, reach, metres = _within(_joined(turns), limit)
+    while source.size:
+        yield source, reach, metres
+        row, branch = above(reach)
+        further = source[row], branch, metres[row] + half[reach[row]] + half[branch]
+        source, reach, metres = _within(further, limit)
+
+
+def _joined(parts: Iterable[_Walks]) -> _Walks:
+    none: _Walks = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    source, reach, metres = (np.concatenate(column) for column in zip(none, *parts, strict=True))
+    return source, reach, metres
+
+
+def _select(walks: _Walks, some: NDArray[np.bool_]) -> _Walks:
+    source, reach, metres = walks
+    return source[some], reach[some], metres[some]
+
+
+def _within(walks: _Walks, limit: float) -> _Walks:
+    return _select(walks, walks[2] <= limit)
