@@ -152,8 +152,12 @@ def test_faults_as_json(run, broken):
         ["train", "FILE"],
         ["train", "FILE", "-o", "m", "--epochs", "0"],
         ["train", "FILE", "-o", "m", "--epochs", "many"],
+        ["train", "FILE", "-o", "m", "--ensemble", "0"],
+        ["train", "FILE", "-o", "m", "--set", "hidden=4", "epochs=2"],
         ["downscale", "FILE", "-m", "absent", "-o", "x.nc"],
         ["downscale", "FILE", "-m", "MODEL", "-o", "x.nc", "--warmup", "-3"],
+        ["downscale", "FILE", "-m", "MODEL", "-o", "x.nc", "--quantiles", "0.5", "1"],
+        ["downscale", "-m", "MODEL", "-o", "x.nc", "--quantiles", "0.5", "FILE"],
         ["demo", "--data", "moon"],
         ["fetch", "moon"],
         ["models", "moon"],
@@ -183,7 +187,16 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             ["train", "FILE", "-o", "m", "--method", "remap", "--resume", "CHECKPOINT"],
             "belongs to another run",
         ),
+        (["train", "FILE", "-o", "m", "--set", "hidden"], "'hidden' in 'hidden' is no setting"),
+        (
+            ["train", "FILE", "-o", "m", "--set", "hiden=4"],
+            "has no argument hiden; it has anchored, backbone",
+        ),
         (["downscale", "FILE", "-m", "FILE", "-o", "x.nc"], "not a whole safetensors file"),
+        (
+            ["downscale", "FILE", "-m", "MODEL", "--quantiles", "0.0001", "0.5", "-o", "x.nc"],
+            "quantiles 0.0001 are further out",
+        ),
         (["downscale", "FILE", "-m", "CHECKPOINT", "-o", "x.nc"], "training checkpoint, not a model"),
         (["evaluate", "FILE", "-p", "FILE"], "river.nc has no variable water_temperature;"),
         (["evaluate", "FILE", "-p", "PREDICTION", "--by", "moon"], "moon"),
@@ -284,6 +297,55 @@ def test_scores_as_text_and_by_group(run, folder, tmp_path):
     assert [row["month"] for row in rows] == [1, 2, 10, 11, 12]
     assert sum(row["n"] for row in rows) == strict(run(*arguments, "--json").stdout)["n"]
     assert "month" in run(*arguments, "--by", "month").stdout
+
+
+@pytest.fixture(scope="module")
+def ensemble(folder):
+    """A model of two members that can tell intervals, trained by the command line."""
+    command = ["train", "--set", "hidden=4", "backbone=lstm", "window=50", "warmup=5", "features=" + FEATURES]
+    command += ["--ensemble", "2", "-o", folder / "e.safetensors", "--validation", "0.5", "--seed", "3"]
+    command += ["--method", "remap", "--epochs", "2", "--device", "cpu", "--", folder / "river.nc"]
+    trained = CliRunner().invoke(main, ["--quiet", *map(str, command)])
+    assert trained.exit_code == 0, trained.output
+    assert "whose mean is the prediction" in trained.stdout
+    return folder / "e.safetensors"
+
+
+FEATURES = '["air_temperature","slope"]'
+
+
+def test_other_settings_are_those_of_training(ensemble, river):
+    expected = river.isel(time=slice(0, 150)).msgl.train(
+        "remap", ensemble=2, validation=0.5, seed=3, epochs=2, hidden=4, backbone="lstm", window=50, warmup=5,
+        features=["air_temperature", "slope"], device="cpu", progress=False,
+    )  # fmt: skip
+    assert load_model(ensemble).sha256 == expected.sha256
+
+
+@pytest.mark.parametrize("target", ["q.nc", "q.zarr"])
+def test_quantiles_from_a_file_to_their_scores(run, folder, ensemble, river, tmp_path, target):
+    ds, out = river.isel(time=slice(0, 150)), tmp_path / target
+    written = run(
+        "downscale", folder / "river.nc", "-m", ensemble, "--quantiles", 0.9, 0.1, 0.5, "-o", out,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert written.exit_code == 0, written.output
+    assert "3 quantiles x 12 reaches x 150 days" in written.stdout
+    with xr.open_dataset(out, engine="zarr" if target.endswith("zarr") else "netcdf4") as back:
+        quantiles = back["water_temperature"].load()
+    xr.testing.assert_equal(quantiles, ds.msgl.downscale(ensemble, quantiles=[0.9, 0.1, 0.5]))
+    values = strict(run("evaluate", folder / "river.nc", "-p", out, "--json").stdout)
+    observed = ds["water_temperature_fine"].transpose("time", "fine")
+    inside = (quantiles.sel(quantile=0.1) <= observed) & (observed <= quantiles.sel(quantile=0.9))
+    assert values["n"] == int(observed.count())
+    assert values["coverage_0.8"] == pytest.approx(int(inside.sum()) / values["n"])
+    error = quantiles.sel(quantile=0.5) - observed
+    assert values["pinball_0.5"] == pytest.approx(float(abs(error).mean()) / 2, rel=1e-5)
+    rows = strict(run("evaluate", folder / "river.nc", "-p", out, "--by", "month", "--json").stdout)
+    covered = sum(row["coverage_0.8"] * row["n"] for row in rows)
+    assert covered == pytest.approx(int(inside.sum()))
+    assert [row["month"] for row in rows] == [1, 2, 10, 11, 12]
+    assert "coverage_0.8" in run("evaluate", folder / "river.nc", "-p", out).stdout
 
 
 def test_fetch_writes_the_simulated_basin(run, tmp_path):

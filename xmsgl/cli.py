@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from xmsgl.cli_benchmark import benchmark
+from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import known_model, models
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.options import set_options
@@ -165,7 +166,7 @@ def _report(report: Any, *, as_json: bool) -> None:
     click.echo(json.dumps(report.to_dict()) if as_json else str(report))
 
 
-@main.command()
+@main.command(cls=ListsCommand)
 @_file_argument
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
@@ -179,13 +180,26 @@ def _report(report: Any, *, as_json: bool) -> None:
 @click.option("--recipe", default=None, help="Settings by name: published. Default: the package's own.")
 @click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the recipe's, else 60.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--ensemble",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Members to train; the mean of their predictions is the model's.",
+)
+@click.option(
+    "--set",
+    "others",
+    multiple=True,
+    help="Other settings of training: backbone=lstm hidden=32 jitter=0.2 start=remap.safetensors.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(
     "--validation",
     type=float,
     default=0.15,
     show_default=True,
-    help="Share of windows kept to choose the best epoch.",
+    help="Share of windows kept to choose the best epoch and to calibrate intervals.",
 )
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), default=None, help="Rewritten after every epoch."
@@ -194,16 +208,45 @@ def _report(report: Any, *, as_json: bool) -> None:
     "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
 )
 @_json_option
-def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
-    """Train a model on the labels in FILE. Labels set to NaN are held out."""
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    *,
+    file: Path,
+    output: Path,
+    others: tuple[str, ...],
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train a model on the labels in FILE. Labels set to NaN are held out.
+
+    --set takes any setting that training in Python does, several at once; values are JSON where they
+    parse as such, else text.
+    """
     given = {name: value for name, value in settings.items() if value is not None}
-    model = _open(file).msgl.train(**given)
+    model = _open(file).msgl.train(**given, **_other_settings(ctx, others))
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     click.echo(_strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
 
 
-@main.command()
+def _other_settings(ctx: click.Context, words: tuple[str, ...]) -> dict[str, Any]:
+    """Read the settings of ``--set``, none of which has an option of its own."""
+    if not words:
+        return {}
+    from xmsgl.benchmark.plan import parse_settings
+
+    found = parse_settings(",".join(words))
+    known = {parameter.name: parameter for parameter in ctx.command.params}
+    for name in found:
+        if name in known:
+            msg = f"{name} has an option of its own, {known[name].opts[-1]}"
+            raise click.BadParameter(msg, ctx)
+    return found
+
+
+@main.command(cls=ListsCommand)
 @_file_argument
 @click.option(
     "-m",
@@ -218,10 +261,26 @@ def train(*, file: Path, output: Path, as_json: bool, **settings: Any) -> None:
 @click.option(
     "--warmup", type=click.IntRange(0), default=None, help="Days before each window; default: as trained."
 )
+@click.option(
+    "--quantiles",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    multiple=True,
+    help="Write these quantiles of the temperature instead, for example 0.05 0.5 0.95.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def downscale(*, file: Path, model: str | None, output: Path, warmup: int | None, device: str) -> None:
-    """Write the daily temperature of every fine reach of FILE."""
-    temperature = _open(file).msgl.downscale(model, warmup=warmup, device=device)
+def downscale(
+    *,
+    file: Path,
+    model: str | None,
+    output: Path,
+    warmup: int | None,
+    quantiles: tuple[float, ...],
+    device: str,
+) -> None:
+    """Write the daily temperature of every fine reach of FILE, or quantiles of it."""
+    temperature = _open(file).msgl.downscale(
+        model, warmup=warmup, device=device, quantiles=list(quantiles) or None
+    )
     if output.suffix == ".zarr":
         with warnings.catch_warnings():
             # Metadata in one piece is no part of Zarr 3, but xarray looks for it when it opens the store.
@@ -229,9 +288,8 @@ def downscale(*, file: Path, model: str | None, output: Path, warmup: int | None
             temperature.to_dataset().to_zarr(output, mode="w")
     else:
         temperature.to_netcdf(output, encoding={temperature.name: {"zlib": True, "complevel": 1}})
-    click.echo(
-        f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days written to {output}"
-    )
+    sizes = f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days"
+    click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
 
 
 @main.command()
@@ -255,17 +313,28 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
         if name not in there:
             msg = f"{path} has no variable {name}; it has {shorten(there.data_vars)}"
             raise InvalidArgumentError(msg)
-    scores = ds.msgl.evaluate(predicted["water_temperature"], by=by).compute()
+    scores = _one_number_each(ds.msgl.evaluate(predicted["water_temperature"], by=by).compute())
     frame = scores.to_dataframe() if scores.sizes else None
     if frame is None:
         values = {str(name): scores[name].item() for name in scores.data_vars}
+        width = max(map(len, values))
         lines = [
-            f"{name:<14} {value:>10.4g} {scores[name].attrs.get('units', '')}"
+            f"{name:<{width}} {value:>10.4g} {scores[name].attrs.get('units', '')}"
             for name, value in values.items()
         ]
         click.echo(_strict_json(values) if as_json else "\n".join(lines))
     else:
         click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())
+
+
+def _one_number_each(scores: xr.Dataset) -> xr.Dataset:
+    """Give the scores of each quantile and interval names of their own: ``coverage_0.9``."""
+    flat = scores.drop_dims(["quantile", "interval"], errors="ignore")
+    for name, values in scores.data_vars.items():
+        for dim in {"quantile", "interval"} & set(values.dims):
+            for number, probability in enumerate(scores[dim].values):
+                flat[f"{name}_{probability:g}"] = values.isel({dim: number}, drop=True)
+    return flat
 
 
 main.add_command(benchmark)

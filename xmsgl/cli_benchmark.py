@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xmsgl.cli_lists import ListsCommand
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,42 +20,15 @@ __all__ = ["benchmark"]
 _COMMAND = "xmsgl.command"
 
 
-class _Lists(click.Command):
-    """Lets an option that may be repeated take several values at once: ``--fractions 0.01 0.1 1``."""
+class _Remembering(ListsCommand):
+    """Keeps the command line as it was typed, to say how to go on."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_COMMAND] = shlex.join(["xmsgl", "benchmark", *args])
-        lists = {
-            name
-            for parameter in self.params
-            if isinstance(parameter, click.Option) and parameter.multiple
-            for name in parameter.opts
-        }
-        return super().parse_args(ctx, _repeat(args, lists))
+        return super().parse_args(ctx, args)
 
 
-def _repeat(args: Sequence[str], lists: set[str]) -> list[str]:
-    """Write ``--option a b`` as ``--option a --option b``.
-
-    Examples
-    --------
-    >>> _repeat(["delaware", "--seeds", "0", "1", "--jobs", "2"], {"--seeds"})
-    ['delaware', '--seeds', '0', '--seeds', '1', '--jobs', '2']
-    """
-    done: list[str] = []
-    option, given = "", 0
-    for word in args:
-        if word.startswith("--"):
-            option, given = (word if word in lists else ""), 0
-        elif option:
-            if given:
-                done.append(option)
-            given += 1
-        done.append(word)
-    return done
-
-
-@click.command(cls=_Lists)
+@click.command(cls=_Remembering)
 @click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
 @click.option(
     "--protocol",

@@ -1,0 +1,50 @@
+"""Commands whose options take several values at once: ``--fractions 0.01 0.1 1``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["ListsCommand"]
+
+
+class ListsCommand(click.Command):
+    """A command in which every option that may be repeated takes several values at once.
+
+    A list goes on to the next word that begins with a dash. So arguments stand before it, or after ``--``.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write lists as click reads them, then parse."""
+        lists = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for name in parameter.opts
+        }
+        return super().parse_args(ctx, _repeat(args, lists))
+
+
+def _repeat(args: Sequence[str], lists: set[str]) -> list[str]:
+    """Write ``--option a b`` as ``--option a --option b``.
+
+    Examples
+    --------
+    >>> _repeat(["delaware", "--seeds", "0", "1", "-j", "2"], {"--seeds"})
+    ['delaware', '--seeds', '0', '--seeds', '1', '-j', '2']
+    """
+    done: list[str] = []
+    option, given = "", 0
+    for word in args:
+        if word.startswith("-"):
+            option, given = (word if word in lists else ""), 0
+        elif option:
+            if given:
+                done.append(option)
+            given += 1
+        done.append(word)
+    return done
