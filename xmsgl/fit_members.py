@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from xmsgl.train.loop import LoopSettings, Progress, Source
 
 __all__ = ["Files", "train_members"]
+
+logger = logging.getLogger("xmsgl")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ def train_members(
                 files.write(reached, done)
                 move(before + reached.epoch, reached)
 
+            if count > 1:
+                logger.info("member %d of %d, with seed %d", number + 1, count, seed)
             member = replace(settings, seed=seed)
             final = run(module_of(seed), source_of(seed), member, resume=state, after_epoch=after_epoch)
             done.append(Trained(final.best, final.history))

@@ -105,6 +105,19 @@ def test_epochs_count_seconds_and_judge_by_fine_labels():
     assert epochs_of(scores, []).empty
 
 
+def test_the_members_of_an_ensemble_are_lines_one_after_another():
+    record = {
+        "id": "msgl-1.0",
+        "epoch_seconds": [2.0, 1.0, 3.0],
+        "history": {"member": [0.0, 0.0, 1.0], "validation_fine": [3.0, 2.5, 2.9]},
+    }
+    epochs = epochs_of(scores_of(("msgl", 1.0, "{}", "{}")), [record])
+    assert epochs["run"].nunique() == 2
+    assert epochs["run"].tolist()[0] == epochs["run"].tolist()[1]
+    np.testing.assert_allclose(epochs["seconds"], [2, 3, 6])
+    assert len(figures.plots.convergence(epochs).lines) == 2
+
+
 @pytest.mark.parametrize(
     ("data", "suffix"), [('{"forcing": "era5"}', ""), ('{"region": "0204"}', "-region_0204")]
 )

@@ -114,7 +114,7 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
     pandas.DataFrame
         One row an epoch: ``run``, ``label``, ``seconds`` since the start, ``validation`` (degC): the error on
         fine labels, NaN where the epoch has none. Networks that see no fine label are left out, for errors
-        at different scales do not compare.
+        at different scales do not compare. The members of an ensemble have names of their own in ``run``.
     """
     names = scores.drop_duplicates("run").set_index("run")["label"]
     frames = [pd.DataFrame(columns=["run", "label", "seconds", "validation"])]
@@ -129,7 +129,7 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
         frames.append(
             pd.DataFrame(
                 {
-                    "run": record["id"],
+                    "run": [f"{record['id']}{name}" for name in _members(history, len(judged))],
                     "label": str(names[record["id"]]),
                     "seconds": np.cumsum(np.array(record["epoch_seconds"], float)),
                     "validation": np.array(judged, float),
@@ -138,6 +138,11 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
         )
     epochs = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
     return epochs.assign(label=epochs["label"].astype(scores["label"].dtype))
+
+
+def _members(history: dict[str, list[float]], epochs: int) -> list[str]:
+    """Say after the name of a run whose each epoch is; nothing where there is one member."""
+    return [f", member {member:.0f}" for member in history.get("member", [])] or [""] * epochs
 
 
 def _varied(scores: pd.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xmsgl.benchmark.clock import EpochClock
+from xmsgl.benchmark.clock import EpochClock, member_epochs
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.boosting import gradient_boosting
@@ -47,7 +47,7 @@ class Place:
     device
         Of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     tell
-        Called with the number of each finished epoch.
+        Called with the number of each finished epoch, counted through the members of an ensemble.
     """
 
     folder: Path
@@ -184,7 +184,7 @@ class Network:
         }
         with EpochClock(place.folder / "epochs.json", place.tell) as clock:
             model = self._train(split.training, arguments, checkpoint)
-        epochs = len(model.history.get("epoch", []))
+        epochs = member_epochs(model.history)
         prediction = downscale(split.inputs, model, device=place.device)
         return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))
 
