@@ -45,7 +45,7 @@ def test_all_are_listed_with_what_they_are(folder, model):
     assert head.split("  ")[0] == "name"
     assert [row.split()[0] for row in rows] == [packaged.DEFAULT, "small"]
     facts = model_facts(model)
-    for column in ("method", "trained on", "labels", "parameters", "size"):
+    for column in ("method", "members", "trained on", "labels", "intervals", "parameters", "size"):
         start = head.index(column)
         assert all(row[start:].startswith(facts[column]) for row in rows)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["known_model", "models"]
 
-_COLUMNS = ("method", "trained on", "labels", "parameters", "size")
+_COLUMNS = ("method", "members", "trained on", "labels", "intervals", "parameters", "size")
 
 
 def known_model(_: click.Context, __: click.Parameter, value: str | None) -> str | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
 from xmsgl.models.card import model_card, model_facts
+from xmsgl.models.intervals import fit_table
 from xmsgl.models.model import Model
 
 SCORES = [
@@ -143,6 +146,26 @@ def test_limits_follow_from_how_the_model_was_made(model, known):
     assert "knows no segment by its id" in model_card(model, "m")
     assert "learned numbers of 5 segments" in model_card(known, "m")
     assert model_facts(known)["identities"] == "5 segments"
+
+
+def test_the_card_says_what_intervals_rest_on(model):
+    def limits(table):
+        one = Model(replace(model.spec, intervals=table), model.weights)
+        return model_card(one, "m").split("## Limits")[1]
+
+    table = fit_table(np.full(1234, 8.0), np.linspace(7.0, 9.0, 1234))
+    assert "rest on 1,234 residuals at fine labels" in limits(table)
+    assert "from segments to reaches" not in limits(table)
+    assert "from segments to reaches" in limits(replace(table, scale="coarse"))
+    assert "`quantiles=` is refused" in limits(None)
+
+
+def test_an_ensemble_says_that_it_is_one(model):
+    both = Model.join([Model(replace(model.spec, intervals=None), model.weights)] * 2)
+    assert model_facts(both)["members"] == "2"
+    assert model_facts(model)["members"] == "1"
+    assert "the mean of 2 members" in model_card(both, "m")
+    assert "the mean of" not in model_card(model, "m")
 
 
 def test_what_would_break_a_table_is_escaped(model):

@@ -61,6 +61,7 @@ def model_facts(model: Model) -> dict[str, str]:
     scores = [score for score in model.history.get("validation", []) if not math.isnan(score)]
     return {
         **model.facts(),
+        "members": str(model.members),
         "dataset": str(training.get("dataset") or "not named"),
         "fingerprint": str(training.get("fingerprint", ""))[:12],
         "validation": f"{min(scores):.3f} degC in the best epoch" if scores else "none",
@@ -185,7 +186,13 @@ def _own_limits(model: Model) -> list[str]:
         "A warning names attributes that lie more than 6 deviations from the mean above, and drivers that do "
         "on the first day.",
         "It predicts no temperature below 0 degC.",
+        _intervals(model),
     ]
+    if model.members > 1:
+        limits.append(
+            f"Its prediction is the mean of {model.members} members, and takes as many times as long as one. "
+            "Where they disagree, the intervals are no wider."
+        )
     if spec.segments:
         limits.append(
             f"It has learned numbers of {len(spec.segments):,} segments, found by their ids. All other "
@@ -195,6 +202,22 @@ def _own_limits(model: Model) -> list[str]:
     else:
         limits.append("It knows no segment by its id: rivers with equal attributes and weather are equal.")
     return limits
+
+
+def _intervals(model: Model) -> str:
+    table = model.spec.intervals
+    if table is None:
+        return "It does not know how far it is off: `quantiles=` is refused."
+    source = f"{table.n:,} residuals at {table.scale} labels on the validation days of its training"
+    short = (
+        ""
+        if table.scale == "fine"
+        else " The step from segments to reaches adds an error that they leave out."
+    )
+    return (
+        f"Its intervals (`quantiles=`) rest on {source}. They say how far it was off there; neither another "
+        f"basin nor another climate widens them.{short}"
+    )
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
