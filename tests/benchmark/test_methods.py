@@ -69,6 +69,19 @@ def test_a_recipe_decides_what_is_learned_from_unless_the_run_says_otherwise(mon
         msgl.sources({"recipe": "published", "hiden": 3})
 
 
+def test_without_validation_a_network_learns_from_the_validation_years_too(tiny, tmp_path):
+    runs = make_plan(
+        "tiny", methods=["remap:epochs=1", "remap:epochs=1,validation=null"], fractions=[1], seeds=1
+    )
+    for run, used in zip(runs, ({"training", "validation"}, {"training"}), strict=True):
+        split, folder = make_split(run), tmp_path / str(len(used))
+        folder.mkdir()
+        model = contender("remap").run(split, 0, run.settings, Place(folder)).model
+        labels = model.spec.training["labels"]
+        assert {name.split("_")[0] for name, count in labels.items() if count} == used
+        assert sum(labels.values()) == int(split.training["water_temperature_coarse"].count())
+
+
 def test_a_recipe_is_run_with_the_validation_of_the_protocol(tiny, tmp_path, monkeypatch):
     (run,) = make_plan("tiny", methods=["msgl:recipe=published,epochs=1,window=400"], fractions=[1], seeds=1)
     # As if a recipe said what to validate on, which none should.

@@ -73,7 +73,8 @@ class Protocol:
         From the dataset, its source and a seed: the dataset with the labels to be scored hidden, where they
         are (boolean, over time or reaches), and the validation.
     fixed
-        Settings of networks that the protocol decides.
+        Settings of networks that the protocol decides. They may be switched off: ``validation=null`` learns
+        from the validation years as well, as references do, and keeps the last epoch.
     """
 
     fractions: tuple[float, ...]
@@ -89,7 +90,7 @@ class Protocol:
         InvalidArgumentError
             Naming them.
         """
-        if clash := [name for name in self.fixed if name in settings]:
+        if clash := [name for name in self.fixed if settings.get(name) is not None]:
             msg = f"{method}: the protocol sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
 
