@@ -76,6 +76,12 @@ class _Remembering(ListsCommand):
 @click.option(
     "--ensembles", is_flag=True, help="Also score the mean of seeds that learned from equal labels."
 )
+@click.option(
+    "--blend",
+    "blends",
+    multiple=True,
+    help="Also score the mean of several methods, named as in the table: 'msgl + booster-coarse'.",
+)
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures.")
 @click.option("--list", "only_list", is_flag=True, help="List the runs, say which are finished, and stop.")
 @click.pass_context

@@ -15,6 +15,7 @@ from xmsgl.benchmark.report import write_report
 from xmsgl.benchmark.scores import score_pairs
 from xmsgl.benchmark.store import Store, read_table
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
 DAYS = pd.date_range("2003-10-01", periods=60)
 
@@ -111,6 +112,42 @@ def test_an_ensemble_is_the_mean_of_the_predictions(store):
     assert scores.query("label == 'msgl, ensemble of 2 seeds'")["seed"].isna().all()
     page = markdown_sections(scores, store.records())
     assert cells(page, "msgl, ensemble of 2 seeds")[-3:] == ["-", "-", "-"]
+
+
+def test_a_blend_is_the_mean_of_methods_whatever_their_seeds(store):
+    label = "climatology + msgl"
+    rows = collect_scores(store, blends=[label]).query("label == @label and group == 'all'")
+    values = rows.set_index("metric")["value"]
+    parts = (
+        collect_scores(store).query("group == 'all' and metric == 'bias'").groupby("label")["value"].mean()
+    )
+    assert values["bias"] == pytest.approx((parts["climatology"] + parts["msgl"]) / 2, abs=1e-6)
+    assert rows["fraction"].unique() == [1.0]  # that of msgl; climatology holds for all
+
+
+def test_a_blend_keeps_to_one_split(tmp_path):
+    """Draws with other labels are not mixed, and what uses no fine label has its part in each."""
+    store = Store(tmp_path)
+    for draw, bias in ((0, 1.0), (1, 3.0)):
+        add(store, msgl(draw, draw=draw, fraction=0.01), pairs_of(bias, 0.0))
+    booster = Run("delaware", "temporal", "booster-coarse", None, 0, 0)
+    add(store, booster, pairs_of(-1.0, 0.0), trained=False)
+    rows = collect_scores(store, blends=["msgl + booster-coarse"]).query(
+        "label == 'msgl + booster-coarse' and group == 'all' and metric == 'bias'"
+    )
+    assert dict(zip(rows["draw"], rows["value"], strict=True)) == pytest.approx({0: 0.0, 1: 1.0}, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("blend", "error", "words"),
+    [
+        ("msgl", InvalidArgumentError, "fewer than two"),
+        ("msgl + lstm", UnknownNameError, "method in the results 'lstm'"),
+    ],
+)
+def test_a_blend_of_what_is_not_there_is_refused(store, blend, error, words):
+    with pytest.raises(error, match=words):
+        collect_scores(store, blends=[blend])
 
 
 def test_seeds_that_saw_other_labels_are_no_ensemble(tmp_path, caplog):

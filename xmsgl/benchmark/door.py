@@ -15,7 +15,7 @@ from xmsgl.benchmark.store import Store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -39,6 +39,7 @@ def run(
     jobs: int = 1,
     device: str = "auto",
     ensembles: bool = False,
+    blends: Sequence[str] = (),
     figures: bool = True,
     command: str | None = None,
 ) -> pd.DataFrame:
@@ -80,6 +81,9 @@ def run(
         Of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     ensembles
         Also score the mean prediction of seeds that learned from the same labels.
+    blends
+        Also score the mean prediction of several methods, for example ``["msgl + booster-coarse"]``, named
+        as the table names them.
     figures
         Draw figures; needs matplotlib.
     command
@@ -132,7 +136,7 @@ def run(
     try:
         failed = do_runs(plan, store, jobs=jobs, device=device)
     except KeyboardInterrupt:
-        write_report(store, ensembles=ensembles)
+        write_report(store, ensembles=ensembles, blends=blends)
         left = store.missing(each.id for each in plan)
         logger.warning(
             "interrupted: %d of %d runs are left; the same call goes on where it stopped",
@@ -140,7 +144,7 @@ def run(
             len(plan),
         )
         raise
-    scores = write_report(store, ensembles=ensembles)
+    scores = write_report(store, ensembles=ensembles, blends=blends)
     if failed:
         logger.warning("%d of %d runs failed; table.md says why", len(failed), len(plan))
     if figures:

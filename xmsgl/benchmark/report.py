@@ -38,14 +38,14 @@ Wall time is that of one run, with opening the dataset if no run before it did. 
 from, validation included. Fraction "any": the method uses no fine label."""
 
 
-def write_report(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
+def write_report(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:
     """Write ``scores.parquet`` and ``table.md`` from all finished runs of a folder.
 
     Parameters
     ----------
     store
         Folder of the benchmark.
-    ensembles
+    ensembles, blends
         As for :func:`xmsgl.benchmark.table.collect_scores`.
 
     Returns
@@ -54,7 +54,7 @@ def write_report(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
         The tidy scores.
     """
     records = store.records()
-    scores = collect_scores(store, ensembles=ensembles)
+    scores = collect_scores(store, ensembles=ensembles, blends=blends)
     partial = store.folder / ".scores.partial"
     write_table(scores, partial)
     partial.replace(store.folder / "scores.parquet")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from xmsgl.benchmark.plan import label_of
-from xmsgl.benchmark.scores import score_pairs
+from xmsgl.benchmark.averages import columns_of, score_blends, score_ensembles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from xmsgl.benchmark.store import Store
 
 __all__ = ["CASE", "collect_scores", "markdown_sections"]
-
-logger = logging.getLogger("xmsgl")
 
 # What tells one case from another; its seeds are averaged over.
 CASE = ["dataset", "data", "protocol", "degrade", "fraction", "label"]
@@ -36,7 +32,7 @@ _COLUMNS = {
 }
 
 
-def collect_scores(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
+def collect_scores(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:
     """Put the scores of all finished runs into one tidy frame.
 
     Parameters
@@ -45,6 +41,8 @@ def collect_scores(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
         Folder of the benchmark.
     ensembles
         Also score the mean prediction of the seeds of each method that learned from the same labels.
+    blends
+        Also score the mean prediction of several methods, see :func:`xmsgl.benchmark.averages.score_blends`.
 
     Returns
     -------
@@ -57,11 +55,12 @@ def collect_scores(store: Store, *, ensembles: bool = False) -> pd.DataFrame:
     records = store.records()
     shared = shared_settings(records)
     frames = [
-        store.scores(record["id"]).assign(**_columns(record["run"], shared), run=record["id"])
+        store.scores(record["id"]).assign(**columns_of(record["run"], shared), run=record["id"])
         for record in records
     ]
     if ensembles:
-        frames += list(_ensembles(store, records, shared))
+        frames += list(score_ensembles(store, records, shared))
+    frames += list(score_blends(store, records, shared, blends))
     if not frames:
         return pd.DataFrame(columns=[*CASE, "method", "settings", "seed", "draw", "run"])
     scores = pd.concat(frames, ignore_index=True).astype({"fraction": float, "seed": "Int64"})
@@ -86,42 +85,6 @@ def shared_settings(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for name, value in networks[0].items()
         if all(name in other and other[name] == value for other in networks)
     }
-
-
-def _columns(run: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
-    own = {name: value for name, value in run["settings"].items() if name not in shared}
-    return {
-        **{name: run[name] for name in ("dataset", "protocol", "method", "seed", "draw")},
-        **{name: json.dumps(run[name], sort_keys=True) for name in ("data", "degrade", "settings")},
-        "label": label_of(run["method"], own),
-        "fraction": np.nan if run["fraction"] is None else run["fraction"],
-    }
-
-
-def _ensembles(
-    store: Store, records: Sequence[dict[str, Any]], shared: dict[str, Any]
-) -> Iterator[pd.DataFrame]:
-    """Score the mean of seeds that differ in nothing but their own seed."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        if "sha256" in record:
-            same = {name: value for name, value in record["run"].items() if name != "seed"}
-            groups.setdefault(json.dumps(same, sort_keys=True), []).append(record)
-    for members in groups.values():
-        run = members[0]["run"]
-        if len(members) < 2:
-            continue
-        pairs = [store.pairs(record["id"]) for record in members]
-        mean = np.mean([each["predicted"].to_numpy(np.float64) for each in pairs], axis=0)
-        columns = _columns(run, shared)
-        columns |= {"label": f"{columns['label']}, ensemble of {len(members)} seeds", "seed": pd.NA}
-        scores = score_pairs(pairs[0].assign(predicted=mean.astype(np.float32)))
-        yield scores.assign(**columns, run=f"ensemble-{members[0]['id']}")
-    if not any(len(members) > 1 for members in groups.values()):
-        logger.warning(
-            "no ensemble: no two runs learned from the same labels with different seeds; "
-            "give them a draw (--draw 0)"
-        )
 
 
 def markdown_sections(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> str:

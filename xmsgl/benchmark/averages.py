@@ -1,0 +1,163 @@
+"""Scores of mean predictions: of the seeds of one method, and of several methods."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.benchmark.plan import label_of
+from xmsgl.benchmark.protocols import protocol_of
+from xmsgl.benchmark.scores import score_pairs
+from xmsgl.benchmark.sources import source_of
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from xmsgl.benchmark.store import Store
+
+__all__ = ["columns_of", "score_blends", "score_ensembles"]
+
+logger = logging.getLogger("xmsgl")
+
+_PLUS = " + "
+_SPLIT = ("dataset", "data", "protocol", "degrade")
+
+
+def columns_of(run: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a run in the columns of the frame of scores.
+
+    Parameters
+    ----------
+    run
+        As its record has it.
+    shared
+        Settings that all networks have, which its label leaves out.
+    """
+    own = {name: value for name, value in run["settings"].items() if name not in shared}
+    return {
+        **{name: run[name] for name in ("dataset", "protocol", "method", "seed", "draw")},
+        **{name: json.dumps(run[name], sort_keys=True) for name in ("data", "degrade", "settings")},
+        "label": label_of(run["method"], own),
+        "fraction": np.nan if run["fraction"] is None else run["fraction"],
+    }
+
+
+def score_ensembles(
+    store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any]
+) -> Iterator[pd.DataFrame]:
+    """Score the mean of seeds that differ in nothing but their own seed.
+
+    Parameters
+    ----------
+    store
+        Folder of the benchmark.
+    records
+        Of its finished runs.
+    shared
+        As of :func:`columns_of`.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        if "sha256" in record:
+            same = {name: value for name, value in record["run"].items() if name != "seed"}
+            groups.setdefault(json.dumps(same, sort_keys=True), []).append(record)
+    for members in groups.values():
+        if len(members) < 2:
+            continue
+        columns = columns_of(members[0]["run"], shared)
+        columns |= {"label": f"{columns['label']}, ensemble of {len(members)} seeds", "seed": pd.NA}
+        scores = score_pairs(_mean(store, [members]))
+        yield scores.assign(**columns, run=f"ensemble-{members[0]['id']}")
+    if not any(len(members) > 1 for members in groups.values()):
+        logger.warning(
+            "no ensemble: no two runs learned from the same labels with different seeds; "
+            "give them a draw (--draw 0)"
+        )
+
+
+def score_blends(
+    store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any], blends: Sequence[str]
+) -> Iterator[pd.DataFrame]:
+    """Score the mean prediction of several methods on the same split, each with all its seeds.
+
+    Parameters
+    ----------
+    store, records, shared
+        As of :func:`score_ensembles`.
+    blends
+        Labels of methods as the table shows them, for example ``"msgl + booster-coarse"``; each counts
+        alike, whatever the number of its seeds.
+
+    Raises
+    ------
+    UnknownNameError
+        No finished run has such a label.
+    InvalidArgumentError
+        A blend of fewer than two methods.
+    """
+    known: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        known.setdefault(columns_of(record["run"], shared)["label"], []).append(record)
+    for blend in blends:
+        labels = [label.strip() for label in blend.split(_PLUS)]
+        if len(set(labels)) < 2:
+            msg = f"blend {blend!r} names fewer than two methods; write for example 'msgl + booster-coarse'"
+            raise InvalidArgumentError(msg)
+        for label in labels:
+            if label not in known:
+                raise UnknownNameError("method in the results", label, known)
+        for split in _splits([record for label in labels for record in known[label]]):
+            groups = [
+                [record for record in known[label] if _Split.of(record["run"]).holds(split)]
+                for label in labels
+            ]
+            if not all(groups):
+                continue
+            run = {**groups[0][0]["run"], "method": _PLUS.join(labels), "settings": {}}
+            own = {"label": _PLUS.join(labels), "fraction": split.fraction, "draw": split.draw, "seed": pd.NA}
+            scores = score_pairs(_mean(store, groups))
+            run_id = f"blend-{'-'.join(group[0]['id'] for group in groups)}"
+            yield scores.assign(**{**columns_of(run, {}), **own, "run": run_id})
+
+
+@dataclass(frozen=True)
+class _Split:
+    """What a run learned from and was scored on; None: the same for every draw, or every fraction."""
+
+    case: tuple[str, ...]
+    draw: int | None
+    fraction: float | None
+
+    @classmethod
+    def of(cls, run: Mapping[str, Any]) -> _Split:
+        case = tuple(json.dumps(run[name], sort_keys=True) for name in _SPLIT)
+        drawn = protocol_of(run["protocol"]).random or source_of(run["dataset"]).random
+        fraction = None if run["fraction"] is None else float(run["fraction"])
+        return cls(case, run["draw"] if drawn or fraction is not None else None, fraction)
+
+    def holds(self, other: _Split) -> bool:
+        return (
+            self.case == other.case
+            and self.draw in (None, other.draw)
+            and self.fraction in (None, other.fraction)
+        )
+
+
+def _splits(records: Sequence[dict[str, Any]]) -> list[_Split]:
+    """List the splits of some runs, those that hold for others only where there are no others."""
+    found = dict.fromkeys(_Split.of(record["run"]) for record in records)
+    return [one for one in found if not any(one != other and one.holds(other) for other in found)]
+
+
+def _mean(store: Store, groups: Sequence[Sequence[dict[str, Any]]]) -> pd.DataFrame:
+    """Average the predictions of groups of runs that were scored on the same reach-days."""
+    pairs = [[store.pairs(record["id"]) for record in group] for group in groups]
+    first = pairs[0][0]
+    means = [np.mean([each["predicted"].to_numpy(np.float64) for each in group], axis=0) for group in pairs]
+    return first.assign(predicted=np.mean(means, axis=0).astype(np.float32))
