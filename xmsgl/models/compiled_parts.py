@@ -1,4 +1,4 @@
-"""What is handed to the kernels of the compiled cell: tuples of NumPy arrays and integers.
+"""What is handed to the kernels of the compiled cell and attention: tuples of NumPy arrays and integers.
 
 Offsets, the lane layout and quads are those of :mod:`xmsgl.models.compiled_tiles`.
 """
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Gradients", "Graph", "Head", "Sizes", "Team", "Values", "Weights", "Window"]
+__all__ = ["AttentionSizes", "Gradients", "Graph", "Head", "Sizes", "Team", "Values", "Weights", "Window"]
 
 Values: TypeAlias = "NDArray[Any]"
 
@@ -196,3 +196,26 @@ class Team(NamedTuple):
 
     arrived: NDArray[np.int64]
     rest: int
+
+
+class AttentionSizes(NamedTuple):
+    """Numbers that describe a run of attention; all integers.
+
+    Attributes
+    ----------
+    sequences, heads, asked, days, channels
+        Sizes: days that ask and days that are looked at, and channels of a head.
+    rows, lanes
+        Queries in whole vectors, and in one.
+    workers
+        Threads that share the heads of the sequences.
+    """
+
+    sequences: int
+    heads: int
+    asked: int
+    days: int
+    channels: int
+    rows: int
+    lanes: int
+    workers: int

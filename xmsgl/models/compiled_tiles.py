@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WIDE",
+    "add_product",
     "arrive",
+    "as_tile",
     "backward_gates",
     "call",
     "forward_gates",
@@ -35,6 +37,7 @@ __all__ = [
     "moments",
     "move",
     "outer_quads",
+    "place_of",
     "quad_gelu",
     "quad_product",
     "quad_product_added",
@@ -43,6 +46,8 @@ __all__ = [
     "read_placed",
     "read_quad",
     "read_quad_added",
+    "sum_slots",
+    "sums_in",
     "write_quad",
 ]
 
@@ -56,7 +61,7 @@ def _for_numba(function: Callable[..., Any]) -> Any:
     return intrinsic(function)
 
 
-def _sums(emitter: Emitter, count: int, lanes: int | None = None) -> list[Any]:
+def sum_slots(emitter: Emitter, count: int, lanes: int | None = None) -> list[Any]:
     """Make room for vectors that are zero at first; LLVM keeps them in registers."""
     zero = emitter.constant(0.0, lanes).value
     slots = []
@@ -66,18 +71,21 @@ def _sums(emitter: Emitter, count: int, lanes: int | None = None) -> list[Any]:
     return slots
 
 
-def _add_product(emitter: Emitter, a: Vector, b: Vector, slot: Any) -> None:
+def add_product(emitter: Emitter, a: Vector, b: Vector, slot: Any) -> None:
+    """Add a product to a sum."""
     emitter.builder.store((a * b + Vector(emitter, emitter.builder.load(slot))).value, slot)
 
 
-def _totals(emitter: Emitter, slots: list[Any]) -> list[Vector]:
+def sums_in(emitter: Emitter, slots: list[Any]) -> list[Vector]:
+    """Return the sums as they are now."""
     return [Vector(emitter, emitter.builder.load(slot)) for slot in slots]
 
 
-def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
+def as_tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
     """Make `emit` callable from Numba: `arrays` pairs of array and offset, then integers.
 
-    It gets an :class:`Emitter`, a pointer for each pair, the integers and what is `fixed`.
+    It gets an :class:`Emitter`, a pointer for each pair, the integers and what is `fixed`. A tuple of
+    equal numbers stands for its length, an integer that is known when compiling.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -87,11 +95,16 @@ def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
         for position in range(0, 2 * arrays, 2):
             array = context.make_array(kinds[position])(context, builder, values[position])
             pointers.append(builder.gep(array.data, [values[position + 1]]))
-        emit(emitter, *pointers, *values[2 * arrays :], **fixed)
+        integers = [
+            kind.count if isinstance(kind, types.UniTuple) else value
+            for kind, value in zip(kinds[2 * arrays :], values[2 * arrays :], strict=True)
+        ]
+        emit(emitter, *pointers, *integers, **fixed)
         return context.get_dummy_value()
 
     def tile(_context: Any, *given: Any) -> Any:
-        return types.none(*(k if isinstance(k, types.Array) else types.int64 for k in given)), generate
+        kept = types.Array, types.UniTuple
+        return types.none(*(k if isinstance(k, kept) else types.int64 for k in given)), generate
 
     # Spelled out, as Numba would count references to every array in a tuple of arguments.
     integers = len(inspect.signature(emit).parameters) - 1 - arrays - len(fixed)
@@ -102,7 +115,7 @@ def _tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
     return _for_numba(tile)
 
 
-def _at(emitter: Emitter, row: Any, pitch: Any, vector: int = 0) -> Any:
+def place_of(emitter: Emitter, row: Any, pitch: Any, vector: int = 0) -> Any:
     """Return the offset ``row * pitch + vector * lanes``."""
     builder = emitter.builder
     row = _INDEX(row) if isinstance(row, int) else row
@@ -112,14 +125,14 @@ def _at(emitter: Emitter, row: Any, pitch: Any, vector: int = 0) -> Any:
 def _product(emitter: Emitter, u: Any, w: Any, depth: Any, rows: Any) -> list[list[Vector]]:
     """Multiply four channels of ``u`` with their quad of weights, ``[channel][vector]``."""
     builder = emitter.builder
-    slots = _sums(emitter, 4 * WIDE)
+    slots = sum_slots(emitter, 4 * WIDE)
     with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
-        given = [emitter.load(u, _at(emitter, loop.index, rows, v)) for v in range(WIDE)]
+        given = [emitter.load(u, place_of(emitter, loop.index, rows, v)) for v in range(WIDE)]
         for channel in range(4):
             weight = emitter.spread(w, builder.add(builder.mul(loop.index, _INDEX(4)), _INDEX(channel)))
             for v in range(WIDE):
-                _add_product(emitter, given[v], weight, slots[channel * WIDE + v])
-    totals = _totals(emitter, slots)
+                add_product(emitter, given[v], weight, slots[channel * WIDE + v])
+    totals = sums_in(emitter, slots)
     return [totals[first : first + WIDE] for first in range(0, len(totals), WIDE)]
 
 
@@ -178,7 +191,7 @@ def _emit_backward_gates(
             total * i * keep * (1.0 - g * g),
         )
         for gate, gradient in enumerate(gradients):
-            emitter.store(gradient, dz, _at(emitter, gate, rows, v))
+            emitter.store(gradient, dz, place_of(emitter, gate, rows, v))
         emitter.store(total * f, dc, here)
 
 
@@ -190,7 +203,7 @@ def _emit_quad(emitter: Emitter, u: Any, w: Any, out: Any, depth: Any, rows: Any
         if finish in {"tanh", "tanh backward"}:
             results = emitter.squash(tanh=results)
         for channel, result in enumerate(results):
-            place = _at(emitter, channel, rows, v)
+            place = place_of(emitter, channel, rows, v)
             if finish == "add":
                 result = result + emitter.load(out, place)
             elif finish == "tanh backward":
@@ -201,15 +214,15 @@ def _emit_quad(emitter: Emitter, u: Any, w: Any, out: Any, depth: Any, rows: Any
 def _emit_outer(emitter: Emitter, u: Any, z: Any, total: Any, height: Any, rows: Any) -> None:
     """Add up 16 products, of four channels of `u` with four of `z`, over the first `height` rows."""
     builder, lanes = emitter.builder, emitter.lanes
-    slots = _sums(emitter, 16)
+    slots = sum_slots(emitter, 16)
     with cgutils.for_range(builder, builder.udiv(height, _INDEX(lanes)), intp=_INDEX) as loop:
         step = builder.mul(loop.index, _INDEX(lanes))
         left, right = (
-            [emitter.load(p, builder.add(_at(emitter, k, rows), step)) for k in range(4)] for p in (u, z)
+            [emitter.load(p, builder.add(place_of(emitter, k, rows), step)) for k in range(4)] for p in (u, z)
         )
         for position, slot in enumerate(slots):
-            _add_product(emitter, left[position // 4], right[position % 4], slot)
-    sums = _totals(emitter, slots)
+            add_product(emitter, left[position // 4], right[position % 4], slot)
+    sums = sums_in(emitter, slots)
     for first in range(0, 16, lanes):
         group = sums[first : first + lanes]
         while len(group) > 1:
@@ -252,9 +265,9 @@ def _by_channel(emitter: Emitter, load: Callable[[int], Vector]) -> list[Vector]
 
 def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *, add: bool) -> None:
     """Bring four neighbouring channels of a vector of rows, `pitch` apart, into the lane layout."""
-    channels = _by_channel(emitter, lambda row: emitter.load(source, _at(emitter, row, pitch), 4))
+    channels = _by_channel(emitter, lambda row: emitter.load(source, place_of(emitter, row, pitch), 4))
     for channel, vector in enumerate(channels):
-        place = _at(emitter, channel, rows)
+        place = place_of(emitter, channel, rows)
         emitter.store(vector + emitter.load(out, place) if add else vector, out, place)
 
 
@@ -266,20 +279,20 @@ def _emit_read_placed(
 
     def load(row: int) -> Vector:
         where = builder.sext(builder.load(builder.gep(place, [_INDEX(row)])), _INDEX)
-        own = emitter.load(fixed, _at(emitter, row, pitch), 4)
+        own = emitter.load(fixed, place_of(emitter, row, pitch), 4)
         return emitter.load(source, builder.mul(where, pitch), 4) + own
 
     for channel, vector in enumerate(_by_channel(emitter, load)):
-        emitter.store(vector, out, _at(emitter, channel, rows))
+        emitter.store(vector, out, place_of(emitter, channel, rows))
 
 
 def _emit_write(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any) -> None:
     """Write four channels in the lane layout to a vector of rows, `pitch` apart."""
-    vectors = [emitter.load(source, _at(emitter, channel, rows)) for channel in range(4)]
+    vectors = [emitter.load(source, place_of(emitter, channel, rows)) for channel in range(4)]
     for member, vector in enumerate(_turn(vectors)):
         for group in range(0, emitter.lanes, 4):
             part = vector.pick(vector, range(group, group + 4))
-            emitter.store(part, out, _at(emitter, group + member, pitch))
+            emitter.store(part, out, place_of(emitter, group + member, pitch))
 
 
 def _emit_gather(
@@ -294,7 +307,7 @@ def _emit_gather(
 ) -> None:
     """Add up what a node reads from `count` nodes, a multiple of 4, for `units` half vectors of channels."""
     builder, width = emitter.builder, max(4, emitter.lanes // 2)
-    slots = _sums(emitter, units, width)
+    slots = sum_slots(emitter, units, width)
     with cgutils.for_range(builder, builder.udiv(count, _INDEX(4)), intp=_INDEX) as loop:
         for member in range(4):
             place = builder.add(builder.mul(loop.index, _INDEX(4)), _INDEX(member))
@@ -302,8 +315,8 @@ def _emit_gather(
             weight = emitter.spread(weights, place, width)
             for unit, slot in enumerate(slots):
                 value = emitter.load(source, builder.add(start, _INDEX(unit * width)), width)
-                _add_product(emitter, value, weight, slot)
-    for unit, total in enumerate(_totals(emitter, slots)):
+                add_product(emitter, value, weight, slot)
+    for unit, total in enumerate(sums_in(emitter, slots)):
         emitter.store(total, out, _INDEX(unit * width))
 
 
@@ -311,7 +324,7 @@ def _emit_move(emitter: Emitter, source: Any, out: Any, channels: Any, rows: Any
     """Copy the first channels of a tile of rows."""
     with cgutils.for_range(emitter.builder, channels, intp=_INDEX) as loop:
         for v in range(WIDE):
-            place = _at(emitter, loop.index, rows, v)
+            place = place_of(emitter, loop.index, rows, v)
             emitter.store(emitter.load(source, place), out, place)
 
 
@@ -325,21 +338,21 @@ def _emit_moments(
         """Return a number from behind the weights."""
         return emitter.spread(direct, builder.add(depth, _INDEX(place)))
 
-    slots = _sums(emitter, 2 * WIDE)
+    slots = sum_slots(emitter, 2 * WIDE)
     with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
         weight = emitter.spread(direct, loop.index)
         for v in range(WIDE):
-            value = emitter.load(z, _at(emitter, loop.index, rows, v))
-            _add_product(emitter, value, emitter.constant(1.0), slots[v])
-            _add_product(emitter, value, weight, slots[WIDE + v])
-    sums, share = _totals(emitter, slots), spread(1)
+            value = emitter.load(z, place_of(emitter, loop.index, rows, v))
+            add_product(emitter, value, emitter.constant(1.0), slots[v])
+            add_product(emitter, value, weight, slots[WIDE + v])
+    sums, share = sums_in(emitter, slots), spread(1)
     means = [total * share for total in sums[:WIDE]]
-    slots = _sums(emitter, WIDE)
+    slots = sum_slots(emitter, WIDE)
     with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
         for v in range(WIDE):
-            off = emitter.load(z, _at(emitter, loop.index, rows, v)) - means[v]
-            _add_product(emitter, off, off, slots[v])
-    for v, square in enumerate(_totals(emitter, slots)):
+            off = emitter.load(z, place_of(emitter, loop.index, rows, v)) - means[v]
+            add_product(emitter, off, off, slots[v])
+    for v, square in enumerate(sums_in(emitter, slots)):
         here = _INDEX(v * emitter.lanes)
         emitter.store(emitter.constant(1.0) / (square * share + spread(2)).root(), scale, here)
         emitter.store(sums[WIDE + v] + spread(0), total, here)
@@ -397,13 +410,13 @@ def call(_context: Any, _address: Any) -> Any:
     return types.none(types.int64), generate
 
 
-forward_gates, backward_gates = _tile(7, _emit_forward_gates), _tile(7, _emit_backward_gates)
-move = _tile(2, _emit_move)
+forward_gates, backward_gates = as_tile(7, _emit_forward_gates), as_tile(7, _emit_backward_gates)
+move = as_tile(2, _emit_move)
 quad_product, quad_product_added, quad_tanh, quad_tanh_backward = (
-    _tile(3, _emit_quad, finish=finish) for finish in ("set", "add", "tanh", "tanh backward")
+    as_tile(3, _emit_quad, finish=finish) for finish in ("set", "add", "tanh", "tanh backward")
 )
-outer_quads = _tile(3, _emit_outer)
-read_quad, read_quad_added = _tile(2, _emit_read, add=False), _tile(2, _emit_read, add=True)
-read_placed, write_quad = _tile(4, _emit_read_placed), _tile(2, _emit_write)
-moments, quad_gelu = _tile(4, _emit_moments), _tile(4, _emit_quad_gelu)
-gather_1, gather_2, gather_3, gather_4 = (_tile(4, _emit_gather, units=units) for units in (1, 2, 3, 4))
+outer_quads = as_tile(3, _emit_outer)
+read_quad, read_quad_added = as_tile(2, _emit_read, add=False), as_tile(2, _emit_read, add=True)
+read_placed, write_quad = as_tile(4, _emit_read_placed), as_tile(2, _emit_write)
+moments, quad_gelu = as_tile(4, _emit_moments), as_tile(4, _emit_quad_gelu)
+gather_1, gather_2, gather_3, gather_4 = (as_tile(4, _emit_gather, units=units) for units in (1, 2, 3, 4))

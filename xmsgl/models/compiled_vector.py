@@ -61,6 +61,9 @@ _NORMAL = (
 #: Exponents beyond which both are flat, in single and double precision; four powers can be multiplied.
 _FLAT = (30.0, 60.0)
 
+#: Exponents of the largest and, negative, the smallest normal numbers.
+_LARGEST = (126.0, 1022.0)
+
 #: Multiplications and additions may become fused ones; nothing else may change.
 _FUSE = ("contract",)
 
@@ -132,6 +135,12 @@ class Vector:
         )
         return Vector(self.emitter, self.emitter.builder.call(function, [self.value]))
 
+    def larger(self, other: Vector) -> Vector:
+        """Return the larger of two; the other where this is none."""
+        builder = self.emitter.builder
+        above = builder.fcmp_ordered(">", self.value, other.value)
+        return Vector(self.emitter, builder.select(above, self.value, other.value))
+
     def within(self, limit: float) -> Vector:
         """Clip to +-limit; a number that is none stays none."""
         builder, value = self.emitter.builder, self.value
@@ -193,11 +202,16 @@ class Emitter:
         mask = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
         return Vector(self, builder.shuffle_vector(vector, vector, mask))
 
-    def _power(self, exponent: Vector) -> tuple[Vector, Vector, Vector]:
+    def power(self, exponent: Vector) -> Vector:
+        """Return two to the exponents; those beyond what the numbers hold are brought within."""
+        s, f, p = self._power(exponent, _LARGEST[self.double])
+        return f * p * s + s
+
+    def _power(self, exponent: Vector, limit: float) -> tuple[Vector, Vector, Vector]:
         """Return s, a power of two, f and p with ``2^exponent = s (1 + f p)``, f p being precise near 0."""
         digits, bias = (52, 1023) if self.double else (23, 127)
         magic = 1.5 * 2.0**digits + bias  # adding it rounds to an integer, and leaves that in the low bits
-        exponent = exponent.within(_FLAT[self.double])
+        exponent = exponent.within(limit)
         shifted = exponent + magic
         f = exponent - (shifted - magic)
         first, *others = reversed(_DOUBLE if self.double else _SINGLE)
@@ -210,11 +224,11 @@ class Emitter:
         return Vector(self, self.builder.bitcast(bits, exponent.value.type)), f, p
 
     def _sigmoid(self, exponent: Vector) -> tuple[Vector, Vector]:
-        s, f, p = self._power(exponent)
+        s, f, p = self._power(exponent, _FLAT[self.double])
         return self.constant(1.0), (f * p + 1.0) * s + 1.0
 
     def _tanh(self, exponent: Vector) -> tuple[Vector, Vector]:
-        s, f, p = self._power(exponent)
+        s, f, p = self._power(exponent, _FLAT[self.double])
         less_one = f * p * s + (s - 1.0)
         return less_one, less_one + 2.0
 

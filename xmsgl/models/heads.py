@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.compiled_attention import compiled_attention, suits
 
 __all__ = ["FineHead", "InterpolationHead", "LinearHead", "TemporalAttention"]
 
@@ -84,16 +85,21 @@ class TemporalAttention(nn.Module):
         hidden = x.shape[-1]
         own = x if asking is None else asking
         matrix, bias = self.project.weight, self.project.bias
-        query = self._heads(functional.linear(own, matrix[:hidden], bias[:hidden]))
+        query = functional.linear(own, matrix[:hidden], bias[:hidden])
         both = functional.linear(x, matrix[hidden:], bias[hidden:])
-        key, value = (self._heads(part) for part in both.chunk(2, dim=-1))
-        attended = functional.scaled_dot_product_attention(query, key, value)
-        mixed = self.mix(attended.transpose(1, 2).reshape(own.shape))
-        output: Tensor = self.norm(own + mixed)
+        output: Tensor = self.norm(own + self.mix(_attend(query, both, self.heads)))
         return output
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+
+def _attend(query: Tensor, both: Tensor, heads: int) -> Tensor:
+    """Let days look at others as in :func:`compiled_attention`, on whatever device and in whatever type."""
+    if suits(query, both, heads):
+        return compiled_attention(query, both, heads)
+    own, key, value = (
+        part.view(*part.shape[:-1], heads, -1).transpose(1, 2) for part in (query, *both.chunk(2, dim=-1))
+    )
+    attended = functional.scaled_dot_product_attention(own, key, value)
+    return attended.transpose(1, 2).reshape(query.shape)
 
 
 class InterpolationHead(nn.Module):
