@@ -24,6 +24,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Weights, Window
 from xmsgl.models.fused import CellWeights
 from xmsgl.models.inherited import InheritedInputs
+from xmsgl.models.rounding import tiny_as_zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,7 +231,7 @@ def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> N
     """Run a kernel in as many threads as there are workers, this one being the first.
 
     They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
-    when the process has forked.
+    when the process has forked. A new thread rounds as the one that starts it.
     """
     team = Team(np.zeros(1, np.int64), _rest())
     others = [
@@ -238,9 +239,10 @@ def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> N
         for worker in range(1, workers)
     ]
     try:
-        for thread in others:
-            thread.start()
-        function(*arguments, team, 0)
+        with tiny_as_zero():
+            for thread in others:
+                thread.start()
+            function(*arguments, team, 0)
     except BaseException:
         team.arrived[0] = 2**62  # nobody may wait for one who will not come
         raise

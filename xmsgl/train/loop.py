@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xmsgl.errors import DivergenceError
 from xmsgl.models.registry import TASK_SCALES, NetworkModel
+from xmsgl.models.rounding import tiny_as_zero
 from xmsgl.train.averaging import RunningMean
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.memory import freed_memory_kept
@@ -195,7 +196,8 @@ def run(
     notify = after_epoch or (lambda _: None)
     notify(state)
     device = next(module.parameters()).device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), freed_memory_kept():
+    generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with generators, freed_memory_kept(), tiny_as_zero():
         while state.epoch < settings.epochs and not _stalled(state, settings):
             state = _epoch(module, optimizer, source, settings, state)
             notify(state)
