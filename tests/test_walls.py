@@ -23,6 +23,7 @@ LAYERS = [
     ["readers"],
     ["datasets"],
     ["features"],
+    ["neighbours"],
     ["windows", "batches"],
     ["models"],
     ["prefetch"],

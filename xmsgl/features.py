@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "identity": lambda values: values,
@@ -26,6 +26,11 @@ SKEWED = {
     "discharge": "log1p",
     "slope": "sqrt",
 }
+
+#: Days over which air temperature is averaged where nothing else remembers it, each window ending on the
+#: day itself; and the same of other drivers, which water forgets sooner.
+AIR_WINDOWS = (1, 3, 7, 30, 90)
+OTHER_WINDOWS = (1, 7, 30)
 
 
 @dataclass(frozen=True)
@@ -154,3 +159,53 @@ def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64
     count = np.minimum(np.arange(1, len(total) + 1), days).reshape(-1, *[1] * (total.ndim - 1))
     mean: npt.NDArray[np.float64] = (total - shifted) / count
     return mean
+
+
+def weather_memory(drivers: Sequence[str]) -> list[str]:
+    """List means of drivers over days to months: what a model without a memory is to be told.
+
+    Parameters
+    ----------
+    drivers
+        Base names, see :func:`xmsgl.schema.drivers`.
+
+    Returns
+    -------
+    list of str
+        Air temperature (its extremes, where the mean is missing) over :data:`AIR_WINDOWS`, every other driver
+        over :data:`OTHER_WINDOWS`, for :func:`parse_feature`.
+
+    Examples
+    --------
+    >>> weather_memory(["precipitation"])
+    ['precipitation:1', 'precipitation:7', 'precipitation:30']
+    """
+    air = "air_temperature"
+    warmth = [air] if air in drivers else [name for name in drivers if name.startswith(air)]
+    others = [name for name in drivers if not name.startswith(air)]
+    return [
+        *(f"{name}:{days}" for name in warmth for days in AIR_WINDOWS),
+        *(f"{name}:{days}" for name in others for days in OTHER_WINDOWS),
+    ]
+
+
+def time_of_year(day_of_year: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the time of the year as a point on a circle.
+
+    Parameters
+    ----------
+    day_of_year
+        1 to 366, shape (time,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Cosine and sine of the year, (time, 2).
+
+    Examples
+    --------
+    >>> time_of_year([91.3125]).round(6) + 0.0
+    array([[0., 1.]])
+    """
+    angle = 2 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.25
+    return np.column_stack([np.cos(angle), np.sin(angle)])

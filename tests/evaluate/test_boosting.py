@@ -14,6 +14,8 @@ from xmsgl.datasets import simulated
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
 from xmsgl.evaluate import boosting, climatology, mask_labels, score
 from xmsgl.evaluate.boosting import boosting_features, gradient_boosting
+from xmsgl.neighbours import neighbour_features
+from xmsgl.neighbours_fit import assign_neighbours, fit_neighbours
 
 SCALES = pytest.mark.parametrize("labels", ["coarse", "fine"])
 AIR = ["air_temperature:7"]
@@ -164,6 +166,67 @@ def test_beats_climatology_on_days_never_seen(labels):
     assert boosted < 0.95 * seasonal
 
 
+@SCALES
+def test_neighbours_are_attributes_of_the_dataset(river, labels):
+    """The trees of a dataset that has them by hand, among the default features and behind chosen ones."""
+    lengths = (5_000, 20_000)
+    by_hand = assign_neighbours(river, fit_neighbours(river, lengths))
+    settings = {"labels": labels, "iterations": 5}
+    given = gradient_boosting(by_hand, **settings)
+    xr.testing.assert_identical(gradient_boosting(river, neighbours=list(lengths), **settings), given)
+    assert not np.array_equal(given, gradient_boosting(river, **settings))
+    chosen = gradient_boosting(by_hand, features=[*AIR, *neighbour_features(lengths)], **settings)
+    asked = gradient_boosting(river, features=AIR, neighbours=lengths, **settings)
+    xr.testing.assert_identical(asked, chosen)
+
+
+def test_neighbours_know_a_reach_without_a_thermometer():
+    """Cold and warm tributaries that no attribute tells apart: who hears of neighbours knows them."""
+    ds = many_brooks()
+    hidden = ds.coarse.values[1::4]  # one of each four segments of a brook
+    training = mask_labels(ds, segments=hidden)
+    truth = ds.water_temperature_fine.sel(fine=hidden)
+
+    def rmse(**settings):
+        predicted = gradient_boosting(training, labels="coarse", iterations=20, learning_rate=0.2, **settings)
+        return float(score(predicted.sel(fine=hidden), truth).rmse)
+
+    plain, told = rmse(), rmse(neighbours=(5_000,))
+    assert plain > 1.4
+    assert told < 0.6 * plain
+
+
+def many_brooks():
+    """Brooks of four segments of 1 km, too cold or too warm by 2 degC, 60 km apart along the river."""
+    brooks, days = 12, 400
+    n = 5 * brooks
+    ids = np.arange(1, n + 1)
+    stem = np.arange(n) % 5 == 4
+    below = np.where(stem, ids + 5, ids + 1)
+    below[-1] = 0
+    rng = np.random.default_rng(3)
+    time = pd.date_range("2001-01-01", periods=days, unit="ns")
+    air = 12 - 9 * np.cos(2 * np.pi * time.day_of_year.to_numpy() / 365.25) + rng.normal(0, 2, days)
+    kind = np.repeat(rng.permutation([-2.0, 2.0] * (brooks // 2)), 5) * ~stem
+    water = np.maximum(0, 3 + 0.7 * weekly(air[:, None]) + kind + rng.normal(0, 0.2, (days, n)))
+    daily, degrees = ("time", "coarse"), {"units": "degC"}
+    length = np.where(stem, 6e4, 1e3)
+    return xr.Dataset(
+        {
+            "downstream_coarse": ("coarse", below),
+            "downstream_fine": ("fine", below),
+            "coarse_segment": ("fine", ids),
+            "length_coarse": ("coarse", length, {"units": "m"}),
+            "length_fine": ("fine", length, {"units": "m"}),
+            "slope_coarse": ("coarse", rng.random(n), {"units": "1"}),
+            "air_temperature_coarse": (daily, np.tile(air[:, None], n), degrees),
+            "water_temperature_coarse": (daily, water, degrees),
+            "water_temperature_fine": (("time", "fine"), water, degrees),
+        },
+        coords={"time": time, "coarse": ids, "fine": ids},
+    )
+
+
 def test_default_features(river):
     assert boosting_features(river) == [
         *(f"air_temperature:{days}" for days in (1, 3, 7, 30, 90)),
@@ -190,6 +253,7 @@ def test_without_scikit_learn_it_says_how_to_get_it(river, monkeypatch):
         pytest.param({"iterations": 0}, "iterations=0", id="iterations"),
         pytest.param({"learning_rate": 0.0}, "learning_rate=0", id="learning-rate"),
         pytest.param({"features": ["discharge"]}, "discharge", id="feature"),
+        pytest.param({"neighbours": [-5]}, "neighbours=", id="neighbours"),
     ],
 )
 def test_settings_are_checked(river, settings, message):

@@ -18,8 +18,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
-from xmsgl.evaluate.references import AIR_WINDOWS
-from xmsgl.features import Feature, trailing_mean
+from xmsgl.features import Feature, time_of_year, trailing_mean, weather_memory
+from xmsgl.neighbours import with_neighbours
+from xmsgl.neighbours_fit import assign_neighbours, fit_neighbours
 from xmsgl.schema import (
     LABEL,
     SCALES,
@@ -42,8 +43,6 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 __all__ = ["boosting_features", "gradient_boosting"]
 
-_AIR = "air_temperature"
-_OTHER_WINDOWS = (1, 7, 30)
 _LEAVES = 63  # half as many trees as with 31 leaves then do as well, and predict in half the time
 _FREEZING = 0.0  # degC
 
@@ -71,14 +70,7 @@ def boosting_features(obj: xr.Dataset | xr.DataTree) -> list[str]:
     ['precipitation:1', 'precipitation:7', 'precipitation:30', 'slope']
     """
     ds = as_dataset(obj)
-    known = drivers(ds)
-    air = [_AIR] if _AIR in known else [name for name in known if name.startswith(_AIR)]
-    others = [name for name in known if not name.startswith(_AIR)]
-    return [
-        *(f"{name}:{days}" for name in air for days in AIR_WINDOWS),
-        *(f"{name}:{days}" for name in others for days in _OTHER_WINDOWS),
-        *statics(ds),
-    ]
+    return [*weather_memory(drivers(ds)), *statics(ds)]
 
 
 def gradient_boosting(
@@ -86,6 +78,7 @@ def gradient_boosting(
     *,
     labels: Scale = "fine",
     features: Sequence[str] | None = None,
+    neighbours: Sequence[float] = (),
     iterations: int = 300,
     learning_rate: float = 0.1,
     seed: int = 0,
@@ -109,6 +102,10 @@ def gradient_boosting(
         Drivers and static attributes, ``"air_temperature:30"`` for a mean over 30 days, as in
         :func:`xmsgl.fit.train`; the season is always added, as cosine and sine of the year. Default:
         :func:`boosting_features`.
+    neighbours
+        E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``, each giving features of
+        what the coarse labels of other segments around say, whatever `labels` are, see
+        :mod:`xmsgl.neighbours`. Default: none.
     iterations
         Number of trees.
     learning_rate
@@ -165,6 +162,9 @@ def gradient_boosting(
     )
     ds = as_dataset(obj)
     validate(ds)
+    if neighbours:
+        known = fit_neighbours(ds, neighbours)
+        ds, features = assign_neighbours(ds, known), with_neighbours(features, known.lengths)
     booster = _Booster(trees, _rows(ds, labels, features))
     booster.fit(_labels(ds, labels), ds.indexes[labels])
     places = da.arange(ds.sizes[labels], chunks=1)
@@ -283,5 +283,4 @@ def _static(ds: xr.Dataset, scale: Scale, base: str) -> Floats:
 
 def _season(ds: xr.Dataset) -> Floats:
     """Cosine and sine of the year, (time, 2)."""
-    angle = 2 * np.pi * pd.DatetimeIndex(ds.indexes["time"]).day_of_year.to_numpy(dtype=np.float64) / 365.25
-    return np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+    return time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year).astype(np.float32)

@@ -27,6 +27,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.features import AIR_WINDOWS
 from xmsgl.schema import LABEL, as_dataset, drivers, fine_values, segment_positions, statics
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["AIR_WINDOWS", "air_temperature_regression", "climatology"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-
-AIR_WINDOWS = (1, 3, 7, 30, 90)
-"""Days over which air temperature is averaged, each window ending on the day itself."""
 
 _HARMONICS = 2
 _HINGE_WINDOW = 7  # days; below freezing, water no longer follows the air
