@@ -18,6 +18,8 @@ from xmsgl.fit_provenance import provenance
 from xmsgl.fit_start import Start
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import ModelSpec
+from xmsgl.neighbours import check_lengths, with_neighbours
+from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.operators import Operators
 from xmsgl.recipes import takes_recipe
 from xmsgl.supply import DeviceBatches, label_scales
@@ -44,6 +46,7 @@ def train(
     recipe: str | None = None,
     features: Sequence[str] | None = None,
     means: Sequence[int] | None = None,
+    neighbours: Sequence[float] = (),
     scaling: str = "shared",
     window: int = 365,
     warmup: int = 60,
@@ -97,6 +100,13 @@ def train(
     means
         Trailing means of air temperature among the default features, days each. Default: 7, 30 and 90;
         ``()`` for none, as published. Not together with `features`.
+    neighbours
+        E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``. Each adds features that
+        say how much warmer than a simple regression the observed segments around are, by the coarse labels
+        of the dataset, a segment's own left out: see :mod:`xmsgl.neighbours`. They help on reaches without
+        a thermometer that are near ones with; far from all they are 0, and on another basin too. The model
+        keeps the anomalies, so that a prediction needs no labels. Labels of validation days count in
+        them, of other segments only, so that a validation score is slightly too good. Default: none.
     scaling
         ``"shared"``: inputs and labels of both scales are standardised alike, with the coarse scale's
         inputs and the labels of both. ``"own"``: each scale with its own mean and deviation, as published;
@@ -156,8 +166,9 @@ def train(
     start
         A model, its packaged name or the path of its file, whose weights to begin with: of another
         method, such as ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its
-        features, scaling, sizes and segments are kept, whatever `means` and `scaling` say. Default: fresh
-        weights.
+        features, scaling, sizes and segments are kept, whatever `means` and `scaling` say, and so are the
+        lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has any.
+        Default: fresh weights.
     progress
         Draw a progress bar; default: the option ``progress``.
     checkpoint
@@ -195,7 +206,8 @@ def train(
     ----------
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014; Sener & Koltun (2018), arXiv:1810.04650 (MGDA); Lakshminarayanan,
-    Pritzel & Blundell (2017), arXiv:1612.01474 (ensembles).
+    Pritzel & Blundell (2017), arXiv:1612.01474 (ensembles); Skøien, Merz & Blöschl (2006),
+    doi:10.5194/hess-10-277-2006 (anomalies along the stream network).
     """
     check_settings(
         epochs=epochs,
@@ -210,11 +222,16 @@ def train(
         average=average,
         jitter=jitter,
     )
+    lengths = check_lengths(neighbours)
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
     begin = Start(start)
-    chosen = begin.features(ds, features, means)
+    around = begin.neighbours(ds, lengths)
+    ds = assign_neighbours(ds, around)
+    chosen = begin.features(
+        ds, features if around is None else with_neighbours(features, around.lengths), means
+    )
     segments = begin.segments(ds, identity)
     sizes = begin.architecture(method, architecture, identity, segments)
     module_of = partial(begin.module, method, sizes, len(chosen), target)
@@ -259,6 +276,7 @@ def train(
         window=window,
         warmup=warmup,
         training={**provenance(ds, data, seed, recipe), **begin.provenance},
+        neighbours=around,
     )
     run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}

@@ -10,6 +10,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
+from xmsgl.neighbours_fit import fit_neighbours, has_labels
 from xmsgl.windows import choose_features
 from xmsgl.windows_check import check_features
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from xmsgl.features import Feature, Scaling
     from xmsgl.models.registry import NetworkModel
+    from xmsgl.neighbours import Neighbours
     from xmsgl.windows import Scale
 
 __all__ = ["Start"]
@@ -63,6 +65,25 @@ class Start:
     def provenance(self) -> dict[str, str]:
         """What a trained model says of this one."""
         return {} if self._model is None else {"begun_with": self._model.sha256}
+
+    def neighbours(self, ds: xr.Dataset, lengths: tuple[float, ...]) -> Neighbours | None:
+        """Return what the dataset's coarse labels say of neighbours, if the model is to be told.
+
+        A model keeps its lengths; its anomalies are fitted anew, unless there is no coarse label.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Other lengths than the model's are asked for; or there is no coarse label, and no model knows.
+        """
+        if self._model is None:
+            return fit_neighbours(ds, lengths) if lengths else None
+        known = self._model.spec.neighbours
+        kept = () if known is None else known.lengths
+        if lengths and lengths != kept:
+            msg = f"neighbours are those of the model to start with ({list(kept)}); leave them out"
+            raise InvalidArgumentError(msg)
+        return fit_neighbours(ds, kept) if kept and has_labels(ds) else known
 
     def features(
         self, ds: xr.Dataset, names: Sequence[str] | None, means: Sequence[int] | None

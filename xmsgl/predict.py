@@ -26,6 +26,7 @@ from xmsgl.history import stamp
 from xmsgl.models.intervals import apply_table
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
+from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.options import get_option
 from xmsgl.windows import Window, cut_windows
 from xmsgl.windows_check import check_features, warn_outside
@@ -136,6 +137,7 @@ def downscale(
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
+    ds = assign_neighbours(ds, spec.neighbours)
     check_features(ds, spec.features)
     warn_outside(ds, spec.features, spec.scaling)
     drivers, fixed = split_inputs(ds, spec.features)

@@ -13,6 +13,7 @@ from xmsgl.models import storage
 from xmsgl.models.intervals import IntervalTable
 from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.registry import NetworkModel, create_model
+from xmsgl.neighbours import Neighbours
 
 if TYPE_CHECKING:
     import os
@@ -50,6 +51,8 @@ class ModelSpec:
         Modules whose mean is the prediction; above 1 it is an ensemble.
     intervals
         How far the prediction was off on the validation days; None: that is not known.
+    neighbours
+        Anomalies of the observed segments, which its features of neighbours are made of; None: it has none.
     """
 
     method: str
@@ -63,14 +66,16 @@ class ModelSpec:
     training: dict[str, Any] = field(default_factory=dict)
     members: int = 1
     intervals: IntervalTable | None = None
+    neighbours: Neighbours | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, ready for JSON; without what only some models have."""
         values = asdict(self)
         if self.members == 1:
             del values["members"]
-        if self.intervals is None:
-            del values["intervals"]
+        for name in ("intervals", "neighbours"):
+            if values[name] is None:
+                del values[name]
         return values
 
     @classmethod
@@ -83,6 +88,7 @@ class ModelSpec:
                 "segments": tuple(values["segments"]),
                 "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
                 "intervals": IntervalTable.from_dict(table) if (table := values.get("intervals")) else None,
+                "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
             }
         )
 
@@ -293,12 +299,15 @@ class Model:
         training = self.spec.training
         labels = training.get("labels", {})
         table = self.spec.intervals
+        near = self.spec.neighbours
+        around = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         many = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         return {
             "method": self.spec.method,
             **many,
             "parameters": f"{sum(tensor.numel() for tensor in self.weights.values()):,}",
             "features": ", ".join(f"{feature.label} [{feature.units}]" for feature in self.spec.features),
+            **around,
             "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
             "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
             "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),
