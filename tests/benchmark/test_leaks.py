@@ -16,6 +16,7 @@ from xmsgl.benchmark.plan import Run
 from xmsgl.benchmark.protocols import make_split
 from xmsgl.evaluate import mask_labels
 from xmsgl.models.registry import model_names
+from xmsgl.neighbours_fit import fit_neighbours
 
 MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
 LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperature_max_fine")
@@ -32,11 +33,12 @@ DRAW = 3
 
 
 BOOSTERS = ("booster-fine", "booster-coarse")
+TOLD = {"neighbours": [5_000, 20_000]}  # of what other segments were observed to be
 
 
-def run_of(protocol, method="msgl", fraction=0.5):
+def run_of(protocol, method="msgl", fraction=0.5, **more):
     settings = {"iterations": 10} if method in BOOSTERS else {} if method in REFERENCES else QUICK
-    return Run("tiny", protocol, method, fraction, 0, DRAW, settings)
+    return Run("tiny", protocol, method, fraction, 0, DRAW, {**settings, **more})
 
 
 def held_out(ds, protocol):
@@ -156,12 +158,16 @@ def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("method", METHODS)
-def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, protocol):
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [pytest.param(method, {}, id=method) for method in METHODS]
+    + [pytest.param(method, TOLD, id=f"{method}, told") for method in ("remap", "msgl", "booster-coarse")],
+)
+def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, more, protocol):
     """No tensor holds the marker, and prediction and scaling are those without any held-out label."""
     # With held-out labels gone their segments would not be drawn from any more.
     monkeypatch.setattr(protocols, "_candidates", lambda ds, source: None)
-    run = run_of(protocol, method)
+    run = run_of(protocol, method, **more)
     ds = with_held_out(rich, protocol, MARKER)
     split, with_marker = predict(ds, run)
     without = mask_labels(
@@ -183,8 +189,9 @@ def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, meth
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("more", [{}, TOLD], ids=["", "told"])
 @pytest.mark.parametrize("method", BOOSTERS)
-def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, protocol):
+def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, more, protocol):
     ensemble = pytest.importorskip("sklearn.ensemble")
     fed = []
     real = ensemble.HistGradientBoostingRegressor.fit
@@ -194,7 +201,7 @@ def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, pro
         return real(self, X, y, *rest, **options)
 
     monkeypatch.setattr(ensemble.HistGradientBoostingRegressor, "fit", spy)
-    predict(with_held_out(rich, protocol, MARKER), run_of(protocol, method))
+    predict(with_held_out(rich, protocol, MARKER), run_of(protocol, method, **more))
     features, labels = fed
     assert len(labels) > 100
     assert not marked(features)
@@ -230,3 +237,22 @@ def test_thinning_takes_only_what_may_be_learned_from(tiny, protocol):
     np.testing.assert_array_equal(thin.training[fine].where(kept), whole.training[fine].where(kept))
     xr.testing.assert_identical(thin.training[coarse], whole.training[coarse])
     xr.testing.assert_identical(thin.observed, whole.observed)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("left", [False, True], ids=["masked", "left"])
+def test_anomalies_of_neighbours_know_no_held_out_label(rich, offer, monkeypatch, protocol, left):
+    """They are those of the split's labels; and a held-out label that a split leaves in would move them."""
+
+    def careless(ds, **what):
+        return mask_labels(ds, **what).assign(water_temperature_coarse=ds["water_temperature_coarse"])
+
+    def anomalies(value):
+        offer(with_held_out(rich, protocol, value))
+        return fit_neighbours(make_split(run_of(protocol)).training, TOLD["neighbours"])
+
+    if left:
+        monkeypatch.setattr(protocols, "mask_labels", careless)
+    low, high = anomalies(4.0), anomalies(30.0)
+    assert len(low.segments) == (5 if left or protocol == "temporal" else 4)
+    assert (low == high) is not left

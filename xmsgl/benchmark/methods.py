@@ -129,7 +129,7 @@ class Reference:
         if unknown := [name for name in settings if name not in known]:
             msg = f"this method has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
             raise InvalidArgumentError(msg)
-        return self.learns_from
+        return self.learns_from | _told_of_neighbours(settings)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], _: Place) -> Outcome:
         """Fit and predict at once; see :meth:`Contender.run`."""
@@ -169,7 +169,7 @@ class Network:
             TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
         }
         process = {"process"} if any(stage.labels == "process" for stage in stages) else set()
-        return frozenset(observed | process)
+        return frozenset(observed | process) | _told_of_neighbours(settings)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or go on training, then predict; see :meth:`Contender.run`."""
@@ -197,6 +197,11 @@ class Network:
                 logger.warning("training starts anew: %s", error)
                 checkpoint.unlink()
         return train(ds, self.name, **arguments)
+
+
+def _told_of_neighbours(settings: Mapping[str, Any]) -> frozenset[str]:
+    """Name the labels that features of neighbours are made of, where there are any."""
+    return frozenset({"coarse"} if settings.get("neighbours") else ())
 
 
 def _booster(labels: Scale) -> Reference:
