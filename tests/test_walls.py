@@ -23,7 +23,7 @@ LAYERS = [
     ["readers"],
     ["datasets"],
     ["features"],
-    ["neighbours"],
+    ["neighbours", "season"],
     ["windows", "batches"],
     ["models"],
     ["prefetch"],

@@ -22,6 +22,7 @@ from xmsgl.neighbours import check_lengths, with_neighbours
 from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.operators import Operators
 from xmsgl.recipes import takes_recipe
+from xmsgl.season import assign_season, with_season
 from xmsgl.supply import DeviceBatches, label_scales
 from xmsgl.train.loop import LoopSettings
 from xmsgl.train.stages import stages_of
@@ -46,6 +47,7 @@ def train(
     recipe: str | None = None,
     features: Sequence[str] | None = None,
     means: Sequence[int] | None = None,
+    season: bool = False,
     neighbours: Sequence[float] = (),
     scaling: str = "shared",
     window: int = 365,
@@ -100,6 +102,9 @@ def train(
     means
         Trailing means of air temperature among the default features, days each. Default: 7, 30 and 90;
         ``()`` for none, as published. Not together with `features`.
+    season
+        Add the time of year to the features, as its cosine and sine: spring and autumn differ in what
+        the weather does not tell.
     neighbours
         E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``. Each adds features that
         say how much warmer than a simple regression the observed segments around are, by the coarse labels
@@ -229,9 +234,10 @@ def train(
     begin = Start(start)
     around = begin.neighbours(ds, lengths)
     ds = assign_neighbours(ds, around)
-    chosen = begin.features(
-        ds, features if around is None else with_neighbours(features, around.lengths), means
-    )
+    if seasonal := begin.season(season):
+        ds = assign_season(ds)
+    named = features if around is None else with_neighbours(features, around.lengths)
+    chosen = begin.features(ds, with_season(named) if seasonal else named, means)
     segments = begin.segments(ds, identity)
     sizes = begin.architecture(method, architecture, identity, segments)
     module_of = partial(begin.module, method, sizes, len(chosen), target)

@@ -11,6 +11,7 @@ from xmsgl.models.model import Model, load_model
 from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
 from xmsgl.neighbours_fit import fit_neighbours, has_labels
+from xmsgl.season import wants_season
 from xmsgl.windows import choose_features
 from xmsgl.windows_check import check_features
 
@@ -84,6 +85,22 @@ class Start:
             msg = f"neighbours are those of the model to start with ({list(kept)}); leave them out"
             raise InvalidArgumentError(msg)
         return fit_neighbours(ds, kept) if kept and has_labels(ds) else known
+
+    def season(self, asked: bool) -> bool:
+        """Say whether the time of year is among the features, as the model has it or as asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            It is asked for, and the model does not know it.
+        """
+        if self._model is None:
+            return asked
+        known = wants_season(feature.name for feature in self._model.spec.features)
+        if asked and not known:
+            msg = "the model to start with does not know the season; leave season=True out"
+            raise InvalidArgumentError(msg)
+        return known
 
     def features(
         self, ds: xr.Dataset, names: Sequence[str] | None, means: Sequence[int] | None

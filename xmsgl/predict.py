@@ -28,6 +28,7 @@ from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
 from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.options import get_option
+from xmsgl.season import assign_season, wants_season
 from xmsgl.windows import Window, cut_windows
 from xmsgl.windows_check import check_features, warn_outside
 
@@ -138,6 +139,8 @@ def downscale(
         raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
     ds = assign_neighbours(ds, spec.neighbours)
+    if wants_season(feature.name for feature in spec.features):
+        ds = assign_season(ds)
     check_features(ds, spec.features)
     warn_outside(ds, spec.features, spec.scaling)
     drivers, fixed = split_inputs(ds, spec.features)
