@@ -29,6 +29,7 @@ from benchmarks.dense import dense_cell
 from xmsgl.models.cell import CellWeights
 
 if TYPE_CHECKING:
+    from xmsgl.models.heads import TemporalAttention
     from xmsgl.models.msgl import MSGL
 
 TASKS = ("coarse", "interpolation", "fine")
@@ -109,16 +110,28 @@ class PublishedStep:
         if task == "interpolation":
             carried = torch.matmul(window.M, self._cell(window.x_coarse, window.A_coarse))
             labelled = torch.isfinite(window.y_fine).any(dim=0)
-            output = self.module.interpolation_head(carried[:, labelled, None])
-            return pooled_rmse(output.squeeze(-1), window.y_fine[:, labelled])
+            return pooled_rmse(self._attended(carried[:, labelled]), window.y_fine[:, labelled])
         with torch.no_grad():
             context = torch.matmul(window.M, self._cell(window.x_coarse, window.A_coarse))
         own = self._cell(window.x_fine, window.A_fine)
         return pooled_rmse(self.module.fine_head(context, own), window.y_fine)
 
+    def _attended(self, carried: Tensor) -> Tensor:
+        """Run the head of the interpolation task over (day, node, channel), with torch's own attention."""
+        head = self.module.interpolation_head
+        once = _look(head.first, carried.transpose(0, 1))
+        return head.out(once + _look(head.second, once)).T
+
     def _cell(self, x: Tensor, A: Tensor) -> Tensor:
         cell = self.module.cell
         return dense_cell(x, A, CellWeights(cell.W_ih, cell.W_hh, cell.b, cell.W_q, cell.b_q))
+
+
+def _look(block: TemporalAttention, x: Tensor) -> Tensor:
+    """Let the days of (node, day, channel) look at one another."""
+    heads = [part.unflatten(-1, (block.heads, -1)).transpose(1, 2) for part in block.project(x).chunk(3, -1)]
+    attended = torch.nn.functional.scaled_dot_product_attention(*heads)
+    return block.norm(x + block.mix(attended.transpose(1, 2).flatten(-2)))
 
 
 def pooled_rmse(output: Tensor, label: Tensor) -> Tensor:
