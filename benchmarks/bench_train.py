@@ -11,6 +11,7 @@ import torch
 from benchmarks.harness import Bar, Group, Runner, Step, is_tiny, sized
 from benchmarks.published import TASKS, PublishedStep
 from benchmarks.training import Training, sizes, where
+from xmsgl.models.cell import RecurrentGraphCell
 from xmsgl.models.choose import choose_nodes
 from xmsgl.models.msgl import MSGL
 from xmsgl.train.loop import LoopSettings, run
@@ -55,6 +56,8 @@ def build_part(part: str, **basin: Any) -> Step:
         return _as_trained(training.first_batch)
     module, batch = training.module.train(), training.first_batch().batch
     assert isinstance(module, MSGL)
+    cell = module.cell
+    assert isinstance(cell, RecurrentGraphCell)
     shared, nodes = module.shared_parameters(), batch.nodes("fine")
     coarse = module.coarse(batch).detach().requires_grad_()
     own = torch.zeros(len(coarse), len(nodes), *coarse.shape[2:], requires_grad=True)
@@ -69,8 +72,7 @@ def build_part(part: str, **basin: Any) -> Step:
         torch.autograd.grad(hidden.sum(), shared)
 
     def fine_trunk() -> None:
-        hidden = module.cell(*batch.fine_inputs())[0]
-        torch.autograd.grad(choose_nodes(hidden, nodes).sum(), shared)
+        torch.autograd.grad(cell.at(*batch.fine_sources(), nodes).sum(), shared)
 
     def interpolation() -> None:
         assert module.interpolation_head is not None
