@@ -106,7 +106,7 @@ def train(
         Add the time of year to the features, as its cosine and sine: spring and autumn differ in what
         the weather does not tell.
     neighbours
-        E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``. Each adds features that
+        E-folding lengths along the river, m, such as ``(10_000,)``. Each adds features that
         say how much warmer than a simple regression the observed segments around are, by the coarse labels
         of the dataset, a segment's own left out: see :mod:`xmsgl.neighbours`. They help on reaches without
         a thermometer that are near ones with; far from all they are 0, and on another basin too. The model
