@@ -102,6 +102,14 @@ def test_settings_of_all_networks_are_said_once(store):
     assert "All networks: epochs = 4." in (store.folder / "table.md").read_text()
 
 
+def test_a_reference_shows_all_its_settings(store):
+    """Also those that happen to be what all networks have."""
+    for settings in ({}, {"epochs": 4}):
+        run = Run("delaware", "temporal", "booster-coarse", None, 0, 0, settings)
+        add(store, run, pairs_of(1.0, 0.0), trained=False)
+    assert {"booster-coarse", "booster-coarse:epochs=4", "msgl"} <= set(collect_scores(store)["label"])
+
+
 def test_an_ensemble_is_the_mean_of_the_predictions(store):
     scores = collect_scores(store, ensembles=True)
     rows = scores.query("label == 'msgl, ensemble of 2 seeds' and group == 'all'").set_index("metric")[

@@ -29,17 +29,18 @@ _PLUS = " + "
 _SPLIT = ("dataset", "data", "protocol", "degrade")
 
 
-def columns_of(run: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a run in the columns of the frame of scores.
 
     Parameters
     ----------
-    run
-        As its record has it.
+    record
+        Of the run.
     shared
-        Settings that all networks have, which its label leaves out.
+        Settings that all networks have, which the label of a network leaves out.
     """
-    own = {name: value for name, value in run["settings"].items() if name not in shared}
+    run, hidden = record["run"], shared if "sha256" in record else {}
+    own = {name: value for name, value in run["settings"].items() if name not in hidden}
     return {
         **{name: run[name] for name in ("dataset", "protocol", "method", "seed", "draw")},
         **{name: json.dumps(run[name], sort_keys=True) for name in ("data", "degrade", "settings")},
@@ -70,7 +71,7 @@ def score_ensembles(
     for members in groups.values():
         if len(members) < 2:
             continue
-        columns = columns_of(members[0]["run"], shared)
+        columns = columns_of(members[0], shared)
         columns |= {"label": f"{columns['label']}, ensemble of {len(members)} seeds", "seed": pd.NA}
         scores = score_pairs(_mean(store, [members]))
         yield scores.assign(**columns, run=f"ensemble-{members[0]['id']}")
@@ -103,7 +104,7 @@ def score_blends(
     """
     known: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        known.setdefault(columns_of(record["run"], shared)["label"], []).append(record)
+        known.setdefault(columns_of(record, shared)["label"], []).append(record)
     for blend in blends:
         labels = [label.strip() for label in blend.split(_PLUS)]
         if len(set(labels)) < 2:
@@ -123,7 +124,7 @@ def score_blends(
             own = {"label": _PLUS.join(labels), "fraction": split.fraction, "draw": split.draw, "seed": pd.NA}
             scores = score_pairs(_mean(store, groups))
             run_id = f"blend-{'-'.join(group[0]['id'] for group in groups)}"
-            yield scores.assign(**{**columns_of(run, {}), **own, "run": run_id})
+            yield scores.assign(**{**columns_of({"run": run}, {}), **own, "run": run_id})
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def collect_scores(store: Store, *, ensembles: bool = False, blends: Sequence[st
     records = store.records()
     shared = shared_settings(records)
     frames = [
-        store.scores(record["id"]).assign(**columns_of(record["run"], shared), run=record["id"])
+        store.scores(record["id"]).assign(**columns_of(record, shared), run=record["id"])
         for record in records
     ]
     if ensembles:
