@@ -31,9 +31,12 @@ SEGMENT_OF_REACH = np.array([101, 101, 102, 102, 103, 103, 103, 104, 104, 105, 1
 
 @pytest.fixture(autouse=True)
 def keep_options():
-    """Let no test change the options of the next: the command sets them for good."""
-    names = "progress", "data_dir", "data_mirror"
-    with set_options(**{name: get_option(name) for name in names}):
+    """Let no test change the options of the next: the command sets them for good.
+
+    Progress begins at its default, for a fixture of a whole module may have run the command before.
+    """
+    places = {name: get_option(name) for name in ("data_dir", "data_mirror")}
+    with set_options(progress=True, **places):
         yield
 
 
