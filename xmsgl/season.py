@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from xmsgl.features import time_of_year
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,7 +19,6 @@ __all__ = ["SEASON", "assign_season", "wants_season", "with_season"]
 #: Base names of the two drivers.
 SEASON = ("season_cos", "season_sin")
 _WORDS = {"season_cos": "cosine", "season_sin": "sine"}
-_YEAR = 365.25
 
 
 def assign_season(ds: xr.Dataset) -> xr.Dataset:
@@ -44,9 +45,9 @@ def assign_season(ds: xr.Dataset) -> xr.Dataset:
     >>> assign_season(days)["season_sin_coarse"].sel(coarse=8).round(4).values
     array([0.0172, 0.0344, 0.0516], dtype=float32)
     """
-    angle = 2 * np.pi * pd.DatetimeIndex(ds["time"].values).day_of_year.to_numpy() / _YEAR
+    circle = time_of_year(pd.DatetimeIndex(ds["time"].values).day_of_year)
     shape = ds.sizes["time"], ds.sizes["coarse"]
-    series = dict(zip(SEASON, (np.cos(angle), np.sin(angle)), strict=True))
+    series = dict(zip(SEASON, circle.T, strict=True))
     return ds.assign(
         {
             f"{name}_coarse": (

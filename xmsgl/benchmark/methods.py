@@ -157,6 +157,11 @@ class Network:
         if clash := [name for name in _RESERVED if name in settings]:
             msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
+        if "start" in settings:
+            msg = (
+                f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
+            )
+            raise InvalidArgumentError(msg)
         settings = complete(self.name, settings)
         module = create_model(
             self.name, n_features=1, seed=0, **{key: settings[key] for key in settings if key not in known}
