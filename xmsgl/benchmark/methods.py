@@ -158,9 +158,7 @@ class Network:
             msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
         if "start" in settings:
-            msg = (
-                f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
-            )
+            msg = f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
             raise InvalidArgumentError(msg)
         settings = complete(self.name, settings)
         module = create_model(
