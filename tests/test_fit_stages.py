@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
 from xmsgl.predict import downscale
 
@@ -85,3 +86,16 @@ def test_direct_does_not_see_coarse_observations(tiny):
     assert same(train(ds, "direct", **settings), train(other, "direct", **settings))
     changed = ds.assign(simulated_temperature_coarse=ds["simulated_temperature_coarse"] + 9)
     assert not same(train(ds, "direct", **settings), train(changed, "direct", **settings))
+
+
+def test_the_rates_must_be_as_many_as_the_stages(tiny):
+    settings = {**SMALL, "epochs": 4, "pretrain": 2}
+    rates = train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, 0.005]).history["learning_rate"]
+    np.testing.assert_allclose(rates, [0.003 * 0.3, 0.006 * 0.3, 0.005, 0.00045], rtol=1e-9)
+    told = (
+        r"2 values for 3 stages: coarse \(1 epochs\); interpolation \(1 epochs\); coarse, interpolation, fine"
+    )
+    with pytest.raises(InvalidArgumentError, match=told):
+        train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02])
+    with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number"):
+        train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, -1])

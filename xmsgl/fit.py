@@ -12,7 +12,7 @@ from xmsgl import schema
 from xmsgl.batches import PROCESS, TrainingData, Validation
 from xmsgl.calibrate import calibrate
 from xmsgl.engine import resolve_device
-from xmsgl.fit_checks import check_anchor, check_settings
+from xmsgl.fit_checks import check_anchor, check_settings, stage_rates
 from xmsgl.fit_members import Files, train_members
 from xmsgl.fit_provenance import provenance
 from xmsgl.fit_start import Start
@@ -55,7 +55,7 @@ def train(
     batch: int = 1,
     epochs: int = 60,
     pretrain: int | None = None,
-    learning_rate: float = 0.005,
+    learning_rate: float | Sequence[float] = 0.005,
     clip: float | None = 3.0,
     patience: int | None = None,
     weighting: str = "mgda",
@@ -128,7 +128,10 @@ def train(
         :mod:`xmsgl.train.stages`. Default: the method's own share; none for ``"msgl"`` without coarse
         labels and for methods of one stage.
     learning_rate
-        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
+        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs. A list: one for
+        each stage of the method, which then is a training of its own: it begins with the weights kept of the
+        stage before and with fresh moments, and its rate falls over its own epochs. So the coarse task of
+        ``"async-msgl"`` can be finished before the others begin, and those go in small steps.
     clip
         Largest norm of the gradient; None: as long as it is.
     patience
@@ -243,6 +246,7 @@ def train(
     module_of = partial(begin.module, method, sizes, len(chosen), target)
     module = module_of(seed)
     stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))
+    rates = stage_rates(learning_rate, stages)
     data = TrainingData(
         ds,
         chosen,
@@ -263,7 +267,7 @@ def train(
     settings = LoopSettings(
         epochs,
         stages,
-        learning_rate,
+        rates,
         clip,
         patience,
         weighting,

@@ -8,14 +8,15 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.train.loop import KEEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from xmsgl.features import Scaling
     from xmsgl.models.registry import NetworkModel
+    from xmsgl.train.stages import Stage
     from xmsgl.windows import Scale
 
-__all__ = ["SCALINGS", "check_anchor", "check_settings"]
+__all__ = ["SCALINGS", "check_anchor", "check_settings", "stage_rates"]
 
 #: How inputs and labels are standardised.
 SCALINGS: dict[str, str] = {
@@ -53,7 +54,7 @@ def check_settings(**settings: Any) -> None:
     for name, value in given.items():
         if name in _LEAST and value < _LEAST[name]:
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
-        elif name in _POSITIVE and not 0 < value < float("inf"):
+        elif name in _POSITIVE and not _positive(value):
             msg = f"{name} must be a positive number, got {value}"
         elif name == "average" and not 0 <= value < 1:
             msg = f"average must be in [0, 1), got {value}"
@@ -64,6 +65,43 @@ def check_settings(**settings: Any) -> None:
         else:
             continue
         raise InvalidArgumentError(msg)
+
+
+def _positive(value: float | list[float] | tuple[float, ...]) -> bool:
+    return all(0 < each < float("inf") for each in (value if isinstance(value, list | tuple) else [value]))
+
+
+def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:
+    """Hold learning rates against the stages they are for.
+
+    Parameters
+    ----------
+    rate
+        One for all, or one for each stage.
+    stages
+        Of the training.
+
+    Returns
+    -------
+    float or tuple of float
+
+    Raises
+    ------
+    InvalidArgumentError
+        There are more stages than rates, or fewer.
+
+    Examples
+    --------
+    >>> stage_rates(0.01, ())
+    0.01
+    """
+    if isinstance(rate, int | float):
+        return rate
+    if len(rate) != len(stages):
+        named = "; ".join(f"{', '.join(stage.tasks)} ({stage.epochs} epochs)" for stage in stages)
+        msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one, or as many"
+        raise InvalidArgumentError(msg)
+    return tuple(float(each) for each in rate)
 
 
 def check_anchor(module: NetworkModel, scaling: Mapping[Scale, Scaling]) -> None:

@@ -245,6 +245,32 @@ def test_each_epoch_belongs_to_one_stage():
     assert stage_at(LoopSettings(epochs=9), ("fine",), 4) == (Stage(9, ("fine",)), 1)
 
 
+def test_a_rate_for_each_stage_makes_it_a_training_of_its_own():
+    stages = (Stage(6, ("coarse",)), Stage(5, ("coarse", "fine")))
+    source = two_stages()
+    final = run(
+        Linear(), source, LoopSettings(epochs=11, stages=stages, learning_rate=(0.3, 0.02), average=0.5)
+    )
+    expected = [0.3] * 4 + [0.09, 0.027] + [0.02] * 3 + [0.006, 0.0018]
+    np.testing.assert_allclose(final.history["learning_rate"], expected, rtol=1e-9)
+    first = run(Linear(), source, LoopSettings(epochs=6, stages=stages[:1], learning_rate=0.3, average=0.5))
+    assert not torch.equal(first.best["w"], first.module["w"]), "else it could go on with either"
+    second = Linear()
+    second.load_state_dict(first.best)
+    alone = run(second, source, LoopSettings(epochs=5, stages=stages[1:], learning_rate=0.02, average=0.5))
+    torch.testing.assert_close(final.module["w"], alone.module["w"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(final.best["w"], alone.best["w"], rtol=1e-5, atol=0)
+
+
+def test_a_run_stopped_between_stages_of_their_own_goes_on_as_if_it_had_not():
+    stages = (Stage(3, ("coarse",)), Stage(3, ("coarse", "fine")))
+    settings = LoopSettings(epochs=6, stages=stages, learning_rate=(0.3, 0.1), average=0.5)
+    whole, kept = states(Linear(noise=0.1), two_stages(), settings)
+    for stop in (2, 3, 4):
+        resumed = run(Linear(noise=0.1), two_stages(), settings, resume=kept[stop])
+        assert torch.equal(resumed.module["w"], whole.module["w"])
+
+
 class Remapped(Linear):
     """Two weights, so that a teacher's prediction is easily told from the pupil's."""
 

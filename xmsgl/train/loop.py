@@ -46,7 +46,9 @@ class LoopSettings:
         What they train, in order, see :func:`xmsgl.train.stages.stages_of`; none: all tasks on observed
         labels throughout. Epochs beyond the last stage belong to it.
     learning_rate
-        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs.
+        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs. Several: one a stage,
+        each of which then is a training of its own: it begins with the weights kept of the stage before and
+        with fresh moments, and its rate falls over its own epochs.
     clip
         Largest norm of the gradient; None: as it is.
     patience
@@ -66,7 +68,7 @@ class LoopSettings:
 
     epochs: int = 60
     stages: tuple[Stage, ...] = ()
-    learning_rate: float = 0.005
+    learning_rate: float | tuple[float, ...] = 0.005
     clip: float | None = 3.0
     patience: int | None = None
     weighting: str = "mgda"
@@ -189,7 +191,7 @@ def run(
     DivergenceError
         A loss or gradient is not finite; the message names the batch.
     """
-    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate(settings, 1))
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
     module.load_state_dict(state.module)
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
@@ -222,7 +224,11 @@ def _epoch(
     batches = source.training(epoch, stage)
     if teacher:
         batches = _carried(batches, module, teacher, amp=settings.amp)
-    average = RunningMean(settings.average, state.average)
+    anew = epoch == first > 1 and isinstance(settings.learning_rate, tuple)
+    if anew:
+        module.load_state_dict(state.best)
+        optimizer.state.clear()
+    average = RunningMean(settings.average, {} if anew else state.average)
     row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
     weights = _weights(module)
     kept = average.weights or weights
@@ -283,10 +289,17 @@ def _carried(
 def learning_rate(settings: LoopSettings, epoch: int) -> float:
     """Return the learning rate of an epoch (counted from 1): two steps down by 0.3.
 
-    At 60 epochs the steps fall on epochs 40 and 50, as published.
+    At 60 epochs the steps fall on epochs 40 and 50, as published. Where each stage has its own rate, they
+    are the stage's own steps.
     """
-    steps = sum(epoch > settings.epochs * share for share in (2 / 3, 5 / 6))
-    return settings.learning_rate * 0.3**steps
+    rate, first, epochs = settings.learning_rate, 1, settings.epochs
+    if isinstance(rate, tuple):
+        stage, first = stage_at(settings, (), epoch)
+        last = stage is settings.stages[-1]
+        epochs = settings.epochs - first + 1 if last else stage.epochs
+        rate = rate[[each is stage for each in settings.stages].index(True)]
+    steps = sum(epoch - first + 1 > epochs * share for share in (2 / 3, 5 / 6))
+    return rate * 0.3**steps
 
 
 def _train_epoch(
