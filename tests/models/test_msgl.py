@@ -164,6 +164,29 @@ def test_msgl_equals_its_parts(make_batch, anchored):
     torch.testing.assert_close(model.embed(batch), torch.cat([carried, fine], -1))
 
 
+@pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_days_without_a_label_are_spared_and_change_nothing(make_batch, anchored, share):
+    """While training with dropout, whose mask is the same for whatever days are wanted."""
+    model = model_of("msgl", dtype=torch.float64, anchored=anchored, dropout=0.5)
+    batch = make_batch(dtype=torch.float64)
+    torch.nn.init.normal_(model.fine_head.out.linear.weight)
+    wanted = torch.rand(20, 3, 2, generator=torch.Generator().manual_seed(2)) < share
+    some = dataclasses.replace(batch, fine_days=wanted)
+    results = []
+    for given in (batch, some):
+        torch.manual_seed(3)
+        outputs = model.train().task_outputs(given)
+        at = {task: values if task == "coarse" else values[wanted] for task, values in outputs.items()}
+        parameters = list(model.parameters())
+        loss = sum(values.square().sum() for values in at.values())
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        results.append([*at.values(), *gradients])
+    assert not outputs["fine"][~wanted].any()
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-12)
+
+
 def test_the_fine_loss_reaches_the_cell_through_the_fine_graph_only(make_batch):
     model, batch = model_of("msgl"), make_batch()
     batch.x_coarse.requires_grad_()

@@ -208,9 +208,30 @@ class FineHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.out = LinearHead(hidden)
 
-    def forward(self, context: Tensor, own: Tensor) -> Tensor:
-        """Map context and own state, both ``(..., hidden)``, to ``(...)``."""
+    def forward(self, context: Tensor, own: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map context and own state to temperature.
+
+        Parameters
+        ----------
+        context, own
+            ``(..., hidden)``.
+        mask
+            What :meth:`draw` gave, in the shape of `own`; None draws while training.
+
+        Returns
+        -------
+        Tensor
+            ``(...)``.
+        """
         z = torch.cat([context.detach(), own], dim=-1)
-        inner = self.dropout(functional.gelu(self.inner(self.norm(z))))
+        inner = functional.gelu(self.inner(self.norm(z)))
+        inner = self.dropout(inner) if mask is None else inner * mask
         output: Tensor = self.out(inner + self.residual(z))
         return output
+
+    def draw(self, own: Tensor) -> Tensor | None:
+        """Draw the dropout mask of all of `own`, from which a part may be taken; None if nothing drops."""
+        if not self.training or not self.dropout.p:
+            return None
+        mask: Tensor = self.dropout(own.new_ones(()).expand(own.shape))
+        return mask

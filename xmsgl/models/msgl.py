@@ -135,7 +135,14 @@ class MSGL(NetworkModel):
         """Carry H_c to fine reaches with M or some of its rows: H_cf, ``(time, row, window, hidden)``."""
         return operator.matmul_days(hidden)
 
-    def fine(self, context: Tensor, own: Tensor, coarse: Tensor, remap: GraphOperator) -> Tensor:
+    def fine(
+        self,
+        context: Tensor,
+        own: Tensor,
+        coarse: Tensor,
+        remap: GraphOperator,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
         """Predict the fine scale.
 
         Parameters
@@ -146,22 +153,32 @@ class MSGL(NetworkModel):
             H_c, ``(time, coarse, window, hidden)``.
         remap
             Rows of R for these reaches.
+        wanted
+            Days whose temperature is wanted, boolean ``(time, reach, window)``; the others are spared
+            the head and come out as zero. None: all.
 
         Returns
         -------
         Tensor
             ``(time, reach, window)``, standardised.
         """
-        if self.fine_head is None:
+        head = self.fine_head
+        if head is None:
             msg = "the model was made without the fine task"
             raise InvalidArgumentError(msg)
-        output: Tensor = self.fine_head(context, own)
+        # Drawn for all, so that what is dropped does not depend on what is wanted.
+        mask = None if wanted is None else head.draw(own)
+        chosen = ... if wanted is None else wanted.nonzero(as_tuple=True)
+        state = own[chosen]
+        output: Tensor = head(context[chosen], state, None if mask is None else mask[chosen])
         if self.anchored and self.coarse_head is not None:
             # The segment's temperature is cut from the trunk, like the context.
-            segment = remap.matmul_days(self.coarse_head(coarse.detach()))
+            segment = remap.matmul_days(self.coarse_head(coarse.detach()))[chosen]
             share = torch.sigmoid(self.blend)
-            output = output + share * self.coarse_head(own) + (1 - share) * segment
-        return output
+            output = output + share * self.coarse_head(state) + (1 - share) * segment
+        if wanted is None:
+            return output
+        return output.new_zeros(wanted.shape).masked_scatter(wanted, output)
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict at the labelled nodes, each trunk run once; see :class:`NetworkModel`."""
@@ -181,7 +198,9 @@ class MSGL(NetworkModel):
                 outputs["interpolation"] = self.interpolation_head(carried, batch.fine_days)
             if "fine" in chosen and self.fine_head is not None:
                 own = _hidden_at(self.cell, batch, "fine", self.identity)
-                outputs["fine"] = self.fine(carried, own, coarse, batch.remapper().rows(nodes))
+                outputs["fine"] = self.fine(
+                    carried, own, coarse, batch.remapper().rows(nodes), batch.fine_days
+                )
         return outputs
 
     @torch.no_grad()
