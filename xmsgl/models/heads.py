@@ -162,20 +162,23 @@ class InterpolationHead(nn.Module):
     def _some_days(self, sequences: Tensor, wanted: Tensor) -> Tensor:
         counts = wanted.sum(1)
         order = counts.argsort()
+        size = min(self.chunk, _ALIKE)
+        ordered = sequences.index_select(0, order), wanted.index_select(0, order)
         parts = []
-        for some in torch.split(order, min(self.chunk, _ALIKE)):
-            here, most = wanted[some], int(counts[some[-1]])
+        # In one copy beforehand: on the way back each choice of some would write out a gradient of all.
+        for x, here in zip(*(torch.split(part, size) for part in ordered), strict=True):
+            most = int(here[-1].sum())
             if not most:
                 parts.append(torch.zeros_like(here, dtype=sequences.dtype))
                 continue
-            once = self.first(sequences[some])
+            once = self.first(x)
             # The wanted days of each sequence, and as many others as the one with most of them has.
             places = here.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
             asking = once.gather(1, places[..., None].expand(-1, -1, once.shape[-1]))
             value = self.out(asking + self.second(once, asking)).to(sequences.dtype)
             filled = torch.zeros_like(here, dtype=value.dtype).scatter(1, places, value)
             parts.append(torch.where(here, filled, 0.0))
-        return torch.cat(parts)[order.argsort()]
+        return torch.cat(parts).index_select(0, order.argsort())
 
 
 class FineHead(nn.Module):
