@@ -62,6 +62,7 @@ def train(
     average: float = 0.0,
     keep: str = "best",
     jitter: float = 0.0,
+    robust: float | None = None,
     validation: Validation = 0.15,
     kernel: Any = None,
     hops: int | None = None,
@@ -149,6 +150,11 @@ def train(
         Noise on the static attributes while training, in their own deviations (standardised inputs): the
         model can then not know a place by its attributes, which helps on reaches without labels and
         costs a little on those with.
+    robust
+        Error (degC) beyond which errors count linearly in the losses of all tasks, not by their square, so
+        that a few faulty thermometers do not rule the fit: for example 3, well above what a good model errs
+        by. Validation scores are RMSE all the same. Default: all errors count by their square. See
+        :mod:`xmsgl.train.robust`.
     validation
         Share of windows kept for choosing the best epoch, or days as slices, or None: learn from all
         and keep the last epoch. How far the model is off on these days also makes the intervals that
@@ -229,6 +235,7 @@ def train(
         keep=keep,
         average=average,
         jitter=jitter,
+        robust=robust,
     )
     lengths = check_lengths(neighbours)
     ds = schema.as_dataset(obj)
@@ -275,6 +282,7 @@ def train(
         target.type == "cuda" if amp is None else amp,
         average,
         keep,
+        robust if robust is None else float(robust),
     )
     spec = ModelSpec(
         method=method,

@@ -26,7 +26,7 @@ SCALINGS: dict[str, str] = {
 
 # Smallest value of each count. None, where it can be given, means that there is no limit.
 _LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0}
-_POSITIVE = ("learning_rate", "clip")
+_POSITIVE = ("learning_rate", "clip", "robust")
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS}
 
 

@@ -18,6 +18,7 @@ from xmsgl.train.averaging import RunningMean
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.memory import freed_memory_kept
 from xmsgl.train.mgda import multi_task_backward
+from xmsgl.train.robust import masked_huber
 from xmsgl.train.stages import Stage
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class LoopSettings:
         what is validated and kept. 0: the weights themselves.
     keep
         Weights to use at the end of each stage: one of `KEEPS`. Without validation both are the last.
+    robust
+        Error (degC) beyond which errors count linearly in the loss, see `xmsgl.train.robust`; None: all count
+        by their squares. What a model is validated by is the RMSE in any case.
     """
 
     epochs: int = 60
@@ -76,10 +80,14 @@ class LoopSettings:
     amp: bool = False
     average: float = 0.0
     keep: str = "best"
+    robust: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values."""
-        return asdict(self)
+        """Return the settings as plain values, `robust` only if there is one."""
+        values = asdict(self)
+        if self.robust is None:  # checkpoints from before there was such a setting stay valid
+            del values["robust"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -229,7 +237,7 @@ def _epoch(
         module.load_state_dict(state.best)
         optimizer.state.clear()
     average = RunningMean(settings.average, {} if anew else state.average)
-    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
+    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average, source.deviation)
     weights = _weights(module)
     kept = average.weights or weights
     module.load_state_dict(kept)
@@ -309,6 +317,7 @@ def _train_epoch(
     settings: LoopSettings,
     tasks: Collection[str],
     average: RunningMean,
+    deviation: Mapping[str, float],
 ) -> dict[str, float]:
     module.train()
     longest = float("inf") if settings.clip is None else settings.clip
@@ -316,7 +325,7 @@ def _train_epoch(
     for item in batches:
         with _autocast(module, amp=settings.amp):
             outputs = module.task_outputs(item.batch, tasks)
-        losses = _losses(outputs, item)
+        losses = _losses(outputs, item, settings.robust, deviation)
         if not losses:
             continue
         if bad := [task for task, loss in losses.items() if not bool(torch.isfinite(loss))]:
@@ -391,8 +400,15 @@ def _targets(outputs: Mapping[str, Tensor], item: LabelledBatch) -> Iterator[tup
     return ((task, item.labels[scale]) for task in outputs if (scale := TASK_SCALES[task]) in item.labels)
 
 
-def _losses(outputs: Mapping[str, Tensor], item: LabelledBatch) -> dict[str, Tensor]:
-    found = {task: masked_rmse(outputs[task].float(), label) for task, label in _targets(outputs, item)}
+def _losses(
+    outputs: Mapping[str, Tensor], item: LabelledBatch, robust: float | None, deviation: Mapping[str, float]
+) -> dict[str, Tensor]:
+    found = {
+        task: masked_rmse(outputs[task].float(), label)
+        if robust is None
+        else masked_huber(outputs[task].float(), label, robust / deviation[TASK_SCALES[task]])
+        for task, label in _targets(outputs, item)
+    }
     return {task: loss for task, loss in found.items() if loss is not None}
 
 
