@@ -54,7 +54,7 @@ def train(
     warmup: int = 60,
     batch: int = 1,
     epochs: int = 60,
-    pretrain: int | None = None,
+    pretrain: int | Sequence[int] | None = None,
     learning_rate: float | Sequence[float] = 0.005,
     clip: float | None = 3.0,
     patience: int | None = None,
@@ -126,8 +126,8 @@ def train(
     pretrain
         How many of them, the first ones, belong to the stages before the last: ``"msgl"`` trains the
         coarse task alone, which is cheap, for its graph is small; for the others see
-        :mod:`xmsgl.train.stages`. Default: the method's own share; none for ``"msgl"`` without coarse
-        labels and for methods of one stage.
+        :mod:`xmsgl.train.stages`. A list: of each of these stages. Default: the method's own share; none
+        for ``"msgl"`` without coarse labels and for methods of one stage.
     learning_rate
         Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs. A list: one for
         each stage of the method, which then is a training of its own: it begins with the weights kept of the

@@ -77,3 +77,22 @@ def test_msgl_does_without_what_is_not_there():
 def test_what_is_missing_is_named(method, tasks, epochs, pretrain, has, named):
     with pytest.raises(InvalidArgumentError, match=named):
         stages_of(method, tasks, epochs, pretrain, **has)
+
+
+def test_each_stage_can_be_as_long_as_told():
+    stages = stages_of("async-msgl", ALL, 17, [12, 2], **RICH)
+    assert [(stage.epochs, stage.tasks) for stage in stages] == [
+        (12, ("coarse",)),
+        (2, ("interpolation",)),
+        (3, ALL),
+    ]
+    assert [stage.labels for stage in stages] == ["observed", "carried", "observed"]
+    assert [stage.epochs for stage in stages_of("msgl", ALL, 9, (4,), **RICH)] == [4, 5]
+
+
+@pytest.mark.parametrize("pretrain", [[12], [12, 2, 1], [0, 2], [12, 5], []])
+def test_lengths_that_fit_no_stages_are_refused(pretrain):
+    with pytest.raises(
+        InvalidArgumentError, match=r"2 stages before the last \(coarse, observed labels; interp"
+    ):
+        stages_of("async-msgl", ALL, 17, pretrain, **RICH)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 __all__ = ["LABELS", "PLANS", "Plan", "Stage", "stages_of"]
 
@@ -80,7 +80,7 @@ def stages_of(
     method: str,
     tasks: Collection[str],
     epochs: int,
-    pretrain: int | None,
+    pretrain: int | Sequence[int] | None,
     *,
     coarse_labels: bool,
     process: bool,
@@ -96,7 +96,8 @@ def stages_of(
     epochs
         Epochs in all.
     pretrain
-        How many of them come before the last stage; None for the plan's own share.
+        How many of them come before the last stage, in all or for each stage there; None for the plan's own
+        share.
     coarse_labels, process
         Whether the dataset has observed and simulated coarse temperatures to learn from.
 
@@ -127,6 +128,8 @@ def stages_of(
         raise InvalidArgumentError(msg)
     last = tuple(plan.last or tasks)
     before = () if missing or last == ("coarse",) else plan.before
+    if pretrain is not None and not isinstance(pretrain, int):
+        return _as_told(epochs, pretrain, before, last)
     spent = _epochs_before(epochs, pretrain, plan, needed=bool(before) and not plan.optional)
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
@@ -140,6 +143,21 @@ def stages_of(
         stages.append(Stage(count, (task,), labels))
         left -= count
     return (*stages, Stage(epochs - spent, last))
+
+
+def _as_told(
+    epochs: int, counts: Sequence[int], before: tuple[tuple[str, str, float], ...], last: tuple[str, ...]
+) -> tuple[Stage, ...]:
+    """Make the stages before the last as long as somebody wants each."""
+    if len(counts) != len(before) or min(counts, default=1) < 1 or sum(counts) >= epochs:
+        msg = (
+            f"pretrain={list(counts)} must give each of the {len(before)} stages before the last "
+            f"({'; '.join(f'{task}, {labels} labels' for task, labels, _ in before)}) one epoch or more, and "
+            f"leave some of the {epochs} to the last"
+        )
+        raise InvalidArgumentError(msg)
+    stages = [Stage(count, (task,), labels) for count, (task, labels, _) in zip(counts, before, strict=True)]
+    return (*stages, Stage(epochs - sum(counts), last))
 
 
 def _missing(plan: Plan, tasks: Collection[str], *, coarse_labels: bool, process: bool) -> list[str]:
