@@ -23,6 +23,7 @@ from xmsgl.windows import (
     Window,
     cut_windows,
     feature_variables,
+    move_windows,
 )
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class TrainingData:
         Deviation of the noise on static attributes in training batches, in their own deviations; drawn
         anew for each node, window and epoch. A place is then no longer known by its attributes, which
         helps where none was observed.
+    shift
+        Days by which each window of a training batch moves at most, to either side, drawn anew for each
+        window and epoch. Validation days and their windows stay where they are, and whatever of a window
+        comes to lie on validation days does not count.
     scaling
         Scaling to use, of the model that training starts from. Default: fitted to the training days.
     own_scaling
@@ -114,6 +119,7 @@ class TrainingData:
         seed: int,
         context: Sequence[Scale] = (),
         jitter: float = 0.0,
+        shift: int = 0,
         scaling: Mapping[Scale, Scaling] | None = None,
         own_scaling: bool = False,
     ) -> None:
@@ -121,7 +127,7 @@ class TrainingData:
             msg = f"batch must be at least one window, got {batch}"
             raise InvalidArgumentError(msg)
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
-        self._jitter = jitter
+        self._jitter, self._shift = jitter, shift
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         wanted = feature_variables(ds, features, dynamic=True) + feature_variables(
             ds, features, dynamic=False
@@ -163,8 +169,10 @@ class TrainingData:
             Scales whose labels are wanted; default: all the data were made for.
         """
         rng = np.random.default_rng([self.seed, epoch, 2])
-        for windows in self._shuffled(self._labelled(self.training_days, scales), epoch):
-            item = self._assemble(windows, self.training_days, scales or self.scales, self.labels)
+        use = self.training_days
+        served = self._labelled(use, scales, self._moved(self._labelled(use, scales), epoch))
+        for windows in self._shuffled(served, epoch):
+            item = self._assemble(windows, use, scales or self.scales, self.labels)
             inputs = {scale: self._disturb(x, rng) for scale, x in item.inputs.items()}
             yield replace(item, inputs=inputs)
 
@@ -177,7 +185,7 @@ class TrainingData:
             Number of the epoch; with the seed it draws the order.
         """
         source = {"coarse": self._process}
-        for windows in self._shuffled(self._windows, epoch):
+        for windows in self._shuffled(self._moved(self._windows, epoch), epoch):
             yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
 
     def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
@@ -192,7 +200,7 @@ class TrainingData:
         """
         rng = np.random.default_rng([self.seed, epoch, 1])
         n = self.inputs["fine"].n
-        for windows in self._shuffled(self._windows, epoch):
+        for windows in self._shuffled(self._moved(self._windows, epoch), epoch):
             days, scored = self._days(windows, ~self.validation_days)
             inputs = {scale: self._read(scale, days) for scale in context}
             nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
@@ -263,9 +271,18 @@ class TrainingData:
             for scale in SCALES
         }
 
-    def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
+    def _labelled(
+        self, use: DayMask, scales: Sequence[Scale] | None, windows: Sequence[Window] | None = None
+    ) -> list[Window]:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
-        return [w for w in self._windows if present[w.start : w.stop].any()]
+        among = self._windows if windows is None else windows
+        return [w for w in among if present[w.start : w.stop].any()]
+
+    def _moved(self, windows: Sequence[Window], epoch: int) -> Sequence[Window]:
+        if not self._shift:
+            return windows
+        rng = np.random.default_rng([self.seed, epoch, 3])
+        return move_windows(windows, self._shift, self.n_days, rng)
 
     def _labelled_nodes(self, scale: Scale, values: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the kept nodes with finite values (day, node): among all nodes, and among those kept."""

@@ -62,6 +62,7 @@ def train(
     average: float = 0.0,
     keep: str = "best",
     jitter: float = 0.0,
+    shift: int = 0,
     robust: float | None = None,
     validation: Validation = 0.15,
     kernel: Any = None,
@@ -150,6 +151,10 @@ def train(
         Noise on the static attributes while training, in their own deviations (standardised inputs): the
         model can then not know a place by its attributes, which helps on reaches without labels and
         costs a little on those with.
+    shift
+        Days by which each window moves at most in training, to either side, drawn anew for each window and
+        epoch: a model then does not meet the same days at the same place in a window every time. Validation
+        days and the windows they are judged in stay; a moved window learns from no validation day.
     robust
         Error (degC) beyond which errors count linearly in the losses of all tasks, not by their square, so
         that a few faulty thermometers do not rule the fit: for example 3, well above what a good model errs
@@ -162,7 +167,7 @@ def train(
     kernel, hops, limit, nearest, direction
         The graphs, see ``ds.msgl.graph``.
     seed
-        Draws initial weights, validation windows, the order of windows and dropout. The same seed
+        Draws initial weights, validation windows, order and moves of windows, and dropout. The same seed
         on the same device gives the same weights, bit for bit on CPU with the same number of threads.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
@@ -235,6 +240,7 @@ def train(
         keep=keep,
         average=average,
         jitter=jitter,
+        shift=shift,
         robust=robust,
     )
     lengths = check_lengths(neighbours)
@@ -265,6 +271,7 @@ def train(
         seed=seed,
         context=module.input_scales,
         jitter=jitter,
+        shift=shift,
         scaling=begin.scaling,
         own_scaling=scaling == "own",
     )
@@ -298,6 +305,7 @@ def train(
     )
     run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}
+    run_of |= {"shift": int(shift)} if shift else {}
     model = train_members(
         spec,
         ensemble,

@@ -25,7 +25,7 @@ SCALINGS: dict[str, str] = {
 }
 
 # Smallest value of each count. None, where it can be given, means that there is no limit.
-_LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0}
+_LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0, "shift": 0}
 _POSITIVE = ("learning_rate", "clip", "robust")
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS}
 
@@ -54,6 +54,8 @@ def check_settings(**settings: Any) -> None:
     for name, value in given.items():
         if name in _LEAST and value < _LEAST[name]:
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
+        elif name == "shift" and not float(value).is_integer():
+            msg = f"shift must be a whole number of days, got {value}"
         elif name in _POSITIVE and not _positive(value):
             msg = f"{name} must be a positive number, got {value}"
         elif name == "average" and not 0 <= value < 1:
