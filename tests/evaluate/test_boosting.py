@@ -32,10 +32,10 @@ def rows(air, time):
     return np.column_stack([air, np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def by_hand(air, labels, time):
+def by_hand(air, labels, time, **settings):
     """Fit one scikit-learn model to all places with labels; predict every place."""
     trees = HistGradientBoostingRegressor(
-        max_iter=40, learning_rate=0.2, max_leaf_nodes=63, early_stopping=False
+        max_iter=40, learning_rate=0.2, max_leaf_nodes=63, early_stopping=False, **settings
     )
     all_rows = [rows(air[:, place], time) for place in range(air.shape[1])]
     seen = np.isfinite(labels)
@@ -69,6 +69,17 @@ def test_coarse_labels_are_carried_from_the_segment(river):
     result = gradient_boosting(river, labels="coarse", features=AIR, iterations=40, learning_rate=0.2)
     carried = expected[:, np.searchsorted(river.coarse.values, river.coarse_segment.values)]
     assert np.mean(np.abs(result.values - carried) < 1e-4) > 0.995
+
+
+@pytest.mark.parametrize("settings", [{"min_samples_leaf": 200}, {"max_features": 0.4}], ids=str)
+def test_leaves_and_splits_are_as_asked_for(river, settings):
+    air = weekly(river.air_temperature_coarse.values.astype(float))
+    expected = by_hand(air, river.water_temperature_coarse.values, river.time, random_state=7, **settings)
+    common = {"labels": "coarse", "features": AIR, "iterations": 40, "learning_rate": 0.2}
+    result, plain = (gradient_boosting(river, **common, **s) for s in ({**settings, "seed": 7}, {}))
+    carried = expected[:, np.searchsorted(river.coarse.values, river.coarse_segment.values)]
+    assert np.mean(np.abs(result.values - carried) < 1e-4) > 0.995
+    assert np.mean(np.abs(result.values - plain.values) < 1e-4) < 0.5
 
 
 @SCALES
@@ -252,6 +263,8 @@ def test_without_scikit_learn_it_says_how_to_get_it(river, monkeypatch):
         pytest.param({"labels": "both"}, "must be 'coarse' or 'fine'", id="scale"),
         pytest.param({"iterations": 0}, "iterations=0", id="iterations"),
         pytest.param({"learning_rate": 0.0}, "learning_rate=0", id="learning-rate"),
+        pytest.param({"min_samples_leaf": 0}, "min_samples_leaf=0", id="leaf"),
+        pytest.param({"max_features": 1.5}, "max_features=1.5", id="columns"),
         pytest.param({"features": ["discharge"]}, "discharge", id="feature"),
         pytest.param({"neighbours": [-5]}, "neighbours=", id="neighbours"),
     ],

@@ -81,6 +81,8 @@ def gradient_boosting(
     neighbours: Sequence[float] = (),
     iterations: int = 300,
     learning_rate: float = 0.1,
+    min_samples_leaf: int = 20,
+    max_features: float = 1.0,
     seed: int = 0,
 ) -> xr.DataArray:
     """Predict water temperature by gradient boosting of regression trees.
@@ -110,8 +112,15 @@ def gradient_boosting(
         Number of trees.
     learning_rate
         Part of the remaining error that each tree takes away.
+    min_samples_leaf
+        Labels that a leaf has at least. Labels of a place are alike: a leaf of few knows one place. Some
+        hundreds do better on places without any.
+    max_features
+        Part of the features that each split chooses from. Below 1 trees differ more, and lean less on the
+        one feature that tells the places apart.
     seed
-        Draws the rows that the bins of the features are computed from, where there are more than 200,000.
+        Draws the features of each split, and the rows that the bins of the features are computed from, where
+        there are more than 200,000.
 
     Returns
     -------
@@ -153,10 +162,18 @@ def gradient_boosting(
     if iterations < 1 or not learning_rate > 0:
         msg = f"iterations={iterations} and learning_rate={learning_rate}; both must be above 0"
         raise InvalidArgumentError(msg)
+    if min_samples_leaf < 1 or not 0 < max_features <= 1:
+        msg = (
+            f"min_samples_leaf={min_samples_leaf} and max_features={max_features}; the first must be "
+            "at least 1, the second above 0 and at most 1"
+        )
+        raise InvalidArgumentError(msg)
     trees = _regressor()(
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=_LEAVES,
+        min_samples_leaf=min_samples_leaf,
+        max_features=float(max_features),
         early_stopping=False,
         random_state=seed,
     )
