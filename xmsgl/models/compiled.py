@@ -24,6 +24,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.compiled_parts import Gradients, Graph, Sizes, Team, Weights, Window
 from xmsgl.models.fused import CellWeights
 from xmsgl.models.inherited import InheritedInputs
+from xmsgl.models.openmp import dismiss_waiting
 from xmsgl.models.rounding import tiny_as_zero
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ _ROWS = 256
 #: Bytes in a line of the cache, and in the longest vectors.
 _LINE = 64
 
-#: Multiplications a thread must have every day to be worth waking.
-_WORK = 2e6
+#: Multiplications a thread must have every day, some 25 microseconds' work, to be worth meeting the others.
+_WORK = 6e5
 
 _graphs: WeakKeyDictionary[GraphOperator, dict[Any, Graph]] = WeakKeyDictionary()
 
@@ -238,6 +239,8 @@ def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> N
         threading.Thread(target=function, args=(*arguments, team, worker), daemon=True)
         for worker in range(1, workers)
     ]
+    if others:
+        dismiss_waiting()
     try:
         with tiny_as_zero():
             for thread in others:
