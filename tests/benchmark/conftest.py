@@ -35,10 +35,13 @@ def rich(river):
 
 @pytest.fixture
 def offer():
-    """Register a dataset as the source "tiny"; the last one given counts."""
+    """Register a dataset as the source "tiny"; the last one given counts.
+
+    Only a dataset that names its sub-segments has them drawn by the spatial protocol.
+    """
 
     def give(ds):
-        register_source("tiny", Source(lambda: ds, late_years))
+        register_source("tiny", Source(lambda: ds, late_years, hold_out_by="subsegment_fine"))
 
     yield give
     SOURCES.pop("tiny", None)

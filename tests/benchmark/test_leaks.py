@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from xmsgl.neighbours_fit import fit_neighbours
 MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
 LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperature_max_fine")
 PROTOCOLS = ("temporal", "spatial")
+SPLITS = (*PROTOCOLS, "subsegments")  # the spatial protocol where the dataset names its sub-segments
 QUICK = {
     "hidden": 4,
     "window": 400,
@@ -38,14 +40,30 @@ TOLD = {"neighbours": [5_000, 20_000]}  # of what other segments were observed t
 
 def run_of(protocol, method="msgl", fraction=0.5, **more):
     settings = {"iterations": 10} if method in BOOSTERS else {} if method in REFERENCES else QUICK
+    protocol = "spatial" if protocol == "subsegments" else protocol
     return Run("tiny", protocol, method, fraction, 0, DRAW, {**settings, **more})
+
+
+def split_up(ds):
+    """Cut every segment at every reach: the dataset with the names of its twelve sub-segments."""
+    count = {}
+    names = []
+    for segment in ds["coarse_segment"].values.tolist():
+        count[segment] = count.get(segment, 0) + 1
+        names.append(f"{segment}_{count[segment]}")
+    return ds.assign(subsegment_fine=("fine", np.array(names, dtype=object)))
 
 
 def held_out(ds, protocol):
     """Where the protocol looks for its score, found without the code under test."""
     if protocol == "temporal":  # the last of the three water years
         return xr.DataArray(ds.indexes["time"] >= "2003-10-01", {"time": ds["time"]}, "time")
-    segment = np.sort(ds["coarse"].values)[np.random.RandomState(DRAW).choice(5, 1, replace=False)]
+    if protocol == "subsegments":
+        names = sorted(ds["subsegment_fine"].values, key=lambda name: name.split("_"))
+        places = np.random.RandomState(DRAW).choice(12, 2, replace=False)
+        segment = [int(names[place].split("_")[0]) for place in places]
+    else:
+        segment = np.sort(ds["coarse"].values)[np.random.RandomState(DRAW).choice(5, 1, replace=False)]
     return {
         "coarse": xr.DataArray(np.isin(ds["coarse"], segment), {"coarse": ds["coarse"]}, "coarse"),
         "fine": xr.DataArray(np.isin(ds["coarse_segment"], segment), {"fine": ds["fine"]}, "fine"),
@@ -54,8 +72,8 @@ def held_out(ds, protocol):
 
 def with_held_out(ds, protocol, value):
     """The dataset with another value in every held-out label, at both scales, and in the truth."""
-    where = held_out(ds, protocol)
-    changed = ds.copy()
+    changed = split_up(ds) if protocol == "subsegments" else ds.copy()
+    where = held_out(changed, protocol)
     for name in (*LABELS, "true_temperature_fine"):
         mask = where if protocol == "temporal" else where["coarse" if name.endswith("_coarse") else "fine"]
         changed[name] = (
@@ -134,14 +152,14 @@ def leaks(source, batches):
 
 
 def test_the_marker_is_planted_where_the_score_is_taken(rich, offer):
-    for protocol in PROTOCOLS:
+    for protocol in SPLITS:
         offer(with_held_out(rich, protocol, MARKER))
         observed = make_split(run_of(protocol)).observed.values
         assert np.isfinite(observed).sum() > 40
         np.testing.assert_array_equal(observed[np.isfinite(observed)], np.float32(MARKER))
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", SPLITS)
 def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
     ds = with_held_out(rich, protocol, MARKER)
     assert all(marked(ds[name]) for name in LABELS)
@@ -157,7 +175,24 @@ def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
     assert all(split.training[name].count() > 100 for name in LABELS[:2])
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("draw", [0, 2, DRAW])
+def test_the_rest_of_a_segment_is_held_out_with_its_drawn_part(rich, offer, draw):
+    """No label is left on the reach of another sub-segment of the same segment, nor on the segment."""
+    ds = split_up(rich)
+    offer(ds)
+    split = make_split(replace(run_of("subsegments", fraction=1.0), draw=draw))
+    scored = split.observed["fine"].values
+    segments = ds["coarse_segment"].sel(fine=scored).values
+    assert len(scored) > 2  # the two drawn are single reaches
+    for name, ids in zip(LABELS[:2], (segments, scored), strict=True):
+        dim = "coarse" if name.endswith("_coarse") else "fine"
+        learned = split.training[name].count("time")
+        for place in ds[dim].values:
+            segment = place if dim == "coarse" else int(ds["coarse_segment"].sel(fine=place))
+            assert (int(learned.sel({dim: place})) == 0) == (place in ids) == (segment in segments)
+
+
+@pytest.mark.parametrize("protocol", SPLITS)
 @pytest.mark.parametrize(
     ("method", "more"),
     [pytest.param(method, {}, id=method) for method in METHODS]
@@ -166,7 +201,7 @@ def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
 def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, more, protocol):
     """No tensor holds the marker, and prediction and scaling are those without any held-out label."""
     # With held-out labels gone their segments would not be drawn from any more.
-    monkeypatch.setattr(protocols, "_candidates", lambda ds, source: None)
+    monkeypatch.setattr(protocols, "_candidates", lambda ds, source, name: None)
     run = run_of(protocol, method, **more)
     ds = with_held_out(rich, protocol, MARKER)
     split, with_marker = predict(ds, run)
@@ -239,7 +274,7 @@ def test_thinning_takes_only_what_may_be_learned_from(tiny, protocol):
     xr.testing.assert_identical(thin.observed, whole.observed)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", SPLITS)
 @pytest.mark.parametrize("left", [False, True], ids=["masked", "left"])
 def test_anomalies_of_neighbours_know_no_held_out_label(rich, offer, monkeypatch, protocol, left):
     """They are those of the split's labels; and a held-out label that a split leaves in would move them."""
@@ -254,5 +289,6 @@ def test_anomalies_of_neighbours_know_no_held_out_label(rich, offer, monkeypatch
     if left:
         monkeypatch.setattr(protocols, "mask_labels", careless)
     low, high = anomalies(4.0), anomalies(30.0)
-    assert len(low.segments) == (5 if left or protocol == "temporal" else 4)
+    gone = 0 if left or protocol == "temporal" else int(held_out(split_up(rich), protocol)["coarse"].sum())
+    assert len(low.segments) == 5 - gone
     assert (low == high) is not left

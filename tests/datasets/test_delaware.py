@@ -88,6 +88,16 @@ class TestObserved:
         assert (mean <= high).all()
         np.testing.assert_allclose(mean, (low + high) / 2, atol=0.01)
 
+    def test_sub_segments_are_names_and_no_feature(self, observed):
+        from xmsgl.schema import drivers, statics
+
+        names = observed["subsegment_fine"]
+        assert names.dims == ("fine",)
+        assert names.dtype == observed["huc8_fine"].dtype == object
+        assert names.attrs["long_name"].startswith("name of the sub-segment")
+        assert names.sel(fine=1748541).item() == "3_1"
+        assert not any("subsegment" in name for name in (*drivers(observed), *statics(observed)))
+
     def test_fine_labels_against_the_source(self, observed, observations, files, flowlines, crosswalk):
         from xmsgl.datasets.delaware_labels import fine_labels, snap_sites
 
@@ -179,6 +189,27 @@ class TestEra5:
         assert "weak" in ds["precipitation_coarse"].attrs["comment"]
         assert "0.42 to 0.74" in ds["precipitation_coarse"].attrs["comment"]
         validate(ds.sel(time=slice("2015-01-01", None)))
+
+    def test_spatial_protocol(self, ds):
+        """The draws by an independent reading of the observation table, worked out elsewhere."""
+        from xmsgl.benchmark.protocols import PROTOCOLS
+        from xmsgl.benchmark.sources import source_of
+
+        labels = ds["water_temperature_fine"].count("time").compute().to_numpy()
+        pool = set(ds["subsegment_fine"].to_numpy()[labels > 0])
+        assert len(pool) == 284
+        found, first = [], {}
+        for seed in range(4):
+            hidden, fine, _ = PROTOCOLS["spatial"].hide(ds, source_of("delaware"), seed)
+            held = fine.to_numpy()
+            ids = sorted(set(ds["coarse_segment"].to_numpy()[held].tolist()))
+            found.append((len(ids), sum(ids), int(labels[held].sum())))
+            first[seed] = ids[:6]
+            left = hidden["water_temperature_coarse"].sel(coarse=ids)
+            assert int(left.count()) == 0
+        assert found == [(56, 105222, 81237), (56, 104950, 55873), (56, 109936, 84444), (55, 105136, 62391)]
+        assert first[0] == [1437, 1442, 1452, 1453, 1458, 1468]
+        assert first[3] == [1437, 1453, 1455, 1457, 1460, 1472]
 
     def test_all_flowlines(self, delaware_cache):
         with set_options(progress=False):

@@ -79,6 +79,13 @@ class TestDelaware:
         place = crosswalk.main_stem.set_index("comid").reindex(days.index)
         assert (place["segment"].nunique(), place["subsegment"].nunique()) == (319, 320)
 
+    def test_a_label_lies_on_the_sub_segment_of_its_reach(self, observations, fine, snapped, main_stem):
+        own = main_stem.table["subsegment"]
+        assert own.reindex(snapped["comid"]).tolist() == snapped["subsegment"].tolist()
+        observed = {(row.subsegment, row.time) for row in observations.itertuples()}
+        sample = fine.table.sample(2000, random_state=0)
+        assert all((own[row.id], row.time) in observed for row in sample.itertuples())
+
     def test_counts_of_rows_add_up(self, fine):
         left_out = sum(fine.counts[name] for name in fine.counts if name.startswith("rows_"))
         assert fine.counts["observation_rows"] == fine.counts["labels"] + left_out

@@ -217,6 +217,17 @@ class TestDelaware:
         absent = set(course) - set(course[course.index.isin(ids)])
         assert set(expected[expected != below]) == absent == {"287_1"}
 
+    def test_sub_segments(self, main_stem, everything, crosswalk, segments):
+        """Each flowline is on one course; of two lists that name it the course decides, for both columns."""
+        course = {row.comid: row.subsegment for row in crosswalk.main_stem.itertuples()}
+        catchment = {row.comid: row.subsegment for row in crosswalk.catchment.itertuples()}
+        for table in (main_stem.table, everything.table):
+            expected = [course.get(comid, catchment.get(comid)) for comid in table.index]
+            assert table["subsegment"].tolist() == expected
+            assert [segments.segment_of[name] for name in expected] == table["segment"].tolist()
+        assert main_stem.table["subsegment"].nunique() == 458  # 287_1 has no flowline
+        assert (main_stem.table.groupby("segment")["subsegment"].nunique() == 2).sum() == 3
+
     def test_all(self, everything, main_stem):
         assert len(everything.table) == 15114
         assert everything.counts["reaches_missing_among_the_flowlines"] == 626

@@ -108,6 +108,49 @@ def test_only_candidates_are_drawn(basin):
         hold_out_segments(basin, candidates=[3, 77])
 
 
+@pytest.mark.parametrize(("fraction", "count"), [(0, 0), (0.01, 1), (0.29, 5), (1, 20)])
+def test_names_are_drawn_and_their_segments_held_out_as_a_whole(basin, fraction, count):
+    """Twenty names, two on each segment, on one and two of its reaches."""
+    seen, names = set(), []
+    for segment in basin.coarse_segment.values.tolist():
+        names.append(f"{segment}_{1 + (segment in seen)}")
+        seen.add(segment)
+    ds = basin.assign(half_fine=("fine", names))
+    coarse, fine = hold_out_segments(ds, fraction, seed=2, by="half_fine")
+    pool = sorted(set(names), key=lambda name: name.split("_"))
+    assert pool[:4] == ["1_1", "1_2", "10_1", "10_2"] != sorted(names)[:4]
+    drawn = [pool[place] for place in np.random.RandomState(2).choice(20, count, replace=False)]
+    held = {int(name.split("_")[0]) for name in drawn}
+    assert set(basin.coarse.values[coarse.values].tolist()) == held
+    for reach, segment in zip(basin.fine.values, basin.coarse_segment.values, strict=True):
+        assert bool(fine.sel(fine=reach)) == (int(segment) in held)
+
+
+def test_numbers_are_drawn_in_their_order(basin):
+    ds = basin.assign(unit_fine=("fine", np.where(basin.coarse_segment.values < 6, 9, 10)))
+    coarse, _ = hold_out_segments(ds, 0.5, seed=0, by="unit_fine")
+    unit = [9, 10][np.random.RandomState(0).choice(2, 1, replace=False)[0]]
+    assert sorted(basin.coarse.values[coarse.values]) == ([1, 2, 3, 4, 5] if unit == 9 else [6, 7, 8, 9, 10])
+    coarse, _ = hold_out_segments(ds, 1, by="unit_fine", candidates=[10])
+    assert sorted(basin.coarse.values[coarse.values]) == [6, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"by": "half_fine"}, "by is 'half_fine'", id="absent"),
+        pytest.param({"by": "coarse"}, "variable of the dataset over 'fine'", id="over segments"),
+        pytest.param(
+            {"by": "coarse_segment", "candidates": [3, 77]}, "values of 'coarse_segment'", id="stranger"
+        ),
+        pytest.param({"candidates": []}, "no candidates to draw from", id="none"),
+    ],
+)
+def test_what_can_not_be_drawn_is_refused(basin, options, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        hold_out_segments(basin, **options)
+
+
 @pytest.mark.parametrize("fraction", [0, 0.001, 0.01, 0.1, 0.5, 1], ids="keep-{}".format)
 def test_the_count_kept_is_exact(basin, fraction):
     labels = basin.water_temperature_fine

@@ -105,16 +105,18 @@ def _hide_years(ds: xr.Dataset, source: Source, _: int) -> tuple[xr.Dataset, xr.
 
 
 def _hide_segments(ds: xr.Dataset, source: Source, draw: int) -> tuple[xr.Dataset, xr.DataArray, Validation]:
-    coarse, fine = hold_out_segments(ds, _HELD_OUT, draw, candidates=_candidates(ds, source))
+    by = source.hold_out_by if source.hold_out_by in ds.variables else None
+    candidates = _candidates(ds, source, by or "coarse_segment")
+    coarse, fine = hold_out_segments(ds, _HELD_OUT, draw, candidates=candidates, by=by)
     return mask_labels(ds, segments=coarse), fine, _VALIDATION
 
 
-def _candidates(ds: xr.Dataset, source: Source) -> Sequence[Any] | None:
-    """Segments to draw from: those with fine labels; all where the truth is known everywhere."""
+def _candidates(ds: xr.Dataset, source: Source, name: str) -> Sequence[Any] | None:
+    """Find what to draw from: values where there are fine labels; all where the truth is known everywhere."""
     if source.truth is not None:
         return None
     labelled = ds[FINE].notnull().any("time").compute().values
-    found: list[Any] = np.unique(ds["coarse_segment"].values[labelled]).tolist()
+    found: list[Any] = np.unique(ds[name].values[labelled]).tolist()
     return found
 
 

@@ -48,6 +48,9 @@ class Source:
         Whether the dataset itself is drawn, so that every seed has another one.
     truth
         Variable ``(time, fine)`` to score against where the truth is known; None: the observations.
+    hold_out_by
+        Variable over ``fine`` whose values the spatial protocol draws; None, or where the dataset lacks it:
+        it draws segments.
     defaults
         Arguments of `open` unless others are given.
     """
@@ -56,6 +59,7 @@ class Source:
     years: Callable[[xr.Dataset], Years]
     random: bool = False
     truth: str | None = None
+    hold_out_by: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, arguments: Mapping[str, Any]) -> None:
@@ -119,7 +123,9 @@ def late_years(ds: xr.Dataset) -> Years:
 
 
 SOURCES: dict[str, Source] = {
-    "delaware": Source(datasets.delaware, published_years, defaults={"forcing": "era5"}),
+    "delaware": Source(
+        datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
+    ),
     "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
 }
 """Sources by name."""

@@ -78,7 +78,8 @@ def delaware(
         ``potential_evapotranspiration`` (mm d-1, Hargreaves and Samani), ``relative_humidity`` (%),
         ``solar_radiation`` (W m-2). Labels ``water_temperature_coarse`` and ``water_temperature_fine``
         (degC, NaN where not observed), lazy. ``simulated_temperature_coarse`` (degC) of the uncalibrated
-        process model. Reaches take drivers, slope, elevation and width from their segment. Attributes
+        process model. Reaches take drivers, slope, elevation and width from their segment;
+        ``subsegment_fine`` names the part of the segment they lie on, such as ``"3_2"``. Attributes
         carry origin, licence, credit and limits; counts of what was left out stand on the variables.
 
     Raises

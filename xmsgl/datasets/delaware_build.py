@@ -176,6 +176,7 @@ def _coarse(segments: Segments, table: pd.DataFrame, filled: list[int]) -> dict[
 
 def _fine(reaches: Reaches) -> dict[str, xr.DataArray]:
     dims, table = ("fine",), reaches.table
+    names = ("subsegment", "huc8", "huc12")
     numbers = ("drainage_area", "stream_order", "length", "lat", "lon")
     return {
         "downstream_fine": _variable(
@@ -183,7 +184,7 @@ def _fine(reaches: Reaches) -> dict[str, xr.DataArray]:
         ),
         "coarse_segment": _variable(dims, table["segment"].to_numpy(np.int64), "coarse_segment"),
         **{f"{name}_fine": _variable(dims, table[name].to_numpy(np.float64), name) for name in numbers},
-        **{f"{name}_fine": _variable(dims, table[name].to_numpy(), name) for name in ("huc8", "huc12")},
+        **{f"{name}_fine": _variable(dims, table[name].to_numpy(), name) for name in names},
         "geometry_fine": _variable(dims, table["geometry"].to_numpy(), "geometry", **GEOMETRY_ATTRS),
     }
 

@@ -262,9 +262,9 @@ class Reaches:
     Attributes
     ----------
     table
-        One row a reach, index COMID; columns ``to_reach`` (0 at an outlet), ``segment``, ``length`` (m),
-        ``drainage_area`` (km2), ``stream_order``, ``lat``, ``lon``, ``huc8``, ``huc12``, ``geometry``
-        (hexadecimal WKB).
+        One row a reach, index COMID; columns ``to_reach`` (0 at an outlet), ``segment``, ``subsegment``
+        (name), ``length`` (m), ``drainage_area`` (km2), ``stream_order``, ``lat``, ``lon``, ``huc8``,
+        ``huc12``, ``geometry`` (hexadecimal WKB).
     downstream
         Position of the reach downstream, -1 at outlets, int64, shape (fine,).
     counts
@@ -287,7 +287,7 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
         The published crosswalk.
     which
         ``"mainstem"``: flowlines on a segment's course. ``"all"``: every flowline in a segment's
-        catchment; a flowline named by both lists keeps the segment of its course.
+        catchment; a flowline named by both lists keeps the segment and sub-segment of its course.
 
     Returns
     -------
@@ -298,16 +298,17 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
     claims = crosswalk.main_stem
     if which == "all":
         claims = pd.concat([claims, crosswalk.catchment]).drop_duplicates("comid")
-    segment = claims.set_index("comid")["segment"]
+    owner = claims.set_index("comid")
     comid = flowlines.table.index
-    selected = comid.isin(segment.index)
+    selected = comid.isin(owner.index)
     downstream = contract(flowlines.downstream, selected)
     table = flowlines.table[selected]
     lat, lon = midpoints(table.geometry)
     ids = table.index.to_numpy()
     columns = {
         "to_reach": np.where(downstream >= 0, ids[downstream], 0),
-        "segment": segment.reindex(ids).to_numpy(),
+        "segment": owner["segment"].reindex(ids).to_numpy(),
+        "subsegment": owner["subsegment"].reindex(ids).to_numpy(dtype=object),
         **{name: table[name].to_numpy() for name in ("length", "drainage_area", "stream_order")},
         "lat": lat,
         "lon": lon,
@@ -318,8 +319,8 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
     counts = {
         "flowlines_in_basin": len(comid),
         "flowlines_without_segment": int((~comid.isin(crosswalk.catchment["comid"])).sum()),
-        "reaches_named_by_the_crosswalk": len(segment),
-        "reaches_missing_among_the_flowlines": int((~segment.index.isin(comid)).sum()),
+        "reaches_named_by_the_crosswalk": len(owner),
+        "reaches_missing_among_the_flowlines": int((~owner.index.isin(comid)).sum()),
         "reaches_with_unresolved_link": int((flowlines.how[selected] == "unresolved").sum()),
         "outlets_of_the_fine_network": int((downstream < 0).sum()),
     }

@@ -15,6 +15,7 @@ __all__ = ["DIGITS", "DRIVER_COMMENTS", "LABEL_COMMENTS", "LIMITS", "dataset_att
 _DESCRIPTIONS = {
     "downstream": ("1", "id of the next segment or reach downstream, 0 at an outlet"),
     "coarse_segment": ("1", "id of the segment the reach lies on"),
+    "subsegment": ("1", "name of the sub-segment the reach lies on, a part of its segment"),
     "length": ("m", "length along the river"),
     "slope": ("1", "slope of the channel"),
     "elevation": ("m", "elevation of the segment's midpoint"),

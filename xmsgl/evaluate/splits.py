@@ -188,7 +188,12 @@ def temporal_split(
 
 
 def hold_out_segments(
-    ds: xr.Dataset, fraction: float = 0.2, seed: int = 0, *, candidates: Sequence[Any] | None = None
+    ds: xr.Dataset,
+    fraction: float = 0.2,
+    seed: int = 0,
+    *,
+    candidates: Sequence[Any] | None = None,
+    by: str | None = None,
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Draw coarse segments to hold out, and all reaches that lie on them.
 
@@ -197,13 +202,18 @@ def hold_out_segments(
     ds
         A dataset with the coordinate ``coarse`` and the crosswalk ``coarse_segment`` ``(fine,)``.
     fraction
-        Part of the candidates to draw, 0 to 1; the count is rounded, and at least one is drawn where
-        the fraction is above 0.
+        Part of the candidates to draw, 0 to 1; the count is rounded, with `by` rounded down, and at least
+        one is drawn where the fraction is above 0.
     seed
         Of the draw: ``numpy.random.RandomState(seed).choice`` without replacement from the sorted
-        ids, so that the order of the file plays no part and other programs can repeat it.
+        candidates, so that the order of the file plays no part and other programs can repeat it.
     candidates
-        Ids of the segments to draw from, for example those with labels. Default: all of them.
+        Ids of the segments to draw from, for example those with labels; with `by`, values of that variable.
+        Default: all of them.
+    by
+        Variable of `ds` over ``fine``, for example ``"subsegment_fine"``, whose values are drawn instead of
+        segments. A segment with a reach of a drawn value is held out **as a whole**. Names are sorted as
+        text, part by part: ``1_1`` comes before ``10_1``. Default: segments are drawn.
 
     Returns
     -------
@@ -215,7 +225,7 @@ def hold_out_segments(
     Raises
     ------
     InvalidArgumentError
-        A fraction outside 0..1, or candidates that are no segments of ``ds``.
+        A fraction outside 0..1, candidates not in `ds` or none at all, or no variable `by` over ``fine``.
     InvalidDatasetError
         No crosswalk.
 
@@ -223,33 +233,41 @@ def hold_out_segments(
     --------
     >>> import xarray as xr
     >>> ds = xr.Dataset(
-    ...     {"coarse_segment": ("fine", [1, 1, 2, 2])}, coords={"coarse": [1, 2], "fine": [10, 11, 20, 21]}
+    ...     {"coarse_segment": ("fine", [1, 1, 2]), "subsegment_fine": ("fine", ["1_1", "1_2", "2_1"])},
+    ...     coords={"coarse": [1, 2], "fine": [10, 11, 20]},
     ... )
     >>> coarse, fine = hold_out_segments(ds, fraction=0.5, seed=0)
     >>> ds.coarse.values[coarse].tolist(), ds.fine.values[fine].tolist()
-    ([2], [20, 21])
+    ([2], [20])
+
+    Of the three sub-segments ``1_1`` is drawn; ``1_2`` lies on the same segment:
+
+    >>> coarse, fine = hold_out_segments(ds, fraction=0.5, seed=1, by="subsegment_fine")
+    >>> ds.coarse.values[coarse].tolist(), ds.fine.values[fine].tolist()
+    ([1], [10, 11])
     """
     _check_fraction(fraction)
-    crosswalk = _crosswalk(ds)
-    ids = ds["coarse"].values
-    pool = np.unique(ids if candidates is None else np.asarray(candidates))
-    strangers = pool[~np.isin(pool, ids)]
+    crosswalk, ids = _crosswalk(ds), ds["coarse"].values
+    known = ids if by is None else _groups(ds, by)
+    pool = np.unique(known if candidates is None else np.asarray(candidates))
+    strangers = pool[~np.isin(pool, known)]
     if strangers.size:
-        msg = f"candidates that are no segments of the dataset: {shorten(strangers)}"
-        raise InvalidArgumentError(msg)
-    count = 0 if fraction == 0 else max(1, round(fraction * pool.size))
+        what = "segments" if by is None else f"values of {by!r}"
+        raise InvalidArgumentError(f"candidates that are no {what} of the dataset: {shorten(strangers)}")
+    if fraction and not pool.size:
+        raise InvalidArgumentError("no candidates to draw from: has the dataset no labels?")
+    if by is not None:
+        pool = np.array(sorted(pool.tolist(), key=_parts), dtype=pool.dtype)
+    count = round(fraction * pool.size) if by is None else int(fraction * pool.size)
     # The legacy generator is frozen by NumPy's policy: the draw is the same for every version.
-    drawn = np.random.RandomState(seed).choice(pool.size, count, replace=False)
-    coarse = np.isin(ids, pool[drawn])
-    fine = np.isin(crosswalk.values, pool[drawn])
+    places = np.random.RandomState(seed).choice(pool.size, max(count, int(fraction > 0)), replace=False)
+    held = pool[places] if by is None else crosswalk.values[np.isin(known, pool[places])]
     attrs = {"units": "1", "seed": seed, "fraction": fraction}
+    coarse = xr.DataArray(np.isin(ids, held), {"coarse": ds["coarse"]}, "coarse", "held_out_coarse")
+    fine = xr.DataArray(np.isin(crosswalk.values, held), {"fine": ds["fine"]}, "fine", "held_out_fine")
     return (
-        xr.DataArray(
-            coarse, dims="coarse", coords={"coarse": ds["coarse"]}, name="held_out_coarse"
-        ).assign_attrs(attrs, long_name="segment is held out"),
-        xr.DataArray(fine, dims="fine", coords={"fine": ds["fine"]}, name="held_out_fine").assign_attrs(
-            attrs, long_name="reach lies on a held-out segment"
-        ),
+        coarse.assign_attrs(attrs, long_name="segment is held out"),
+        fine.assign_attrs(attrs, long_name="reach lies on a held-out segment"),
     )
 
 
@@ -420,6 +438,18 @@ def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
         fault = f"{', '.join(missing)} missing: without them nobody knows which reaches lie on a segment"
         raise InvalidDatasetError([fault])
     return ds["coarse_segment"]
+
+
+def _groups(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
+    if by not in ds.variables or ds[by].dims != ("fine",):
+        msg = f"by is {by!r}; it must be a variable of the dataset over 'fine', such as 'subsegment_fine'"
+        raise InvalidArgumentError(msg)
+    values = ds[by].values
+    return values.astype(str) if values.dtype == object else values
+
+
+def _parts(value: Any) -> Any:
+    return value.split("_") if isinstance(value, str) else value
 
 
 def _mask_by_label(mask: xr.DataArray, wanted: xr.DataArray, dim: str) -> npt.NDArray[np.bool_]:
