@@ -20,7 +20,7 @@ from xmsgl.train.stages import stages_of
 
 WARMUP = sized(60, 5)
 THREADS = sized(2, 1)
-STEPS = sized(10, 1)  # in a call: a training of thousands pays once for its first
+STEPS = sized(8, 1)  # in a call: a training of thousands pays once for its first
 EPOCHS, TRAINED, VALIDATED = 60, 36, 6  # windows of the 42 years of weather
 STAGES = stages_of("async-msgl", TASKS, EPOCHS, None, coarse_labels=True, process=False)
 PARTS = ("gather inputs", "coarse trunk", "fine trunk", "interpolation, its head", "fine head", "Adam")
@@ -80,7 +80,7 @@ def build_part(part: str, **basin: Any) -> Step:
         torch.autograd.grad(output.sum(), [coarse, *module.interpolation_head.parameters()])
 
     def fine_head() -> None:
-        output = module.fine(module.interpolate(coarse, interpolator), own, coarse, remapper)
+        output = module.fine(module.interpolate(coarse, interpolator), own, coarse, remapper, batch.fine_days)
         torch.autograd.grad(output.sum(), own)
 
     chosen: Step = {
