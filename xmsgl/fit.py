@@ -20,6 +20,7 @@ from xmsgl.graphs import build_graph
 from xmsgl.models.model import ModelSpec
 from xmsgl.neighbours import check_lengths, with_neighbours
 from xmsgl.neighbours_fit import assign_neighbours
+from xmsgl.neighbours_length import fitted_kernel
 from xmsgl.operators import Operators
 from xmsgl.recipes import takes_recipe
 from xmsgl.season import assign_season, with_season
@@ -165,7 +166,9 @@ def train(
         and keep the last epoch. How far the model is off on these days also makes the intervals that
         ``ds.msgl.downscale(quantiles=...)`` gives; None gives none. See :mod:`xmsgl.calibrate`.
     kernel, hops, limit, nearest, direction
-        The graphs, see ``ds.msgl.graph``.
+        The graphs, see ``ds.msgl.graph``. With ``kernel="fitted"`` only coarse labels outside of the
+        validation days count; the model keeps the length that they gave, so that a prediction needs no
+        labels. See :mod:`xmsgl.neighbours_length`.
     seed
         Draws initial weights, validation windows, order and moves of windows, and dropout. The same seed
         on the same device gives the same weights, bit for bit on CPU with the same number of threads.
@@ -226,7 +229,7 @@ def train(
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014; Sener & Koltun (2018), arXiv:1810.04650 (MGDA); Lakshminarayanan,
     Pritzel & Blundell (2017), arXiv:1612.01474 (ensembles); Skøien, Merz & Blöschl (2006),
-    doi:10.5194/hess-10-277-2006 (anomalies along the stream network).
+    doi:10.5194/hess-10-277-2006 (anomalies and correlation along the stream network).
     """
     check_settings(
         epochs=epochs,
@@ -248,7 +251,7 @@ def train(
     schema.validate(ds)
     target = resolve_device(device)
     begin = Start(start)
-    around = begin.neighbours(ds, lengths)
+    bare, around = ds, begin.neighbours(ds, lengths)
     ds = assign_neighbours(ds, around)
     if seasonal := begin.season(season):
         ds = assign_season(ds)
@@ -276,6 +279,7 @@ def train(
         own_scaling=scaling == "own",
     )
     check_anchor(module, data.scaling)
+    kernel = fitted_kernel(bare, kernel, ~data.validation_days)
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(

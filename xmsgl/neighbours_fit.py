@@ -15,8 +15,8 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.features import parse_feature, time_of_year, trailing_mean, weather_memory
 from xmsgl.neighbours import Neighbours, check_lengths, neighbour_features
+from xmsgl.neighbours_regression import Regression, Rows
 from xmsgl.network.topology import link
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ __all__ = ["assign_neighbours", "fit_neighbours", "has_labels"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _LABEL = f"{schema.LABEL}_coarse"
-_RIDGE = 1.0  # on standardised columns: keeps those that say the same solvable
-# A static attribute is known once a segment, however many days it has: so many segments' worth of labels draw
-# its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
-_STATIC_STRENGTH = 3.0
 _SHRINK = 20.0  # days' worth that draw an anomaly of a season to that of the year
 _MONTHS = 12
 # The five months around the warmest, of either hemisphere.
@@ -92,14 +88,14 @@ def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
     ids = schema.id_values(ds.indexes["coarse"].to_numpy())
     observed = np.flatnonzero(seen.any(axis=0))
     observed = observed[np.argsort(ids[observed])]  # the order of the file plays no part
-    rows = _Rows.of(ds, observed)
+    rows = Rows.of(ds, observed)
     month = pd.DatetimeIndex(ds.indexes["time"]).month.to_numpy()
     sums = []
     for k, place in enumerate(observed):
         some = seen[:, place]
         sums.append(_sum_up(rows(k), labels[:, place], some, month))
     gram = np.sum([each.gram for each in sums], axis=0)
-    regression = _Regression.fit(gram, rows.ridge(int(seen.sum())))
+    regression = Regression.fit(gram, rows.ridge(int(seen.sum())))
     warm = _warm_months(regression, np.sum([each.climate for each in sums], axis=0))
     anomalies = [_anomalies(regression, each.by_month, warm) for each in sums]
     mean, warmth, cold = (tuple(column) for column in zip(*anomalies, strict=True))
@@ -157,42 +153,6 @@ def _table(
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """What temperature is regressed on."""
-
-    series: dict[str, npt.NDArray[Any]]  # (time, place) of each driver
-    features: list[tuple[str, int]]  # driver, days of the mean
-    season: Floats  # (time, 2)
-    fixed: Floats  # (place, static attribute)
-
-    @classmethod
-    def of(cls, ds: xr.Dataset, places: npt.NDArray[np.int64]) -> _Rows:
-        """Read some segments."""
-        drivers, statics = schema.drivers(ds), schema.statics(ds)
-        some = ds[[f"{base}_coarse" for base in (*drivers, *statics)]].isel(coarse=places).compute()
-        series = {base: some[f"{base}_coarse"].transpose("time", "coarse").values for base in drivers}
-        fixed = [some[f"{base}_coarse"].values.astype(np.float64) for base in statics]
-        return cls(
-            series,
-            [parse_feature(label) for label in weather_memory(drivers)],
-            time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year),
-            np.stack(fixed, axis=1) if fixed else np.zeros((places.size, 0)),
-        )
-
-    def ridge(self, n: int) -> Floats:
-        """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
-        fixed = max(_RIDGE, _STATIC_STRENGTH * n / len(self.fixed))
-        weather = len(self.features) + self.season.shape[1]
-        return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
-
-    def __call__(self, place: int) -> Floats:
-        """Return the rows of a segment on all days, (time, column)."""
-        means = [trailing_mean(self.series[name][:, place], days) for name, days in self.features]
-        fixed = np.broadcast_to(self.fixed[place], (len(self.season), self.fixed.shape[1]))
-        return np.concatenate([np.stack(means, axis=1), self.season, fixed], axis=1)
-
-
-@dataclass(frozen=True)
 class _Sums:
     """One segment. Columns: 1, what is regressed on, and the observed temperature at last.
 
@@ -220,33 +180,7 @@ def _sum_up(
     return _Sums(labelled.T @ labelled, own[seen].T @ labelled, own.T @ columns)
 
 
-@dataclass(frozen=True)
-class _Regression:
-    """Intercept, and a coefficient of each column."""
-
-    coefficients: Floats
-
-    @classmethod
-    def fit(cls, gram: Floats, ridge: Floats) -> _Regression:
-        """Solve the normal equations of standardised columns with a ridge."""
-        n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
-        spread = gram[1:, 1:] - n * np.outer(mean, mean)
-        deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]
-        # What never changes says nothing, and its deviation is nothing but rounding.
-        used = np.flatnonzero(deviation > 1e-6 * (1.0 + np.abs(mean[:-1])))
-        scale = deviation[used]
-        system = spread[np.ix_(used, used)] / np.outer(scale, scale) + np.diag(ridge[used])
-        slopes = np.zeros(deviation.size)
-        slopes[used] = np.linalg.solve(system, spread[used, -1] / scale) / scale
-        return cls(np.concatenate([[mean[-1] - mean[:-1] @ slopes], slopes]))
-
-    def __call__(self, columns: Floats) -> Floats:
-        """Return what is expected of rows, or of sums of rows."""
-        expected: Floats = columns @ self.coefficients
-        return expected
-
-
-def _warm_months(regression: _Regression, climate: Floats) -> npt.NDArray[np.bool_]:
+def _warm_months(regression: Regression, climate: Floats) -> npt.NDArray[np.bool_]:
     """Say which months are the warm season, (12,): that of the north, or of the south if it is warmer."""
     seasons = [np.isin(np.arange(1, _MONTHS + 1), months) for months in (_NORTH, _SOUTH)]
     total, count = regression(climate), climate[:, 0]
@@ -256,7 +190,7 @@ def _warm_months(regression: _Regression, climate: Floats) -> npt.NDArray[np.boo
 
 
 def _anomalies(
-    regression: _Regression, by_month: Floats, warm: npt.NDArray[np.bool_]
+    regression: Regression, by_month: Floats, warm: npt.NDArray[np.bool_]
 ) -> tuple[float, float, float]:
     """Return observed minus regressed over the year, in the warm season and in the rest."""
     excess, days = by_month[:, -1] - regression(by_month[:, :-1]), by_month[:, 0]
