@@ -59,6 +59,18 @@ def test_the_figures_are_those_there_is_something_to_show_for(tiny, tmp_path):
     assert {f"tiny-temporal-{name}" for name in added} < set(names(store))
 
 
+def test_settings_are_named_only_where_they_tell_runs_apart(tiny, tmp_path):
+    store = Store(tmp_path)
+    cases = [
+        ("msgl:epochs=3", 1.0, "{}", "{}"),
+        ("remap:hops=2", 1.0, "{}", "{}"),
+        ("remap", 1.0, "{}", "{}"),
+    ]
+    draw_figures(store, scores_of(*cases))
+    maps = [name.partition("reaches-")[2] for name in names(store) if "reaches-" in name]
+    assert sorted(maps) == ["msgl", "remap", "remap_hops_2"]
+
+
 def test_settings_that_do_not_vary_have_no_figure(tiny, tmp_path):
     store = Store(tmp_path)
     draw_figures(store, scores_of(("msgl", 1.0, '{"hops": 5}', "{}"), ("remap", np.nan, '{"hops": 3}', "{}")))

@@ -40,8 +40,8 @@ def draw_figures(store: Store, scores: pd.DataFrame) -> None:
     folder = store.folder / "figures"
     folder.mkdir(exist_ok=True)
     records = store.records()
-    order = sorted(scores["label"].unique())
-    scores = scores.assign(label=pd.Categorical(scores["label"], order))
+    labels = _short_labels(scores)
+    scores = scores.assign(label=pd.Categorical(labels, sorted(labels.unique())))
     try:
         for (dataset, data, protocol), chosen in scores.groupby(SECTION, sort=False):
             prefix = _file_name(f"{dataset}-{protocol}{_suffix(str(data))}")
@@ -49,6 +49,12 @@ def draw_figures(store: Store, scores: pd.DataFrame) -> None:
                 ax.figure.savefig(folder / f"{prefix}-{_file_name(name)}.png", dpi=_DPI, bbox_inches="tight")
     except MissingDependencyError as error:
         logger.warning("no figures: %s", error)
+
+
+def _short_labels(scores: pd.DataFrame) -> pd.Series[str]:
+    """Leave a method its name alone where it was run with one set of settings; the table has them all."""
+    once = scores.groupby("method")["label"].transform("nunique") == 1
+    return scores["label"].mask(once & ~scores["label"].str.contains(" + ", regex=False), scores["method"])
 
 
 def _suffix(data: str) -> str:
