@@ -23,7 +23,7 @@ LAYERS = [
     ["readers"],
     ["datasets"],
     ["features"],
-    ["neighbours", "season"],
+    ["neighbours", "residual", "season"],
     ["windows", "batches"],
     ["models"],
     ["prefetch"],

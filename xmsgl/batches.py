@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,6 +13,10 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import Feature, Scaling
+from xmsgl.residual import PROCESS as _PROCESS
+from xmsgl.residual import Residual
+from xmsgl.residual_fit import baseline_temperature, fit_residual
+from xmsgl.schema import segment_positions
 from xmsgl.windows import (
     SCALES,
     FloatArray,
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 #: A process model's temperature of the segments.
-PROCESS = "simulated_temperature_coarse"
+PROCESS = f"{_PROCESS}_coarse"
 Validation: TypeAlias = float | slice | Sequence[slice] | None
 DayMask = npt.NDArray[np.bool_]
 # Fewer windows than this can not give one away; the validation days are then cut from each.
@@ -56,6 +60,9 @@ class HostBatch:
     scored
         Days that count, boolean (day, window); only where labels are still to be carried from the
         coarse scale to the fine nodes.
+    baseline
+        Baseline temperature of those nodes by scale, degC, (day, node, window), where the labels are what is
+        left beyond it.
     """
 
     inputs: dict[Scale, FloatArray | Sources]
@@ -63,6 +70,7 @@ class HostBatch:
     labels: dict[Scale, FloatArray]
     name: str
     scored: DayMask | None = None
+    baseline: dict[Scale, FloatArray] = field(default_factory=dict)
 
 
 class TrainingData:
@@ -99,6 +107,9 @@ class TrainingData:
     own_scaling
         Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
         without labels to learn from takes the label moments of the other.
+    residual
+        What the labels of batches are the rest of; a regression that is not fitted yet is fitted to the
+        labels of the training days. Default: nothing, they are the temperature itself.
 
     Raises
     ------
@@ -122,6 +133,7 @@ class TrainingData:
         shift: int = 0,
         scaling: Mapping[Scale, Scaling] | None = None,
         own_scaling: bool = False,
+        residual: Residual | None = None,
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
@@ -129,9 +141,8 @@ class TrainingData:
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
         self._jitter, self._shift = jitter, shift
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
-        wanted = feature_variables(ds, features, dynamic=True) + feature_variables(
-            ds, features, dynamic=False
-        )
+        read = (*features, *(residual.features if residual else ()))
+        wanted = feature_variables(ds, read, dynamic=True) + feature_variables(ds, read, dynamic=False)
         labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
@@ -151,6 +162,9 @@ class TrainingData:
                 "no finite value outside the validation days"
             )
             raise InvalidArgumentError(msg)
+        self.residual = residual and fit_residual(residual, loaded, self.labels, self.training_days)
+        self._baseline = None if self.residual is None else baseline_temperature(self.residual, loaded)
+        self._segment = segment_positions(loaded)
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         fit = self._fit_each if own_scaling else self._fit
@@ -258,18 +272,27 @@ class TrainingData:
         # either graph, so what the cell learned on segments holds on reaches. It is the coarse scale's
         # where the method sees it; the few fine labels would give a mean of their own season and place.
         mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
-        used = [values[self.training_days].ravel() for values in self.labels.values()]
+        used = [self._learned(scale).ravel() for scale in self.labels]
         shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
         return dict.fromkeys(SCALES, shared)
 
     def _fit_each(self) -> dict[Scale, Scaling]:
-        used = {scale: values[self.training_days] for scale, values in self.labels.items()}
+        used = {scale: self._learned(scale) for scale in self.labels}
         moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
         other = next(iter(moments.values()))  # there is a label at some scale, or nothing to learn from
         return {
             scale: Scaling(*self.inputs[scale].fit(self.training_days), *moments.get(scale, other))
             for scale in SCALES
         }
+
+    def _learned(self, scale: Scale) -> FloatArray:
+        """Return what is to be learned on the training days, degC, (day, node)."""
+        values: FloatArray = self.labels[scale][self.training_days]
+        if self._baseline is None:
+            return values
+        base: FloatArray = self._baseline[self.training_days]
+        values -= base if scale == "coarse" else base[:, self._segment]
+        return values
 
     def _labelled(
         self, use: DayMask, scales: Sequence[Scale] | None, windows: Sequence[Window] | None = None
@@ -336,6 +359,7 @@ class TrainingData:
         inputs: dict[Scale, FloatArray | Sources] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
+        baseline: dict[Scale, FloatArray] = {}
         for scale in scales:
             values = source[scale]
             present, places = self._labelled_nodes(scale, values[days[scored]])
@@ -343,6 +367,11 @@ class TrainingData:
                 continue
             found = values[days[..., None], present]  # (window, day, node)
             chosen = np.where(scored[..., None], found, np.float32(np.nan))
+            if self._baseline is not None:
+                segment = present if scale == "coarse" else self._segment[present]
+                base = self._baseline[days[..., None], segment]
+                chosen = chosen - base
+                baseline[scale] = np.ascontiguousarray(base.transpose(1, 2, 0))
             scaling = self.scaling[scale]
             standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
@@ -350,7 +379,7 @@ class TrainingData:
             inputs[scale] = self._read(scale, days)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self._read("coarse", days)
-        return HostBatch(inputs, nodes, labels, self._name(windows))
+        return HostBatch(inputs, nodes, labels, self._name(windows), baseline=baseline)
 
 
 def _process_temperature(ds: xr.Dataset) -> FloatArray:

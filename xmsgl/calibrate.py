@@ -106,11 +106,11 @@ def _fine_pairs(
             found.append((window, day, reach, observed[day, reach]))
     if sum(reach.size for _, _, reach, _ in found) < LEAST:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    drivers, fixed = split_inputs(ds, spec.features)
+    drivers, fixed = split_inputs(ds, spec.inputs)
     only = np.unique(np.concatenate([reach for _, _, reach, _ in found])).astype(np.int64)
     engine = Engine(model, fixed, device, only=only)
     predicted = [
-        engine.run(window_days(drivers, window, spec.features), window)[day, reach]
+        engine.run(window_days(drivers, window, spec.inputs), window)[day, reach]
         for window, day, reach, _ in found
     ]
     return np.concatenate(predicted), np.concatenate([values for *_, values in found]).astype(np.float32)
@@ -128,11 +128,14 @@ def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray
         with torch.no_grad():
             outputs = [module.task_outputs(item.batch, ("coarse",))["coarse"] for module in modules]
         mean = torch.stack(outputs).mean(dim=0)
-        predicted.append(np.maximum(_degrees(mean[known], scaling), np.float32(FREEZING)))
-        observed.append(_degrees(labels[known], scaling))
+        base = item.baseline["coarse"][known] if item.baseline else None
+        predicted.append(np.maximum(_degrees(mean[known], scaling, base), np.float32(FREEZING)))
+        observed.append(_degrees(labels[known], scaling, base))
     return np.concatenate(predicted), np.concatenate(observed)
 
 
-def _degrees(values: torch.Tensor, scaling: Scaling) -> FloatArray:
-    degrees: FloatArray = (values.float() * scaling.label_deviation + scaling.label_mean).cpu().numpy()
-    return degrees
+def _degrees(values: torch.Tensor, scaling: Scaling, base: torch.Tensor | None) -> FloatArray:
+    """Return temperature: standardised values in degC, on top of the baseline."""
+    degrees = values.float() * scaling.label_deviation + scaling.label_mean
+    whole: FloatArray = (degrees if base is None else degrees + base).cpu().numpy()
+    return whole

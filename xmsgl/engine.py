@@ -13,6 +13,8 @@ from xmsgl.network.order import close_order
 from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
 from xmsgl.prefetch import prefetch
+from xmsgl.residual_fit import baseline_temperature
+from xmsgl.schema import segment_positions
 from xmsgl.windows import ScaleInputs, feature_variables
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ class Engine:
         target = resolve_device(device)
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
-        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
+        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.inputs, dynamic=False))
+        self._segment = segment_positions(self._fixed)
         # What all members share is asked of the first.
         self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
@@ -121,7 +124,7 @@ class Engine:
         Parameters
         ----------
         drivers
-            The dynamic features of the window and of as many warm-up days as the record has.
+            The dynamic inputs of the window and of as many warm-up days as the record has.
         window
             Which days these are.
 
@@ -166,6 +169,8 @@ class Engine:
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded)
+        residual = self._spec.residual
+        base = None if residual is None else baseline_temperature(residual, loaded, self._fixed)[-length:]
         values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
         after: list[Memory] = []
         members = 1 + len(self._others)
@@ -179,7 +184,9 @@ class Engine:
                 output, left = self._stream(batch, left)
                 if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
-                    values[scored, slice(None) if self._whole else part.fine] = self._degrees(output[-stop:])
+                    below = None if base is None else base[scored].take(self._segment[part.fine], axis=1)
+                    reaches = slice(None) if self._whole else part.fine
+                    values[scored, reaches] = self._degrees(output[-stop:], below)
                 first = stop
             after += [_moved(state, torch.device("cpu")) for state in left]
         return values, after
@@ -218,9 +225,12 @@ class Engine:
             some = days[None, first : first + step]
             yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
 
-    def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
+    def _degrees(self, output: torch.Tensor, below: FloatArray | None) -> npt.NDArray[np.float32]:
+        """Return temperature, (day, fine): the standardised output in degC, on top of the baseline."""
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
+        if below is not None:
+            degrees += torch.from_numpy(below).to(degrees.device)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
 

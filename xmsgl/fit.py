@@ -51,6 +51,7 @@ def train(
     season: bool = False,
     neighbours: Sequence[float] = (),
     scaling: str = "shared",
+    residual: str | None = None,
     window: int = 365,
     warmup: int = 60,
     batch: int = 1,
@@ -119,6 +120,14 @@ def train(
         ``"shared"``: inputs and labels of both scales are standardised alike, with the coarse scale's
         inputs and the labels of both. ``"own"``: each scale with its own mean and deviation, as published;
         then a model may not be ``anchored``, for that adds up temperatures of both scales.
+    residual
+        Learn what something simpler misses: the network learns observed minus that at both scales, and
+        predictions add it back, a reach that of its segment. ``"regression"``: water temperature regressed
+        on means of air temperature, season and the static attributes among the features, one relation
+        for the basin, fitted to the coarse labels that the method learns from (to the fine ones where
+        there are none) on training days alone. The model keeps its coefficients, so that a prediction
+        needs no labels. ``"process"``: ``simulated_temperature_coarse``, which a prediction needs then
+        too, without gaps. Default: learn the temperature itself. See :mod:`xmsgl.residual`.
     window, warmup
         Scored days of a window, and days run before it to fill the memory.
     batch
@@ -188,9 +197,9 @@ def train(
     start
         A model, its packaged name or the path of its file, whose weights to begin with: of another
         method, such as ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its
-        features, scaling, sizes and segments are kept, whatever `means` and `scaling` say, and so are the
-        lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has any.
-        Default: fresh weights.
+        features, scaling, sizes, segments and residual are kept, whatever `means` and `scaling` say, and so
+        are the lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has
+        any. Default: fresh weights.
     progress
         Draw a progress bar; default: the option ``progress``.
     checkpoint
@@ -212,11 +221,11 @@ def train(
     Raises
     ------
     InvalidDatasetError
-        The dataset has faults.
+        The dataset has faults, or gaps in the process model's temperature that a `residual` needs.
     InvalidArgumentError
         A setting does not fit.
     UnknownNameError
-        No such method, recipe, scaling or `keep`.
+        No such method, recipe, scaling, residual or `keep`.
     DivergenceError
         A loss is not finite.
     CheckpointError
@@ -240,6 +249,7 @@ def train(
         learning_rate=learning_rate,
         clip=clip,
         scaling=scaling,
+        residual=residual,
         keep=keep,
         average=average,
         jitter=jitter,
@@ -277,6 +287,7 @@ def train(
         shift=shift,
         scaling=begin.scaling,
         own_scaling=scaling == "own",
+        residual=begin.residual(ds, residual, chosen, around),
     )
     check_anchor(module, data.scaling)
     kernel = fitted_kernel(bare, kernel, ~data.validation_days)
@@ -306,6 +317,7 @@ def train(
         warmup=warmup,
         training={**provenance(ds, data, seed, recipe), **begin.provenance},
         neighbours=around,
+        residual=data.residual,
     )
     run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}

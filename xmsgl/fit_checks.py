@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.residual import RESIDUALS
 from xmsgl.train.loop import KEEPS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SCALINGS: dict[str, str] = {
 # Smallest value of each count. None, where it can be given, means that there is no limit.
 _LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0, "shift": 0}
 _POSITIVE = ("learning_rate", "clip", "robust")
-_NAMES = {"scaling": SCALINGS, "keep": KEEPS}
+_NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS}
 
 
 def check_settings(**settings: Any) -> None:
@@ -44,7 +45,7 @@ def check_settings(**settings: Any) -> None:
     InvalidArgumentError
         A value out of range.
     UnknownNameError
-        No such `scaling` or `keep`.
+        No such `scaling`, `keep` or `residual`.
 
     Examples
     --------

@@ -6,11 +6,15 @@ import logging
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from xmsgl.engine import refuse_missing
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
+from xmsgl.neighbours import neighbour_features
 from xmsgl.neighbours_fit import fit_neighbours, has_labels
+from xmsgl.residual import PROCESS
+from xmsgl.residual_fit import find_residual
 from xmsgl.season import wants_season
 from xmsgl.windows import choose_features
 from xmsgl.windows_check import check_features
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from xmsgl.features import Feature, Scaling
     from xmsgl.models.registry import NetworkModel
     from xmsgl.neighbours import Neighbours
+    from xmsgl.residual import Residual
     from xmsgl.windows import Scale
 
 __all__ = ["Start"]
@@ -122,6 +127,40 @@ class Start:
             raise InvalidArgumentError(msg)
         check_features(ds, features)
         return features
+
+    def residual(
+        self,
+        ds: xr.Dataset,
+        asked: str | None,
+        features: Sequence[Feature],
+        around: Neighbours | None,
+    ) -> Residual | None:
+        """Return what the model learns the rest of, yet to be fitted unless a model knows it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Another one than the model's is asked for; or the dataset lacks what it is computed from.
+        ModelMismatchError
+            The dataset lacks what that of the model is computed from.
+        InvalidDatasetError
+            The process model's temperature is not finite everywhere.
+        """
+        known = None if self._model is None else self._model.spec.residual
+        if self._model is not None and asked is not None and (known is None or asked != known.kind):
+            kept = None if known is None else known.kind
+            msg = f"residual is that of the model to start with ({kept}); leave it out"
+            raise InvalidArgumentError(msg)
+        if known is not None:
+            check_features(ds, known.features)
+        elif asked is not None:
+            # What neighbours say rests on a regression of its own, and is left to the network.
+            told = neighbour_features(around.lengths) if around else {}
+            known = find_residual(ds, asked, [each for each in features if each.name not in told])
+        if known is not None and known.kind == "process":
+            name = f"{PROCESS}_coarse"
+            refuse_missing(ds[[name]].compute(), [name])
+        return known
 
     def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:
         """Return the segments of which identities are known or learned."""

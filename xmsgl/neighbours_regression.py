@@ -1,7 +1,7 @@
 """The simple regression of segment temperatures on weather, season and attributes, whose rest matters.
 
 What it leaves over is what neighbours along the river have in common: see :mod:`xmsgl.neighbours_fit` and
-:mod:`xmsgl.neighbours_length`.
+:mod:`xmsgl.neighbours_length`. What :mod:`xmsgl.residual_fit` regresses on is its own; it is solved here too.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from xmsgl.features import parse_feature, time_of_year, trailing_mean, weather_m
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Regression", "Rows"]
+__all__ = ["RIDGE", "STATIC_STRENGTH", "Regression", "Rows"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-_RIDGE = 1.0  # on standardised columns: keeps those that say the same solvable
-# A static attribute is known once a segment, however many days it has: so many segments' worth of labels draw
-# its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
-_STATIC_STRENGTH = 3.0
+#: Ridge on standardised columns: keeps those that say the same solvable.
+RIDGE = 1.0
+#: A static attribute is known once a segment, however many days it has: so many segments' worth of labels
+#: draw its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
+STATIC_STRENGTH = 3.0
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ class Rows:
 
     def ridge(self, n: int) -> Floats:
         """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
-        fixed = max(_RIDGE, _STATIC_STRENGTH * n / len(self.fixed))
+        fixed = max(RIDGE, STATIC_STRENGTH * n / len(self.fixed))
         weather = len(self.features) + self.season.shape[1]
-        return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
+        return np.concatenate([np.full(weather, RIDGE), np.full(self.fixed.shape[1], fixed)])
 
     def __call__(self, place: int) -> Floats:
         """Return the rows of a segment on all days, (time, column)."""
@@ -73,7 +74,16 @@ class Regression:
 
     @classmethod
     def fit(cls, gram: Floats, ridge: Floats) -> Regression:
-        """Solve the normal equations of standardised columns with a ridge."""
+        """Solve the normal equations of standardised columns with a ridge.
+
+        Parameters
+        ----------
+        gram
+            Products of all columns summed over the labels, (column, column): 1, what is regressed on, and
+            the observed temperature at last.
+        ridge
+            What to add for each column that is regressed on, standardised, (column - 2,).
+        """
         n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
         spread = gram[1:, 1:] - n * np.outer(mean, mean)
         deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]

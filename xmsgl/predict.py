@@ -141,17 +141,17 @@ def downscale(
     ds = assign_neighbours(ds, spec.neighbours)
     if wants_season(feature.name for feature in spec.features):
         ds = assign_season(ds)
-    check_features(ds, spec.features)
+    check_features(ds, spec.inputs)
     warn_outside(ds, spec.features, spec.scaling)
-    drivers, fixed = split_inputs(ds, spec.features)
+    drivers, fixed = split_inputs(ds, spec.inputs)
     windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     reference = ModelReference(fitted.payload)
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
-        values: Any = _lazy(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+        values: Any = _lazy(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
     else:
-        values = _eager(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+        values = _eager(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
         return _label(values, ds, fitted, how)

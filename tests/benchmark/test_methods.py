@@ -33,9 +33,13 @@ METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *mod
 TOLD = [
     pytest.param(name, {"neighbours": [9e3]}, id=f"{name}, told") for name in ("fine-only", "booster-fine")
 ]
+REST = [
+    pytest.param(name, {"residual": kind}, id=f"{name}, {kind}")
+    for name, kind in (("fine-only", "regression"), ("remap", "process"))
+]
 
 
-@pytest.mark.parametrize(("method", "more"), METHODS + TOLD)  # async-msgl as msgl
+@pytest.mark.parametrize(("method", "more"), METHODS + TOLD + REST)  # async-msgl as msgl
 def test_a_method_learns_from_what_it_says(rich, offer, tmp_path, method, more):
     """A change in a temperature changes the prediction exactly if it is among the sources."""
     who = contender(method)

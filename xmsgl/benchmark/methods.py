@@ -171,7 +171,8 @@ class Network:
         observed = {
             TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
         }
-        process = {"process"} if any(stage.labels == "process" for stage in stages) else set()
+        told = settings.get("residual") == "process" or any(stage.labels == "process" for stage in stages)
+        process = {"process"} if told else set()
         return frozenset(observed | process) | _told_of_neighbours(settings)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:

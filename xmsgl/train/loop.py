@@ -106,6 +106,9 @@ class LabelledBatch:
         Days that count, boolean (day, window); only where labels are to be carried from the coarse scale.
     carry
         Factor and offset that turn a standardised coarse temperature into a standardised fine one.
+    baseline
+        What the labels are the rest of, by scale, degC, in their shape; none where they are the temperature
+        itself.
     """
 
     batch: Batch
@@ -113,6 +116,7 @@ class LabelledBatch:
     name: str
     scored: Tensor | None = None
     carry: tuple[float, float] = (1.0, 0.0)
+    baseline: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Source(Protocol):
