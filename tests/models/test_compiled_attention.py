@@ -87,6 +87,34 @@ def test_scores_of_any_size(rng_state, dtype):
     assert all(part.isfinite().all() for part in got)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
+def test_scores_all_low_or_all_high_beside_plain_ones(rng_state, dtype):
+    """Where their powers are added up as they are, and where the highest must be taken off first."""
+    query, both, weight = draw(rng_state, (2, 40, 25, 2, 5), torch.float64)
+    with torch.no_grad():
+        both.view(2, 25, 4, 5)[:, :, :2, 0] = 1.0  # so that a query's first channel shifts all of its scores
+        shifts = torch.linspace(-300.0, 300.0, 20, dtype=torch.float64).repeat_interleave(2)
+        shifts[::2] = 0.0
+        query.view(2, 40, 2, 5)[..., 0] = math.sqrt(5) * shifts[:, None]
+    expected = run(formula, query, both, weight, 2)
+    given = [part.detach().to(dtype).requires_grad_() for part in (query, both, weight)]
+    got = run(compiled_attention, *given, 2)
+    for a, b in zip(got, expected, strict=True):
+        # a score of 300 is kept to 2e-5 in single precision, and its gradient is some hundred times as large
+        allowed = 1e-11 if dtype == torch.float64 else 2e-4
+        assert float((a - b).abs().max()) <= allowed * float(b.abs().max())
+
+
+@pytest.mark.parametrize("level", [0.0, -80.0, 80.0, -1e4, 1e4])
+def test_equal_scores_of_any_level_give_the_mean(rng_state, level):
+    _, both, _ = draw(rng_state, (2, 40, 25, 2, 5), torch.float32)
+    both = both.detach()
+    both[..., :10] = 1.0  # the keys
+    query = torch.full((2, 40, 10), level / math.sqrt(5))
+    mean = both[..., 10:].mean(1, keepdim=True).expand_as(query)
+    torch.testing.assert_close(compiled_attention(query, both, 2), mean, rtol=1e-5, atol=1e-6)
+
+
 def test_passes_gradcheck(rng_state):
     query, both, _ = draw(rng_state, (2, 3, 4, 2, 3), torch.float64)
     assert torch.autograd.gradcheck(lambda q, b: compiled_attention(q, b, 2), (query, both), atol=1e-7)

@@ -30,6 +30,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: Keys whose gradients are added up at a time: by lane they fill half of the first cache.
 KEYS = 32
 
+#: Sums of powers of two, of all scores of a query, between which no single precision is lost.
+SAFE = 2.0**60
+
 _INDEX = ir.IntType(64)
 _OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
 
@@ -56,6 +59,30 @@ def _product(start: Vector, left: list[Vector], right: list[Vector]) -> Vector:
     return total
 
 
+def _weigh(
+    emitter: Emitter, queries: list[Vector], keys: Any, start: Vector, count: Any, slots: list[Any]
+) -> None:
+    """Add up two to the scores plus `start`, and the values as often."""
+    builder, one, channels = emitter.builder, emitter.constant(1.0), len(queries)
+    with cgutils.for_range(builder, count, intp=_INDEX) as loop:
+        both = _spread(emitter, keys, builder.mul(loop.index, _INDEX(2 * channels)), range(2 * channels))
+        weight = emitter.power(_product(start, queries, both[:channels]))
+        for number, slot in zip([one, *both[channels:]], slots, strict=True):
+            add_product(emitter, weight, number, slot)
+
+
+def _highest(emitter: Emitter, queries: list[Vector], keys: Any, count: Any) -> Vector:
+    """Return the highest score of each query."""
+    builder, zero, channels = emitter.builder, emitter.constant(0.0), len(queries)
+    (highest,) = sum_slots(emitter, 1)
+    builder.store(emitter.constant(float("-inf")).value, highest)
+    with cgutils.for_range(builder, count, intp=_INDEX) as loop:
+        key = _spread(emitter, keys, builder.mul(loop.index, _INDEX(2 * channels)), range(channels))
+        score = _product(zero, queries, key)
+        builder.store(score.larger(Vector(emitter, builder.load(highest))).value, highest)
+    return sums_in(emitter, [highest])[0]
+
+
 def _emit_attend(
     emitter: Emitter,
     query: Any,
@@ -69,27 +96,27 @@ def _emit_attend(
 ) -> None:
     """Let a vector of queries look at all keys; `top` and `share` are what the way back needs.
 
-    More queries at once would not leave their sums in registers.
+    More queries at once would not leave their sums in registers. Scores are used as they are where their
+    sum shows that none was too large and not all too small; only else the highest is sought and taken off.
     """
-    builder, one, here = emitter.builder, emitter.constant(1.0), _INDEX(0)
+    builder, zero, one, here = emitter.builder, emitter.constant(0.0), emitter.constant(1.0), _INDEX(0)
     queries = _read(emitter, query, channels, rows)
-    (highest,) = sum_slots(emitter, 1)
-    builder.store(emitter.constant(float("-inf")).value, highest)
-    with cgutils.for_range(builder, count, intp=_INDEX) as loop:
-        key = _spread(emitter, keys, builder.mul(loop.index, _INDEX(2 * channels)), range(channels))
-        score = _product(emitter.constant(0.0), queries, key)
-        builder.store(score.larger(Vector(emitter, builder.load(highest))).value, highest)
-    (most,) = sums_in(emitter, [highest])
     slots = sum_slots(emitter, 1 + channels)
-    with cgutils.for_range(builder, count, intp=_INDEX) as loop:
-        both = _spread(emitter, keys, builder.mul(loop.index, _INDEX(2 * channels)), range(2 * channels))
-        weight = emitter.power(_product(0.0 - most, queries, both[:channels]))
-        for number, slot in zip([one, *both[channels:]], slots, strict=True):
-            add_product(emitter, weight, number, slot)
+    less, factor = sum_slots(emitter, 2)
+    _weigh(emitter, queries, keys, zero, count, slots)
+    (total,) = sums_in(emitter, slots[:1])
+    for vector, slot in zip(total.magnitude(), (less, factor), strict=True):
+        builder.store(vector.value, slot)
+    with builder.if_then(builder.not_(total.all_between(1 / SAFE, SAFE)), likely=False):
+        most = _highest(emitter, queries, keys, count)
+        for vector, slot in zip([most, one, *[zero] * len(slots)], [less, factor, *slots], strict=True):
+            builder.store(vector.value, slot)
+        _weigh(emitter, queries, keys, 0.0 - most, count, slots)
     total, *outs = sums_in(emitter, slots)
     part = one / total
-    emitter.store(most, top, here)
-    emitter.store(part, share, here)
+    off, times = sums_in(emitter, [less, factor])
+    emitter.store(off, top, here)
+    emitter.store(part * times, share, here)
     for c, vector in enumerate(outs):
         emitter.store(vector * part, out, place_of(emitter, c, rows))
 

@@ -149,6 +149,25 @@ class Vector:
             value = builder.select(builder.fcmp_ordered(beyond, value, edge), edge, value)
         return Vector(self.emitter, value)
 
+    def all_between(self, low: float, high: float) -> Any:
+        """Return an LLVM truth value: whether every lane is within the bounds, none being no number."""
+        builder, lanes = self.emitter.builder, self.value.type.count
+        above = builder.fcmp_ordered(">=", self.value, self._other(low))
+        both = builder.and_(above, builder.fcmp_ordered("<=", self.value, self._other(high)))
+        each = ir.IntType(lanes)
+        return builder.icmp_unsigned("==", builder.bitcast(both, each), ir.Constant(each, 2**lanes - 1))
+
+    def magnitude(self) -> tuple[Vector, Vector]:
+        """Return the largest e with ``2^e`` not above this positive normal number, and ``2^e``."""
+        builder, kind = self.emitter.builder, self.value.type
+        digits, bias = (52, 1023) if self.emitter.double else (23, 127)
+        integer = ir.VectorType(ir.IntType(8 * self.emitter.itemsize), kind.count)
+        shift = ir.Constant(integer, [digits] * kind.count)
+        whole = builder.lshr(builder.bitcast(self.value, integer), shift)
+        power = builder.bitcast(builder.shl(whole, shift), kind)
+        exponent = builder.sitofp(builder.sub(whole, ir.Constant(integer, [bias] * kind.count)), kind)
+        return Vector(self.emitter, exponent), Vector(self.emitter, power)
+
     def pick(self, other: Vector, lanes: Sequence[int]) -> Vector:
         """Return the given lanes of this vector followed by the other."""
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
