@@ -8,7 +8,9 @@ import torch
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
+from xmsgl.fit_checks import check_settings, stage_rates
 from xmsgl.predict import downscale
+from xmsgl.train.stages import Stage
 
 TASKS = ("coarse", "interpolation", "fine")
 SMALL = {
@@ -99,3 +101,20 @@ def test_the_rates_must_be_as_many_as_the_stages(tiny):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02])
     with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number"):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, -1])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"clip": [1.0, 2.0]}, {"robust": [3.0]}, {"learning_rate": "fast"}, {"learning_rate": ["fast"]}],
+    ids=str,
+)
+def test_only_learning_rates_may_be_several_and_all_are_numbers(settings):
+    with pytest.raises(InvalidArgumentError, match="must be a positive number"):
+        check_settings(**settings)
+
+
+def test_rates_of_numpy_are_as_good():
+    check_settings(learning_rate=np.array([0.5, 0.25]))
+    stages = (Stage(1, ("coarse",)), Stage(1, ("fine",)))
+    assert stage_rates(np.array([0.5, 0.25]), stages) == (0.5, 0.25)
+    assert type(stage_rates(np.float32(0.5), stages)) is float

@@ -13,8 +13,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import Feature, Scaling
-from xmsgl.residual import PROCESS as _PROCESS
-from xmsgl.residual import Residual
+from xmsgl.residual import PROCESS_COARSE, Residual
 from xmsgl.residual_fit import baseline_temperature, fit_residual
 from xmsgl.schema import segment_positions
 from xmsgl.windows import (
@@ -33,8 +32,6 @@ from xmsgl.windows import (
 if TYPE_CHECKING:
     import xarray as xr
 
-#: A process model's temperature of the segments.
-PROCESS = f"{_PROCESS}_coarse"
 Validation: TypeAlias = float | slice | Sequence[slice] | None
 DayMask = npt.NDArray[np.bool_]
 # Fewer windows than this can not give one away; the validation days are then cut from each.
@@ -383,9 +380,9 @@ class TrainingData:
 
 
 def _process_temperature(ds: xr.Dataset) -> FloatArray:
-    if PROCESS not in ds:
+    if PROCESS_COARSE not in ds:
         return np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan, np.float32)
-    return np.asarray(ds[PROCESS].transpose("time", "coarse").values, np.float32)
+    return np.asarray(ds[PROCESS_COARSE].transpose("time", "coarse").values, np.float32)
 
 
 def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl import schema
-from xmsgl.batches import PROCESS, TrainingData, Validation
+from xmsgl.batches import TrainingData, Validation
 from xmsgl.calibrate import calibrate
 from xmsgl.engine import resolve_device
 from xmsgl.fit_checks import check_anchor, check_settings, stage_rates
@@ -23,6 +23,7 @@ from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.neighbours_length import fitted_kernel
 from xmsgl.operators import Operators
 from xmsgl.recipes import takes_recipe
+from xmsgl.residual import PROCESS_COARSE
 from xmsgl.season import assign_season, with_season
 from xmsgl.supply import DeviceBatches, label_scales
 from xmsgl.train.loop import LoopSettings
@@ -339,7 +340,7 @@ def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
     observed = ds.get("water_temperature_coarse")
     return {
         "coarse_labels": observed is not None and bool(np.isfinite(observed).any()),
-        "process": PROCESS in ds,
+        "process": PROCESS_COARSE in ds,
     }
 
 

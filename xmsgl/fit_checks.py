@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
@@ -9,7 +10,7 @@ from xmsgl.residual import RESIDUALS
 from xmsgl.train.loop import KEEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from xmsgl.features import Scaling
@@ -57,7 +58,7 @@ def check_settings(**settings: Any) -> None:
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
         elif name == "shift" and not float(value).is_integer():
             msg = f"shift must be a whole number of days, got {value}"
-        elif name in _POSITIVE and not _positive(value):
+        elif name in _POSITIVE and not all(map(_positive, _each(name, value))):
             msg = f"{name} must be a positive number, got {value}"
         elif name == "average" and not 0 <= value < 1:
             msg = f"average must be in [0, 1), got {value}"
@@ -70,8 +71,14 @@ def check_settings(**settings: Any) -> None:
         raise InvalidArgumentError(msg)
 
 
-def _positive(value: float | list[float] | tuple[float, ...]) -> bool:
-    return all(0 < each < float("inf") for each in (value if isinstance(value, list | tuple) else [value]))
+def _each(name: str, value: Any) -> Iterable[Any]:
+    """Return what is to be looked at: of learning rates each, there may be several."""
+    several = name == "learning_rate" and not isinstance(value, Real | str)
+    return value if several else [value]
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < float("inf")
 
 
 def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:
@@ -98,8 +105,8 @@ def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float
     >>> stage_rates(0.01, ())
     0.01
     """
-    if isinstance(rate, int | float):
-        return rate
+    if isinstance(rate, float | Real):
+        return float(rate)
     if len(rate) != len(stages):
         named = "; ".join(f"{', '.join(stage.tasks)} ({stage.epochs} epochs)" for stage in stages)
         msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one, or as many"

@@ -13,7 +13,7 @@ from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
 from xmsgl.neighbours import neighbour_features
 from xmsgl.neighbours_fit import fit_neighbours, has_labels
-from xmsgl.residual import PROCESS
+from xmsgl.residual import PROCESS_COARSE
 from xmsgl.residual_fit import find_residual
 from xmsgl.season import wants_season
 from xmsgl.windows import choose_features
@@ -158,8 +158,7 @@ class Start:
             told = neighbour_features(around.lengths) if around else {}
             known = find_residual(ds, asked, [each for each in features if each.name not in told])
         if known is not None and known.kind == "process":
-            name = f"{PROCESS}_coarse"
-            refuse_missing(ds[[name]].compute(), [name])
+            refuse_missing(ds[[PROCESS_COARSE]].compute(), [PROCESS_COARSE])
         return known
 
     def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:

@@ -29,16 +29,18 @@ from xmsgl.features import AIR_WINDOWS, TRANSFORMS, Feature, time_of_year, trail
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["PROCESS", "RESIDUALS", "Residual"]
+__all__ = ["PROCESS", "PROCESS_COARSE", "RESIDUALS", "Residual", "air_means"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 #: Base name of a process model's temperature.
 PROCESS = "simulated_temperature"
+#: The variable of a dataset.
+PROCESS_COARSE = f"{PROCESS}_coarse"
 #: What a model can be the rest of.
 RESIDUALS: dict[str, str] = {
     "regression": "water temperature regressed on air temperature, season and static attributes",
-    "process": f"{PROCESS}_coarse of the dataset",
+    "process": f"{PROCESS_COARSE} of the dataset",
 }
 
 _FREEZING = 0.0  # degC
@@ -165,7 +167,7 @@ class Residual:
 
     def __str__(self) -> str:
         if self.kind == "process":
-            return f"of {PROCESS}_coarse, which a prediction needs too"
+            return f"of {PROCESS_COARSE}, which a prediction needs too"
         names = [*self.drivers, "season", *(feature.name for feature in self.attributes)]
         return f"of a regression on {', '.join(names)}"
 

@@ -16,7 +16,7 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.features import TRANSFORMS, Feature
 from xmsgl.neighbours_regression import RIDGE, STATIC_STRENGTH, Regression
-from xmsgl.residual import PROCESS, Residual, air_means
+from xmsgl.residual import PROCESS, PROCESS_COARSE, Residual, air_means
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,11 +51,10 @@ def find_residual(ds: xr.Dataset, kind: str, features: Sequence[Feature]) -> Res
         The dataset has no air temperature, or no temperature of a process model.
     """
     if kind == "process":
-        name = f"{PROCESS}_coarse"
-        if name not in ds:
+        if PROCESS_COARSE not in ds:
             msg = (
-                f"residual='process' needs {name} (time, coarse), a process model's temperature, and the "
-                "dataset has none; add it, or use residual='regression'"
+                f"residual='process' needs {PROCESS_COARSE} (time, coarse), a process model's temperature, "
+                "and the dataset has none; add it, or use residual='regression'"
             )
             raise InvalidArgumentError(msg)
         return Residual(kind, (Feature(PROCESS, _units(ds, PROCESS), dynamic=True),))

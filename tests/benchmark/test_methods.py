@@ -67,6 +67,16 @@ def test_ablations_change_the_sources():
     msgl = contender("msgl")
     assert msgl.sources({}) == {"coarse", "fine"}
     assert msgl.sources({"tasks": ["interpolation", "fine"], "pretrain": 0}) == {"fine"}
+    fine = contender("fine-only")
+    assert fine.sources({"kernel": "exponential"}) == {"fine"}
+    assert fine.sources({"kernel": "fitted"}) == {"coarse", "fine"}  # the labels that give its length
+
+
+def test_learning_rates_that_do_not_fit_the_stages_are_refused_before_anything_runs():
+    plan = {"methods": ["async-msgl", "msgl"], "settings": {"learning_rate": [0.01, 0.003, 0.003]}}
+    with pytest.raises(InvalidArgumentError, match="learning_rate has 3 values for 2 stages"):
+        make_plan("simulated", **plan)
+    make_plan("simulated", **plan | {"methods": ["async-msgl"]})
 
 
 def test_a_recipe_decides_what_is_learned_from_unless_the_run_says_otherwise(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +97,10 @@ def test_lengths_that_fit_no_stages_are_refused(pretrain):
         InvalidArgumentError, match=r"2 stages before the last \(coarse, observed labels; interp"
     ):
         stages_of("async-msgl", ALL, 17, pretrain, **RICH)
+
+
+@pytest.mark.parametrize("pretrain", [np.int64(3), np.array([2, 1])], ids=["one", "several"])
+def test_counts_of_numpy_are_as_good(pretrain):
+    stages = stages_of("async-msgl", ALL, 9, pretrain, **RICH)
+    assert stages == stages_of("async-msgl", ALL, 9, [2, 1], **RICH)
+    assert all(type(stage.epochs) is int for stage in stages)  # plain in a checkpoint

@@ -13,7 +13,9 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.boosting import gradient_boosting
 from xmsgl.fit import train
+from xmsgl.fit_checks import stage_rates
 from xmsgl.models.registry import TASK_SCALES, create_model, model_names
+from xmsgl.neighbours_length import FITTED
 from xmsgl.predict import downscale
 from xmsgl.recipes import complete
 from xmsgl.train.stages import stages_of
@@ -168,12 +170,14 @@ class Network:
         stages = stages_of(
             self.name, module.tasks, epochs, settings.get("pretrain"), coarse_labels=True, process=True
         )
+        stage_rates(settings.get("learning_rate", known["learning_rate"].default), stages)
         observed = {
             TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
         }
         told = settings.get("residual") == "process" or any(stage.labels == "process" for stage in stages)
         process = {"process"} if told else set()
-        return frozenset(observed | process) | _told_of_neighbours(settings)
+        length = {"coarse"} if settings.get("kernel") == FITTED else set()
+        return frozenset(observed | process | length) | _told_of_neighbours(settings)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or go on training, then predict; see :meth:`Contender.run`."""

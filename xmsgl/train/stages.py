@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import InvalidArgumentError
@@ -128,9 +129,9 @@ def stages_of(
         raise InvalidArgumentError(msg)
     last = tuple(plan.last or tasks)
     before = () if missing or last == ("coarse",) else plan.before
-    if pretrain is not None and not isinstance(pretrain, int):
-        return _as_told(epochs, pretrain, before, last)
-    spent = _epochs_before(epochs, pretrain, plan, needed=bool(before) and not plan.optional)
+    if pretrain is not None and not isinstance(pretrain, int | Real):
+        return _as_told(epochs, [int(count) for count in pretrain], before, last)
+    spent = int(_epochs_before(epochs, pretrain, plan, needed=bool(before) and not plan.optional))
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
     if spent < len(before):
