@@ -54,7 +54,7 @@ def check_settings(**settings: Any) -> None:
     """
     given = {name: value for name, value in settings.items() if value is not None}
     for name, value in given.items():
-        if name in _LEAST and value < _LEAST[name]:
+        if name in _LEAST and not (isinstance(value, Real) and float(value) >= _LEAST[name]):
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
         elif name == "shift" and not float(value).is_integer():
             msg = f"shift must be a whole number of days, got {value}"

@@ -104,3 +104,14 @@ def test_counts_of_numpy_are_as_good(pretrain):
     stages = stages_of("async-msgl", ALL, 9, pretrain, **RICH)
     assert stages == stages_of("async-msgl", ALL, 9, [2, 1], **RICH)
     assert all(type(stage.epochs) is int for stage in stages)  # plain in a checkpoint
+
+
+@pytest.mark.parametrize("pretrain", [2.7, [1.5, 1], "12", "x", [1, None]], ids=str)
+def test_epochs_that_are_no_whole_numbers_are_refused(pretrain):
+    with pytest.raises(InvalidArgumentError, match="pretrain must be a whole number of epochs"):
+        stages_of("async-msgl", ALL, 17, pretrain, **RICH)
+
+
+def test_lengths_of_stages_that_are_not_there_are_refused():
+    with pytest.raises(InvalidArgumentError, match=r"pretrain=\[2\], but this training has one stage"):
+        stages_of("remap", ("coarse",), 17, [2], **RICH)

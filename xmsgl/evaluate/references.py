@@ -27,7 +27,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.features import AIR_WINDOWS
+from xmsgl.features import AIR_WINDOWS, time_of_year, trailing_mean
 from xmsgl.schema import LABEL, as_dataset, drivers, fine_values, segment_positions, statics
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def air_temperature_regression(
     def rows(values: Floats | None) -> Floats:
         if values is None:  # the caller reads the air temperature this design names
             raise InvalidDatasetError([f"{air}: no air temperature"])
-        means = {window: _trailing_mean(values, window) for window in AIR_WINDOWS}
+        means = {window: trailing_mean(values, window) for window in AIR_WINDOWS}
         slow = (means[_SLOW_WINDOW] - centre) / spread
         warm = (np.maximum(means[_HINGE_WINDOW], 0.0) - centre) / spread
         scaled = [(mean - centre) / spread for mean in means.values()]
@@ -208,18 +208,8 @@ def air_temperature_regression(
 
 def _season(ds: xr.Dataset) -> Floats:
     """Constant and harmonics of the year, (time, 1 + 2 harmonics)."""
-    day = pd.DatetimeIndex(ds.indexes["time"]).day_of_year.to_numpy(dtype=np.float64)
-    angle = 2 * np.pi * day / 365.25
-    waves = [wave(k * angle) for k in range(1, _HARMONICS + 1) for wave in (np.cos, np.sin)]
-    return np.column_stack([np.ones_like(angle), *waves])
-
-
-def _trailing_mean(values: Floats, window: int) -> Floats:
-    """Mean over the last ``window`` days; over those there are at the start."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    end = np.arange(1, values.size + 1)
-    start = np.maximum(end - window, 0)
-    return np.asarray((total[end] - total[start]) / (end - start), dtype=np.float64)
+    day = pd.DatetimeIndex(ds.indexes["time"]).day_of_year.to_numpy()
+    return np.column_stack([np.ones(day.size), *(time_of_year(k * day) for k in range(1, _HARMONICS + 1))])
 
 
 def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:

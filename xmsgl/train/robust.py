@@ -14,17 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.train.losses import observed_errors, root
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["masked_huber"]
-
-# Keeps the gradient of the square root finite where a prediction is exactly right.
-_SMALLEST_SQUARE = 1e-12
 
 
 def masked_huber(prediction: Tensor, target: Tensor, beyond: float) -> Tensor | None:
@@ -60,14 +55,9 @@ def masked_huber(prediction: Tensor, target: Tensor, beyond: float) -> Tensor | 
     >>> round(float(masked_huber(prediction, target, 3.0)), 6)  # sqrt((1^2 + 3 * (2 * 6 - 3)) / 2)
     3.741657
     """
-    if prediction.shape != target.shape:
-        msg = f"prediction and target must have one shape, got {tuple(prediction.shape), tuple(target.shape)}"
-        raise InvalidArgumentError(msg)
-    observed = ~torch.isnan(target)
-    count = int(observed.sum())
-    if count == 0:
+    found = observed_errors(prediction, target)
+    if found is None:
         return None
-    # Replaced before the difference: a NaN times zero would still be a NaN in the gradient.
-    error = torch.where(observed, prediction - torch.where(observed, target, prediction.detach()), 0.0).abs()
+    error = found[0].abs()
     within = error.clamp_max(beyond)
-    return ((within * (2.0 * error - within)).sum() / count).clamp_min(_SMALLEST_SQUARE).sqrt()
+    return root((within * (2.0 * error - within)).sum() / found[1])

@@ -8,8 +8,9 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
+from operator import index
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import InvalidArgumentError
@@ -129,9 +130,10 @@ def stages_of(
         raise InvalidArgumentError(msg)
     last = tuple(plan.last or tasks)
     before = () if missing or last == ("coarse",) else plan.before
-    if pretrain is not None and not isinstance(pretrain, int | Real):
-        return _as_told(epochs, [int(count) for count in pretrain], before, last)
-    spent = int(_epochs_before(epochs, pretrain, plan, needed=bool(before) and not plan.optional))
+    told = _whole(pretrain)
+    if isinstance(told, list):
+        return _as_told(epochs, told, before, last)
+    spent = _epochs_before(epochs, told, plan, needed=bool(before) and not plan.optional)
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
     if spent < len(before):
@@ -146,10 +148,24 @@ def stages_of(
     return (*stages, Stage(epochs - spent, last))
 
 
+def _whole(pretrain: int | Sequence[int] | None) -> int | list[int] | None:
+    """Return numbers of epochs as plain ones, and refuse what is none."""
+    if pretrain is None:
+        return None
+    try:
+        return [index(count) for count in pretrain] if isinstance(pretrain, Iterable) else index(pretrain)
+    except TypeError:
+        msg = f"pretrain must be a whole number of epochs or a list of them, got {pretrain!r}"
+        raise InvalidArgumentError(msg) from None
+
+
 def _as_told(
     epochs: int, counts: Sequence[int], before: tuple[tuple[str, str, float], ...], last: tuple[str, ...]
 ) -> tuple[Stage, ...]:
     """Make the stages before the last as long as somebody wants each."""
+    if not before:
+        msg = f"pretrain={list(counts)}, but this training has one stage only; leave pretrain out"
+        raise InvalidArgumentError(msg)
     if len(counts) != len(before) or min(counts, default=1) < 1 or sum(counts) >= epochs:
         msg = (
             f"pretrain={list(counts)} must give each of the {len(before)} stages before the last "
