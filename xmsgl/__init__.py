@@ -15,7 +15,7 @@ from xmsgl.errors import XMSGLError
 from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
-    from xmsgl import benchmark, datasets, evaluate, plot
+    from xmsgl import benchmark, datasets, evaluate, plot, readers
     from xmsgl.models.model import Model, load_model
     from xmsgl.schema_combine import combine
 
@@ -35,6 +35,7 @@ __all__ = [
     "get_option",
     "load_model",
     "plot",
+    "readers",
     "set_options",
 ]
 
@@ -44,7 +45,7 @@ _LATE = {
     "combine": "xmsgl.schema_combine",
     "load_model": "xmsgl.models.model",
 }
-_MODULES = ("benchmark", "datasets", "evaluate", "plot")
+_MODULES = ("benchmark", "datasets", "evaluate", "plot", "readers")
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,7 @@ from xmsgl.datasets.delaware_reaches import (
 )
 from xmsgl.datasets.delaware_region import dominant_unit
 from xmsgl.datasets.delaware_segments import read_segments
-from xmsgl.datasets.geometry import GEOMETRY_ATTRS
+from xmsgl.readers.geometry import GEOMETRY_ATTRS
 from xmsgl.simulate.hydrology import discharge
 from xmsgl.simulate.process import stream_temperature
 

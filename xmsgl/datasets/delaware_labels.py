@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.datasets._require import require
-from xmsgl.datasets.geometry import EQUAL_AREA
+from xmsgl.optional import require
+from xmsgl.readers.geometry import EQUAL_AREA
 from xmsgl.readers.rds import read_rds
 
 if TYPE_CHECKING:

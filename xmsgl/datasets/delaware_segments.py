@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.datasets._require import require
-from xmsgl.datasets.geometry import encode_lines, midpoints
 from xmsgl.errors import NetworkError
 from xmsgl.network.topology import link
+from xmsgl.optional import require
+from xmsgl.readers.geometry import encode_lines, midpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

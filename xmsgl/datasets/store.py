@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xmsgl.datasets._require import require
+from xmsgl.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

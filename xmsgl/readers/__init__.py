@@ -1,1 +1,12 @@
-"""Readers of file formats and of other projects' river networks."""
+"""Readers of river networks and daily series as other projects store them.
+
+Each reader returns one scale, named and in the units of the convention, as :func:`xmsgl.combine` takes it.
+``names()`` lists them, ``read(name, ...)`` runs one, ``get(name)`` returns it, so that ``help(get(name))``
+says which fields it needs. A reader of one's own plugs in with the decorator ``register(name)``.
+"""
+
+from __future__ import annotations
+
+from xmsgl.readers.registry import get, names, read, register
+
+__all__ = ["get", "names", "read", "register"]

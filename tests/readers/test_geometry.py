@@ -6,7 +6,7 @@ import pytest
 geopandas = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
 
-from xmsgl.datasets.geometry import EQUAL_AREA, encode_lines, midpoints  # noqa: E402
+from xmsgl.readers.geometry import EQUAL_AREA, encode_lines, midpoints  # noqa: E402
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Optional libraries of the datasets, imported late and missed politely."""
+"""Optional libraries: imported late, and missed politely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xmsgl.errors import MissingDependencyError
 __all__ = ["require"]
 
 
-def require(name: str, purpose: str) -> Any:
+def require(name: str, purpose: str, *, extra: str = "data") -> Any:
     """Import an optional library.
 
     Parameters
@@ -19,6 +19,8 @@ def require(name: str, purpose: str) -> Any:
         Name to import.
     purpose
         What it is needed for, for the error message.
+    extra
+        The package's extra that brings it, for the error message.
 
     Returns
     -------
@@ -33,5 +35,5 @@ def require(name: str, purpose: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        msg = f'{purpose} needs {name}, which is not installed: pip install "xmsgl[data]"'
+        msg = f'{purpose} needs {name}, which is not installed: pip install "xmsgl[{extra}]"'
         raise MissingDependencyError(msg) from error
