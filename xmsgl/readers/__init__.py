@@ -7,6 +7,7 @@ says which fields it needs. A reader of one's own plugs in with the decorator ``
 
 from __future__ import annotations
 
+from xmsgl.readers.nhdplus import read_nhdplus
 from xmsgl.readers.registry import get, names, read, register
 
-__all__ = ["get", "names", "read", "register"]
+__all__ = ["get", "names", "read", "read_nhdplus", "register"]

@@ -1,0 +1,244 @@
+"""Tables of other projects: opened from whatever file they come in, their fields found by any spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
+from xmsgl.optional import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["FILLS", "Source", "find_fields", "measures", "name_of", "open_frame", "whole_numbers"]
+
+Source: TypeAlias = "str | Path | pd.DataFrame"
+"""A path, a pandas.DataFrame or a geopandas.GeoDataFrame."""
+
+FILLS = (-9998.0, -9999.0)
+"""What the National Hydrography Dataset Plus writes where it has no value."""
+
+_PARQUET = {".parquet", ".geoparquet", ".pq"}
+_TEXT = {".csv", ".txt"}
+
+
+def name_of(source: Source) -> str:
+    """Name a source for messages and attributes.
+
+    Parameters
+    ----------
+    source
+        Path or frame.
+
+    Returns
+    -------
+    str
+        The file's name without its folders, or the type of the frame.
+
+    Examples
+    --------
+    >>> name_of("data/flowlines.gpkg"), name_of(pd.DataFrame())
+    ('flowlines.gpkg', 'DataFrame')
+    """
+    return Path(source).name if isinstance(source, str | Path) else type(source).__name__
+
+
+def open_frame(source: Source, *, layer: str | None = None) -> pd.DataFrame:
+    """Open a table, with geometry where it has one.
+
+    Parameters
+    ----------
+    source
+        A frame, which is handed back as it is, or a path: Parquet (with geometry or without), CSV, and
+        whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
+    layer
+        Layer of a GeoPackage or geodatabase. Default None: the only one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Or geopandas.GeoDataFrame.
+
+    Raises
+    ------
+    DataUnavailableError
+        There is no such file.
+    InvalidArgumentError
+        The file can not be read, or has several layers and `layer` names none of them.
+    MissingDependencyError
+        The library that reads this kind of file is not installed.
+    """
+    if isinstance(source, pd.DataFrame):
+        return source
+    if not isinstance(source, str | Path):  # callers need not be type-checked
+        msg = f"a table is a path or a data frame, not {type(source).__name__}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
+    path = Path(source)
+    if not path.exists():
+        msg = f"there is no file {path}"
+        raise DataUnavailableError(msg)
+    kind = path.suffix.lower()
+    try:
+        if kind in _TEXT:
+            return pd.read_csv(path)
+        return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer)
+    except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, InvalidArgumentError):
+            raise
+        msg = f"{path} can not be read as {kind or 'a table'}: {error}"
+        raise InvalidArgumentError(msg) from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    parquet = require("pyarrow.parquet", "reading Parquet", extra="data")
+    if b"geo" in (parquet.read_schema(path).metadata or {}):
+        geopandas = require("geopandas", "reading Parquet with geometry", extra="data")
+        frame: pd.DataFrame = geopandas.read_parquet(path)
+        return frame
+    return pd.read_parquet(path)
+
+
+def _read_gdal(path: Path, layer: str | None) -> pd.DataFrame:
+    pyogrio = require("pyogrio", f"reading {path.suffix or path.name}", extra="geo")
+    require("geopandas", f"reading {path.suffix or path.name}", extra="geo")
+    layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
+    if layer is None and len(layers) != 1:
+        msg = f"{path} has {len(layers)} layers ({shorten(layers, 20)}); choose one with layer="
+        raise InvalidArgumentError(msg)
+    if layer is not None and layer not in layers:
+        msg = f"{path} has no layer {layer!r} but {shorten(layers, 20)}"
+        raise InvalidArgumentError(msg)
+    frame: pd.DataFrame = pyogrio.read_dataframe(path, layer=layer or layers[0])
+    return frame
+
+
+def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
+    """Find the columns of a table, whatever the case and the project they come from.
+
+    Parameters
+    ----------
+    frame
+        The table; a named index counts as a column where :meth:`pandas.DataFrame.reset_index` made it one.
+    spellings
+        By our name the lower-case spellings to look for, the preferred one first.
+    what
+        The table's name, for messages.
+
+    Returns
+    -------
+    dict
+        Our names of the columns that are there to theirs.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Two columns differ in their case only.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame(columns=["COMID", "LengthKM"])
+    >>> find_fields(table, {"id": ["nhdplusid", "comid"], "length": ["lengthkm"], "slope": ["slope"]}, "t")
+    {'id': 'COMID', 'length': 'LengthKM'}
+    """
+    columns: dict[str, list[str]] = {}
+    for column in frame.columns:
+        columns.setdefault(str(column).lower(), []).append(str(column))
+    found = {}
+    for ours, theirs in spellings.items():
+        spelling = next((name for name in theirs if name in columns), None)
+        if spelling is None:
+            continue
+        if len(columns[spelling]) > 1:
+            msg = (
+                f"{what} has the columns {shorten(columns[spelling])}, which are one name; drop or rename one"
+            )
+            raise InvalidArgumentError(msg)
+        found[ours] = columns[spelling][0]
+    return found
+
+
+def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) -> NDArray[np.int64]:
+    """Read ids or node numbers, which files keep as integers, floats or text.
+
+    Parameters
+    ----------
+    column
+        The values.
+    what
+        Field and table, for messages.
+    optional
+        Whether a value may be missing: NaN, None, empty text or one of ``FILLS``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, 0 where missing.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value is no whole number, too large for a float to hold exactly, or missing where it must not.
+
+    Examples
+    --------
+    >>> whole_numbers(pd.Series(["5329303", "5329293"]), "comid").tolist()
+    [5329303, 5329293]
+    """
+    empty = column.isna() | column.isin(["", *(FILLS if optional else ())])
+    kept = column[~empty]
+    # Integers and text are not led through floats, which tell whole numbers apart up to 2**53 only.
+    numbers = pd.to_numeric(kept, errors="coerce")
+    wrong = numbers.isna()
+    if numbers.dtype.kind == "f":
+        wrong |= (numbers != np.rint(numbers)) | (numbers.abs() >= 2.0**53)
+    if wrong.any():
+        msg = f"{what} must be whole numbers; found {shorten(map(repr, kept[wrong].unique()))}"
+        raise InvalidArgumentError(msg)
+    if empty.any() and not optional:
+        rows = shorten(np.flatnonzero(empty.to_numpy()))
+        msg = f"{what} is missing in {int(empty.sum())} rows: {rows}; drop them or give the values"
+        raise InvalidArgumentError(msg)
+    values = np.zeros(len(column), dtype=np.int64)
+    values[~empty.to_numpy()] = numbers.to_numpy(dtype=np.int64)
+    return values
+
+
+def measures(column: pd.Series[Any], what: str) -> NDArray[np.float64]:
+    """Read a measured field, NaN where the National Hydrography Dataset Plus has none.
+
+    Parameters
+    ----------
+    column
+        The values; ``FILLS`` count as missing.
+    what
+        Field and table, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value is no number.
+
+    Examples
+    --------
+    >>> measures(pd.Series([0.01, -9998.0]), "slope").tolist()
+    [0.01, nan]
+    """
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        msg = f"{what} must be numbers; found {shorten(map(repr, column[wrong].unique()))}"
+        raise InvalidArgumentError(msg)
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    values[np.isin(values, FILLS)] = np.nan
+    return values
