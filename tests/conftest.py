@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from html.parser import HTMLParser
 
 # Workers stand side by side, one a core; threads of several would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -138,6 +139,60 @@ def two_rivers(river: xr.Dataset) -> xr.Dataset:
     )
     rng = np.random.default_rng(0)
     return both.isel({scale: rng.permutation(both.sizes[scale]) for scale in ("coarse", "fine")})
+
+
+class Page(HTMLParser):
+    """HTML as a browser takes it: the cells of its tables, its tags, styles and titles.
+
+    Attributes
+    ----------
+    tables
+        One a ``<table>``: its rows, each a list of the texts of its cells.
+    tags, styles, titles
+        All tags; all ``style`` attributes; the texts of all ``<strong>``.
+    text
+        Everything that can be read.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.tags: list[str] = []
+        self.styles: list[str] = []
+        self.titles: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == [], "a tag is not closed"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self._open.append(tag)
+        self.styles += [value for name, value in attrs if name == "style"]
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        elif tag == "strong":
+            self.titles.append("")
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if {"td", "th"} & set(self._open):
+            self.tables[-1][-1][-1] += data
+        elif "strong" in self._open:
+            self.titles[-1] += data
+
+
+@pytest.fixture
+def read_html():
+    return Page
 
 
 @pytest.fixture

@@ -385,13 +385,18 @@ def test_report_prints(river):
     report = validate(river)
     assert "800 days, 2001-10-01 to 2003-12-09" in str(report)
     assert re.search(r"labels +\d,\d{3} +\d{3}\n", str(report))
-    assert report._repr_html_().count("<tr>") == 4 + 1 + len(report.features)
     assert report.to_dict()["features"][0]["name"] == "air_temperature"
 
 
-def test_report_escapes_html(river):
-    assert "<b>m" not in validate(attrs(river, "slope_coarse", units="1").assign(
-        x_y_coarse=("coarse", np.ones(5), {"units": "<b>m"})))._repr_html_()  # fmt: skip
+def test_report_shows_itself_as_html(river, read_html):
+    report = validate(river.assign(x_y_coarse=("coarse", np.ones(5), {"units": "<b>m"})))
+    page = read_html(report._repr_html_())
+    sizes, features = page.tables
+    assert "800 days, 2001-10-01 to 2003-12-09" in page.text
+    assert sizes[:2] == [["", "coarse", "fine"], ["nodes", "5", "12"]]
+    assert sizes[3] == ["labels", f"{report.labels_coarse:,}", f"{report.labels_fine:,}"]
+    assert features[1:] == [[f.name, f.role, f.units, f.fine] for f in report.features]
+    assert ["x_y", "static", "<b>m", "inherited"] in features
 
 
 @pytest.mark.parametrize(

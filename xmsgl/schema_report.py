@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any, Literal
+
+from xmsgl.markup import card, table
 
 __all__ = ["FeatureSource", "ValidationReport"]
 
@@ -92,16 +93,12 @@ class ValidationReport:
 
     def _repr_html_(self) -> str:
         head, *rows = self._rows()
-        sizes = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        features = "".join(
-            f"<tr><td>{escape(f.name)}</td><td>{f.role}</td><td>{escape(f.units)}</td><td>{f.fine}</td></tr>"
-            for f in self.features
-        )
-        columns = "".join(f"<th>{name}</th>" for name in head)
-        return (
-            f"<p><b>valid dataset</b>: {self._period()}</p><table><tr>{columns}</tr>{sizes}</table>"
-            "<table><tr><th>feature</th><th>role</th><th>units</th><th>fine scale</th></tr>"
-            f"{features}</table>"
+        features = [[f.name, f.role, f.units, f.fine] for f in self.features]
+        return card(
+            "valid dataset",
+            table(head, rows),
+            table(["feature", "role", "units", "fine scale"], features, words=4),
+            about=self._period(),
         )
 
 

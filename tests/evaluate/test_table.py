@@ -67,6 +67,19 @@ def test_every_form_shows_every_number(case):
     assert len({row.count("|") for row in rows}) == 1
 
 
+def test_html_has_a_row_a_method_below_the_groups(case, read_html):
+    predictions, observed, groups = case
+    predictions = {"<i>good</i>": predictions["good"], **predictions}
+    table = skill_table(predictions, observed, groups=groups, metrics=("rmse",))
+    (rows,) = read_html(table._repr_html_()).tables
+    assert rows[0] == ["", *groups]
+    assert rows[1] == ["method", *["RMSE [degC]", "n"] * len(groups)]
+    frame = table.to_dataframe()
+    for name, row in zip(predictions, rows[2:], strict=True):
+        pairs = [(f"{frame.loc[name, (g, 'rmse')]:.2f}", f"{frame.loc[name, (g, 'n')]:,}") for g in groups]
+        assert row == [name, *(cell for pair in pairs for cell in pair)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -158,11 +158,18 @@ def test_repr_tells_what_a_reader_wants_to_know():
     assert "device" not in text
 
 
-def test_html_is_escaped():
-    page = make(features=(Feature("<script>", "a & b", dynamic=True), *FEATURES[1:]))._repr_html_()
-    assert page.startswith("<table")
-    assert "&lt;script&gt; [a &amp; b]" in page
-    assert "<script>" not in page
+def test_html_shows_every_fact_and_feature(read_html):
+    model = make(features=(Feature("<script>", "a & b", dynamic=True), *FEATURES[1:]))
+    facts, features = read_html(model._repr_html_()).tables
+    assert dict(facts) == {**model.facts(), "features": "3"}
+    assert features == [
+        ["feature", "role", "units", "transform"],
+        ["<script>", "driver", "a & b", "identity"],
+        *(
+            [f.label, "driver" if f.dynamic else "static", f.units, f.transform]
+            for f in model.spec.features[1:]
+        ),
+    ]
 
 
 def test_a_model_without_provenance_still_prints():

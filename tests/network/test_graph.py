@@ -227,18 +227,30 @@ def test_graphs_describe(graphs):
     assert str(found).count("min") == 3
 
 
-@pytest.mark.parametrize("which", ["graph", "graphs"])
-def test_html_reads_on_any_background(request, which):
-    html = request.getfixturevalue(which)._repr_html_()
-    assert "5 fine reaches" in html
-    for word in ("background", "color", "<script"):
-        assert word not in html
+def test_html_shows_the_description(graph, read_html):
+    found = graph.describe()
+    facts, spreads = read_html(graph._repr_html_()).tables
+    assert [tuple(row) for row in facts] == found.facts()
+    assert spreads[0] == ["", "min", "mean", "max"]
+    assert spreads[1:] == [[label, *spread.cells()] for label, spread in found.spreads()]
 
 
-def test_html_escapes_ids():
-    html = RiverGraph.build(["<b>x</b>"], [-1], [1.0])._repr_html_()
-    assert "&lt;b&gt;" in html
-    assert "<b>" not in html
+def test_html_of_both_scales_has_their_crosswalk(graphs, read_html):
+    page = read_html(graphs._repr_html_())
+    assert page.titles == [
+        "river graph, coarse scale",
+        "river graph, fine scale",
+        "crosswalk, coarse to fine",
+    ]
+    assert len(page.tables) == 6
+    assert page.tables[4][0] == ["entries", "14"]
+    assert graphs.describe()._repr_html_() == graphs._repr_html_()
+
+
+def test_html_escapes_ids(read_html):
+    page = read_html(RiverGraph.build(["<b>x</b>"], [-1], [1.0])._repr_html_())
+    assert page.tables[0][-1] == ["orphans", "1 (<b>x</b>)"]
+    assert "b" not in page.tags
 
 
 def test_repr_is_short(graph, graphs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.metrics import score
+from xmsgl.markup import card, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,15 +79,14 @@ class SkillTable:
         return str(self)
 
     def _repr_html_(self) -> str:
-        formats: Any = {
-            column: "{:,.0f}" if column[1] == "n" or column[1].startswith("n_") else "{:.2f}"
-            for column in self.to_dataframe().columns
-        }
-        frame = self.to_dataframe()
-        for column, form in formats.items():
-            frame[column] = frame[column].map(form.format)
-        frame.columns.names = [None, None]
-        return str(frame.rename(columns=self._head, level=1).to_html(border=0))
+        names, subheads = self._groups(), self._subheads()
+        _, rows = self._cells()
+        groups = [(name, len(subheads)) for name in names]
+        return card(
+            "skill",
+            table(["method", *subheads * len(names)], rows, groups=groups),
+            about="n counts observed reach-days",
+        )
 
     def _groups(self) -> list[str]:
         return [str(group) for group in self.data["group"].values]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.features import Feature, Scaling
+from xmsgl.markup import card, facts, folded, table
 from xmsgl.models import storage
 from xmsgl.models.intervals import IntervalTable
 from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
@@ -334,12 +334,13 @@ class Model:
         return "\n".join(["<xmsgl.Model>", *lines])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in self.facts().items()
-        )
-        return f"<table><caption><b>xmsgl.Model</b></caption>{rows}</table>"
+        told = {**self.facts(), "features": f"{len(self.spec.features)}"}
+        rows = [
+            [feature.label, "driver" if feature.dynamic else "static", feature.units, feature.transform]
+            for feature in self.spec.features
+        ]
+        features = table(["feature", "role", "units", "transform"], rows, words=4)
+        return card("xmsgl.Model", facts(told.items()), folded("features", features), about=self.method)
 
 
 def _prefix(k: int) -> str:

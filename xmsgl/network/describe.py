@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xmsgl.errors import shorten
+from xmsgl.markup import Markup, card, facts, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,6 @@ __all__ = [
     "GraphDescription",
     "GraphsDescription",
     "Spread",
-    "html_block",
     "neighbour_rule",
     "text_block",
 ]
@@ -161,6 +160,9 @@ class GraphDescription:
     def __str__(self) -> str:
         return text_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
 
+    def _repr_html_(self) -> str:
+        return _html_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
+
 
 @dataclass(frozen=True)
 class CrosswalkDescription:
@@ -220,6 +222,9 @@ class CrosswalkDescription:
     def __str__(self) -> str:
         return text_block("crosswalk, coarse to fine", self.facts(), self.spreads())
 
+    def _repr_html_(self) -> str:
+        return _html_block("crosswalk, coarse to fine", self.facts(), self.spreads())
+
 
 @dataclass(frozen=True)
 class GraphsDescription:
@@ -239,6 +244,9 @@ class GraphsDescription:
 
     def __str__(self) -> str:
         return f"{self.coarse}\n\n{self.fine}\n\n{self.crosswalk}"
+
+    def _repr_html_(self) -> str:
+        return "".join(part._repr_html_() for part in (self.coarse, self.fine, self.crosswalk))
 
 
 def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, direction: str) -> str:
@@ -308,34 +316,6 @@ def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str
     return "\n".join(lines)
 
 
-def html_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:
-    """Write facts and spreads as HTML that takes its colours from the page around it.
-
-    Parameters
-    ----------
-    title, facts, spreads
-        As for :func:`text_block`.
-
-    Returns
-    -------
-    str
-        A ``<div>`` with two small tables; without colours of its own, so that it reads on light and
-        dark pages.
-    """
-    left, right = "text-align:left;padding:1px 10px 1px 0", "text-align:right;padding:1px 0 1px 14px"
-    rows = "".join(
-        f"<tr><th scope='row' style='{left};font-weight:normal;opacity:.75'>{escape(label)}</th>"
-        f"<td style='{left}'>{escape(text)}</td></tr>"
-        for label, text in facts
-    )
-    head = "".join(f"<th scope='col' style='{right}'>{name}</th>" for name in ("min", "mean", "max"))
-    body = "".join(
-        f"<tr><th scope='row' style='{left};font-weight:normal;opacity:.75'>{escape(label)}</th>"
-        + "".join(f"<td style='{right}'>{cell}</td>" for cell in spread.cells())
-        + "</tr>"
-        for label, spread in spreads
-    )
-    return (
-        f"<div style='margin:0 0 .8em'><strong>{escape(title)}</strong><table>{rows}</table>"
-        f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+def _html_block(title: str, texts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> Markup:
+    rows = [[label, *spread.cells()] for label, spread in spreads]
+    return card(title, facts(texts), table(["", "min", "mean", "max"], rows))

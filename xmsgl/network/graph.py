@@ -17,7 +17,6 @@ from xmsgl.network.describe import (
     GraphDescription,
     GraphsDescription,
     Spread,
-    html_block,
     neighbour_rule,
 )
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
@@ -293,8 +292,7 @@ class RiverGraph:
         return f"<RiverGraph {self.scale}: {self.n:,} nodes, {edges:,} edges, {rule}, {self.kernel}>"
 
     def _repr_html_(self) -> str:
-        described = self.describe()
-        return html_block(f"river graph, {self.scale} scale", described.facts(), described.spreads())
+        return self.describe()._repr_html_()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -462,12 +460,4 @@ class RiverGraphs:
         )
 
     def _repr_html_(self) -> str:
-        described = self.describe()
-        return "".join(
-            html_block(title, part.facts(), part.spreads())
-            for title, part in (
-                ("river graph, coarse scale", described.coarse),
-                ("river graph, fine scale", described.fine),
-                ("crosswalk, coarse to fine", described.crosswalk),
-            )
-        )
+        return self.describe()._repr_html_()

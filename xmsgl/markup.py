@@ -1,0 +1,173 @@
+"""HTML of the objects that a notebook shows: one look, every text escaped, the colours of the page.
+
+Text and tables take colour and background from the page around them, light or dark. Lines take the
+theme's own colour where JupyterLab or VS Code names one, otherwise half-transparent grey, which shows on
+white and on black. So nothing here asks for ``prefers-color-scheme``: a notebook may be dark on a light
+system. Styles stand in the elements, for notebooks that are not trusted drop style sheets, and the
+notebook's own rules for tables would win over those of a class.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Markup", "card", "facts", "folded", "table"]
+
+Markup = NewType("Markup", str)
+"""HTML that the functions of this module wrote; other text is not taken for it."""
+
+_LINE = "1px solid var(--jp-border-color2, var(--vscode-widget-border, rgba(128, 128, 128, 0.45)))"
+_TABLE = (
+    "border-collapse:collapse;table-layout:auto;width:auto;margin:0.3em 0 0.5em;border:none;"
+    "color:inherit;font-size:inherit;font-variant-numeric:tabular-nums"
+)
+_CELL = "padding:0.15em 0;border:none;vertical-align:top;line-height:1.4;white-space:normal;max-width:48em"
+_WORDS = f"{_CELL};text-align:left;padding-right:1.4em"
+_NUMBER = f"{_CELL};text-align:right;padding-left:1.4em"
+_LABEL = f"{_WORDS};font-weight:normal;opacity:0.75"
+_HEAD = f"font-weight:normal;opacity:0.75;vertical-align:bottom;border-bottom:{_LINE}"
+
+
+def card(title: str, *parts: Markup, about: str = "") -> Markup:
+    """Put a title above parts.
+
+    Parameters
+    ----------
+    title
+        What the object is.
+    *parts
+        What :func:`facts`, :func:`table`, :func:`folded` or :func:`card` returned.
+    about
+        A few words behind the title.
+
+    Returns
+    -------
+    Markup
+        One ``<div>``.
+
+    Examples
+    --------
+    >>> card("a <b> graph").count("<b>")
+    0
+    """
+    behind = f" <span style='opacity:0.75'>{escape(about)}</span>" if about else ""
+    return Markup(
+        "<div class='xmsgl' style='color:inherit;background:none;margin:0 0 0.6em;overflow-x:auto'>"
+        f"<div><strong>{escape(title)}</strong>{behind}</div>{''.join(parts)}</div>"
+    )
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Markup:
+    """Write labels and texts beside each other.
+
+    Parameters
+    ----------
+    rows
+        Label and text of each row.
+
+    Returns
+    -------
+    Markup
+        A ``<table>``.
+
+    Examples
+    --------
+    >>> "1 &lt; 2" in facts([("order", "1 < 2")])
+    True
+    """
+    body = "".join(
+        f"<tr><th scope='row' style='{_LABEL}'>{escape(label)}</th>"
+        f"<td style='{_WORDS};overflow-wrap:anywhere'>{escape(text)}</td></tr>"
+        for label, text in rows
+    )
+    return Markup(f"<table style='{_TABLE}'><tbody>{body}</tbody></table>")
+
+
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    words: int = 1,
+    groups: Sequence[tuple[str, int]] = (),
+) -> Markup:
+    """Write a table with a head.
+
+    Parameters
+    ----------
+    head
+        Name of each column.
+    rows
+        Texts of each row, one a column.
+    words
+        So many of the first columns hold words and stand left; the others hold numbers and stand right.
+    groups
+        Names above the columns behind those of words, each with the number of columns it spans.
+
+    Returns
+    -------
+    Markup
+        A ``<table>``; the first cell of a row is its head.
+
+    Examples
+    --------
+    >>> table(["method", "n"], [["msgl", "12"]]).count("<th ")
+    3
+    """
+    above = ""
+    if groups:
+        names = "".join(
+            f"<th scope='colgroup' colspan='{span}' style='{_NUMBER};font-weight:normal'>"
+            f"<span style='display:block;text-align:center;border-bottom:{_LINE}'>{escape(name)}</span></th>"
+            for name, span in groups
+        )
+        above = f"<tr><td colspan='{words}' style='{_WORDS}'></td>{names}</tr>"
+    styles = [_WORDS if column < words else _NUMBER for column in range(len(head))]
+    heads = "".join(
+        f"<th scope='col' style='{style};{_HEAD}'>{escape(name)}</th>"
+        for name, style in zip(head, styles, strict=True)
+    )
+    body = "".join(_row(row, styles) for row in rows)
+    return Markup(
+        f"<table style='{_TABLE}'><thead>{above}<tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _row(row: Sequence[str], styles: Sequence[str]) -> str:
+    first, *others = (escape(text) for text in row)
+    cells = "".join(
+        f"<td style='{style}'>{text}</td>" for text, style in zip(others, styles[1:], strict=True)
+    )
+    return f"<tr><th scope='row' style='{styles[0]};font-weight:normal'>{first}</th>{cells}</tr>"
+
+
+def folded(summary: str, body: Markup, *, unfolded: bool = False) -> Markup:
+    """Hide a part behind a line that opens it.
+
+    Parameters
+    ----------
+    summary
+        The line.
+    body
+        What it opens.
+    unfolded
+        Show the body from the start.
+
+    Returns
+    -------
+    Markup
+        A ``<details>``.
+
+    Examples
+    --------
+    >>> "open" in folded("features", facts([]), unfolded=True)
+    True
+    """
+    state = " open" if unfolded else ""
+    return Markup(
+        f"<details{state} style='margin:0.3em 0'><summary style='cursor:pointer'>{escape(summary)}</summary>"
+        f"<div style='margin-left:1em'>{body}</div></details>"
+    )
