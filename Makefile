@@ -6,13 +6,13 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test bench lint format clean
+.PHONY: demo test docs linkcheck bench lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,lint]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,docs,test,lint]"
 	touch $(STAMP)
 
 ## dataset -> validate -> graphs -> train -> downscale -> netCDF, picture, skill table
@@ -22,6 +22,15 @@ demo: $(STAMP)
 ## the whole test suite
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## the documentation, build/docs/html/index.html; a reference or link that leads nowhere is an error
+docs: $(STAMP)
+	rm -rf docs/generated
+	$(BIN)/sphinx-build -q -E -n -W --keep-going docs build/docs/html
+
+## whether addresses elsewhere still answer; needs a network
+linkcheck: $(STAMP)
+	$(BIN)/sphinx-build -q -b linkcheck docs build/docs/linkcheck
 
 ## the speed benchmarks, under 10 minutes; nothing else should run meanwhile
 bench: $(STAMP)
@@ -40,4 +49,4 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(OUT) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OUT) build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

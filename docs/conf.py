@@ -1,40 +1,64 @@
-"""Settings of Sphinx: ``sphinx-build -W docs docs/_build`` with the extra ``docs`` installed."""
+"""Settings of Sphinx: ``make docs``, or ``sphinx-build -W -n docs build/docs/html``."""
 
 from __future__ import annotations
 
-from importlib.metadata import version as installed_version
+import sphinx_autosummary_accessors
+
+import xmsgl
 
 project = "xmsgl"
 author = "The xmsgl developers"
 copyright = author  # noqa: A001 - Sphinx's name
-version = release = installed_version("xmsgl")
+release = xmsgl.__version__
+version = release.split("+", maxsplit=1)[0]  # without the commit that a build between tags names
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.intersphinx"]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_autosummary_accessors",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["**.ipynb_checkpoints"]
+templates_path = ["_templates", sphinx_autosummary_accessors.templates_path]
 
-# The notebook is stored with the outputs of a run; tests/test_docs.py runs it again.
+# Notebooks are stored with the outputs of a run; tests/test_notebooks.py runs them again.
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-# README and CONTRIBUTING lie outside of docs/; links to them are for readers of the repository.
-# Pages of benchmarks are reached by links, not from the menu.
-suppress_warnings = ["myst.xref_missing", "toc.not_included"]
 
+# Every reference must lead somewhere: `make docs` has Sphinx complain of each that does not, and fail.
+# Only what other projects document is out of reach, for a build needs no network.
+nitpick_ignore_regex = [
+    ("py:.*", r"(numpy|np|pandas|pd|xarray|xr|scipy|sp|torch|torch_geometric|pathlib|matplotlib|typing)\..*"),
+    ("py:class", r"NDArray|Axes|Figure|Path|Tensor|Years|abc\.ABC"),  # the same, as annotations name them
+]
+
+# Sources stand at the end of a docstring whether or not its text points to them.
+suppress_warnings = ["ref.footnote"]
+
+autosummary_generate = True
+autosummary_ignore_module_all = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
-# Filled in by whoever builds with a network; the pages are whole without it.
-intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
+copybutton_prompt_text = r">>> |\.\.\. |\$ |In \[\d*\]: "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
 
 html_theme = "pydata_sphinx_theme"
-html_title = f"xmsgl {release}"
+html_title = f"xmsgl {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_theme_options = {
-    "header_links_before_dropdown": 4,
+    "header_links_before_dropdown": 7,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+    "show_nav_level": 2,
 }
-html_sidebars: dict[str, list[str]] = {"**": []}
+html_sidebars: dict[str, list[str]] = {"index": []}
 html_show_sourcelink = False
+html_copy_source = False

@@ -121,7 +121,7 @@ def assign_neighbours(ds: xr.Dataset, neighbours: Neighbours | None) -> xr.Datas
     -------
     xarray.Dataset
         With static attributes ``neighbour_<length>_mean_coarse``, ``_warm_``, ``_cold_`` and ``_support_``
-        for each length, that reaches inherit; see :meth:`xmsgl.neighbours.Neighbours.table`.
+        for each length, that reaches inherit; see ``Neighbours.table``.
     """
     if neighbours is None:
         return ds

@@ -67,7 +67,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Name of the run, of its files too: words to read, seed and draw, a digest of its whole content.
+        """Name of the run and of its files, from words to read, seed and draw, and a digest of its content.
 
         Examples
         --------

@@ -132,7 +132,7 @@ SOURCES: dict[str, Source] = {
 
 
 def register_source(name: str, source: Source) -> None:
-    """Add a dataset of your own to :data:`SOURCES`.
+    """Add a dataset of your own to those that can be named.
 
     With more than one process it must be registered where each of them imports it.
 

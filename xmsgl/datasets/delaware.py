@@ -93,7 +93,7 @@ def delaware(
 
     See Also
     --------
-    xmsgl.datasets.fetch.availability : asks whether the files can be had.
+    xmsgl.datasets.availability : asks whether the files can be had.
 
     Examples
     --------

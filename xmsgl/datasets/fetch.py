@@ -128,7 +128,7 @@ def fetch(
     name
         The dataset, for example ``"delaware"``.
     cache_dir
-        Folder of the cache. Default None: see :func:`cache_folder`.
+        Folder of the cache. Default None: see :func:`xmsgl.datasets.fetch.cache_folder`.
     progress
         Whether to draw a progress bar. Default None: the option ``progress``.
     retries
@@ -295,7 +295,7 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     name
         The dataset, for example ``"delaware"``.
     cache_dir
-        Folder of the cache. Default None: see :func:`cache_folder`.
+        Folder of the cache. Default None: see :func:`xmsgl.datasets.fetch.cache_folder`.
 
     Returns
     -------

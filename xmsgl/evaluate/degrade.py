@@ -38,7 +38,7 @@ SOURCES: dict[str, str] = {
     "coarse": f"{LABEL}_coarse",
     "process": "simulated_temperature_coarse",
 }
-"""What can be made worse: the coarse labels, and the process model's temperature."""
+"""What can be made worse, that is the coarse labels, and the process model's temperature."""
 
 # What the convention allows a water temperature to be, degC.
 _LOW, _HIGH = -5.0, 45.0

@@ -2,12 +2,6 @@
 
 Days and reaches are aligned by label, and only observed reach-days count, as in
 :func:`xmsgl.evaluate.score`.
-
-References
-----------
-.. [1] Gneiting & Raftery (2007), Strictly proper scoring rules, doi:10.1198/016214506000001437.
-.. [2] Ferro (2014), Fair scores for ensemble forecasts, doi:10.1002/qj.2270.
-.. [3] Laio & Tamea (2007), doi:10.5194/hess-11-1267-2007 (CRPS as an integral of pinball losses).
 """
 
 from __future__ import annotations
@@ -115,7 +109,7 @@ def crps(prediction: xr.DataArray, observed: xr.DataArray, *, fair: bool = False
     observed
         Temperature without that dimension, NaN where not observed, degC.
     fair
-        Of members: score the distribution they are drawn from, as if there were infinitely many [2]_.
+        Of members: score the distribution they are drawn from, as if there were infinitely many [1]_.
 
     Returns
     -------
@@ -131,8 +125,14 @@ def crps(prediction: xr.DataArray, observed: xr.DataArray, *, fair: bool = False
     -----
     Of members x_i: mean abs(x_i - y) minus half the mean abs(x_i - x_j) over all pairs (with `fair`, over
     those of two different members), exact. Of quantiles: twice the integral of the pinball loss over p
-    [3]_, an approximation in which each quantile stands for the probabilities nearest to it. It comes
+    [2]_, an approximation in which each quantile stands for the probabilities nearest to it. It comes
     close with quantiles from edge to edge, say 0.01 to 0.99 by 0.02, and far from few of them.
+
+    References
+    ----------
+    .. [1] Ferro (2014), Fair scores for ensemble forecasts, doi:10.1002/qj.2270.
+    .. [2] Laio & Tamea (2007), doi:10.5194/hess-11-1267-2007 (CRPS as an integral of pinball losses).
+    .. [3] Gneiting & Raftery (2007), Strictly proper scoring rules, doi:10.1198/016214506000001437.
 
     Examples
     --------

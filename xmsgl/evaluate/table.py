@@ -29,7 +29,7 @@ class SkillTable:
     Attributes
     ----------
     data
-        All metrics of :func:`xmsgl.evaluate.metrics.score`, dims ``(method, group)``.
+        All metrics of :func:`xmsgl.evaluate.score`, dims ``(method, group)``.
     metrics
         Those that are printed; ``n`` always is.
     """
@@ -132,7 +132,7 @@ def skill_table(
         both: ``{"held-out days": test_days & ~held_fine, "held-out reaches": held_fine}``. Default: all
         observed reach-days.
     metrics
-        Which metrics of :func:`xmsgl.evaluate.metrics.score` are printed.
+        Which metrics of :func:`xmsgl.evaluate.score` are printed.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def skill_table(
     ------
     InvalidArgumentError
         No prediction, a group that is not boolean or misses labels, an unknown metric, or what
-        :func:`xmsgl.evaluate.metrics.score` refuses, with the method and the group named.
+        :func:`xmsgl.evaluate.score` refuses, with the method and the group named.
 
     Examples
     --------

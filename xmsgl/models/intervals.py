@@ -3,11 +3,6 @@
 Split-conformal prediction: of n residuals that were kept apart, the one of rank (n + 1) p bounds a new one
 with probability p, whatever their distribution. The residuals are sorted by predicted temperature into
 bins, for a cold river errs otherwise than a warm one. Arrays only: no labels, no torch.
-
-References
-----------
-.. [1] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, chapter 4 (bins: "Mondrian").
-.. [2] Romano, Patterson & Candès (2019), Conformalized quantile regression, arXiv:1905.03222.
 """
 
 from __future__ import annotations
@@ -155,6 +150,12 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
     the quantiles a/2 and 1 - a/2 of a bin holds a new residual with a probability of at least 1 - a and at
     most 1 - a + 2/(n + 1) [1]_ [2]_, if new residuals come from where the old ones came from. Days that
     follow each other resemble each other, so n tells more than there is to know.
+
+    References
+    ----------
+    .. [1] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, chapter 4 (bins:
+       "Mondrian").
+    .. [2] Romano, Patterson & Candès (2019), Conformalized quantile regression, arXiv:1905.03222.
 
     Examples
     --------

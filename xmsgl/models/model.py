@@ -145,12 +145,12 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Digest of the whole model: weights, specification and history."""
+        """The sha256 of the whole model, that is of weights, specification and history."""
         return storage.digest(self.payload)
 
     @property
     def members(self) -> int:
-        """Number of modules whose mean is the prediction: 1, or more of an ensemble."""
+        """Number of modules whose mean is the prediction, 1 unless it is an ensemble."""
         return self.spec.members
 
     def module(self) -> NetworkModel:

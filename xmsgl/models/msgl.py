@@ -49,7 +49,7 @@ class MSGL(NetworkModel):
     recurrent_dropout
         Dropout of the candidate in the recurrent graph cell.
     identity
-        Learned numbers a segment appended to the inputs, see :class:`SegmentIdentity`; 0 for none.
+        Learned numbers a segment appended to the inputs, see :class:`.SegmentIdentity`; 0 for none.
     segments
         Segments of the training basin; needed with `identity`.
     anchored
@@ -181,7 +181,7 @@ class MSGL(NetworkModel):
         return output.new_zeros(wanted.shape).masked_scatter(wanted, output)
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Predict at the labelled nodes, each trunk run once; see :class:`NetworkModel`."""
+        """Predict at the labelled nodes, each trunk run once; see :class:`.NetworkModel`."""
         chosen = self._chosen(batch, tasks)
         outputs: dict[str, Tensor] = {}
         if not chosen:
@@ -205,7 +205,7 @@ class MSGL(NetworkModel):
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        """Predict every fine reach for some days; see :class:`.NetworkModel`."""
         before = memory or {}
         x, graph = _inputs(batch, "coarse", self.identity)
         coarse, after = self.cell(x, graph, before.get("coarse"))
@@ -286,7 +286,7 @@ class _SingleScale(NetworkModel):
         return list(self.cell.parameters())
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Predict at the labelled nodes; see :class:`NetworkModel`."""
+        """Predict at the labelled nodes; see :class:`.NetworkModel`."""
         return {scale: self._at_nodes(batch, scale) for scale in self._chosen(batch, tasks)}
 
     def _at_nodes(self, batch: Batch, scale: str) -> Tensor:
@@ -298,13 +298,13 @@ class _SingleScale(NetworkModel):
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        """Predict every fine reach for some days; see :class:`.NetworkModel`."""
         hidden, state = self.cell(*self._inputs(batch), (memory or {}).get(self.scale))
         return self._carried(batch, self.head(hidden)), {self.scale: state}
 
     @torch.no_grad()
     def embed(self, batch: Batch) -> Tensor:
-        """Return the hidden states of every fine reach; see :class:`NetworkModel`."""
+        """Return the hidden states of every fine reach; see :class:`.NetworkModel`."""
         return torch.cat([self._carried(batch, days) for days in _pieces(self.cell, *self._inputs(batch))])
 
     def _carried(self, batch: Batch, values: Tensor) -> Tensor:
@@ -338,7 +338,7 @@ class FineOnly(_SingleScale):
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
-        """Predict every fine reach for some days; see :class:`NetworkModel`."""
+        """Predict every fine reach for some days; see :class:`.NetworkModel`."""
         cell = _compiled(self.cell)
         if cell is None:
             return super().stream(batch, memory)

@@ -151,7 +151,7 @@ def register_model(name: str) -> Callable[[_Model], _Model]:
     Parameters
     ----------
     name
-        What :func:`create_model` will know it by. The constructor's first argument is `n_features`; the
+        What ``create_model`` will know it by. The constructor's first argument is `n_features`; the
         others are keywords with defaults, and plain values, so that a file of weights can carry them.
 
     Returns

@@ -110,7 +110,7 @@ def random_weather(
     -------
     Weather
         Air temperature: season, an autoregressive anomaly for the whole basin, a weaker local one, and
-        :data:`LAPSE_RATE`. Rain: a two-state Markov chain with gamma amounts. Sun: 0.75 of the top of the
+        ``LAPSE_RATE``. Rain: a two-state Markov chain with gamma amounts. Sun: 0.75 of the top of the
         atmosphere, dimmed by cloud. Evapotranspiration: Hargreaves and Samani.
 
     References

@@ -1,12 +1,4 @@
-"""The recurrent backbones: an LSTM that knows no graph, and one that reads what attention brings.
-
-References
-----------
-.. [1] Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 1997,
-   doi:10.1162/neco.1997.9.8.1735.
-.. [2] Velickovic et al., Graph attention networks, ICLR 2018, arXiv:1710.10903.
-.. [3] Brody, Alon and Yahav, How attentive are graph attention networks?, ICLR 2022, arXiv:2105.14491.
-"""
+"""The recurrent backbones: an LSTM that knows no graph, and one that reads what attention brings."""
 
 from __future__ import annotations
 
@@ -38,6 +30,11 @@ class PlainLSTM(Backbone):
     hidden
         Number of hidden channels H.
 
+    References
+    ----------
+    .. [1] Hochreiter and Schmidhuber, Long short-term memory, Neural Computation 1997,
+       doi:10.1162/neco.1997.9.8.1735.
+
     Examples
     --------
     >>> from scipy import sparse
@@ -64,7 +61,7 @@ class PlainLSTM(Backbone):
 class GraphAttentionLSTM(Backbone):
     """An LSTM that reads, beside a node's inputs, those of its neighbours, weighed by attention.
 
-    Every day the graph attention of [3]_ runs on the inputs of that day, then the LSTM on
+    Every day the graph attention of [1]_ runs on the inputs of that day, then the LSTM on
     ``[x_t, ELU(GAT(x_t))]``. A node attends to the nodes its row of A reads with a weight other than zero,
     and that weight, which falls with the distance along the river, is the feature of the edge: without it
     a reach could not tell its neighbour from a reach five steps away. There are four heads, or as many as
@@ -80,6 +77,11 @@ class GraphAttentionLSTM(Backbone):
         Number of inputs F.
     hidden
         Number of hidden channels H, of the attention and of the LSTM.
+
+    References
+    ----------
+    .. [1] Brody, Alon and Yahav, How attentive are graph attention networks?, ICLR 2022, arXiv:2105.14491.
+    .. [2] Velickovic et al., Graph attention networks, ICLR 2018, arXiv:1710.10903.
 
     Examples
     --------

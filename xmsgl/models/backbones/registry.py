@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKBONES", "create_backbone"]
 
-#: Backbones by name: made from the number of inputs and of hidden channels, called as the recurrent graph
+#: Backbones by name, made from the number of inputs and of hidden channels, called as the recurrent graph
 #: cell is.
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "rgcn": RecurrentGraphCell,

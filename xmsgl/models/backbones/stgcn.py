@@ -1,11 +1,4 @@
-"""STGCN: blocks of a gated convolution over days, one over the graph, and again one over days.
-
-References
-----------
-.. [1] Yu, Yin and Zhu, Spatio-temporal graph convolutional networks: a deep learning framework for traffic
-   forecasting, IJCAI 2018, arXiv:1709.04875.
-.. [2] Dauphin et al., Language modeling with gated convolutional networks, ICML 2017, arXiv:1612.08083.
-"""
+"""STGCN: blocks of a gated convolution over days, one over the graph, and again one over days."""
 
 from __future__ import annotations
 
@@ -27,10 +20,10 @@ __all__ = ["STGCN"]
 
 
 class STGCN(Backbone):
-    """The spatio-temporal network of [1]_, made causal.
+    """The spatio-temporal network STGCN, made causal.
 
-    For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose convolutions
-    read three days ::
+    After [1]_. For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose
+    convolutions read three days ::
 
         u = glu_1(z)
         v = relu(u + sum_k T_k(-A) u W_k)        k = 0 to hops, Chebyshev's polynomials
@@ -61,6 +54,12 @@ class STGCN(Backbone):
     ------
     InvalidArgumentError
         If a size or a dilation is not positive, or there is no block.
+
+    References
+    ----------
+    .. [1] Yu, Yin and Zhu, Spatio-temporal graph convolutional networks: a deep learning framework for
+       traffic forecasting, IJCAI 2018, arXiv:1709.04875.
+    .. [2] Dauphin et al., Language modeling with gated convolutional networks, ICML 2017, arXiv:1612.08083.
 
     Examples
     --------

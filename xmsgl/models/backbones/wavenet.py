@@ -1,9 +1,4 @@
-"""Graph WaveNet: dilated gated convolutions over days, and diffusion over the graph between them.
-
-References
-----------
-.. [1] Wu et al., Graph WaveNet for deep spatial-temporal graph modeling, IJCAI 2019, arXiv:1906.00121.
-"""
+"""Graph WaveNet: dilated gated convolutions over days, and diffusion over the graph between them."""
 
 from __future__ import annotations
 
@@ -25,9 +20,10 @@ __all__ = ["GraphWaveNet"]
 
 
 class GraphWaveNet(Backbone):
-    """The spatio-temporal network of [1]_ with a graph that is given.
+    """The spatio-temporal network Graph WaveNet, with a graph that is given.
 
-    For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days d_l apart ::
+    After [1]_. For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
+    d_l apart ::
 
         z_0     = x W + b
         g_l     = tanh(z_l * F_l) sigmoid(z_l * G_l)
@@ -60,6 +56,10 @@ class GraphWaveNet(Backbone):
     ------
     InvalidArgumentError
         If a size or a dilation is not positive, or there is no layer.
+
+    References
+    ----------
+    .. [1] Wu et al., Graph WaveNet for deep spatial-temporal graph modeling, IJCAI 2019, arXiv:1906.00121.
 
     Examples
     --------
