@@ -91,6 +91,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         shutil.copy(ROOT / name, tree / name)
     shutil.copytree(ROOT / "xmsgl" / "weights", tree / "xmsgl" / "weights")
     (tree / "xmsgl" / "weights" / "planted.safetensors").write_bytes(b"weights")
+    shutil.copytree(ROOT / "catalogs", tree / "catalogs")
     (wheel,) = WheelBuilder(str(tree)).build(directory=str(out), versions=["standard"])
     (sdist,) = SdistBuilder(str(tree)).build(directory=str(out), versions=["standard"])
     found = {}
@@ -113,6 +114,16 @@ def test_weights_are_in_wheel_and_sdist(archives: dict[str, bytes], kind: str) -
     assert {
         name.removeprefix(prefix): b for name, b in archives.items() if name.startswith(prefix)
     } == expected
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("wheel", "xmsgl/catalogs"), ("sdist", "catalogs")])
+def test_catalogs_are_in_wheel_and_sdist(archives: dict[str, bytes], kind: str, folder: str) -> None:
+    files = (ROOT / "catalogs").rglob("*.yaml")
+    expected = {file.relative_to(ROOT / "catalogs").as_posix(): file.read_bytes() for file in files}
+    prefix = f"{kind}/{folder}/"
+    found = {name.removeprefix(prefix): b for name, b in archives.items() if name.startswith(prefix)}
+    assert found == expected
+    assert "delaware.yaml" in found
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")

@@ -38,6 +38,7 @@ LAYERS = [
     ["evaluate"],
     ["plot"],
     ["benchmark"],
+    ["catalog"],
     ["accessor"],
     ["demo"],
     ["cli"],

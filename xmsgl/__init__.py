@@ -16,6 +16,7 @@ from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
     from xmsgl import benchmark, datasets, evaluate, plot, readers
+    from xmsgl.catalog import catalog_path
     from xmsgl.models.model import Model, load_model
     from xmsgl.schema_combine import combine
 
@@ -29,6 +30,7 @@ __all__ = [
     "XMSGLError",
     "__version__",
     "benchmark",
+    "catalog_path",
     "combine",
     "datasets",
     "evaluate",
@@ -42,6 +44,7 @@ __all__ = [
 # Looked up on first use, for they bring PyTorch, Numba or Matplotlib along.
 _LATE = {
     "Model": "xmsgl.models.model",
+    "catalog_path": "xmsgl.catalog",
     "combine": "xmsgl.schema_combine",
     "load_model": "xmsgl.models.model",
 }

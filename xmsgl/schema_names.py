@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = [
     "CROSSWALK",
     "LABEL",
+    "PLACE",
     "SCALES",
+    "TOPOLOGY",
     "Scale",
     "as_dataset",
     "drivers",
@@ -42,8 +44,8 @@ SCALES: tuple[Scale, Scale] = ("coarse", "fine")
 LABEL = "water_temperature"
 CROSSWALK = "coarse_segment"
 
-_TOPOLOGY = {"downstream", "length"}
-_PLACE = {"lat", "lon", "latitude", "longitude", "x", "y", "geometry"}
+TOPOLOGY = {"downstream", "length"}
+PLACE = {"lat", "lon", "latitude", "longitude", "x", "y", "geometry"}
 # what a model is compared with or taught by, never told: observed, simulated and true states
 _NOT_A_DRIVER = re.compile(r"(water_temperature|discharge)|(simulated|true|observed)_")
 _IDENTIFIER = re.compile(r"(^|_)(id|ids|comid|huc\d*|index)(_|$)")
@@ -136,7 +138,7 @@ def _features(ds: xr.Dataset, dims: set[str]) -> list[str]:
         base, scale = scale_of(name)
         if scale != "coarse" or set(array.dims) != dims or array.dtype.kind not in "iuf":
             continue
-        if base in _TOPOLOGY | _PLACE or _NOT_A_DRIVER.match(base) or _IDENTIFIER.search(base):
+        if base in TOPOLOGY | PLACE or _NOT_A_DRIVER.match(base) or _IDENTIFIER.search(base):
             continue
         names.append(base)
     return sorted(names)

@@ -362,6 +362,8 @@ def _attributes(
         "source": f"{call}, xmsgl {__version__}",
         "seed": int(seed),
         "label_noise": f"{_NOISE} degC",
+        "licence": "MIT, as the code that makes it",
+        "credit": "The xmsgl developers, simulated basin",
         "references": "Caissie (2006), doi 10.1111/j.1365-2427.2006.01597.x; Leopold and Maddock (1953), "
         "USGS Professional Paper 252",
         "Conventions": "CF-1.11",
