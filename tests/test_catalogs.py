@@ -276,7 +276,7 @@ class TestDatasets:
             DatasetSource("simulated", n_segments=3).read()
         with pytest.raises(InvalidArgumentError, match="forcing must be one of"):
             DatasetSource("delaware", forcing="monthly").to_dask()
-        with pytest.raises(DataUnavailableError, match="'missouri' is neither a dataset"):
+        with pytest.raises(DataUnavailableError, match="'missouri' is neither delaware or simulated nor"):
             DatasetSource("missouri").read()
 
     def test_the_delaware_comes_through_its_fetching(self, both: Any, monkeypatch: Any) -> None:

@@ -73,7 +73,7 @@ def open_data(dataset: str | os.PathLike[str], **arguments: Any) -> xr.Dataset:
     >>> open_data("missouri.nc")
     Traceback (most recent call last):
     ...
-    xmsgl.errors.DataUnavailableError: 'missouri.nc' is neither a dataset of the package (delaware, ...
+    xmsgl.errors.DataUnavailableError: 'missouri.nc' is neither delaware or simulated nor a file that is there
     """
     name = str(dataset)
     if name in DATASETS:
@@ -81,7 +81,7 @@ def open_data(dataset: str | os.PathLike[str], **arguments: Any) -> xr.Dataset:
         return DATASETS[name](**arguments)
     path = Path(dataset)
     if not path.exists():
-        msg = f"{name!r} is neither a dataset of the package ({', '.join(DATASETS)}) nor a file that is there"
+        msg = f"{name!r} is neither {' or '.join(DATASETS)} nor a file that is there"
         raise DataUnavailableError(msg)
     if arguments:
         msg = f"a file takes no arguments, and {', '.join(arguments)} was given for {name!r}"
