@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +128,24 @@ def test_identity_learns_segments_and_can_be_switched_off(tiny):
     settings = {**SMALL, "epochs": 1}
     assert "identity.table" not in train(tiny, "msgl", **settings).weights
     assert "identity.table" not in train(tiny, "fine-only", **settings).weights
+
+
+def test_an_embedding_learns_from_attributes_and_predicts_alike_everywhere(tiny, tmp_path):
+    model = train(tiny, embedding=3, identity=2, **SMALL)
+    static = [place for place, each in enumerate(model.spec.features) if not each.dynamic]
+    assert model.spec.architecture["attributes"] == static
+    fresh = train(tiny, embedding=3, identity=2, **{**SMALL, "epochs": 1, "learning_rate": 1e-12})
+    name = "embedding.layers.0.weight"
+    assert not torch.allclose(model.weights[name], fresh.weights[name], atol=1e-4)
+    back = load_model(model.save(tmp_path / "m"))
+    quick = downscale(tiny, back)  # compiled, inherited inputs as they are
+    plain = replace(model.spec, architecture={**model.spec.architecture, "backend": "torch"})
+    np.testing.assert_allclose(quick, downscale(tiny, type(model)(plain, model.weights)), atol=1e-4)
+
+
+def test_an_embedding_without_attributes_is_refused(tiny):
+    with pytest.raises(InvalidArgumentError, match="got 2 and no attribute"):
+        train(tiny, embedding=2, **{**SMALL, "features": ["air_temperature"]})
 
 
 def test_a_basin_whose_segments_are_not_known_gets_zeros(tiny):

@@ -210,8 +210,9 @@ def train(
     **architecture
         Arguments of the module: ``hidden``, ``backbone`` (``"rgcn"``, ``"lstm"``, ``"gat-lstm"``,
         ``"graph-wavenet"`` or ``"stgcn"``, see :mod:`xmsgl.models.backbones.registry`),
-        ``recurrent_dropout`` and ``backend`` (of ``"rgcn"`` only), and for ``"msgl"`` also ``heads``,
-        ``dropout``, ``anchored`` and ``tasks``; see :mod:`xmsgl.models.msgl`.
+        ``recurrent_dropout`` and ``backend`` (of ``"rgcn"`` only), ``embedding`` (numbers that a small
+        network makes of the static attributes of each node, see :mod:`xmsgl.models.embedding`), and for
+        ``"msgl"`` also ``heads``, ``dropout``, ``anchored`` and ``tasks``; see :mod:`xmsgl.models.msgl`.
 
     Returns
     -------
@@ -269,7 +270,7 @@ def train(
     named = features if around is None else with_neighbours(features, around.lengths)
     chosen = begin.features(ds, with_season(named) if seasonal else named, means)
     segments = begin.segments(ds, identity)
-    sizes = begin.architecture(method, architecture, identity, segments)
+    sizes = begin.architecture(method, architecture, identity, segments, chosen)
     module_of = partial(begin.module, method, sizes, len(chosen), target)
     module = module_of(seed)
     stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))

@@ -168,21 +168,29 @@ class Start:
         return tuple(ds["coarse"].values.tolist()) if identity else ()
 
     def architecture(
-        self, method: str, asked: Mapping[str, Any], identity: int, segments: Sequence[Any]
+        self,
+        method: str,
+        asked: Mapping[str, Any],
+        identity: int,
+        segments: Sequence[Any],
+        features: Sequence[Feature],
     ) -> dict[str, Any]:
         """Return the sizes of the model, and whatever else was asked for.
 
         Raises
         ------
         InvalidArgumentError
-            Identities of another size than the model's are asked for.
+            Identities or an embedding of another size than the model's are asked for.
         """
         if self._model is None:
-            return {**asked, "identity": identity, "segments": len(segments)}
+            static = [place for place, feature in enumerate(features) if not feature.dynamic]
+            places = {"attributes": static} if asked.get("embedding") else {}
+            return {**asked, **places, "identity": identity, "segments": len(segments)}
         kept = shared_architecture(method, self._model.spec.architecture)
-        if identity and identity != kept.get("identity"):
-            msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
-            raise InvalidArgumentError(msg)
+        for name, size in (("identity", identity), ("embedding", asked.get("embedding", 0))):
+            if size and size != kept.get(name):
+                msg = f"{name} is that of the model to start with ({kept.get(name, 0)}); leave it out"
+                raise InvalidArgumentError(msg)
         return {**kept, **asked}
 
     def module(

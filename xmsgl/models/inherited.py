@@ -101,8 +101,13 @@ class InheritedInputs:
         return self.rows.index_select(1, self.place).add_(fixed)
 
     def widen(self, columns: Tensor) -> InheritedInputs:
-        """Append features that are the same every day, ``(node, feature)``."""
-        wider = functional.pad(self.rows, (0, columns.shape[1]))
-        if self.fixed.ndim == 3:
-            columns = columns[:, None].expand(-1, self.fixed.shape[1], -1)
-        return replace(self, rows=wider, fixed=torch.cat([self.fixed, columns], dim=-1))
+        """Append features that are the same every day, ``(node, feature)`` or ``(node, window, feature)``."""
+        wider, fixed = functional.pad(self.rows, (0, columns.shape[-1])), self.fixed
+        if fixed.ndim == 2 and columns.ndim == 3 and columns.shape[1] == 1:
+            columns = columns[:, 0]
+        windows = next((part.shape[1] for part in (fixed, columns) if part.ndim == 3), None)
+        if windows is not None:
+            fixed, columns = (
+                part if part.ndim == 3 else part[:, None].expand(-1, windows, -1) for part in (fixed, columns)
+            )
+        return replace(self, rows=wider, fixed=torch.cat([fixed, columns], dim=-1))

@@ -19,21 +19,20 @@ from xmsgl.models.cell import GraphOperator, RecurrentGraphCell, State
 from xmsgl.models.choose import choose_nodes
 from xmsgl.models.compiled_head import compiled_predict, fold_head, fold_linear_head
 from xmsgl.models.heads import FineHead, InterpolationHead, LinearHead
-from xmsgl.models.identity import SegmentIdentity
-from xmsgl.models.registry import PIECE, TASK_SCALES, Memory, NetworkModel, register_model
+from xmsgl.models.registry import PIECE, TASK_SCALES, Memory, register_model
+from xmsgl.models.trunk import Trunk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from xmsgl.models.batch import Batch
-    from xmsgl.models.inherited import InheritedInputs
 
 __all__ = ["MSGL", "CoarseOnly", "FineOnly"]
 
 
 @register_model("async-msgl")
 @register_model("msgl")
-class MSGL(NetworkModel):
+class MSGL(Trunk):
     """Multi-scale graph learning: one backbone on both networks, three tasks.
 
     Parameters
@@ -52,6 +51,11 @@ class MSGL(NetworkModel):
         Learned numbers a segment appended to the inputs, see :class:`.SegmentIdentity`; 0 for none.
     segments
         Segments of the training basin; needed with `identity`.
+    embedding
+        Numbers a node made of its static attributes, appended to the inputs, see
+        :class:`.AttributeEmbedding`; 0 for none.
+    attributes
+        Positions of the static attributes among the inputs; needed with `embedding`.
     anchored
         Let the fine task start from what the coarse task knows, and learn the difference: a learned
         blend of the segment's temperature and of the coarse head on the reach's own state. False: the
@@ -89,12 +93,14 @@ class MSGL(NetworkModel):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
+        embedding: int = 0,
+        attributes: Sequence[int] = (),
         anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__()
+        super().__init__(n_features, identity, segments, embedding, attributes)
         unknown = [task for task in tasks if task not in TASK_SCALES]
         if unknown or not {"interpolation", "fine"} & set(tasks):
             msg = (
@@ -104,9 +110,8 @@ class MSGL(NetworkModel):
             raise InvalidArgumentError(msg)
         self.tasks = tuple(task for task in TASK_SCALES if task in tasks)
         self.input_scales = ("coarse", "fine") if "fine" in tasks else ("coarse",)
-        self.identity = SegmentIdentity(segments, identity) if identity else None
         self.cell = create_backbone(
-            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
+            backbone, self.width, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         self.coarse_head = LinearHead(hidden) if "coarse" in tasks else None
         self.interpolation_head = InterpolationHead(hidden, heads) if "interpolation" in tasks else None
@@ -118,10 +123,6 @@ class MSGL(NetworkModel):
             nn.init.zeros_(self.fine_head.out.linear.weight)
             nn.init.zeros_(self.fine_head.out.linear.bias)
 
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the backbone."""
-        return list(self.cell.parameters())
-
     @property
     def fused(self) -> bool:
         """Whether cell and fine head run in one compiled call."""
@@ -129,7 +130,7 @@ class MSGL(NetworkModel):
 
     def coarse(self, batch: Batch) -> Tensor:
         """Run the backbone on the coarse network: H_c, ``(time, coarse, window, hidden)``."""
-        return _hidden(self.cell, *_inputs(batch, "coarse", self.identity))
+        return self.hidden_states(batch, "coarse")
 
     def interpolate(self, hidden: Tensor, operator: GraphOperator) -> Tensor:
         """Carry H_c to fine reaches with M or some of its rows: H_cf, ``(time, row, window, hidden)``."""
@@ -197,7 +198,7 @@ class MSGL(NetworkModel):
             if "interpolation" in chosen and self.interpolation_head is not None:
                 outputs["interpolation"] = self.interpolation_head(carried, batch.fine_days)
             if "fine" in chosen and self.fine_head is not None:
-                own = _hidden_at(self.cell, batch, "fine", self.identity)
+                own = self.states_at_labels(batch, "fine")
                 outputs["fine"] = self.fine(
                     carried, own, coarse, batch.remapper().rows(nodes), batch.fine_days
                 )
@@ -207,13 +208,13 @@ class MSGL(NetworkModel):
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """Predict every fine reach for some days; see :class:`.NetworkModel`."""
         before = memory or {}
-        x, graph = _inputs(batch, "coarse", self.identity)
+        x, graph = self.read(batch, "coarse")
         coarse, after = self.cell(x, graph, before.get("coarse"))
         if self.fine_head is not None:
             if (cell := _compiled(self.cell)) is not None:
                 prediction, state = self._fused(cell, self.fine_head, batch, coarse, before.get("fine"))
             else:
-                own, state = self.cell(*_inputs(batch, "fine", self.identity), before.get("fine"))
+                own, state = self.cell(*self.read(batch, "fine"), before.get("fine"))
                 carried = self.interpolate(coarse, batch.interpolator())
                 prediction = self.fine(carried, own, coarse, batch.remapper())
             return prediction, {"coarse": after, "fine": state}
@@ -235,7 +236,7 @@ class MSGL(NetworkModel):
             share = float(torch.sigmoid(self.blend))
             base = batch.remapper().matmul_days((1 - share) * self.coarse_head(coarse))
             folded = fold_head(head, self.coarse_head, share)
-        x, graph = _sources(batch, self.identity)
+        x, graph = self.sources(batch)
         across = coarse, batch.interpolator()
         return compiled_predict(x, graph, cell.weights(), _pair(state), folded, across=across, base=base)
 
@@ -253,12 +254,12 @@ class MSGL(NetworkModel):
         return self.interpolate(self.coarse(batch), batch.interpolator())
 
     def _states(self, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-        coarse = _pieces(self.cell, *_inputs(batch, "coarse", self.identity))
-        fine = _pieces(self.cell, *_inputs(batch, "fine", self.identity))
+        coarse = _pieces(self.cell, *self.read(batch, "coarse"))
+        fine = _pieces(self.cell, *self.read(batch, "fine"))
         return zip(coarse, fine, strict=True)
 
 
-class _SingleScale(NetworkModel):
+class _SingleScale(Trunk):
     """A backbone and a linear head, for one network at a time; the tasks are named after their scales."""
 
     scale: ClassVar[str]
@@ -271,30 +272,27 @@ class _SingleScale(NetworkModel):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
+        embedding: int = 0,
+        attributes: Sequence[int] = (),
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__()
-        self.identity = SegmentIdentity(segments, identity) if identity else None
+        super().__init__(n_features, identity, segments, embedding, attributes)
         self.cell = create_backbone(
-            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
+            backbone, self.width, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         self.head = LinearHead(hidden)
-
-    def shared_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the backbone."""
-        return list(self.cell.parameters())
 
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict at the labelled nodes; see :class:`.NetworkModel`."""
         return {scale: self._at_nodes(batch, scale) for scale in self._chosen(batch, tasks)}
 
     def _at_nodes(self, batch: Batch, scale: str) -> Tensor:
-        output: Tensor = self.head(_hidden_at(self.cell, batch, scale, self.identity))
+        output: Tensor = self.head(self.states_at_labels(batch, scale))
         return output
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, GraphOperator]:
-        return _inputs(batch, self.scale, self.identity)
+        return self.read(batch, self.scale)
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
@@ -318,7 +316,7 @@ class FineOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
+    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
         As in :class:`MSGL`.
 
     Examples
@@ -342,7 +340,7 @@ class FineOnly(_SingleScale):
         cell = _compiled(self.cell)
         if cell is None:
             return super().stream(batch, memory)
-        x, graph = _sources(batch, self.identity)
+        x, graph = self.sources(batch)
         state, head = _pair((memory or {}).get("fine")), fold_linear_head(self.head)
         prediction, after = compiled_predict(x, graph, cell.weights(), state, head)
         return prediction, {"fine": after}
@@ -356,7 +354,7 @@ class CoarseOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
+    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
         As in :class:`MSGL`.
 
     Examples
@@ -371,21 +369,6 @@ class CoarseOnly(_SingleScale):
     prediction_scale = "coarse"
 
 
-def _inputs(batch: Batch, scale: str, identity: SegmentIdentity | None) -> tuple[Tensor, GraphOperator]:
-    x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
-    return (x, graph) if identity is None else (identity(x, batch.segments(scale)), graph)
-
-
-def _sources(
-    batch: Batch, identity: SegmentIdentity | None
-) -> tuple[Tensor | InheritedInputs, GraphOperator]:
-    """Return the fine inputs, inherited ones as they are, and the fine graph."""
-    x, graph = batch.fine_sources()
-    if identity is None or isinstance(x, Tensor):
-        return _inputs(batch, "fine", identity) if isinstance(x, Tensor) else (x, graph)
-    return x.widen(identity.of(batch.segments("fine"))), graph
-
-
 def _compiled(backbone: nn.Module) -> RecurrentGraphCell | None:
     """Return the recurrent graph cell if prediction with it can be compiled, which is for no other."""
     if not isinstance(backbone, RecurrentGraphCell) or backbone.training:
@@ -397,20 +380,6 @@ def _compiled(backbone: nn.Module) -> RecurrentGraphCell | None:
 
 def _pair(state: tuple[Tensor, ...] | None) -> State | None:
     return None if state is None else (state[0], state[1])
-
-
-def _hidden(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Tensor:
-    hidden: Tensor = backbone(x, graph)[0]
-    return hidden
-
-
-def _hidden_at(backbone: nn.Module, batch: Batch, scale: str, identity: SegmentIdentity | None) -> Tensor:
-    """Run the backbone on a network and return the hidden states of the labelled nodes."""
-    nodes = batch.nodes(scale)
-    if not isinstance(backbone, RecurrentGraphCell):
-        return choose_nodes(_hidden(backbone, *_inputs(batch, scale, identity)), nodes)
-    inherits = scale == "fine" and identity is None
-    return backbone.at(*(batch.fine_sources() if inherits else _inputs(batch, scale, identity)), nodes)
 
 
 def _pieces(backbone: nn.Module, x: Tensor, graph: GraphOperator) -> Iterator[Tensor]:

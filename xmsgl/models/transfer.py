@@ -24,8 +24,8 @@ class Transfer(FineOnly):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
-        As in :class:`~xmsgl.models.msgl.MSGL`.
+    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
+        As in :class:`.MSGL`.
 
     Examples
     --------
