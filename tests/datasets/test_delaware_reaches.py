@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmsgl.datasets.delaware_reaches import (
-    contract,
     fill_drainage_area,
     nested_intervals,
     segment_orders,
@@ -18,6 +17,7 @@ from xmsgl.datasets.delaware_reaches import (
 )
 from xmsgl.datasets.delaware_segments import read_subsegments
 from xmsgl.errors import NetworkError
+from xmsgl.network.topology import contract
 
 
 @st.composite

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import NetworkError
+from xmsgl.network.topology import contract
 from xmsgl.optional import require
 from xmsgl.readers.geometry import EQUAL_AREA, encode_lines, midpoints
 
@@ -22,7 +23,6 @@ __all__ = [
     "Crosswalk",
     "Flowlines",
     "Reaches",
-    "contract",
     "fill_drainage_area",
     "nested_intervals",
     "read_crosswalk",
@@ -80,37 +80,6 @@ def nested_intervals(first: ArrayLike, last: ArrayLike) -> NDArray[np.int64]:
         enclosing.append(int(position))
         previous = (start, stop)
     return downstream
-
-
-def contract(downstream: NDArray[np.int64], selected: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Link the selected reaches among each other, across the ones left out.
-
-    Parameters
-    ----------
-    downstream
-        Position of the reach downstream, -1 at outlets, shape (reaches,).
-    selected
-        Which reaches stay, shape (reaches,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Among the selected reaches, in their order: position of the next selected reach downstream, -1
-        where there is none.
-
-    Examples
-    --------
-    >>> contract(np.array([1, 2, -1]), np.array([True, False, True])).tolist()
-    [1, -1]
-    """
-    step = downstream.copy()
-    while True:
-        skip = (step >= 0) & ~selected[step]
-        if not skip.any():
-            break
-        step[skip] = downstream[step[skip]]
-    number = np.cumsum(selected) - 1
-    return np.where(step >= 0, number[step], -1)[selected]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from xmsgl.network.checks import check_downstream, check_length, id_keys, kind_o
 __all__ = [
     "accumulate",
     "basins",
+    "contract",
     "distance_to_outlet",
     "find_cycles",
     "hops_to_outlet",
@@ -412,3 +413,45 @@ def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
         msg = f"there is no reach at position {position}; the network has {down.size}"
         raise NetworkError(msg)
     return _loops.mask_upstream(down, topological_order(down), int(position))
+
+
+def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
+    """Link the selected reaches among each other, across the ones left out.
+
+    Parameters
+    ----------
+    downstream
+        Position each reach flows to, shape (n,); -1 at an outlet.
+    selected
+        Which reaches stay, boolean, shape (n,).
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, among the selected reaches, in their order: position of the next selected reach downstream,
+        -1 where there is none.
+
+    Raises
+    ------
+    NetworkError
+        If the network is malformed or has a cycle, or `selected` has another shape.
+
+    Examples
+    --------
+    >>> contract([1, 2, -1], [True, False, True]).tolist()
+    [1, -1]
+    """
+    down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
+    if stay.shape != down.shape:
+        msg = f"selected must say for each of the {down.size} reaches whether it stays; it has {stay.shape}"
+        raise NetworkError(msg)
+    topological_order(down)  # a cycle would make the walk below endless
+    step = down.copy()
+    while True:
+        skip = (step >= 0) & ~stay[step]
+        if not skip.any():
+            break
+        step[skip] = down[step[skip]]
+    number = np.cumsum(stay) - 1
+    linked: Ints = np.where(step >= 0, number[step], -1)[stay]
+    return linked

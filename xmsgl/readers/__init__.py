@@ -7,7 +7,20 @@ says which fields it needs. A reader of one's own plugs in with the decorator ``
 
 from __future__ import annotations
 
+from xmsgl.readers.matching import crosswalk
 from xmsgl.readers.nhdplus import read_nhdplus
 from xmsgl.readers.registry import get, names, read, register
+from xmsgl.readers.reshape import keep, one_scale
+from xmsgl.readers.riverdl import read_river_dl
 
-__all__ = ["get", "names", "read", "read_nhdplus", "register"]
+__all__ = [
+    "crosswalk",
+    "get",
+    "keep",
+    "names",
+    "one_scale",
+    "read",
+    "read_nhdplus",
+    "read_river_dl",
+    "register",
+]

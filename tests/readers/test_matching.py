@@ -1,0 +1,118 @@
+"""The crosswalk from geometry: small rivers worked out by hand, and the Delaware against the USGS table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xmsgl
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.readers import crosswalk, keep
+
+geopandas = pytest.importorskip("geopandas")
+shapely = pytest.importorskip("shapely")
+
+METRIC = "EPSG:32618"
+EAST, NORTH = 500_000.0, 4_500_000.0  # on the middle of the zone, where a metre is nearly one
+
+
+def lines(table: dict, crs: str = METRIC):
+    moved = [shapely.LineString(np.add(points, (EAST, NORTH))) for points in table.values()]
+    return geopandas.GeoDataFrame(index=list(table), geometry=moved, crs=METRIC).to_crs(crs)
+
+
+# two segments of 2 km that meet at (2000, 0), and one that joins them there from the north
+SEGMENTS = {7: [(0, 0), (2000, 0)], 8: [(2000, 0), (4000, 0)], 9: [(2000, 2000), (2000, 0)]}
+REACHES = {
+    1: [(0, 10), (1500, 10)],
+    2: [(1500, 10), (1990, 10)],
+    3: [(1800, 20), (3000, 20)],  # 200 m on 7, 1 km on 8
+    4: [(2010, 1900), (2010, 300)],
+    5: [(1000, 3000), (1000, 100)],  # a brook: its last 100 m are near 7
+    6: [(3000, 500), (4000, 500)],  # half a kilometre off
+}
+
+
+@pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:5070"])
+def test_overlap_by_hand(crs):
+    found = crosswalk(lines(SEGMENTS, crs), lines(REACHES, crs))
+    assert found.to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9}
+    assert found.attrs["reaches_without_segment"] == 2
+    assert found.attrs["without_segment"] == "5, 6"
+    assert found.attrs["crs"] == METRIC
+    assert found["overlap"].sel(fine=[1, 4]).values == pytest.approx([1500, 1600], abs=1)
+
+
+def test_nearest_by_hand():
+    found = crosswalk(lines(SEGMENTS), lines(REACHES), method="nearest", buffer=600)
+    assert found.to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9, 6: 8}
+    assert found["distance"].sel(fine=[1, 6]).values == pytest.approx([10, 500], abs=0.5)
+
+
+@pytest.mark.parametrize(("method", "fits"), [("overlap", 8), ("nearest", 7)])
+def test_ties_are_counted_and_settled(method, fits):
+    """A reach over the meeting point: within both buffers as a whole, nearer to 8, or as near to both."""
+    shift = 1.0 if method == "overlap" else 0.0
+    found = crosswalk(
+        lines({7: SEGMENTS[7], 8: SEGMENTS[8]}),
+        lines({1: [(1950 + shift, 10), (2050 + shift, 10)], 2: [(100, 0), (300, 0)]}),
+        method=method,
+    )
+    assert found.to_series().to_dict() == {1: fits, 2: 7}
+    assert found.attrs["ties"] == 1
+    assert found["tied"].values.tolist() == [True, False]
+
+
+def test_smaller_share_takes_the_brook():
+    found = crosswalk(lines(SEGMENTS), lines(REACHES), min_share=0.03)
+    assert found.to_series()[5] == 7
+
+
+def dataset(table: dict, scale: str) -> xr.Dataset:
+    frame = lines(table, "EPSG:4326")
+    text = [geometry.upper() for geometry in shapely.to_wkb(frame.geometry.to_numpy(), hex=True)]
+    below = [*list(table)[1:], 0]
+    return xr.Dataset(
+        {
+            f"geometry_{scale}": (scale, np.array(text, object)),
+            f"downstream_{scale}": (scale, below, {"units": "1"}),
+            f"length_{scale}": (scale, frame.to_crs(METRIC).length.to_numpy(), {"units": "m"}),
+        },
+        coords={scale: list(table)},
+    )
+
+
+def test_reads_datasets_and_combines():
+    coarse, fine = dataset(SEGMENTS, "coarse"), dataset(REACHES, "fine")
+    found = crosswalk(coarse, fine)
+    frames = crosswalk(lines(SEGMENTS), lines(REACHES))
+    assert found.to_series().equals(frames.to_series())
+    ds = xmsgl.combine(coarse, keep(fine, found["fine"]), found)
+    assert ds["coarse_segment"].to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9}
+    assert ds["downstream_fine"].values.tolist() == [2, 3, 4, 0]
+    again = crosswalk(ds, ds)
+    assert again.to_series().equals(found.to_series())
+
+
+@pytest.mark.parametrize(
+    ("fine", "options", "words"),
+    [
+        pytest.param(lines(REACHES), {"method": "guess"}, "'overlap', 'nearest'", id="method"),
+        pytest.param(lines(REACHES), {"buffer": 0}, "buffer must be", id="buffer"),
+        pytest.param(lines(REACHES), {"min_share": 1.5}, "min_share", id="share"),
+        pytest.param(lines(REACHES), {"crs": "EPSG:4326"}, "in metres", id="degrees"),
+        pytest.param(lines(REACHES), {"crs": "EPSG:2263"}, "in metres", id="feet"),
+        pytest.param(lines(REACHES), {"crs": "somewhere"}, "not a coordinate system", id="no system"),
+        pytest.param(lines(REACHES).set_crs(None, allow_override=True), {}, "set_crs", id="no crs"),
+        pytest.param(lines(REACHES).set_axis([1, 1, 2, 3, 4, 5]), {}, "more than once: 1", id="twice"),
+        pytest.param(lines(REACHES).centroid, {}, "6 of the 6", id="points"),
+        pytest.param(lines(REACHES).translate(9e5), {}, "m apart", id="elsewhere"),
+        pytest.param(xr.Dataset(coords={"fine": [1]}), {}, "geometry_fine", id="no geometry"),
+        pytest.param([1, 2], {}, "not list", id="no lines"),
+    ],
+)
+def test_refuses(fine, options, words):
+
+    with pytest.raises(InvalidArgumentError, match=words):
+        crosswalk(lines(SEGMENTS), fine, **options)

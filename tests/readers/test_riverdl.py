@@ -1,0 +1,169 @@
+"""Stores of river-dl: made-up ones on disk, and the four segments of the package itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError
+from xmsgl.readers import read
+
+pytest.importorskip("zarr")
+
+DAYS = pd.date_range("2003-09-15", periods=4)
+IDS = [2012, 2007, 2037]
+BELOW = {2007: 2037, 2012: 2037, 2037: 0}
+FAR = np.inf
+# rows and columns in an order of their own, one segment more than the store
+NAMES = [2037, 2007, 2040, 2012]
+DISTANCE = np.array([[0, FAR, 900.0, FAR], [700, 0, 1600, FAR], [FAR, FAR, 0, FAR], [700, FAR, 1600, 0]])
+
+
+def series(start: float) -> tuple[tuple[str, str], np.ndarray]:
+    return ("seg_id_nat", "date"), start + np.arange(12.0).reshape(3, 4)
+
+
+def drivers(**changes) -> xr.Dataset:
+    held = {
+        "seg_tave_air": series(1.0),
+        "seg_tave_water": series(2.0),
+        "seg_rain": (("seg_id_nat", "date"), np.full((3, 4), 0.012)),
+        "seg_humid": (("seg_id_nat", "date"), np.full((3, 4), 0.7)),
+        "seg_slope": (("seg_id_nat", "date"), np.repeat([[0.01], [0.02], [0.001]], 4, axis=1)),
+        "seg_length": ("seg_id_nat", [800.0, 900.0, 700.0]),
+        "model_idx": ("seg_id_nat", [3, 4, 5]),
+    }
+    held.update(changes)
+    return xr.Dataset(held, coords={"seg_id_nat": IDS, "date": DAYS})
+
+
+def observed() -> xr.Dataset:
+    """Another order of segments, one that the drivers lack, other days."""
+    values = np.arange(9.0).reshape(3, 3)
+    days = DAYS[1:].append(pd.DatetimeIndex(["2003-10-01"]))[-3:]
+    return xr.Dataset(
+        {"temp_c": (("seg_id_nat", "date"), values)}, coords={"seg_id_nat": [2037, 2012, 9], "date": days}
+    )
+
+
+@pytest.fixture
+def stores(tmp_path):
+    drivers().to_zarr(tmp_path / "drivers", zarr_format=2, consolidated=True)
+    observed().to_zarr(tmp_path / "observed", zarr_format=2, consolidated=True)
+    matrices = {"downstream": DISTANCE, "upstream": DISTANCE.T}
+    np.savez(tmp_path / "matrix.npz", rowcolnames=np.array(NAMES), **matrices)
+    return tmp_path
+
+
+def test_reads_stores_of_version_2(stores, refuse_to_compute):
+    ds = read("river-dl", stores / "drivers", stores / "matrix.npz", stores / "observed")
+    assert ds["coarse"].values.tolist() == IDS
+    assert dict(zip(IDS, ds["downstream_coarse"].values.tolist(), strict=True)) == BELOW
+    assert ds["length_coarse"].values.tolist() == [800.0, 900.0, 700.0]
+    assert ds["slope_coarse"].values.tolist() == [0.01, 0.02, 0.001]
+    assert ds["rainfall_coarse"].dims == ("time", "coarse")
+    assert ds["rainfall_coarse"].values == pytest.approx(12.0)
+    assert ds["relative_humidity_coarse"].values == pytest.approx(70.0)
+    assert ds["air_temperature_coarse"].sel(coarse=2007).values.tolist() == [5.0, 6.0, 7.0, 8.0]
+    label = ds["water_temperature_coarse"].compute()
+    assert label.sel(coarse=2037, time="2003-09-17").item() == 0.0
+    assert label.sel(coarse=2012, time="2003-09-18").item() == 4.0
+    assert int(label.notnull().sum()) == 4
+    units = {name: ds[name].attrs["units"] for name in ds.data_vars}
+    assert units["simulated_temperature_coarse"] == "degC"
+    assert units["rainfall_coarse"] == "mm d-1"
+    assert ds.attrs["left_out"] == "model_idx"
+    with refuse_to_compute():
+        daily = drivers().drop_vars(["seg_slope", "seg_length"]).chunk()
+        read("river-dl", daily, BELOW, observed().chunk(), length=dict.fromkeys(IDS, 1.0))
+
+
+@pytest.mark.parametrize("matrix", ["downstream", "upstream"])
+def test_matrix_and_dict_agree(stores, matrix):
+    one = read("river-dl", drivers(), stores / "matrix.npz", matrix=matrix, scale="fine")
+    other = read("river-dl", drivers(), BELOW, scale="fine")
+    xr.testing.assert_equal(one, other)
+    assert one["downstream_fine"].values.tolist() == [2037, 2037, 0]
+
+
+def test_network_of_a_dataset_is_cut_to_the_store():
+    network = xr.Dataset(
+        {
+            "downstream_coarse": ("coarse", [3, 2037, 2037, 3, 0]),
+            "length_coarse": ("coarse", [1.0, 2.0, 3.0, 4.0, 5.0]),
+        },
+        coords={"coarse": [2012, 3, 2007, 4, 2037]},
+    )
+    ds = read("river-dl", drivers().drop_vars("seg_length"), network)
+    assert ds["downstream_coarse"].values.tolist() == [2037, 2037, 0]
+    assert ds["length_coarse"].values.tolist() == [1.0, 3.0, 5.0]
+
+
+def test_units_of_the_caller_go_first():
+    wet = drivers(seginc_potet=series(0.0), seginc_swrad=series(500.0))
+    with pytest.raises(InvalidDatasetError, match="'seginc_potet' does not state its units"):
+        read("river-dl", wet, BELOW)
+    ds = read("river-dl", wet, BELOW, units={"seginc_potet": "in d-1", "seg_rain": "mm d-1"})
+    assert ds["potential_evapotranspiration_coarse"][1, 0].item() == 25.4
+    assert ds["rainfall_coarse"].values == pytest.approx(0.012)
+    joules = 500 * 4.184e4  # 1 langley is a calorie (4.184 J) a square centimetre
+    assert ds["solar_radiation_coarse"][0, 0].item() == pytest.approx(joules / 86400)
+
+
+def test_a_width_that_changes_is_averaged_and_says_so():
+    ds = read("river-dl", drivers(seg_width=series(1.0)), BELOW)
+    assert ds["width_coarse"].values.tolist() == [2.5, 6.5, 10.5]
+    assert "mean over the days" in ds["width_coarse"].attrs["comment"]
+
+
+@pytest.mark.parametrize(
+    ("store", "options", "error", "words"),
+    [
+        pytest.param(
+            drivers(seg_slope=series(1.0)), {}, InvalidDatasetError, "day to day", id="slope changes"
+        ),
+        pytest.param(drivers().drop_vars("date"), {}, InvalidDatasetError, "of days", id="no days"),
+        pytest.param(drivers()[["model_idx"]], {}, InvalidDatasetError, "of days", id="no days left"),
+        pytest.param(
+            drivers().rename({name: f"my_{name}" for name in drivers().data_vars}),
+            {},
+            InvalidDatasetError,
+            "none of the variables",
+            id="other names",
+        ),
+        pytest.param(
+            drivers().assign_coords(seg_id_nat=[1, 1, 2]), {}, InvalidDatasetError, "once: 1", id="twice"
+        ),
+        pytest.param(drivers().drop_vars("seg_length"), {}, NetworkError, "length=", id="no lengths"),
+        pytest.param(drivers(), {"length": {2012: 1.0}}, NetworkError, "2007, 2037", id="lengths missing"),
+        pytest.param(drivers(), {"scale": "middle"}, InvalidArgumentError, "middle", id="scale"),
+        pytest.param(3, {}, InvalidArgumentError, "not int", id="no store"),
+    ],
+)
+def test_refuses(store, options, error, words):
+    with pytest.raises(error, match=words):
+        read("river-dl", store, BELOW, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "error", "words"),
+    [
+        pytest.param({2012: 2007, 2007: 2012, 2037: 0}, {}, NetworkError, "cycle|circle", id="circle"),
+        pytest.param({2012: 2037}, {}, NetworkError, "2007, 2037", id="segments missing"),
+        pytest.param(3, {}, InvalidArgumentError, "not int", id="kind"),
+        pytest.param("matrix.npz", {"matrix": "complete"}, InvalidArgumentError, "complete", id="symmetric"),
+        pytest.param("matrix.npz", {"matrix": "updown"}, NetworkError, "lacks updown", id="not in the file"),
+    ],
+)
+def test_refuses_networks(stores, network, options, error, words):
+    network = stores / network if isinstance(network, str) else network
+    with pytest.raises(error, match=words):
+        read("river-dl", drivers(), network, **options)
+
+
+def test_refuses_a_matrix_without_segments_of_the_store(stores):
+    np.savez(stores / "matrix.npz", rowcolnames=np.array([1, 2, 3, 4]), downstream=DISTANCE)
+    with pytest.raises(NetworkError, match="does not hold segments 2012, 2007, 2037"):
+        read("river-dl", drivers(), stores / "matrix.npz")

@@ -1,0 +1,144 @@
+"""Names and units of PRMS, SNTemp and pywatershed, and the way to those of the convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import InvalidDatasetError
+from xmsgl.schema_units import tidy_units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["DAILY", "KM2_PER_ACRE", "STATIC", "Variable", "converter"]
+
+KM2_PER_ACRE = 0.0040468564224
+_WATTS_PER_LANGLEY = 41840.0 / 86400.0
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a variable of theirs is called here.
+
+    Attributes
+    ----------
+    base
+        Name of the convention, without its scale.
+    units
+        Units of the convention.
+    long_name
+        What it is, in words.
+    """
+
+    base: str
+    units: str
+    long_name: str
+
+
+DAILY: Mapping[str, Variable] = MappingProxyType(
+    {
+        "tmax": Variable("air_temperature_max", "degC", "maximum air temperature of the day"),
+        "tmin": Variable("air_temperature_min", "degC", "minimum air temperature of the day"),
+        "prcp": Variable("precipitation", "mm d-1", "precipitation"),
+        "rhavg": Variable("relative_humidity", "%", "relative humidity"),
+        "swrad": Variable("solar_radiation", "W m-2", "solar radiation at the ground"),
+        "potet": Variable("potential_evapotranspiration", "mm d-1", "potential evapotranspiration"),
+        "seg_tave_air": Variable("air_temperature", "degC", "mean air temperature of the day"),
+        # snow is not in it, so that it is no precipitation
+        "seg_rain": Variable("rainfall", "mm d-1", "rainfall without snow"),
+        "seg_humid": Variable("relative_humidity", "%", "relative humidity"),
+        "seg_ccov": Variable("cloud_cover", "1", "part of the sky under cloud"),
+        "seginc_swrad": Variable("solar_radiation", "W m-2", "solar radiation at the ground"),
+        "seginc_potet": Variable("potential_evapotranspiration", "mm d-1", "potential evapotranspiration"),
+        "seg_tave_water": Variable(
+            "simulated_temperature", "degC", "stream temperature of the process model"
+        ),
+        "seg_outflow": Variable("simulated_discharge", "m3 s-1", "discharge of the process model"),
+        "temp_c": Variable("water_temperature", "degC", "observed stream temperature"),
+        "discharge_cms": Variable("observed_discharge", "m3 s-1", "observed discharge"),
+    }
+)
+"""Daily variables: forcing, results of the process models, observations as river-dl stores them."""
+
+STATIC: Mapping[str, Variable] = MappingProxyType(
+    {
+        "seg_length": Variable("length", "m", "length along the river"),
+        "seg_slope": Variable("slope", "1", "slope of the channel"),
+        "seg_elev": Variable("elevation", "m", "height above sea level"),
+        "seg_width": Variable("width", "m", "width of the channel"),
+        "seg_cum_area": Variable("drainage_area", "km2", "area drained at the downstream end"),
+    }
+)
+"""Attributes of segments."""
+
+_SAME: Callable[[Any], Any] = lambda values: values  # noqa: E731 - one entry of a table
+# (units found, units wanted): the conversion
+_CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
+    {
+        ("degF", "degC"): lambda values: (values - 32.0) / 1.8,
+        ("K", "degC"): lambda values: values - 273.15,
+        ("in", "mm d-1"): lambda values: values * 25.4,
+        ("in d-1", "mm d-1"): lambda values: values * 25.4,
+        ("mm", "mm d-1"): _SAME,
+        ("m", "mm d-1"): lambda values: values * 1000.0,
+        ("m d-1", "mm d-1"): lambda values: values * 1000.0,
+        ("1", "%"): lambda values: values * 100.0,
+        ("langley d-1", "W m-2"): lambda values: values * _WATTS_PER_LANGLEY,
+        ("ft3 s-1", "m3 s-1"): lambda values: values * 0.3048**3,
+        ("acre", "km2"): lambda values: values * KM2_PER_ACRE,
+        ("ft", "m"): lambda values: values * 0.3048,
+    }
+)
+# spellings that only these models use
+_SPELLED = {
+    "decimal fraction": "1",
+    "percentage": "%",
+    "langley": "langley d-1",
+    "langleys": "langley d-1",
+}
+
+
+def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]:
+    """Return what brings a variable to the units of the convention.
+
+    Parameters
+    ----------
+    name
+        Their name, for the message.
+    found
+        Units of the file, in any spelling; None where nobody states them.
+    wanted
+        Units of the convention.
+
+    Returns
+    -------
+    callable
+        From values to values, arrays of any kind.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The units are not stated, or no conversion is known.
+
+    Examples
+    --------
+    >>> converter("tmax", "degree_fahrenheit", "degC")(50.0)
+    10.0
+    >>> converter("prcp", "furlong", "mm d-1")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.InvalidDatasetError: the dataset has 1 fault:
+      1. 'prcp' is in 'furlong', which can not be brought to 'mm d-1'; convert it and say so in its units
+    """
+    if found is None:
+        raise InvalidDatasetError([f"{name!r} does not state its units; give them: units={{'{name}': ...}}"])
+    plain = found.strip().lower()
+    tidy = _SPELLED.get(plain) or tidy_units(plain)
+    if tidy == wanted:
+        return _SAME
+    if (tidy, wanted) not in _CONVERSIONS:
+        fault = f"{name!r} is in {found!r}, which can not be brought to {wanted!r}; convert it and say so in"
+        raise InvalidDatasetError([f"{fault} its units"])
+    return _CONVERSIONS[tidy, wanted]

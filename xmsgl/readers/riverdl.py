@@ -1,0 +1,295 @@
+"""Stores of river-dl: drivers and a process model's results, observations, and a matrix of distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError, shorten
+from xmsgl.history import stamp
+from xmsgl.network.matrix import downstream_from_distance
+from xmsgl.network.topology import link, topological_order
+from xmsgl.optional import require
+from xmsgl.readers.prms import DAILY, STATIC, converter
+from xmsgl.readers.registry import register
+from xmsgl.readers.reshape import keep, only_scale
+from xmsgl.schema import Scale, id_values, positions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["read_river_dl"]
+
+_MATRICES = ("downstream", "upstream", "updown")
+
+# What the published stores hold, which state no units. Rain and discharge are not in the units that PRMS
+# documents: 0.12 on the wettest day are metres, and the flow is that of the gages in m3 s-1.
+_UNITS: Mapping[str, str] = MappingProxyType(
+    {
+        "seg_tave_air": "degC",
+        "seg_tave_water": "degC",
+        "seg_rain": "m d-1",
+        "seg_humid": "1",
+        "seg_ccov": "1",
+        "seg_outflow": "m3 s-1",
+        "seginc_swrad": "langley d-1",
+        "seg_slope": "1",
+        "seg_elev": "m",
+        "seg_length": "m",
+        "seg_width": "m",
+        "temp_c": "degC",
+        "discharge_cms": "m3 s-1",
+    }
+)
+
+Source = xr.Dataset | str | Path
+
+
+@register("river-dl")
+def read_river_dl(
+    drivers: Source,
+    network: xr.Dataset | Mapping[Any, Any] | str | Path,
+    observations: Source | None = None,
+    *,
+    length: Mapping[Any, float] | None = None,
+    matrix: str = "downstream",
+    units: Mapping[str, str] | None = None,
+    scale: Scale = "coarse",
+) -> xr.Dataset:
+    """Read the stores that the package river-dl of the USGS trains on.
+
+    Parameters
+    ----------
+    drivers
+        Zarr store (version 2 or 3) or Dataset of one dimension of segments and one of days, whatever they
+        are called. Known: ``seg_tave_air``, ``seg_rain``, ``seg_humid``, ``seg_ccov``, ``seginc_swrad``,
+        ``seginc_potet``; the process model's ``seg_tave_water`` and ``seg_outflow``; the attributes
+        ``seg_slope``, ``seg_elev``, ``seg_length`` and ``seg_width``, with or without days.
+    network
+        How the segments flow: the file of distances (``.npz`` with ``rowcolnames`` and the matrices
+        ``downstream``, ``upstream`` or ``updown``, m); or a Dataset of one scale with
+        ``downstream_<scale>`` and ``length_<scale>``, such as that of the reader ``"nhm"``, cut to the
+        segments of the store; or a dict from the id of each segment to the one downstream, 0 at an outlet.
+    observations
+        Zarr store or Dataset with ``temp_c`` and ``discharge_cms``. Segments and days that `drivers` lacks
+        are left out, those that only `drivers` has are NaN. Default None: no labels.
+    length
+        Length of each segment (m), by id. Default None: ``seg_length`` of the store, or of `network` where
+        that is a Dataset. A matrix does not hold the lengths of headwaters.
+    matrix
+        Which matrix of the file to read; see
+        :func:`xmsgl.network.matrix.downstream_from_distance`.
+    units
+        Units by their names. They go before the units that the store states, and these before those of the
+        published stores: degC, rain in m d-1, humidity as a fraction, discharge in m3 s-1, radiation in
+        langley d-1, lengths in m. ``seginc_potet`` has no default: published stores differ.
+    scale
+        The scale the segments become. Default: ``"coarse"``.
+
+    Returns
+    -------
+    xarray.Dataset
+        One scale: ``air_temperature``, ``rainfall`` (snow is not in it), ``relative_humidity``,
+        ``cloud_cover``, ``solar_radiation``, ``potential_evapotranspiration``, ``simulated_temperature``,
+        ``simulated_discharge``, labels ``water_temperature``, ``observed_discharge``; ``slope``,
+        ``elevation``, ``width``, ``downstream``, ``length``; each with the scale's suffix, in the units of
+        the convention. Daily values stay lazy; attributes that the store repeats every day are read to see
+        that they do not change. A width that does change becomes its mean, and says so. Variables that are
+        not known are left out and named in the attribute ``left_out``.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The store lacks dimensions or known variables, units are missing or not convertible, or an attribute
+        changes from day to day.
+    NetworkError
+        The matrix contradicts itself or the segments, or lengths are missing.
+    InvalidArgumentError
+        `matrix` or `scale` is none, or `network` is of another kind.
+
+    Notes
+    -----
+    Divergences: a segment flows into one segment. A matrix in which two segments are the next downstream is
+    refused, with both.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2004-01-01", periods=2)
+    >>> store = xr.Dataset(
+    ...     {"seg_tave_air": (("seg", "day"), [[1.0, 2.0], [3.0, 4.0]])}, coords={"seg": [7, 8], "day": days})
+    >>> ds = read_river_dl(store, {7: 8, 8: 0}, length={7: 900.0, 8: 1200.0})
+    >>> sorted(ds.data_vars)
+    ['air_temperature_coarse', 'downstream_coarse', 'length_coarse']
+
+    References
+    ----------
+    Jia, X. et al. (2021), Physics-guided recurrent graph model for predicting flow and temperature in river
+    networks, SDM, arXiv 2009.12575; the package river-dl of the USGS.
+    """
+    if scale not in ("coarse", "fine"):
+        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
+        raise InvalidArgumentError(msg)
+    store = _open(drivers, "drivers", scale)
+    ids = id_values(store.indexes[scale].to_numpy())
+    found, left = _variables(store, dict(units or {}), scale)
+    if not found:
+        fault = (
+            f"drivers has none of the variables {', '.join([*DAILY, *STATIC])}; it has {shorten(left, 40)}"
+        )
+        raise InvalidDatasetError([fault])
+    if observations is not None:
+        seen = _open(observations, "observations", scale).reindex(store.indexes)
+        labels, more = _variables(seen, dict(units or {}), scale)
+        found, left = {**found, **labels}, [*left, *more]
+    below, metres = _network(network, ids, matrix)
+    name = f"length_{scale}"
+    if length is not None:
+        metres = _lengths(length, ids)
+    if metres is not None:
+        found[name] = _described(scale, metres, STATIC["seg_length"].long_name, "m")
+    if name not in found:
+        msg = (
+            "the lengths of the segments are in neither the store nor the network; give them: "
+            "length={id: metres, ...}"
+        )
+        raise NetworkError(msg)
+    target = np.where(below >= 0, ids[below], np.zeros((), ids.dtype)[()])
+    text = "id of the segment downstream, 0 at an outlet"
+    found[f"downstream_{scale}"] = _described(scale, target, text, "1")
+    ds = store.drop_vars(store.data_vars).assign(found)
+    if left:
+        ds.attrs["left_out"] = ", ".join(sorted(left))
+    return stamp(ds, f"read {ids.size} segments of river-dl")
+
+
+def _described(dim: str, values: Any, text: str, units: str) -> xr.DataArray:
+    return xr.DataArray(values, dims=dim, attrs={"units": units, "long_name": text})
+
+
+def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
+    """Open a store; call its dimension of days ``time`` and the other one by its scale."""
+    if isinstance(source, xr.Dataset):
+        ds = source
+    elif isinstance(source, str | Path):
+        require("zarr", "reading the stores of river-dl")
+        ds = xr.open_zarr(source)
+    else:
+        msg = f"{what} must be the path of a Zarr store or a Dataset, not {type(source).__name__}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
+    days = [name for name in ds.dims if isinstance(ds.indexes.get(name), pd.DatetimeIndex)]
+    others = [name for name in ds.dims if name in ds.indexes and name not in days]
+    if len(days) != 1 or len(others) != 1:
+        has = ", ".join(f"{name} ({ds[name].dtype})" if name in ds.indexes else str(name) for name in ds.dims)
+        fault = f"{what} needs one dimension of days and one of segments, both with coordinates; it has {has}"
+        raise InvalidDatasetError([fault])
+    ds = ds.rename({days[0]: "time", others[0]: scale}).transpose("time", scale, ...)
+    twice = ds.indexes[scale][ds.indexes[scale].duplicated()]
+    if len(twice):
+        raise InvalidDatasetError([f"{what} has segments more than once: {shorten(twice.unique().tolist())}"])
+    return ds
+
+
+def _variables(
+    ds: xr.Dataset, units: dict[str, str], scale: Scale
+) -> tuple[dict[str, xr.DataArray], list[str]]:
+    """Return what is known under our names and in our units, and the names of what is not."""
+    found: dict[str, xr.DataArray] = {}
+    left = []
+    for name, array in ds.data_vars.items():
+        theirs = str(name)
+        ours = DAILY.get(theirs) or STATIC.get(theirs)
+        if ours is None:
+            left.append(theirs)
+            continue
+        attrs = {"units": ours.units, "long_name": ours.long_name}
+        stated = units.get(theirs) or array.attrs.get("units") or _UNITS.get(theirs)
+        convert = converter(theirs, stated, ours.units)
+        if theirs in STATIC:
+            array, note = _constant(array, theirs)
+            attrs.update(note)
+        found[f"{ours.base}_{scale}"] = convert(array).assign_attrs(attrs)
+    return found, left
+
+
+def _constant(array: xr.DataArray, name: str) -> tuple[xr.DataArray, dict[str, str]]:
+    """Take the one value of each segment out of a series that repeats it every day."""
+    if "time" not in array.dims:
+        return array.compute(), {}
+    series = array.compute()
+    first = series.isel(time=0, drop=True)
+    changes = abs(series - first).max("time") > 1e-6 * abs(first)
+    if not changes.any():
+        return first, {}
+    if name == "seg_width":
+        return series.mean("time"), {
+            "comment": "mean over the days of the store: the width changes with flow"
+        }
+    where = shorten(series.indexes[changes.dims[0]][changes.to_numpy()].tolist())
+    raise InvalidDatasetError([f"{name!r} must not change from day to day, as it does on segments {where}"])
+
+
+def _network(
+    network: xr.Dataset | Mapping[Any, Any] | str | Path, ids: NDArray[Any], matrix: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Return the position downstream of each segment, and the lengths where the network has them."""
+    if isinstance(network, xr.Dataset):
+        theirs = only_scale(network)
+        cut = keep(network, ids)
+        below = link(ids, id_values(cut[f"downstream_{theirs}"].to_numpy()), what="segment")
+        name = f"length_{theirs}"
+        return below, cut[name].to_numpy().astype(np.float64) if name in cut else None
+    if isinstance(network, Mapping):
+        keys = id_values(np.array(list(network), dtype=object))
+        where = positions(keys, ids)
+        if (where < 0).any():
+            msg = f"the network does not say where segments {shorten(ids[where < 0].tolist())} flow"
+            raise NetworkError(msg)
+        targets = id_values(np.array(list(network.values()), dtype=object))[where]
+        below = link(ids, targets, what="segment")
+        topological_order(below)
+        return below, None
+    if isinstance(network, str | Path):
+        return _from_file(Path(network), ids, matrix), None
+    msg = f"network must be a file of distances, a Dataset or a dict, not {type(network).__name__}"  # type: ignore[unreachable]
+    raise InvalidArgumentError(msg)
+
+
+def _lengths(length: Mapping[Any, float], ids: NDArray[Any]) -> NDArray[np.float64]:
+    table = pd.Series(dict(length))
+    where = positions(id_values(table.index.to_numpy()), ids)
+    if (where < 0).any():
+        msg = f"length lacks segments {shorten(ids[where < 0].tolist())}"
+        raise NetworkError(msg)
+    return table.to_numpy(np.float64)[where]
+
+
+def _from_file(path: Path, ids: NDArray[Any], matrix: str) -> NDArray[np.int64]:
+    if matrix not in _MATRICES:
+        msg = f"matrix must be one of {', '.join(map(repr, _MATRICES))}, not {matrix!r}"
+        raise InvalidArgumentError(msg)
+    with np.load(path, allow_pickle=False) as archive:
+        lost = [name for name in (matrix, "rowcolnames") if name not in archive.files]
+        if lost:
+            msg = f"{path.name} lacks {', '.join(lost)}; it has {', '.join(archive.files)}"
+            raise NetworkError(msg)
+        names, distance = id_values(archive["rowcolnames"]), archive[matrix]
+    try:
+        whole = downstream_from_distance(names, distance, kind=matrix)
+    except NetworkError as error:
+        msg = f"{path.name}, matrix {matrix!r}: {error}; give the network as a Dataset or a dict instead"
+        raise NetworkError(msg) from error
+    outlet = np.zeros((), names.dtype)[()]
+    everything = xr.Dataset(
+        {"downstream_coarse": ("coarse", np.where(whole >= 0, names[whole], outlet))},
+        coords={"coarse": names},
+    )
+    if (absent := positions(names, ids) < 0).any():
+        msg = f"{path.name} does not hold segments {shorten(ids[absent].tolist())} of the store"
+        raise NetworkError(msg)
+    return link(ids, id_values(keep(everything, ids)["downstream_coarse"].to_numpy()), what="segment")
