@@ -408,8 +408,8 @@ def scripted(monkeypatch):
     monkeypatch.setattr(loop, "validate", lambda *_, **__: {"validation": next(scores)})
     kept, original = [], fit_members.run
 
-    def spy(*args, after_epoch, **options):
-        return original(*args, after_epoch=lambda state: kept.append(state) or after_epoch(state), **options)
+    def spy(*args, observers, **options):
+        return original(*args, observers=[kept.append, *observers], **options)
 
     monkeypatch.setattr(fit_members, "run", spy)
     return kept

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent / "xmsgl"
 # Modules beside each other in a layer may import each other.
 LAYERS = [
     ["errors", "options", "history", "optional", "markup"],
+    ["progress"],
     ["network"],
     ["schema"],
     ["graphs"],
@@ -33,6 +34,7 @@ LAYERS = [
     ["calibrate"],
     ["recipes"],
     ["supply"],
+    ["watch"],
     ["fit"],
     ["predict"],
     ["evaluate"],

@@ -6,6 +6,7 @@ Importing the package registers the accessor ``ds.msgl`` on :class:`xarray.Datas
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ try:
     __version__ = version("xmsgl")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
+
+# Who wants to read what the package logs says so; nobody is written to unasked.
+logging.getLogger("xmsgl").addHandler(logging.NullHandler())
 
 __all__ = [
     "Model",

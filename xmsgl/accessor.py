@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xmsgl.batches import Validation
     from xmsgl.models.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
+    from xmsgl.options import Progress
     from xmsgl.schema import ValidationReport
 
 
@@ -107,7 +108,7 @@ class MsglAccessor:
         seed: int = 0,
         ensemble: int = 1,
         validation: Validation = 0.15,
-        progress: bool | None = None,
+        progress: Progress | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: str | os.PathLike[str] | None = None,
         **settings: Any,
@@ -130,7 +131,7 @@ class MsglAccessor:
         validation
             Share of windows kept for choosing the best epoch and for intervals, or days as slices, or None.
         progress
-            Draw a progress bar; default: the option ``progress``.
+            True, a bar, and curves in a notebook; ``"bar"``; False. Default: the option ``progress``.
         checkpoint
             File rewritten after every epoch, from which training can be resumed.
         resume

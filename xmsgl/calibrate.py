@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 
 def calibrate(

@@ -207,6 +207,12 @@ def _report(report: Any, *, as_json: bool) -> None:
 @click.option(
     "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="A folder to log every epoch to, for TensorBoard.",
+)
 @_json_option
 @click.pass_context
 def train(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from dask.diagnostics.progress import ProgressBar
 
 from xmsgl import datasets
 from xmsgl.datasets.fetch import Availability, availability
@@ -23,7 +21,7 @@ from xmsgl.evaluate import (
     skill_table,
 )
 from xmsgl.graphs import build_graph
-from xmsgl.options import get_option
+from xmsgl.progress import dask_bar
 from xmsgl.schema import validate
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ def _hold_out(ds: xr.Dataset, plan: Plan, seed: int) -> tuple[xr.DataArray, xr.D
 
 
 def _compute(lazy: xr.DataArray) -> xr.DataArray:
-    with ProgressBar(minimum=2.0) if get_option("progress") else nullcontext():
+    with dask_bar("downscale"):
         return lazy.compute()
 
 

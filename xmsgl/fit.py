@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from xmsgl.season import assign_season, with_season
 from xmsgl.supply import DeviceBatches, label_scales
 from xmsgl.train.loop import LoopSettings
 from xmsgl.train.stages import stages_of
+from xmsgl.watch import watched
 
 if TYPE_CHECKING:
     import os
@@ -36,9 +38,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.models.model import Model
+    from xmsgl.options import Progress
     from xmsgl.train.stages import Stage
+    from xmsgl.watch import Observer
 
 __all__ = ["train"]
+
+logger = logging.getLogger(__name__)
 
 
 @takes_recipe
@@ -79,7 +85,9 @@ def train(
     identity: int = 0,
     amp: bool | None = None,
     start: Model | str | os.PathLike[str] | None = None,
-    progress: bool | None = None,
+    progress: Progress | None = None,
+    tensorboard: str | os.PathLike[str] | None = None,
+    observers: Sequence[Observer] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     **architecture: Any,
@@ -202,7 +210,12 @@ def train(
         are the lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has
         any. Default: fresh weights.
     progress
-        Draw a progress bar; default: the option ``progress``.
+        What to draw of progress: True, a bar, and in a notebook the curves of losses and scores;
+        ``"bar"``, the bar alone; False, nothing. Default: the option ``progress``.
+    tensorboard
+        Folder to write the history to as TensorBoard's event files, epoch by epoch. Default: none.
+    observers
+        Called with a ``xmsgl.watch.Standing`` after each epoch, and once before the first.
     checkpoint
         File rewritten after every epoch.
     resume
@@ -226,6 +239,8 @@ def train(
         The dataset has faults, or gaps in the process model's temperature that a `residual` needs.
     InvalidArgumentError
         A setting does not fit.
+    MissingDependencyError
+        `tensorboard` is given and TensorBoard is not installed.
     UnknownNameError
         No such method, recipe, scaling, residual or `keep`.
     DivergenceError
@@ -321,18 +336,28 @@ def train(
         neighbours=around,
         residual=data.residual,
     )
+    logger.info(
+        "training %s on %s: %d features, %s, %s to %s",
+        method,
+        target,
+        len(chosen),
+        ", ".join(f"{name} {count}" for name, count in spec.training["labels"].items()),
+        spec.training["start"],
+        spec.training["stop"],
+    )
     run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}
     run_of |= {"shift": int(shift)} if shift else {}
-    model = train_members(
-        spec,
-        ensemble,
-        lambda drawn: module if drawn == seed else module_of(drawn),
-        source.drawn,
-        settings,
-        Files(checkpoint, resume, json.loads(json.dumps(run_of))),
-        progress,
-    )
+    with watched(progress, tensorboard) as watchers:
+        model = train_members(
+            spec,
+            ensemble,
+            lambda drawn: module if drawn == seed else module_of(drawn),
+            source.drawn,
+            settings,
+            Files(checkpoint, resume, json.loads(json.dumps(run_of))),
+            [*watchers, *observers],
+        )
     return calibrate(model, ds, data.validation_days, source, stages[-1].tasks, str(target))
 
 

@@ -1,28 +1,29 @@
-"""The members of a model, trained one after another: one checkpoint and one progress bar for all."""
+"""The members of a model, trained one after another: one checkpoint and the same observers for all."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.models.model import Model
-from xmsgl.options import get_option
 from xmsgl.train.checkpoint import Trained, read_checkpoint, read_finished, write_checkpoint
 from xmsgl.train.loop import run
+from xmsgl.watch import Standing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from xmsgl.models.model import ModelSpec
     from xmsgl.models.registry import NetworkModel
     from xmsgl.train.loop import LoopSettings, Progress, Source
+    from xmsgl.watch import Observer
 
 __all__ = ["Files", "train_members"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def train_members(
     source_of: Callable[[int], Source],
     settings: LoopSettings,
     files: Files,
-    progress: bool | None,
+    observers: Sequence[Observer] = (),
 ) -> Model:
     """Train a model, or the members of an ensemble.
 
@@ -78,8 +79,8 @@ def train_members(
         How to train; the seeds count up from this one.
     files
         What to go on from.
-    progress
-        Draw a bar that counts the epochs of all members; default: the option ``progress``.
+    observers
+        Called with where training stands after each epoch, and once before each member's first.
 
     Returns
     -------
@@ -91,20 +92,18 @@ def train_members(
     Lakshminarayanan, Pritzel & Blundell (2017), arXiv:1612.01474.
     """
     state, done = files.read()
-    with _bar(settings.epochs * count, spec.method, progress) as move:
-        for number in range(len(done), count):
-            seed = settings.seed + number
-
-            def after_epoch(reached: Progress, before: int = settings.epochs * number) -> None:
-                files.write(reached, done)
-                move(before + reached.epoch, reached)
-
-            if count > 1:
-                logger.info("member %d of %d, with seed %d", number + 1, count, seed)
-            member = replace(settings, seed=seed)
-            final = run(module_of(seed), source_of(seed), member, resume=state, after_epoch=after_epoch)
-            done.append(Trained(final.best, final.history))
-            state = None
+    for number in range(len(done), count):
+        seed = settings.seed + number
+        stands = partial(Standing, spec.method, number, count, settings.epochs)
+        told: list[Callable[[Progress], None]] = [partial(_tell, each, stands) for each in observers]
+        # The checkpoint comes last: no epoch is kept that the observers were not told of.
+        told.append(partial(files.write, done=done))
+        if count > 1:
+            logger.info("member %d of %d, with seed %d", number + 1, count, seed)
+        member = replace(settings, seed=seed)
+        final = run(module_of(seed), source_of(seed), member, resume=state, observers=told)
+        done.append(Trained(final.best, final.history))
+        state = None
     models = [
         Model(replace(spec, training={**spec.training, "seed": settings.seed + number}), *trained)
         for number, trained in enumerate(done)
@@ -112,18 +111,5 @@ def train_members(
     return models[0] if count == 1 else Model.join(models)
 
 
-@contextmanager
-def _bar(epochs: int, method: str, progress: bool | None) -> Iterator[Callable[[int, Progress], None]]:
-    if not (get_option("progress") if progress is None else progress):
-        yield lambda _, __: None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=epochs, desc=f"train {method}", unit="epoch") as bar:
-
-        def move(epoch: int, state: Progress) -> None:
-            bar.update(epoch - bar.n)
-            if scores := state.history.get("validation"):
-                bar.set_postfix_str(f"validation {scores[-1]:.3f} degC, best {state.best_score:.3f}")
-
-        yield move
+def _tell(observer: Observer, stands: Callable[[Progress], Standing], reached: Progress) -> None:
+    observer(stands(reached))

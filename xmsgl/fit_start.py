@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Start"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 
 class Start:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FITTED", "fit_length", "fitted_kernel"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
@@ -11,13 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["get_option", "set_options"]
+__all__ = ["Progress", "get_option", "set_options"]
+
+#: Nothing, what fits the place, or bars only.
+Progress: TypeAlias = bool | Literal["bar"]
 
 
-def _progress(value: object) -> bool:
-    if isinstance(value, bool):
+def check_progress(value: object) -> Progress:
+    """Return what is to be drawn of progress.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Neither True nor False nor ``"bar"``.
+    """
+    if value is True or value is False:
         return value
-    msg = f"option 'progress' must be True or False, not {value!r}"
+    if value == "bar":
+        return "bar"
+    msg = f"progress must be True, False or 'bar', not {value!r}"
     raise InvalidArgumentError(msg)
 
 
@@ -40,7 +52,7 @@ def _data_mirror(value: object) -> str | None:
 
 
 _CHECKS: dict[str, Callable[[object], Any]] = {
-    "progress": _progress,
+    "progress": check_progress,
     "data_dir": _data_dir,
     "data_mirror": _data_mirror,
 }
@@ -62,7 +74,8 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
     ----------
     **options
         ``progress``
-            Whether long steps draw a progress bar. Default True.
+            What long steps draw: True, a progress bar, and in a notebook training's curves below it;
+            ``"bar"``, bars only; False, nothing. Default True.
         ``data_dir``
             Folder that keeps downloaded files and built datasets. Default None: the environment
             variable ``XMSGL_DATA_DIR``, else the cache folder of the operating system.

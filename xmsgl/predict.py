@@ -10,6 +10,7 @@ A window warms up by itself and needs no other, or it goes on where the one befo
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm import tqdm
 
 from xmsgl import schema
 from xmsgl.engine import split_inputs, window_days
@@ -27,7 +27,7 @@ from xmsgl.models.intervals import apply_table
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
 from xmsgl.neighbours_fit import assign_neighbours
-from xmsgl.options import get_option
+from xmsgl.progress import PATIENCE, progress_bar
 from xmsgl.season import assign_season, wants_season
 from xmsgl.windows import Window, cut_windows
 from xmsgl.windows_check import check_features, warn_outside
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from xmsgl.features import Feature
     from xmsgl.models.intervals import IntervalTable
+
+
+logger = logging.getLogger(__name__)
 
 
 class ModelReference:
@@ -148,7 +151,15 @@ def downscale(
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     reference = ModelReference(fitted.payload)
-    if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
+    lazy = bool(windows) and (_lazily_held(drivers) or _lazily_held(fixed))
+    logger.info(
+        "downscaling to %d reaches in %d windows with model %s, %s",
+        ds.sizes["fine"],
+        len(windows),
+        fitted.sha256[:12],
+        "when asked for" if lazy else "now",
+    )
+    if lazy:
         values: Any = _lazy(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
     else:
         values = _eager(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
@@ -190,11 +201,13 @@ def _eager(
     engine = prepare(reference, fixed, device)
     values = np.empty((drivers.sizes["time"], fixed.sizes["fine"]), np.float32)
     left = None
-    # Shown only where it takes a while.
-    for window in tqdm(windows, "downscale", unit="window", delay=2.0, disable=not get_option("progress")):
-        block, after = engine.resume(window_days(drivers, window, features), window, left)
-        values[window.start : window.stop] = block
-        left = after if carry else None
+    with progress_bar(len(windows), "downscale", unit="window", delay=PATIENCE) as bar:
+        for window in windows:
+            logger.debug("days %d to %d of the record", window.start, window.stop - 1)
+            block, after = engine.resume(window_days(drivers, window, features), window, left)
+            values[window.start : window.stop] = block
+            left = after if carry else None
+            bar.update()
     return values
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceBatches", "label_scales"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 
 def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from tqdm import tqdm
 
 from xmsgl.datasets.fetch import addresses, availability, cache_folder, fetch, mirror_root
 from xmsgl.datasets.registry import registry
@@ -63,6 +64,27 @@ class TestFetch:
             assert fetch("small", cache_dir=cache)["small"] == path
             assert server.asked == [("GET", f"/{file.path}")]
         assert kept(cache) == [path]
+
+    @pytest.mark.parametrize("way", ["http", "folder", "cache"])
+    def test_the_bar_counts_bytes(self, small_dataset, serve, monkeypatch, way):
+        file, mirror, cache = small_dataset
+        bars = []
+
+        class Bar(tqdm):
+            def close(self):
+                if not self.disable:
+                    bars.append((self.n, self.total))
+                super().close()
+
+        monkeypatch.setattr("tqdm.auto.tqdm", Bar)
+        with serve(mirror) as server:
+            server.failures[:] = [503]  # asked again
+            with set_options(data_mirror=server.url if way == "http" else mirror):
+                if way == "cache":
+                    fetch("small", cache_dir=cache, progress=False)
+                    assert bars == []
+                fetch("small", cache_dir=cache, progress=True)
+        assert bars == [(file.size, file.size)]
 
     def test_from_a_folder_named_by_the_variable(self, small_dataset, monkeypatch):
         _, mirror, cache = small_dataset

@@ -80,7 +80,7 @@ def make_item(seed, *, scales=("fine",), weight=(1.0, -2.0), missing=0.5, size=1
 
 def states(module, source, settings, **options):
     kept = []
-    final = run(module, source, settings, after_epoch=kept.append, **options)
+    final = run(module, source, settings, observers=[kept.append], **options)
     return final, kept
 
 
@@ -470,7 +470,7 @@ def test_states_already_handed_out_do_not_change():
     source, settings = Batches([make_item(0)]), LoopSettings(epochs=3, learning_rate=0.1)
     seen = []
     final, kept = states(Linear(), source, settings)
-    run(Linear(), source, settings, after_epoch=lambda state: seen.append(state.module["w"].clone()))
+    run(Linear(), source, settings, observers=[lambda state: seen.append(state.module["w"].clone())])
     assert [state.epoch for state in kept] == [0, 1, 2, 3]
     for state, weights in zip(kept, seen, strict=True):
         assert torch.equal(state.module["w"], weights)
@@ -490,5 +490,5 @@ def test_interrupting_between_epochs_loses_nothing():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(noisy(), source, settings, after_epoch=interrupt)
+        run(noisy(), source, settings, observers=[interrupt])
     assert torch.equal(run(noisy(), source, settings, resume=kept[-1]).best["w"], whole.best["w"])

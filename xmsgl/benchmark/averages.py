@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["columns_of", "score_blends", "score_ensembles"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 _PLUS = " + "
 _SPLIT = ("dataset", "data", "protocol", "degrade")

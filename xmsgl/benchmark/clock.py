@@ -1,4 +1,4 @@
-"""How long each epoch took: read from the training's log, for its history must not hold a time.
+"""How long each epoch took: an observer's business, for a history must not hold a time.
 
 A history with times in it would make two equal trainings unequal models.
 """
@@ -6,7 +6,6 @@ A history with times in it would make two equal trainings unequal models.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,14 +14,13 @@ from xmsgl.models import storage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
+
+    from xmsgl.watch import Standing
 
 __all__ = ["EpochClock", "member_epochs"]
 
 # Member, counted from 0, and epoch, counted from 1.
 _Epoch: TypeAlias = tuple[int, int]
-
-_MEMBER, _LINE = "member %d", "epoch %d"
 
 
 def member_epochs(history: Mapping[str, Sequence[float]]) -> list[_Epoch]:
@@ -40,11 +38,10 @@ def member_epochs(history: Mapping[str, Sequence[float]]) -> list[_Epoch]:
     return [(int(member), int(epoch)) for member, epoch in zip(members, epochs, strict=True)]
 
 
-class EpochClock(logging.Filter):
-    """Times the epochs that are logged inside a ``with`` block.
+class EpochClock:
+    """Times the epochs of a training that it observes.
 
-    The members of an ensemble count their epochs from 1 each; which of them begins or goes on stands in the
-    log too.
+    The members of an ensemble count their epochs from 1 each.
 
     Parameters
     ----------
@@ -55,36 +52,21 @@ class EpochClock(logging.Filter):
     """
 
     def __init__(self, file: Path, tell: Callable[[int], None]) -> None:
-        super().__init__()
         self._file, self._tell = file, tell
         known = json.loads(file.read_text()) if file.is_file() else {}
         self._seconds = {_read(name): float(took) for name, took in known.items()}
         self._here: set[_Epoch] = set()
-        self._member = 0
+        self._last = 0.0
+        self._stands: _Epoch | None = None
 
-    def __enter__(self) -> EpochClock:
-        self._logger = logging.getLogger("xmsgl")
-        self._level, self._least = self._logger.level, self._logger.getEffectiveLevel()
-        # The lines must be made to be seen here; those nobody asked for go no further.
-        self._logger.setLevel(min(self._least, logging.INFO))
-        self._logger.addFilter(self)
-        self._last = time.perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._logger.removeFilter(self)
-        self._logger.setLevel(self._level)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Note the end of an epoch; let pass what the user's level lets pass."""
-        if isinstance(record.args, tuple):
-            if str(record.msg).startswith(_MEMBER):
-                self._member = int(str(record.args[0])) - 1
-            elif str(record.msg).startswith(_LINE):
-                self._note((self._member, int(str(record.args[0]))))
-        return record.levelno >= self._least
+    def __call__(self, standing: Standing, /) -> None:
+        """Note the end of an epoch, or the start of a member's first."""
+        stands = standing.member, standing.state.epoch
+        if self._stands is not None and stands == (self._stands[0], self._stands[1] + 1):
+            self._note(stands)
+        else:  # a member begins, or goes on
+            self._last = time.perf_counter()
+        self._stands = stands
 
     def _note(self, epoch: _Epoch) -> None:
         now = time.perf_counter()
@@ -97,7 +79,7 @@ class EpochClock(logging.Filter):
         self._tell(number + sum(1 for other, _ in self._seconds if other < member))
 
     def seconds(self, epochs: Iterable[_Epoch]) -> list[float]:
-        """Return the wall time of each epoch, s; NaN for one that no line told of."""
+        """Return the wall time of each epoch, s; NaN for one that nobody saw."""
         return [self._seconds.get(epoch, float("nan")) for epoch in epochs]
 
     def earlier(self, epochs: Iterable[_Epoch]) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 
 def run(

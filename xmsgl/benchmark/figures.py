@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_figures", "epochs_of"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 _DPI = 150
 

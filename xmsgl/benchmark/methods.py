@@ -32,10 +32,20 @@ if TYPE_CHECKING:
 
 __all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contender", "register_reference"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 # Arguments of training that are no settings of a method: the run or the machine decides them.
-_RESERVED = ("obj", "method", "seed", "device", "progress", "checkpoint", "resume")
+_RESERVED = (
+    "obj",
+    "method",
+    "seed",
+    "device",
+    "progress",
+    "checkpoint",
+    "resume",
+    "tensorboard",
+    "observers",
+)
 
 
 @dataclass(frozen=True)
@@ -190,8 +200,8 @@ class Network:
             "progress": False,
             "checkpoint": checkpoint,
         }
-        with EpochClock(place.folder / "epochs.json", place.tell) as clock:
-            model = self._train(split.training, arguments, checkpoint)
+        clock = EpochClock(place.folder / "epochs.json", place.tell)
+        model = self._train(split.training, {**arguments, "observers": [clock]}, checkpoint)
         epochs = member_epochs(model.history)
         prediction = downscale(split.inputs, model, device=place.device)
         return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))

@@ -11,12 +11,11 @@ from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
 
 import dask
-from tqdm import tqdm
 
 from xmsgl.benchmark.store import Store
 from xmsgl.benchmark.work import execute
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.options import get_option
+from xmsgl.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["do_runs"]
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 # What the libraries read when they are loaded; with several processes, one thread each.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -66,9 +65,7 @@ def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "
     todo = [run for run in runs if run.id in missing]
     failed: list[str] = []
     done = len(runs) - len(todo)
-    with tqdm(
-        total=len(runs), initial=done, desc="benchmark", unit="run", disable=not get_option("progress")
-    ) as bar:
+    with progress_bar(len(runs), "benchmark", unit="run", initial=done) as bar:
         finished = (
             _in_turn(todo, store, device, bar) if jobs == 1 else _side_by_side(todo, store, jobs, device)
         )
@@ -100,6 +97,7 @@ def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterat
 
 def attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> None:
     """Do a run; what goes wrong is written into the folder of the benchmark."""
+    logger.info("run %s begins", run.id)
     try:
         execute(run, folder, device=device, tell=tell)
     except Exception as error:  # noqa: BLE001 - one run's failure must not take the others along

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Literal, get_args
 
 from xmsgl.datasets.fetch import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.options import get_option
+from xmsgl.progress import progress_bar
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = ["delaware"]
+
+logger = logging.getLogger(__name__)
 
 Fine = Literal["mainstem", "all"]
 Forcing = Literal["observed", "era5"]
@@ -138,7 +141,6 @@ def _store_path(folder: Path, fine: str, forcing: str) -> Path:
 
 def _build(path: Path, folder: Path, fine: str, forcing: str) -> None:
     import dask
-    from tqdm import tqdm
 
     from xmsgl.datasets.delaware_build import STEPS, build
     from xmsgl.datasets.delaware_text import DIGITS
@@ -146,8 +148,8 @@ def _build(path: Path, folder: Path, fine: str, forcing: str) -> None:
     from xmsgl.history import stamp
 
     files = fetch("delaware", cache_dir=folder)
-    draw = get_option("progress")
-    with tqdm(total=STEPS, desc="building the Delaware", disable=not draw, leave=False) as bar:
+    logger.info("building the Delaware with forcing=%r, fine=%r into %s", forcing, fine, path)
+    with progress_bar(STEPS, "building the Delaware", unit="step", leave=False) as bar:
 
         def report(step: str) -> None:
             bar.update()

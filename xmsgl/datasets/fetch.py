@@ -9,19 +9,26 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
 from xmsgl.errors import DataUnavailableError
 from xmsgl.options import get_option
+from xmsgl.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pooch
+    from tqdm import tqdm
+
+    from xmsgl.options import Progress
 
 __all__ = ["Availability", "addresses", "availability", "cache_folder", "fetch", "mirror_root"]
+
+logger = logging.getLogger(__name__)
 
 DIRECTORY_VARIABLE = "XMSGL_DATA_DIR"
 MIRROR_VARIABLE = "XMSGL_DATA_MIRROR"
@@ -114,7 +121,7 @@ def fetch(
     name: str,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
-    progress: bool | None = None,
+    progress: Progress | None = None,
     retries: int = 2,
 ) -> dict[str, Path]:
     """Bring the files of a dataset into the cache and return where they lie.
@@ -151,39 +158,59 @@ def fetch(
     folder = cache_folder(cache_dir)
     mirror = mirror_root()
     paths = {}
-    with _bar(wanted, name, progress) as step:
-        for file in wanted:
-            paths[file.key] = _fetch_one(file, folder, mirror, retries)
-            step(file.size)
+    total = sum(file.size for file in wanted)
+    with progress_bar(
+        total, f"files of {name}", unit="B", draw=progress, unit_scale=True, leave=False
+    ) as bar:
+        for before, file in zip(accumulate((file.size for file in wanted), initial=0), wanted, strict=False):
+            paths[file.key] = _fetch_one(file, folder, mirror, retries, _Share(bar, before))
+            bar.update(before + file.size - bar.n)
     return paths
 
 
-@contextmanager
-def _bar(
-    wanted: Sequence[RemoteFile], name: str, progress: bool | None
-) -> Iterator[Callable[[float], object]]:
-    from tqdm import tqdm
+class _Share:
+    """The part of a bar that is one file's: what pooch takes for a bar of its own.
 
-    draw = get_option("progress") if progress is None else progress
-    total = sum(file.size for file in wanted)
-    with tqdm(
-        total=total, desc=f"files of {name}", unit="B", unit_scale=True, disable=not draw, leave=False
-    ) as bar:
-        yield bar.update
+    Parameters
+    ----------
+    bar
+        Of all files.
+    start
+        Bytes of the files before this one.
+    """
+
+    total: float = 0.0  # pooch sets it
+
+    def __init__(self, bar: tqdm[Any], start: float) -> None:
+        self._bar, self._start = bar, start
+
+    def update(self, size: float) -> None:
+        """Move on by so many bytes."""
+        self._bar.update(size)
+
+    def reset(self) -> None:
+        """Go back to the start of the file, which is asked for again or was found to be whole."""
+        self._bar.update(self._start - self._bar.n)
+
+    def close(self) -> None:
+        """Stay, for other files follow."""
 
 
-def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int) -> Path:
+def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, share: _Share) -> Path:
     import pooch
 
     downloads = _download_folder(folder)
     target = downloads / file.path
     if target.is_file() and pooch.file_hash(str(target), alg="sha256") == file.sha256:
+        logger.debug("%s is in the cache, %s", file.key, target)
         return target
     reasons = []
     for address in addresses(file, mirror):
-        reason = _attempts(file, downloads, address, retries)
+        reason = _attempts(file, downloads, address, retries, share)
         if reason is None:
+            logger.info("fetched %s (%d bytes) from %s", file.key, file.size, address)
             return target
+        logger.info("%s can not be had from %s: %s", file.key, address, reason)
         reasons.append(f"  - {address}: {reason}")
     raise DataUnavailableError(_unavailable(file, reasons, folder))
 
@@ -198,13 +225,14 @@ def _unavailable(file: RemoteFile, reasons: Sequence[str], folder: Path) -> str:
     )
 
 
-def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int) -> str | None:
+def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int, share: _Share) -> str | None:
     """Try one address up to `retries` + 1 times; return None, or why it did not work."""
     reason = "not tried"
     for attempt in range(retries + 1):
         if attempt:
             time.sleep(min(0.5 * 2**attempt, 8.0))
-        failure = _attempt(file, downloads, address)
+        share.reset()
+        failure = _attempt(file, downloads, address, share)
         if failure is None:
             return None
         reason, again = failure
@@ -213,7 +241,7 @@ def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int) -> 
     return reason
 
 
-def _attempt(file: RemoteFile, downloads: Path, address: str) -> tuple[str, bool] | None:
+def _attempt(file: RemoteFile, downloads: Path, address: str, share: _Share) -> tuple[str, bool] | None:
     """Fetch a file from one address; return None, or the reason and whether to try again."""
     import pooch
     import requests
@@ -224,7 +252,7 @@ def _attempt(file: RemoteFile, downloads: Path, address: str) -> tuple[str, bool
         registry={file.path: f"sha256:{file.sha256}"},
         urls={file.path: address},
     )
-    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT) if _is_url(address) else _copy
+    downloader = pooch.HTTPDownloader(progressbar=share, timeout=_TIMEOUT) if _is_url(address) else _copy
     try:
         with _quiet(pooch.get_logger()):
             store.fetch(file.path, downloader=downloader)
@@ -252,14 +280,14 @@ def _copy(address: str, output_file: str, store: pooch.Pooch) -> None:  # noqa: 
 
 
 @contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Mute pooch's own messages: the progress bar and the errors here say it all."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+def _quiet(other: logging.Logger) -> Iterator[None]:
+    """Mute pooch's own messages: the progress bar, the log and the errors here say it all."""
+    level = other.level
+    other.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        other.setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from xmsgl.train.robust import masked_huber
 from xmsgl.train.stages import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from xmsgl.models.batch import Batch
 
-logger = logging.getLogger("xmsgl")
+logger = logging.getLogger(__name__)
 
 #: Which epoch's weights training returns.
 KEEPS: dict[str, str] = {
@@ -172,7 +172,7 @@ def run(
     settings: LoopSettings,
     *,
     resume: Progress | None = None,
-    after_epoch: Callable[[Progress], None] | None = None,
+    observers: Sequence[Callable[[Progress], None]] = (),
 ) -> Progress:
     """Train a module.
 
@@ -189,9 +189,9 @@ def run(
         How to train.
     resume
         Where an earlier run stood.
-    after_epoch
-        Called with the state after each epoch, and once before the first; writes checkpoints and
-        moves progress bars.
+    observers
+        Called in turn with the state after each epoch, and once before the first: they write checkpoints,
+        move progress bars, draw curves.
 
     Returns
     -------
@@ -207,15 +207,19 @@ def run(
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
     module.load_state_dict(state.module)
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
-    notify = after_epoch or (lambda _: None)
-    notify(state)
+    _tell(observers, state)
     device = next(module.parameters()).device
     generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with generators, freed_memory_kept(), tiny_as_zero():
         while state.epoch < settings.epochs and not _stalled(state, settings):
             state = _epoch(module, optimizer, source, settings, state)
-            notify(state)
+            _tell(observers, state)
     return state
+
+
+def _tell(observers: Sequence[Callable[[Progress], None]], state: Progress) -> None:
+    for observer in observers:
+        observer(state)
 
 
 def _epoch(
