@@ -219,3 +219,10 @@ class TestEra5:
             int(ds["water_temperature_fine"].count())
             == ds["water_temperature_fine"].attrs["labels_in_period"]
         )
+
+
+def test_a_store_depends_on_modules_that_are_there(tmp_path):
+    """Its name is made of their contents, so one that was moved away would let no dataset open."""
+    from xmsgl.datasets.delaware import _store_path
+
+    assert _store_path(tmp_path, "mainstem", "era5").parent == tmp_path / "built"

@@ -27,11 +27,8 @@ Forcing = Literal["observed", "era5"]
 # what the stored dataset depends on: changing one of these builds it anew
 _RECIPE = (
     *(f"datasets/delaware_{part}.py" for part in ("build", "forcing", "labels", "reaches", "region")),
-    *(
-        f"datasets/{part}.py"
-        for part in ("delaware_segments", "delaware_text", "geometry", "store", "weather")
-    ),
-    *(f"readers/{part}.py" for part in ("cbh", "rds")),
+    *(f"datasets/{part}.py" for part in ("delaware_segments", "delaware_text", "store", "weather")),
+    *(f"readers/{part}.py" for part in ("cbh", "geometry", "rds")),
     *(f"simulate/{part}.py" for part in ("hydrology", "kernels", "parameters", "process")),
 )
 
