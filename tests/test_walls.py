@@ -38,6 +38,7 @@ LAYERS = [
     ["fit"],
     ["predict"],
     ["evaluate"],
+    ["export"],
     ["plot"],
     ["benchmark"],
     ["catalog"],
@@ -57,7 +58,18 @@ EXCEPT = {("network/pyg.py", "torch"), ("network/pyg.py", "torch_geometric")}
 # typing only: the return types of the doors to PyTorch Geometric
 EXCEPT_TYPING = {("network/graph.py", "torch_geometric")}
 
-LATE = ["torch", "torch_geometric", "numba", "matplotlib", "geopandas", "rdata", "sklearn"]
+LATE = [
+    "torch",
+    "torch_geometric",
+    "numba",
+    "matplotlib",
+    "geopandas",
+    "shapely",
+    "xvec",
+    "cf_xarray",
+    "rdata",
+    "sklearn",
+]
 LIMITS = {"accessor.py": 250}
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 

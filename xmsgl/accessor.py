@@ -224,6 +224,21 @@ class MsglAccessor:
             prediction, ds["water_temperature_fine"] if observed is None else observed, by=by, dataset=ds
         )
 
+    def export(self, prediction: Any = None, *, convention: str = "cf") -> xr.Dataset:
+        """Give a prediction, the network and its attributes the form that other tools read.
+
+        Parameters
+        ----------
+        prediction
+            DataArray or Dataset over ``fine`` or ``coarse``. Default: the daily variables of the fine scale.
+        convention
+            ``"cf"``: CF-1.11 time series with lines, for ``.to_netcdf()``; ``"ugrid"``: a network, values on
+            its edges; ``"xvec"``: a cube with lines, for ``.xvec.to_geodataframe()``.
+        """
+        from xmsgl.export import export
+
+        return export(self._obj, prediction, convention=convention)
+
     def to_datatree(self) -> xr.DataTree:
         """Return the dataset as a DataTree with ``/coarse`` and ``/fine``."""
         from xmsgl import schema

@@ -10,6 +10,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidDatasetError, shorten
 from xmsgl.network.topology import find_cycles
+from xmsgl.schema_geometry import check_geometry
 from xmsgl.schema_names import (
     CROSSWALK,
     LABEL,
@@ -86,7 +87,13 @@ def validate(
     dimension 'time' is missing; the dataset has coarse. Rename yours: names={"time": "<your name>"}
     """
     ds = rename(obj, names)
-    structure = [*check_sizes(ds), *check_variables(ds, labels), *check_time(ds), *check_units(ds)]
+    structure = [
+        *check_sizes(ds),
+        *check_variables(ds, labels),
+        *check_time(ds),
+        *check_units(ds),
+        *check_geometry(ds),
+    ]
     summaries, small = _gather(ds, values)
     content = [
         *(fault for scale in SCALES for fault in _check_network(ds, scale, small)),

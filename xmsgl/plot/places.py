@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.network.topology import link, strahler
 from xmsgl.plot.style import need
+from xmsgl.schema_geometry import read_geometry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,7 +55,7 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
     Parameters
     ----------
     ds
-        Dataset with ``geometry_<scale>`` (hex WKB, EPSG:4326), or with ``lat_<scale>``,
+        Dataset with ``geometry_<scale>`` (hex WKB or xvec geometries, EPSG:4326), or with ``lat_<scale>``,
         ``lon_<scale>`` and ``downstream_<scale>``.
     scale
         ``"coarse"`` or ``"fine"``.
@@ -72,7 +73,7 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
         A geometry and no shapely.
     """
     if f"geometry_{scale}" in ds.variables:
-        found = _from_geometry(ds[f"geometry_{scale}"].values)
+        found = _from_geometry(read_geometry(ds, scale))
     else:
         places = [f"{name}_{scale}" for name in ("lat", "lon", "downstream")]
         missing = [name for name in places if name not in ds.variables]
@@ -89,12 +90,9 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
     return found
 
 
-def _from_geometry(stored: npt.NDArray[Any]) -> Lines:
+def _from_geometry(stored: npt.NDArray[np.object_]) -> Lines:
     shapely = need("shapely")
-    text = np.array(
-        [value if isinstance(value, str) and value else None for value in stored.ravel()], dtype=object
-    )
-    parts, reach = shapely.get_parts(shapely.from_wkb(text), return_index=True)
+    parts, reach = shapely.get_parts(stored, return_index=True)
     places, owner = shapely.get_coordinates(parts, return_index=True)
     bounds = np.flatnonzero(np.diff(owner)) + 1
     paths = np.split(places, bounds) if len(places) else []

@@ -1,0 +1,157 @@
+"""What all files say about themselves: attributes of variables, of the whole, dates, storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xmsgl.export.table import IDS
+from xmsgl.history import stamp
+from xmsgl.schema import CROSSWALK
+from xmsgl.schema_units import expected_units, same_units
+
+if TYPE_CHECKING:
+    from xmsgl.export.table import Table
+
+__all__ = ["describe", "pack", "prepare"]
+
+# Base names whose meaning the CF standard name table settles, each with units that the canonical ones convert
+# to. Temperature of rivers has no name there.
+_STANDARD_NAMES = {
+    "air_temperature": ("air_temperature", "degC"),
+    "air_temperature_min": ("air_temperature", "degC"),
+    "air_temperature_max": ("air_temperature", "degC"),
+    "precipitation": ("lwe_precipitation_rate", "mm d-1"),
+    "relative_humidity": ("relative_humidity", "%"),
+    "solar_radiation": ("surface_downwelling_shortwave_flux_in_air", "W m-2"),
+    "discharge": ("water_volume_transport_in_river_channel", "m3 s-1"),
+}
+_CARRIED = ("institution", "comment", "licence", "credit", "limits")
+_METHOD = "Fan et al. (2025), doi:10.1609/aaai.v39i27.35014"
+_OF_THE_WHOLE = {"source", "history"}  # attributes of a prediction that belong to the file
+_STRUCTURE = {"node_count", "part_node_count", "network1d_edge_nodes", "time_bounds"}
+_DAY = np.timedelta64(1, "D")
+
+
+def prepare(flat: xr.Dataset) -> xr.Dataset:
+    """Bring values, attributes and days to what a file can hold, along whichever dimension the ids lie.
+
+    Parameters
+    ----------
+    flat
+        Values and attributes of reaches.
+
+    Returns
+    -------
+    xarray.Dataset
+        Text as text of NumPy, attributes that files keep, ``time`` as a dimension with bounds where the days
+        follow one another. Nothing is computed but text.
+    """
+    if "time" in flat.coords and "time" not in flat.dims:  # one day was chosen
+        timed = [name for name in flat.data_vars if "cell_methods" in flat[name].attrs]
+        flat = flat.assign({name: flat[name].expand_dims("time") for name in timed})
+    done = flat.drop_encoding()
+    for name in list(done.variables):
+        array = done.variables[name]
+        if array.dtype.kind == "T" or (array.dtype.kind == "O" and name not in done.xindexes):
+            done[name] = (array.dims, array.to_numpy().astype(str))
+        done[name].attrs = _attributes(str(name), array)
+    return _date(done) if "time" in done.dims else done
+
+
+def _attributes(name: str, array: xr.Variable) -> dict[str, Any]:
+    attrs = {
+        key: value for key, value in array.attrs.items() if key not in _OF_THE_WHOLE and value is not None
+    }
+    attrs.setdefault("long_name", name.replace("_", " "))
+    if array.dtype.kind in "OUST" or name in {"downstream", CROSSWALK, *IDS.values()}:
+        attrs.pop("units", None)  # ids and names are no quantities
+    if name in _STANDARD_NAMES and same_units(str(attrs.get("units")), _STANDARD_NAMES[name][1]):
+        attrs["standard_name"] = _STANDARD_NAMES[name][0]
+    if expected_units(name) == "degC" and same_units(str(attrs.get("units")), "degC"):
+        attrs["units_metadata"] = "temperature: on_scale"
+    return attrs
+
+
+def _date(flat: xr.Dataset) -> xr.Dataset:
+    """Describe the days, and say how far each reaches."""
+    time = flat["time"]
+    if time.dtype.kind != "M":
+        return flat
+    whole = bool((time == time.dt.floor("D")).all())
+    attrs = {"long_name": "day", **time.attrs, "standard_name": "time", "axis": "T"}
+    attrs["units_metadata"] = "leap_seconds: none"  # whole days
+    done = flat.assign_coords(time=("time", time.to_numpy(), attrs))
+    if whole:
+        done["time"].encoding = {"units": "days since 1970-01-01", "calendar": "standard", "dtype": "int32"}
+    steps = np.diff(time.to_numpy())
+    if whole and len(steps) and (steps == _DAY).all():
+        start = time.to_numpy()
+        done["time"].attrs["bounds"] = "time_bounds"
+        done = done.assign(time_bounds=(("time", "bounds"), np.stack([start, start + _DAY], axis=1)))
+    return done
+
+
+def describe(table: Table, convention: str) -> dict[str, str]:
+    """Write the global attributes of a file.
+
+    Parameters
+    ----------
+    table
+        What is exported.
+    convention
+        For the attribute ``Conventions``.
+
+    Returns
+    -------
+    dict
+        ``Conventions``, ``title``, ``source``, ``references``, ``history``, and what the dataset says of
+        institution, licence, credit and limits.
+    """
+    whole = table.network.attrs
+    given = [table.values[name].attrs for name in table.given]
+    model = next((attrs for attrs in given if "model_sha256" in attrs), None)
+    titles = [str(whole.get("title", "")), str(given[0].get("long_name", "")) if given else ""]
+    origin = str(whole.get("source", whole.get("title", "")))
+    references = [str(whole.get("references", ""))]
+    if model is not None:
+        made = f"xmsgl, method {model.get('method')}, model sha256 {model['model_sha256']}"
+        origin = f"{made}; its input: {origin}" if origin else made
+        references.append(_METHOD)
+    history = next((str(attrs["history"]) for attrs in given if "history" in attrs), whole.get("history", ""))
+    attrs = {
+        "Conventions": convention,
+        "title": ": ".join(filter(None, titles)) or "stream network",
+        "source": origin,
+        "references": "; ".join(filter(None, references)),
+        **{key: str(whole[key]) for key in _CARRIED if key in whole},
+        "history": str(history),
+    }
+    kept = {key: value for key, value in attrs.items() if value}
+    return dict(stamp(xr.Dataset(attrs=kept), f"export in the words of {convention}").attrs)
+
+
+def pack(done: xr.Dataset) -> xr.Dataset:
+    """Set how the file stores things: no fill values where nothing may be missing, chunks as in memory.
+
+    Parameters
+    ----------
+    done
+        The dataset to be written.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same, with encodings.
+    """
+    for name in list(done.variables):
+        array = done[name]
+        if array.dtype.kind in "fM" and (name in done.coords or (array.dims and array.dims[0] == "node")):
+            array.encoding["_FillValue"] = None
+        if name in _STRUCTURE:
+            array.encoding["coordinates"] = None  # a name of xarray's: no list of coordinates
+        if array.chunks is not None:
+            array.encoding["chunksizes"] = tuple(max(sizes) for sizes in array.chunks)
+    return done

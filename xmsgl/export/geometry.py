@@ -1,0 +1,191 @@
+"""Results with their lines: an xvec cube for xarray users, a GeoDataFrame for everybody else."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.export.table import IDS, need, table_of
+from xmsgl.schema_geometry import CRS, read_geometry
+
+if TYPE_CHECKING:
+    import geopandas
+    import numpy.typing as npt
+    import xarray as xr
+
+    from xmsgl.export.table import Table
+
+__all__ = ["cube", "middles", "places", "to_geodataframe"]
+
+
+def to_geodataframe(
+    prediction: xr.DataArray | xr.Dataset, obj: xr.Dataset | xr.DataTree
+) -> geopandas.GeoDataFrame:
+    """Give each reach a row: its line, and one column for each value.
+
+    What hvplot, lonboard, GeoPandas' own ``explore`` and every GIS take. Choose days, statistics or quantiles
+    first: each of them becomes a column.
+
+    Parameters
+    ----------
+    prediction
+        Values over ``fine`` or ``coarse``, such as ``temperature.sel(time=["2019-07-21", "2019-07-22"])``,
+        ``temperature.mean("time")`` or ``ds.msgl.evaluate(temperature, by="reach")``.
+    obj
+        Dataset or DataTree that knows where the reaches lie: ``geometry_<scale>``, or ``lat_<scale>`` and
+        ``lon_<scale>``, which give points.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        Index: the ids, named ``reach_id`` or ``segment_id``. Columns: text, ``<name>`` for a value a reach,
+        ``<name> 2019-07-21``, ``<name> 0.95``, ... along further dimensions, and ``geometry`` in
+        EPSG:4326.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The values lie along neither or both scales, or have ids that the dataset lacks.
+    InvalidDatasetError
+        Nothing says where some of the reaches lie.
+    MissingDependencyError
+        GeoPandas is not installed: ``pip install "xmsgl[geo]"``.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=4, years=1)
+    >>> days = ds.water_temperature_coarse.rename("observed").sel(time=["2002-07-01", "2002-07-02"])
+    >>> frame = to_geodataframe(days, ds)
+    >>> list(frame.columns), frame.index.name, frame.crs.to_epsg()
+    (['observed 2002-07-01', 'observed 2002-07-02', 'geometry'], 'segment_id', 4326)
+    """
+    frames = need("geopandas")
+    table = table_of(obj, prediction)
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for name in table.given:
+        columns |= _columns(table.values[name].compute(), table.scale)
+    index = pd.Index(table.ids, name=IDS[table.scale])
+    return frames.GeoDataFrame(columns, geometry=places(table), crs=CRS, index=index)
+
+
+def _columns(array: xr.DataArray, scale: str) -> dict[str, npt.NDArray[Any]]:
+    """Cut an array into one column for each label of its other dimensions."""
+    others = [dim for dim in array.dims if dim != scale]
+    rows = array.transpose(*others, scale).values
+    labels = [[_text(label) for label in array[dim].values] for dim in others]
+    return {
+        " ".join([str(array.name), *words]): rows[position]
+        for position, words in zip(
+            np.ndindex(*(array.sizes[dim] for dim in others)), product(*labels), strict=True
+        )
+    }
+
+
+def _text(label: Any) -> str:
+    if isinstance(label, np.datetime64):
+        return str(pd.Timestamp(label)).removesuffix(" 00:00:00")
+    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)
+
+
+def places(table: Table) -> npt.NDArray[np.object_]:
+    """Return the line of each id, or its point where the dataset has no lines.
+
+    Returns
+    -------
+    numpy.ndarray
+        shapely geometries (n,), EPSG:4326.
+
+    Raises
+    ------
+    InvalidDatasetError
+        There is neither, or some ids have none.
+    """
+    shapely = need("shapely")
+    scale, network = table.scale, table.network
+    if f"geometry_{scale}" in network.variables:
+        found = read_geometry(network, scale)
+        lost, what = np.asarray(shapely.is_empty(found) | shapely.is_missing(found)), f"geometry_{scale}"
+    elif {f"lat_{scale}", f"lon_{scale}"} <= set(network.variables):
+        what = f"lat_{scale} or lon_{scale}"
+        east, north = (network[f"{name}_{scale}"].to_numpy().astype(np.float64) for name in ("lon", "lat"))
+        lost = ~(np.isfinite(east) & np.isfinite(north))
+        found = shapely.points(np.where(lost, 0.0, east), np.where(lost, 0.0, north))
+    else:
+        fault = (
+            f"nothing says where the ids along {scale!r} lie: add geometry_{scale} (hexadecimal WKB or xvec "
+            f"geometries, {CRS}), or lat_{scale} and lon_{scale} (degrees)"
+        )
+        raise InvalidDatasetError([fault])
+    if lost.any():
+        fault = (
+            f"{what} is missing for {lost.sum()} of {len(lost)} ids along {scale!r}: "
+            f"{shorten(table.ids[lost])}; "
+            f"add them, or leave these ids out of what is exported: .drop_sel({scale}=...)"
+        )
+        raise InvalidDatasetError([fault])
+    return np.asarray(found, dtype=object)
+
+
+def middles(table: Table, lines: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return ``lat`` and ``lon`` of each id: stored ones, else the point half-way along its line."""
+    shapely = need("shapely")
+    stored = {name: f"{name}_{table.scale}" for name in ("lat", "lon")}
+    if set(stored.values()) <= set(table.network.variables):
+        found = {name: table.network[full].to_numpy().astype(np.float64) for name, full in stored.items()}
+        if all(np.isfinite(values).all() for values in found.values()):
+            return found
+    merged = shapely.line_merge(lines)
+    middle = shapely.line_interpolate_point(merged, 0.5, normalized=True)
+    # a line in pieces has no way along it; the middle of what it spans will do
+    middle = np.where(np.isin(shapely.get_type_id(merged), (0, 1)), middle, shapely.centroid(merged))
+    return {"lat": shapely.get_y(middle), "lon": shapely.get_x(middle)}
+
+
+def cube(table: Table) -> xr.Dataset:
+    """Turn a table into what xvec calls a vector data cube: a dimension whose labels are lines.
+
+    Parameters
+    ----------
+    table
+        Values and attributes of reaches.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimension ``geometry`` in the place of the scale, indexed by lines in EPSG:4326; ids, ``lat`` and
+        ``lon`` are coordinates along it. Values stay lazy; places are read.
+    """
+    need("xvec")
+    lines = places(table)
+    ids = table.network[table.scale]
+    kind = "reach" if table.scale == "fine" else "segment"
+    attrs = {"long_name": f"id of the {kind}", **ids.attrs, "cf_role": "timeseries_id"}
+    attrs.pop("units", None)
+    points = middles(table, lines)
+    named = {
+        "lat": {
+            "standard_name": "latitude",
+            "long_name": f"latitude of the {kind}",
+            "units": "degrees_north",
+        },
+        "lon": {
+            "standard_name": "longitude",
+            "long_name": f"longitude of the {kind}",
+            "units": "degrees_east",
+        },
+    }
+    flat = table.values.drop_vars(table.scale).rename({table.scale: "geometry"})
+    done = flat.assign_coords(
+        {
+            "geometry": ("geometry", lines),
+            IDS[table.scale]: ("geometry", ids.to_numpy(), attrs),
+            **{name: ("geometry", points[name], named[name]) for name in named},
+        }
+    )
+    indexed: xr.Dataset = done.xvec.set_geom_indexes("geometry", crs=CRS)
+    return indexed

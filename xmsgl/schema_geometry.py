@@ -1,0 +1,139 @@
+"""Lines of the dataset convention: ``geometry_<scale>`` as text (hexadecimal WKB) or as xvec geometries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl.errors import InvalidDatasetError, MissingDependencyError, shorten
+from xmsgl.schema_names import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
+
+__all__ = ["CRS", "check_geometry", "read_geometry"]
+
+CRS = "EPSG:4326"
+"""The coordinate system of all places: degrees east and north, WGS 84."""
+
+_SPELLINGS = {"EPSG:4326", "4326", "OGC:CRS84", "CRS84", "WGS84", "WGS 84"}
+
+
+def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
+    """Read the lines of a scale, in whichever form they are kept.
+
+    Parameters
+    ----------
+    ds
+        Dataset with ``geometry_<scale>`` (scale): hexadecimal or binary WKB, or geometries, with or without
+        the index that ``ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs="EPSG:4326")`` gives.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        shapely geometries (n,), degrees; None where there is none.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The variable is missing, can not be read, or is in another coordinate system.
+    MissingDependencyError
+        shapely is not installed.
+
+    Examples
+    --------
+    >>> import shapely, xarray as xr
+    >>> line = shapely.LineString([(-75, 41), (-75.1, 40.9)])
+    >>> ds = xr.Dataset({"geometry_fine": ("fine", [line.wkb_hex, ""])}, {"fine": [1, 2]})
+    >>> read_geometry(ds, "fine")[0] == line
+    True
+    """
+    try:
+        import shapely
+    except ImportError as error:
+        msg = 'reading geometries needs shapely, which is not installed: pip install "xmsgl[geo]"'
+        raise MissingDependencyError(msg) from error
+    name = f"geometry_{scale}"
+    if name not in ds.variables:
+        raise InvalidDatasetError([f"variable {name!r} over ({scale}) is missing"])
+    faults = list(_faults(ds, scale))
+    if faults:
+        raise InvalidDatasetError(faults)
+    values = np.asarray(ds[name].values, dtype=object)
+    there = np.array([_is_stored(value) for value in values], dtype=bool)
+    geometries = np.full(values.shape, None, dtype=object)
+    known = np.asarray(shapely.is_geometry(values), dtype=bool)
+    geometries[known] = values[known]
+    encoded = there & ~known
+    geometries[encoded] = shapely.from_wkb(values[encoded], on_invalid="ignore")
+    lost = encoded & ~np.asarray(shapely.is_geometry(geometries), dtype=bool)
+    if lost.any():
+        fault = (
+            f"{name}: {lost.sum()} values are no lines: {scale} {shorten(ds.indexes[scale][lost])}; "
+            "keep lines as geometries or as well-known binary in hexadecimal: shapely.to_wkb(lines, hex=True)"
+        )
+        raise InvalidDatasetError([fault])
+    return geometries
+
+
+def _is_stored(value: object) -> bool:
+    """Tell a value from what files keep in the place of none: None, NaN, empty text."""
+    return isinstance(value, str | bytes) and len(value) > 0
+
+
+def check_geometry(ds: xr.Dataset) -> Iterator[str]:
+    """Find lines over wrong dimensions, of a wrong kind, or in another coordinate system.
+
+    Nothing is computed; text that is no line is found when it is read.
+    """
+    for scale in SCALES:
+        if f"geometry_{scale}" in ds.variables:
+            yield from _faults(ds, scale)
+
+
+def _faults(ds: xr.Dataset, scale: str) -> Iterator[str]:
+    name = f"geometry_{scale}"
+    array = ds.variables[name]
+    if array.dims != (scale,):
+        yield f"{name} has dimensions {array.dims}, must have ({scale!r},): one line for each id"
+    if array.dtype.kind not in "OUST":
+        yield (
+            f"{name} has dtype {array.dtype}, must be geometries or text (well-known binary in hexadecimal): "
+            "shapely.to_wkb(lines, hex=True)"
+        )
+    index: Any = ds.xindexes.get(name)
+    crs = getattr(index, "crs", None) or array.attrs.get("crs")
+    if crs is not None and not _is_wgs84(crs):
+        maker = "GeoSeries" if index is not None else "GeoSeries.from_wkb"
+        cure = (
+            f'lines = geopandas.{maker}(ds["{name}"].values, crs="{_short(crs)}").to_crs("{CRS}"); '
+            f'ds = ds.drop_vars("{name}").assign({name}=("{scale}", lines.to_wkb(hex=True).values))'
+        )
+        yield f"{name} is in {_short(crs)}, must be in {CRS}; convert: {cure}"
+
+
+def _short(crs: Any) -> str:
+    text = str(crs)
+    return text if len(text) < 60 else str(getattr(crs, "name", f"{text[:56]} ..."))
+
+
+def _is_wgs84(crs: Any) -> bool:
+    if str(crs).upper() in _SPELLINGS:
+        return True
+    from importlib.util import find_spec
+
+    if find_spec("pyproj") is None:
+        return False
+    from pyproj import CRS as System  # noqa: N811 - our constant has its name
+    from pyproj.exceptions import CRSError
+
+    try:
+        return bool(System.from_user_input(crs).equals(System.from_user_input(CRS), ignore_axis_order=True))
+    except CRSError:
+        return False
