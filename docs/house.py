@@ -17,7 +17,7 @@ FLOORS: list[tuple[list[str], list[str], list[str]]] = [
     (["features", "neighbours", "residual", "season"], ["windows", "batches"], ["models"]),
     (["recipes"], ["calibrate"], ["prefetch", "operators", "engine", "train", "supply"]),
     ([], ["fit", "predict"], []),
-    (["evaluate", "plot", "benchmark"], [], []),
+    (["evaluate", "export", "plot", "benchmark"], [], []),
 ]
 ROOF = ["accessor", "demo", "cli"]
 WINGS = ("labelled: xarray", "doors: ids become positions", "plain numbers: NumPy, torch")

@@ -26,7 +26,7 @@ SETTINGS = {
     "progress": False,
     "features": ["air_temperature", "slope"],
 }
-METHODS = ["downscale", "evaluate", "graph", "to_datatree", "train", "validate"]
+METHODS = ["downscale", "evaluate", "export", "graph", "to_datatree", "train", "validate"]
 
 
 @pytest.mark.parametrize(

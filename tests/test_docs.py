@@ -23,7 +23,10 @@ MODULES = sorted(
     for path in (ROOT / "xmsgl").rglob("*.py")
 )
 # Libraries of the extras: a module whose examples need one that is missing is skipped.
-OPTIONAL = {"geopandas", "intake", "matplotlib", "pyarrow", "pyogrio", "rdata", "shapely", "triton", "zarr"}
+OPTIONAL = {
+    *("cf_xarray", "geopandas", "intake", "matplotlib", "pyarrow", "pyogrio"),
+    *("rdata", "shapely", "triton", "xvec", "zarr"),
+}
 NEEDS_FILES = "# needs the files"
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -159,7 +162,7 @@ def test_the_checks_of_names_can_fail():
 def test_api_page_names_everything_public():
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     public = [f"xmsgl.{name}" for name in xmsgl.__all__ if not inspect.ismodule(getattr(xmsgl, name))]
-    for module in ("benchmark", "datasets", "evaluate", "plot", "readers"):
+    for module in ("benchmark", "datasets", "evaluate", "export", "plot", "readers"):
         public += [f"xmsgl.{module}.{name}" for name in getattr(xmsgl, module).__all__]
     public += [f"xarray.Dataset.msgl.{name}" for name in dir(MsglAccessor) if not name.startswith("_")]
     listed = {*re.findall(r"^   ([\w.]+)$", text, re.MULTILINE), *re.findall(r"`([\w.]+)`", text)}

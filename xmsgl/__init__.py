@@ -16,7 +16,7 @@ from xmsgl.errors import XMSGLError
 from xmsgl.options import get_option, set_options
 
 if TYPE_CHECKING:
-    from xmsgl import benchmark, datasets, evaluate, plot, readers
+    from xmsgl import benchmark, datasets, evaluate, export, plot, readers
     from xmsgl.catalog import catalog_path
     from xmsgl.models.model import Model, load_model
     from xmsgl.schema_combine import combine
@@ -38,6 +38,7 @@ __all__ = [
     "combine",
     "datasets",
     "evaluate",
+    "export",
     "get_option",
     "load_model",
     "plot",
@@ -52,7 +53,7 @@ _LATE = {
     "combine": "xmsgl.schema_combine",
     "load_model": "xmsgl.models.model",
 }
-_MODULES = ("benchmark", "datasets", "evaluate", "plot", "readers")
+_MODULES = ("benchmark", "datasets", "evaluate", "export", "plot", "readers")
 
 
 def __getattr__(name: str) -> Any:

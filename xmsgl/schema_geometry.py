@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xmsgl.errors import InvalidDatasetError, MissingDependencyError, shorten
+from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.optional import require
 from xmsgl.schema_names import SCALES
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
     >>> read_geometry(ds, "fine")[0] == line
     True
     """
-    try:
-        import shapely
-    except ImportError as error:
-        msg = 'reading geometries needs shapely, which is not installed: pip install "xmsgl[geo]"'
-        raise MissingDependencyError(msg) from error
+    shapely = require("shapely", "reading geometries", extra="geo")
     name = f"geometry_{scale}"
     if name not in ds.variables:
         raise InvalidDatasetError([f"variable {name!r} over ({scale}) is missing"])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.optional import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -142,10 +143,4 @@ def _own_name(name: str) -> tuple[str, str | None]:
 
 def need(module: str) -> Any:
     """Import a library of the extra ``geo``, or say how to get it."""
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ImportError as error:
-        msg = f'this export needs {module}, which is not installed: pip install "xmsgl[geo]"'
-        raise MissingDependencyError(msg) from error
+    return require(module, "this export", extra="geo")
