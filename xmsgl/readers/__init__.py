@@ -12,6 +12,7 @@ from xmsgl.readers.nhdplus import read_nhdplus
 from xmsgl.readers.registry import get, names, read, register
 from xmsgl.readers.reshape import keep, one_scale
 from xmsgl.readers.riverdl import read_river_dl
+from xmsgl.readers.tables import read_csv, read_csv_basin
 
 __all__ = [
     "crosswalk",
@@ -20,6 +21,8 @@ __all__ = [
     "names",
     "one_scale",
     "read",
+    "read_csv",
+    "read_csv_basin",
     "read_nhdplus",
     "read_river_dl",
     "register",

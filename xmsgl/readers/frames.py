@@ -12,7 +12,7 @@ from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
 from xmsgl.optional import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,7 +49,9 @@ def name_of(source: Source) -> str:
     return Path(source).name if isinstance(source, str | Path) else type(source).__name__
 
 
-def open_frame(source: Source, *, layer: str | None = None) -> pd.DataFrame:
+def open_frame(
+    source: Source, *, layer: str | None = None, text: Callable[[str], bool] | None = None
+) -> pd.DataFrame:
     """Open a table, with geometry where it has one.
 
     Parameters
@@ -59,6 +61,9 @@ def open_frame(source: Source, *, layer: str | None = None) -> pd.DataFrame:
         whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
     layer
         Layer of a GeoPackage or geodatabase. Default None: the only one.
+    text
+        Says of a CSV's column, by its name, whether it stays text: ids may begin with zeros. Default None:
+        what looks like numbers becomes numbers.
 
     Returns
     -------
@@ -86,13 +91,18 @@ def open_frame(source: Source, *, layer: str | None = None) -> pd.DataFrame:
     kind = path.suffix.lower()
     try:
         if kind in _TEXT:
-            return pd.read_csv(path)
+            return _read_csv(path, text)
         return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer)
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, InvalidArgumentError):
             raise
         msg = f"{path} can not be read as {kind or 'a table'}: {error}"
         raise InvalidArgumentError(msg) from error
+
+
+def _read_csv(path: Path, text: Callable[[str], bool] | None) -> pd.DataFrame:
+    kept = [] if text is None else [name for name in pd.read_csv(path, nrows=0).columns if text(name)]
+    return pd.read_csv(path, dtype=dict.fromkeys(kept, str))
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -209,15 +219,17 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     return values
 
 
-def measures(column: pd.Series[Any], what: str) -> NDArray[np.float64]:
-    """Read a measured field, NaN where the National Hydrography Dataset Plus has none.
+def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FILLS) -> NDArray[np.float64]:
+    """Read a measured field, NaN where it has no value.
 
     Parameters
     ----------
     column
-        The values; ``FILLS`` count as missing.
+        The values.
     what
         Field and table, for messages.
+    fills
+        Numbers that mean "no value".
 
     Returns
     -------
@@ -240,5 +252,5 @@ def measures(column: pd.Series[Any], what: str) -> NDArray[np.float64]:
         msg = f"{what} must be numbers; found {shorten(map(repr, column[wrong].unique()))}"
         raise InvalidArgumentError(msg)
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    values[np.isin(values, FILLS)] = np.nan
+    values[np.isin(values, list(fills))] = np.nan
     return values
