@@ -24,7 +24,7 @@ MODULES = sorted(
 )
 # Libraries of the extras: a module whose examples need one that is missing is skipped.
 OPTIONAL = {
-    *("cf_xarray", "geopandas", "intake", "matplotlib", "pyarrow", "pyogrio"),
+    *("bokeh", "cf_xarray", "geopandas", "intake", "matplotlib", "pyarrow", "pyogrio"),
     *("rdata", "shapely", "triton", "xvec", "zarr"),
 }
 NEEDS_FILES = "# needs the files"

@@ -9,6 +9,7 @@ import xarray as xr
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from xmsgl.batches import Validation
     from xmsgl.models.model import Model
@@ -113,7 +114,7 @@ class MsglAccessor:
         resume: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> Model:
-        """Train a model on the labels the dataset holds. Mask a label to hold it out.
+        """Train a Model on the labels the dataset holds, and return it. Mask a label to hold it out.
 
         Parameters
         ----------
@@ -139,10 +140,6 @@ class MsglAccessor:
         **settings
             ``epochs`` (passes over the training windows, 60 unless a recipe says so), architecture, graph
             and optimiser: see :func:`xmsgl.fit.train`.
-
-        Returns
-        -------
-        Model
         """
         from xmsgl.fit import train
 
@@ -220,9 +217,8 @@ class MsglAccessor:
         from xmsgl.evaluate import score
 
         ds = schema.as_dataset(self._obj)
-        return score(
-            prediction, ds["water_temperature_fine"] if observed is None else observed, by=by, dataset=ds
-        )
+        truth = ds["water_temperature_fine"] if observed is None else observed
+        return score(prediction, truth, by=by, dataset=ds)
 
     def export(self, prediction: Any = None, *, convention: str = "cf") -> xr.Dataset:
         """Give a prediction, the network and its attributes the form that other tools read.
@@ -238,6 +234,12 @@ class MsglAccessor:
         from xmsgl.export import export
 
         return export(self._obj, prediction, convention=convention)
+
+    def explore(self, path: str | os.PathLike[str], *, prediction: xr.DataArray, **options: Any) -> Path:
+        """Write a page for a browser, with `options` of :func:`xmsgl.plot.explore`, and give its path."""
+        from xmsgl.plot import explore
+
+        return explore(prediction, self._obj, path, **options)
 
     def to_datatree(self) -> xr.DataTree:
         """Return the dataset as a DataTree with ``/coarse`` and ``/fine``."""

@@ -1,13 +1,14 @@
 """Pictures of networks and series.
 
 matplotlib is imported only when something is drawn, and never through pyplot: no display is needed
-and no global state is touched.
+and no global state is touched. The explorer is a page for a browser and needs bokeh instead.
 """
 
 from __future__ import annotations
 
 from xmsgl.plot.curves import series
+from xmsgl.plot.explorer import explore
 from xmsgl.plot.figures import overview
 from xmsgl.plot.maps import network
 
-__all__ = ["network", "overview", "series"]
+__all__ = ["explore", "network", "overview", "series"]

@@ -80,7 +80,7 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
         if missing:
             fault = (
                 f"nothing says where the reaches lie: geometry_{scale} is missing, "
-                f"and so is {', '.join(missing)}"
+                f"and so is {', '.join(missing)}; add the one (hexadecimal WKB) or the others (degrees, ids)"
             )
             raise InvalidDatasetError([fault])
         north, east, downstream = (ds[name].values for name in places)

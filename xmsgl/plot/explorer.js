@@ -1,0 +1,158 @@
+// All that happens on the explorer page. Bokeh runs this text for every event; cb_obj is the event, or the
+// model whose property changed. The names used and not declared here are the arguments that Python gives:
+// models by their names, and
+//   layers  {name: {codes: Uint16Array (rows x days), rows: Int32Array (reaches)}}
+//   facts   {low, step, gap, units, first, reaches: [id], segments: [id or ""], words}
+
+const DAYS = days.length;
+const FRAME = 80;  // ms between two days of the play button, and never less than drawing takes
+const REACHED = 24;  // px: how far from a line a click still means it
+
+function value(layer, reach, day) {
+  const row = layer.rows[reach];
+  if (row < 0) return NaN;
+  const code = layer.codes[row * DAYS + day];
+  return code === facts.gap ? NaN : facts.low + facts.step * code;
+}
+
+function series_of(name, reach) {
+  const values = new Float64Array(DAYS);
+  for (let day = 0; day < DAYS; day++) values[day] = value(layers[name], reach, day);
+  return values;
+}
+
+function text_of(number, digits = 1) {
+  return Number.isFinite(number) ? `${number.toFixed(digits)} ${facts.units}` : "no value";
+}
+
+function paint(source, day) {
+  const {reach, temperature} = source.data;
+  for (let line = 0; line < reach.length; line++) {
+    temperature[line] = value(layers.predicted, reach[line], day);
+  }
+  source.change.emit();
+}
+
+function show_day(day) {
+  paint(lines, day);
+  paint(picked, day);
+  map.title.text = days[day];
+  today.location = series.data.time[day];
+}
+
+function rmse(reach) {
+  // Over the observations that no model has seen, where there are any.
+  for (const name of ["observed", "label"]) {
+    let sum = 0, count = 0;
+    for (let day = 0; name in layers && day < DAYS; day++) {
+      const error = value(layers.predicted, reach, day) - value(layers[name], reach, day);
+      if (Number.isFinite(error)) { sum += error * error; count++; }
+    }
+    if (count > 0) return `RMSE ${text_of(Math.sqrt(sum / count), 2)}, n = ${count} (${facts.words[name]})`;
+  }
+  return "not observed on these days";
+}
+
+function show_reach(reach) {
+  for (const name of Object.keys(layers)) series.data[name] = series_of(name, reach);
+  series.change.emit();
+  const own = [...lines.data.reach.keys()].filter((line) => lines.data.reach[line] === reach);
+  picked.data = {
+    xs: own.map((line) => lines.data.xs[line]),
+    ys: own.map((line) => lines.data.ys[line]),
+    reach: own.map(() => reach),
+    temperature: own.map(() => NaN),
+  };
+  paint(picked, current_day());
+  const segment = facts.segments[reach];
+  chart.title.text = `reach ${facts.reaches[reach]}${segment === "" ? "" : ` on segment ${segment}`}`;
+  note.text = rmse(reach);
+}
+
+function current_day() {
+  return slider === null ? 0 : slider.value;
+}
+
+function nearest_reach(x, y) {
+  // In pixels, so that it means what the eye sees at any zoom.
+  const kx = map.inner_width / (map.x_range.end - map.x_range.start);
+  const ky = map.inner_height / (map.y_range.end - map.y_range.start);
+  let best = REACHED * REACHED, found = -1;
+  const {xs, ys, reach} = lines.data;
+  for (let line = 0; line < reach.length; line++) {
+    const east = xs[line], north = ys[line];
+    for (let k = 0; k + 1 < east.length; k++) {
+      const ax = (east[k] - x) * kx, ay = (north[k] - y) * ky;
+      const dx = (east[k + 1] - east[k]) * kx, dy = (north[k + 1] - north[k]) * ky;
+      const length = dx * dx + dy * dy;
+      const along = length > 0 ? Math.min(1, Math.max(0, -(ax * dx + ay * dy) / length)) : 0;
+      const distance = (ax + along * dx) ** 2 + (ay + along * dy) ** 2;
+      if (distance < best) { best = distance; found = reach[line]; }
+    }
+  }
+  return found;
+}
+
+function nearest_day(x) {
+  let best = 0;
+  for (let day = 0; day < DAYS; day++) {
+    if (Math.abs(series.data.time[day] - x) < Math.abs(series.data.time[best] - x)) best = day;
+  }
+  return best;
+}
+
+function hover(event) {
+  const reach = nearest_reach(event.x, event.y);
+  if (reach >= 0) {
+    const segment = facts.segments[reach];
+    tip.content = `reach ${facts.reaches[reach]}: ${text_of(value(layers.predicted, reach, current_day()))}`
+      + (segment === "" ? "" : `, on segment ${segment}`);
+    tip.position = [event.sx, event.sy];
+  }
+  tip.visible = reach >= 0;
+}
+
+function search() {
+  const wanted = find.value.trim();
+  const reach = facts.reaches.indexOf(wanted);
+  if (reach >= 0) {
+    show_reach(reach);
+    find.value = "";
+  } else note.text = `there is no reach ${wanted}`;
+}
+
+function run() {
+  // The number of the timer waits in the button's tags: a quick second press must not start a second clock.
+  clearTimeout(play.tags[0]);
+  play.label = play.active ? "❚❚ Pause" : "► Play";
+  if (!play.active) return;
+  if (slider.value >= DAYS - 1) slider.value = 0;
+  const step = () => {
+    if (!play.active) return;
+    slider.value = slider.value + 1;
+    if (slider.value >= DAYS - 1) play.active = false;
+    else play.tags = [setTimeout(step, FRAME)];
+  };
+  play.tags = [setTimeout(step, FRAME)];
+}
+
+const happened = (cb_data ?? {}).event_name ?? cb_obj.event_name;  // an event of the page comes second
+if (happened === "document_ready") {
+  show_reach(facts.first);
+  show_day(current_day());
+} else if (happened === "tap" && cb_obj.origin === map) {
+  const reach = nearest_reach(cb_obj.x, cb_obj.y);
+  if (reach >= 0) show_reach(reach);
+} else if (happened === "tap") {
+  if (slider !== null) slider.value = nearest_day(cb_obj.x);
+} else if (happened === "mousemove") {
+  hover(cb_obj);
+} else if (happened === "mouseleave") {
+  tip.visible = false;
+} else if (cb_obj === slider) {
+  show_day(slider.value);
+} else if (cb_obj === find) {
+  if (find.value !== "") search();
+} else if (cb_obj === play) {
+  run();
+}
