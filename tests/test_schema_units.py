@@ -71,13 +71,31 @@ def test_expected_units(base, units):
         ("m^2", "km2", 2.5e6, 2.5),
         ("percent", "1", 5.0, 0.05),
         ("cfs", "m3 s-1", 100.0, 2.8316847),
+        ("L/s", "m3 s-1", 1500.0, 1.5),
+        ("m3/day", "m3 s-1", 86400.0, 1.0),
+        ("J m**-2", "W m-2", 8.64e6, 100.0),  # sums of a day, as ERA5's become by resampling
+        ("kJ m-2 day-1", "W m-2", 8640.0, 100.0),
+        ("MJ/m2", "W m-2", 8.64, 100.0),
+        ("MJ m-2 h-1", "W m-2", 0.36, 100.0),
+        ("kWh/m2/day", "W m-2", 2.4, 100.0),
+        ("kW/m2", "W m-2", 0.1, 100.0),
+        ("cal/cm2/day", "W m-2", 100.0, 48.426),
+        ("m", "mm d-1", 0.004, 4.0),
+        ("kg m-2", "mm d-1", 4.0, 4.0),
+        ("cm", "mm d-1", 0.4, 4.0),
+        ("yards", "m", 10.0, 9.144),
+        ("sqmi", "km2", 1.0, 2.589988),
+        ("ft2", "km2", 1e9, 92.90304),
+        ("m/km", "1", 4.0, 0.004),
+        ("ft/mi", "1", 5.28, 0.001),
+        ("degrees", "1", 45.0, 1.0),
     ],
 )
 def test_advice_runs_and_converts(found, expected, value, converted):
     ds = xr.Dataset({"v_coarse": ("coarse", [value], {"units": found})})
     told = advice("v_coarse", found, expected)
     assert told.startswith("convert: ")
-    exec(told.removeprefix("convert: "), {"ds": ds})
+    exec(told.removeprefix("convert: "), {"ds": ds, "np": np})
     assert ds.v_coarse.item() == pytest.approx(converted, rel=1e-5)
     assert ds.v_coarse.attrs["units"] == expected
 

@@ -22,6 +22,7 @@ CRS = "EPSG:4326"
 """The coordinate system of all places: degrees east and north, WGS 84."""
 
 _SPELLINGS = {"EPSG:4326", "4326", "OGC:CRS84", "CRS84", "WGS84", "WGS 84"}
+_FARTHEST = 360.0  # some count from 0 to 360
 
 
 def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
@@ -74,6 +75,13 @@ def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
         fault = (
             f"{name}: {lost.sum()} values are no lines: {scale} {shorten(ds.indexes[scale][lost])}; "
             "keep lines as geometries or as well-known binary in hexadecimal: shapely.to_wkb(lines, hex=True)"
+        )
+        raise InvalidDatasetError([fault])
+    east, north = np.abs(shapely.get_coordinates(geometries)).max(axis=0, initial=0.0)
+    if east > _FARTHEST or north > 90:
+        fault = (
+            f"{name} reaches {east:g} east or west and {north:g} north or south, which are no degrees; "
+            f'say how its lines are projected to learn how to convert: ds["{name}"].attrs["crs"] = "EPSG:..."'
         )
         raise InvalidDatasetError([fault])
     return geometries

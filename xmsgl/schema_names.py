@@ -391,11 +391,21 @@ def suffixed(node: xr.Dataset, scale: Scale, which: Literal["all", "placed"] = "
         and scale_of(name)[1] is None
         and (which == "all" or scale in variable.dims)
     }
-    clash = sorted(str(name) for name, full in new.items() if full in node.variables)
+    twice = {name for name, full in new.items() if full in node.variables}
+    same = {name for name in twice if _same_coordinate(node, name, new[name])}
+    node = node.drop_vars(same)  # a prediction put back brings the coordinates of its reaches along
+    new = {name: full for name, full in new.items() if name not in same}
+    clash = sorted(str(name) for name in twice - same)
     if clash:
         msg = f"the {scale} data has both {shorten(clash)} and the same with '_{scale}'; rename one of each"
         raise InvalidArgumentError(msg)
     return node.rename(new)
+
+
+def _same_coordinate(node: xr.Dataset, name: Hashable, full: str) -> bool:
+    held = node.variables[name], node.variables[full]
+    stored = all(variable.chunks is None for variable in held)
+    return stored and {name, full} <= set(node.coords) and bool(held[0].equals(held[1]))
 
 
 def union(parts: list[xr.Dataset]) -> xr.Dataset:

@@ -180,7 +180,7 @@ def test_what_is_missing_is_told(placed, predicted, river):
         river.msgl.export(predicted)
     text = placed.geometry_fine.values.copy()
     text[[2, 5]] = ["", None]
-    with pytest.raises(InvalidDatasetError, match=r"missing for 2 of 12 ids along 'fine': 3, 6"):
+    with pytest.raises(InvalidDatasetError, match=r"missing, .* for 2 of 12 ids along 'fine': 3, 6"):
         placed.assign(geometry_fine=("fine", text)).msgl.export(predicted)
     with pytest.raises(InvalidArgumentError, match="not in the dataset: 99"):
         placed.msgl.export(predicted.assign_coords(fine=[99, *range(2, 13)]))

@@ -18,6 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.schema import as_dataset
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -362,13 +363,13 @@ def label_names(ds: xr.Dataset) -> list[str]:
     ]
 
 
-def mask_labels(ds: xr.Dataset, *, days: Any = None, segments: Any = None) -> xr.Dataset:
+def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: Any = None) -> xr.Dataset:
     """Hide the labels of days and of segments, at both scales.
 
     Parameters
     ----------
-    ds
-        A dataset of the convention of :mod:`xmsgl.schema`; it is not changed.
+    obj
+        Dataset or DataTree of the convention of :mod:`xmsgl.schema`; it is not changed.
     days
         Boolean ``(time,)`` DataArray, or dates: every label of these days is hidden.
     segments
@@ -378,7 +379,7 @@ def mask_labels(ds: xr.Dataset, *, days: Any = None, segments: Any = None) -> xr
     Returns
     -------
     xarray.Dataset
-        New dataset in which those labels are NaN. Lazy where ``ds`` is; nothing else is touched.
+        New dataset in which those labels are NaN. Lazy where `obj` is; nothing else is touched.
 
     Raises
     ------
@@ -402,7 +403,7 @@ def mask_labels(ds: xr.Dataset, *, days: Any = None, segments: Any = None) -> xr
     >>> hidden.water_temperature_fine.values.tolist()
     [[1.0, 1.0, nan], [nan, nan, nan]]
     """
-    names = label_names(ds)
+    names = label_names(ds := as_dataset(obj))
     if not names:
         fault = "no labels: no variable 'water_temperature_coarse' or 'water_temperature_fine' with a time"
         raise InvalidDatasetError([fault])

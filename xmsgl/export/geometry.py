@@ -113,7 +113,7 @@ def places(table: Table) -> npt.NDArray[np.object_]:
     elif {f"lat_{scale}", f"lon_{scale}"} <= set(network.variables):
         what = f"lat_{scale} or lon_{scale}"
         east, north = (network[f"{name}_{scale}"].to_numpy().astype(np.float64) for name in ("lon", "lat"))
-        lost = ~(np.isfinite(east) & np.isfinite(north))
+        lost = ~((np.abs(east) <= 360) & (np.abs(north) <= 90))
         found = shapely.points(np.where(lost, 0.0, east), np.where(lost, 0.0, north))
     else:
         fault = (
@@ -123,7 +123,7 @@ def places(table: Table) -> npt.NDArray[np.object_]:
         raise InvalidDatasetError([fault])
     if lost.any():
         fault = (
-            f"{what} is missing for {lost.sum()} of {len(lost)} ids along {scale!r}: "
+            f"{what} is missing, or no degrees, for {lost.sum()} of {len(lost)} ids along {scale!r}: "
             f"{shorten(table.ids[lost])}; "
             f"add them, or leave these ids out of what is exported: .drop_sel({scale}=...)"
         )

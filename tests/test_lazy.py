@@ -1,0 +1,244 @@
+"""The table of what stays lazy, row by row: blocks that are computed leave a note."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+import pytest
+
+import xmsgl
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "lazy.md"
+DAYS, CHUNK = 120, 30
+DRIVERS = {"air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"}
+LABELS = {"water_temperature_coarse", "water_temperature_fine"}
+SETTINGS = {
+    "hidden": 4,
+    "window": 40,
+    "warmup": 5,
+    "epochs": 1,
+    "device": "cpu",
+    "progress": False,
+    "features": ["air_temperature", "slope"],
+}
+
+
+def watch(array: xr.DataArray, name: str, seen: list[tuple[str, int]]) -> xr.DataArray:
+    """Chunk an array by days, so that each block notes that it was computed."""
+
+    def note(block: np.ndarray, block_info: dict) -> np.ndarray:
+        seen.append((name, block_info[0]["array-location"][array.dims.index("time")][0]))
+        return block
+
+    chunked = array.chunk(time=CHUNK)
+    meta = np.empty((0,) * array.ndim, array.dtype)
+    return chunked.copy(data=da.map_blocks(note, chunked.data, dtype=array.dtype, meta=meta))
+
+
+@pytest.fixture(scope="module")
+def model(river_once):
+    return river_once.isel(time=slice(0, DAYS)).msgl.train("remap", validation=0.4, **SETTINGS)
+
+
+@pytest.fixture
+def case(river, model, refuse_to_compute):
+    """A dataset and a prediction whose daily blocks are watched; observations in the second block alone."""
+    ds = river.isel(time=slice(0, DAYS))
+    ds = ds.assign(
+        lat_fine=("fine", 41 + np.arange(12) / 100, {"units": "degrees_north"}),
+        lon_fine=("fine", -75 + np.arange(12) / 100, {"units": "degrees_east"}),
+    )
+    seen: list[tuple[str, int]] = []
+    watched = ds.assign({name: watch(ds[name], name, seen) for name in DRIVERS | LABELS})
+    temperature = ds.msgl.downscale(model)
+    days = ds.time.isel(time=slice(CHUNK, 2 * CHUNK))
+    observed = ds.water_temperature_fine.where(ds.time.isin(days))
+    return SimpleNamespace(
+        plain=ds,
+        ds=watched,
+        model=model,
+        seen=seen,
+        refuse=refuse_to_compute,
+        prediction=watch(temperature, "prediction", seen),
+        quantiles=watch(ds.msgl.downscale(model, quantiles=[0.2, 0.5, 0.8]), "quantiles", seen),
+        observed=observed,
+    )
+
+
+def names(case) -> set[str]:
+    return {name for name, _ in case.seen}
+
+
+def is_lazy(ds: xr.Dataset, wanted: set[str]) -> bool:
+    return all(ds[name].chunks is not None for name in wanted)
+
+
+def simulated(case):
+    ds = xmsgl.datasets.simulated(n_coarse=4, years=1)
+    assert all(variable.chunks is None for variable in ds.variables.values())
+
+
+def combine(case):
+    coarse = case.ds.drop_dims("fine")
+    fine = case.ds.drop_dims("coarse").drop_vars("coarse_segment")
+    crosswalk = case.plain.coarse_segment
+    with case.refuse():
+        done = xmsgl.combine(coarse, fine, crosswalk)
+    assert is_lazy(done, DRIVERS | LABELS)
+
+
+def to_datatree(case):
+    with case.refuse():
+        tree = case.ds.msgl.to_datatree()
+        again = tree.msgl.to_datatree()
+    assert again["coarse/air_temperature"].chunks is not None
+
+
+def validate(case):
+    case.ds.msgl.validate()
+    blocks = [(name, start) for name in DRIVERS | LABELS for start in range(0, DAYS, CHUNK)]
+    assert sorted(case.seen) == sorted(blocks)
+
+
+def validate_names(case):
+    with case.refuse():
+        case.ds.msgl.validate(values=False)
+
+
+def graph(case):
+    with case.refuse():
+        case.ds.msgl.graph()
+
+
+def mask_labels(case):
+    with case.refuse():
+        masked = xmsgl.evaluate.mask_labels(case.ds, days=["2001-10-05"], segments=[103])
+        years = {"train": (2002, 2002), "validation": (2003, 2003), "test": (2004, 2004)}
+        parts = xmsgl.evaluate.temporal_split(case.ds, **years)
+    assert is_lazy(masked, DRIVERS | LABELS)
+    assert is_lazy(parts["train"], DRIVERS | LABELS)
+
+
+def keep_fraction(case):
+    kept = xmsgl.evaluate.keep_fraction(case.ds.water_temperature_fine, 0.5)
+    assert names(case) == {"water_temperature_fine"}
+    assert kept.chunks is not None
+
+
+def train(case):
+    fitted = case.ds.msgl.train("remap", validation=0.4, **SETTINGS)
+    assert names(case) == DRIVERS | LABELS
+    assert is_lazy(case.ds, DRIVERS | LABELS)
+    assert fitted.sha256 == case.model.sha256
+
+
+def downscale(case):
+    with case.refuse():
+        done = case.ds.msgl.downscale(case.model)
+    assert done.chunks == ((40, 40, 40), (12,))
+    assert case.seen == []
+    done.isel(time=slice(80, 90)).compute()  # the last window and its warm-up: two blocks of one driver
+    assert set(case.seen) == {("air_temperature_coarse", 60), ("air_temperature_coarse", 90)}
+    np.testing.assert_array_equal(done, case.plain.msgl.downscale(case.model))
+
+
+def downscale_quantiles(case):
+    with case.refuse():
+        done = case.ds.msgl.downscale(case.model, quantiles=[0.2, 0.5, 0.8])
+    assert done.chunks == ((3,), (40, 40, 40), (12,))
+    assert case.seen == []
+
+
+def evaluate(case):
+    case.plain.msgl.evaluate(case.prediction, observed=case.observed)
+    assert case.seen == [("prediction", CHUNK)]
+    for score in (xmsgl.evaluate.coverage, xmsgl.evaluate.pinball, xmsgl.evaluate.crps):
+        case.seen.clear()
+        score(case.quantiles, case.observed)
+        assert case.seen == [("quantiles", CHUNK)]
+    case.seen.clear()
+    result = case.ds.msgl.evaluate(case.plain.msgl.downscale(case.model))
+    assert names(case) == {"water_temperature_fine"}
+    assert all(variable.chunks is None for variable in result.variables.values())
+
+
+def references(case):
+    assert xmsgl.evaluate.climatology(case.ds).chunks is None
+    assert names(case) <= LABELS
+    assert xmsgl.evaluate.air_temperature_regression(case.ds).chunks is None
+    assert names(case) <= {*LABELS, "air_temperature_coarse"}
+
+
+def export(case):
+    with case.refuse():
+        for convention in ("cf", "ugrid", "xvec"):
+            done = case.ds.msgl.export(case.prediction, convention=convention)
+            (days,) = (size for dim, size in done.water_temperature.chunksizes.items() if dim == "time")
+            assert days == (CHUNK,) * 4
+        assert is_lazy(case.ds.msgl.export(), {"water_temperature"})
+
+
+def to_geodataframe(case):
+    xmsgl.export.to_geodataframe(case.prediction.isel(time=[0, 1, 2]), case.ds)
+    assert case.seen == [("prediction", 0)]
+
+
+def series(case):
+    chunked = case.prediction.chunk(fine=1)
+    xmsgl.plot.series(chunked, case.plain, 7, period=slice("2001-11-01", "2001-11-20"))
+    assert {start for _, start in case.seen} == {CHUNK}
+
+
+def overview(case):
+    month = slice("2001-11-01", "2001-11-20")
+    xmsgl.plot.overview(case.prediction, case.plain, reach=7, time="2001-11-05", period=month)
+    assert {start for _, start in case.seen} == {CHUNK}
+
+
+PROOFS = {
+    "xmsgl.datasets.simulated()": simulated,
+    "xmsgl.combine()": combine,
+    "ds.msgl.to_datatree()": to_datatree,
+    "ds.msgl.validate()": validate,
+    "ds.msgl.validate(values=False)": validate_names,
+    "ds.msgl.graph()": graph,
+    "xmsgl.evaluate.mask_labels()": mask_labels,
+    "xmsgl.evaluate.keep_fraction()": keep_fraction,
+    "ds.msgl.train()": train,
+    "ds.msgl.downscale()": downscale,
+    "ds.msgl.downscale(quantiles=[...])": downscale_quantiles,
+    "ds.msgl.evaluate()": evaluate,
+    "xmsgl.evaluate.climatology()": references,
+    "ds.msgl.export()": export,
+    "xmsgl.export.to_geodataframe()": to_geodataframe,
+    "xmsgl.plot.series()": series,
+    "xmsgl.plot.overview()": overview,
+}
+
+
+@pytest.mark.parametrize("call", list(PROOFS))
+def test_the_row_is_true(call, case):
+    PROOFS[call](case)
+
+
+def test_every_row_has_a_proof():
+    table = PAGE.read_text(encoding="utf-8").split("## Chunks")[0]
+    rows = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    assert set(rows) == {*PROOFS, "xmsgl.datasets.delaware()"}
+    assert "def test_lazy(self, delaware_cache)" in (ROOT / "tests/datasets/test_delaware.py").read_text()
+
+
+def test_the_watch_sees(case):
+    case.ds.precipitation_coarse.isel(time=[0, 119]).compute()
+    assert sorted(case.seen) == [("precipitation_coarse", 0), ("precipitation_coarse", 90)]
+    with case.refuse(), pytest.raises(AssertionError, match="something was computed"):
+        case.ds.precipitation_coarse.compute()
