@@ -107,8 +107,10 @@ def test_a_minor_path_is_kept_from_where_a_stream_joins_it():
 
 
 def test_minor_paths_are_not_dropped_blindly():
+    bare = NETWORK.drop(columns="Divergence")
+    assert read_nhdplus(bare).attrs["minor_paths"] == "unknown, for there is no field divergence"
     with pytest.raises(InvalidArgumentError, match="no field divergence"):
-        read_nhdplus(NETWORK.drop(columns="Divergence"), minor="drop")
+        read_nhdplus(bare, minor="drop")
 
 
 @pytest.mark.parametrize(
@@ -247,6 +249,12 @@ def test_lines_give_places():
     frame.loc[2, "geometry"] = None
     with pytest.raises(InvalidArgumentError, match="1 flowlines of GeoDataFrame have no line: 3"):
         read_nhdplus(frame)
+
+
+@pytest.mark.parametrize("name", ["flow.csv", "flow.CSV", "flow.csv.gz", "flow.txt"])
+def test_text_files(tmp_path, name):
+    NETWORK.to_csv(tmp_path / name, index=False)
+    assert read_nhdplus(str(tmp_path / name)).equals(read_nhdplus(NETWORK))
 
 
 def test_layers_must_be_chosen(tmp_path):

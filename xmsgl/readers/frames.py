@@ -26,6 +26,7 @@ FILLS = (-9998.0, -9999.0)
 
 _PARQUET = {".parquet", ".geoparquet", ".pq"}
 _TEXT = {".csv", ".txt"}
+_PACKED = {".gz", ".bz2", ".xz", ".zip", ".zst"}  # pandas unpacks these by itself
 
 
 def name_of(source: Source) -> str:
@@ -57,8 +58,8 @@ def open_frame(
     Parameters
     ----------
     source
-        A frame, which is handed back as it is, or a path: Parquet (with geometry or without), CSV, and
-        whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
+        A frame, which is handed back as it is, or a path: Parquet (with geometry or without), CSV (packed or
+        not), and whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
     layer
         Layer of a GeoPackage or geodatabase. Default None: the only one.
     text
@@ -90,7 +91,7 @@ def open_frame(
         raise DataUnavailableError(msg)
     kind = path.suffix.lower()
     try:
-        if kind in _TEXT:
+        if kind in _TEXT or (kind in _PACKED and Path(path.stem).suffix.lower() in _TEXT):
             return _read_csv(path, text)
         return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer)
     except (ValueError, OSError, RuntimeError) as error:

@@ -179,7 +179,9 @@ def read_nhdplus(
         attrs={
             "source": ", ".join(map(name_of, (source, *tables))),
             "topology": way,
-            "minor_paths": f"{int(lesser.sum())} reaches " + ("left out" if minor == "drop" else "kept"),
+            "minor_paths": f"{int(lesser.sum())} reaches {'left out' if minor == 'drop' else 'kept'}"
+            if "divergence" in flow
+            else "unknown, for there is no field divergence",
             "coastlines": f"{int(coast.sum())} left out",
         },
     )
