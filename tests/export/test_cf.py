@@ -81,6 +81,19 @@ def test_what_is_read_back_is_what_was_written(written, placed, predicted, lines
     assert back.xvec.geom_coords_indexed["geometry"].crs.to_epsg() == 4326
 
 
+@pytest.mark.parametrize("kind", [object, np.dtypes.StringDType()], ids=["objects", "text of zarr"])
+def test_text_is_written_in_whichever_form_it_is_kept(placed, predicted, kind, tmp_path):
+    names = np.array([f"stretch {k}" for k in range(12)], dtype=kind)
+    if kind is object:
+        names[3] = None
+    text = placed.geometry_fine.values.astype(kind)
+    ds = placed.assign(gnis_name_fine=("fine", names), geometry_fine=("fine", text))
+    ds.msgl.export(predicted).to_netcdf(tmp_path / "named.nc")
+    with xr.open_dataset(tmp_path / "named.nc") as back:
+        assert back.gnis_name.values[:3].tolist() == ["stretch 0", "stretch 1", "stretch 2"]
+        assert back.gnis_name.values[3] == ("" if kind is object else "stretch 3")
+
+
 def test_quantiles_are_read_back(placed, quantiles, tmp_path):
     placed.msgl.export(quantiles).to_netcdf(tmp_path / "q.nc")
     with xr.open_dataset(tmp_path / "q.nc") as back:

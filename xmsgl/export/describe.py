@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from xmsgl.export.table import IDS
@@ -56,7 +57,8 @@ def prepare(flat: xr.Dataset) -> xr.Dataset:
     for name in list(done.variables):
         array = done.variables[name]
         if array.dtype.kind == "T" or (array.dtype.kind == "O" and name not in done.xindexes):
-            done[name] = (array.dims, array.to_numpy().astype(str))
+            held = array.to_numpy().astype(object)  # NumPy's new text has no way to its old one but this
+            done[name] = (array.dims, np.where(pd.isna(held), "", held).astype(str))
         done[name].attrs = _attributes(str(name), array)
     return _date(done) if "time" in done.dims else done
 
