@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Contents", "render"]
 
 _SEGMENT, _SIMULATED = "#009E73", "#B0709A"  # green and purple after Okabe and Ito
-_HEIGHT = 620  # px, of the map; the series stands lower by the row of the search
+_HEIGHT = 560  # px, of the map; the series stands lower by the row of the search
 _WARMEST = 215  # plasma without its yellow end, as in the other pictures: it stands out from white
 
 
@@ -225,16 +225,16 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
             line_width=1.3,
             legend_label="segment, simulated",
         )
+    # The segment's often are the reach's own: around those, so that both are seen.
+    solid, hollow = {"size": 4.5}, {"size": 8, "fill_alpha": 0, "line_alpha": 0.7}
     dots = (
-        ("segment", "triangle", _SEGMENT, "segment, observed"),
-        ("label", "circle", LABEL, "observed, label"),
-        ("observed", "circle", OBSERVED, "observed, held out" if daily.held_out else "observed"),
+        ("segment", hollow | {"marker": "triangle", "color": _SEGMENT}, "segment, observed"),
+        ("label", solid | {"color": LABEL}, "observed, label"),
+        ("observed", solid | {"color": OBSERVED}, "observed, held out" if daily.held_out else "observed"),
     )
-    for name, marker, colour, words in dots:
+    for name, look, words in dots:
         if name in daily.layers:
-            figure.scatter(
-                "time", name, source=source, marker=marker, size=4.5, color=colour, legend_label=words
-            )
+            figure.scatter("time", name, source=source, legend_label=words, **look)
     line = figure.line(
         "time", "predicted", source=source, color=CURVE, line_width=1.8, legend_label="predicted"
     )
