@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from intake.readers.entry import Catalog
 
 import xmsgl
 from xmsgl import catalog_data, schema_roles
@@ -398,11 +399,11 @@ class TestSecondKind:
         assert type(listed).__module__ == "intake.readers.readers"
         assert listed.data.dataset == "simulated"
         assert not cache.exists()
-        file = NetCDFFile("simulated", SMALL, metadata=listed.data.metadata)
+        file = NetCDFFile("simulated", SMALL)
         reader = file.to_reader(
             reader="XArrayDataset", **{k: v for k, v in listed.kwargs.items() if k != "data"}
         )
-        assert reader.metadata["credit"] == small.attrs["credit"]
+        assert listed.metadata["credit"] == small.attrs["credit"]
         read = reader.read()
         assert read.chunks["time"] == (365,)
         xr.testing.assert_identical(read.compute(), small)
@@ -410,7 +411,7 @@ class TestSecondKind:
 
     def test_a_written_catalog_reads_the_same(self, cache: Path, small: xr.Dataset, tmp_path: Path) -> None:
         """Intake's own way of making catalogs keeps our readers and files."""
-        made = intake.Catalog()
+        made = Catalog()
         made["file"] = NetCDFFile("simulated", SMALL).to_reader(reader="XArrayDataset", engine="netcdf4")
         made["basin"] = DatasetReader(dataset="simulated", **SMALL)
         made.to_yaml_file(str(tmp_path / "made.yaml"))
