@@ -17,7 +17,10 @@ from xmsgl.cli import main
 from xmsgl.models.model import load_model
 from xmsgl.options import get_option, set_options
 
-COMMANDS = ["benchmark", "demo", "downscale", "evaluate", "fetch", "models", "train", "validate"]
+COMMANDS = [
+    *("benchmark", "completion", "demo", "describe", "downscale", "evaluate", "fetch", "models", "train"),
+    "validate",
+]
 
 
 def refuse_constant(name):
@@ -190,7 +193,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
         (["train", "FILE", "-o", "m", "--set", "hidden"], "'hidden' in 'hidden' is no setting"),
         (
             ["train", "FILE", "-o", "m", "--set", "hiden=4"],
-            "has no argument hiden; it has anchored, backbone",
+            "has no argument hiden; it has anchored,",
         ),
         (["downscale", "FILE", "-m", "FILE", "-o", "x.nc"], "not a whole safetensors file"),
         (

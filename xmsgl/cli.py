@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from xmsgl.cli_benchmark import benchmark
+from xmsgl.cli_completion import completion
+from xmsgl.cli_config import settings_of_table
+from xmsgl.cli_describe import describe
+from xmsgl.cli_files import dataset_argument, open_dataset, open_file
+from xmsgl.cli_json import AS_JSON, json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
-from xmsgl.cli_models import known_model, models
+from xmsgl.cli_models import complete_model, known_model, models
+from xmsgl.cli_train import train
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.options import set_options
+from xmsgl.progress import dask_bar
 
 if TYPE_CHECKING:
     import xarray as xr
 
 # Exit codes: 0 done, 1 an error of xmsgl, 2 a wrong command line (click's own), 3 a dataset with faults.
 EXIT_ERROR, EXIT_FAULTS = 1, 3
-
-_AS_JSON = "xmsgl.as_json"
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
@@ -35,7 +37,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except InvalidDatasetError as error:
-            if ctx.meta.get(_AS_JSON):
+            if ctx.meta.get(AS_JSON):
                 click.echo(json.dumps({"faults": error.faults}))
             click.echo(f"error: {error}", err=True)
             ctx.exit(EXIT_FAULTS)
@@ -51,8 +53,8 @@ class _Group(click.Group):
 def main(*, quiet: bool, verbose: bool) -> None:
     """Downscale daily stream temperature from coarse segments to fine reaches.
 
-    FILE is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
-    coarse, fine; see the data model in the documentation).
+    DATASET is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
+    coarse, fine; see the data model in the documentation), or delaware or simulated.
 
     \b
     Exit codes: 0 done, 1 an error, 2 a wrong command line, 3 a dataset with faults.
@@ -65,41 +67,6 @@ def main(*, quiet: bool, verbose: bool) -> None:
     set_options(progress=not quiet)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
-
-
-def _json_option(command: Command) -> Command:
-    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-        ctx.meta[_AS_JSON] = value  # shared with the group, which reports the errors
-        return value
-
-    return click.option(
-        "--json", "as_json", is_flag=True, callback=remember, help="Print the result as JSON, for scripts."
-    )(command)
-
-
-def _strict_json(value: Any) -> str:
-    """Write JSON that every reader takes: what is not finite becomes null."""
-
-    def plain(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {name: plain(inner) for name, inner in part.items()}
-        if isinstance(part, list):
-            return [plain(inner) for inner in part]
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(plain(value), allow_nan=False)
-
-
-def _file_argument(command: Command) -> Command:
-    return click.argument("file", type=click.Path(exists=True, path_type=Path))(command)
-
-
-def _open(path: Path) -> xr.Dataset:
-    import xarray as xr
-
-    if path.is_dir():  # a local store is read as fast without consolidated metadata
-        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
-    return xr.open_dataset(path, engine="netcdf4", chunks={})
 
 
 @main.command()
@@ -130,7 +97,7 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
 @click.option("--forcing", type=click.Choice(["era5", "observed"]), default="era5", show_default=True)
 @click.option("--fine", type=click.Choice(["mainstem", "all"]), default="mainstem", show_default=True)
 @click.option("--region", default=None, help="A HUC8, a HUC12 or the id of an outlet segment.")
-@_json_option
+@json_option
 def fetch(
     *,
     dataset: str,
@@ -152,14 +119,16 @@ def fetch(
     _report(schema.validate(ds, values=False), as_json=as_json)
 
 
-@main.command()
-@_file_argument
-@_json_option
-def validate(*, file: Path, as_json: bool) -> None:
-    """Check FILE against the dataset convention; list every fault (exit code 3)."""
+@main.command(cls=ListsCommand)
+@dataset_argument
+@json_option
+@click.pass_context
+def validate(ctx: click.Context, /, *, dataset: str, data: tuple[str, ...], as_json: bool) -> None:
+    """Check DATASET against the dataset convention; list every fault (exit code 3)."""
     from xmsgl import schema
 
-    _report(schema.validate(_open(file)), as_json=as_json)
+    ds = open_dataset(dataset, settings_of_table(ctx, "data", data))
+    _report(schema.validate(ds), as_json=as_json)
 
 
 def _report(report: Any, *, as_json: bool) -> None:
@@ -167,97 +136,12 @@ def _report(report: Any, *, as_json: bool) -> None:
 
 
 @main.command(cls=ListsCommand)
-@_file_argument
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
-)
-@click.option(
-    "--method",
-    default="msgl",
-    show_default=True,
-    help="A name in the registry of methods, for example msgl, async-msgl, fine-only.",
-)
-@click.option("--recipe", default=None, help="Settings by name: published. Default: the package's own.")
-@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the recipe's, else 60.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--ensemble",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Members to train; the mean of their predictions is the model's.",
-)
-@click.option(
-    "--set",
-    "others",
-    multiple=True,
-    help="Other settings of training: backbone=lstm hidden=32 jitter=0.2 start=remap.safetensors.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option(
-    "--validation",
-    type=float,
-    default=0.15,
-    show_default=True,
-    help="Share of windows kept to choose the best epoch and to calibrate intervals.",
-)
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), default=None, help="Rewritten after every epoch."
-)
-@click.option(
-    "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
-)
-@click.option(
-    "--tensorboard",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="A folder to log every epoch to, for TensorBoard.",
-)
-@_json_option
-@click.pass_context
-def train(
-    ctx: click.Context,
-    /,
-    *,
-    file: Path,
-    output: Path,
-    others: tuple[str, ...],
-    as_json: bool,
-    **settings: Any,
-) -> None:
-    """Train a model on the labels in FILE. Labels set to NaN are held out.
-
-    --set takes any setting that training in Python does, several at once; values are JSON where they
-    parse as such, else text.
-    """
-    given = {name: value for name, value in settings.items() if value is not None}
-    model = _open(file).msgl.train(**given, **_other_settings(ctx, others))
-    model.save(output)
-    facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
-    click.echo(_strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
-
-
-def _other_settings(ctx: click.Context, words: tuple[str, ...]) -> dict[str, Any]:
-    """Read the settings of ``--set``, none of which has an option of its own."""
-    if not words:
-        return {}
-    from xmsgl.benchmark.plan import parse_settings
-
-    found = parse_settings(",".join(words))
-    known = {parameter.name: parameter for parameter in ctx.command.params}
-    for name in found:
-        if name in known:
-            msg = f"{name} has an option of its own, {known[name].opts[-1]}"
-            raise click.BadParameter(msg, ctx)
-    return found
-
-
-@main.command(cls=ListsCommand)
-@_file_argument
+@dataset_argument
 @click.option(
     "-m",
     "--model",
     callback=known_model,
+    shell_complete=complete_model,
     default=None,
     help="A packaged model (see xmsgl models) or a .safetensors file. Default: delaware-async-msgl.",
 )
@@ -274,19 +158,29 @@ def _other_settings(ctx: click.Context, words: tuple[str, ...]) -> dict[str, Any
     help="Write these quantiles of the temperature instead, for example 0.05 0.5 0.95.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.pass_context
 def downscale(
+    ctx: click.Context,
+    /,
     *,
-    file: Path,
+    dataset: str,
+    data: tuple[str, ...],
     model: str | None,
     output: Path,
     warmup: int | None,
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
-    """Write the daily temperature of every fine reach of FILE, or quantiles of it."""
-    temperature = _open(file).msgl.downscale(
-        model, warmup=warmup, device=device, quantiles=list(quantiles) or None
-    )
+    """Write the daily temperature of every fine reach of DATASET, or quantiles of it."""
+    ds = open_dataset(dataset, settings_of_table(ctx, "data", data))
+    temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
+    with dask_bar("downscale"):
+        _write(temperature, output)
+    sizes = f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days"
+    click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
+
+
+def _write(temperature: xr.DataArray, output: Path) -> None:
     if output.suffix == ".zarr":
         with warnings.catch_warnings():
             # Metadata in one piece is no part of Zarr 3, but xarray looks for it when it opens the store.
@@ -294,12 +188,10 @@ def downscale(
             temperature.to_dataset().to_zarr(output, mode="w")
     else:
         temperature.to_netcdf(output, encoding={temperature.name: {"zlib": True, "complevel": 1}})
-    sizes = f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days"
-    click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
 
 
-@main.command()
-@_file_argument
+@main.command(cls=ListsCommand)
+@dataset_argument
 @click.option(
     "-p",
     "--prediction",
@@ -308,12 +200,22 @@ def downscale(
     help="What downscale wrote.",
 )
 @click.option("--by", default=None, help="month, season, year, water_year, reach, segment or stream_order.")
-@_json_option
-def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> None:
-    """Score a prediction against the observations in FILE, with n."""
-    ds, predicted = _open(file), _open(prediction)
+@json_option
+@click.pass_context
+def evaluate(
+    ctx: click.Context,
+    /,
+    *,
+    dataset: str,
+    data: tuple[str, ...],
+    prediction: Path,
+    by: str | None,
+    as_json: bool,
+) -> None:
+    """Score a prediction against the observations in DATASET, with n."""
+    ds, predicted = open_dataset(dataset, settings_of_table(ctx, "data", data)), open_file(prediction)
     for path, there, name in (
-        (file, ds, "water_temperature_fine"),
+        (dataset, ds, "water_temperature_fine"),
         (prediction, predicted, "water_temperature"),
     ):
         if name not in there:
@@ -328,7 +230,7 @@ def evaluate(*, file: Path, prediction: Path, by: str | None, as_json: bool) -> 
             f"{name:<{width}} {value:>10.4g} {scores[name].attrs.get('units', '')}"
             for name, value in values.items()
         ]
-        click.echo(_strict_json(values) if as_json else "\n".join(lines))
+        click.echo(strict_json(values) if as_json else "\n".join(lines))
     else:
         click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())
 
@@ -343,5 +245,5 @@ def _one_number_each(scores: xr.Dataset) -> xr.Dataset:
     return flat
 
 
-main.add_command(benchmark)
-main.add_command(models)
+for command in (benchmark, completion, describe, models, train):
+    main.add_command(command)

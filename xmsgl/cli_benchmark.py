@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xmsgl.cli_config import config_option, config_path, settings_of_table
 from xmsgl.cli_lists import ListsCommand
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class _Remembering(ListsCommand):
 
 @click.command(cls=_Remembering)
 @click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
+@config_option
 @click.option(
     "--protocol",
     type=click.Choice(["temporal", "spatial"]),
@@ -111,19 +113,30 @@ def benchmark(
         "methods": options.pop("methods") or None,
         "seeds": parse_seeds(seeds),
         "draw": options.pop("draw"),
-        "settings": parse_settings(",".join(settings)),
-        "data": parse_settings(",".join(data)),
+        "settings": settings_of_table(ctx, "set", settings),
+        "data": settings_of_table(ctx, "data", data),
         "degrade": [{} if text == "none" else parse_settings(text) for text in degrade] or None,
     }
     if only_list:
         _list(make_plan(dataset, **arguments), options["out"])
         return
+    _keep_config(ctx, options["out"])
     try:
         run(dataset, **arguments, **options, command=ctx.meta[_COMMAND])
     except KeyboardInterrupt:
         click.echo(f"interrupted; to go on: {ctx.meta[_COMMAND]}", err=True)
         ctx.exit(1)
     click.echo((options["out"] / "table.md").read_text(encoding="utf-8").rstrip())
+
+
+def _keep_config(ctx: click.Context, out: Path) -> None:
+    """Keep the configuration beside the results, for the command that made them names it."""
+    from xmsgl.models import storage
+
+    if path := config_path(ctx):
+        content = path.read_bytes()
+        out.mkdir(parents=True, exist_ok=True)
+        storage.write(out / f"config-{storage.digest(content)[:8]}.toml", content)
 
 
 def _list(plan: Sequence[Run], out: Path) -> None:

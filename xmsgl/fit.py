@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from xmsgl.engine import resolve_device
 from xmsgl.fit_checks import check_anchor, check_settings, stage_rates
 from xmsgl.fit_members import Files, train_members
 from xmsgl.fit_provenance import provenance
+from xmsgl.fit_settings import check_fingerprint, settings_of
 from xmsgl.fit_start import Start
 from xmsgl.graphs import build_graph
 from xmsgl.models.model import ModelSpec
@@ -23,6 +26,7 @@ from xmsgl.neighbours import check_lengths, with_neighbours
 from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.neighbours_length import fitted_kernel
 from xmsgl.operators import Operators
+from xmsgl.origin import origin_of
 from xmsgl.recipes import takes_recipe
 from xmsgl.residual import PROCESS_COARSE
 from xmsgl.season import assign_season, with_season
@@ -90,6 +94,7 @@ def train(
     observers: Sequence[Observer] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    fingerprint: str | None = None,
     **architecture: Any,
 ) -> Model:
     """Train a model on the labels that a dataset holds.
@@ -220,6 +225,9 @@ def train(
         File rewritten after every epoch.
     resume
         A checkpoint to continue from, with the same data and settings.
+    fingerprint
+        What the digest of the dataset's network, days and labels must be, as ``Model.spec.training`` has it:
+        to train again on what another model was trained on, and on nothing else. Default: any.
     **architecture
         Arguments of the module: ``hidden``, ``backbone`` (``"rgcn"``, ``"lstm"``, ``"gat-lstm"``,
         ``"graph-wavenet"`` or ``"stgcn"``, see :mod:`xmsgl.models.backbones.registry`),
@@ -238,7 +246,7 @@ def train(
     InvalidDatasetError
         The dataset has faults, or gaps in the process model's temperature that a `residual` needs.
     InvalidArgumentError
-        A setting does not fit.
+        A setting does not fit, or the dataset its `fingerprint`.
     MissingDependencyError
         `tensorboard` is given and TensorBoard is not installed.
     UnknownNameError
@@ -257,6 +265,7 @@ def train(
     Pritzel & Blundell (2017), arXiv:1612.01474 (ensembles); Skøien, Merz & Blöschl (2006),
     doi:10.5194/hess-10-277-2006 (anomalies and correlation along the stream network).
     """
+    arguments = dict(locals())  # before there are other names
     check_settings(
         epochs=epochs,
         window=window,
@@ -336,6 +345,7 @@ def train(
         neighbours=around,
         residual=data.residual,
     )
+    check_fingerprint(spec.training["fingerprint"], fingerprint)
     logger.info(
         "training %s on %s: %d features, %s, %s to %s",
         method,
@@ -348,6 +358,8 @@ def train(
     run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}
     run_of |= {"shift": int(shift)} if shift else {}
+    noted = {"settings": settings_of(arguments, _defaults()), "data": origin_of(ds)}
+    spec = replace(spec, training={**spec.training, **noted})
     with watched(progress, tensorboard) as watchers:
         model = train_members(
             spec,
@@ -355,10 +367,14 @@ def train(
             lambda drawn: module if drawn == seed else module_of(drawn),
             source.drawn,
             settings,
-            Files(checkpoint, resume, json.loads(json.dumps(run_of))),
+            Files(checkpoint, resume, json.loads(json.dumps(run_of)), spec.training),
             [*watchers, *observers],
         )
     return calibrate(model, ds, data.validation_days, source, stages[-1].tasks, str(target))
+
+
+def _defaults() -> dict[str, Any]:
+    return {name: each.default for name, each in inspect.signature(train).parameters.items()}
 
 
 def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:

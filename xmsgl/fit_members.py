@@ -38,11 +38,14 @@ class Files:
         Checkpoint to go on from, or None.
     run_of
         What the training was started with, plain JSON values: a checkpoint of another one is refused.
+    training
+        Provenance of the model that will come of it, plain JSON values: a checkpoint tells it, too.
     """
 
     checkpoint: str | os.PathLike[str] | None
     resume: str | os.PathLike[str] | None
     run_of: Mapping[str, Any]
+    training: Mapping[str, Any]
 
     def read(self) -> tuple[Progress | None, list[Trained]]:
         """Return where a member stands, and the members that are done."""
@@ -53,7 +56,7 @@ class Files:
     def write(self, reached: Progress, done: list[Trained]) -> None:
         """Note where a member stands, and the members that are done."""
         if self.checkpoint is not None:
-            write_checkpoint(self.checkpoint, reached, self.run_of, done)
+            write_checkpoint(self.checkpoint, reached, self.run_of, done, self.training)
 
 
 def train_members(

@@ -71,8 +71,8 @@ def test_epochs_of_an_ensemble_are_those_of_its_members(river, tmp_path, monkeyp
     settings = {**SMALL, "epochs": 2, "ensemble": 3, "checkpoint": tmp_path / "c"}
     real = fit_members.write_checkpoint
 
-    def stop(path, progress, of, done):
-        real(path, progress, of, done)
+    def stop(path, progress, of, done, training):
+        real(path, progress, of, done, training)
         if (len(done), progress.epoch) == (1, 1):
             raise KeyboardInterrupt
 

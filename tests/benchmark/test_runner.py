@@ -33,8 +33,8 @@ def stop_after(monkeypatch):
     real = fit_members.write_checkpoint
 
     def arm(epochs, error):
-        def write(path, progress, settings, finished):
-            real(path, progress, settings, finished)
+        def write(path, progress, settings, finished, training):
+            real(path, progress, settings, finished, training)
             if progress.epoch == epochs:
                 raise error
 

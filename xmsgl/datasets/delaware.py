@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from xmsgl.datasets.fetch import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.origin import ATTRIBUTE, write_origin
 from xmsgl.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ def delaware(
     if region is not None:
         ds = cut(ds, region)
         line += f", region={region!r}"
+    days = {name: None if day is None else str(day) for name, day in (("start", start), ("end", end))}
+    part = region if region is None or isinstance(region, str) else int(region)
+    ds.attrs[ATTRIBUTE] = write_origin("delaware", **days, region=part, fine=fine, forcing=forcing)
     return stamp(ds, line)
 
 

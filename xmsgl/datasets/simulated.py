@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.origin import ATTRIBUTE, write_origin
 from xmsgl.simulate.basin import Basin, Scale, random_basin
 from xmsgl.simulate.hydrology import discharge
 from xmsgl.simulate.layout import hex_wkb
@@ -360,6 +361,15 @@ def _attributes(
         "description": "Random dendritic basin, random weather, stream temperature by a process model; the "
         "fine truth is complete, labels are sparse and noisy. Nothing in it was measured.",
         "source": f"{call}, xmsgl {__version__}",
+        ATTRIBUTE: write_origin(
+            "simulated",
+            n_coarse=int(n_coarse),
+            reaches_per_segment=int(reaches_per_segment),
+            years=int(years),
+            label_fraction=float(label_fraction),
+            seed=int(seed),
+            coarse_label_fraction=float(coarse_label_fraction),
+        ),
         "seed": int(seed),
         "label_noise": f"{_NOISE} degC",
         "licence": "MIT, as the code that makes it",

@@ -201,6 +201,7 @@ class Model:
             return self
         prefix = _prefix(k)
         training = {**self.spec.training}
+        training.pop("settings", None)  # which made all members, and make none alone
         if seeds := training.pop("seeds", None):
             training["seed"] = seeds[k]
         spec = replace(self.spec, members=1, intervals=None, training=training)

@@ -37,6 +37,7 @@ def write_checkpoint(
     progress: Progress,
     settings: Mapping[str, Any],
     finished: Sequence[Trained] = (),
+    training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write where training stands, whole or not at all.
 
@@ -50,6 +51,8 @@ def write_checkpoint(
         What the run was started with; compared on resuming. Plain JSON values.
     finished
         Members of the ensemble before this one.
+    training
+        Provenance of the model to be, for who looks into the file; plain JSON values.
     """
     moments = progress.optimizer["state"]
     tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
@@ -68,6 +71,7 @@ def write_checkpoint(
     header = {
         "format": _FORMAT,
         "settings": dict(settings),
+        "training": dict(training or {}),
         "epoch": progress.epoch,
         # JSON has no infinity: before the first epoch there is no best score.
         "best_score": progress.best_score if progress.best_epoch else None,

@@ -1,0 +1,134 @@
+"""What commands read: datasets by path or name, and validation days."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from xmsgl.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["DATASETS", "dataset_argument", "known_days", "open_dataset", "open_file", "parse_validation"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: Datasets that go by a name.
+DATASETS = ("delaware", "simulated")
+
+
+def _known_dataset(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value in DATASETS or Path(value).exists():
+        return value
+    msg = f"{value!r} is neither a file nor a dataset of the package, {' or '.join(DATASETS)}"
+    raise click.BadParameter(msg)
+
+
+def _complete_dataset(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    named = [CompletionItem(name) for name in DATASETS if name.startswith(incomplete)]
+    return [*named, CompletionItem(incomplete, type="file")]
+
+
+def dataset_argument(command: Command) -> Command:
+    """Give a command its dataset, and the arguments of one that goes by a name."""
+    argument = click.argument("dataset", callback=_known_dataset, shell_complete=_complete_dataset)
+    data = click.option(
+        "--data",
+        multiple=True,
+        help="Arguments of delaware or simulated: region=02040104, n_coarse=20.",
+    )
+    return argument(data(command))
+
+
+def open_dataset(dataset: str, arguments: dict[str, Any]) -> xr.Dataset:
+    """Open a file, or make a dataset that goes by a name.
+
+    Parameters
+    ----------
+    dataset
+        A path or a name; a file that is called as a dataset is meant by ``./name``.
+    arguments
+        Of the dataset's function; none for a file.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The dataset takes no such arguments.
+    """
+    if dataset not in DATASETS:
+        if arguments:
+            msg = f"{dataset} is a file, which takes no arguments; leave data ({', '.join(arguments)}) out"
+            raise InvalidArgumentError(msg)
+        return open_file(Path(dataset))
+    from xmsgl import datasets
+
+    make: Callable[..., xr.Dataset] = getattr(datasets, dataset)
+    known = inspect.signature(make).parameters
+    if strange := [name for name in arguments if name not in known]:
+        msg = f"{dataset} has no argument {', '.join(strange)}; it has {', '.join(known)}"
+        raise InvalidArgumentError(msg)
+    return make(**arguments)
+
+
+def open_file(path: Path) -> xr.Dataset:
+    """Open a netCDF file or a Zarr store, lazily."""
+    import xarray as xr
+
+    if path.is_dir():  # a local store is read as fast without consolidated metadata
+        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
+    return xr.open_dataset(path, engine="netcdf4", chunks={})
+
+
+def known_days(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Refuse, as a wrong command line, what can not be kept for validation."""
+    try:
+        parse_validation(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def parse_validation(text: str) -> float | slice | list[slice] | None:
+    """Read what is kept for validation: a share, days, or nothing.
+
+    Parameters
+    ----------
+    text
+        ``"0.15"``, ``"none"``, or days from/to, several with commas between, open ends as ``".."``.
+
+    Raises
+    ------
+    ValueError
+        None of these.
+
+    Examples
+    --------
+    >>> parse_validation("0.15"), parse_validation("none")
+    (0.15, None)
+    >>> parse_validation("2011-10-01/..")
+    slice('2011-10-01', None, None)
+    >>> parse_validation("2003/2003,2011-10-01/2012-09-30")
+    [slice('2003', '2003', None), slice('2011-10-01', '2012-09-30', None)]
+    """
+    if text == "none":
+        return None
+    if "/" not in text:
+        try:
+            return float(text)
+        except ValueError:
+            msg = f"{text!r} is no share (0.15), no days (2011-10-01/2012-09-30) and not none"
+            raise ValueError(msg) from None
+    found = []
+    for part in text.split(","):
+        start, sign, stop = part.strip().partition("/")
+        if not (start and sign and stop):
+            msg = f"{part!r} in {text!r} are no days; write the first and the last, 2011-10-01/2012-09-30"
+            raise ValueError(msg)
+        found.append(slice(None if start == ".." else start, None if stop == ".." else stop))
+    return found[0] if len(found) == 1 else found
