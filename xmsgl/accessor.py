@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xmsgl.models.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
     from xmsgl.options import Progress
+    from xmsgl.plot.door import Plots
     from xmsgl.schema import ValidationReport
 
 
@@ -133,10 +134,8 @@ class MsglAccessor:
             Share of windows kept for choosing the best epoch and for intervals, or days as slices, or None.
         progress
             True, a bar, and curves in a notebook; ``"bar"``; False. Default: the option ``progress``.
-        checkpoint
-            File rewritten after every epoch, from which training can be resumed.
-        resume
-            A checkpoint to continue from, with the same settings.
+        checkpoint, resume
+            File rewritten after every epoch; one to continue from, with the same settings.
         **settings
             ``epochs`` (passes over the training windows, 60 unless a recipe says so), architecture, graph
             and optimiser: see :func:`xmsgl.fit.train`.
@@ -195,7 +194,7 @@ class MsglAccessor:
         observed: xr.DataArray | None = None,
         by: str | xr.DataArray | None = None,
     ) -> xr.Dataset:
-        """Score a prediction on the observed reach-days, with n.
+        """Score a prediction on the observed reach-days: a variable a metric, with units, and n.
 
         Parameters
         ----------
@@ -207,11 +206,6 @@ class MsglAccessor:
         by
             Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
             ``"segment"``, ``"stream_order"`` or by a labelled array of groups.
-
-        Returns
-        -------
-        xarray.Dataset
-            One variable a metric, units in the attributes.
         """
         from xmsgl import schema
         from xmsgl.evaluate import score
@@ -240,6 +234,13 @@ class MsglAccessor:
         from xmsgl.plot import explore
 
         return explore(prediction, self._obj, path, **options)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures on matplotlib axes: ``network``, ``series``, ``skill`` and ``graph``."""
+        from xmsgl.plot.door import Plots
+
+        return Plots(self._obj)
 
     def to_datatree(self) -> xr.DataTree:
         """Return the dataset as a DataTree with ``/coarse`` and ``/fine``."""

@@ -88,3 +88,79 @@ def test_faults_are_named(case, change, message):
     prediction, reach, period = change(case[0])
     with pytest.raises(InvalidArgumentError, match=message):
         series(prediction, case[1], reach, period=period)
+
+
+def quantiles(prediction, offsets):
+    """A quantile is the prediction plus an offset that tells which."""
+    levels = xr.DataArray(list(offsets.values()), {"quantile": list(offsets)}, "quantile")
+    return (prediction + levels).transpose("time", "quantile", "fine").assign_attrs(units="degC")
+
+
+def bands(ax):
+    """Lower and upper ends of each band on the first day, by label."""
+    found = {}
+    for band in ax.collections:
+        vertices = band.get_paths()[0].vertices
+        first = vertices[vertices[:, 0] == vertices[:, 0].min(), 1]
+        found[band.get_label()] = (first.min(), first.max())
+    return found
+
+
+def test_quantiles_become_a_line_and_bands(case):
+    prediction, ds, _ = case
+    drawn_from = quantiles(prediction, {0.5: 0.25, 0.95: 3, 0.25: -1, 0.05: -2, 0.75: 1, 0.1: -1.5})
+    ax = series(drawn_from, ds, 7)
+    start = float(prediction.sel(fine=7)[0])
+    assert bands(ax) == {
+        "50 % interval": pytest.approx((start - 1, start + 1)),
+        "90 % interval": pytest.approx((start - 2, start + 3)),
+    }
+    lines = drawn(ax)
+    assert set(lines) == {"predicted, median", "quantile 0.1", "observed"}
+    np.testing.assert_allclose(lines["predicted, median"].get_ydata(), prediction.sel(fine=7) + 0.25)
+    np.testing.assert_allclose(lines["quantile 0.1"].get_ydata(), prediction.sel(fine=7) - 1.5)
+    assert ax.get_title(loc="left") == "reach 7: RMSE 0.75 °C, n = 100"
+
+
+def test_an_interval_alone_has_no_error_to_tell(case):
+    prediction, ds, _ = case
+    ax = series(quantiles(prediction, {0.1: -1, 0.9: 1}), ds, 7)
+    assert set(drawn(ax)) == {"observed"}
+    assert ax.get_title(loc="left") == "reach 7: observed on 100 days"
+
+
+def test_observations_alone_can_be_drawn(case):
+    _, ds, observed = case
+    lines = drawn(series(None, ds, 9))
+    assert set(lines) == {"observed"}
+    assert len(lines["observed"].get_xdata()) == 400
+    ax = series(None, ds, 9, observed=observed)
+    assert set(drawn(ax)) == {"observed, label", "observed, held out"}
+    assert ax.get_title(loc="left") == "reach 9: observed on 100 days"
+    with pytest.raises(InvalidArgumentError, match="neither a prediction"):
+        series(None, ds.drop_vars("water_temperature_fine"), 9)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_the_segment_of_the_reach_is_drawn_where_it_was_observed(case, lazy):
+    prediction, ds, _ = case
+    warm = xr.DataArray(
+        np.full((400, 2), np.nan), {"time": prediction["time"], "coarse": [1, 2]}, ("time", "coarse")
+    )
+    warm[50:60, 1] = 21.0
+    ds = ds.assign(water_temperature_coarse=warm, coarse_segment=("fine", [2, 1]))
+    ds = ds.chunk() if lazy else ds
+    dots = drawn(series(prediction, ds, 7, segment=True))["observed, segment 2"]
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(dots.get_ydata())), np.arange(50, 60))
+    assert set(drawn(series(prediction, ds, 9, segment=True))) == {"predicted", "observed"}
+    assert set(drawn(series(prediction, ds, 7))) == {"predicted", "observed"}
+    assert set(drawn(series(prediction, ds.drop_vars("coarse_segment"), 7, segment=True))) == {
+        "predicted",
+        "observed",
+    }
+
+
+def test_a_day_predicted_but_missing_is_no_error(case):
+    prediction, ds, _ = case
+    ax = series(prediction.where(prediction["time"].dt.year > 2001), ds, 7)
+    assert ax.get_title(loc="left") == "reach 7: no day both predicted and observed"

@@ -170,3 +170,47 @@ def test_a_missing_matplotlib_is_named(river, values, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.collections", None)
     with pytest.raises(MissingDependencyError, match=r"matplotlib.*xmsgl\[plot\]"):
         network(values, river)
+
+
+def test_a_center_lies_in_the_middle_of_colours_that_darken_to_both_sides(river, values):
+    lines = rivers(network(values - 11, river, center=0.0))[3]
+    low, high = lines.get_clim()
+    assert low == -high
+    red, green, blue, _ = lines.get_cmap()(np.linspace(0, 1, 65)).T
+    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    assert (np.diff(light[:33]) > 0).all()
+    assert (np.diff(light[32:]) < 0).all()
+    assert blue[0] > red[0]
+    assert red[-1] > blue[-1]
+
+
+def test_colours_follow_the_units(river, values):
+    names = {
+        units: rivers(network(values.assign_attrs(units=units), river))[3].get_cmap().name
+        for units in ("degC", "mm d-1")
+    }
+    assert names == {"degC": "temperature", "mm d-1": "strength"}
+    cmap = rivers(network(values.assign_attrs(units="m"), river))[3].get_cmap()
+    red, green, blue, _ = cmap(np.linspace(0, 1, 64)).T
+    light = 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
+    assert (np.diff(light) < 0).all()  # much is dark
+
+
+def test_missing_values_stay_grey_in_other_colours(river, values):
+    for cmap in ("cividis", None):
+        lines = rivers(network(values.sel(fine=[1, 2, 3]), river, cmap=cmap))[3]
+        red, green, blue, alpha = lines.get_cmap()(np.ma.masked_invalid([np.nan]))[0]
+        assert red == green == blue
+        assert alpha == 1
+
+
+def test_a_label_says_no_more_than_the_array(river, values):
+    ax = network(
+        xr.DataArray(values.values, values.coords, attrs={"long_name": "index; of something"}), river
+    )
+    assert ax.child_axes[0].get_ylabel() == "index"
+
+
+def test_a_marked_segment_is_called_one(river, values):
+    coarse = river.rename({name: name.replace("fine", "coarse") for name in ("fine", *river.data_vars)})
+    assert network(values.rename(fine="coarse"), coarse, mark=1).lines[0].get_label() == "segment 1"

@@ -16,7 +16,7 @@ from xmsgl.markup import card, table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["SkillTable", "skill_table"]
+__all__ = ["SkillTable", "shared", "skill_table"]
 
 _HEADS = {"rmse": "RMSE", "rmse_median": "median RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
 _HEADS |= {"rmse_hot": "RMSE hot", "rmse_cold": "RMSE cold", "n_reaches": "reaches"}
@@ -161,11 +161,11 @@ def skill_table(
     if not predictions:
         msg = "no prediction to score; give at least one, by name"
         raise InvalidArgumentError(msg)
-    shared = _shared(predictions, observed)
-    chosen = groups or {"all": xr.ones_like(shared["time"], dtype=bool)}
+    common = shared(predictions, observed)
+    chosen = groups or {"all": xr.ones_like(common["time"], dtype=bool)}
     columns = []
     for group, mask in chosen.items():
-        part = shared.where(_covering(mask, shared, group))
+        part = common.where(_covering(mask, common, group))
         rows = [_named_score(prediction, part, name, group) for name, prediction in predictions.items()]
         columns.append(xr.concat(rows, pd.Index(list(predictions), name="method")))
     data = xr.concat(columns, pd.Index(list(chosen), name="group"))
@@ -177,8 +177,8 @@ def skill_table(
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
 
 
-def _shared(predictions: Mapping[str, xr.DataArray], observed: xr.DataArray) -> xr.DataArray:
-    """Keep the days and reaches that all predictions have."""
+def shared(predictions: Mapping[str, xr.DataArray], observed: xr.DataArray) -> xr.DataArray:
+    """Keep the observations of days and reaches that all predictions have, so that all are scored alike."""
     for prediction in predictions.values():
         keep = {
             dim: np.flatnonzero(observed.indexes[dim].isin(prediction.indexes[dim]))

@@ -16,15 +16,13 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import network
-from xmsgl.plot.style import axes
+from xmsgl.plot.style import COLOURS, MARKERS, axes, frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["convergence", "fractions", "months", "reaches", "sensitivity", "stream_orders"]
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _SIZE = (6.4, 4.0)  # inches
 _ASIDE = 0.06  # between the dots of two methods at the same place
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -304,10 +302,10 @@ def _lines(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, pd.DataFrame], dict[
     # Categories keep a method's colour through figures that do not show all methods.
     for number, label in enumerate(rows["label"].astype("category").cat.categories):
         part = rows[rows["label"] == label]
-        again, colour = divmod(number, len(_COLOURS))
-        marker = _MARKERS[(colour + again) % len(_MARKERS)]
+        again, colour = divmod(number, len(COLOURS))
+        marker = MARKERS[(colour + again) % len(MARKERS)]
         if len(part):
-            yield (str(label), part), {"color": _COLOURS[colour], "marker": marker}
+            yield (str(label), part), {"color": COLOURS[colour], "marker": marker}
 
 
 def _with_range(ax: Any, x: Any, means: pd.DataFrame, label: str, look: dict[str, Any]) -> None:
@@ -378,12 +376,7 @@ def _finish(ax: Any, metric: str) -> Any:
 
 
 def _frame(ax: Any) -> Any:
-    ax.grid(visible=True, color="#ececec", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=3, labelsize="small", color="#888888")
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color("#bbbbbb")
+    frame(ax)
     # Beside the curves, where it hides none of them however many there are.
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
     return ax

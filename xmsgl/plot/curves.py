@@ -1,4 +1,4 @@
-"""Series of one reach: the prediction as a line, observations as dots."""
+"""Series of one reach: the prediction as a line, its intervals as bands, observations as dots."""
 
 from __future__ import annotations
 
@@ -8,20 +8,32 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.plot.style import CURVE, LABEL, OBSERVED, axes, need, units_of
+from xmsgl.evaluate.probabilistic import intervals, levels
+from xmsgl.plot.style import (
+    CURVE,
+    LABEL,
+    OBSERVED,
+    SEGMENT,
+    axes,
+    frame,
+    legend_above,
+    need,
+    units_of,
+)
 from xmsgl.schema import as_dataset
 
 __all__ = ["series"]
 
 
 def series(
-    prediction: xr.DataArray,
+    prediction: xr.DataArray | None,
     obj: xr.Dataset | xr.DataTree,
     reach: Any,
     ax: Any = None,
     *,
     observed: xr.DataArray | None = None,
     period: slice | None = None,
+    segment: bool = False,
 ) -> Any:
     """Draw the predicted temperature of one reach beside what was observed there.
 
@@ -29,7 +41,8 @@ def series(
     ----------
     prediction
         Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is
-        computed.
+        computed. With a dimension ``quantile``, each pair p and 1 - p is drawn as a band, the median as the
+        line, and what is left over as thin lines. None: only what was observed.
     obj
         Dataset or DataTree whose labels (``water_temperature_<scale>``) are drawn.
     reach
@@ -41,17 +54,20 @@ def series(
         are drawn as held out, the others as labels. Default: the labels of ``obj``.
     period
         Slice of dates to show. Default: all days of the prediction.
+    segment
+        Also draw what was observed on the coarse segment that the reach lies on
+        (``water_temperature_coarse``), where the dataset tells.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The title tells the RMSE over the dots shown and their number; where some are held out, over
-        these alone.
+        The title tells the RMSE of the line over the dots shown and their number; where some are held
+        out, over these alone.
 
     Raises
     ------
     InvalidArgumentError
-        A reach or a period that the prediction does not have.
+        A reach or a period that the prediction does not have; neither prediction nor observations.
     MissingDependencyError
         No matplotlib.
 
@@ -67,16 +83,18 @@ def series(
     'reach 7: RMSE 1.00 °C, n = 3'
     """
     ds = as_dataset(obj)
-    line = one_reach(prediction, reach, period)
-    scale = next(str(dim) for dim in prediction.dims if dim != "time")
+    shown = _known(ds, observed) if prediction is None else prediction
+    found = one_reach(shown, reach, period, quantiles=prediction is not None)
+    scale = "fine" if "fine" in shown.dims else "coarse"
     name = f"water_temperature_{scale}"
-    labels = _dots(ds[name] if name in ds.variables else None, line, scale, reach)
-    dots = labels if observed is None else _dots(observed, line, scale, reach)
+    labels = _dots(ds[name] if name in ds.variables else None, found, scale, reach)
+    dots = labels if observed is None else _dots(observed, found, scale, reach)
     held_out = dots.where(labels.isnull()) if observed is not None else dots
     used = dots.where(labels.notnull()) if observed is not None else dots * np.nan
     ax = axes((8.0, 4.0)) if ax is None else ax
-    units = units_of(prediction)
-    ax.plot(line["time"].values, line.values, color=CURVE, linewidth=1.4, label="predicted", zorder=3)
+    line = None if prediction is None else _draw_prediction(ax, found)
+    if segment and scale == "fine":
+        _draw_segment(ax, ds, found, reach)
     dot = {"linestyle": "none", "marker": "o", "markersize": 3.4, "zorder": 2}
     for values, colour, words in (
         (used, LABEL, "observed, label"),
@@ -85,21 +103,22 @@ def series(
         if values.notnull().any():
             ax.plot(values["time"].values, values.values, **dot, color=colour, markeredgewidth=0, label=words)
     scored = held_out if held_out.notnull().any() else used
-    ax.set_title(_title(line, scored, "reach" if scale == "fine" else "segment", reach, units), loc="left")
+    what = f"{'reach' if scale == 'fine' else 'segment'} {reach}"
+    units = units_of(shown)
+    ax.set_title(_title(line, scored, what, units), loc="left")
     ax.set_ylabel(f"water temperature [{units}]")
     ax.set_xlabel("date")
     _frame(ax)
     return ax
 
 
-def one_reach(prediction: xr.DataArray, reach: Any, period: slice | None) -> xr.DataArray:
-    """Select one reach and a period of a prediction, in memory."""
+def one_reach(
+    prediction: xr.DataArray, reach: Any, period: slice | None, *, quantiles: bool = False
+) -> xr.DataArray:
+    """Select one reach and a period of a prediction, in memory; of quantiles only where they are welcome."""
     scale = next((name for name in ("fine", "coarse") if name in prediction.dims), None)
-    if (
-        scale is None
-        or set(prediction.dims) != {"time", scale}
-        or not {"time", scale} <= set(prediction.indexes)
-    ):
+    dims = set(prediction.dims) - ({"quantile"} if quantiles else set())
+    if scale is None or dims != {"time", scale} or not {"time", scale} <= set(prediction.indexes):
         msg = (
             f"the prediction has dims {prediction.dims}; "
             "it must have 'time' and 'fine' or 'coarse', with labels"
@@ -119,19 +138,91 @@ def one_reach(prediction: xr.DataArray, reach: Any, period: slice | None) -> xr.
     return line.compute()
 
 
-def _dots(observed: xr.DataArray | None, line: xr.DataArray, scale: str, reach: Any) -> xr.DataArray:
-    """Observations of the reach on the days of the line; NaN where there are none."""
+def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:
+    """Find what there is to draw without a prediction."""
+    if observed is not None:
+        return observed
+    if "water_temperature_fine" not in ds.variables:
+        msg = "there is neither a prediction to draw nor water_temperature_fine in the dataset; give one"
+        raise InvalidArgumentError(msg)
+    return ds["water_temperature_fine"]
+
+
+def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
+    """Draw line and bands; give the line back, None where quantiles come without a median."""
+    look = {"color": CURVE, "linewidth": 1.4, "zorder": 3}
+    if "quantile" not in found.dims:
+        ax.plot(found["time"].values, found.values, **look, label="predicted")
+        return found
+    values, probabilities = found.transpose("quantile", "time"), levels(found)
+    pairs = intervals(probabilities)
+    days = found["time"].values
+    if 0.5 in probabilities:
+        ax.plot(days, values[probabilities.index(0.5)].values, **look, label="predicted, median")
+    for nominal, (low, high) in pairs.items():
+        ax.fill_between(
+            days,
+            values[low].values,
+            values[high].values,
+            color=CURVE,
+            alpha=0.22,
+            linewidth=0,
+            zorder=1,
+            label=f"{100 * nominal:g} % interval",
+        )
+    inside = {0.5, *(probabilities[place] for pair in pairs.values() for place in pair)}
+    for place, p in enumerate(probabilities):
+        if p not in inside:
+            look = {"color": CURVE, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 3}
+            ax.plot(days, values[place].values, **look, label=f"quantile {p:g}")
+    return values[probabilities.index(0.5)] if 0.5 in probabilities else None
+
+
+def _draw_segment(ax: Any, ds: xr.Dataset, found: xr.DataArray, reach: Any) -> None:
+    """Draw what was observed on the reach's segment, where the dataset tells."""
+    if not {"coarse_segment", "water_temperature_coarse"} <= set(ds.variables):
+        return
+    if reach not in ds.indexes["fine"]:
+        return
+    segment = ds["coarse_segment"].sel(fine=reach).values.item()
+    dots = _dots(ds["water_temperature_coarse"], found, "coarse", segment)
+    if dots.notnull().any():
+        look = {
+            "linestyle": "none",
+            "marker": "D",
+            "markersize": 4.6,
+            "markerfacecolor": "none",
+            "alpha": 0.7,
+        }
+        ax.plot(
+            dots["time"].values,
+            dots.values,
+            **look,
+            color=SEGMENT,
+            markeredgewidth=0.6,
+            zorder=1.5,
+            label=f"observed, segment {segment}",
+        )
+
+
+def _dots(observed: xr.DataArray | None, found: xr.DataArray, scale: str, reach: Any) -> xr.DataArray:
+    """Observations of the reach on the days of the series; NaN where there are none."""
     if observed is None or reach not in observed.indexes[scale]:
-        return xr.full_like(line, np.nan, dtype=np.float64)
-    return observed.sel({scale: reach}).compute().reindex(time=line["time"]).astype(np.float64)
+        return xr.DataArray(np.full(found.sizes["time"], np.nan), {"time": found["time"]}, "time")
+    return observed.sel({scale: reach}).compute().reindex(time=found["time"]).astype(np.float64)
 
 
-def _title(line: xr.DataArray, dots: xr.DataArray, what: str, reach: Any, units: str) -> str:
+def _title(line: xr.DataArray | None, dots: xr.DataArray, what: str, units: str) -> str:
+    count = int(dots.notnull().sum())
+    if not count:
+        return f"{what}, never observed in this period"
+    if line is None:
+        return f"{what}: observed on {count:,} days"
     error = (line - dots).values
     error = error[np.isfinite(error)]
     if not error.size:
-        return f"{what} {reach}, never observed in this period"
-    return f"{what} {reach}: RMSE {np.sqrt(np.mean(error**2)):.2f} {units}, n = {error.size:,}"
+        return f"{what}: no day both predicted and observed"
+    return f"{what}: RMSE {np.sqrt(np.mean(error**2)):.2f} {units}, n = {error.size:,}"
 
 
 def _frame(ax: Any) -> None:
@@ -140,14 +231,6 @@ def _frame(ax: Any) -> None:
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     ax.margins(x=0.01)
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.14 * (high - low))  # room for the legend above the curve
-    ax.legend(
-        loc="upper left", ncols=3, frameon=False, fontsize="small", handletextpad=0.6, columnspacing=1.6
-    )
-    ax.grid(visible=True, color="#ececec", linewidth=0.8)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=3, labelsize="small", color="#888888")
-    for name, spine in ax.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color("#bbbbbb")
+    if ax.get_legend_handles_labels()[1]:
+        legend_above(ax)
+    frame(ax)

@@ -10,13 +10,24 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.places import Lines, lines, stream_orders
-from xmsgl.plot.style import MARK, axes, describe, need, temperature_colours
+from xmsgl.plot.style import (
+    MARK,
+    axes,
+    describe,
+    difference_colours,
+    need,
+    strength_colours,
+    temperature_colours,
+    units_of,
+    with_missing,
+    wrapped,
+)
 from xmsgl.schema import as_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["network"]
+__all__ = ["colour_bar", "draw_ring", "draw_rivers", "frame_map", "map_axes", "network"]
 
 
 def network(
@@ -25,6 +36,7 @@ def network(
     ax: Any = None,
     *,
     limits: tuple[float, float] | None = None,
+    center: float | None = None,
     mark: Any = None,
     cmap: Any = None,
 ) -> Any:
@@ -42,10 +54,14 @@ def network(
     limits
         Values of the two ends of the colours. Default: the 1st and 99th percentile, so that single
         reaches do not take the colours of all; the bar's pointed ends say so.
+    center
+        Value in the middle of the colours, for differences: 0 for a bias. The ends then lie equally far
+        from it. Default: none.
     mark
         Id of a reach to ring.
     cmap
-        matplotlib colour map. Default: dark blue to orange, even in lightness.
+        matplotlib colour map, or its name. Default: for temperatures dark blue to orange, for other units
+        light green to dark violet, with a center blue over grey to red; all even in lightness.
 
     Returns
     -------
@@ -79,23 +95,17 @@ def network(
     ds = as_dataset(obj)
     values, scale = _values(da, ds)
     shown, found = values[np.isfinite(values)], lines(ds, scale)
-    low, high = limits or _limits(shown)
-    ax = axes((5.5, 6.0)) if ax is None else ax
-    _draw(ax, found, values, stream_orders(ds, scale), cmap or temperature_colours(), (low, high))
+    low, high = limits or _limits(shown, center)
+    ax = map_axes(found) if ax is None else ax
+    colours = _colours(da, center) if cmap is None else with_missing(cmap)
+    drawn, reach = draw_rivers(ax, found, stream_orders(ds, scale), cmap=colours)
+    drawn.set_array(np.ma.masked_invalid(values[reach]))
+    drawn.set_clim(low, high)
     if mark is not None:
-        position = int(ds.indexes[scale].get_indexer(pd.Index([mark]))[0])
-        if position < 0 or position not in found.reach:
-            msg = f"{mark!r} can not be marked: it is no {scale} id of the dataset, or has no place"
-            raise InvalidArgumentError(msg)
-        east, north = found.middle(position)
-        ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
-        ax.plot([east], [north], "o", color=MARK, **ring, zorder=4, label=f"reach {mark}")
-    _frame(ax, found)
+        draw_ring(ax, found, ds, scale, mark)
+    frame_map(ax, found)
     extend = ("neither", "min", "max", "both")[int((shown < low).any()) + 2 * int((shown > high).any())]
-    # Inside the axes' own frame of reference, so that it is as high as the map, whatever its shape.
-    ax.figure.colorbar(
-        ax.collections[-1], cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)), label=describe(da), extend=extend
-    )
+    colour_bar(ax, drawn, describe(da), extend)
     return ax
 
 
@@ -105,7 +115,8 @@ def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], 
     if scale is None or da.ndim != 1 or scale not in da.indexes:
         msg = (
             f"the values have dims {da.dims}; a map needs one value a reach, "
-            'labelled along "fine" or "coarse": select a day with .sel(time="2010-07-15")'
+            'labelled along "fine" or "coarse": select a day with .sel(time="2010-07-15"), or of quantiles '
+            "one with .sel(quantile=0.5)"
         )
         raise InvalidArgumentError(msg)
     mine, theirs = ds.indexes[scale], da.indexes[scale]
@@ -121,37 +132,81 @@ def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], 
     return values, scale
 
 
-def _limits(shown: npt.NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(shown, [1, 99])
-    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+def _limits(shown: npt.NDArray[np.float64], center: float | None) -> tuple[float, float]:
+    low, high = (float(end) for end in np.percentile(shown, [1, 99]))
+    if center is not None:
+        reach = max(high - center, center - low) or 0.5
+        return center - reach, center + reach
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _draw(
-    ax: Any,
-    found: Lines,
-    values: npt.NDArray[np.float64],
-    orders: npt.NDArray[np.int64],
-    cmap: Any,
-    limits: tuple[float, float],
-) -> None:
+def _colours(da: xr.DataArray, center: float | None) -> Any:
+    if center is not None:
+        return difference_colours()
+    return temperature_colours() if units_of(da) == "°C" else strength_colours()
+
+
+def draw_rivers(
+    ax: Any, found: Lines, orders: npt.NDArray[np.int64], **look: Any
+) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Draw all reaches, wider where the river is larger.
+
+    Parameters
+    ----------
+    ax
+        matplotlib axes.
+    found
+        The lines.
+    orders
+        Stream order of every reach, whether it has a line or not.
+    **look
+        Of the lines, as matplotlib has it; ``linewidths`` takes the place of those of the order.
+
+    Returns
+    -------
+    tuple
+        The collection of lines, and the position of the reach that each of them belongs to.
+    """
     collections = need("matplotlib.collections")
     # Large rivers last, so that they lie on top of their tributaries' mouths.
     order = np.argsort(orders[found.reach], kind="stable")
     reach = found.reach[order]
+    widths = 0.6 + 2.4 * (orders[reach] - 1) / max(orders.max() - 1, 4)
     drawn = collections.LineCollection(
         [found.paths[k] for k in order],
-        linewidths=0.6 + 2.4 * (orders[reach] - 1) / max(orders.max() - 1, 4),
-        cmap=cmap,
-        capstyle="round",
-        joinstyle="round",
-        zorder=2,
+        **{"linewidths": widths, "capstyle": "round", "joinstyle": "round", "zorder": 2, **look},
     )
-    drawn.set_array(np.ma.masked_invalid(values[reach]))
-    drawn.set_clim(*limits)
-    ax.add_collection(drawn)
+    return ax.add_collection(drawn), reach
 
 
-def _frame(ax: Any, found: Lines) -> None:
+def draw_ring(ax: Any, found: Lines, ds: xr.Dataset, scale: str, mark: Any) -> None:
+    """Ring a reach of that id half-way along its line."""
+    position = int(ds.indexes[scale].get_indexer(pd.Index([mark]))[0])
+    if position < 0 or position not in found.reach:
+        msg = f"{mark!r} can not be marked: it is no {scale} id of the dataset, or has no place"
+        raise InvalidArgumentError(msg)
+    east, north = found.middle(position)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
+    what = "reach" if scale == "fine" else "segment"
+    ax.plot([east], [north], "o", color=MARK, **ring, zorder=4, label=f"{what} {mark}")
+
+
+def colour_bar(ax: Any, drawn: Any, label: str, extend: str = "neither") -> None:
+    """Put the bar of the colours beside a map."""
+    # Inside the axes' own frame of reference, so that it is as high as the map, whatever its shape.
+    ax.figure.colorbar(drawn, cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)), label=wrapped(label), extend=extend)
+
+
+def map_axes(found: Lines, beside: float = 1.9) -> Any:
+    """Make new axes in a figure of the basin's shape, with so many inches beside the map."""
+    places = np.concatenate(found.paths)
+    east, north = np.maximum(np.ptp(places, axis=0), 1e-6)
+    shape = north / (east * np.cos(np.deg2rad(found.latitude())))
+    height = float(np.clip(4.0 * shape + 1.2, 3.2, 6.2))
+    return axes((float(np.clip((height - 1.2) / shape + beside, 2.2 + beside, 4.0 + beside)), height))
+
+
+def frame_map(ax: Any, found: Lines) -> None:
     """Set limits, the aspect ratio of the latitude, and ticks in degrees."""
     ticker = need("matplotlib.ticker")
     places = np.concatenate(found.paths)

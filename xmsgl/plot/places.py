@@ -48,6 +48,19 @@ class Lines:
         place = path[len(path) // 2] if len(path) > 2 else path.mean(axis=0)
         return float(place[0]), float(place[1])
 
+    def middles(self, n: int) -> Floats:
+        """Give longitude and latitude half-way along each of n reaches, (n, 2); NaN without a line."""
+        found = np.full((n, 2), np.nan)
+        order = np.argsort(self.reach, kind="stable")
+        starts = np.flatnonzero(np.diff(self.reach[order], prepend=-1))
+        for own in np.split(order, starts[1:]):
+            found[self.reach[own[0]]] = self.part(own).middle(int(self.reach[own[0]]))
+        return found
+
+    def part(self, which: npt.NDArray[np.int64]) -> Lines:
+        """Keep some of the lines."""
+        return Lines([self.paths[k] for k in which], self.reach[which])
+
 
 def lines(ds: xr.Dataset, scale: str) -> Lines:
     """Find the lines of all reaches of a scale.

@@ -1,0 +1,249 @@
+"""Pictures of river graphs: who informs whom, and how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.plot.maps import colour_bar, draw_ring, draw_rivers, frame_map, map_axes
+from xmsgl.plot.places import Lines, lines, stream_orders
+from xmsgl.plot.style import CURVE, OBSERVED, need, strength_colours
+from xmsgl.schema import as_dataset
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    import xarray as xr
+
+    from xmsgl.network.graph import RiverGraph, RiverGraphs
+
+__all__ = ["graph", "graphs"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_WATER = "#c3ccd4"
+_SEGMENT = "#9cc4e4"
+_REACH = "#555555"
+_TIE = "#7a7a7a"
+_BEND = np.linspace(0.0, 1.0, 9)
+
+
+def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
+    """Draw the graph of one scale: its reaches, and the links between them coloured by weight.
+
+    Parameters
+    ----------
+    river
+        The graph, from ``ds.msgl.graph("fine")``.
+    obj
+        Dataset or DataTree that says where its reaches lie.
+    ax
+        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
+    reach
+        Id of a reach (of a segment, of a coarse graph): only the links into it are drawn, and the map is
+        cut to them. Default: all links.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With the colour bar of the weights as ``.child_axes[0]``. Links are arcs between the middles of
+        reaches: one there, one back. The weight a reach gives to itself is not drawn.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The dataset lacks reaches of the graph, or the graph lacks `reach`, or no link is left to draw.
+    InvalidDatasetError
+        Nothing in the dataset says where the reaches lie.
+    MissingDependencyError
+        No matplotlib, or a geometry and no shapely.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {
+    ...         "downstream_fine": ("fine", [2, 3, 0]),
+    ...         "length_fine": ("fine", [900.0, 800.0, 1200.0]),
+    ...         "lat_fine": ("fine", [41.0, 40.9, 40.8]),
+    ...         "lon_fine": ("fine", [-75.0, -75.1, -75.1]),
+    ...     },
+    ...     coords={"fine": [1, 2, 3]},
+    ... )
+    >>> graph(ds.msgl.graph("fine"), ds, reach=1).get_title(loc="left")
+    'reach 1 and its 2 neighbours'
+    """
+    ds = as_dataset(obj)
+    own = _positions(ds, river)
+    found = lines(ds, river.scale)
+    places = found.middles(ds.sizes[river.scale])[own]
+    row = None if reach is None else _row_of(river, reach)
+    target, source, weight = _links(river.operator, row)
+    apart = target != source
+    near = found if row is None else _near(found, own[source])
+    ax = map_axes(near) if ax is None else ax
+    draw_rivers(ax, found, stream_orders(ds, river.scale), colors=_WATER, zorder=1)
+    drawn = _draw_links(ax, places, target[apart], places, source[apart], weight[apart])
+    noun = "reach" if river.scale == "fine" else "segment"
+    if row is None:
+        size = float(np.clip(60.0 / np.sqrt(river.n), 0.8, 4.0))
+        ax.plot(*places.T, "o", color=OBSERVED, markersize=size, markeredgewidth=0, zorder=4)
+        title = f"{river.n:,} {noun}{'es' if noun == 'reach' else 's'}, {int(apart.sum()):,} links"
+    else:
+        ax.plot(*places[source].T, "o", color=OBSERVED, markersize=4, markeredgewidth=0, zorder=4)
+        draw_ring(ax, found, ds, river.scale, reach)
+        title = f"{noun} {reach} and its {_counted(int(apart.sum()), 'neighbour')}"
+    frame_map(ax, near)
+    ax.set_title(title, loc="left")
+    colour_bar(ax, drawn, "weight of a neighbour [1]")
+    return ax
+
+
+def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
+    """Draw both scales together, and which reach lies on which segment.
+
+    Parameters
+    ----------
+    rivers
+        Both graphs, from ``ds.msgl.graph()``.
+    obj, ax
+        As for :func:`graph`.
+    reach
+        Id of a fine reach: the segments that it is interpolated from are drawn instead, with their weights.
+        Default: every reach is joined to its segment.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Segments are wide and light, reaches thin and dark. With `reach` there is a colour bar, as
+        ``.child_axes[0]``.
+
+    Raises
+    ------
+    InvalidArgumentError, InvalidDatasetError, MissingDependencyError
+        As for :func:`graph`.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=3, years=2)
+    >>> [text.get_text() for text in graphs(ds.msgl.graph(), ds).get_legend().get_texts()]
+    ['coarse segment', 'fine reach', 'reach on its segment']
+    """
+    ds = as_dataset(obj)
+    coarse, fine = lines(ds, "coarse"), lines(ds, "fine")
+    segments = coarse.middles(ds.sizes["coarse"])[_positions(ds, rivers.coarse)]
+    reaches = fine.middles(ds.sizes["fine"])[_positions(ds, rivers.fine)]
+    row = None if reach is None else _row_of(rivers.fine, reach)
+    target, source, weight = _links(rivers.remap if row is None else rivers.interpolation, row)
+    near = fine if row is None else _near(coarse, _positions(ds, rivers.coarse)[source])
+    ax = map_axes(near, beside=2.8 if row is None else 1.9) if ax is None else ax
+    draw_rivers(ax, coarse, stream_orders(ds, "coarse"), colors=_SEGMENT, linewidths=4.5, zorder=1)
+    draw_rivers(ax, fine, stream_orders(ds, "fine"), colors=_REACH, linewidths=0.8, zorder=2)
+    drawn = _draw_links(ax, reaches, target, segments, source, weight, plain=row is None)
+    frame_map(ax, near)
+    if row is None:
+        size = float(np.clip(90.0 / np.sqrt(rivers.fine.n), 0.9, 4.0))
+        ax.plot(*segments.T, "s", color=CURVE, markersize=1.7 * size, markeredgewidth=0, zorder=4)
+        ax.plot(*reaches.T, "o", color=OBSERVED, markersize=size, markeredgewidth=0, zorder=5)
+        _legend(ax)
+    else:
+        ax.plot(*segments[source].T, "s", color=CURVE, markersize=6, markeredgewidth=0, zorder=4)
+        draw_ring(ax, fine, ds, "fine", reach)
+        ax.set_title(f"reach {reach} takes from {_counted(source.size, 'segment')}", loc="left")
+        colour_bar(ax, drawn, "weight of a segment [1]")
+    return ax
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _positions(ds: xr.Dataset, river: RiverGraph) -> npt.NDArray[np.int64]:
+    """Find each reach of the graph in the dataset."""
+    if river.scale not in ds.indexes:
+        msg = f"the dataset has no coordinate {river.scale!r} with the ids of the graph's reaches"
+        raise InvalidArgumentError(msg)
+    found = ds.indexes[river.scale].get_indexer(pd.Index(river.ids))
+    if (found < 0).any():
+        lost = shorten(river.ids[found < 0].tolist())
+        msg = f"the dataset lacks ids of the graph along {river.scale!r}: {lost}; build it from this dataset"
+        raise InvalidArgumentError(msg)
+    return found.astype(np.int64)
+
+
+def _row_of(river: RiverGraph, reach: Any) -> int:
+    (found,) = np.nonzero(river.ids == reach)
+    if not found.size:
+        msg = f"{reach!r} is not among the {river.scale} ids of the graph: {shorten(river.ids.tolist())}"
+        raise InvalidArgumentError(msg)
+    return int(found[0])
+
+
+def _links(
+    operator: sp.csr_array, row: int | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
+    """List target, source and weight of all entries of an operator, or of one row of it."""
+    if row is None:
+        target = np.repeat(np.arange(operator.shape[0]), np.diff(operator.indptr))
+        return target, operator.indices.astype(np.int64), operator.data
+    own = slice(operator.indptr[row], operator.indptr[row + 1])
+    source = operator.indices[own].astype(np.int64)
+    return np.full(source.size, row), source, operator.data[own]
+
+
+def _draw_links(
+    ax: Any,
+    to: Floats,
+    target: npt.NDArray[np.int64],
+    at: Floats,
+    source: npt.NDArray[np.int64],
+    weight: Floats,
+    *,
+    plain: bool = False,
+) -> Any:
+    """Draw arcs from sources to targets, the strongest on top; plain ones straight and grey."""
+    start, end = at[source], to[target]
+    known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
+    order = np.argsort(weight[known], kind="stable")
+    start, end, weight = start[known][order], end[known][order], weight[known][order]
+    if not weight.size:
+        msg = "there is no link to draw: no reach with a place has a neighbour with one"
+        raise InvalidArgumentError(msg)
+    # The perpendicular turns with the direction: a link back bends to the other side of the link there.
+    step = end - start
+    aside = np.column_stack([-step[:, 1], step[:, 0]]) * (0.0 if plain else 0.18)
+    bend = _BEND[None, :, None]
+    paths = start[:, None] + bend * step[:, None] + 4 * bend * (1 - bend) * aside[:, None]
+    look: dict[str, Any] = {"colors": _TIE, "linewidths": 0.5, "zorder": 3}
+    if not plain:
+        look = {"cmap": strength_colours(), "linewidths": 0.3 + 1.9 * weight / weight.max(), "zorder": 3}
+    drawn = need("matplotlib.collections").LineCollection(list(paths), **look)
+    if not plain:
+        drawn.set_array(weight)
+        drawn.set_clim(0.0, float(weight.max()))
+    return ax.add_collection(drawn)
+
+
+def _near(found: Lines, reaches: npt.NDArray[np.int64]) -> Lines:
+    """Keep the lines of some reaches."""
+    return found.part(np.flatnonzero(np.isin(found.reach, reaches)))
+
+
+def _legend(ax: Any) -> None:
+    line = need("matplotlib.lines").Line2D
+    ax.legend(
+        [
+            line([], [], color=_SEGMENT, linewidth=4.5, marker="s", markersize=4, markerfacecolor=CURVE),
+            line([], [], color=_REACH, linewidth=0.8, marker="o", markersize=4, markerfacecolor=OBSERVED),
+            line([], [], color=_TIE, linewidth=0.8),
+        ],
+        ["coarse segment", "fine reach", "reach on its segment"],
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize="small",
+    )

@@ -1,0 +1,254 @@
+"""Pictures of skill: predicted against observed, scores by group, scores over the reaches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
+from xmsgl.evaluate.names import MIN_DAYS
+from xmsgl.evaluate.pairs import gather
+from xmsgl.evaluate.probabilistic import levels
+from xmsgl.plot.style import (
+    COLOURS,
+    MARK,
+    MARKERS,
+    axes,
+    describe,
+    frame,
+    in_short,
+    legend_above,
+    need,
+    strength_colours,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+__all__ = ["against_observed", "by_group"]
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_SEASONS = ("DJF", "MAM", "JJA", "SON")
+_FROM_ZERO = {"rmse", "rmse_median", "mae", "rmse_hot", "rmse_cold", "crps", "pinball", "width"}
+_FEW_PAIRS = 3000  # reach-days that dots can still show
+_FEW_GROUPS = 14  # groups whose n can stand below them
+
+
+def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any = None) -> Any:
+    """Draw the predicted against the observed temperature of all observed reach-days.
+
+    Parameters
+    ----------
+    prediction
+        Temperature ``(time, fine)`` or ``(time, coarse)``, degC; of quantiles the median is drawn.
+    observed
+        Temperature with the same dims, NaN where not observed, degC.
+    ax
+        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Dots, or of more than 3,000 reach-days their number in hexagons, with a colour bar as
+        ``.child_axes[0]``. RMSE, bias and n stand in the title; on the dashed line both are equal.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No observed reach-day in common; else as :func:`xmsgl.evaluate.score`; quantiles without median.
+    MissingDependencyError
+        No matplotlib.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> days = pd.date_range("2000-01-01", periods=3)
+    >>> observed = xr.DataArray([[4.0], [np.nan], [6.0]], coords={"time": days, "fine": [7]})
+    >>> against_observed(observed.fillna(0.0) + 0.5, observed).get_title(loc="left")
+    'RMSE 0.50 °C, bias +0.50 °C, n = 2'
+    """
+    pairs = gather(_median(prediction), observed)
+    units = "°C" if pairs.units == "degC" else pairs.units
+    ax = axes((5.4, 5.0)) if ax is None else ax
+    low = float(min(pairs.observed.min(), pairs.predicted.min()))
+    high = float(max(pairs.observed.max(), pairs.predicted.max()))
+    margin = 0.03 * max(high - low, 1e-3)
+    ends = (low - margin, high + margin)
+    if pairs.observed.size <= _FEW_PAIRS:
+        look = {"markersize": 3.0, "color": COLOURS[0], "alpha": 0.5, "markeredgewidth": 0}
+        ax.plot(pairs.observed, pairs.predicted, "o", **look, zorder=2)
+    else:
+        cells = ax.hexbin(
+            pairs.observed,
+            pairs.predicted,
+            gridsize=60,
+            extent=(*ends, *ends),
+            bins="log",
+            mincnt=1,
+            cmap=strength_colours(),
+            linewidths=0.2,
+            zorder=2,
+        )
+        bar = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
+        ax.figure.colorbar(cells, cax=bar, label="reach-days in a hexagon")
+    ax.plot(ends, ends, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
+    ax.set(xlim=ends, ylim=ends, aspect="equal")
+    ax.set_xlabel(f"observed water temperature [{units}]")
+    ax.set_ylabel(f"predicted water temperature [{units}]")
+    error = pairs.predicted - pairs.observed
+    spread, bias = float(np.sqrt(np.mean(error**2))), float(np.mean(error))
+    title = f"RMSE {spread:.2f} {units}, bias {bias:+.2f} {units}, n = {error.size:,}"
+    ax.set_title(title, loc="left", fontsize="medium")
+    frame(ax)
+    return ax
+
+
+def _median(prediction: xr.DataArray) -> xr.DataArray:
+    if "quantile" not in prediction.dims:
+        return prediction
+    probabilities = levels(prediction)
+    if 0.5 not in probabilities:
+        msg = f"the prediction has the quantiles {probabilities} and no median to draw; predict 0.5 too"
+        raise InvalidArgumentError(msg)
+    return prediction.isel(quantile=probabilities.index(0.5), drop=True)
+
+
+def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = None) -> Any:
+    """Draw one score of one or several methods by month, season, year, stream order or over the reaches.
+
+    Parameters
+    ----------
+    scores
+        What :func:`xmsgl.evaluate.score` returned with ``by``, the same for all, by the method's name;
+        a single one may be named ``""``.
+    metric
+        Which score.
+    ax
+        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A dot a group, n below it. Of reaches and segments the part of them that is below a score, for
+        those with at least 30 observed days; the score of half of them is dotted.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Scores without groups or in several dims, of different reach-days or groups, or no reach with 30
+        observed days.
+    UnknownNameError
+        There is no such score.
+    MissingDependencyError
+        No matplotlib.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> scores = xr.Dataset(
+    ...     {"rmse": ("month", [1.5, 1.2], {"units": "degC"}), "n": ("month", [310, 280])}, {"month": [1, 2]}
+    ... )
+    >>> ax = by_group({"msgl": scores})
+    >>> [text.get_text().splitlines() for text in ax.get_xticklabels()]
+    [['Jan', '310'], ['Feb', '280']]
+    """
+    dim = _checked(scores, metric)
+    ax = axes((6.8, 4.0)) if ax is None else ax
+    if dim in ("fine", "coarse"):
+        _over_reaches(ax, scores, metric, dim)
+    else:
+        _over_groups(ax, scores, metric, dim)
+    frame(ax)
+    if any(scores):
+        legend_above(ax)
+    return ax
+
+
+def _checked(scores: Mapping[str, xr.Dataset], metric: str) -> str:
+    """Give the dimension of the groups."""
+    if not scores:
+        msg = "there is no score to draw; give at least one"
+        raise InvalidArgumentError(msg)
+    first = next(iter(scores.values()))
+    for name, own in scores.items():
+        if metric not in own:
+            raise UnknownNameError("score", metric, map(str, own.data_vars))
+        if own[metric].ndim != 1:
+            msg = (
+                f"{metric} of {name or 'the scores'} has dims {own[metric].dims}, not one of groups: "
+                'evaluate(prediction, by="month"), and of intervals one with .sel(interval=0.9)'
+            )
+            raise InvalidArgumentError(msg)
+        if not own["n"].equals(first["n"]):
+            msg = (
+                f"the scores {shorten(scores)} are of different groups or reach-days and not comparable; "
+                "give the predictions themselves, and all are scored on what they share"
+            )
+            raise InvalidArgumentError(msg)
+    return str(first[metric].dims[0])
+
+
+def _looks(scores: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
+    """Give each method its colour and marker; markers change when colours begin anew."""
+    found = []
+    for number, name in enumerate(scores):
+        again, colour = divmod(number, len(COLOURS))
+        marker = MARKERS[(colour + again) % len(MARKERS)]
+        found.append({"color": COLOURS[colour], "marker": marker, "label": name or None})
+    return found
+
+
+def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: str) -> None:
+    first = next(iter(scores.values()))
+    labels, counts = first[dim].values, first["n"].values
+    numeric = np.issubdtype(labels.dtype, np.number)
+    joined = {"linewidth": 1.4} if numeric or dim == "season" else {"linestyle": "none"}
+    # Numbers stand where they belong, so that a year without an observation leaves a gap.
+    places = labels.astype(float) if numeric else np.arange(len(labels), dtype=float)
+    for look, own in zip(_looks(scores), scores.values(), strict=True):
+        ax.plot(places, own[metric].values, markersize=5, **joined, **look, zorder=3)
+    if metric in _FROM_ZERO:
+        ax.set_ylim(0, 1.08 * max(float(own[metric].max()) for own in scores.values()) or 1.0)
+    elif metric == "bias":
+        ax.axhline(0, color=MARK, linewidth=0.8, zorder=1)
+    ax.set_ylabel(wrapped(describe(first[metric], metric)))
+    what = in_short(str(first[dim].attrs.get("long_name", dim.replace("_", " "))))
+    if len(labels) <= _FEW_GROUPS:
+        names = [
+            _MONTHS[int(label) - 1] if dim == "month" else f"{label:g}" if numeric else str(label)
+            for label in labels
+        ]
+        ax.set_xticks(places, [f"{name}\n{n:,}" for name, n in zip(names, counts, strict=True)])
+        ax.set_xlabel(f"{what}\nbelow it its observed reach-days, n = {counts.sum():,}")
+    else:
+        ax.xaxis.set_major_locator(need("matplotlib.ticker").MaxNLocator(10, integer=True))
+        ax.set_xlabel(f"{what}\nn = {counts.sum():,} observed reach-days")
+
+
+def _over_reaches(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: str) -> None:
+    first = next(iter(scores.values()))
+    long = (first["n"] >= MIN_DAYS).values
+    if not long.any():
+        most = int(first["n"].max())
+        msg = f"no score rests on {MIN_DAYS} observed days or more, {most} at the most: nothing to draw"
+        raise InvalidArgumentError(msg)
+    for look, own in zip(_looks(scores), scores.values(), strict=True):
+        values = np.sort(own[metric].values[long])
+        share = 100 * np.arange(1, values.size + 1) / values.size
+        marker = look.pop("marker")
+        ax.step(np.r_[values[0], values], np.r_[0.0, share], where="post", linewidth=1.6, **look, zorder=3)
+        dot = {"color": look["color"], "marker": marker, "linestyle": "none"}
+        ax.plot(np.median(values), 50.0, **dot, markersize=6, zorder=4)
+    ax.set_ylim(0, 100)
+    if metric in _FROM_ZERO:
+        ax.set_xlim(left=0)
+    what = "reaches" if dim == "fine" else "segments"
+    ax.set_xlabel(wrapped(describe(first[metric], metric), 60))
+    ax.set_ylabel(f"{what} with at most that [%]")
+    ax.set_title(
+        f"{long.sum():,} {what} with at least {MIN_DAYS} observed days", loc="left", fontsize="medium"
+    )
