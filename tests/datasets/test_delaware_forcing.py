@@ -8,31 +8,9 @@ from xmsgl.datasets.delaware_forcing import (
     era5_predictors,
     era5_weather,
     fit_temperature,
-    hru_weights,
     observed_weather,
     read_era5,
 )
-
-
-def test_weights_agree_with_a_plain_loop():
-    rng = np.random.default_rng(0)
-    area = rng.uniform(1, 9, 40)
-    segment = rng.integers(-1, 9, 40)
-    segment[segment == 4] = 5
-    alone = sorted(set(range(9)) - set(segment))
-    assert 4 in alone
-    unit_place, place = rng.uniform(40, 41, (40, 2)), rng.uniform(40, 41, (9, 2))
-    weights, borrowed = hru_weights(area, segment, unit_place, place)
-    assert borrowed == len(alone)
-    values = rng.normal(size=40)
-    found = weights @ values
-    for one in range(9):
-        mine = np.flatnonzero(segment == one)
-        if len(mine):
-            assert found[one] == pytest.approx(sum(area[mine] * values[mine]) / sum(area[mine]))
-    squash = np.array([1, np.cos(np.deg2rad(place[:, 0].mean()))])
-    nearest = min(range(40), key=lambda unit: np.sum(((unit_place[unit] - place[4]) * squash) ** 2))
-    assert found[4] == values[nearest]
 
 
 def test_regression_agrees_with_scikit_learn():

@@ -29,7 +29,10 @@ Forcing = Literal["observed", "era5"]
 _RECIPE = (
     *(f"datasets/delaware_{part}.py" for part in ("build", "forcing", "labels", "reaches", "region")),
     *(f"datasets/{part}.py" for part in ("delaware_segments", "delaware_text", "store", "weather")),
-    *(f"readers/{part}.py" for part in ("cbh", "geometry", "rds")),
+    *(
+        f"readers/{part}.py"
+        for part in ("cbh", "geometry", "prms", "prms_parameters", "rds", "response_units")
+    ),
     *(f"simulate/{part}.py" for part in ("hydrology", "kernels", "parameters", "process")),
 )
 

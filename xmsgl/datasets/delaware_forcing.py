@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from xmsgl.datasets import weather
-from xmsgl.errors import NetworkError
-from xmsgl.readers.cbh import read_cbh
+from xmsgl.readers.prms import DAILY, converter
+from xmsgl.readers.prms_parameters import open_parameters
+from xmsgl.readers.response_units import average, read_daily, unit_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ __all__ = [
     "era5_predictors",
     "era5_weather",
     "fit_temperature",
-    "hru_weights",
     "observed_weather",
     "read_era5",
     "read_hru_forcing",
@@ -33,7 +32,6 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-MM_PER_INCH = 25.4
 _ERA5_START = "1940-01-01"
 _FREEZING = 273.15
 
@@ -83,49 +81,6 @@ class HruForcing:
     borrowed: int
 
 
-def hru_weights(
-    area: Floats, segment: NDArray[np.int64], hru_place: Floats, segment_place: Floats
-) -> tuple[sparse.csr_array, int]:
-    """Build the operator that averages units onto segments, weighted by area.
-
-    Parameters
-    ----------
-    area
-        Area of each unit, any units, shape (hru,).
-    segment
-        Position of the segment each unit drains to, -1 where it drains to none, shape (hru,).
-    hru_place, segment_place
-        Latitude and longitude, degrees, shape (hru, 2) and (coarse, 2).
-
-    Returns
-    -------
-    weights : scipy.sparse.csr_array
-        Shape (coarse, hru), rows sum to 1.
-    borrowed : int
-        Number of segments to which no unit drains; each takes the unit whose centre is nearest.
-
-    Examples
-    --------
-    >>> weights, borrowed = hru_weights(
-    ...     np.array([1.0, 3.0]), np.array([0, 0]), np.array([[40.0, -75.0], [41.0, -75.0]]),
-    ...     np.array([[40.0, -75.0], [41.2, -75.0]]),
-    ... )
-    >>> weights.toarray().tolist(), borrowed
-    ([[0.25, 0.75], [0.0, 1.0]], 1)
-    """
-    used = segment >= 0
-    n = len(segment_place)
-    total = np.bincount(segment[used], weights=area[used], minlength=n)
-    alone = np.flatnonzero(total == 0)
-    shrink = np.array([1.0, np.cos(np.deg2rad(segment_place[:, 0].mean()))])
-    apart = ((segment_place[alone, None] - hru_place[None]) * shrink) ** 2
-    nearest = apart.sum(axis=2).argmin(axis=1)
-    rows = np.concatenate([segment[used], alone])
-    columns = np.concatenate([np.flatnonzero(used), nearest])
-    values = np.concatenate([area[used] / total[segment[used]], np.ones(len(alone))])
-    return sparse.csr_array((values, (rows, columns)), shape=(n, len(area))), len(alone)
-
-
 def read_hru_forcing(files: Mapping[str, Path], segments: pd.DataFrame) -> HruForcing:
     """Read the observed forcing and bring it onto the segments.
 
@@ -144,56 +99,28 @@ def read_hru_forcing(files: Mapping[str, Path], segments: pd.DataFrame) -> HruFo
 
     Raises
     ------
-    NetworkError
+    InvalidDatasetError
         The files do not speak of the same units and days.
     """
-    import xarray as xr
+    parameters = open_parameters(
+        files[name] for name in ("segment_parameters", "hru_parameters", "channel_parameters")
+    )
+    place = segments[["lat", "lon"]].to_numpy()
+    weights, borrowed = unit_weights(parameters, segments.index, place)
+    daily = read_daily((files[name] for name in ("tmax", "tmin", "prcp", "rhavg")), parameters)
 
-    with (
-        xr.open_dataset(files["hru_parameters"]) as hru,
-        xr.open_dataset(files["channel_parameters"]) as channel,
-        xr.open_dataset(files["segment_parameters"]) as parameters,
-    ):
-        # hru_segment counts the segments of the parameter file from 1; 0 stands for none
-        known = np.append(segments.index.get_indexer(pd.Index(parameters["nhm_seg"].to_numpy())), -1)
-        weights, borrowed = hru_weights(
-            hru["hru_area"].to_numpy(),
-            known[channel["hru_segment"].to_numpy() - 1],
-            np.stack([hru["hru_lat"].to_numpy(), hru["hru_lon"].to_numpy()], axis=1),
-            segments[["lat", "lon"]].to_numpy(),
-        )
-        units = hru["nhm_id"].to_numpy()
-    table = {}
-    time = None
-    for name in ("tmax", "tmin", "prcp"):
-        with xr.open_dataset(files[name]) as forcing:
-            days = pd.DatetimeIndex(forcing["time"].to_numpy())
-            if not np.array_equal(forcing["nhm_id"], units) or (time is not None and not days.equals(time)):
-                msg = f"{files[name]} does not have the units and days of the other forcing files"
-                raise NetworkError(msg)
-            time = days
-            table[name] = _onto(weights, forcing[name].to_numpy())
-    _name, days_rh, humidity = read_cbh(files["rhavg"])
-    if time is None or not pd.DatetimeIndex(days_rh).equals(time) or humidity.shape[1] != len(units):
-        msg = f"{files['rhavg']} does not have the units and days of the other forcing files"
-        raise NetworkError(msg)
+    def onto_segments(name: str, units: str) -> Floats:
+        values: Floats = average(weights, daily[name]).to_numpy()
+        return np.asarray(converter(name, units, DAILY[name].units)(values))
+
     return HruForcing(
-        time,
-        _celsius(table["tmax"]),
-        _celsius(table["tmin"]),
-        table["prcp"] * MM_PER_INCH,
-        _onto(weights, humidity),
+        pd.DatetimeIndex(daily["time"].to_numpy()),
+        onto_segments("tmax", "degF"),
+        onto_segments("tmin", "degF"),
+        onto_segments("prcp", "in d-1"),
+        onto_segments("rhavg", "%"),
         borrowed,
     )
-
-
-def _onto(weights: sparse.csr_array, values: NDArray[np.floating]) -> Floats:
-    averaged: Floats = (weights @ values.T.astype(np.float64)).T
-    return averaged
-
-
-def _celsius(fahrenheit: Floats) -> Floats:
-    return (fahrenheit - 32.0) / 1.8
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import pandas as pd
 from xmsgl.errors import NetworkError
 from xmsgl.network.topology import link
 from xmsgl.optional import require
-from xmsgl.readers.geometry import encode_lines, midpoints
+from xmsgl.readers.geometry import encode_lines, merged_lines, midpoints
+from xmsgl.readers.prms_parameters import open_parameters, segment_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Segments", "read_segments", "read_subsegments"]
-
-KM2_PER_ACRE = 0.0040468564224
+_ATTRIBUTES = ["slope", "elevation", "width", "drainage_area"]
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def read_segments(files: Mapping[str, Path]) -> Segments:
     table["to_segment"] = _downstream_ids(parts).reindex(ids)
     downstream = link(ids, table["to_segment"].to_numpy(), what="segment")
     table["length"] = parts.groupby("segment")["length"].sum()
-    parameters = _parameters(files["segment_parameters"]).reindex(ids)
+    parameters = segment_table(open_parameters(files["segment_parameters"])).reindex(ids)[_ATTRIBUTES]
     if parameters.isna().any(axis=None):
         missing = parameters.index[parameters.isna().any(axis=1)]
         msg = f"segments without parameters: {', '.join(map(str, missing))}"
         raise NetworkError(msg)
     table = table.join(parameters)
-    lines = parts.dissolve("segment").geometry.line_merge().reindex(ids)
+    lines = merged_lines(parts, "segment", ids)
     table["lat"], table["lon"] = midpoints(lines)
     table["geometry"] = encode_lines(lines)
     return Segments(table, downstream, dict(parts["segment"].items()))
@@ -126,16 +126,3 @@ def _downstream_ids(parts: Any) -> pd.Series[int]:
     to_segment = parts["segment"].reindex(parts["to_subsegment"]).fillna(0).astype(np.int64).to_numpy()
     inner = to_segment == parts["segment"].to_numpy()  # an upper half flows to its own lower half
     return pd.Series(to_segment[~inner], index=parts["segment"].to_numpy()[~inner])
-
-
-def _parameters(path: Path) -> pd.DataFrame:
-    import xarray as xr
-
-    with xr.open_dataset(path) as parameters:
-        columns = {
-            "slope": parameters["seg_slope"].to_numpy(),
-            "elevation": parameters["seg_elev"].to_numpy(),
-            "width": parameters["seg_width"].to_numpy(),
-            "drainage_area": parameters["seg_cum_area"].to_numpy() * KM2_PER_ACRE,
-        }
-        return pd.DataFrame(columns, index=parameters["nhm_seg"].to_numpy())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from xmsgl.readers.matching import crosswalk
 from xmsgl.readers.nhdplus import read_nhdplus
+from xmsgl.readers.nhm import read_nhm
 from xmsgl.readers.registry import get, names, read, register
 from xmsgl.readers.reshape import keep, one_scale
 from xmsgl.readers.riverdl import read_river_dl
@@ -24,6 +25,7 @@ __all__ = [
     "read_csv",
     "read_csv_basin",
     "read_nhdplus",
+    "read_nhm",
     "read_river_dl",
     "register",
 ]

@@ -11,9 +11,9 @@ from xmsgl.optional import require
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["EQUAL_AREA", "GEOMETRY_ATTRS", "encode_lines", "midpoints"]
+__all__ = ["EQUAL_AREA", "GEOMETRY_ATTRS", "encode_lines", "merged_lines", "midpoints"]
 
 EQUAL_AREA = "EPSG:5070"
 """Projection in metres of the NHM segments; both scales are measured in it."""
@@ -21,6 +21,26 @@ EQUAL_AREA = "EPSG:5070"
 GEOMETRY_ATTRS = {"units": "1", "encoding_format": "hex WKB", "crs": "EPSG:4326"}
 _TOLERANCE = 50.0  # m; less than a pixel on a map of the basin
 _GRID = 1e-5  # degrees, about 1 m
+
+
+def merged_lines(frame: Any, by: str, ids: ArrayLike) -> Any:
+    """Join the lines of one id to one.
+
+    Parameters
+    ----------
+    frame
+        geopandas.GeoDataFrame of lines.
+    by
+        The column that holds the ids.
+    ids
+        Which ids to return, in order.
+
+    Returns
+    -------
+    geopandas.GeoSeries
+        One line an id, of several parts where they do not meet; None for ids that are not there.
+    """
+    return frame.dissolve(by).geometry.line_merge().reindex(ids)
 
 
 def midpoints(lines: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

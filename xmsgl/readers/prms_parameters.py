@@ -1,0 +1,209 @@
+"""Parameters of PRMS as pywatershed keeps them: one netCDF file a process, joined into one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import (
+    DataUnavailableError,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    NetworkError,
+    shorten,
+)
+from xmsgl.network.topology import link, topological_order
+from xmsgl.readers.prms import STATIC, converter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = ["Source", "open_netcdf", "open_parameters", "segment_links", "segment_table"]
+
+Source: TypeAlias = "xr.Dataset | str | Path"
+"""A netCDF file, or what was opened from one."""
+
+_DIMS = {"nsegment": "nhm_seg", "nhru": "nhm_id"}  # dimension: the variable that holds its ids
+# where a file calls the units unknown, as pywatershed does of the area
+_UNITS = {"seg_length": "m", "seg_slope": "1", "seg_elev": "m", "seg_width": "m", "seg_cum_area": "acre"}
+
+
+def open_netcdf(source: Source) -> xr.Dataset:
+    """Read a netCDF file into memory; hand a Dataset back as it is.
+
+    Parameters
+    ----------
+    source
+        Path or Dataset.
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory from a path. A Dataset that dask holds stays lazy.
+
+    Raises
+    ------
+    DataUnavailableError
+        There is no such file.
+    InvalidArgumentError
+        The file is no netCDF, or `source` is neither.
+    """
+    if isinstance(source, xr.Dataset):
+        return source
+    if not isinstance(source, str | Path):  # callers need not be type-checked
+        msg = f"a netCDF file is a path or a Dataset, not {type(source).__name__}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
+    if not Path(source).is_file():
+        msg = f"there is no file {source}"
+        raise DataUnavailableError(msg)
+    try:
+        return xr.load_dataset(source)
+    except (ValueError, OSError) as error:
+        msg = f"{source} can not be read as netCDF: {error}"
+        raise InvalidArgumentError(msg) from error
+
+
+def open_parameters(sources: Source | Iterable[Source]) -> xr.Dataset:
+    """Join the parameter files of a model.
+
+    Parameters
+    ----------
+    sources
+        One file or several, such as ``parameters_dis_seg.nc``, ``parameters_dis_hru.nc`` and
+        ``parameters_PRMSChannel.nc``. What several of them hold must be the same.
+
+    Returns
+    -------
+    xarray.Dataset
+        Everything along ``nsegment`` and ``nhru``, with ``nhm_seg`` and, where there are units, ``nhm_id``.
+
+    Raises
+    ------
+    InvalidDatasetError
+        No file has ``nhm_seg``, or two contradict each other.
+
+    Examples
+    --------
+    >>> one = xr.Dataset({"seg_slope": ("nsegment", [0.1])}, coords={"nhm_seg": ("nsegment", [7])})
+    >>> two = xr.Dataset({"seg_width": ("nsegment", [9.0])}, coords={"nhm_seg": ("nsegment", [7])})
+    >>> sorted(open_parameters([one, two]).variables)
+    ['nhm_seg', 'seg_slope', 'seg_width']
+    """
+    listed = [sources] if isinstance(sources, xr.Dataset | str | Path) else list(sources)
+    found: dict[str, xr.Variable] = {}
+    for source in listed:
+        for name, variable in open_netcdf(source).variables.items():
+            if not set(variable.dims) <= set(_DIMS) or not variable.dims:
+                continue
+            former = found.setdefault(str(name), variable)
+            if not former.equals(variable):
+                fault = f"the parameter files contradict each other on {name!r}: give those of one model"
+                raise InvalidDatasetError([fault])
+    if "nhm_seg" not in found:
+        fault = (
+            f"the parameter files have no 'nhm_seg', the ids of the segments; they have {shorten(found, 40)}"
+        )
+        raise InvalidDatasetError([fault])
+    try:
+        return xr.Dataset(found).set_coords([name for name in _DIMS.values() if name in found])
+    except ValueError as error:
+        fault = f"the parameter files are not those of one model: {error}"
+        raise InvalidDatasetError([fault]) from error
+
+
+def segment_table(parameters: xr.Dataset) -> pd.DataFrame:
+    """Bring the attributes of the segments to the names and units of the convention.
+
+    Parameters
+    ----------
+    parameters
+        From :func:`open_parameters`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: id of the segment. Those of ``length``, ``slope``, ``elevation``, ``width`` (m, 1, m, m) and
+        ``drainage_area`` (km2) that the files have, float64. Where a file does not know its units: acres.
+
+    Examples
+    --------
+    >>> segment_table(xr.Dataset(
+    ...     {"seg_elev": ("nsegment", [100.0], {"units": "feet"})}, coords={"nhm_seg": ("nsegment", [7])}))
+             elevation
+    nhm_seg
+    7            30.48
+    """
+    columns = {}
+    for theirs, ours in STATIC.items():
+        if theirs in parameters:
+            stated = parameters[theirs].attrs.get("units")
+            units = stated if stated not in (None, "unknown", "none") else _UNITS[theirs]
+            values = parameters[theirs].to_numpy().astype(np.float64)
+            columns[ours.base] = converter(theirs, units, ours.units)(values)
+    return pd.DataFrame(columns, index=pd.Index(parameters["nhm_seg"].to_numpy(), name="nhm_seg"))
+
+
+def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
+    """Read where each segment flows.
+
+    Parameters
+    ----------
+    parameters
+        From :func:`open_parameters`, with ``tosegment`` (counted from 1 in the order of the file; 0 or less:
+        out of the model), ``tosegment_nhm`` (ids, 0 at an outlet), or both.
+
+    Returns
+    -------
+    downstream : numpy.ndarray
+        Position of the segment downstream, -1 at outlets, int64, shape (nsegment,).
+    leaving : int
+        How many flow to a segment of the national model that the files lack; they are outlets here.
+
+    Raises
+    ------
+    NetworkError
+        Neither is there, the two disagree, or they are no river network.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"tosegment": ("nsegment", [2, 0])}, coords={"nhm_seg": ("nsegment", [7, 8])})
+    >>> segment_links(ds)
+    (array([ 1, -1]), 0)
+    """
+    ids = parameters["nhm_seg"].to_numpy().astype(np.int64)
+    known = {
+        name: parameters[name].to_numpy().astype(np.int64)
+        for name in ("tosegment", "tosegment_nhm")
+        if name in parameters
+    }
+    if not known:
+        msg = "the parameter files have neither 'tosegment' nor 'tosegment_nhm'; add parameters_dis_seg.nc"
+        raise NetworkError(msg)
+    if "tosegment" in known:
+        step = known["tosegment"]
+        if (far := step > ids.size).any():
+            msg = f"'tosegment' of segments {shorten(ids[far].tolist())} is beyond the {ids.size} there are"
+            raise NetworkError(msg)
+        targets = np.where(step > 0, ids[step - 1], 0)
+    else:
+        targets = known["tosegment_nhm"]
+    downstream = link(ids, targets, what="segment")
+    topological_order(downstream)
+    if len(known) < 2:
+        return downstream, 0
+    national = known["tosegment_nhm"]
+    outside = (targets == 0) & (national != 0) & ~np.isin(national, ids)
+    wrong = (national != targets) & ~outside
+    if wrong.any():
+        pairs = [
+            f"{a} to {b} or {c}" for a, b, c in zip(ids[wrong], targets[wrong], national[wrong], strict=True)
+        ]
+        msg = f"'tosegment' and 'tosegment_nhm' disagree: {shorten(pairs)}"
+        raise NetworkError(msg)
+    return downstream, int(outside.sum())

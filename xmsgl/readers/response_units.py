@@ -1,0 +1,251 @@
+"""Weather of hydrologic response units, averaged onto the segments that they drain to."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+from scipy import sparse
+
+from xmsgl.errors import InvalidDatasetError, NetworkError, shorten
+from xmsgl.readers.cbh import read_cbh
+from xmsgl.readers.prms import DAILY
+from xmsgl.readers.prms_parameters import Source, open_netcdf
+from xmsgl.schema import positions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["average", "hru_weights", "read_daily", "unit_weights"]
+
+Floats = NDArray[np.float64]
+
+# what their dimensions of units and segments are called, and what counts them here
+_PLACES = {
+    "nhm_id": "nhru",
+    "nhru": "nhru",
+    "hruid": "nhru",
+    "nhm_seg": "nsegment",
+    "nsegment": "nsegment",
+    "seg_id_nat": "nsegment",
+}
+_IDS = {"nhru": "nhm_id", "nsegment": "nhm_seg"}
+
+
+def hru_weights(
+    area: Floats, segment: NDArray[np.int64], hru_place: Floats, segment_place: Floats
+) -> tuple[sparse.csr_array, int]:
+    """Build the operator that averages units onto segments, weighted by area.
+
+    Parameters
+    ----------
+    area
+        Area of each unit, any units, shape (hru,).
+    segment
+        Position of the segment each unit drains to, -1 where it drains to none, shape (hru,).
+    hru_place, segment_place
+        Latitude and longitude, degrees, shape (hru, 2) and (coarse, 2).
+
+    Returns
+    -------
+    weights : scipy.sparse.csr_array
+        Shape (coarse, hru), rows sum to 1.
+    borrowed : int
+        Number of segments to which no unit drains; each takes the unit whose centre is nearest.
+
+    Examples
+    --------
+    >>> weights, borrowed = hru_weights(
+    ...     np.array([1.0, 3.0]), np.array([0, 0]), np.array([[40.0, -75.0], [41.0, -75.0]]),
+    ...     np.array([[40.0, -75.0], [41.2, -75.0]]),
+    ... )
+    >>> weights.toarray().tolist(), borrowed
+    ([[0.25, 0.75], [0.0, 1.0]], 1)
+    """
+    used = segment >= 0
+    n = len(segment_place)
+    total = np.bincount(segment[used], weights=area[used], minlength=n)
+    alone = np.flatnonzero(total == 0)
+    shrink = np.array([1.0, np.cos(np.deg2rad(segment_place[:, 0].mean()))])
+    apart = ((segment_place[alone, None] - hru_place[None]) * shrink) ** 2
+    nearest = apart.sum(axis=2).argmin(axis=1)
+    rows = np.concatenate([segment[used], alone])
+    columns = np.concatenate([np.flatnonzero(used), nearest])
+    values = np.concatenate([area[used] / total[segment[used]], np.ones(len(alone))])
+    return sparse.csr_array((values, (rows, columns)), shape=(n, len(area))), len(alone)
+
+
+def unit_weights(
+    parameters: xr.Dataset, segments: pd.Index[int], place: Floats | None
+) -> tuple[sparse.csr_array, int]:
+    """Build the operator of :func:`hru_weights` from parameter files.
+
+    Parameters
+    ----------
+    parameters
+        From :func:`~xmsgl.readers.prms_parameters.open_parameters`, with ``hru_area``, ``hru_segment``
+        (counted from 1, 0 for none), ``hru_lat`` and ``hru_lon``.
+    segments
+        Ids of the segments wanted, in order; units that drain to others are not used.
+    place
+        Latitude and longitude of the segments, degrees, shape (coarse, 2). None where nobody knows.
+
+    Returns
+    -------
+    weights : scipy.sparse.csr_array
+        Shape (coarse, nhru), rows sum to 1.
+    borrowed : int
+        Number of segments to which no unit drains; each takes the unit whose centre is nearest.
+
+    Raises
+    ------
+    InvalidDatasetError
+        A parameter is missing.
+    NetworkError
+        Segments have no unit, and `place` is None.
+    """
+    needed = ("hru_area", "hru_segment", "hru_lat", "hru_lon")
+    if lost := [name for name in needed if name not in parameters]:
+        fault = f"averaging units onto segments needs {', '.join(lost)}, in none of the parameter files"
+        raise InvalidDatasetError([fault])
+    # hru_segment counts the segments of the parameter file from 1; 0 stands for none
+    known = np.append(segments.get_indexer(pd.Index(parameters["nhm_seg"].to_numpy())), -1)
+    owner = known[parameters["hru_segment"].to_numpy().astype(np.int64) - 1]
+    centre = np.stack([parameters[name].to_numpy() for name in ("hru_lat", "hru_lon")], axis=1)
+    alone = np.setdiff1d(np.arange(len(segments)), owner)
+    if place is None:
+        if alone.size:
+            where = shorten(segments[alone].tolist())
+            msg = (
+                f"{alone.size} segments have no unit of their own: {where}. Give fabric=, the lines of the "
+                "segments, so that each can take the nearest unit"
+            )
+            raise NetworkError(msg)
+        place = np.zeros((len(segments), 2))
+    return hru_weights(parameters["hru_area"].to_numpy(), owner, centre, place)
+
+
+def average(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
+    """Average a field of units onto segments.
+
+    Parameters
+    ----------
+    weights
+        Shape (coarse, nhru).
+    values
+        Over (time, nhru); may be lazy.
+
+    Returns
+    -------
+    xarray.DataArray
+        Over (time, nsegment), float64, lazy where `values` is. Attributes are kept.
+
+    Examples
+    --------
+    >>> field = xr.DataArray([[1.0, 3.0]], dims=("time", "nhru"))
+    >>> average(sparse.csr_array([[0.5, 0.5]]), field).values
+    array([[2.]])
+    """
+    averaged: xr.DataArray = xr.apply_ufunc(
+        partial(_onto, weights),
+        values,
+        input_core_dims=[["nhru"]],
+        output_core_dims=[["nsegment"]],
+        dask="parallelized",
+        output_dtypes=[np.float64],
+        dask_gufunc_kwargs={"output_sizes": {"nsegment": weights.shape[0]}, "allow_rechunk": True},
+        keep_attrs=True,
+    )
+    return averaged
+
+
+def _onto(weights: sparse.csr_array, values: NDArray[np.floating]) -> Floats:
+    averaged: Floats = (weights @ values.T.astype(np.float64)).T
+    return averaged
+
+
+def read_daily(sources: Iterable[Source], parameters: xr.Dataset) -> xr.Dataset:
+    """Read daily series of units and of segments, in the order of the parameter files.
+
+    Parameters
+    ----------
+    sources
+        netCDF files or Datasets over days and over ``nhm_id`` or ``nhru``, or ``nhm_seg``, ``nsegment`` or
+        ``seg_id_nat``; and climate-by-HRU text files (``.cbh``), whose columns are the units in order.
+    parameters
+        From :func:`~xmsgl.readers.prms_parameters.open_parameters`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variables of :data:`xmsgl.readers.prms.DAILY` that the sources hold, under their own names and in
+        their own units, over (time, nhru) or (time, nsegment).
+
+    Raises
+    ------
+    InvalidDatasetError
+        A source holds none of them, has other days than the one before, or other units or segments.
+    """
+    found: dict[str, xr.DataArray] = {}
+    time: pd.DatetimeIndex | None = None
+    for source in sources:
+        ds, what = _open(source)
+        known = [str(name) for name in ds.data_vars if str(name) in DAILY]
+        if not known:
+            fault = f"{what} holds none of {', '.join(DAILY)}; it has {shorten(ds.data_vars, 40)}"
+            raise InvalidDatasetError([fault])
+        for name in known:
+            if name in found:
+                raise InvalidDatasetError(
+                    [f"{name!r} is in several files, among them {what}; give one of them"]
+                )
+            array = _placed(ds[name], parameters, what)
+            days = array.indexes["time"]
+            if time is not None and not days.equals(time):
+                fault = f"{what} does not have the days of the other files: cut them to one period"
+                raise InvalidDatasetError([fault])
+            time, found[name] = days, array
+    return xr.Dataset(found)
+
+
+def _open(source: Source) -> tuple[xr.Dataset, str]:
+    if isinstance(source, str | Path) and Path(source).suffix.lower() == ".cbh":
+        name, days, values = read_cbh(source)
+        time = days.astype("datetime64[ns]")
+        return xr.Dataset({name: (("time", "nhru"), values)}, coords={"time": time}), Path(source).name
+    what = Path(source).name if isinstance(source, str | Path) else "a Dataset"
+    return open_netcdf(source), what
+
+
+def _placed(array: xr.DataArray, parameters: xr.Dataset, what: str) -> xr.DataArray:
+    """Bring a series to (time, nhru) or (time, nsegment), in the order of the parameter files."""
+    days = [name for name in array.dims if isinstance(array.indexes.get(name), pd.DatetimeIndex)]
+    others = [str(name) for name in array.dims if name not in days]
+    if len(days) != 1 or len(others) != 1 or others[0] not in _PLACES:
+        fault = (
+            f"{array.name!r} of {what} must stand over days and one of {', '.join(_PLACES)}; it has "
+            f"{', '.join(map(str, array.dims))}"
+        )
+        raise InvalidDatasetError([fault])
+    (theirs,), ours = others, _PLACES[others[0]]
+    array = array.rename({days[0]: "time"}).transpose("time", theirs)
+    ids = parameters[_IDS[ours]].to_numpy() if _IDS[ours] in parameters else None
+    own = next((array[name].to_numpy() for name in (theirs, _IDS[ours]) if name in array.coords), None)
+    array = array.reset_coords(drop=True).drop_vars(theirs, errors="ignore").rename({theirs: ours})
+    if ids is None:
+        fault = f"the parameter files have no {_IDS[ours]!r}, which {what} needs"
+        raise InvalidDatasetError([fault])
+    if own is None:  # a text file, or one without ids: the columns are in the order of the model
+        if array.sizes[ours] != ids.size:
+            fault = f"{what} has {array.sizes[ours]} columns, the parameter files have {ids.size} {ours}"
+            raise InvalidDatasetError([fault])
+        return array
+    where = positions(own, ids)
+    if (where < 0).any():
+        raise InvalidDatasetError([f"{what} lacks {ours} {shorten(ids[where < 0].tolist())}"])
+    return array if np.array_equal(where, np.arange(len(own))) else array.isel({ours: where})
