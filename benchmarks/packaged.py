@@ -1,8 +1,8 @@
 """Train the model that the package ships: ``python -m benchmarks.packaged FOLDER``.
 
-In two steps, each of which goes on from its checkpoint in the folder: the coarse task alone, which is cheap,
-then ASYNC-MSGL from there. Labels of the benchmark's test days are masked at both scales; epochs are chosen,
-and intervals calibrated, on its validation years. Scores on the test days are printed.
+ASYNC-MSGL, most of its epochs on the coarse task, which is cheap; a training that was stopped goes on from
+its checkpoint in the folder. Labels of the benchmark's test days are masked at both scales; epochs are
+chosen, and intervals calibrated, on its validation years. Scores on the test days are printed.
 """
 
 from __future__ import annotations
@@ -25,17 +25,14 @@ FEATURES = (
     "precipitation:7", "precipitation:30", "solar_radiation:7", "solar_radiation:30", "relative_humidity:30",
     "drainage_area", "elevation", "slope", "stream_order", "width",
 )  # fmt: skip
-COARSE: dict[str, Any] = {
-    "epochs": 14,
+SETTINGS: dict[str, Any] = {
     "hidden": 48,
     "identity": 8,
-    "learning_rate": 0.01,
     "season": True,
-    "neighbours": (10_000,),
     "features": FEATURES,
-}
-FINE: dict[str, Any] = {"epochs": 6, "pretrain": 2, "learning_rate": 0.003}
-BOTH: dict[str, Any] = {
+    "epochs": 33,
+    "pretrain": (30, 1),
+    "learning_rate": (0.01, 0.003, 0.002),
     "warmup": 120,
     "recurrent_dropout": 0.2,
     "average": 0.98,
@@ -47,20 +44,17 @@ BOTH: dict[str, Any] = {
 def main(arguments: list[str]) -> None:
     """Train, score and write ``delaware-async-msgl.safetensors`` into a folder."""
     (folder,) = (Path(argument) for argument in arguments)
+    folder.mkdir(parents=True, exist_ok=True)
     (run,) = make_plan("delaware", methods=["async-msgl"], fractions=[1], seeds=1)
     split = make_split(run)
-    model = None
-    for method, settings in (("remap", COARSE), ("async-msgl", FINE)):
-        checkpoint = folder / f"{method}.ckpt"
-        model = split.training.msgl.train(
-            method,
-            **settings,
-            **BOTH,
-            start=model,
-            validation=split.validation,
-            checkpoint=checkpoint,
-            resume=checkpoint if checkpoint.exists() else None,
-        )
+    checkpoint = folder / f"{NAME}.ckpt"
+    model = split.training.msgl.train(
+        "async-msgl",
+        **SETTINGS,
+        validation=split.validation,
+        checkpoint=checkpoint,
+        resume=checkpoint if checkpoint.exists() else None,
+    )
     path = model.save(folder / f"{NAME}.safetensors")
     prediction = split.inputs.msgl.downscale(path, quantiles=[0.05, 0.5, 0.95])
     found = score(prediction.sel(fine=split.observed["fine"], time=split.observed["time"]), split.observed)
