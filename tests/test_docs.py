@@ -124,7 +124,7 @@ def test_readme_snippets_run_and_do_what_they_say(quiet):
     assert temperature.attrs["units"] == "degC"
     assert temperature.shape == (ds.sizes["time"], ds.sizes["fine"])
     written = {path.name for path in quiet.iterdir()}
-    assert {"river.safetensors", "temperature.nc", "overview.png"} <= written
+    assert {"river.safetensors", "temperature.nc", "map.png", "temperature.html"} <= written
 
 
 @pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=page_id)
