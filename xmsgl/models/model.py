@@ -243,7 +243,9 @@ class Model:
         if len(models) < 2 or plain[0].members > 1 or any(spec != plain[0] for spec in plain):
             msg = "an ensemble takes two models or more that differ in their weights only, and no ensembles"
             raise InvalidArgumentError(msg)
-        training = models[0].spec.training
+        training = dict(models[0].spec.training)
+        if any(model.spec.training.get("settings") != training.get("settings") for model in models):
+            training.pop("settings", None)  # no one training makes them all
         seeds = [model.spec.training.get("seed") for model in models]
         names = dict.fromkeys(name for model in models for name in model.history)
         history: dict[str, list[float]] = {name: [] for name in ("member", *names)}
