@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test docs linkcheck bench lint format clean
+.PHONY: demo test docs linkcheck dist bench lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -31,6 +31,16 @@ docs: $(STAMP)
 ## whether addresses elsewhere still answer; needs a network
 linkcheck: $(STAMP)
 	$(BIN)/sphinx-build -q -b linkcheck docs build/docs/linkcheck
+
+## sdist and wheel in dist/, checked, and the demo run from the wheel in a fresh environment
+dist: $(STAMP)
+	rm -rf dist build/dist
+	$(BIN)/python -m pip install --quiet -c constraints.txt build twine
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip install --quiet -c constraints.txt "$$(ls dist/*.whl)[data,plot]"
+	cd build/dist && bin/xmsgl demo --data simulated --out demo-output
 
 ## the speed benchmarks, under 10 minutes; nothing else should run meanwhile
 bench: $(STAMP)

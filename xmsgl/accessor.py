@@ -237,7 +237,7 @@ class MsglAccessor:
 
     @property
     def plot(self) -> Plots:
-        """Pictures on matplotlib axes: ``network``, ``series``, ``skill`` and ``graph``."""
+        """Pictures on matplotlib axes, by ``network``, ``series``, ``skill`` and ``graph``."""
         from xmsgl.plot.door import Plots
 
         return Plots(self._obj)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.options import get_option
@@ -49,10 +50,11 @@ def progress_bar(
     ...     for _ in range(3):
     ...         _ = bar.update()
     """
-    from tqdm.auto import tqdm
-
     wanted = get_option("progress") if draw is None else draw
-    return tqdm(total=total, desc=what, unit=unit, disable=not wanted, **options)
+    # tqdm.auto warns of what a notebook lacks, also where nothing is drawn
+    library = import_module("tqdm.auto" if wanted else "tqdm")
+    bar: tqdm[Any] = library.tqdm(total=total, desc=what, unit=unit, disable=not wanted, **options)
+    return bar
 
 
 def dask_bar(what: str) -> AbstractContextManager[Any]:
