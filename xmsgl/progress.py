@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,11 +76,11 @@ def dask_bar(what: str) -> AbstractContextManager[Any]:
     >>> with set_options(progress=False), dask_bar("sum"):
     ...     pass
     """
+    if not get_option("progress"):
+        return nullcontext()
     from tqdm.dask import TqdmCallback
 
-    callback: AbstractContextManager[Any] = TqdmCallback(
-        desc=what, unit="task", delay=PATIENCE, disable=not get_option("progress")
-    )
+    callback: AbstractContextManager[Any] = TqdmCallback(desc=what, unit="task", delay=PATIENCE)
     return callback
 
 
