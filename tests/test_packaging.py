@@ -26,6 +26,22 @@ CONDA = {
     "matplotlib": "matplotlib-base",
     "cf-xarray": "cf_xarray",
 }
+# what the page of the explorer is made from
+PAGES = ("xmsgl/plot/explorer.html", "xmsgl/plot/explorer.js")
+# what the tests and the documentation read of the tree, beside their own folders
+BESIDE = (
+    *(
+        "pyproject.toml",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "CITATION.cff",
+        "Makefile",
+    ),
+    *("constraints.txt", "environment.yml", "conda/recipe.yaml", ".binder/environment.yml"),
+    *(".ci/matrix.toml", ".ci/try_row.py", ".gitattributes", ".git_archival.txt"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +148,8 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     from hatchling.builders.wheel import WheelBuilder
 
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
-    for name in ("pyproject.toml", ".gitignore", "README.md", "LICENSE", "xmsgl/__init__.py"):
-        (tree / name).parent.mkdir(exist_ok=True)
+    for name in (*BESIDE, *PAGES, ".gitignore", "xmsgl/__init__.py"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
     shutil.copytree(ROOT / "xmsgl" / "weights", tree / "xmsgl" / "weights")
     (tree / "xmsgl" / "weights" / "planted.safetensors").write_bytes(b"weights")
@@ -170,6 +186,15 @@ def test_catalogs_are_in_wheel_and_sdist(archives: dict[str, bytes], kind: str, 
     found = {name.removeprefix(prefix): b for name, b in archives.items() if name.startswith(prefix)}
     assert found == expected
     assert "delaware.yaml" in found
+
+
+def test_the_sdist_holds_what_its_tests_and_docs_read(archives: dict[str, bytes]) -> None:
+    assert {f"sdist/{name}" for name in BESIDE} <= set(archives)
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_the_explorer_is_in_wheel_and_sdist(archives: dict[str, bytes], kind: str) -> None:
+    assert all(archives[f"{kind}/{name}"] == (ROOT / name).read_bytes() for name in PAGES)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")

@@ -69,6 +69,10 @@ LATE = [
     "cf_xarray",
     "rdata",
     "sklearn",
+    "bokeh",
+    "intake",
+    "tensorboard",
+    "IPython",
 ]
 LIMITS = {"accessor.py": 250}
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))

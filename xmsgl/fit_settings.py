@@ -47,6 +47,10 @@ def settings_of(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> di
     >>> given = {"method": "msgl", "recipe": None, "epochs": 5, "clip": 3.0, "architecture": {"hidden": 8}}
     >>> settings_of(given, {"method": "msgl", "recipe": None, "epochs": 60, "clip": 3.0})
     {'method': 'msgl', 'epochs': 5, 'hidden': 8}
+    >>> settings_of(
+    ...     {"method": "msgl", "recipe": None, "means": np.array([7, 30]), "architecture": {}},
+    ...     {"method": "msgl", "recipe": None, "means": ()})
+    {'method': 'msgl', 'means': [7, 30]}
     """
     method, recipe = arguments["method"], arguments["recipe"]
     base = {**defaults, **({} if recipe is None else recipe_settings(recipe, method)), "recipe": None}
@@ -59,6 +63,8 @@ def settings_of(arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> di
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | pd.Index | range):
+        return list(value.tolist() if hasattr(value, "tolist") else value)
     if isinstance(value, slice):
         return f"{_day(value.start)}/{_day(value.stop)}"
     if isinstance(value, list | tuple):

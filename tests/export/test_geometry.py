@@ -12,7 +12,7 @@ import xarray as xr
 import xvec
 
 import xmsgl
-from xmsgl.errors import InvalidDatasetError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.export import to_geodataframe
 from xmsgl.plot.places import lines as drawn_lines
 from xmsgl.schema_geometry import read_geometry
@@ -61,6 +61,12 @@ def test_a_geodataframe_has_a_column_for_each_statistic(placed, predicted, quant
     frame = to_geodataframe(scores[["rmse", "n"]], placed)
     assert list(frame.columns) == ["rmse", "n", "geometry"]
     assert frame["n"].sum() == int(placed.water_temperature_fine.count())
+
+
+def test_a_geodataframe_has_no_place_for_a_value_of_all_reaches(placed, predicted):
+    values = xr.Dataset({"warmest": predicted.max("time"), "mean": predicted.mean()})
+    with pytest.raises(InvalidArgumentError, match=r"'mean' has dimensions \(\), not 'fine'"):
+        to_geodataframe(values, placed)
 
 
 def test_a_geodataframe_is_what_map_libraries_take(placed, predicted, tmp_path):

@@ -140,6 +140,20 @@ def test_a_width_that_changes_is_averaged_and_says_so():
         pytest.param(drivers(), {"length": {2012: 1.0}}, NetworkError, "2007, 2037", id="lengths missing"),
         pytest.param(drivers(), {"scale": "middle"}, InvalidArgumentError, "middle", id="scale"),
         pytest.param(3, {}, InvalidArgumentError, "not int", id="no store"),
+        pytest.param(
+            drivers(),
+            {"observations": drivers().assign_coords(seg_id_nat=["2012", "2007", "2037"])},
+            InvalidDatasetError,
+            "no segment in common: 2012, 2007, 2037",
+            id="observations of text ids",
+        ),
+        pytest.param(
+            drivers(),
+            {"observations": drivers().assign_coords(date=drivers().date + np.timedelta64(9999, "D"))},
+            InvalidDatasetError,
+            "no day in common",
+            id="observations of other days",
+        ),
     ],
 )
 def test_refuses(store, options, error, words):

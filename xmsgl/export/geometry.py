@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.export.table import IDS, need, table_of
 from xmsgl.schema_geometry import CRS, read_geometry
 
@@ -75,6 +75,10 @@ def to_geodataframe(
 
 def _columns(array: xr.DataArray, scale: str) -> dict[str, npt.NDArray[Any]]:
     """Cut an array into one column for each label of its other dimensions."""
+    if scale not in array.dims:
+        cure = f"leave it out: drop_vars({array.name!r})"
+        msg = f"{array.name!r} has dimensions {array.dims}, not {scale!r}; {cure}"
+        raise InvalidArgumentError(msg)
     others = [dim for dim in array.dims if dim != scale]
     rows = array.transpose(*others, scale).values
     labels = [[_text(label) for label in array[dim].values] for dim in others]

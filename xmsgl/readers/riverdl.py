@@ -106,8 +106,8 @@ def read_river_dl(
     Raises
     ------
     InvalidDatasetError
-        The store lacks dimensions or known variables, units are missing or not convertible, or an attribute
-        changes from day to day.
+        The store lacks dimensions or known variables, units are missing or not convertible, an attribute
+        changes from day to day, or `observations` have no segment or no day of `drivers`.
     NetworkError
         The matrix contradicts itself or the segments, or lengths are missing.
     InvalidArgumentError
@@ -144,8 +144,7 @@ def read_river_dl(
         )
         raise InvalidDatasetError([fault])
     if observations is not None:
-        seen = _open(observations, "observations", scale).reindex(store.indexes)
-        labels, more = _variables(seen, dict(units or {}), scale)
+        labels, more = _variables(_seen(observations, store, scale), dict(units or {}), scale)
         found, left = {**found, **labels}, [*left, *more]
     below, metres = _network(network, ids, matrix)
     name = f"length_{scale}"
@@ -193,6 +192,21 @@ def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
     if len(twice):
         raise InvalidDatasetError([f"{what} has segments more than once: {shorten(twice.unique().tolist())}"])
     return ds
+
+
+def _seen(source: Source, store: xr.Dataset, scale: Scale) -> xr.Dataset:
+    """Open observations and bring them to the segments and days of the drivers."""
+    ds = _open(source, "observations", scale)
+    for dim in (scale, "time"):
+        theirs, ours = ds.indexes[dim], store.indexes[dim]
+        if not theirs.isin(ours).any():
+            what = "segment" if dim == scale else "day"
+            fault = (
+                f"observations and drivers have no {what} in common: {shorten(theirs, 3)} ({theirs.dtype}) "
+                f"and {shorten(ours, 3)} ({ours.dtype})"
+            )
+            raise InvalidDatasetError([fault])
+    return ds.reindex(store.indexes)
 
 
 def _variables(
