@@ -63,6 +63,17 @@ def test_without_place_every_segment_needs_a_unit():
         unit_weights(parameters().drop_vars(["hru_area", "hru_lon"]), pd.Index([7]), None)
 
 
+@pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "beyond the 3 there are: 4")])
+def test_a_unit_drains_to_a_segment_that_is_there_or_to_none(number, unit):
+    model = parameters(hru_segment=("nhru", [2, 2, 1, number]))
+    if unit is None:
+        weights, _ = unit_weights(model, pd.Index([8, 7]), None)
+        assert weights.toarray()[:, 3].tolist() == [0, 0]
+    else:
+        with pytest.raises(NetworkError, match=unit):
+            unit_weights(model, pd.Index([8, 7]), None)
+
+
 def test_average_is_lazy_and_equal(refuse_to_compute):
     rng = np.random.default_rng(0)
     field = xr.DataArray(rng.normal(size=(3, 4)).astype("float32"), dims=("time", "nhru"))
@@ -91,6 +102,12 @@ def test_series_come_in_the_order_of_the_parameters(tmp_path):
     assert found["tmin"].values[0].tolist() == UNITS
     assert found["prcp"].values[2].tolist() == [1, 2, 3, 4]
     assert found["seg_tave_water"].values.tolist() == [[7, 8, 9], [107, 108, 109], [207, 208, 209]]
+
+
+def test_ids_go_before_numbers_of_rows():
+    numbered = series("tmin", [34, 31, 33, 32], "nhru").assign_coords(nhm_id=("nhru", [34, 31, 33, 32]))
+    found = read_daily([numbered.assign_coords(nhru=[1, 2, 3, 4])], parameters())
+    assert found["tmin"].values[0].tolist() == UNITS
 
 
 @pytest.mark.parametrize(

@@ -92,12 +92,7 @@ _CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
     }
 )
 # spellings that only these models use
-_SPELLED = {
-    "decimal fraction": "1",
-    "percentage": "%",
-    "langley": "langley d-1",
-    "langleys": "langley d-1",
-}
+_SPELLED = {"decimal fraction": "1"}
 
 
 def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]:

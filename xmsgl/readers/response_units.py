@@ -107,15 +107,20 @@ def unit_weights(
     InvalidDatasetError
         A parameter is missing.
     NetworkError
-        Segments have no unit, and `place` is None.
+        Segments have no unit, and `place` is None; or a unit drains to a segment that is not there.
     """
     needed = ("hru_area", "hru_segment", "hru_lat", "hru_lon")
     if lost := [name for name in needed if name not in parameters]:
         fault = f"averaging units onto segments needs {', '.join(lost)}, in none of the parameter files"
         raise InvalidDatasetError([fault])
     # hru_segment counts the segments of the parameter file from 1; 0 stands for none
-    known = np.append(segments.get_indexer(pd.Index(parameters["nhm_seg"].to_numpy())), -1)
-    owner = known[parameters["hru_segment"].to_numpy().astype(np.int64) - 1]
+    known = segments.get_indexer(pd.Index(parameters["nhm_seg"].to_numpy()))
+    number = parameters["hru_segment"].to_numpy().astype(np.int64)
+    if (far := number > known.size).any():
+        named = shorten(np.unique(number[far]).tolist())
+        msg = f"'hru_segment' names segments beyond the {known.size} there are: {named}"
+        raise NetworkError(msg)
+    owner = np.where(number > 0, known[np.maximum(number, 1) - 1], -1)
     centre = np.stack([parameters[name].to_numpy() for name in ("hru_lat", "hru_lon")], axis=1)
     alone = np.setdiff1d(np.arange(len(segments)), owner)
     if place is None:
@@ -235,7 +240,7 @@ def _placed(array: xr.DataArray, parameters: xr.Dataset, what: str) -> xr.DataAr
     (theirs,), ours = others, _PLACES[others[0]]
     array = array.rename({days[0]: "time"}).transpose("time", theirs)
     ids = parameters[_IDS[ours]].to_numpy() if _IDS[ours] in parameters else None
-    own = next((array[name].to_numpy() for name in (theirs, _IDS[ours]) if name in array.coords), None)
+    own = next((array[name].to_numpy() for name in (_IDS[ours], theirs) if name in array.coords), None)
     array = array.reset_coords(drop=True).drop_vars(theirs, errors="ignore").rename({theirs: ours})
     if ids is None:
         fault = f"the parameter files have no {_IDS[ours]!r}, which {what} needs"
