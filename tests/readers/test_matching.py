@@ -7,11 +7,12 @@ import pytest
 import xarray as xr
 
 import xmsgl
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.readers import crosswalk, keep
 
 geopandas = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
+xvec = pytest.importorskip("xvec")
 
 METRIC = "EPSG:32618"
 EAST, NORTH = 500_000.0, 4_500_000.0  # on the middle of the zone, where a metre is nearly one
@@ -93,6 +94,17 @@ def test_reads_datasets_and_combines():
     assert ds["downstream_fine"].values.tolist() == [2, 3, 4, 0]
     again = crosswalk(ds, ds)
     assert again.to_series().equals(found.to_series())
+
+
+def test_geometries_of_a_dataset_bring_their_coordinate_system():
+    frame = lines(REACHES)
+    ds = xr.Dataset(coords={"fine": frame.index, "geometry_fine": ("fine", frame.geometry.to_numpy())})
+    indexed = ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs=METRIC)
+    with pytest.raises(InvalidDatasetError, match=f"geometry_fine is in {METRIC}, must be in EPSG:4326"):
+        crosswalk(lines(SEGMENTS), indexed)
+    degrees = xr.Dataset({"geometry_fine": ("fine", frame.to_crs(4326).geometry)}, {"fine": frame.index})
+    found = crosswalk(lines(SEGMENTS), degrees)
+    assert found.to_series().equals(crosswalk(lines(SEGMENTS), frame).to_series())
 
 
 @pytest.mark.parametrize(

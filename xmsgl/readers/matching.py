@@ -12,6 +12,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.optional import require
 from xmsgl.schema import CROSSWALK, Scale, as_dataset
+from xmsgl.schema_geometry import CRS, read_geometry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,9 +50,9 @@ def crosswalk(
     Parameters
     ----------
     coarse, fine
-        Dataset with ``geometry_coarse`` and ``geometry_fine`` (hexadecimal WKB in EPSG:4326, or shapely
-        lines with the attribute ``crs``), one scale each or both in one; or a geopandas.GeoDataFrame of
-        lines with a coordinate system whose index holds the ids.
+        Dataset with ``geometry_coarse`` and ``geometry_fine`` (hexadecimal WKB or geometries, EPSG:4326),
+        one scale each or both in one; or a geopandas.GeoDataFrame of lines with a coordinate system whose
+        index holds the ids.
     method
         ``"overlap"``: the segment along which the reach runs the longest way within `buffer`, and for at
         least `min_share` of its length. Of segments whose overlaps differ by less than 1 m, the one
@@ -81,6 +82,8 @@ def crosswalk(
     ------
     InvalidArgumentError
         An argument has an impossible value, a line is missing or none, or no reach is near any segment.
+    InvalidDatasetError
+        Lines of a dataset can not be read, or are in another coordinate system.
     MissingDependencyError
         geopandas and shapely are not installed: ``pip install "xmsgl[data]"``.
 
@@ -184,16 +187,11 @@ def _lines(source: Any, scale: Scale) -> Any:
 
 
 def _decode(ds: xr.Dataset, scale: Scale) -> Any:
-    geopandas, shapely = require("geopandas", _PURPOSE), require("shapely", _PURPOSE)
-    name = f"geometry_{scale}"
+    geopandas, name = require("geopandas", _PURPOSE), f"geometry_{scale}"
     if name not in ds.variables or scale not in ds.indexes:
         msg = f"the {scale} dataset needs {name!r} and the ids {scale!r}; it has {shorten(ds.variables, 40)}"
         raise InvalidArgumentError(msg)
-    values = ds[name].to_numpy()
-    if not all(isinstance(value, shapely.Geometry) for value in values):
-        values = shapely.from_wkb(values)
-    crs = ds[name].attrs.get("crs", "EPSG:4326")
-    return geopandas.GeoSeries(values, index=ds.indexes[scale], crs=crs)
+    return geopandas.GeoSeries(read_geometry(ds, scale), index=ds.indexes[scale], crs=CRS)
 
 
 def _metric(crs: Any, segments: Any) -> Any:
