@@ -100,8 +100,8 @@ def test_a_dataset_by_its_name():
         (["m", "--graphs"], 1, "is not a dataset, which --graphs asks for"),
         (["broken.nc"], 3, "air_temperature_coarse"),
         (["text"], 1, "error: "),
-        (["river.nc", "--data", "years=3"], 1, "is a file, which takes no arguments"),
-        (["simulated", "--data", "moon=3"], 1, "simulated has no argument moon; it has n_coarse"),
+        (["river.nc", "--data", "years=3"], 1, "a file takes no arguments, and years was given"),
+        (["simulated", "--data", "moon=3"], 1, "unexpected keyword argument 'moon'; it takes n_coarse"),
         (["old", "--toml"], 1, "does not tell the settings it was trained with"),
     ],
 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from xmsgl.models.model import Model
 
-__all__ = ["describe", "describe_model", "lazy", "netcdf_file", "open_data", "temperature"]
+__all__ = ["describe", "describe_model", "lazy", "netcdf_file", "open_data", "open_file", "temperature"]
 
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
@@ -43,7 +43,7 @@ _BUILDERS = ("datasets", "readers", "simulate")  # packages that a built dataset
 _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 
-def open_data(dataset: str | os.PathLike[str], **arguments: Any) -> xr.Dataset:
+def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
     """Open a dataset of the package, or a file of the convention.
 
     Parameters
@@ -86,7 +86,12 @@ def open_data(dataset: str | os.PathLike[str], **arguments: Any) -> xr.Dataset:
     if arguments:
         msg = f"a file takes no arguments, and {', '.join(arguments)} was given for {name!r}"
         raise InvalidArgumentError(msg)
-    if path.is_dir():
+    return open_file(path)
+
+
+def open_file(path: Path) -> xr.Dataset:
+    """Open a netCDF file or a Zarr folder, lazily."""
+    if path.is_dir():  # a local store is read as fast without consolidated metadata
         return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
     return xr.open_dataset(path, engine="netcdf4", chunks={})
 

@@ -14,7 +14,7 @@ from xmsgl.cli_benchmark import benchmark
 from xmsgl.cli_completion import completion
 from xmsgl.cli_config import settings_of_table
 from xmsgl.cli_describe import describe
-from xmsgl.cli_files import dataset_argument, open_dataset, open_file
+from xmsgl.cli_files import dataset_argument, open_dataset
 from xmsgl.cli_json import AS_JSON, json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import complete_model, known_model, models
@@ -213,6 +213,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score a prediction against the observations in DATASET, with n."""
+    from xmsgl.catalog_data import open_file
+
     ds, predicted = open_dataset(dataset, settings_of_table(ctx, "data", data)), open_file(prediction)
     for path, there, name in (
         (dataset, ds, "water_temperature_fine"),

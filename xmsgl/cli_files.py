@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from xmsgl.errors import InvalidArgumentError
-
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["DATASETS", "dataset_argument", "known_days", "open_dataset", "open_file", "parse_validation"]
+__all__ = ["DATASETS", "dataset_argument", "known_days", "open_dataset", "parse_validation"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,42 +44,10 @@ def dataset_argument(command: Command) -> Command:
 
 
 def open_dataset(dataset: str, arguments: dict[str, Any]) -> xr.Dataset:
-    """Open a file, or make a dataset that goes by a name.
+    """Open a file, or make a dataset that goes by a name; see :func:`xmsgl.catalog_data.open_data`."""
+    from xmsgl.catalog_data import open_data
 
-    Parameters
-    ----------
-    dataset
-        A path or a name; a file that is called as a dataset is meant by ``./name``.
-    arguments
-        Of the dataset's function; none for a file.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The dataset takes no such arguments.
-    """
-    if dataset not in DATASETS:
-        if arguments:
-            msg = f"{dataset} is a file, which takes no arguments; leave data ({', '.join(arguments)}) out"
-            raise InvalidArgumentError(msg)
-        return open_file(Path(dataset))
-    from xmsgl import datasets
-
-    make: Callable[..., xr.Dataset] = getattr(datasets, dataset)
-    known = inspect.signature(make).parameters
-    if strange := [name for name in arguments if name not in known]:
-        msg = f"{dataset} has no argument {', '.join(strange)}; it has {', '.join(known)}"
-        raise InvalidArgumentError(msg)
-    return make(**arguments)
-
-
-def open_file(path: Path) -> xr.Dataset:
-    """Open a netCDF file or a Zarr store, lazily."""
-    import xarray as xr
-
-    if path.is_dir():  # a local store is read as fast without consolidated metadata
-        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
-    return xr.open_dataset(path, engine="netcdf4", chunks={})
+    return open_data(dataset, **arguments)
 
 
 def known_days(_: click.Context, __: click.Parameter, value: str) -> str:

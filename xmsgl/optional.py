@@ -16,7 +16,7 @@ def require(name: str, purpose: str, *, extra: str = "data") -> Any:
     Parameters
     ----------
     name
-        Name to import.
+        Name to import, of a library or a module of it.
     purpose
         What it is needed for, for the error message.
     extra
@@ -25,7 +25,7 @@ def require(name: str, purpose: str, *, extra: str = "data") -> Any:
     Returns
     -------
     module
-        The library.
+        The one of that name.
 
     Raises
     ------
@@ -35,5 +35,6 @@ def require(name: str, purpose: str, *, extra: str = "data") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        msg = f'{purpose} needs {name}, which is not installed: pip install "xmsgl[{extra}]"'
+        library = name.partition(".")[0]
+        msg = f'{purpose} needs {library}, which is not installed: pip install "xmsgl[{extra}]"'
         raise MissingDependencyError(msg) from error

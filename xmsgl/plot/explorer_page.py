@@ -10,14 +10,14 @@ import numpy as np
 
 from xmsgl.optional import require
 from xmsgl.plot.explorer_data import Paths, ruler
-from xmsgl.plot.style import CURVE, LABEL, MARK, MISSING, OBSERVED
+from xmsgl.plot.style import CURVE, LABEL, MARK, MISSING, OBSERVED, SEGMENT
 
 if TYPE_CHECKING:
     from xmsgl.plot.explorer_gather import Daily
 
 __all__ = ["Contents", "render"]
 
-_SEGMENT, _SIMULATED = "#009E73", "#B0709A"  # green and purple after Okabe and Ito
+_SIMULATED = "#B0709A"  # purple after Okabe and Ito
 _HEIGHT = 560  # px, of the map; the series stands lower by the row of the search
 _WARMEST = 215  # plasma without its yellow end, as in the other pictures: it stands out from white
 
@@ -100,7 +100,14 @@ def _controls(models: Any, daily: Daily) -> dict[str, Any]:
         "slider": slider if last else None,
         "play": play if last else None,
         "find": models.TextInput(placeholder="find a reach by its id", width=170, name="find"),
-        "note": models.Div(text="", name="note", sizing_mode="stretch_width", styles={"padding": "6px 0"}),
+        # As text, not as HTML: it repeats what was typed.
+        "note": models.Div(
+            text="",
+            name="note",
+            render_as_text=True,
+            sizing_mode="stretch_width",
+            styles={"padding": "6px 0"},
+        ),
     }
 
 
@@ -228,7 +235,7 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     # The segment's often are the reach's own: around those, so that both are seen.
     solid, hollow = {"size": 4.5}, {"size": 8, "fill_alpha": 0, "line_alpha": 0.7}
     dots = (
-        ("segment", hollow | {"marker": "triangle", "color": _SEGMENT}, "segment, observed"),
+        ("segment", hollow | {"marker": "triangle", "color": SEGMENT}, "segment, observed"),
         ("label", solid | {"color": LABEL}, "observed, label"),
         ("observed", solid | {"color": OBSERVED}, "observed, held out" if daily.held_out else "observed"),
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from io import BytesIO
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import MissingDependencyError
+from xmsgl.optional import require
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,12 +46,7 @@ MARK = "#111111"
 
 def need(module: str) -> Any:
     """Import an optional library, or say how to get it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        library = module.partition(".")[0]
-        msg = f'drawing needs {library}, which is not installed: pip install "xmsgl[plot]"'
-        raise MissingDependencyError(msg) from error
+    return require(module, "drawing", extra="plot")
 
 
 def temperature_colours() -> Any:
