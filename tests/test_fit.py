@@ -215,7 +215,7 @@ def test_validation_labels_never_move_a_weight(tiny):
     for scale in SCALES:
         name = f"water_temperature_{scale}"
         chosen = (warm.time >= np.datetime64("2001-12-01")) & (warm.time <= np.datetime64("2001-12-31"))
-        warm[name] = warm[name] + chosen.astype("float32") * 20
+        warm[name] = warm[name].copy(data=(warm[name] + chosen.astype("float32") * 20).data)
     one, two = (train(ds, validation=days, **SMALL) for ds in (tiny, warm))
     assert one.spec.scaling == two.spec.scaling
     assert one.history["loss_fine"] == two.history["loss_fine"]

@@ -21,7 +21,8 @@ drawn = settings(max_examples=60, deadline=None)
 
 def sparse(rng, rows, columns, density):
     """A random operator in which some stored weights are zero."""
-    matrix = sp.random_array((rows, columns), density=density, rng=rng).tocsr()
+    stored = rng.random((rows, columns)) < density
+    matrix = sp.csr_array(np.where(stored, rng.random((rows, columns)), 0.0))
     matrix.data[rng.random(matrix.nnz) < 0.3] = 0.0
     return matrix
 
