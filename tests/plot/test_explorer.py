@@ -84,6 +84,14 @@ def test_reaches_without_prediction_stay_empty(explored, predicted):
     assert bare.segments == [""] * 5
 
 
+def test_what_is_not_finite_is_missing(explored, predicted):
+    odd = predicted.copy()
+    odd[{"time": 0, "fine": 0}] = np.inf
+    layers = gather(odd, explored, None, None).layers
+    assert np.isnan(layers["predicted"].values).sum() == 1 + np.isnan(predicted.values).sum()
+    assert np.isfinite(ruler(layers).step)
+
+
 def test_a_lazy_prediction_is_computed_once_and_not_changed(explored, quantiles, tmp_path):
     made = []
 

@@ -95,7 +95,7 @@ def gather(
     fine = _align({**wanted, **labels}, "fine", shown, days)
     # One computation for all, so that a chunk that two of them need is computed once.
     fine, coarse = compute(fine, _align(coarse, "coarse", ds.indexes.get("coarse"), days))
-    values = {name: np.asarray(array.values, dtype=np.float64) for name, array in (fine | coarse).items()}
+    values = {name: _finite(array) for name, array in (fine | coarse).items()}
     if observed is not None and "label" in values:
         seen = np.isfinite(values["label"])
         values["label"] = np.where(seen, values["observed"], np.nan)
@@ -217,6 +217,12 @@ def _align(
         name: array.reset_coords(drop=True).reindex({"time": days, dim: ids}).transpose(dim, "time")
         for name, array in arrays.items()
     }
+
+
+def _finite(array: xr.DataArray) -> npt.NDArray[np.float64]:
+    """Give the values, what is not finite as missing: infinity would leave no ruler for the others."""
+    values = np.asarray(array.values, dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _segments(ds: xr.Dataset) -> npt.NDArray[np.int64]:
