@@ -77,6 +77,24 @@ def test_settings_that_do_not_vary_have_no_figure(tiny, tmp_path):
     assert not any("hops" in name for name in names(store))
 
 
+def test_a_figure_of_one_degradation_shows_no_run_with_another(tiny, tmp_path, monkeypatch):
+    shown = {}
+    drawn = figures.plots.sensitivity
+    monkeypatch.setattr(
+        figures.plots, "sensitivity", lambda scores, name: shown.update({name: scores}) or drawn(scores, name)
+    )
+    degraded = ["{}", '{"noise": 1.0}', '{"bias": 2.0}']
+    cases = [
+        (method, part, "{}", text) for text in degraded for method, part in (("msgl", 1.0), ("remap", np.nan))
+    ]
+    draw_figures(Store(tmp_path), scores_of(*cases))
+    assert {name: set(rows["degrade"]) for name, rows in shown.items()} == {
+        "noise": {"{}", '{"noise": 1.0}'},
+        "bias": {"{}", '{"bias": 2.0}'},
+    }
+    assert all(set(rows["method"]) == {"msgl", "remap"} for rows in shown.values())
+
+
 def test_a_dataset_that_is_not_registered_any_more_has_no_map(tmp_path, caplog):
     store = Store(tmp_path)
     with caplog.at_level(logging.WARNING, "xmsgl"):

@@ -72,6 +72,10 @@ def test_ablations_change_the_sources():
     assert fine.sources({"kernel": "fitted"}) == {"coarse", "fine"}  # the labels that give its length
 
 
+def test_an_embedding_can_be_planned_before_the_attributes_are_known():
+    assert contender("fine-only").sources({"embedding": 4}) == contender("fine-only").sources({})
+
+
 def test_learning_rates_that_do_not_fit_the_stages_are_refused_before_anything_runs():
     plan = {"methods": ["async-msgl", "msgl"], "settings": {"learning_rate": [0.01, 0.003, 0.003]}}
     with pytest.raises(InvalidArgumentError, match="learning_rate has 3 values for 2 stages"):

@@ -151,29 +151,40 @@ def _members(history: dict[str, list[float]], epochs: int) -> list[str]:
     return [f", member {member:.0f}" for member in history.get("member", [])] or [""] * epochs
 
 
+def _case(row: pd.Series[Any], name: str) -> tuple[str, str]:
+    """Tell what a run is besides a setting or degradation, and the value it has of that."""
+    everything = {**json.loads(row["settings"]), **json.loads(row["degrade"])}
+    rest = {key: value for key, value in everything.items() if key != name}
+    return (
+        json.dumps([row["method"], str(row["fraction"]), rest], sort_keys=True),
+        json.dumps(everything.get(name)),
+    )
+
+
+def _values(runs: pd.DataFrame, name: str) -> dict[str, set[str]]:
+    """Give the values of a setting or degradation for each case that is equal otherwise."""
+    values: dict[str, set[str]] = {}
+    for _, row in runs.iterrows():
+        case, value = _case(row, name)
+        values.setdefault(case, set()).add(value)
+    return values
+
+
+_KIND = ["method", "fraction", "settings", "degrade"]
+
+
 def _varied(scores: pd.DataFrame) -> list[str]:
     """Name the settings and degradations with at least two values in runs that are equal otherwise."""
-    cases = [
-        (row["method"], row["fraction"], {**json.loads(row["settings"]), **json.loads(row["degrade"])})
-        for _, row in scores[["method", "fraction", "settings", "degrade"]].drop_duplicates().iterrows()
+    runs = scores[_KIND].drop_duplicates()
+    named = {name for column in ("settings", "degrade") for text in runs[column] for name in json.loads(text)}
+    return [
+        name for name in sorted(named) if any(len(several) > 1 for several in _values(runs, name).values())
     ]
-    found = []
-    for name in sorted({name for *_, everything in cases for name in everything}):
-        values: dict[str, set[str]] = {}
-        for method, fraction, everything in cases:
-            rest = {key: value for key, value in everything.items() if key != name}
-            case = json.dumps([method, str(fraction), rest], sort_keys=True)
-            values.setdefault(case, set()).add(json.dumps(everything.get(name)))
-        if any(len(several) > 1 for several in values.values()):
-            found.append(name)
-    return found
 
 
 def _concerned(scores: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Keep the methods that were run with that setting or degradation."""
-
-    def has(text: str) -> bool:
-        return setting in json.loads(text)
-
-    methods = scores.loc[scores["settings"].map(has) | scores["degrade"].map(has), "method"].unique()
-    return scores[scores["method"].isin(methods)]
+    """Keep the runs of which others differ in that setting or degradation alone."""
+    runs = scores[_KIND].drop_duplicates()
+    values = _values(runs, setting)
+    kept = runs[[len(values[_case(row, setting)[0]]) > 1 for _, row in runs.iterrows()]]
+    return scores.merge(kept, on=_KIND)

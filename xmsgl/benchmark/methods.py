@@ -173,9 +173,10 @@ class Network:
             msg = f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
             raise InvalidArgumentError(msg)
         settings = complete(self.name, settings)
-        module = create_model(
-            self.name, n_features=1, seed=0, **{key: settings[key] for key in settings if key not in known}
-        )
+        sizes = {key: settings[key] for key in settings if key not in known}
+        if sizes.get("embedding"):
+            sizes["attributes"] = (0,)  # training finds them in the dataset; here any will do
+        module = create_model(self.name, n_features=1, seed=0, **sizes)
         epochs = settings.get("epochs", known["epochs"].default)
         stages = stages_of(
             self.name, module.tasks, epochs, settings.get("pretrain"), coarse_labels=True, process=True

@@ -336,10 +336,16 @@ def _spread_setting(chosen: pd.DataFrame, setting: str) -> pd.DataFrame:
         msg = f"no run has the setting or degradation {setting!r}"
         raise InvalidArgumentError(msg)
     degraded = any(setting in json.loads(text) for text in chosen["degrade"])
-    shared = _shared([settings | degrade for *_, settings, degrade, _ in rows])
+    shared = {
+        method: _shared(
+            [settings | degrade for *_, settings, degrade, row in rows if row["method"] == method]
+        )
+        for method in chosen["method"].unique()
+    }
     found = []
     for _, at, settings, degrade, row in rows:
-        rest = {name: value for name, value in (settings | degrade).items() if name not in shared}
+        same = shared[row["method"]]
+        rest = {name: value for name, value in (settings | degrade).items() if name not in same}
         words = [f"{name}={_text(value)}" for name, value in rest.items()]
         if chosen["fraction"].nunique() > 1 and not np.isnan(row["fraction"]):
             words.append(f"{100 * row['fraction']:g} % labels")
