@@ -94,6 +94,16 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path, change, nam
     assert not any(f"{name}:" in str(error.value) for name in others)
 
 
+def test_an_upgrade_does_not_make_another_run_and_is_told(tmp_path, caplog):
+    begun = {**SETTINGS, "training": {"versions": {"torch": "2.12", "xarray": "1"}}}
+    now = {**SETTINGS, "training": {"versions": {"torch": "2.13", "xarray": "1"}}}
+    write_checkpoint(tmp_path / "c", progress_after(2), begun)
+    with caplog.at_level("WARNING", "xmsgl"):
+        assert read_checkpoint(tmp_path / "c", now).epoch == progress_after(2).epoch
+    assert "torch 2.12, now 2.13" in caplog.text
+    assert "xarray" not in caplog.text
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     storage.write(tmp_path / "model", storage.to_bytes({"w": torch.ones(2)}, {"format": 1, "spec": {}}))
     storage.write(

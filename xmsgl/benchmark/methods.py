@@ -45,6 +45,7 @@ _RESERVED = (
     "resume",
     "tensorboard",
     "observers",
+    "fingerprint",
 )
 
 

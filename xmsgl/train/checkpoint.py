@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xmsgl.errors import CheckpointError
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+logger = logging.getLogger(__name__)
+
 _FORMAT = 1
+_VERSIONS = "training.versions."
 
 
 class Trained(NamedTuple):
@@ -91,7 +95,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
     path
         A file that :func:`write_checkpoint` wrote.
     settings
-        What the resumed run is started with.
+        What the resumed run is started with. Versions of libraries may differ, which is logged.
 
     Returns
     -------
@@ -110,6 +114,13 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
         raise CheckpointError(msg)
     saved, settings = _flat(header["settings"]), _flat(settings)
     differing = [name for name in sorted({*saved, *settings}) if saved.get(name) != settings.get(name)]
+    if upgraded := [name for name in differing if name.startswith(_VERSIONS)]:
+        # An upgrade does not make it another run, but rounding may differ from there on.
+        told = (
+            f"{name.removeprefix(_VERSIONS)} {saved.get(name)}, now {settings.get(name)}" for name in upgraded
+        )
+        logger.warning("%s was begun with other versions: %s", path, "; ".join(told))
+        differing = [name for name in differing if name not in upgraded]
     if differing:
         lines = "; ".join(
             f"{name}: {saved.get(name)!r} there, {settings.get(name)!r} here" for name in differing
