@@ -358,6 +358,14 @@ def test_fetch_writes_the_simulated_basin(run, tmp_path):
     assert run("validate", tmp_path / "s.nc").exit_code == 0
 
 
+def test_fetch_takes_arguments_of_the_dataset(run, tmp_path):
+    result = run("fetch", "simulated", "--data", "n_coarse=3", "years=1", "-o", tmp_path / "s.nc")
+    assert result.exit_code == 0
+    with xr.open_dataset(tmp_path / "s.nc") as ds:
+        assert dict(ds.sizes)["coarse"] == 3
+        assert ds.sizes["time"] in (365, 366)
+
+
 def test_quiet_means_no_bars(folder, tmp_path):
     arguments = ["train", str(folder / "river.nc"), "-o", str(tmp_path / "m"), "--method", "remap"]
     arguments += ["--epochs", "1", "--device", "cpu"]

@@ -89,7 +89,7 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
     run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
 
 
-@main.command()
+@main.command(cls=ListsCommand)
 @click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=None, help="Also write it here, as netCDF."
@@ -97,23 +97,28 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
 @click.option("--forcing", type=click.Choice(["era5", "observed"]), default="era5", show_default=True)
 @click.option("--fine", type=click.Choice(["mainstem", "all"]), default="mainstem", show_default=True)
 @click.option("--region", default=None, help="A HUC8, a HUC12 or the id of an outlet segment.")
+@click.option("--data", multiple=True, help="Other arguments of it: n_coarse=20, start=2010-10-01.")
 @json_option
+@click.pass_context
 def fetch(
+    ctx: click.Context,
+    /,
     *,
     dataset: str,
     output: Path | None,
     forcing: Literal["observed", "era5"],
     fine: Literal["mainstem", "all"],
     region: str | None,
+    data: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Download and build a DATASET into the cache, and say what it holds."""
-    from xmsgl import datasets, schema
+    from xmsgl import schema
 
-    if dataset == "simulated":
-        ds = datasets.simulated()
-    else:
-        ds = datasets.delaware(forcing=forcing, fine=fine, region=region)
+    arguments = settings_of_table(ctx, "data", data)
+    if dataset == "delaware":
+        arguments = {"forcing": forcing, "fine": fine, "region": region, **arguments}
+    ds = open_dataset(dataset, arguments)
     if output is not None:
         ds.to_netcdf(output)
     _report(schema.validate(ds, values=False), as_json=as_json)
