@@ -50,7 +50,7 @@ def model(river_once):
 
 
 @pytest.fixture
-def case(river, model, refuse_to_compute):
+def case(river, model, refuse_to_compute, tmp_path):
     """A dataset and a prediction whose daily blocks are watched; observations in the second block alone."""
     ds = river.isel(time=slice(0, DAYS))
     ds = ds.assign(
@@ -71,6 +71,7 @@ def case(river, model, refuse_to_compute):
         prediction=watch(temperature, "prediction", seen),
         quantiles=watch(ds.msgl.downscale(model, quantiles=[0.2, 0.5, 0.8]), "quantiles", seen),
         observed=observed,
+        folder=tmp_path,
     )
 
 
@@ -204,6 +205,27 @@ def overview(case):
     assert {start for _, start in case.seen} == {CHUNK}
 
 
+def plot_network(case):
+    case.ds.msgl.plot.network(case.prediction, time="2001-11-05")
+    assert case.seen == [("prediction", CHUNK)]
+
+
+def plot_skill(case):
+    case.plain.msgl.plot.skill(case.prediction, observed=case.observed)
+    assert case.seen == [("prediction", CHUNK)]
+
+
+def plot_graph(case):
+    with case.refuse():
+        case.ds.msgl.plot.graph("fine")
+
+
+def explore(case):
+    case.ds.msgl.explore(case.folder / "page.html", prediction=case.prediction)
+    blocks = [(name, start) for name in ("prediction", *LABELS) for start in range(0, DAYS, CHUNK)]
+    assert sorted(case.seen) == sorted(blocks)
+
+
 PROOFS = {
     "xmsgl.datasets.simulated()": simulated,
     "xmsgl.combine()": combine,
@@ -222,6 +244,10 @@ PROOFS = {
     "xmsgl.export.to_geodataframe()": to_geodataframe,
     "xmsgl.plot.series()": series,
     "xmsgl.plot.overview()": overview,
+    "ds.msgl.plot.network()": plot_network,
+    "ds.msgl.plot.skill()": plot_skill,
+    "ds.msgl.plot.graph()": plot_graph,
+    "ds.msgl.explore()": explore,
 }
 
 

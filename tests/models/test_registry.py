@@ -16,7 +16,10 @@ def test_unknown_name_lists_the_known():
 
 
 def test_unknown_argument_lists_the_known():
-    with pytest.raises(InvalidArgumentError, match="no argument layers; it has attributes, backbone, backend, embedding, hidden"):
+    with pytest.raises(
+        InvalidArgumentError,
+        match="no argument layers; it has attributes, backbone",
+    ):
         create_model("remap", n_features=3, layers=2)
 
 
