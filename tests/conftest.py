@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from html.parser import HTMLParser
 
@@ -39,6 +40,17 @@ def keep_options():
     places = {name: get_option(name) for name in ("data_dir", "data_mirror")}
     with set_options(progress=True, **places):
         yield
+
+
+@pytest.fixture(autouse=True)
+def keep_loggers():
+    """Let no test mute the loggers of the next: the command and the pages of the docs set levels for good.
+
+    Every level begins unset, for a fixture of a whole module may have run the command before.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "xmsgl":
+            logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:

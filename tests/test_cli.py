@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -30,14 +29,6 @@ def refuse_constant(name):
 def strict(text):
     """JSON as other readers take it: no NaN, no Infinity."""
     return json.loads(text, parse_constant=refuse_constant)
-
-
-@pytest.fixture(autouse=True)
-def options_as_before():
-    level = logging.getLogger("xmsgl").level
-    with set_options(progress=get_option("progress")):
-        yield
-    logging.getLogger("xmsgl").setLevel(level)
 
 
 @pytest.fixture
