@@ -64,7 +64,7 @@ PICTURES = {
 }
 
 
-def words(figure):
+def legible(figure):
     """Boxes of all that can be read on a figure, by text."""
     from matplotlib.axes import Axes
     from matplotlib.text import Text
@@ -87,7 +87,7 @@ def words(figure):
 @pytest.mark.parametrize("name", PICTURES)
 def test_no_text_is_cut_or_lies_on_another(basin, temperature, spread, reach, name):
     ax = PICTURES[name](basin.msgl.plot, temperature, spread, reach)
-    found = words(ax.figure)
+    found = legible(ax.figure)
     assert len(found) > 5
     page = ax.figure.bbox
     for text, box in found:
@@ -166,6 +166,24 @@ def test_the_variable_of_the_day_is_coloured(basin):
 def test_an_array_without_words_is_called_by_its_name(basin):
     plain = basin["elevation_fine"].drop_attrs().rename("my_own_fine")
     assert basin.msgl.plot.network(plain).child_axes[0].get_ylabel() == "my own"
+
+
+@pytest.mark.parametrize(
+    ("place", "words"), [(0, "quantile 0.05"), (1, "median"), ([2], "quantile 0.95"), (None, None)]
+)
+def test_a_picture_of_one_quantile_says_which(basin, temperature, spread, reach, place, words):
+    one = temperature if place is None else spread.isel(quantile=place)
+    pictures = basin.msgl.plot
+    drawn = {"network": pictures.network(one, time="2002-07-21")}
+    if place != [2]:  # where there is a dimension, a series has bands and a score is that of the median
+        drawn |= {"series": pictures.series(one, reach=reach), "skill": pictures.skill(one)}
+    for name, ax in drawn.items():
+        read = " ".join(text for text, _ in legible(ax.figure)).replace("\n", " ")
+        if words is None:
+            assert "quantile" not in read, name
+            assert "median" not in read, name
+        else:
+            assert read.count(f", {words}") == 1, name
 
 
 def test_a_datatree_gives_the_same_pictures(basin):

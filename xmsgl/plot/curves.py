@@ -19,6 +19,7 @@ from xmsgl.plot.style import (
     legend_above,
     need,
     units_of,
+    which_quantile,
 )
 from xmsgl.schema import as_dataset
 
@@ -42,7 +43,8 @@ def series(
     prediction
         Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is
         computed. With a dimension ``quantile``, each pair p and 1 - p is drawn as a band, the median as the
-        line, and what is left over as thin lines. None: only what was observed.
+        line, and what is left over as thin lines. Of a single quantile the legend says which. None: only
+        what was observed.
     obj
         Dataset or DataTree whose labels (``water_temperature_<scale>``) are drawn.
     reach
@@ -152,7 +154,8 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
     """Draw line and bands; give the line back, None where quantiles come without a median."""
     look = {"color": CURVE, "linewidth": 1.4, "zorder": 3}
     if "quantile" not in found.dims:
-        ax.plot(found["time"].values, found.values, **look, label="predicted")
+        which = which_quantile(found)
+        ax.plot(found["time"].values, found.values, **look, label=f"predicted{which and f', {which}'}")
         return found
     values, probabilities = found.transpose("quantile", "time"), levels(found)
     pairs = intervals(probabilities)

@@ -45,7 +45,8 @@ def network(
     Parameters
     ----------
     da
-        Values ``(fine,)`` or ``(coarse,)``, matched to the dataset by id; missing ones are grey.
+        Values ``(fine,)`` or ``(coarse,)``, matched to the dataset by id; missing ones are grey. Of a
+        single quantile the colour bar says which.
     obj
         Dataset or DataTree with ``geometry_<scale>`` (hex WKB, EPSG:4326; needs shapely), or
         ``lat_<scale>``, ``lon_<scale>`` and ``downstream_<scale>``.
@@ -93,6 +94,8 @@ def network(
     'water temperature [°C]'
     """
     ds = as_dataset(obj)
+    if da.sizes.get("quantile") == 1:
+        da = da.isel(quantile=0)
     values, scale = _values(da, ds)
     shown, found = values[np.isfinite(values)], lines(ds, scale)
     low, high = limits or _limits(shown, center)

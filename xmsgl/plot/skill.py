@@ -21,6 +21,7 @@ from xmsgl.plot.style import (
     legend_above,
     need,
     strength_colours,
+    which_quantile,
     wrapped,
 )
 
@@ -71,7 +72,8 @@ def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any =
     >>> against_observed(observed.fillna(0.0) + 0.5, observed).get_title(loc="left")
     'RMSE 0.50 °C, bias +0.50 °C, n = 2'
     """
-    pairs = gather(_median(prediction), observed)
+    prediction = _median(prediction)
+    pairs = gather(prediction, observed)
     units = "°C" if pairs.units == "degC" else pairs.units
     ax = axes((5.4, 5.0)) if ax is None else ax
     low = float(min(pairs.observed.min(), pairs.predicted.min()))
@@ -98,7 +100,8 @@ def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any =
     ax.plot(ends, ends, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     ax.set_xlabel(f"observed water temperature [{units}]")
-    ax.set_ylabel(f"predicted water temperature [{units}]")
+    which = which_quantile(prediction)
+    ax.set_ylabel(f"predicted water temperature{which and f', {which}'} [{units}]")
     error = pairs.predicted - pairs.observed
     spread, bias = float(np.sqrt(np.mean(error**2))), float(np.mean(error))
     title = f"RMSE {spread:.2f} {units}, bias {bias:+.2f} {units}, n = {error.size:,}"
@@ -114,7 +117,7 @@ def _median(prediction: xr.DataArray) -> xr.DataArray:
     if 0.5 not in probabilities:
         msg = f"the prediction has the quantiles {probabilities} and no median to draw; predict 0.5 too"
         raise InvalidArgumentError(msg)
-    return prediction.isel(quantile=probabilities.index(0.5), drop=True)
+    return prediction.isel(quantile=probabilities.index(0.5))
 
 
 def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = None) -> Any:

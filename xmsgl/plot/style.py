@@ -29,6 +29,7 @@ __all__ = [
     "legend_above",
     "strength_colours",
     "temperature_colours",
+    "which_quantile",
     "with_missing",
     "wrapped",
 ]
@@ -182,12 +183,29 @@ def describe(da: xr.DataArray, fallback: str = "water temperature") -> str:
     """Write what an array is, with its units, for an axis or a colour bar.
 
     An array that says neither is a temperature of the convention, in degC. One that says what it is, but
-    not in which units, gets none.
+    not in which units, gets none. One quantile of several says which.
     """
     name = in_short(str(da.attrs.get("long_name", fallback)))
+    if which := which_quantile(da):
+        name = f"{name.removeprefix('quantile of the ')}, {which}"
     if "long_name" in da.attrs and "units" not in da.attrs:
         return name
     return f"{name} [{units_of(da)}]"
+
+
+def which_quantile(da: xr.DataArray) -> str:
+    """Write which quantile an array is that was selected from several; empty where it is none.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> which_quantile(xr.DataArray(14.0, {"quantile": 0.95}))
+    'quantile 0.95'
+    """
+    if "quantile" not in da.coords or da["quantile"].ndim:
+        return ""
+    probability = float(da["quantile"])
+    return "median" if probability == 0.5 else f"quantile {probability:g}"
 
 
 def wrapped(text: str, width: int = 36) -> str:
