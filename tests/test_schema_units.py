@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import constants
 
-from xmsgl.schema_units import advice, expected_units, same_units, tidy_units
+from xmsgl.schema_units import (
+    _CONVERSIONS,
+    advice,
+    conversion,
+    expected_units,
+    same_units,
+    tidy_units,
+)
 
 SPELLINGS = {
     "degC": ["degC", "deg_C", "deg C", "°C", "C", "celsius", "Celsius", "degree_Celsius", "degrees_celsius",
@@ -102,3 +112,75 @@ def test_advice_runs_and_converts(found, expected, value, converted):
 
 def test_advice_without_a_known_conversion():
     assert advice("v_coarse", "furlong", "m") == 'convert it, then ds["v_coarse"].attrs["units"] = "m"'
+
+
+# ------------------------------------------------------------ every row of the table
+
+PAIRS = [pytest.param(*pair, id=" to ".join(pair)) for pair in _CONVERSIONS]
+SI = {
+    "m": 1.0, "km": constants.kilo, "cm": constants.centi, "mm": constants.milli, "in": constants.inch,
+    "ft": constants.foot, "yd": constants.yard, "mi": constants.mile, "ha": constants.hectare,
+    "acre": constants.acre, "L": constants.liter, "s": 1.0, "h": constants.hour, "d": constants.day,
+    "W": 1.0, "kW": constants.kilo, "J": 1.0, "kJ": constants.kilo, "MJ": constants.mega,
+    "Wh": constants.hour, "kWh": constants.kilo * constants.hour,
+    "langley": constants.calorie / constants.centi**2, "kg": 1e-3,  # of water, m3
+    "%": 0.01,
+}  # fmt: skip
+
+
+def size(units):
+    """One of these units in those of the SI."""
+    found = 1.0
+    for name, power in re.findall(r"([A-Za-z%]+)(-?\d+)?", units):
+        found *= SI[name] ** int(power or 1)
+    return found
+
+
+def by_scipy(value, found, expected):
+    if expected == "degC":
+        scale = {"degF": "Fahrenheit", "K": "Kelvin"}[found]
+        return constants.convert_temperature(value, scale, "Celsius")
+    if found == "degree":
+        return np.sin(value * constants.degree) / np.cos(value * constants.degree)
+    day = 1.0 if re.search(r"(d|h|s)-1|W", found) or not re.search(r"d-1|W", expected) else constants.day
+    return value * size(found) / day / size(expected)
+
+
+@pytest.mark.parametrize(("found", "expected"), PAIRS)
+def test_every_conversion_is_that_of_scipy(found, expected):
+    assert tidy_units(found) == found, "it would never be looked up"
+    assert tidy_units(expected) == expected
+    values = np.array([0.25, 3.0, 37.5])
+    told = conversion(found, expected)
+    np.testing.assert_allclose(told.apply(values), by_scipy(values, found, expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("found", "expected"), PAIRS)
+@pytest.mark.parametrize("dtype", ["float64", "int16"])
+def test_the_text_of_a_conversion_does_what_its_function_does(found, expected, dtype):
+    values = np.array([1, 20, 45], dtype=dtype)
+    told = conversion(found, expected)
+    text = eval(told.formula.format("values"), {"np": np, "values": values})
+    np.testing.assert_allclose(told.apply(values), text, rtol=1e-12)
+    np.testing.assert_allclose(text, told.apply(values.astype(float)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "factor"),
+    [  # as NIST SP 811 and ISO 31 print them
+        ("acre", "km2", 4.0468564224e-3),
+        ("sqmi", "km2", 2.589988110336),
+        ("cfs", "m3 s-1", 0.028316846592),
+        ("ly/day", "W m-2", 0.484259259259259),
+        ("miles", "m", 1609.344),
+    ],
+)
+def test_factors_have_all_their_digits(found, expected, factor):
+    assert conversion(found, expected).apply(1.0) == pytest.approx(factor, rel=1e-14)
+    assert f"* {factor!r})" in advice("v_fine", found, expected)
+
+
+def test_the_same_units_need_no_conversion():
+    values = object()
+    assert conversion("mm/day", "mm d-1").apply(values) is values
+    assert conversion("furlong", "m") is None

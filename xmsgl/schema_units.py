@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["advice", "expected_units", "same_units", "tidy_units"]
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Conversion", "advice", "conversion", "expected_units", "same_units", "tidy_units"]
 
 # whole spellings, compared in lower case without blanks, dots and underscores
 _WORDS = {
@@ -63,55 +70,96 @@ _BASES = {
     "discharge": "m3 s-1",
 }
 
-# unit found -> unit expected: the expression that converts
+_M_PER_FT = 0.3048
+_KM2_PER_ACRE = 0.0040468564224
+_J_PER_LANGLEY = 41840.0  # a square metre: 1 thermochemical calorie a square centimetre
+_S_PER_D = 86400.0
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How values are brought from some units to others, for people to read and for programs to call.
+
+    Attributes
+    ----------
+    formula
+        Python, with ``{}`` in the place of the values and NumPy as ``np``.
+    apply
+        The same as a function, of numbers and of arrays of any kind.
+    """
+
+    formula: str
+    apply: Callable[[Any], Any]
+
+
+def _times(factor: float) -> Conversion:
+    # a float, for an array of small integers times an integer would overflow
+    return Conversion(f"{{}} * {_written(factor)}", lambda values: values * float(factor))
+
+
+def _over(divisor: float) -> Conversion:
+    return Conversion(f"{{}} / {_written(divisor)}", lambda values: values / divisor)
+
+
+def _minus(offset: float) -> Conversion:
+    return Conversion(f"{{}} - {_written(offset)}", lambda values: values - offset)
+
+
+def _written(number: float) -> str:
+    """Write a number as a float, without the noise of its last digits."""
+    return repr(float(f"{number:.15g}"))
+
+
+_SAME = Conversion("{}", lambda values: values)
+# unit found, unit expected
 _CONVERSIONS = {
-    ("K", "degC"): "{} - 273.15",
-    ("degF", "degC"): "({} - 32) / 1.8",
-    ("km", "m"): "{} * 1000",
-    ("cm", "m"): "{} / 100",
-    ("mm", "m"): "{} / 1000",
-    ("ft", "m"): "{} * 0.3048",
-    ("mi", "m"): "{} * 1609.344",
-    ("yd", "m"): "{} * 0.9144",
-    ("m km-1", "1"): "{} / 1000",
-    ("ft mi-1", "1"): "{} / 5280",
-    ("degree", "1"): "np.tan(np.deg2rad({}))",
-    ("m2", "km2"): "{} / 1e6",
-    ("ha", "km2"): "{} / 100",
-    ("acre", "km2"): "{} * 0.0040468564",
-    ("mi2", "km2"): "{} * 2.589988",
-    ("ft2", "km2"): "{} * 9.290304e-8",
-    ("in d-1", "mm d-1"): "{} * 25.4",
-    ("cm d-1", "mm d-1"): "{} * 10",
-    ("m d-1", "mm d-1"): "{} * 1000",
-    ("m h-1", "mm d-1"): "{} * 24000",
-    ("mm h-1", "mm d-1"): "{} * 24",
-    ("m s-1", "mm d-1"): "{} * 86.4e6",
-    ("mm s-1", "mm d-1"): "{} * 86400",
-    ("kg m-2 s-1", "mm d-1"): "{} * 86400",
-    ("kg d-1 m-2", "mm d-1"): "{}",
+    ("K", "degC"): _minus(273.15),
+    ("degF", "degC"): Conversion("({} - 32) / 1.8", lambda values: (values - 32.0) / 1.8),
+    ("km", "m"): _times(1000),
+    ("cm", "m"): _over(100),
+    ("mm", "m"): _over(1000),
+    ("ft", "m"): _times(_M_PER_FT),
+    ("mi", "m"): _times(_M_PER_FT * 5280),
+    ("yd", "m"): _times(_M_PER_FT * 3),
+    ("m km-1", "1"): _over(1000),
+    ("ft mi-1", "1"): _over(5280),
+    ("degree", "1"): Conversion("np.tan(np.deg2rad({}))", lambda values: np.tan(np.deg2rad(values))),
+    ("m2", "km2"): _over(1e6),
+    ("ha", "km2"): _over(100),
+    ("acre", "km2"): _times(_KM2_PER_ACRE),
+    ("mi2", "km2"): _times((_M_PER_FT * 5280) ** 2 / 1e6),
+    ("ft2", "km2"): _times(_M_PER_FT**2 / 1e6),
+    ("in d-1", "mm d-1"): _times(25.4),
+    ("cm d-1", "mm d-1"): _times(10),
+    ("m d-1", "mm d-1"): _times(1000),
+    ("m h-1", "mm d-1"): _times(24000),
+    ("mm h-1", "mm d-1"): _times(24),
+    ("m s-1", "mm d-1"): _times(86.4e6),
+    ("mm s-1", "mm d-1"): _times(_S_PER_D),
+    ("kg m-2 s-1", "mm d-1"): _times(_S_PER_D),
+    ("kg d-1 m-2", "mm d-1"): _SAME,
     # sums without a time are taken for those of a day, the step of the convention
-    ("mm", "mm d-1"): "{}",
-    ("cm", "mm d-1"): "{} * 10",
-    ("m", "mm d-1"): "{} * 1000",
-    ("in", "mm d-1"): "{} * 25.4",
-    ("kg m-2", "mm d-1"): "{}",
-    ("J m-2", "W m-2"): "{} / 86400",
-    ("kJ m-2", "W m-2"): "{} / 86.4",
-    ("MJ m-2", "W m-2"): "{} / 0.0864",
-    ("J d-1 m-2", "W m-2"): "{} / 86400",
-    ("kJ d-1 m-2", "W m-2"): "{} / 86.4",
-    ("MJ d-1 m-2", "W m-2"): "{} / 0.0864",
-    ("MJ h-1 m-2", "W m-2"): "{} / 0.0036",
-    ("Wh d-1 m-2", "W m-2"): "{} / 24",
-    ("kWh d-1 m-2", "W m-2"): "{} / 0.024",
-    ("kW m-2", "W m-2"): "{} * 1000",
-    ("langley d-1", "W m-2"): "{} * 0.48426",
-    ("%", "1"): "{} / 100",
-    ("1", "%"): "{} * 100",
-    ("ft3 s-1", "m3 s-1"): "{} * 0.028316847",
-    ("L s-1", "m3 s-1"): "{} / 1000",
-    ("m3 d-1", "m3 s-1"): "{} / 86400",
+    ("mm", "mm d-1"): _SAME,
+    ("cm", "mm d-1"): _times(10),
+    ("m", "mm d-1"): _times(1000),
+    ("in", "mm d-1"): _times(25.4),
+    ("kg m-2", "mm d-1"): _SAME,
+    ("J m-2", "W m-2"): _over(_S_PER_D),
+    ("kJ m-2", "W m-2"): _over(86.4),
+    ("MJ m-2", "W m-2"): _over(0.0864),
+    ("J d-1 m-2", "W m-2"): _over(_S_PER_D),
+    ("kJ d-1 m-2", "W m-2"): _over(86.4),
+    ("MJ d-1 m-2", "W m-2"): _over(0.0864),
+    ("MJ h-1 m-2", "W m-2"): _over(0.0036),
+    ("Wh d-1 m-2", "W m-2"): _over(24),
+    ("kWh d-1 m-2", "W m-2"): _over(0.024),
+    ("kW m-2", "W m-2"): _times(1000),
+    ("langley d-1", "W m-2"): _times(_J_PER_LANGLEY / _S_PER_D),
+    ("%", "1"): _over(100),
+    ("1", "%"): _times(100),
+    ("ft3 s-1", "m3 s-1"): _times(_M_PER_FT**3),
+    ("L s-1", "m3 s-1"): _over(1000),
+    ("m3 d-1", "m3 s-1"): _over(_S_PER_D),
 }
 
 
@@ -200,6 +248,42 @@ def same_units(first: str, second: str) -> bool:
     return tidy_units(first) == tidy_units(second)
 
 
+def conversion(found: str, expected: str) -> Conversion | None:
+    """Look up how values in some units are brought to those of the convention.
+
+    Sums without a time, such as ``"mm"`` of precipitation, are taken for those of a day, the step of the
+    convention.
+
+    Parameters
+    ----------
+    found
+        Units, in any spelling.
+    expected
+        Units of the convention.
+
+    Returns
+    -------
+    Conversion or None
+        None where no conversion is known.
+
+    Examples
+    --------
+    >>> conversion("cfs", "m3 s-1").formula
+    '{} * 0.028316846592'
+    >>> conversion("degree_Celsius", "degC").apply(4.0), conversion("in/day", "mm d-1").apply(2.0)
+    (4.0, 50.8)
+    >>> conversion("furlong", "m") is None
+    True
+
+    References
+    ----------
+    Thompson, A., Taylor, B. N. (2008), Guide for the Use of the International System of Units (SI), NIST
+    Special Publication 811, appendix B.
+    """
+    tidy = tidy_units(found)
+    return _SAME if tidy == expected else _CONVERSIONS.get((tidy, expected))
+
+
 def advice(name: str, found: str, expected: str) -> str:
     """Say how to bring a variable to the expected units.
 
@@ -220,8 +304,8 @@ def advice(name: str, found: str, expected: str) -> str:
     >>> advice("t_coarse", "K", "degC")
     'convert: ds["t_coarse"] = (ds["t_coarse"] - 273.15).assign_attrs(units="degC")'
     """
-    formula = _CONVERSIONS.get((tidy_units(found), expected))
+    known = conversion(found, expected)
     variable = f'ds["{name}"]'
-    if formula is None:
+    if known is None:
         return f'convert it, then {variable}.attrs["units"] = "{expected}"'
-    return f'convert: {variable} = ({formula.format(variable)}).assign_attrs(units="{expected}")'
+    return f'convert: {variable} = ({known.formula.format(variable)}).assign_attrs(units="{expected}")'

@@ -215,6 +215,9 @@ def test_refuses_fabrics(fabric):
         ("a", "cfs", "m3 s-1", 35.314666721, 1.0),
         ("a", "Langley/day", "W m-2", 2065.0096, 1000.0),
         ("a", "m d-1", "mm d-1", 0.25, 250.0),
+        ("a", "Decimal Fraction", "%", 0.25, 25.0),
+        ("a", "kg m-2 s-1", "mm d-1", 1e-4, 8.64),
+        ("a", "degrees", "1", 45.0, 1.0),
     ],
 )
 def test_conversions_against_tables(name, found, wanted, value, expected):

@@ -7,15 +7,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidDatasetError
-from xmsgl.schema_units import tidy_units
+from xmsgl.schema_units import conversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["DAILY", "KM2_PER_ACRE", "STATIC", "Variable", "converter"]
-
-KM2_PER_ACRE = 0.0040468564224
-_WATTS_PER_LANGLEY = 41840.0 / 86400.0
+__all__ = ["DAILY", "STATIC", "Variable", "converter"]
 
 
 @dataclass(frozen=True)
@@ -73,24 +70,6 @@ STATIC: Mapping[str, Variable] = MappingProxyType(
 )
 """Attributes of segments."""
 
-_SAME: Callable[[Any], Any] = lambda values: values  # noqa: E731 - one entry of a table
-# (units found, units wanted): the conversion
-_CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = MappingProxyType(
-    {
-        ("degF", "degC"): lambda values: (values - 32.0) / 1.8,
-        ("K", "degC"): lambda values: values - 273.15,
-        ("in", "mm d-1"): lambda values: values * 25.4,
-        ("in d-1", "mm d-1"): lambda values: values * 25.4,
-        ("mm", "mm d-1"): _SAME,
-        ("m", "mm d-1"): lambda values: values * 1000.0,
-        ("m d-1", "mm d-1"): lambda values: values * 1000.0,
-        ("1", "%"): lambda values: values * 100.0,
-        ("langley d-1", "W m-2"): lambda values: values * _WATTS_PER_LANGLEY,
-        ("ft3 s-1", "m3 s-1"): lambda values: values * 0.3048**3,
-        ("acre", "km2"): lambda values: values * KM2_PER_ACRE,
-        ("ft", "m"): lambda values: values * 0.3048,
-    }
-)
 # spellings that only these models use
 _SPELLED = {"decimal fraction": "1"}
 
@@ -130,10 +109,8 @@ def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]
     if found is None:
         raise InvalidDatasetError([f"{name!r} does not state its units; give them: units={{'{name}': ...}}"])
     plain = found.strip().lower()
-    tidy = _SPELLED.get(plain) or tidy_units(plain)
-    if tidy == wanted:
-        return _SAME
-    if (tidy, wanted) not in _CONVERSIONS:
+    known = conversion(_SPELLED.get(plain, plain), wanted)
+    if known is None:
         fault = f"{name!r} is in {found!r}, which can not be brought to {wanted!r}; convert it and say so in"
         raise InvalidDatasetError([f"{fault} its units"])
-    return _CONVERSIONS[tidy, wanted]
+    return known.apply
