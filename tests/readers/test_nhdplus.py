@@ -234,6 +234,16 @@ def test_links_may_come_from_a_further_table():
         read_nhdplus(lines, vaa[vaa["COMID"] != 3])
 
 
+def test_links_of_a_further_table_with_gaps_stay_exact():
+    far = 2**53  # from here on floats tell every second whole number apart
+    ids = far + np.array([1, 2, 3])
+    lines = pd.DataFrame({"COMID": ids, "LENGTHKM": [1.0, 2.0, 3.0]})
+    vaa = pd.DataFrame({"comid": ids[:2], "tocomid": ids[1:]})  # the outlet is not in it
+    ds = read_nhdplus(lines, vaa)
+    assert ds["downstream_fine"].dtype == np.int64
+    assert ds["downstream_fine"].values.tolist() == [far + 2, far + 3, 0]
+
+
 def test_lines_give_places():
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")

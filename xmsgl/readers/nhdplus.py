@@ -232,12 +232,11 @@ def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
             f"({shorten(flow['id'], 3)}); give the table of this region"
         )
         raise InvalidArgumentError(msg)
-    new = [name for name in table.columns if name not in flow.columns]
-    added = table.set_index("id")[new].reindex(flow["id"])
-    for name in new:
-        column = added[name]
-        whole = column.fillna(0).astype(np.int64) if name in _WHOLE else column
-        flow = flow.assign(**{name: whole.to_numpy()})
+    given = table.set_index("id")
+    for name in given.columns.difference(flow.columns, sort=False):
+        # NaN would lead whole numbers through floats, which tell them apart up to 2**53 only
+        gap = 0 if name in _WHOLE else np.nan
+        flow = flow.assign(**{name: given[name].reindex(flow["id"], fill_value=gap).to_numpy()})
     return flow
 
 
