@@ -202,7 +202,7 @@ class MsglAccessor:
             Temperature (time, fine), degC; or quantiles of it along ``quantile``, the median among them,
             which is scored, and beside it the coverage of the intervals and more.
         observed
-            Observations (time, fine), degC; default: ``water_temperature_fine`` of the dataset.
+            Observations, degC; default: ``water_temperature_fine``. A coarse prediction needs its own.
         by
             Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
             ``"segment"``, ``"stream_order"`` or by a labelled array of groups.

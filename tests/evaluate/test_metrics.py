@@ -244,7 +244,11 @@ def test_a_missing_prediction_is_named_not_dropped(pair):
         pytest.param(lambda p, o: (p, o * np.nan), "has an observation", id="no-observation"),
         pytest.param(lambda p, o: (p.assign_attrs(units="K"), o), "'K'.*'degC'", id="units"),
         pytest.param(lambda p, o: (p.isel(fine=0), o), "dims", id="one-dimension"),
-        pytest.param(lambda p, o: (p.rename(fine="coarse"), o), "one scale at a time", id="other-scale"),
+        pytest.param(
+            lambda p, o: (p.rename(fine="coarse"), o),
+            r"one scale .* observed=ds\[.water_temperature_coarse",
+            id="other-scale",
+        ),
         pytest.param(lambda p, o: (p.isel(fine=[0, 0]), o), "more than once: 100", id="repeated-id"),
         pytest.param(lambda p, o: (p.drop_vars("fine"), o), "no labels along 'fine'", id="no-labels"),
     ],

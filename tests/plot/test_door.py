@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 import subprocess
 import sys
 
@@ -232,6 +233,18 @@ def test_own_observations_and_groups_are_used(basin, temperature):
         basin.msgl.plot.skill({"a": temperature, "b": temperature})
     with pytest.raises(UnknownNameError, match="unknown grouping 'decade'"):
         basin.msgl.plot.skill(temperature, by="decade")
+
+
+@pytest.mark.parametrize(("by", "several"), [(None, False), ("month", False), ("month", True)])
+def test_a_coarse_prediction_without_observations_is_told_which_to_give(basin, by, several):
+    coarse = basin["air_temperature_coarse"]
+    given = {"air": coarse} if several else coarse
+    wanted = 'observed=ds["water_temperature_coarse"]'
+    with pytest.raises(InvalidArgumentError, match=re.escape(wanted)):
+        basin.msgl.plot.skill(given, by=by)
+    drawn = basin.msgl.plot.skill(given, by=by, observed=basin["water_temperature_coarse"])
+    n = int(basin["water_temperature_coarse"].notnull().sum())
+    assert f"n = {n:,}" in (drawn.get_xlabel() if by else drawn.get_title(loc="left"))
 
 
 def test_a_graph_of_other_settings_can_be_drawn(basin):

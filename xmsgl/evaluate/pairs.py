@@ -119,7 +119,11 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
                 msg = f"{what} has labels along {dim!r} more than once: {shorten(repeated)}"
                 raise InvalidArgumentError(msg)
     if set(dims) != set(observed.dims):
-        msg = f"prediction has dims {prediction.dims}, observed {observed.dims}; score one scale at a time"
+        own_scale = next(dim for dim in dims if dim != "time")
+        msg = (
+            f"prediction has dims {prediction.dims}, observed {observed.dims}; score one scale at a time: "
+            f'give observations along {own_scale!r}, such as observed=ds["water_temperature_{own_scale}"]'
+        )
         raise InvalidArgumentError(msg)
     return next(str(dim) for dim in dims if dim != "time")
 

@@ -152,8 +152,8 @@ class Plots:
         Parameters
         ----------
         prediction
-            Temperature (time, fine), degC, or quantiles of it; several by name, compared on the reach-days
-            that all have; or what ``ds.msgl.evaluate(..., by=...)`` returned.
+            Temperature (time, fine) or (time, coarse), degC, or quantiles of it; several by name, compared
+            on the reach-days that all have; or what ``ds.msgl.evaluate(..., by=...)`` returned.
         by
             ``"month"``, ``"season"``, ``"year"``, ``"water_year"`` or ``"stream_order"``: a score for each.
             ``"reach"`` or ``"segment"``: how many of them have at most a score. Or a labelled array of
@@ -161,7 +161,8 @@ class Plots:
         metric
             Which score of ``ds.msgl.evaluate`` is drawn by group.
         observed
-            Observations (time, fine), degC. Default: ``water_temperature_fine`` of the dataset.
+            Observations, degC, with the dims of the prediction. Default: ``water_temperature_fine`` of the
+            dataset; a coarse prediction needs its own.
         ax
             matplotlib axes to draw into. Default: new ones.
 
@@ -173,7 +174,8 @@ class Plots:
         Raises
         ------
         InvalidArgumentError
-            No observed reach-day in common; several predictions, or scores without groups, and no `by`.
+            No observed reach-day in common; observations of another scale; several predictions, or scores
+            without groups, and no `by`.
         UnknownNameError
             There is no such grouping or score.
         MissingDependencyError
