@@ -144,7 +144,7 @@ def test_it_opens_on_the_warmest_day_and_a_reach_with_observations(page, median,
     assert reach == f"reach {first} on segment {int(explored.coarse_segment.sel(fine=first))}"
     error = (median - explored.water_temperature_fine).sel(fine=first)
     rmse, count = float(np.sqrt((error**2).mean())), int(error.notnull().sum())
-    assert note == f"RMSE {rmse:.2f} °C, n = {count} (observed)"
+    assert note == f"RMSE {rmse:.2f} °C, n = {count} (all observed days shown, trained on or not)"
     assert page.browser.title == "A small <river>"
 
 
@@ -279,6 +279,24 @@ def test_on_a_narrow_screen_the_parts_stand_below_each_other(page, tmp_path):
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert page.browser.get_window_size() == size
+
+
+def test_the_score_of_a_reach_says_which_days_it_is_of(browser, explored, predicted, tmp_path):
+    everything = explored.water_temperature_fine
+    test = (everything.time >= np.datetime64("2010-07-10")) & (everything.fine == 3)
+    trained = explored.assign(water_temperature_fine=everything.where(~test))
+    page = Page(browser, explore(predicted, trained, tmp_path / "page.html", observed=everything))
+    field = page.inside("find", "input")
+    for reach, days, words in (
+        (3, test, "held-out days"),
+        (4, ~test, "days with labels, which models learn from"),
+    ):
+        error = (predicted - everything.where(days)).sel(fine=reach)
+        rmse, count = float(np.sqrt((error**2).mean())), int(error.notnull().sum())
+        field.send_keys(str(reach), Keys.ENTER)
+        page.wait(lambda reach=reach: page.text("chart").startswith(f"reach {reach} "))
+        assert page.get("model('note').text") == f"RMSE {rmse:.2f} °C, n = {count} ({words})"
+    page.screenshot(tmp_path, "explorer-held-out.png")
 
 
 def test_a_single_day_has_no_slider(browser, explored, predicted, tmp_path):

@@ -41,7 +41,7 @@ function show_day(day) {
 }
 
 function rmse(reach) {
-  // Over the observations that no model has seen, where there are any.
+  // Over the observations that are held out, where there are any.
   for (const name of ["observed", "label"]) {
     let sum = 0, count = 0;
     for (let day = 0; name in layers && day < DAYS; day++) {

@@ -50,8 +50,9 @@ def explore(
     interval
         Quantiles ``(quantile, time, fine)`` to draw around a prediction that has none of its own.
     observed
-        All observations ``(time, fine)``; those that ``obj`` does not have as labels are drawn as held out.
-        Default: the labels of ``obj``.
+        All observations ``(time, fine)``; those that ``obj`` does not have as labels are drawn as held out,
+        and where a reach has some its RMSE is theirs alone. Default: the labels of ``obj``; the RMSE is
+        then that of all of them, whether a model was trained on them or not, and the page says so.
     title
         Heading of the page. Default: the dataset's title.
 

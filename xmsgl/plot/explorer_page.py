@@ -150,9 +150,15 @@ def _data(contents: Contents) -> dict[str, Any]:
             "first": daily.busiest(),
             "reaches": daily.reaches,
             "segments": daily.segments,
-            "words": {"observed": "held out" if daily.held_out else "observed", "label": "labels"},
+            "words": _scored_on(daily),
         },
     }
+
+
+def _scored_on(daily: Daily) -> dict[str, str]:
+    """Tell by layer what the RMSE over it is of: a page knows no test days but those it was told."""
+    told = "held-out days" if daily.held_out else "all observed days shown, trained on or not"
+    return {"observed": told, "label": "days with labels, which models learn from"}
 
 
 def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
