@@ -217,6 +217,16 @@ def test_units_and_names_on_every_number(pair):
     }
 
 
+def test_the_median_over_reaches_is_not_the_score_of_the_median_quantile(pair):
+    prediction, observed = pair
+    shifts = xr.DataArray([-2.0, 0.5, 2.0], {"quantile": [0.1, 0.5, 0.9]}, "quantile")
+    both = score((prediction + shifts).assign_attrs(prediction.attrs), observed)
+    assert both.rmse.item() == score(prediction + 0.5, observed).rmse.item() != both.rmse_median.item()
+    said = both.rmse_median.attrs["long_name"]
+    assert said.startswith("median over reaches of each reach's RMSE")
+    assert "not the RMSE of a median quantile" in said
+
+
 def test_undefined_numbers_are_nan():
     days = pd.date_range("2000-01-01", periods=1)
     observed = xr.DataArray([[5.0]], {"time": days, "fine": [1]}, ("time", "fine"))

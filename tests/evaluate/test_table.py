@@ -70,6 +70,8 @@ def test_every_form_shows_every_number(case):
 def test_html_has_a_row_a_method_below_the_groups(case, read_html):
     predictions, observed, groups = case
     predictions = {"<i>good</i>": predictions["good"], **predictions}
+    both = skill_table(predictions, observed, groups=groups, metrics=("rmse", "rmse_median"))
+    assert read_html(both._repr_html_()).tables[0][1][1:3] == ["RMSE [degC]", "median reach RMSE [degC]"]
     table = skill_table(predictions, observed, groups=groups, metrics=("rmse",))
     (rows,) = read_html(table._repr_html_()).tables
     assert rows[0] == ["", *groups]

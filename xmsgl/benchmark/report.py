@@ -33,9 +33,9 @@ _RUN_HEAD = (
 )
 _HOW_TO_READ = """\
 Numbers are means over runs; after ± stands the sample standard deviation between them. Temperatures are in
-degC. `n` counts the reach-days scored in one run; "median reach" is over reaches with at least 30 of them.
-Wall time is that of one run, with opening the dataset if no run before it did. Labels are those a run learned
-from, validation included. Fraction "any": the method uses no fine label."""
+degC. `n` counts the reach-days scored in one run; "median reach" is the median over reaches with at least 30
+of them of the RMSE of each. Wall time is that of one run, with opening the dataset if no run before it did.
+Labels are those a run learned from, validation included. Fraction "any": the method uses no fine label."""
 
 
 def write_report(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:

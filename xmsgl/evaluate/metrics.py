@@ -76,9 +76,10 @@ def score(
         Scalars, or one value a group along ``month``, ``season``, ``year``, ``water_year``, ``fine``
         or ``coarse`` (for ``"reach"``), ``coarse`` (for ``"segment"``), ``stream_order``, or the name
         of the given DataArray. Groups without an observation do not appear. In degC: ``rmse`` (pooled),
-        ``rmse_median`` (over reaches with at least 30 observed days), ``mae``, ``bias`` (prediction
-        minus observation), ``rmse_hot`` and ``rmse_cold`` (at and above the 90th, at and below the
-        10th percentile of the group's observations). Without unit: ``nse``, ``kge`` and its parts
+        ``rmse_median`` (the median over reaches with at least 30 observed days of the RMSE of each; the
+        score of a median quantile is ``rmse``), ``mae``, ``bias`` (prediction minus observation),
+        ``rmse_hot`` and ``rmse_cold`` (at and above the 90th, at and below the 10th percentile of the
+        group's observations). Without unit: ``nse``, ``kge`` and its parts
         ``kge_r``, ``kge_alpha``, ``kge_beta``. Counts: ``n`` and ``n_reaches``, ``n_reaches_median``,
         ``n_hot``, ``n_cold`` behind the numbers of those names. A number that is not defined (the NSE of
         one observation) is NaN. Of quantiles also ``crps``, ``pinball``, ``coverage`` and ``width``, see

@@ -20,7 +20,8 @@ TAIL = 0.1
 
 LONG_NAMES = {
     "rmse": "root mean square error, pooled over observed reach-days",
-    "rmse_median": f"median over reaches with at least {MIN_DAYS} observed days of the reach's RMSE",
+    "rmse_median": f"median over reaches of each reach's RMSE, those with at least {MIN_DAYS} observed days; "
+    "not the RMSE of a median quantile",
     "mae": "mean absolute error",
     "bias": "mean of prediction minus observation",
     "nse": "Nash-Sutcliffe efficiency",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SkillTable", "shared", "skill_table"]
 
-_HEADS = {"rmse": "RMSE", "rmse_median": "median RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
+_HEADS = {"rmse": "RMSE", "rmse_median": "median reach RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
 _HEADS |= {"rmse_hot": "RMSE hot", "rmse_cold": "RMSE cold", "n_reaches": "reaches"}
 
 

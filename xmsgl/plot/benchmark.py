@@ -28,7 +28,7 @@ _ASIDE = 0.06  # between the dots of two methods at the same place
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAMES = {
     "rmse": "RMSE [°C]",
-    "rmse_median": "median RMSE of a reach [°C]",
+    "rmse_median": "RMSE of the median reach [°C]",
     "mae": "mean absolute error [°C]",
     "bias": "bias [°C]",
     "rmse_hot": "RMSE of the hottest 10 % [°C]",
