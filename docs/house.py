@@ -11,13 +11,13 @@ from pathlib import Path
 # From the cellar up. A floor may use itself and those below. Left, in the middle, right: see WINGS. What
 # has a floor to itself takes all of it.
 FLOORS: list[tuple[list[str], list[str], list[str]]] = [
-    (["errors", "options", "optional", "history"], [], []),
+    (["errors", "options", "optional", "history", "origin", "markup", "progress"], [], []),
     ([], ["schema"], ["network"]),
-    (["graphs", "readers", "datasets"], [], ["simulate"]),
+    (["graphs", "readers", "datasets", "opening"], [], ["simulate"]),
     (["features", "neighbours", "residual", "season"], ["windows", "batches"], ["models"]),
-    (["recipes"], ["calibrate"], ["prefetch", "operators", "engine", "train", "supply"]),
+    (["recipes"], ["calibrate"], ["prefetch", "operators", "engine", "train", "supply", "watch"]),
     ([], ["fit", "predict"], []),
-    (["evaluate", "export", "plot", "benchmark"], [], []),
+    (["evaluate", "export", "plot", "benchmark", "catalog"], [], []),
 ]
 ROOF = ["accessor", "demo", "cli"]
 WINGS = ("labelled: xarray", "doors: ids become positions", "plain numbers: NumPy, torch")

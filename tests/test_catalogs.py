@@ -283,8 +283,8 @@ class TestDatasets:
     def test_the_delaware_comes_through_its_fetching(self, both: Any, monkeypatch: Any) -> None:
         """The arguments of the entry and of the user arrive; nothing is opened before it is asked for."""
         asked = []
-        monkeypatch.setitem(
-            catalog_data.DATASETS, "delaware", lambda **arguments: asked.append(arguments) or xr.Dataset()
+        monkeypatch.setattr(
+            xmsgl.datasets, "delaware", lambda **arguments: asked.append(arguments) or xr.Dataset()
         )
         source = both.delaware(forcing="era5", start="2000-01-01", region=1)
         assert asked == []

@@ -40,6 +40,11 @@ def test_each_floor_rests_on_those_below(house):
     assert all(name in house.draw() for floor in floors for name in floor)
 
 
+def test_every_part_has_a_room_in_the_house(house):
+    drawn = [name for floor in house.FLOORS for wing in floor for name in wing] + house.ROOF
+    assert sorted(drawn) == sorted(RANK)
+
+
 def test_every_page_is_in_the_contents():
     pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
     listed = {"index"}

@@ -23,6 +23,7 @@ LAYERS = [
     ["simulate"],
     ["readers"],
     ["datasets"],
+    ["opening"],
     ["features"],
     ["neighbours", "residual", "season"],
     ["windows", "batches"],

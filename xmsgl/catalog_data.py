@@ -7,105 +7,33 @@ shapes that intake's two versions want.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import uuid
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import xarray as xr
 
-from xmsgl import datasets
 from xmsgl.datasets.fetch import cache_folder
 from xmsgl.datasets.store import recipe
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.opening import DATASETS, arguments_of, open_data
 from xmsgl.schema_roles import roles
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from xmsgl.models.model import Model
 
-__all__ = ["describe", "describe_model", "lazy", "netcdf_file", "open_data", "open_file", "temperature"]
+__all__ = ["describe", "describe_model", "lazy", "netcdf_file", "temperature"]
 
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
-
-DATASETS: dict[str, Callable[..., xr.Dataset]] = {
-    "delaware": lambda **arguments: datasets.delaware(**arguments),
-    "simulated": lambda **arguments: datasets.simulated(**arguments),
-}
-"""The datasets that come with the package, by name; the functions are imported when first called."""
 
 _DAYS = 365  # in one chunk of a dataset that is not lazy by itself
 _BUILDERS = ("datasets", "readers", "simulate")  # packages that a built dataset depends on
 _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
-
-
-def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
-    """Open a dataset of the package, or a file of the convention.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``; otherwise the path of a netCDF file or a Zarr folder. A file of
-        one of these names is meant by ``"./delaware"``.
-    **arguments
-        Arguments of :func:`xmsgl.datasets.delaware` or :func:`xmsgl.datasets.simulated`; a file takes none.
-
-    Returns
-    -------
-    xarray.Dataset
-        Lazy (dask), but for the simulated basin, which is made in memory.
-
-    Raises
-    ------
-    InvalidArgumentError
-        An argument that the dataset does not have, or a value it can not take.
-    DataUnavailableError
-        There is no such file, or files of the Delaware can be had from nowhere.
-
-    Examples
-    --------
-    >>> open_data("simulated", n_coarse=3, years=1).sizes["coarse"]
-    3
-    >>> open_data("missouri.nc")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.DataUnavailableError: 'missouri.nc' is neither delaware or simulated nor a file that is there
-    """
-    name = str(dataset)
-    if name in DATASETS:
-        _bind(name, arguments)
-        return DATASETS[name](**arguments)
-    path = Path(dataset)
-    if not path.exists():
-        msg = f"{name!r} is neither {' or '.join(DATASETS)} nor a file that is there"
-        raise DataUnavailableError(msg)
-    if arguments:
-        msg = f"a file takes no arguments, and {', '.join(arguments)} was given for {name!r}"
-        raise InvalidArgumentError(msg)
-    return open_file(path)
-
-
-def open_file(path: Path) -> xr.Dataset:
-    """Open a netCDF file or a Zarr folder, lazily."""
-    if path.is_dir():  # a local store is read as fast without consolidated metadata
-        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
-    return xr.open_dataset(path, engine="netcdf4", chunks={})
-
-
-def _bind(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all arguments of a dataset, those not given at their defaults."""
-    signature = inspect.signature(getattr(datasets, name))
-    try:
-        bound = signature.bind(**arguments)
-    except TypeError as error:
-        msg = f"dataset {name!r}: {error}; it takes {', '.join(signature.parameters)}"
-        raise InvalidArgumentError(msg) from error
-    bound.apply_defaults()
-    return dict(bound.arguments)
 
 
 def lazy(obj: Labelled, chunks: Mapping[str, int] | None = None) -> Labelled:
@@ -155,7 +83,7 @@ def netcdf_file(dataset: str, **arguments: Any) -> Path:
     dataset
         ``"delaware"`` or ``"simulated"``.
     **arguments
-        As for :func:`open_data`.
+        As for :func:`xmsgl.opening.open_data`.
 
     Returns
     -------
@@ -191,7 +119,7 @@ def netcdf_file(dataset: str, **arguments: Any) -> Path:
 def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
     from xmsgl import __version__
 
-    bound = {name: value for name, value in _bind(dataset, arguments).items() if name != "cache_dir"}
+    bound = {name: value for name, value in arguments_of(dataset, arguments).items() if name != "cache_dir"}
     package = files("xmsgl")
     modules = [
         f"{part}/{file.name}"
@@ -235,7 +163,7 @@ def temperature(
     Parameters
     ----------
     dataset, **arguments
-        As for :func:`open_data`.
+        As for :func:`xmsgl.opening.open_data`.
     model
         Name of a packaged model or path of a file, see :func:`xmsgl.load_model`. Default: the packaged
         ``"delaware-async-msgl"``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from xmsgl import catalog_data
+from xmsgl import catalog_data, opening
 from xmsgl.errors import MissingDependencyError
 
 try:
@@ -38,7 +38,7 @@ class _LazyReader(BaseReader):  # type: ignore[misc]  # intake has no types
 class DatasetReader(_LazyReader):
     """Reads a dataset of the package, or a file of the convention.
 
-    ``read`` takes the arguments of :func:`xmsgl.catalog_data.open_data` and ``chunks``.
+    ``read`` takes the arguments of :func:`xmsgl.opening.open_data` and ``chunks``.
 
     Examples
     --------
@@ -46,7 +46,7 @@ class DatasetReader(_LazyReader):
     3
     """
 
-    func = "xmsgl.catalog_data:open_data"
+    func = "xmsgl.opening:open_data"
     output_instance = "xarray:Dataset"
 
     def _read(
@@ -55,7 +55,7 @@ class DatasetReader(_LazyReader):
         chunks: Mapping[str, int] | None = None,
         **arguments: Any,
     ) -> xr.Dataset:
-        return catalog_data.lazy(catalog_data.open_data(dataset, **arguments), chunks)
+        return catalog_data.lazy(opening.open_data(dataset, **arguments), chunks)
 
 
 class TemperatureReader(_LazyReader):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xmsgl import catalog_data
+from xmsgl import catalog_data, opening
 from xmsgl.catalog import catalog_path
 from xmsgl.errors import InvalidArgumentError, MissingDependencyError
 
@@ -139,7 +139,7 @@ class DatasetSource(_XarraySource):
         self._dataset, self._arguments = dataset, arguments
 
     def _open(self) -> xr.Dataset:
-        return catalog_data.open_data(self._dataset, **self._arguments)
+        return opening.open_data(self._dataset, **self._arguments)
 
 
 class NetCDFSource(_XarraySource):
@@ -182,7 +182,7 @@ class NetCDFSource(_XarraySource):
         return str(catalog_data.netcdf_file(self._dataset, **self._arguments))
 
     def _open(self) -> xr.Dataset:
-        return catalog_data.open_data(self.urlpath)
+        return opening.open_data(self.urlpath)
 
 
 class ModelSource(_Source):

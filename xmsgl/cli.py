@@ -14,12 +14,13 @@ from xmsgl.cli_benchmark import benchmark
 from xmsgl.cli_completion import completion
 from xmsgl.cli_config import settings_of_table
 from xmsgl.cli_describe import describe
-from xmsgl.cli_files import dataset_argument, open_dataset
+from xmsgl.cli_files import dataset_argument
 from xmsgl.cli_json import AS_JSON, json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import complete_model, known_model, models
 from xmsgl.cli_train import train
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
+from xmsgl.opening import DATASETS, open_data, open_file
 from xmsgl.options import set_options
 from xmsgl.progress import dask_bar
 
@@ -54,7 +55,7 @@ def main(*, quiet: bool, verbose: bool) -> None:
     """Downscale daily stream temperature from coarse segments to fine reaches.
 
     DATASET is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
-    coarse, fine; see the data model in the documentation), or delaware or simulated.
+    coarse, fine; see the data model in the documentation), or goes by a name, such as simulated.
 
     \b
     Exit codes: 0 done, 1 an error, 2 a wrong command line, 3 a dataset with faults.
@@ -90,7 +91,7 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
 
 
 @main.command(cls=ListsCommand)
-@click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
+@click.argument("dataset", type=click.Choice(DATASETS))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=None, help="Also write it here, as netCDF."
 )
@@ -118,7 +119,7 @@ def fetch(
     arguments = settings_of_table(ctx, "data", data)
     if dataset == "delaware":
         arguments = {"forcing": forcing, "fine": fine, "region": region, **arguments}
-    ds = open_dataset(dataset, arguments)
+    ds = open_data(dataset, **arguments)
     if output is not None:
         ds.to_netcdf(output)
     _report(schema.validate(ds, values=False), as_json=as_json)
@@ -132,7 +133,7 @@ def validate(ctx: click.Context, /, *, dataset: str, data: tuple[str, ...], as_j
     """Check DATASET against the dataset convention; list every fault (exit code 3)."""
     from xmsgl import schema
 
-    ds = open_dataset(dataset, settings_of_table(ctx, "data", data))
+    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
     _report(schema.validate(ds), as_json=as_json)
 
 
@@ -177,7 +178,7 @@ def downscale(
     device: str,
 ) -> None:
     """Write the daily temperature of every fine reach of DATASET, or quantiles of it."""
-    ds = open_dataset(dataset, settings_of_table(ctx, "data", data))
+    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
     temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
     with dask_bar("downscale"):
         _write(temperature, output)
@@ -218,9 +219,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score a prediction against the observations in DATASET, with n."""
-    from xmsgl.catalog_data import open_file
-
-    ds, predicted = open_dataset(dataset, settings_of_table(ctx, "data", data)), open_file(prediction)
+    ds, predicted = open_data(dataset, **settings_of_table(ctx, "data", data)), open_file(prediction)
     for path, there, name in (
         (dataset, ds, "water_temperature_fine"),
         (prediction, predicted, "water_temperature"),

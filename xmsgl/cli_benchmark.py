@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from xmsgl.cli_config import config_option, config_path, settings_of_table
 from xmsgl.cli_lists import ListsCommand
+from xmsgl.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +31,27 @@ class _Remembering(ListsCommand):
         return super().parse_args(ctx, args)
 
 
+def _known_source(ctx: click.Context, _: click.Parameter, value: str) -> str:
+    """Refuse what is no source of the benchmark, which only a run of it imports: PyTorch comes along."""
+    if ctx.resilient_parsing:  # only completing
+        return value
+    from xmsgl.benchmark.sources import source_of
+
+    try:
+        source_of(value)
+    except UnknownNameError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def _complete_source(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from xmsgl.benchmark.sources import SOURCES
+
+    return [CompletionItem(name) for name in SOURCES if name.startswith(incomplete)]
+
+
 @click.command(cls=_Remembering)
-@click.argument("dataset", type=click.Choice(["delaware", "simulated"]))
+@click.argument("dataset", callback=_known_source, shell_complete=_complete_source)
 @config_option
 @click.option(
     "--protocol",
@@ -101,6 +122,7 @@ def benchmark(
 ) -> None:
     """Compare methods on a DATASET: the same split, the same scores, several seeds.
 
+    DATASET goes by a name, such as simulated; for an unknown one, all names are listed.
     Finished runs are kept: the same command goes on where it stopped, and another one with the same folder
     adds to it. Options that take a list take it at once: --fractions 0.01 1 --methods msgl fine-only.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmsgl.cli_config import settings_of_table
-from xmsgl.cli_files import DATASETS, open_dataset
+from xmsgl.cli_files import BY_NAME
 from xmsgl.cli_json import json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import aligned, complete_model
@@ -18,6 +18,7 @@ from xmsgl.cli_toml import to_toml
 from xmsgl.cli_train import train_config
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.packaged import packaged_names
+from xmsgl.opening import DATASETS, open_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ _RUN = "run.json"
 
 @click.command(cls=ListsCommand)
 @click.argument("file", shell_complete=complete_model)
-@click.option("--data", multiple=True, help="Arguments of delaware or simulated: n_coarse=20.")
+@click.option("--data", multiple=True, help=f"Arguments of {BY_NAME}: n_coarse=20.")
 @click.option("--graphs", is_flag=True, help="Of a dataset: its river graphs and crosswalk.")
 @click.option("--toml", is_flag=True, help="Print the configuration that makes it again: train, benchmark.")
 @json_option
@@ -48,8 +49,8 @@ def describe(
 ) -> None:
     """Tell what FILE is: a dataset, a prediction, a model, a checkpoint of training, a run of a benchmark.
 
-    Datasets and predictions are netCDF files or Zarr stores, or delaware or simulated; a model may be a
-    packaged one; a run of a benchmark is its folder. Graphs are not stored: --graphs builds those of a
+    Datasets and predictions are netCDF files or Zarr stores, or go by a name, such as simulated; a model may
+    be a packaged one; a run of a benchmark is its folder. Graphs are not stored: --graphs builds those of a
     dataset. Values are not read but to count labels; xmsgl validate reads them.
     """
     path = Path(file)
@@ -65,7 +66,7 @@ def describe(
         _describe_run(json.loads(stored.read_text(encoding="utf-8")), toml=toml, as_json=as_json)
     else:
         _refuse(file, "a model, a checkpoint or a run", toml=toml)
-        ds = open_dataset(file, settings_of_table(ctx, "data", data))
+        ds = open_data(file, **settings_of_table(ctx, "data", data))
         _describe_dataset(ds, graphs=graphs, as_json=as_json)
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-if TYPE_CHECKING:
-    import xarray as xr
+from xmsgl.opening import DATASETS
 
-__all__ = ["DATASETS", "dataset_argument", "known_days", "open_dataset", "parse_validation"]
+__all__ = ["BY_NAME", "dataset_argument", "known_days", "parse_validation"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-#: Datasets that go by a name.
-DATASETS = ("delaware", "simulated")
+#: Datasets that go by a name, as a text says it.
+BY_NAME = " or ".join(DATASETS)
 
 
 def _known_dataset(_: click.Context, __: click.Parameter, value: str) -> str:
     if value in DATASETS or Path(value).exists():
         return value
-    msg = f"{value!r} is neither a file nor a dataset of the package, {' or '.join(DATASETS)}"
+    msg = f"{value!r} is neither a file nor a dataset of the package, {BY_NAME}"
     raise click.BadParameter(msg)
 
 
@@ -38,16 +37,9 @@ def dataset_argument(command: Command) -> Command:
     data = click.option(
         "--data",
         multiple=True,
-        help="Arguments of delaware or simulated: region=02040104, n_coarse=20.",
+        help=f"Arguments of {BY_NAME}: region=02040104, n_coarse=20.",
     )
     return argument(data(command))
-
-
-def open_dataset(dataset: str, arguments: dict[str, Any]) -> xr.Dataset:
-    """Open a file, or make a dataset that goes by a name; see :func:`xmsgl.catalog_data.open_data`."""
-    from xmsgl.catalog_data import open_data
-
-    return open_data(dataset, **arguments)
 
 
 def known_days(_: click.Context, __: click.Parameter, value: str) -> str:

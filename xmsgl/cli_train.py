@@ -9,11 +9,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli_config import config_option, settings_of_table
-from xmsgl.cli_files import dataset_argument, known_days, open_dataset, parse_validation
+from xmsgl.cli_files import dataset_argument, known_days, parse_validation
 from xmsgl.cli_json import json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_toml import to_toml
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.opening import open_data
 from xmsgl.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -102,14 +103,14 @@ def train(
 ) -> None:
     """Train a model on the labels in DATASET. Labels set to NaN are held out.
 
-    DATASET is a netCDF file, a Zarr store, delaware or simulated. --set takes any setting that training in
-    Python does, several at once; values are JSON where they parse as such, else text.
+    DATASET is a netCDF file, a Zarr store, or goes by a name, such as simulated. --set takes any setting that
+    training in Python does, several at once; values are JSON where they parse as such, else text.
     """
     others_given = settings_of_table(ctx, "set", others)
     for name in others_given:
         _refuse_own_option(ctx, name)
     given = {name: value for name, value in settings.items() if value is not None}
-    ds = open_dataset(dataset, settings_of_table(ctx, "data", data))
+    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
     model = ds.msgl.train(**given, **others_given, validation=parse_validation(validation))
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
 from xmsgl import benchmark, datasets
@@ -98,7 +99,7 @@ def test_the_command_is_the_call(call, tmp_path):
         (["simulated", "--methods", "oracle"], 1, "unknown method 'oracle'"),
         (["simulated", "--set", "epochs"], 1, "is no setting"),
         (["simulated", "--fractions", "2"], 2, "2.0 is not in the range"),
-        (["rhine"], 2, "'rhine' is not one of"),
+        (["rhine"], 2, "unknown dataset 'rhine'; known: delaware, simulated"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(call, tmp_path, arguments, code, words):
@@ -106,6 +107,17 @@ def test_what_is_wrong_is_said_in_a_line(call, tmp_path, arguments, code, words)
     assert result.exit_code == code
     assert words in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_of_ones_own_is_offered(call, tiny, tmp_path):
+    words = ["tiny", "--methods", "climatology", "--fractions", 0.1, "--list", "--out", tmp_path]
+    result = call(*words, "--seeds", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("todo  tiny-temporal-climatology")
+    assert "known: delaware, simulated, tiny" in call("rhine").stderr
+    asked = get_completion_class("bash")(main, {}, "xmsgl", "_XMSGL_COMPLETE")
+    for unfinished, names in (("ti", ["tiny"]), ("", ["delaware", "simulated", "tiny"])):
+        assert [item.value for item in asked.get_completions(["benchmark"], unfinished)] == names
 
 
 def test_ctrl_c_ends_with_the_command_to_go_on(call, tmp_path, monkeypatch):

@@ -1,0 +1,120 @@
+"""What a name or a path opens: a dataset of the package, or a file of the convention.
+
+The command line and the catalogs open the same by the same word, so the names stand here and nowhere else.
+A benchmark has sources of its own, for it must know more than how to open them: see
+:mod:`xmsgl.benchmark.sources`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from xmsgl import datasets
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+__all__ = ["DATASETS", "arguments_of", "open_data", "open_file"]
+
+#: Datasets that come with the package, each by the name of its function in :mod:`xmsgl.datasets`.
+DATASETS = ("delaware", "simulated")
+
+
+def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
+    """Open a dataset of the package, or a file of the convention.
+
+    Parameters
+    ----------
+    dataset
+        ``"delaware"`` or ``"simulated"``; otherwise the path of a netCDF file or a Zarr folder. A file of
+        one of these names is meant by ``"./delaware"``.
+    **arguments
+        Arguments of :func:`xmsgl.datasets.delaware` or :func:`xmsgl.datasets.simulated`; a file takes none.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy (dask), but for the simulated basin, which is made in memory.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An argument that the dataset does not have, or a value it can not take.
+    DataUnavailableError
+        There is no such file, or files of the Delaware can be had from nowhere.
+
+    Examples
+    --------
+    >>> open_data("simulated", n_coarse=3, years=1).sizes["coarse"]
+    3
+    >>> open_data("missouri.nc")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.DataUnavailableError: 'missouri.nc' is neither delaware or simulated nor a file that is there
+    """
+    name = str(dataset)
+    if name in DATASETS:
+        arguments_of(name, arguments)
+        return _function(name)(**arguments)
+    path = Path(dataset)
+    if not path.exists():
+        msg = f"{name!r} is neither {' or '.join(DATASETS)} nor a file that is there"
+        raise DataUnavailableError(msg)
+    if arguments:
+        msg = f"a file takes no arguments, and {', '.join(arguments)} was given for {name!r}"
+        raise InvalidArgumentError(msg)
+    return open_file(path)
+
+
+def open_file(path: Path) -> xr.Dataset:
+    """Open a netCDF file or a Zarr folder, lazily."""
+    if path.is_dir():  # a local store is read as fast without consolidated metadata
+        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
+    return xr.open_dataset(path, engine="netcdf4", chunks={})
+
+
+def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the arguments of a dataset of the package; nothing is opened.
+
+    Parameters
+    ----------
+    name
+        One of :data:`DATASETS`.
+    given
+        Arguments of its function.
+
+    Returns
+    -------
+    dict
+        All arguments of it, those not given at their defaults.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An argument that the dataset does not have.
+
+    Examples
+    --------
+    >>> arguments_of("delaware", {"region": "02040104"})["fine"]
+    'mainstem'
+    """
+    signature = inspect.signature(_function(name))
+    try:
+        bound = signature.bind(**given)
+    except TypeError as error:
+        msg = f"dataset {name!r}: {error}; it takes {', '.join(signature.parameters)}"
+        raise InvalidArgumentError(msg) from error
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _function(name: str) -> Callable[..., xr.Dataset]:
+    """Import the function of a dataset, which may bring much along."""
+    function: Callable[..., xr.Dataset] = getattr(datasets, name)
+    return function
