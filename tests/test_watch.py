@@ -89,9 +89,12 @@ def test_silent_by_option(tiny, capsys, way):
     assert capsys.readouterr() == ("", "")
 
 
-def test_an_unknown_way_to_draw_is_refused(tiny):
-    with pytest.raises(InvalidArgumentError, match="True, False or 'bar', not 'curves'"):
-        train(tiny, "remap", progress="curves", **SMALL)
+def test_an_unknown_way_to_draw_is_refused_before_anything_is_computed(tiny, refuse_to_compute):
+    with refuse_to_compute():
+        with pytest.raises(InvalidArgumentError, match="True, False or 'bar', not 'curves'"):
+            train(tiny.chunk(), "remap", progress="curves", **SMALL)
+        with pytest.raises(AssertionError, match="something was computed"):  # as any training would be
+            train(tiny.chunk(), "remap", progress=False, **SMALL)
 
 
 @pytest.mark.parametrize(
@@ -321,10 +324,10 @@ def test_tensorboard_of_a_resumed_training_is_whole(tiny, tmp_path, folder):
     assert events(tmp_path / folder) == expected(model.history)
 
 
-def test_without_tensorboard_the_message_names_the_extra(tiny, tmp_path, monkeypatch):
+def test_without_tensorboard_the_message_names_the_extra(tiny, tmp_path, monkeypatch, refuse_to_compute):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(MissingDependencyError, match=r"xmsgl\[tensorboard\]"):
-        train(tiny, "remap", progress=False, tensorboard=tmp_path / "log", **SMALL)
+    with refuse_to_compute(), pytest.raises(MissingDependencyError, match=r"xmsgl\[tensorboard\]"):
+        train(tiny.chunk(), "remap", progress=False, tensorboard=tmp_path / "log", **SMALL)
     assert not (tmp_path / "log").exists()
 
 

@@ -282,6 +282,7 @@ def train(
         shift=shift,
         robust=robust,
     )
+    watching = watched(progress, tensorboard)
     lengths = check_lengths(neighbours)
     ds = schema.as_dataset(obj)
     schema.validate(ds)
@@ -360,7 +361,7 @@ def train(
     run_of |= {"shift": int(shift)} if shift else {}
     noted = {"settings": settings_of(arguments, _defaults()), "data": origin_of(ds)}
     spec = replace(spec, training={**spec.training, **noted})
-    with watched(progress, tensorboard) as watchers:
+    with watching as watchers:
         model = train_members(
             spec,
             ensemble,

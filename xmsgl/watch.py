@@ -11,7 +11,8 @@ from xmsgl.progress import in_notebook, progress_bar
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from tqdm import tqdm
 
@@ -64,6 +65,13 @@ class Observer(Protocol):
         """Take note of where training stands."""
 
 
+class _Closing(Observer, Protocol):
+    """An observer that holds something open."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class TrainingBar:
     """A progress bar that counts the epochs of all members."""
 
@@ -86,11 +94,13 @@ class TrainingBar:
             self._bar.close()
 
 
-@contextmanager
 def watched(
     progress: Progress | None = None, tensorboard: str | os.PathLike[str] | None = None
-) -> Iterator[list[Observer]]:
+) -> AbstractContextManager[list[Observer]]:
     """Choose who watches a training, and close what they opened at its end.
+
+    What can not be had is refused by the call, before the training is prepared. Nothing is drawn or written
+    until an observer is first called.
 
     Parameters
     ----------
@@ -100,9 +110,10 @@ def watched(
     tensorboard
         Folder to log to, or None.
 
-    Yields
-    ------
-    list of Observer
+    Returns
+    -------
+    context manager
+        Of the list of observers, which are closed at its end.
 
     Raises
     ------
@@ -116,18 +127,29 @@ def watched(
     >>> with watched(progress=False) as observers:
     ...     observers
     []
+    >>> watched(progress="curves")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.InvalidArgumentError: progress must be True, False or 'bar', not 'curves'
     """
     drawn = get_option("progress") if progress is None else check_progress(progress)
+    observers: list[_Closing] = []
+    if drawn:
+        observers.append(TrainingBar())
+    if drawn is True and in_notebook():
+        from xmsgl.watch_curves import Curves
+
+        observers.append(Curves())
+    if tensorboard is not None:
+        from xmsgl.watch_tensorboard import TensorBoardLog
+
+        observers.append(TensorBoardLog(tensorboard))
+    return _closing(observers)
+
+
+@contextmanager
+def _closing(observers: Sequence[_Closing]) -> Iterator[list[Observer]]:
     with ExitStack() as stack:
-        observers: list[Observer] = []
-        if drawn:
-            observers.append(stack.enter_context(closing(TrainingBar())))
-        if drawn is True and in_notebook():
-            from xmsgl.watch_curves import Curves
-
-            observers.append(stack.enter_context(closing(Curves())))
-        if tensorboard is not None:
-            from xmsgl.watch_tensorboard import TensorBoardLog
-
-            observers.append(stack.enter_context(closing(TensorBoardLog(tensorboard))))
-        yield observers
+        for observer in observers:
+            stack.enter_context(closing(observer))
+        yield [*observers]
