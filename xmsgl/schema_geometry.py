@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,14 @@ from xmsgl.optional import require
 from xmsgl.schema_names import SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import xarray as xr
 
-__all__ = ["CRS", "check_geometry", "read_geometry"]
+__all__ = ["CRS", "check_geometry", "half_way", "pieces", "read_geometry"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Positions: TypeAlias = npt.NDArray[np.int64]
 
 CRS = "EPSG:4326"
 """The coordinate system of all places: degrees east and north, WGS 84."""
@@ -90,6 +93,92 @@ def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
 def _is_stored(value: object) -> bool:
     """Tell a value from what files keep in the place of none: None, NaN, empty text."""
     return isinstance(value, str | bytes) and len(value) > 0
+
+
+def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions]:
+    """Take lines apart into arrays of places.
+
+    Parameters
+    ----------
+    geometries
+        shapely lines, in pieces or not, or points (n,), degrees; None where there is none.
+
+    Returns
+    -------
+    paths : list of numpy.ndarray
+        float64 (places, 2) each: longitude and latitude, as stored.
+    line : numpy.ndarray
+        int64, one a path: position of the line it belongs to, ascending.
+
+    Raises
+    ------
+    MissingDependencyError
+        shapely is not installed.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> lines = shapely.from_wkt(["LINESTRING (0 0, 1 1)", "MULTILINESTRING ((0 0, 1 0), (2 0, 3 0))"])
+    >>> paths, line = pieces(lines)
+    >>> [path.tolist() for path in paths], line.tolist()
+    ([[[0.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [3.0, 0.0]]], [0, 1, 1])
+    """
+    shapely = require("shapely", "reading geometries", extra="geo")
+    parts, line = shapely.get_parts(geometries, return_index=True)
+    places, owner = shapely.get_coordinates(parts, return_index=True)
+    kept, first = np.unique(owner, return_index=True)
+    paths = np.split(np.asarray(places, dtype=np.float64), first[1:]) if len(kept) else []
+    return paths, np.asarray(line[kept], dtype=np.int64)
+
+
+def half_way(paths: Sequence[Floats], line: Positions, n: int) -> Floats:
+    """Find the place half-way along each line, as far on the ground to one of its ends as to the other.
+
+    Parameters
+    ----------
+    paths
+        Longitudes and latitudes, (places, 2) each, degrees, none of them empty.
+    line
+        One a path: position of the line it belongs to. Paths of one line are gone along one after the other;
+        the gaps between them do not count.
+    n
+        How many lines there are.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n, 2): longitude and latitude. NaN for lines without a path.
+
+    Notes
+    -----
+    A degree of longitude is as long as the cosine of the latitude makes it, which for the steps of a river's
+    line is exact to some parts in a thousand, the flattening of the Earth.
+
+    Examples
+    --------
+    >>> bent = np.array([[0.0, 60.0], [0.0, 60.1], [0.2, 60.1]])
+    >>> half_way([bent], np.array([1]), 2).round(3).tolist()
+    [[nan, nan], [0.0, 60.1]]
+    """
+    found = np.full((n, 2), np.nan)
+    if not len(paths):
+        return found
+    order = np.argsort(line, kind="stable")
+    places = np.concatenate([paths[k] for k in order])
+    sizes = np.array([len(paths[k]) for k in order])
+    step = np.diff(places, axis=0, prepend=places[:1])  # to each place, from the one before
+    step[np.cumsum(sizes) - sizes] = 0.0
+    east = step[:, 0] * np.cos(np.deg2rad(places[:, 1] - step[:, 1] / 2))
+    length = np.hypot(east, step[:, 1])
+    length[~np.isfinite(length)] = 0.0  # or one lost place would lose all lines after its own
+    gone = np.cumsum(length)
+    own, first = np.unique(np.repeat(line[order], sizes), return_index=True)
+    last = np.append(first[1:], len(places)) - 1
+    half = (gone[first] + gone[last]) / 2
+    at = np.clip(np.searchsorted(gone, half), first, last)
+    beyond = np.divide(gone[at] - half, length[at], out=np.zeros(len(at)), where=length[at] > 0)
+    found[own] = places[at] - beyond[:, None] * step[at]
+    return found
 
 
 def check_geometry(ds: xr.Dataset) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import geopandas
 import netCDF4
 import numpy as np
 import pytest
@@ -181,9 +182,10 @@ def test_some_reaches_in_another_order(placed, predicted):
 
 def test_places_half_way_along_the_line_unless_stored(placed, predicted, lines):
     done = placed.msgl.export(predicted)
-    for k, path in enumerate(lines):
-        middle = path.interpolate(0.5, normalized=True)
-        assert (done.lon[k], done.lat[k]) == pytest.approx((middle.x, middle.y))
+    metres = geopandas.GeoSeries(lines, crs="EPSG:4326").to_crs("EPSG:32618")  # UTM, the zone of 75 W
+    middle = metres.interpolate(0.5, normalized=True).to_crs("EPSG:4326")
+    np.testing.assert_allclose(done.lon, middle.x, atol=1e-5, rtol=0)  # of lines 0.1 degrees long
+    np.testing.assert_allclose(done.lat, middle.y, atol=1e-5, rtol=0)
     stored = placed.assign(lat_fine=("fine", np.full(12, 41.0)), lon_fine=("fine", np.full(12, -75.0)))
     assert stored.msgl.export(predicted).lat.values.tolist() == [41.0] * 12
 
@@ -227,3 +229,12 @@ def test_the_input_is_left_as_it_is(placed, predicted):
     assert predicted.attrs == values.attrs
     assert predicted.time.attrs == values.time.attrs
     assert predicted.encoding == values.encoding
+
+
+def test_points_and_pieces_in_any_order_have_places(placed, predicted):
+    text = placed.geometry_fine.values.copy()
+    text[0] = shapely.from_wkt("MULTILINESTRING ((-75 41.1, -75 41.2), (-75 41, -75 41.1))").wkb_hex
+    text[1] = shapely.Point(-75.25, 41.25).wkb_hex
+    done = placed.assign(geometry_fine=("fine", text)).msgl.export(predicted, convention="ugrid")
+    found = np.stack([done.network1d_edge_x, done.network1d_edge_y], axis=1)
+    np.testing.assert_allclose(found[:2], [(-75, 41.1), (-75.25, 41.25)], atol=1e-9)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.export.table import IDS, need, table_of
-from xmsgl.schema_geometry import CRS, read_geometry
+from xmsgl.schema_geometry import CRS, half_way, pieces, read_geometry
 
 if TYPE_CHECKING:
     import geopandas
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from xmsgl.export.table import Table
 
 __all__ = ["cube", "middles", "places", "to_geodataframe"]
+
+_MULTI_LINE = 5  # shapely's number of the type
 
 
 def to_geodataframe(
@@ -137,17 +139,17 @@ def places(table: Table) -> npt.NDArray[np.object_]:
 
 def middles(table: Table, lines: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[np.float64]]:
     """Return ``lat`` and ``lon`` of each id: stored ones, else the point half-way along its line."""
-    shapely = need("shapely")
     stored = {name: f"{name}_{table.scale}" for name in ("lat", "lon")}
     if set(stored.values()) <= set(table.network.variables):
         found = {name: table.network[full].to_numpy().astype(np.float64) for name, full in stored.items()}
         if all(np.isfinite(values).all() for values in found.values()):
             return found
-    merged = shapely.line_merge(lines)
-    middle = shapely.line_interpolate_point(merged, 0.5, normalized=True)
-    # a line in pieces has no way along it; the middle of what it spans will do
-    middle = np.where(np.isin(shapely.get_type_id(merged), (0, 1)), middle, shapely.centroid(merged))
-    return {"lat": shapely.get_y(middle), "lon": shapely.get_x(middle)}
+    shapely = need("shapely")
+    # pieces that meet may be stored in any order; a point would be lost in merging
+    several = shapely.get_type_id(lines) == _MULTI_LINE
+    merged = np.where(several, shapely.line_merge(lines), lines)
+    east, north = half_way(*pieces(merged), len(lines)).T
+    return {"lat": north, "lon": east}
 
 
 def cube(table: Table) -> xr.Dataset:

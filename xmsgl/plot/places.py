@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.network.topology import link, strahler
-from xmsgl.plot.style import need
-from xmsgl.schema_geometry import read_geometry
+from xmsgl.schema_geometry import half_way, pieces, read_geometry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,19 +42,13 @@ class Lines:
 
     def middle(self, reach: int) -> tuple[float, float]:
         """Give longitude and latitude half-way along a reach."""
-        (own,) = np.nonzero(self.reach == reach)
-        path = np.concatenate([self.paths[k] for k in own])
-        place = path[len(path) // 2] if len(path) > 2 else path.mean(axis=0)
-        return float(place[0]), float(place[1])
+        own = self.part(np.flatnonzero(self.reach == reach))
+        east, north = half_way(own.paths, np.zeros_like(own.reach), 1)[0]
+        return float(east), float(north)
 
     def middles(self, n: int) -> Floats:
         """Give longitude and latitude half-way along each of n reaches, (n, 2); NaN without a line."""
-        found = np.full((n, 2), np.nan)
-        order = np.argsort(self.reach, kind="stable")
-        starts = np.flatnonzero(np.diff(self.reach[order], prepend=-1))
-        for own in np.split(order, starts[1:]):
-            found[self.reach[own[0]]] = self.part(own).middle(int(self.reach[own[0]]))
-        return found
+        return half_way(self.paths, self.reach, n)
 
     def part(self, which: npt.NDArray[np.int64]) -> Lines:
         """Keep some of the lines."""
@@ -86,7 +79,7 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
         A geometry and no shapely.
     """
     if f"geometry_{scale}" in ds.variables:
-        found = _from_geometry(read_geometry(ds, scale))
+        found = Lines(*pieces(read_geometry(ds, scale)))
     else:
         places = [f"{name}_{scale}" for name in ("lat", "lon", "downstream")]
         missing = [name for name in places if name not in ds.variables]
@@ -101,18 +94,6 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
     if not found.paths:
         raise InvalidDatasetError([f"no reach along {scale!r} has a geometry or a finite position"])
     return found
-
-
-def _from_geometry(stored: npt.NDArray[np.object_]) -> Lines:
-    shapely = need("shapely")
-    parts, reach = shapely.get_parts(stored, return_index=True)
-    places, owner = shapely.get_coordinates(parts, return_index=True)
-    bounds = np.flatnonzero(np.diff(owner)) + 1
-    paths = np.split(places, bounds) if len(places) else []
-    kept = np.unique(owner)
-    return Lines(
-        [np.asarray(path, dtype=np.float64) for path in paths], np.asarray(reach[kept], dtype=np.int64)
-    )
 
 
 def _from_points(east: Floats, north: Floats, downstream: npt.NDArray[np.int64]) -> Lines:

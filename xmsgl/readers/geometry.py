@@ -56,6 +56,8 @@ def midpoints(lines: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lat, lon : numpy.ndarray
         Degrees north and east (EPSG:4326), float64, shape (lines,).
     """
+    # Measured in the projection that both scales are matched in, along lines of full detail;
+    # schema_geometry.half_way is for the lines in degrees, simplified, that a dataset keeps.
     middle = lines.to_crs(EQUAL_AREA).interpolate(0.5, normalized=True).to_crs("EPSG:4326")
     return middle.y.to_numpy(), middle.x.to_numpy()
 
