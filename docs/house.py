@@ -11,7 +11,7 @@ from pathlib import Path
 # From the cellar up. A floor may use itself and those below. Left, in the middle, right: see WINGS. What
 # has a floor to itself takes all of it.
 FLOORS: list[tuple[list[str], list[str], list[str]]] = [
-    (["errors", "options", "optional", "history", "origin", "markup", "progress"], [], []),
+    (["errors", "options", "optional", "history", "origin", "markup", "words", "progress"], [], []),
     ([], ["schema"], ["network"]),
     (["graphs", "readers", "datasets", "opening"], [], ["simulate"]),
     (["features", "neighbours", "residual", "season"], ["windows", "batches"], ["models"]),

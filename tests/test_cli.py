@@ -349,6 +349,19 @@ def test_fetch_writes_the_simulated_basin(run, tmp_path):
     assert run("validate", tmp_path / "s.nc").exit_code == 0
 
 
+def test_fetch_refuses_an_argument_of_another_dataset(run, tmp_path):
+    result = run("fetch", "simulated", "--forcing", "observed", "-o", tmp_path / "s.nc")
+    assert result.exit_code == 1
+    assert "'forcing'" in result.output
+    assert not (tmp_path / "s.nc").exists()
+
+
+def test_fetch_refuses_an_argument_given_twice(run):
+    result = run("fetch", "delaware", "--region", "02040104", "--data", "region=02040101")
+    assert result.exit_code == 2
+    assert "region given as an option and in --data" in result.output
+
+
 def test_fetch_takes_arguments_of_the_dataset(run, tmp_path):
     result = run("fetch", "simulated", "--data", "n_coarse=3", "years=1", "-o", tmp_path / "s.nc")
     assert result.exit_code == 0

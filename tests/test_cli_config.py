@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xmsgl.benchmark.plan import Run, make_plan, parse_seeds
+from xmsgl.benchmark.plan import Run, make_plan
 from xmsgl.cli import main
 from xmsgl.cli_describe import _run_config
 from xmsgl.cli_toml import to_toml
@@ -19,6 +19,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.fit import train
 from xmsgl.models.model import load_model
 from xmsgl.network.kernels import Gaussian
+from xmsgl.words import parse_seeds
 
 BASIN = {"n_coarse": 3, "reaches_per_segment": 2, "years": 1, "label_fraction": 0.1}
 DAYS = "2002-01-01/2002-02-15,2002-08-01/.."

@@ -82,3 +82,20 @@ def test_help_brings_nothing_heavy(words):
     assert "xmsgl.opening" in loaded
     heavy = {*LATE, "dask", "scipy", "pooch", "netCDF4", "xmsgl.benchmark", "xmsgl.datasets.delaware"}
     assert sorted(heavy & {*loaded, *(name.split(".")[0] for name in loaded)}) == []
+
+
+LIGHT = {
+    "a validation": "main(['validate', 'simulated', '--data', 'n_coarse=3', 'years=1'], standalone_mode=0)",
+    "names of the benchmark": "main.commands['benchmark'].params[0].shell_complete(None, '')",
+}
+
+
+@pytest.mark.parametrize("call", LIGHT.values(), ids=LIGHT)
+def test_what_needs_no_network_waits_for_none(call):
+    loaded = json.loads(
+        fresh(
+            f"import json, sys; from xmsgl.cli import main; {call}; print(json.dumps(sorted(sys.modules)))"
+        ).splitlines()[-1]
+    )
+    assert "xmsgl.datasets" in loaded
+    assert {"torch", "torch_geometric", "sklearn", "matplotlib"}.isdisjoint(loaded)

@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -95,9 +95,9 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=None, help="Also write it here, as netCDF."
 )
-@click.option("--forcing", type=click.Choice(["era5", "observed"]), default="era5", show_default=True)
-@click.option("--fine", type=click.Choice(["mainstem", "all"]), default="mainstem", show_default=True)
-@click.option("--region", default=None, help="A HUC8, a HUC12 or the id of an outlet segment.")
+@click.option("--forcing", type=click.Choice(["era5", "observed"]), help="Of the delaware; default: era5.")
+@click.option("--fine", type=click.Choice(["mainstem", "all"]), help="Of the delaware; default: mainstem.")
+@click.option("--region", help="Of the delaware: a HUC8, a HUC12 or the id of an outlet segment.")
 @click.option("--data", multiple=True, help="Other arguments of it: n_coarse=20, start=2010-10-01.")
 @json_option
 @click.pass_context
@@ -107,19 +107,19 @@ def fetch(
     *,
     dataset: str,
     output: Path | None,
-    forcing: Literal["observed", "era5"],
-    fine: Literal["mainstem", "all"],
-    region: str | None,
     data: tuple[str, ...],
     as_json: bool,
+    **named: str | None,
 ) -> None:
     """Download and build a DATASET into the cache, and say what it holds."""
     from xmsgl import schema
 
-    arguments = settings_of_table(ctx, "data", data)
-    if dataset == "delaware":
-        arguments = {"forcing": forcing, "fine": fine, "region": region, **arguments}
-    ds = open_data(dataset, **arguments)
+    others = settings_of_table(ctx, "data", data)
+    given = {name: value for name, value in named.items() if value is not None}
+    if twice := sorted(given.keys() & others):
+        msg = f"{', '.join(twice)} given as an option and in --data; give it once"
+        raise click.UsageError(msg, ctx)
+    ds = open_data(dataset, **given, **others)
     if output is not None:
         ds.to_netcdf(output)
     _report(schema.validate(ds, values=False), as_json=as_json)

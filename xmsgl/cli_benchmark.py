@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from xmsgl.cli_config import config_option, config_path, settings_of_table
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.errors import UnknownNameError
+from xmsgl.words import parse_seeds, parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +128,6 @@ def benchmark(
     adds to it. Options that take a list take it at once: --fractions 0.01 1 --methods msgl fine-only.
     """
     from xmsgl.benchmark import make_plan, run
-    from xmsgl.benchmark.plan import parse_seeds, parse_settings
 
     arguments = {
         "protocol": options.pop("protocol"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from xmsgl.errors import shorten
+from xmsgl.words import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,8 +55,6 @@ def settings_of_table(ctx: click.Context, table: str, words: Sequence[str]) -> d
     InvalidArgumentError
         A word is no setting.
     """
-    from xmsgl.benchmark.plan import parse_settings
-
     said: Mapping[str, Any] = ctx.meta.get(_SETTINGS, {}).get(table, {})
     return {**said, **parse_settings(",".join(words))}
 

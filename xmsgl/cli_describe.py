@@ -19,6 +19,7 @@ from xmsgl.cli_train import train_config
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.packaged import packaged_names
 from xmsgl.opening import DATASETS, open_data
+from xmsgl.words import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,8 +156,6 @@ def _describe_run(record: Mapping[str, Any], *, toml: bool, as_json: bool) -> No
 
 def _run_config(run: Mapping[str, Any]) -> str:
     """Write the configuration of a benchmark that is this run."""
-    from xmsgl.benchmark.plan import label_of
-
     fractions = {} if run["fraction"] is None else {"fractions": [run["fraction"]]}
     worse = ",".join(f"{name}={amount!r}" for name, amount in run["degrade"].items())
     values: dict[str, Any] = {

@@ -6,10 +6,8 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from xmsgl.benchmark.plan import Run, label_of, make_plan, parse_seeds, parse_settings, parse_spec
+from xmsgl.benchmark.plan import Run, make_plan
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
 RUN = Run("delaware", "temporal", "msgl", 0.01, 0, 0, {"hops": 5, "kernel": "reference"}, {"forcing": "era5"})
@@ -31,41 +29,6 @@ def test_everything_in_a_run_changes_its_id():
 
 def test_a_run_survives_json():
     assert Run(**json.loads(json.dumps(RUN.to_dict()))) == RUN
-
-
-NAMES = st.text("abcdefgh_", min_size=1, max_size=8)
-VALUES = st.one_of(
-    st.integers(-99, 99),
-    st.booleans(),
-    st.none(),
-    st.floats(-9, 9).map(lambda x: round(x, 3)),
-    st.lists(st.sampled_from(["coarse", "fine"]), max_size=3),
-    st.dictionaries(NAMES, st.integers(0, 9), max_size=2),
-    st.text("klmnop", min_size=1, max_size=6).filter(lambda text: text not in {"null"}),
-)
-
-
-@given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_what_a_label_says_can_be_read_back(settings):
-    name, read = parse_spec(label_of("msgl", settings))
-    assert (name, read) == ("msgl", settings)
-
-
-@pytest.mark.parametrize("text", ["hops", "=5", "hops=1,hops=2", "a=1,b"], ids=repr)
-def test_what_is_no_setting_is_refused(text):
-    with pytest.raises(InvalidArgumentError, match="is no setting"):
-        parse_settings(text)
-
-
-def test_a_number_with_a_leading_zero_stays_an_id():
-    assert parse_settings("region=02040104")["region"] == "02040104"
-
-
-def test_seeds():
-    assert parse_seeds(["3"]) == 3
-    assert parse_seeds(["0", "5-7"]) == [0, 5, 6, 7]
-    with pytest.raises(InvalidArgumentError, match="is no seed"):
-        parse_seeds(["x"])
 
 
 def plan(methods, **options):

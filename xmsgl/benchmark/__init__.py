@@ -1,10 +1,37 @@
-"""The benchmark: methods side by side on the same split, resumable, without leaks."""
+"""The benchmark: methods side by side on the same split, resumable, without leaks.
+
+What is here is imported when first used, for most of it brings PyTorch along.
+"""
 
 from __future__ import annotations
 
-from xmsgl.benchmark.door import run
-from xmsgl.benchmark.methods import register_reference
-from xmsgl.benchmark.plan import Run, make_plan
-from xmsgl.benchmark.sources import Source, register_source
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xmsgl.benchmark.door import run
+    from xmsgl.benchmark.methods import register_reference
+    from xmsgl.benchmark.plan import Run, make_plan
+    from xmsgl.benchmark.sources import Source, register_source
 
 __all__ = ["Run", "Source", "make_plan", "register_reference", "register_source", "run"]
+
+_HOME = {
+    "Run": "plan",
+    "Source": "sources",
+    "make_plan": "plan",
+    "register_reference": "methods",
+    "register_source": "sources",
+    "run": "door",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"xmsgl.benchmark.{_HOME[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.benchmark.plan import label_of
 from xmsgl.benchmark.protocols import protocol_of
 from xmsgl.benchmark.scores import score_pairs
 from xmsgl.benchmark.sources import source_of
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.words import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
