@@ -101,6 +101,23 @@ def test_no_text_is_cut_or_lies_on_another(basin, temperature, spread, reach, na
         assert wide <= 1 or high <= 1, f"{one!r} lies on {other!r}"
 
 
+@pytest.mark.parametrize("width", [0.8, 0.9, 0.94, 1.0, 1.06])
+@pytest.mark.parametrize("dpi", [80, 110, 150])
+def test_a_map_of_any_shape_keeps_its_words_on_the_page_when_first_drawn(width, dpi):
+    places = {"lat": [42.03, 41.4, 40.93], "lon": [-74.39, -74.39 - width, -74.39 - width / 2]}
+    river = {
+        f"{name}_fine": ("fine", values) for name, values in (places | {"downstream": [2, 3, 0]}).items()
+    }
+    labels = xr.DataArray(
+        [5.0, 300.0, 556.0], {"fine": [1, 2, 3]}, attrs={"units": "d", "long_name": "labels"}
+    )
+    figure = xr.Dataset(river, {"fine": [1, 2, 3]}).msgl.plot.network(labels).figure
+    figure.set_dpi(dpi)
+    found = legible(figure)
+    assert min(box.x0 for _, box in found) >= 0
+    assert max(box.x1 for _, box in found) <= figure.bbox.x1
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_axes_have_units_and_show_themselves(basin, temperature, spread, reach, name):
     ax = PICTURES[name](basin.msgl.plot, temperature, spread, reach)

@@ -43,6 +43,7 @@ COLOURS = (CURVE, OBSERVED, SEGMENT, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MISSING = "#c8c8c8"
 MARK = "#111111"
+_MOST_LAYOUTS = 6  # maps were seen to need up to four
 
 
 def need(module: str) -> Any:
@@ -149,9 +150,8 @@ def _figure_class() -> Any:
             canvas(self)
 
         def draw(self, renderer: Any) -> None:
-            # Maps keep their shape, so their labels find their place only after a first layout.
             if self.get_layout_engine() is not None:
-                self.get_layout_engine().execute(self)
+                _settle(self)
             super().draw(renderer)
 
         def _repr_png_(self) -> bytes:
@@ -160,6 +160,16 @@ def _figure_class() -> Any:
             return buffer.getvalue()
 
     return Picture
+
+
+def _settle(figure: Any) -> None:
+    """Lay a figure out until nothing moves: maps keep their shape, so each layout may ask for other ticks."""
+    places: list[Any] = []
+    for _ in range(_MOST_LAYOUTS):
+        figure.get_layout_engine().execute(figure)
+        before, places = places, [ax.get_position().bounds for ax in figure.axes]
+        if before == places:
+            return
 
 
 @cache
