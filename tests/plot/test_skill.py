@@ -99,8 +99,19 @@ def test_a_single_method_needs_no_legend(pair):
 def test_a_missing_year_leaves_a_gap(pair):
     prediction, observed = pair
     kept = observed.where(observed["time"].dt.year != 2002)
-    (line,) = by_group({"": score(prediction, kept, by="year")}).lines
-    np.testing.assert_array_equal(line.get_xdata(), [2001, 2003])
+    scores = score(prediction, kept, by="year")
+    (line,) = by_group({"": scores}).lines
+    np.testing.assert_array_equal(line.get_xdata(), [2001, 2002, 2003])
+    before, between, after = line.get_ydata()
+    assert np.isnan(between)
+    assert [before, after] == scores["rmse"].values.tolist()
+
+
+def test_groups_between_whole_numbers_stand_where_they_belong(pair):
+    scores = score(*pair, by="season").isel(season=slice(0, 3))
+    scores = scores.rename(season="depth").assign_coords(depth=[0.5, 0.75, 3.0])
+    (line,) = by_group({"": scores}).lines
+    np.testing.assert_array_equal(line.get_xydata(), np.column_stack([scores["depth"], scores["rmse"]]))
 
 
 def test_many_groups_do_not_crowd_the_axis():

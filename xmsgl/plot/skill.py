@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
 from xmsgl.evaluate.names import MIN_DAYS
@@ -210,10 +211,12 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
     labels, counts = first[dim].values, first["n"].values
     numeric = np.issubdtype(labels.dtype, np.number)
     joined = {"linewidth": 1.4} if numeric or dim == "season" else {"linestyle": "none"}
-    # Numbers stand where they belong, so that a year without an observation leaves a gap.
+    # Numbers stand where they belong, and no line runs over a year or month without an observation.
     places = labels.astype(float) if numeric else np.arange(len(labels), dtype=float)
+    along = np.arange(places.min(), places.max() + 1) if not (places % 1).any() else places
     for look, own in zip(_looks(scores), scores.values(), strict=True):
-        ax.plot(places, own[metric].values, markersize=5, **joined, **look, zorder=3)
+        drawn = pd.Series(own[metric].values, places).reindex(along)
+        ax.plot(along, drawn, markersize=5, **joined, **look, zorder=3)
     if metric in _FROM_ZERO:
         ax.set_ylim(0, 1.08 * max(float(own[metric].max()) for own in scores.values()) or 1.0)
     elif metric == "bias":
