@@ -55,6 +55,14 @@ def test_the_strategies_train_their_stages(tiny):
     assert trained["progressive"].astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]]
 
 
+def test_every_task_weighs_the_same_unless_told_otherwise(tiny):
+    settings = {**SMALL, "epochs": 1}
+    weights = np.ravel([train(tiny, "msgl", **settings).history[f"weight_{task}"] for task in TASKS])
+    np.testing.assert_allclose(weights, 1 / 3)
+    other = train(tiny, "msgl", weighting="mgda", **settings).history
+    assert np.ptp([other[f"weight_{task}"] for task in TASKS]) > 0.01
+
+
 @pytest.mark.parametrize("method", ["async-msgl", "progressive"])
 def test_what_the_coarse_scale_knows_reaches_reaches_without_observations(river, method):
     ds = river.copy(deep=True)

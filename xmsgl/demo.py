@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 # Short windows make more steps of an epoch, which counts where the hours do.
-SETTINGS = {"window": 90, "warmup": 30, "weighting": "uniform"}
+SETTINGS = {"window": 90, "warmup": 30}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def train(
     learning_rate: float | Sequence[float] = 0.005,
     clip: float | None = 3.0,
     patience: int | None = None,
-    weighting: str = "mgda",
+    weighting: str = "uniform",
     average: float = 0.0,
     keep: str = "best",
     jitter: float = 0.0,
@@ -163,8 +163,8 @@ def train(
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
-        How the tasks' gradients are combined: ``"mgda"``, ``"uniform"`` or ``"uncertainty"``, see
-        `xmsgl.train.mgda.WEIGHTINGS`.
+        How the tasks' gradients are combined: ``"uniform"``, ``"mgda"`` (as published) or ``"uncertainty"``,
+        see `xmsgl.train.mgda.WEIGHTINGS`.
     average
         Keep a running mean of the weights that holds on to this share of its past at each step, for
         example 0.98, and validate and return that mean; 0, the default, returns the weights themselves.

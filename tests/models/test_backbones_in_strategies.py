@@ -69,7 +69,9 @@ def test_every_task_trains_what_is_shared(name, make_batch, in_pieces):
         for loss in losses.values():
             own = torch.autograd.grad(loss, model.shared_parameters(), retain_graph=True)
             assert all(part.abs().sum() > 0 for part in own)
-        weights = multi_task_backward(losses, model.shared_parameters(), list(model.parameters()))
+        weights = multi_task_backward(
+            losses, model.shared_parameters(), list(model.parameters()), weighting="mgda"
+        )
         assert set(weights) == {"coarse", "interpolation", "fine"}
         return [parameter.grad.clone() for parameter in model.parameters()]
 

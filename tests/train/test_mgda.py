@@ -176,7 +176,7 @@ def test_weights_come_from_the_shared_gradients():
         gradient = np.concatenate([part.numpy().ravel() for part in parts])
         unit.append(gradient / (loss.item() * np.linalg.norm(gradient)))
     gram = np.array(unit) @ np.array(unit).T
-    got = multi_task_backward(toy.losses(x, SUBSETS[-1]), shared, list(toy.parameters()))
+    got = multi_task_backward(toy.losses(x, SUBSETS[-1]), shared, list(toy.parameters()), weighting="mgda")
     weights = np.array(list(got.values()))
     assert weights @ gram @ weights / np.diag(gram).max() == pytest.approx(slsqp(gram), abs=1e-9)
     np.testing.assert_allclose(weights, min_norm_weights(gram), atol=1e-9)
@@ -185,7 +185,7 @@ def test_weights_come_from_the_shared_gradients():
 def test_old_gradients_are_overwritten():
     w = nn.Parameter(torch.tensor([2.0]))
     for _ in range(2):
-        multi_task_backward({"only": w.square().sum()}, [w], [w])
+        multi_task_backward({"only": w.square().sum()}, [w], [w], weighting="mgda")
         assert w.grad.tolist() == [4.0]
 
 
@@ -193,12 +193,12 @@ def test_old_gradients_are_overwritten():
 def test_a_loss_that_is_not_finite_names_its_task(value):
     w = nn.Parameter(torch.ones(1))
     with pytest.raises(DivergenceError, match=f"fine = {value}"):
-        multi_task_backward({"coarse": w.sum(), "fine": (w * value).sum()}, [w], [w])
+        multi_task_backward({"coarse": w.sum(), "fine": (w * value).sum()}, [w], [w], weighting="mgda")
 
 
 def test_no_task_is_an_error():
     with pytest.raises(InvalidArgumentError, match="no task"):
-        multi_task_backward({}, [], [])
+        multi_task_backward({}, [], [], weighting="mgda")
 
 
 def test_unknown_weighting_lists_the_known():

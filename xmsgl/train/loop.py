@@ -75,7 +75,7 @@ class LoopSettings:
     learning_rate: float | tuple[float, ...] = 0.005
     clip: float | None = 3.0
     patience: int | None = None
-    weighting: str = "mgda"
+    weighting: str = "uniform"
     seed: int = 0
     amp: bool = False
     average: float = 0.0

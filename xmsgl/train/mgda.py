@@ -188,7 +188,7 @@ def multi_task_backward(
     shared: Sequence[Tensor],
     parameters: Sequence[Tensor],
     *,
-    weighting: str = "mgda",
+    weighting: str,
 ) -> dict[str, float]:
     """Weigh the tasks and leave the gradient of their weighted sum in ``.grad``.
 
@@ -226,7 +226,7 @@ def multi_task_backward(
     --------
     >>> import torch
     >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-    >>> weights = multi_task_backward({"a": w[0] ** 2, "b": w[1] ** 2}, [w], [w])
+    >>> weights = multi_task_backward({"a": w[0] ** 2, "b": w[1] ** 2}, [w], [w], weighting="mgda")
     >>> {task: round(weight, 6) for task, weight in weights.items()}
     {'a': 0.5, 'b': 0.5}
     >>> w.grad.tolist()
