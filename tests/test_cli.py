@@ -12,7 +12,9 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
+from xmsgl import datasets
 from xmsgl.cli import main
+from xmsgl.errors import DataUnavailableError
 from xmsgl.models.model import load_model
 from xmsgl.options import get_option, set_options
 
@@ -347,6 +349,27 @@ def test_fetch_writes_the_simulated_basin(run, tmp_path):
     assert result.exit_code == 0, result.output
     strict(result.stdout)
     assert run("validate", tmp_path / "s.nc").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"forcing": "era5"}),
+        (["--forcing", "observed", "--fine", "all"], {"forcing": "observed", "fine": "all"}),
+        (["--data", "forcing=observed"], {"forcing": "observed"}),
+    ],
+    ids=["alone", "options", "data"],
+)
+def test_fetch_asks_the_delaware_for_what_its_help_says(run, monkeypatch, words, asked):
+    seen = []
+
+    def delaware(forcing="observed", fine="mainstem"):
+        seen.append({"forcing": forcing, "fine": fine})
+        raise DataUnavailableError("stop")
+
+    monkeypatch.setattr(datasets, "delaware", delaware)
+    assert run("fetch", "delaware", *words).exit_code == 1
+    assert seen == [{"fine": "mainstem", **asked}]
 
 
 def test_fetch_refuses_an_argument_of_another_dataset(run, tmp_path):

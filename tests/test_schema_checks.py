@@ -153,7 +153,7 @@ FAULTS = {
     ),
     "fahrenheit": (
         lambda ds: attrs(ds.assign({AIR: ds[AIR] * 1.8 + 32}), AIR, units="degF"),
-        rf'{AIR} is in \'degF\', must be in \'degC\'; convert: .*\(ds\["{AIR}"\] - 32\) / 1.8',
+        rf'{AIR} is in \'degF\', must be in \'degC\'; convert: .*\(ds\["{AIR}"\] - 32\.0\) / 1.8',
     ),
     "inches": (
         lambda ds: attrs(ds, "precipitation_coarse", units="inch/day"),

@@ -33,6 +33,7 @@ Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 _DAYS = 365  # in one chunk of a dataset that is not lazy by itself
 _BUILDERS = ("datasets", "readers", "simulate")  # packages that a built dataset depends on
+_FACTORS = "schema_units.py"  # and the factors between units
 _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 
@@ -127,6 +128,7 @@ def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
         for file in sorted(package.joinpath(part).iterdir(), key=lambda file: file.name)
         if file.name.endswith((".py", ".txt"))
     ]
+    modules.append(_FACTORS)
     said = json.dumps(bound, sort_keys=True, default=str)
     return recipe(modules, [hashlib.sha256(f"{__version__} {said}".encode()).hexdigest()])
 

@@ -90,6 +90,10 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
     run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
 
 
+#: What is fetched unless another is asked for: the long period, which the packaged model learned from.
+_FETCHED = {"delaware": {"forcing": "era5"}}
+
+
 @main.command(cls=ListsCommand)
 @click.argument("dataset", type=click.Choice(DATASETS))
 @click.option(
@@ -119,7 +123,7 @@ def fetch(
     if twice := sorted(given.keys() & others):
         msg = f"{', '.join(twice)} given as an option and in --data; give it once"
         raise click.UsageError(msg, ctx)
-    ds = open_data(dataset, **given, **others)
+    ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **others})
     if output is not None:
         ds.to_netcdf(output)
     _report(schema.validate(ds, values=False), as_json=as_json)

@@ -33,7 +33,7 @@ class _Remembering(ListsCommand):
 
 
 def _known_source(ctx: click.Context, _: click.Parameter, value: str) -> str:
-    """Refuse what is no source of the benchmark, which only a run of it imports: PyTorch comes along."""
+    """Refuse what is no source of the benchmark, imported late, for they bring dask and SciPy along."""
     if ctx.resilient_parsing:  # only completing
         return value
     from xmsgl.benchmark.sources import source_of

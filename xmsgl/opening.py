@@ -1,6 +1,6 @@
 """What a name or a path opens: a dataset of the package, or a file of the convention.
 
-The command line and the catalogs open the same by the same word, so the names stand here and nowhere else.
+The command line and the catalogs open the same by the same word, so the names stand here.
 A benchmark has sources of its own, for it must know more than how to open them: see
 :mod:`xmsgl.benchmark.sources`.
 """

@@ -114,7 +114,7 @@ _SAME = Conversion("{}", lambda values: values)
 # unit found, unit expected
 _CONVERSIONS = {
     ("K", "degC"): _minus(273.15),
-    ("degF", "degC"): Conversion("({} - 32) / 1.8", lambda values: (values - 32.0) / 1.8),
+    ("degF", "degC"): Conversion("({} - 32.0) / 1.8", lambda values: (values - 32.0) / 1.8),
     ("km", "m"): _times(1000),
     ("cm", "m"): _over(100),
     ("mm", "m"): _over(1000),
@@ -123,7 +123,9 @@ _CONVERSIONS = {
     ("yd", "m"): _times(_M_PER_FT * 3),
     ("m km-1", "1"): _over(1000),
     ("ft mi-1", "1"): _over(5280),
-    ("degree", "1"): Conversion("np.tan(np.deg2rad({}))", lambda values: np.tan(np.deg2rad(values))),
+    ("degree", "1"): Conversion(
+        "np.tan(np.deg2rad({} * 1.0))", lambda values: np.tan(np.deg2rad(values * 1.0))
+    ),
     ("m2", "km2"): _over(1e6),
     ("ha", "km2"): _over(100),
     ("acre", "km2"): _times(_KM2_PER_ACRE),

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.test_walls import ROOT, imports
+from xmsgl.datasets.delaware import _RECIPE
 from xmsgl.datasets.store import open_store, recipe, write_store
 
 
@@ -188,3 +190,16 @@ def test_recipe_depends_on_code_and_content():
     base = recipe(["errors.py"], ["aa"])
     assert base == recipe(["errors.py"], ["aa"])
     assert len({base, recipe(["options.py"], ["aa"]), recipe(["errors.py"], ["ab"])}) == 3
+
+
+def test_the_delaware_is_built_anew_when_anything_it_is_built_by_changes():
+    by = {"datasets", "readers", "simulate", "schema_units"}
+    used = {
+        "/".join(name.split(".")[1:3]).removesuffix("/conversion")
+        for module in _RECIPE
+        for name, _, typing in imports(ROOT / module)
+        if name.startswith("xmsgl.") and name.split(".")[1] in by and not typing
+    }
+    assert "schema_units" in used
+    # the registry is there by the hashes that stand in it
+    assert sorted(used - {"datasets/registry"} - {name.removesuffix(".py") for name in _RECIPE}) == []

@@ -107,9 +107,10 @@ def test_a_missing_year_leaves_a_gap(pair):
     assert [before, after] == scores["rmse"].values.tolist()
 
 
-def test_groups_between_whole_numbers_stand_where_they_belong(pair):
+@pytest.mark.parametrize("depths", [[0.5, 0.75, 3.0], [0, 100, 10**12]], ids=["fractions", "whole"])
+def test_numbers_of_other_groups_are_joined_where_they_stand(pair, depths):
     scores = score(*pair, by="season").isel(season=slice(0, 3))
-    scores = scores.rename(season="depth").assign_coords(depth=[0.5, 0.75, 3.0])
+    scores = scores.rename(season="depth").assign_coords(depth=depths)
     (line,) = by_group({"": scores}).lines
     np.testing.assert_array_equal(line.get_xydata(), np.column_stack([scores["depth"], scores["rmse"]]))
 

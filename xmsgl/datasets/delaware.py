@@ -27,6 +27,7 @@ Forcing = Literal["observed", "era5"]
 
 # what the stored dataset depends on: changing one of these builds it anew
 _RECIPE = (
+    "schema_units.py",
     *(f"datasets/delaware_{part}.py" for part in ("build", "forcing", "labels", "reaches", "region")),
     *(f"datasets/{part}.py" for part in ("delaware_segments", "delaware_text", "store", "weather")),
     *(

@@ -35,6 +35,7 @@ __all__ = ["against_observed", "by_group"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
+_IN_TURN = {"month", "year", "water_year"}  # one follows the other, and a gap is seen
 _FROM_ZERO = {"rmse", "rmse_median", "mae", "rmse_hot", "rmse_cold", "crps", "pinball", "width"}
 _FEW_PAIRS = 3000  # reach-days that dots can still show
 _FEW_GROUPS = 14  # groups whose n can stand below them
@@ -213,7 +214,7 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
     joined = {"linewidth": 1.4} if numeric or dim == "season" else {"linestyle": "none"}
     # Numbers stand where they belong, and no line runs over a year or month without an observation.
     places = labels.astype(float) if numeric else np.arange(len(labels), dtype=float)
-    along = np.arange(places.min(), places.max() + 1) if not (places % 1).any() else places
+    along = np.arange(places.min(), places.max() + 1) if dim in _IN_TURN else places
     for look, own in zip(_looks(scores), scores.values(), strict=True):
         drawn = pd.Series(own[metric].values, places).reindex(along)
         ax.plot(along, drawn, markersize=5, **joined, **look, zorder=3)
