@@ -103,6 +103,9 @@ def test_everything_works_from_the_door(river, kind):
     assert int(scores["n"]) == int(ds["water_temperature_fine"].count())
     monthly = obj.msgl.evaluate(prediction, by="month")
     assert int(monthly["n"].sum()) == int(scores["n"])
+    coarse = obj.msgl.evaluate(ds["water_temperature_coarse"].fillna(0.0) + 2)
+    assert float(coarse["bias"]) == pytest.approx(2, abs=1e-5)
+    assert int(coarse["n"]) == int(ds["water_temperature_coarse"].count())
     xr.testing.assert_identical(xmsgl.schema.as_dataset(obj.msgl.to_datatree()), xmsgl.schema.as_dataset(obj))
 
 

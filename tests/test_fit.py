@@ -489,3 +489,10 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
 def test_settings_that_do_not_fit_are_refused(tiny, setting, error, message):
     with pytest.raises(error, match=message):
         train(tiny, **{**SMALL, **setting})
+
+
+def test_an_unknown_name_is_refused_before_anything_is_computed(tiny, refuse_to_compute):
+    lazy = tiny.chunk(time=50)
+    for name in ("weighting", "scaling", "keep", "residual"):
+        with refuse_to_compute(), pytest.raises(UnknownNameError, match="'moon'; known: "):
+            train(lazy, **{**SMALL, name: "moon"})

@@ -199,20 +199,20 @@ class MsglAccessor:
         Parameters
         ----------
         prediction
-            Temperature (time, fine), degC; or quantiles of it along ``quantile``, the median among them,
-            which is scored, and beside it the coverage of the intervals and more.
+            Temperature (time, fine) or (time, coarse), degC; or quantiles of it along ``quantile``, the
+            median among them, which is scored, and beside it the coverage of the intervals and more.
         observed
-            Observations, degC; default: ``water_temperature_fine``. A coarse prediction needs its own.
+            Observations, degC; default: ``water_temperature_fine``, of a coarse prediction ``..._coarse``.
         by
             Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
             ``"segment"``, ``"stream_order"`` or by a labelled array of groups.
         """
         from xmsgl import schema
         from xmsgl.evaluate import score
+        from xmsgl.evaluate.pairs import observations
 
         ds = schema.as_dataset(self._obj)
-        truth = ds["water_temperature_fine"] if observed is None else observed
-        return score(prediction, truth, by=by, dataset=ds)
+        return score(prediction, observations(ds, prediction, observed), by=by, dataset=ds)
 
     def export(self, prediction: Any = None, *, convention: str = "cf") -> xr.Dataset:
         """Give a prediction, the network and its attributes the form that other tools read.

@@ -224,13 +224,9 @@ def evaluate(
 ) -> None:
     """Score a prediction against the observations in DATASET, with n."""
     ds, predicted = open_data(dataset, **settings_of_table(ctx, "data", data)), open_file(prediction)
-    for path, there, name in (
-        (dataset, ds, "water_temperature_fine"),
-        (prediction, predicted, "water_temperature"),
-    ):
-        if name not in there:
-            msg = f"{path} has no variable {name}; it has {shorten(there.data_vars)}"
-            raise InvalidArgumentError(msg)
+    if "water_temperature" not in predicted:
+        msg = f"{prediction} has no variable water_temperature; it has {shorten(predicted.data_vars)}"
+        raise InvalidArgumentError(msg)
     scores = _one_number_each(ds.msgl.evaluate(predicted["water_temperature"], by=by).compute())
     frame = scores.to_dataframe() if scores.sizes else None
     if frame is None:

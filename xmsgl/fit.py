@@ -277,6 +277,7 @@ def train(
         scaling=scaling,
         residual=residual,
         keep=keep,
+        weighting=weighting,
         average=average,
         jitter=jitter,
         shift=shift,

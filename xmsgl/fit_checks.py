@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.residual import RESIDUALS
 from xmsgl.train.loop import KEEPS
+from xmsgl.train.mgda import WEIGHTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ SCALINGS: dict[str, str] = {
 # Smallest value of each count. None, where it can be given, means that there is no limit.
 _LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0, "shift": 0}
 _POSITIVE = ("learning_rate", "clip", "robust")
-_NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS}
+_NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS, "weighting": WEIGHTINGS}
 
 
 def check_settings(**settings: Any) -> None:
@@ -39,14 +40,14 @@ def check_settings(**settings: Any) -> None:
     ----------
     **settings
         Arguments of :func:`xmsgl.fit.train`; None passes. What the parts of training check themselves
-        (graphs, batches, task weights, architecture) is left to them.
+        (graphs, batches, architecture) is left to them.
 
     Raises
     ------
     InvalidArgumentError
         A value out of range.
     UnknownNameError
-        No such `scaling`, `keep` or `residual`.
+        No such `scaling`, `keep`, `residual` or `weighting`.
 
     Examples
     --------

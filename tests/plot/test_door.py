@@ -248,20 +248,26 @@ def test_own_observations_and_groups_are_used(basin, temperature):
     assert ax.get_title(loc="left").startswith("RMSE 2.00 °C, bias +2.00 °C")
     with pytest.raises(InvalidArgumentError, match="give by="):
         basin.msgl.plot.skill({"a": temperature, "b": temperature})
+    with pytest.raises(InvalidArgumentError, match="give at least one"):
+        basin.msgl.plot.skill({})
     with pytest.raises(UnknownNameError, match="unknown grouping 'decade'"):
         basin.msgl.plot.skill(temperature, by="decade")
 
 
 @pytest.mark.parametrize(("by", "several"), [(None, False), ("month", False), ("month", True)])
-def test_a_coarse_prediction_without_observations_is_told_which_to_give(basin, by, several):
+def test_a_prediction_is_held_against_the_labels_of_its_scale(basin, by, several):
     coarse = basin["air_temperature_coarse"]
     given = {"air": coarse} if several else coarse
+    own = basin["water_temperature_coarse"]
+    drawn, same = (basin.msgl.plot.skill(given, by=by, observed=each) for each in (None, own))
+    n = int(own.notnull().sum())
+    assert f"n = {n:,}" in (drawn.get_xlabel() if by else drawn.get_title(loc="left"))
+    assert drawn.get_title(loc="left") == same.get_title(loc="left")
     wanted = 'observed=ds["water_temperature_coarse"]'
     with pytest.raises(InvalidArgumentError, match=re.escape(wanted)):
-        basin.msgl.plot.skill(given, by=by)
-    drawn = basin.msgl.plot.skill(given, by=by, observed=basin["water_temperature_coarse"])
-    n = int(basin["water_temperature_coarse"].notnull().sum())
-    assert f"n = {n:,}" in (drawn.get_xlabel() if by else drawn.get_title(loc="left"))
+        basin.msgl.plot.skill(given, by=by, observed=basin["water_temperature_fine"])
+    with pytest.raises(InvalidDatasetError, match=r"no water_temperature_coarse .* give observed="):
+        basin.drop_vars("water_temperature_coarse").msgl.plot.skill(given, by=by)
 
 
 def test_a_graph_of_other_settings_can_be_drawn(basin):

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
 
-__all__ = ["Floats", "Pairs", "Positions", "gather"]
+__all__ = ["Floats", "Pairs", "Positions", "gather", "observations"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -52,6 +52,45 @@ class Pairs:
     predicted: Floats
     dim: str
     units: str
+
+
+def observations(ds: xr.Dataset, prediction: xr.DataArray, given: xr.DataArray | None = None) -> xr.DataArray:
+    """Find what a prediction is scored against: what is given, else the labels of its own scale.
+
+    Parameters
+    ----------
+    ds
+        Where the labels are.
+    prediction
+        Over ``fine`` or ``coarse``.
+    given
+        Observations to take instead; None: there are none.
+
+    Returns
+    -------
+    xarray.DataArray
+        `given`, or ``water_temperature_coarse`` for a prediction over ``coarse``, or
+        ``water_temperature_fine``.
+
+    Raises
+    ------
+    InvalidDatasetError
+        There are neither.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"water_temperature_coarse": (("time", "coarse"), [[4.0]])})
+    >>> observations(ds, ds["water_temperature_coarse"] + 1).name
+    'water_temperature_coarse'
+    """
+    if given is not None:
+        return given
+    name = f"water_temperature_{'coarse' if 'coarse' in prediction.dims else 'fine'}"
+    if name not in ds:
+        fault = f"there is no {name} to score a prediction with dims {prediction.dims} by; give observed=..."
+        raise InvalidDatasetError([fault])
+    return ds[name]
 
 
 def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:

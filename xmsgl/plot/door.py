@@ -8,6 +8,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate.metrics import score
+from xmsgl.evaluate.pairs import observations
 from xmsgl.evaluate.table import shared
 from xmsgl.graphs import build_graph
 from xmsgl.network.graph import RiverGraph, RiverGraphs
@@ -161,8 +162,8 @@ class Plots:
         metric
             Which score of ``ds.msgl.evaluate`` is drawn by group.
         observed
-            Observations, degC, with the dims of the prediction. Default: ``water_temperature_fine`` of the
-            dataset; a coarse prediction needs its own.
+            Observations, degC, with the dims of the prediction. Default: the dataset's
+            ``water_temperature_fine``, of a coarse prediction ``water_temperature_coarse``.
         ax
             matplotlib axes to draw into. Default: new ones.
 
@@ -176,6 +177,8 @@ class Plots:
         InvalidArgumentError
             No observed reach-day in common; observations of another scale; several predictions, or scores
             without groups, and no `by`.
+        InvalidDatasetError
+            There are no observations of that scale.
         UnknownNameError
             There is no such grouping or score.
         MissingDependencyError
@@ -187,16 +190,19 @@ class Plots:
                 raise InvalidArgumentError(msg)
             return by_group({"": prediction}, metric, ax)
         ds = as_dataset(self._obj)
-        seen = _variable(ds, "water_temperature_fine") if observed is None else observed
-        if isinstance(prediction, xr.DataArray):
-            if by is None:
-                return against_observed(prediction, seen, ax)
-            prediction = {"": prediction}
-        elif by is None:
+        several = {"": prediction} if isinstance(prediction, xr.DataArray) else prediction
+        if not several:
+            msg = "there is no prediction to draw; give at least one"
+            raise InvalidArgumentError(msg)
+        if by is None and several is prediction:
             msg = 'several predictions are compared by group; give by=, for example by="month"'
             raise InvalidArgumentError(msg)
-        common = shared(prediction, seen)
-        scores = {name: score(one, common, by=by, dataset=ds) for name, one in prediction.items()}
+        first = next(iter(several.values()))
+        seen = observations(ds, first, observed)
+        if by is None:
+            return against_observed(first, seen, ax)
+        common = shared(several, seen)
+        scores = {name: score(one, common, by=by, dataset=ds) for name, one in several.items()}
         return by_group(scores, metric, ax)
 
     def graph(
