@@ -15,6 +15,8 @@ if importlib.util.find_spec("triton") is not None:
     if not torch.cuda.is_available():  # Triton reads this when it is first imported, by whomever
         os.environ.setdefault("TRITON_INTERPRET", "1")
 
+from typing import TYPE_CHECKING
+
 import dask
 import numpy as np
 import pandas as pd
@@ -22,6 +24,9 @@ import pytest
 import xarray as xr
 
 from xmsgl.options import get_option, set_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SEGMENTS = np.array([101, 102, 103, 104, 105])
 DOWNSTREAM_SEGMENT = np.array([103, 103, 105, 105, 0])
@@ -122,6 +127,37 @@ def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
         coords={"time": time, "coarse": ("coarse", SEGMENTS), "fine": ("fine", REACHES)},
         attrs={"title": "the small river of the tests"},
     )
+
+
+def put_before(ds: xr.Dataset, days: int) -> xr.Dataset:
+    """Put so many days before a record that stand in for those nobody knows, found one by one.
+
+    The week before it walks back into the record; earlier days are those a year later, where there are any.
+    """
+    n, position, step, walked = ds.sizes["time"], 0, 1, []
+    for _ in range(days):
+        step = 1 if position == 0 else -1 if position == n - 1 else step
+        position += step if n > 1 else 0
+        walked.append(position)
+    stand_ins = []
+    for ago in range(1, days + 1):
+        year_later = -ago
+        while year_later < 0:
+            year_later += 365
+        stand_ins.append(walked[ago - 1] if ago <= 7 or year_later >= n else year_later)
+    return ds.isel(time=[*reversed(stand_ins), *range(n)])
+
+
+@pytest.fixture(scope="session")
+def river_of() -> Callable[..., xr.Dataset]:
+    """The function that makes the river, for other days or another seed."""
+    return make_river
+
+
+@pytest.fixture(scope="session")
+def preceded() -> Callable[[xr.Dataset, int], xr.Dataset]:
+    """The function that puts days before a record."""
+    return put_before
 
 
 @pytest.fixture(scope="session")

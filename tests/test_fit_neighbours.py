@@ -106,7 +106,10 @@ def test_another_basin_has_no_known_neighbours(river_once, model):
     there = river_once.assign_coords(coarse=river_once.coarse + 1000)
     for name in ("downstream_coarse", "coarse_segment"):
         there[name] = there[name].where(there[name] == 0, there[name] + 1000)
-    with pytest.warns(ExtrapolationWarning, match="neighbour_20km_support_coarse"):
+    with (
+        pytest.warns(ExtrapolationWarning, match="neighbour_20km_support_coarse"),
+        pytest.warns(ExtrapolationWarning, match="none of the 5 segments"),
+    ):
         far = downscale(there, model)
     assert np.isfinite(far).all()
     silent = replace(model.spec.neighbours, days=(0, 0, 0, 0, 0))

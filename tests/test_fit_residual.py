@@ -12,7 +12,13 @@ from click.testing import CliRunner
 
 from xmsgl.batches import TrainingData
 from xmsgl.cli import main
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, ModelMismatchError, UnknownNameError
+from xmsgl.errors import (
+    ExtrapolationWarning,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    ModelMismatchError,
+    UnknownNameError,
+)
 from xmsgl.features import Scaling
 from xmsgl.fit import train
 from xmsgl.models.card import model_card
@@ -229,13 +235,14 @@ def without_baseline(model):
         pytest.param("msgl", "regression", {"recipe": "published", "means": ()}, id="published"),
     ],
 )
-def test_a_prediction_is_baseline_plus_network_and_never_below_0(basin, method, kind, more):
+def test_a_prediction_is_baseline_plus_network_and_never_below_0(basin, method, kind, more, preceded):
     settings = {**SMALL, **more}
     if "means" in more:
         del settings["features"]
     model = train(basin, method, residual=kind, **settings)
     network = downscale(basin, without_baseline(model), device="cpu").values - 100
-    expected = np.maximum(network + at_reaches(basin, model.spec.residual), 0)
+    base = at_reaches(preceded(basin, 89), model.spec.residual)[89:]
+    expected = np.maximum(network + base, 0)
     found = downscale(basin, model, device="cpu")
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert found.dtype == np.float32
@@ -246,7 +253,8 @@ def test_water_freezes_on_top_of_the_baseline(basin, model):
     cold = basin.assign(
         air_temperature_coarse=(basin["air_temperature_coarse"] - 25).assign_attrs(units="degC")
     )
-    found = downscale(cold, model)
+    with pytest.warns(ExtrapolationWarning, match="air_temperature_coarse"):
+        found = downscale(cold, model)
     assert float(found.min()) == 0
     assert (found == 0).mean() > 0.05
 
@@ -270,7 +278,9 @@ def test_parts_of_a_network_take_their_own_baseline(two_rivers, monkeypatch):
     ds = two_rivers.isel(time=slice(0, 130))
     model = train(ds, "msgl", residual="regression", **SMALL)
     whole = downscale(ds, model)
-    monkeypatch.setattr(engine.Engine.__init__, "__kwdefaults__", {"reaches": 12, "piece": 1, "only": None})
+    monkeypatch.setattr(
+        engine.Engine.__init__, "__kwdefaults__", {"reaches": 12, "piece": 1, "only": None, "look": None}
+    )
     np.testing.assert_allclose(downscale(ds, model), whole, atol=1e-4)
 
 

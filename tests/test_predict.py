@@ -15,13 +15,16 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xmsgl.engine import window_days
 from xmsgl.errors import (
     CheckpointError,
+    ExtrapolationWarning,
     InvalidArgumentError,
     InvalidDatasetError,
     ModelMismatchError,
 )
 from xmsgl.fit import train
+from xmsgl.graphs import known_segments
 from xmsgl.models.model import Model
 from xmsgl.models.msgl import MSGL
 from xmsgl.operators import Operators
@@ -66,7 +69,7 @@ def test_the_result_is_labelled(river, model, whole):
     assert np.isfinite(whole).all()
     for name in ("time", "fine"):
         np.testing.assert_array_equal(whole[name], river[name])
-    assert set(whole.coords) == {"time", "fine"}
+    assert set(whole.coords) == {"time", "fine", "spin_up"}
     assert whole.attrs["units"] == "degC"
     assert whole.attrs["long_name"]
     assert whole.attrs["cell_methods"] == "time: mean"
@@ -93,7 +96,7 @@ def test_places_of_the_reaches_come_along(river, model):
     located = river.assign_coords(
         lat_fine=("fine", np.linspace(40, 41, 12)), lat_coarse=("coarse", np.linspace(40, 41, 5)), basin=7
     )
-    assert set(downscale(located, model).coords) == {"time", "fine", "lat_fine", "basin"}
+    assert set(downscale(located, model).coords) == {"time", "fine", "lat_fine", "basin", "spin_up"}
 
 
 def test_labels_are_neither_needed_nor_used(river, model, whole):
@@ -131,14 +134,14 @@ def test_in_memory_in_memory_out(whole):
 
 def test_only_what_is_asked_for_is_computed(river, model, whole):
     """NaN on one day breaks its window and those it warms up, no other."""
-    river["air_temperature_coarse"][320, 1] = np.nan
+    river["air_temperature_coarse"][520, 1] = np.nan
     result = downscale(river.chunk({"time": 100}), model)
-    np.testing.assert_array_equal(result[:300].compute(), whole[:300])
-    np.testing.assert_array_equal(result[600:].compute(), whole[600:])
+    np.testing.assert_array_equal(result[:450].compute(), whole[:450])
+    np.testing.assert_array_equal(result[750:].compute(), whole[750:])
     with pytest.raises(
-        InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2002-08-17.*coarse 102"
+        InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2003-03-05.*coarse 102"
     ):
-        result[400:410].compute()
+        result[600:610].compute()
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -173,7 +176,8 @@ def test_the_graph_travels_to_another_process(river, model, whole):
     engine = prepare(ModelReference(model.payload), fixed, "cpu")
     travelled = pickle.loads(cloudpickle.dumps(engine))
     days = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
-    part = travelled.run(days.isel(time=slice(0, 150)), Window(0, 150, 20))
+    window = Window(0, 150, 20)
+    part = travelled.run(window_days(days, window, model.spec.features), window)
     np.testing.assert_array_equal(part, whole[:150])
 
 
@@ -249,10 +253,12 @@ def test_an_own_driver_of_the_reaches_is_used(river, model, whole):
 
 
 @pytest.mark.parametrize("days", [1, 3, 149, 150, 151])
-def test_a_record_shorter_than_a_window(river, model, whole, days):
-    result = downscale(river.isel(time=slice(0, days)), model)
+def test_a_record_shorter_than_a_window(river, model, days, plainly):
+    short = river.isel(time=slice(0, days))
+    result = downscale(short, model)
     assert result.shape == (days, 12)
-    np.testing.assert_allclose(result, whole[:days], atol=1e-5)
+    assert np.isfinite(result).all()
+    np.testing.assert_allclose(result[:150], plainly(short, model, 20)[:150], atol=2e-4)
 
 
 def test_another_period_after_a_warm_up_is_near_the_whole_record(river, model):
@@ -285,7 +291,7 @@ def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, mo
     engine = prepare(ModelReference(model.payload), fixed, "cpu")
     drivers = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
     assert max(feature.days for feature in model.spec.features) == 90
-    for window in cut_windows(800, 150, 20):
+    for window in cut_windows(800, 150, 20)[1:]:
         all_before = drivers.isel(time=slice(0, window.stop))
         np.testing.assert_allclose(
             engine.run(all_before, window), whole[window.start : window.stop], atol=1e-4
@@ -295,19 +301,25 @@ def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, mo
 # ----------------------------------------------------- windows after windows
 
 
-def plainly(ds, model, warmup):
-    """One run of the reference cell over the whole record, its first day repeated to warm up."""
-    spec = replace(model.spec, architecture={**model.spec.architecture, "backend": "reference"})
-    operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
-    days = np.concatenate([np.zeros(warmup, np.int64), np.arange(ds.sizes["time"])])
-    inputs = {}
-    for scale in ("coarse", "fine"):
-        inputs[scale] = ScaleInputs(ds, spec.features, scale)
-        inputs[scale].use(spec.scaling[scale])
-    batch = operators.batch({scale: of.gather(days[None]) for scale, of in inputs.items()})
-    output = Model(spec, model.weights).module().predict(batch)[warmup:, :, 0].numpy()
-    scaling = spec.scaling["fine"]
-    return np.maximum(output * scaling.label_deviation + scaling.label_mean, 0)
+@pytest.fixture(scope="module")
+def plainly(preceded):
+    """One run of the reference cell over a record and the days that stand in for those before."""
+
+    def run(ds, model, warmup):
+        spec = replace(model.spec, architecture={**model.spec.architecture, "backend": "reference"})
+        operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
+        longer = preceded(ds, warmup + 89)
+        days = np.arange(89, longer.sizes["time"])
+        inputs = {}
+        for scale in ("coarse", "fine"):
+            inputs[scale] = ScaleInputs(longer, spec.features, scale)
+            inputs[scale].use(spec.scaling[scale])
+        batch = operators.batch({scale: of.gather(days[None]) for scale, of in inputs.items()})
+        output = Model(spec, model.weights).module().predict(batch)[warmup:, :, 0].numpy()
+        scaling = spec.scaling["fine"]
+        return np.maximum(output * scaling.label_deviation + scaling.label_mean, 0)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +327,7 @@ def carried(river_once, model):
     return downscale(river_once, model, carry=True)
 
 
-def test_carried_windows_are_one_run_over_the_record(river, model, carried, whole):
+def test_carried_windows_are_one_run_over_the_record(river, model, carried, whole, plainly):
     np.testing.assert_allclose(carried, plainly(river, model, 20), atol=2e-4)
     np.testing.assert_array_equal(carried[:150], whole[:150])  # the first window is warmed up as ever
     assert not np.array_equal(carried[150:300], whole[150:300])
@@ -329,7 +341,7 @@ def test_carried_windows_differ_little_from_warm_ones(river, model, carried):
     assert errors[1] < 0.02 * float(carried.std())
 
 
-def test_the_warm_up_of_carried_windows_is_that_of_the_record(river, model, carried):
+def test_the_warm_up_of_carried_windows_is_that_of_the_record(river, model, carried, plainly):
     cold = downscale(river, model, carry=True, warmup=0)
     np.testing.assert_allclose(cold, plainly(river, model, 0), atol=2e-4)
     difference = np.abs(cold - carried).max("fine")
@@ -376,17 +388,17 @@ def test_carried_windows_are_lazy(river, model, carried, refuse_to_compute):
 
 
 def test_a_fault_reaches_the_windows_after_it_alone(river, model, carried):
-    river["air_temperature_coarse"][320, 1] = np.nan
+    river["air_temperature_coarse"][520, 1] = np.nan
     result = downscale(river.chunk({"time": 100}), model, carry=True)
-    np.testing.assert_array_equal(result[:300].compute(), carried[:300])
-    for days in (slice(300, 450), slice(700, 701)):
+    np.testing.assert_array_equal(result[:450].compute(), carried[:450])
+    for days in (slice(450, 600), slice(750, 751)):
         with pytest.raises(
-            InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2002-08-17"
+            InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2003-03-05"
         ):
             result[days].compute()
 
 
-def test_attention_over_time_sees_its_window_and_the_state_before(river):
+def test_attention_over_time_sees_its_window_and_the_state_before(river, preceded):
     options = {"hidden": 4, "window": 100, "warmup": 20, "epochs": 1, "device": "cpu", "progress": False}
     ds = river.isel(time=slice(0, 250))
     model = train(ds, tasks=("coarse", "interpolation"), **options)
@@ -394,9 +406,9 @@ def test_attention_over_time_sees_its_window_and_the_state_before(river):
     np.testing.assert_array_equal(downscale(ds.chunk({"time": 70}), model, carry=True), result)
     module, spec = model.module(), model.spec
     operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
-    inputs = ScaleInputs(ds, spec.features, "coarse")
+    inputs = ScaleInputs(preceded(ds, 109), spec.features, "coarse")
     inputs.use(spec.scaling["coarse"])
-    days = np.concatenate([np.zeros(20, np.int64), np.arange(250)])
+    days = np.arange(89, 359)
     with torch.no_grad():
         hidden = module.coarse(operators.batch({"coarse": inputs.gather(days[None])}))
         near = module.interpolate(hidden, operators.interpolation)
@@ -485,3 +497,125 @@ def test_a_negative_warm_up_is_refused(river, model):
 def test_a_device_that_is_not_there_is_refused(river, model):
     with pytest.raises(InvalidArgumentError, match="'quantum'"):
         downscale(river, model, device="quantum")
+
+
+# --------------------------------------------------------------------- days
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize("how", ["reversed", "shuffled"])
+def test_the_order_of_days_does_not_matter(river, model, whole, how, lazy, refuse_to_compute):
+    order = np.arange(800)[::-1] if how == "reversed" else np.random.default_rng(0).permutation(800)
+    turned = river.isel(time=order)
+    turned = turned.chunk({"time": 100}) if lazy else turned
+    with refuse_to_compute():
+        result = downscale(turned, model)
+    np.testing.assert_array_equal(result["time"], turned["time"])
+    np.testing.assert_array_equal(result, whole.isel(time=order))
+    np.testing.assert_array_equal(result["spin_up"], whole["spin_up"].isel(time=order))
+
+
+def other_days(river, how):
+    days = river.indexes["time"]
+    return {
+        "hourly": lambda: river.assign_coords(time=pd.date_range("2001-10-01", periods=800, freq="h")),
+        "monthly": lambda: river.assign_coords(time=pd.date_range("1950-01-01", periods=800, freq="MS")),
+        "gap": lambda: river.isel(time=np.r_[0:300, 485:800]),
+        "one-missing": lambda: river.isel(time=np.r_[0:300, 301:800]),
+        "repeated": lambda: river.isel(time=np.r_[0:300, 299:800]),
+        "summers": lambda: river.isel(time=np.flatnonzero(days.month.isin([6, 7, 8]))),
+        "missing": lambda: river.assign_coords(time=days.where(days != days[7])),
+        "numbers": lambda: river.assign_coords(time=np.arange(800)),
+        "text": lambda: river.assign_coords(time=days.strftime("%Y-%m-%d").to_numpy()),
+        "no-days": lambda: river.drop_vars("time"),
+        "noleap": lambda: river.assign_coords(
+            time=xr.date_range("2001-10-01", periods=800, calendar="noleap", use_cftime=True)
+        ),
+        "360-day": lambda: river.assign_coords(
+            time=xr.date_range("2001-10-01", periods=800, calendar="360_day", use_cftime=True)
+        ),
+    }[how]()
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize(
+    ("how", "fault"),
+    [
+        ("hourly", "not at midnight"),
+        ("monthly", "time is not daily: the usual step is 31 days"),
+        ("gap", "185 days are missing: 2002-07-28"),
+        ("one-missing", "1 days are missing: 2002-07-28"),
+        ("repeated", "time has duplicates: 2002-07-27"),
+        ("summers", "time has gaps"),
+        ("missing", "NaT"),
+        ("numbers", "must be datetime64"),
+        ("text", "must be datetime64"),
+        ("no-days", "coordinate 'time' is missing"),
+        ("noleap", "must be datetime64"),
+        ("360-day", "must be datetime64"),
+    ],
+)
+def test_what_is_not_one_day_after_the_other_is_refused(river, model, how, fault, lazy):
+    ds = other_days(river, how)
+    with pytest.raises(InvalidDatasetError, match=fault):
+        downscale(ds.chunk() if lazy else ds, model)
+
+
+# ----------------------------------------------------------- other basins
+
+
+def moved(river, away=1000):
+    """The same river under other ids."""
+    ds = river.assign_coords(coarse=river["coarse"].values + away)
+    below = river["downstream_coarse"].values
+    ds["downstream_coarse"] = ("coarse", np.where(below > 0, below + away, 0), {"units": "1"})
+    ds["coarse_segment"] = ("fine", river["coarse_segment"].values + away, {"units": "1"})
+    return ds
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_another_basin_is_a_first_guess(river, model, lazy):
+    foreign = moved(river).chunk({"time": 100}) if lazy else moved(river)
+    with pytest.warns(ExtrapolationWarning, match="none of the 5 segments.*first guess") as told:
+        downscale(foreign, model).compute()
+    assert len(told) == 1
+    assert told[0].filename == __file__ or lazy
+
+
+def test_ids_of_another_basin_receive_no_identities(river, model, whole):
+    """Equal ids on rivers of other lengths give what ids give that nobody has met."""
+    longer = river.assign(length_coarse=river["length_coarse"] * 1.3)
+    with pytest.warns(ExtrapolationWarning, match=r"5 ids are equal, but their lengths or links differ"):
+        same_ids = downscale(longer, model)
+    with pytest.warns(ExtrapolationWarning, match="first guess"):
+        other_ids = downscale(moved(longer), model)
+    np.testing.assert_array_equal(same_ids, other_ids)
+    recognised = replace(model.spec, network=known_segments(longer))
+    assert not np.array_equal(downscale(longer, Model(recognised, model.weights)), same_ids)
+
+
+def test_a_part_of_the_basin_keeps_its_identities(river, model, whole):
+    """The headwaters alone: what they are does not depend on what lies below, but for the graph's reach."""
+    part = river.sel(coarse=[101, 102, 103], fine=[1, 2, 3, 4, 5, 6, 7])
+    for scale, outlet in (("coarse", 103), ("fine", 7)):
+        part[f"downstream_{scale}"] = part[f"downstream_{scale}"].where(part[scale] != outlet, 0)
+    operators = Operators.build(
+        part,
+        model.spec.graph,
+        model.spec.segments,
+        torch.device("cpu"),
+        known=model.spec.network.recognise(known_segments(part)),
+    )
+    assert operators.coarse_segments.tolist() == [0, 1, 2]
+    downscale(part, model)  # and nothing warns
+
+
+def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
+    """Also a lazy record's, once, when it is computed."""
+    river["precipitation_coarse"] = river["precipitation_coarse"] * 0 + 900.0
+    lazy = downscale(river.chunk({"time": 100}), model)
+    with pytest.warns(ExtrapolationWarning, match=r"precipitation_coarse \(100%") as told:
+        lazy.compute(scheduler="synchronous")
+    assert len(told) == 1
+    with pytest.warns(ExtrapolationWarning, match="precipitation_coarse"):
+        downscale(river, model)

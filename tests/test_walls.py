@@ -28,7 +28,7 @@ LAYERS = [
     ["neighbours", "residual", "season"],
     ["windows", "batches"],
     ["models"],
-    ["prefetch"],
+    ["prefetch", "spin_up"],
     ["operators"],
     ["engine"],
     ["train"],

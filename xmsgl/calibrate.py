@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 
 from xmsgl.engine import FREEZING, Engine, resolve_device, split_inputs, window_days
 from xmsgl.models.intervals import LEAST, fit_table
 from xmsgl.models.model import Model
 from xmsgl.schema import LABEL
-from xmsgl.windows import cut_windows
+from xmsgl.windows import calendar_windows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
     from xmsgl.train.loop import Source
     from xmsgl.windows import FloatArray
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "measure_spin_up"]
 
 logger = logging.getLogger(__name__)
+
+#: Days after the start of a record, counted from 1, on which its influence is measured.
+SPIN_UP = (1, 7, 30, 90, 180, 365)
+#: Days of the record after which it is cut, and reaches that are looked at.
+_CUTS, _REACHES = (365, 456, 547, 638), 1000
 
 
 def calibrate(
@@ -90,13 +96,62 @@ def calibrate(
     return Model(replace(model.spec, intervals=table), model.weights, model.history)
 
 
+def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
+    """Give a model the changes of its prediction where a record begins later.
+
+    The first three years of the record are predicted as a whole and cut after 365, 456, 547 and 638 days.
+
+    Parameters
+    ----------
+    model
+        As trained.
+    ds
+        What it was trained on; up to 1,000 of its reaches are looked at.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    Model
+        With the root-mean-square change, degC, over reaches and cuts on the days :data:`SPIN_UP` after the
+        cut; the same model where the record is shorter than three years.
+    """
+    last = _CUTS[-1] + SPIN_UP[-1]
+    if ds.sizes["time"] < last:
+        logger.info("a record of less than %d days: what its start changes is not measured", last)
+        return model
+    drivers, fixed = split_inputs(ds.isel(time=slice(0, last)), model.spec.inputs)
+    drivers = drivers.compute()
+    only = np.unique(np.linspace(0, ds.sizes["fine"] - 1, _REACHES).astype(np.int64))
+    engine = Engine(model, fixed, device, only=only)
+    whole = _predict(engine, drivers, model)[:, only]
+    squares = np.zeros(len(SPIN_UP))
+    for cut in _CUTS:
+        change = _predict(engine, drivers.isel(time=slice(cut, None)), model)[:, only] - whole[cut:]
+        squares += [float(np.square(change[day - 1]).mean()) for day in SPIN_UP]
+    rms = np.sqrt(squares / len(_CUTS)).round(3).tolist()
+    return Model(
+        replace(model.spec, spin_up=tuple(zip(SPIN_UP, rms, strict=True))), model.weights, model.history
+    )
+
+
+def _predict(engine: Engine, drivers: xr.Dataset, model: Model) -> FloatArray:
+    """Predict all days of a record."""
+    spec = model.spec
+    time = pd.DatetimeIndex(drivers.indexes["time"])
+    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
+    return np.concatenate([engine.run(window_days(drivers, w, spec.inputs), w) for w in windows])
+
+
 def _fine_pairs(
     model: Model, ds: xr.Dataset, days: npt.NDArray[np.bool_], device: str
 ) -> tuple[FloatArray, FloatArray]:
     """Predicted and observed temperature of the labelled reaches on some days; none if these are too few."""
     spec, name = model.spec, f"{LABEL}_fine"
     found = []
-    for window in cut_windows(days.size, spec.window, spec.warmup) if name in ds else []:
+    time = pd.DatetimeIndex(ds.indexes["time"])
+    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
+    for window in windows if name in ds else []:
         span = slice(window.start, window.stop)
         if not days[span].any():
             continue

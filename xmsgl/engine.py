@@ -9,16 +9,18 @@ import numpy.typing as npt
 import torch
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.graphs import known_segments
 from xmsgl.network.order import close_order
 from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
 from xmsgl.prefetch import prefetch
 from xmsgl.residual_fit import baseline_temperature
 from xmsgl.schema import segment_positions
+from xmsgl.spin_up import days_before
 from xmsgl.windows import ScaleInputs, feature_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import xarray as xr
 
@@ -92,6 +94,8 @@ class Engine:
         Bytes that the arrays of a piece may take, about; at least some days are taken.
     only
         Positions of the reaches to predict; those that they do not depend on are left at NaN. Default: all.
+    look
+        Called with the drivers of the window that is computed first.
     """
 
     def __init__(
@@ -103,8 +107,10 @@ class Engine:
         reaches: int = REACHES,
         piece: int = PIECE,
         only: npt.NDArray[np.int64] | None = None,
+        look: Callable[[xr.Dataset], object] | None = None,
     ) -> None:
         target = resolve_device(device)
+        self._look = look
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.inputs, dynamic=False))
@@ -112,7 +118,8 @@ class Engine:
         # What all members share is asked of the first.
         self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
-        operators = Operators.build(self._fixed, model.spec.graph, model.spec.segments, target)
+        known = self._spec.network.recognise(known_segments(self._fixed))
+        operators = Operators.build(self._fixed, self._spec.graph, self._spec.segments, target, known=known)
         parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
         parts = _close(operators, parts)
         self._whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
@@ -166,6 +173,9 @@ class Engine:
         """
         loaded = drivers.compute()
         refuse_missing(loaded, [str(name) for name in loaded.data_vars])
+        if self._look is not None:
+            look, self._look = self._look, None
+            look(loaded)
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded)
@@ -256,7 +266,9 @@ def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Datase
 
 
 def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
-    """Cut out the days of a window, its warm-up, and what the trailing means of the first look back on.
+    """Cut out the days of a window, its warm-up, and those that trailing means look back on.
+
+    Days before the record are replaced by days of it, see :mod:`xmsgl.spin_up`.
 
     Parameters
     ----------
@@ -268,7 +280,11 @@ def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]
         Of the model.
     """
     memory = max(feature.days for feature in features) - 1
-    return drivers.isel(time=slice(max(0, window.start - window.warmup - memory), window.stop))
+    first = window.start - window.warmup - memory
+    if first >= 0:
+        return drivers.isel(time=slice(first, window.stop))
+    positions = np.arange(first, window.stop, dtype=np.int64)
+    return drivers.isel(time=days_before(positions, drivers.sizes["time"]))
 
 
 def _close(operators: Operators, parts: list[Part]) -> list[Part]:

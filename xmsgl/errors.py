@@ -6,6 +6,9 @@ heard of xmsgl would catch.
 
 from __future__ import annotations
 
+import sys
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ __all__ = [
     "XMSGLError",
     "XMSGLWarning",
     "shorten",
+    "warn",
 ]
 
 
@@ -119,6 +123,21 @@ class DivergenceError(XMSGLError, FloatingPointError):
 
 class MissingDependencyError(XMSGLError, ImportError):
     """An optional library is needed and not installed."""
+
+
+def warn(message: str, category: type[XMSGLWarning]) -> None:
+    """Warn with the place of the first caller outside of the package.
+
+    Parameters
+    ----------
+    message, category
+        As of :func:`warnings.warn`.
+    """
+    package = str(Path(__file__).parent)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def shorten(items: Iterable[object], limit: int = 5) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from xmsgl import schema
 from xmsgl.batches import TrainingData, Validation
-from xmsgl.calibrate import calibrate
+from xmsgl.calibrate import calibrate, measure_spin_up
 from xmsgl.engine import resolve_device
 from xmsgl.fit_checks import check_anchor, check_settings, stage_rates
 from xmsgl.fit_members import Files, train_members
@@ -346,6 +346,8 @@ def train(
         training={**provenance(ds, data, seed, recipe), **begin.provenance},
         neighbours=around,
         residual=data.residual,
+        network=begin.network(ds),
+        first_day=str(data.time[0].date()),
     )
     check_fingerprint(spec.training["fingerprint"], fingerprint)
     logger.info(
@@ -372,6 +374,7 @@ def train(
             Files(checkpoint, resume, json.loads(json.dumps(run_of)), spec.training),
             [*watchers, *observers],
         )
+    model = measure_spin_up(model, ds, str(target))
     return calibrate(model, ds, data.validation_days, source, stages[-1].tasks, str(target))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.engine import refuse_missing
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.graphs import known_segments
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from xmsgl.features import Feature, Scaling
     from xmsgl.models.registry import NetworkModel
     from xmsgl.neighbours import Neighbours
+    from xmsgl.network.known import KnownSegments
     from xmsgl.residual import Residual
     from xmsgl.windows import Scale
 
@@ -85,6 +87,7 @@ class Start:
         if self._model is None:
             return fit_neighbours(ds, lengths) if lengths else None
         known = self._model.spec.neighbours
+        known = known and known.without(_strangers(self._model, ds))
         kept = () if known is None else known.lengths
         if lengths and lengths != kept:
             msg = f"neighbours are those of the model to start with ({list(kept)}); leave them out"
@@ -161,10 +164,16 @@ class Start:
             refuse_missing(ds[[PROCESS_COARSE]].compute(), [PROCESS_COARSE])
         return known
 
+    def network(self, ds: xr.Dataset) -> KnownSegments:
+        """Return the segments that the model will recognise: the dataset's and those of the start."""
+        own = known_segments(ds)
+        return own if self._model is None else own.joined(self._model.spec.network)
+
     def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:
-        """Return the segments of which identities are known or learned."""
+        """Return the segments of which identities are known or learned; None in the place of strangers."""
         if self._model is not None:
-            return self._model.spec.segments
+            strangers = _strangers(self._model, ds)
+            return tuple(None if segment in strangers else segment for segment in self._model.spec.segments)
         return tuple(ds["coarse"].values.tolist()) if identity else ()
 
     def architecture(
@@ -210,3 +219,10 @@ class Start:
                 "%s begins with model %s; fresh: %s", method, self._model.sha256[:12], ", ".join(fresh)
             )
         return made
+
+
+def _strangers(model: Model, ds: xr.Dataset) -> set[Any]:
+    """Return the ids of the dataset's segments that a model does not recognise."""
+    own = known_segments(ds)
+    same = model.spec.network.recognise(own)
+    return {segment for segment, known in zip(own.ids, same, strict=True) if not known}

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.graph import RiverGraph, RiverGraphs
-from xmsgl.schema import SCALES, Scale, as_dataset, segment_positions, topology
+from xmsgl.network.known import KnownSegments
+from xmsgl.schema import SCALES, Scale, as_dataset, id_values, segment_positions, topology
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from xmsgl.network.kernels import Kernel
     from xmsgl.network.neighbours import Direction
 
-__all__ = ["build_graph"]
+__all__ = ["build_graph", "known_segments"]
 
 
 @overload
@@ -118,3 +119,23 @@ def build_graph(
     if scale is not None:
         return one(scale)
     return RiverGraphs.build(one("coarse"), one("fine"), segment_positions(ds), limit=limit)
+
+
+def known_segments(ds: xr.Dataset) -> KnownSegments:
+    """Describe the coarse segments of a dataset so that a model can recognise them.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; ids, links and lengths are read.
+
+    Returns
+    -------
+    KnownSegments
+    """
+    small = ds[["downstream_coarse", "length_coarse"]].compute()
+    return KnownSegments.of(
+        id_values(ds.indexes["coarse"].to_numpy()),
+        id_values(small["downstream_coarse"].values),
+        small["length_coarse"].values,
+    )

@@ -22,7 +22,7 @@ Hengl, Heuvelink & Rossiter (2007), About regression-kriging, doi:10.1016/j.cage
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.distance import river_distance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features", "with_neighbours"]
 
@@ -85,6 +85,16 @@ class Neighbours:
     def from_dict(cls, values: Mapping[str, Any]) -> Neighbours:
         """Make them from what :meth:`to_dict` returned."""
         return cls(**{name: tuple(column) for name, column in values.items()})
+
+    def without(self, segments: Collection[Any]) -> Neighbours:
+        """Return what is known of all but some segments."""
+        gone = set(segments)
+        kept = [k for k, segment in enumerate(self.segments) if segment not in gone]
+        columns = {
+            name: tuple(getattr(self, name)[k] for k in kept)
+            for name in ("segments", "mean", "warm", "cold", "days")
+        }
+        return replace(self, **columns)
 
     def table(
         self, ids: npt.NDArray[Any], downstream: npt.NDArray[np.int64], length: npt.NDArray[np.float64]

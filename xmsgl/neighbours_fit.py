@@ -17,6 +17,7 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.neighbours import Neighbours, check_lengths, neighbour_features
 from xmsgl.neighbours_regression import Regression, Rows
+from xmsgl.network.known import KnownSegments
 from xmsgl.network.topology import link
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
     return Neighbours(checked, tuple(ids[observed].tolist()), mean, warmth, cold, days)
 
 
-def assign_neighbours(ds: xr.Dataset, neighbours: Neighbours | None) -> xr.Dataset:
+def assign_neighbours(
+    ds: xr.Dataset, neighbours: Neighbours | None, network: KnownSegments | None = None
+) -> xr.Dataset:
     """Give the segments of a dataset what their observed neighbours say.
 
     Observed segments are found by id; on another basin, where there are none of them, all features are 0,
@@ -116,6 +119,9 @@ def assign_neighbours(ds: xr.Dataset, neighbours: Neighbours | None) -> xr.Datas
         A dataset of the convention.
     neighbours
         What is known; None returns the dataset as it is.
+    network
+        The segments that the ids of `neighbours` belong to: those of the dataset that are not among them
+        get nothing by their id alone. Default: the dataset's own.
 
     Returns
     -------
@@ -130,7 +136,11 @@ def assign_neighbours(ds: xr.Dataset, neighbours: Neighbours | None) -> xr.Datas
     table = xr.apply_ufunc(
         _table,
         *(variable.chunk(-1) if variable.chunks is not None else variable for variable in topology),
-        kwargs={"ids": schema.id_values(ds.indexes["coarse"].to_numpy()), "neighbours": neighbours},
+        kwargs={
+            "ids": schema.id_values(ds.indexes["coarse"].to_numpy()),
+            "neighbours": neighbours,
+            "network": network,
+        },
         input_core_dims=[["coarse"], ["coarse"]],
         output_core_dims=[["coarse", "feature"]],
         dask="parallelized",
@@ -146,9 +156,18 @@ def assign_neighbours(ds: xr.Dataset, neighbours: Neighbours | None) -> xr.Datas
 
 
 def _table(
-    downstream: npt.NDArray[Any], length: npt.NDArray[Any], *, ids: npt.NDArray[Any], neighbours: Neighbours
+    downstream: npt.NDArray[Any],
+    length: npt.NDArray[Any],
+    *,
+    ids: npt.NDArray[Any],
+    neighbours: Neighbours,
+    network: KnownSegments | None,
 ) -> npt.NDArray[np.float32]:
-    below = link(ids, schema.id_values(downstream), what="coarse segment")
+    downstream_ids = schema.id_values(downstream)
+    below = link(ids, downstream_ids, what="coarse segment")
+    if network is not None:
+        known = network.recognise(KnownSegments.of(ids, downstream_ids, length))
+        neighbours = neighbours.without(ids[~known].tolist())
     return neighbours.table(ids, below, length.astype(np.float64))
 
 

@@ -50,7 +50,13 @@ class Operators:
 
     @classmethod
     def build(
-        cls, ds: xr.Dataset, graph: Mapping[str, Any], segments: Sequence[Any], device: torch.device
+        cls,
+        ds: xr.Dataset,
+        graph: Mapping[str, Any],
+        segments: Sequence[Any],
+        device: torch.device,
+        *,
+        known: npt.NDArray[np.bool_] | None = None,
     ) -> Operators:
         """Build the operators of a dataset.
 
@@ -64,6 +70,8 @@ class Operators:
             Ids of the segments a model knows, in the order of its table.
         device
             Where they go.
+        known
+            Which segments of the dataset may be looked up in that table, boolean (coarse,). Default: all.
         """
         graphs = build_graph(ds, None, **graph)
         coarse, fine, interpolation, remap = (
@@ -71,9 +79,11 @@ class Operators:
             for matrix in (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
         )
         row = {segment: number for number, segment in enumerate(segments)}
-        known = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
-        carried = known[torch.from_numpy(schema.segment_positions(ds))]
-        return cls(coarse, fine, interpolation, remap, known.to(device), carried.to(device))
+        rows = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
+        if known is not None:
+            rows[torch.from_numpy(~known)] = -1
+        carried = rows[torch.from_numpy(schema.segment_positions(ds))]
+        return cls(coarse, fine, interpolation, remap, rows.to(device), carried.to(device))
 
     def closure(self, nodes: Mapping[Scale, npt.NDArray[np.int64]]) -> Part:
         """Find all nodes that can influence what a model predicts at some nodes.

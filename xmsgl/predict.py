@@ -1,8 +1,8 @@
 """Downscaling: a model, a dataset, and the daily temperature of every reach, labelled.
 
-The record is cut into the windows the model was trained with, whatever the chunks of the dataset,
-so every chunking gives the same numbers. A lazy dataset gives a lazy result: one task prepares the
-graphs, one task a window predicts, and nothing runs before it is asked for.
+The record is cut into the windows of the training, whatever the chunks of the dataset and whatever its
+first day, so every chunking gives the same numbers. A lazy dataset gives a lazy result: one task prepares
+the graphs, one task a window predicts, and nothing runs before it is asked for.
 
 A window warms up by itself and needs no other, or it goes on where the one before has ended
 (``carry=True``): then no day is computed twice, and windows wait for one another.
@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from xmsgl import schema
 from xmsgl.engine import split_inputs, window_days
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
 from xmsgl.history import stamp
 from xmsgl.models.intervals import apply_table
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.storage import digest
 from xmsgl.neighbours_fit import assign_neighbours
 from xmsgl.progress import PATIENCE, progress_bar
+from xmsgl.schema_structure import check_days, check_sizes
 from xmsgl.season import assign_season, wants_season
-from xmsgl.windows import Window, cut_windows
-from xmsgl.windows_check import check_features, warn_outside
+from xmsgl.spin_up import flag_spin_up
+from xmsgl.windows import Window, calendar_windows
+from xmsgl.windows_check import check_features
 
 if TYPE_CHECKING:
     import os
@@ -82,14 +85,15 @@ def downscale(
     Parameters
     ----------
     obj
-        Dataset with the drivers and the network; labels are not needed and not used.
+        Dataset with the drivers and the network; labels are not needed and not used. Its days may be in any
+        order, but each is there once and none is missing in between.
     model
         A trained model, the name of a packaged one, or the path of a file; see
         :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``, trained on one basin:
         on another it is a first guess, and ``ds.msgl.train`` the way to a better one.
     warmup
         Days run before each window to fill the model's memory, at least 0; default: as in training.
-        At the start of the record, its first day is repeated.
+        Before the start of the record, the same days of its following year stand in.
     carry
         Hand the model's memory on from window to window: it reaches back to the start of the record,
         only the first window is warmed up, and days must be computed in order. A lazy result computes
@@ -109,12 +113,15 @@ def downscale(
         ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
         lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
         With `quantiles` (quantile, time, fine), as ``DataArray.quantile`` has it, and chunked the same.
+        The coordinate ``spin_up`` is 1 on the days that depend on the weather before the record, which is
+        not known: the first year.
 
     Warns
     -----
     ExtrapolationWarning
-        Static attributes, or drivers on the first day, lie far outside of what the model was trained on.
-        What dask holds is not looked at.
+        None of the segments was among those the model was trained on; or static attributes, or drivers in
+        the window that is computed first, lie far outside of what it was trained on. Of a lazy result when
+        it is computed.
 
     Raises
     ------
@@ -123,7 +130,8 @@ def downscale(
     CheckpointError
         There is no such model.
     InvalidDatasetError
-        A driver is NaN; of a lazy result, when the days are computed.
+        The days are not daily, repeated, or with gaps; or a driver is NaN: of a lazy result, when the days
+        are computed.
     InvalidArgumentError
         A negative warm-up; quantiles that are no probabilities or further out than the model can tell.
     UncalibratedModelError
@@ -134,20 +142,20 @@ def downscale(
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014.
     """
-    ds = schema.as_dataset(obj)
+    ds, order = _in_order(schema.as_dataset(obj))
     fitted = model if isinstance(model, Model) else load_model(model)
     spec = fitted.spec
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
-    ds = assign_neighbours(ds, spec.neighbours)
+    ds = assign_neighbours(ds, spec.neighbours, spec.network)
     if wants_season(feature.name for feature in spec.features):
         ds = assign_season(ds)
     check_features(ds, spec.inputs)
-    warn_outside(ds, spec.features, spec.scaling)
     drivers, fixed = split_inputs(ds, spec.inputs)
-    windows = cut_windows(ds.sizes["time"], spec.window, spec.warmup if warmup is None else warmup)
+    days = pd.DatetimeIndex(ds.indexes["time"])
+    windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     reference = ModelReference(fitted.payload)
@@ -165,8 +173,22 @@ def downscale(
         values = _eager(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
-        return _label(values, ds, fitted, how)
-    return _spread(_label(values, ds, fitted, f"{how}, quantiles={list(quantiles)}"), table, quantiles)
+        temperature = _label(values, ds, fitted, how)
+    else:
+        named = f"{how}, quantiles={list(quantiles)}"
+        temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
+    return temperature if order is None else temperature.isel(time=order)
+
+
+def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
+    """Sort the days, lazily: the dataset, and where each of its days went (None: they were sorted)."""
+    if faults := list(check_days(ds) if "time" in ds.indexes else check_sizes(ds)):
+        raise InvalidDatasetError(faults)
+    days = ds.indexes["time"]
+    if days.is_monotonic_increasing:
+        return ds, None
+    sorting = np.argsort(days.to_numpy())
+    return ds.isel(time=sorting), np.argsort(sorting)
 
 
 def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
@@ -249,10 +271,18 @@ def _resume(engine: Any, drivers: xr.Dataset, window: Window, left: Any) -> Any:
 
 
 def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
-    """Build what all windows share: the module, the graph operators, the static attributes."""
+    """Build what all windows share, and warn where the basin is far from that of the training."""
     from xmsgl.engine import Engine
+    from xmsgl.windows_check import warn_foreign, warn_outside
 
-    return Engine(_load(reference), fixed, device)
+    model = _load(reference)
+    spec = model.spec
+    known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
+    warn_foreign(known, spec.network)
+    warn_outside(known, spec.features, spec.scaling)
+    return Engine(
+        model, known, device, look=partial(warn_outside, features=spec.features, scaling=spec.scaling)
+    )
 
 
 def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
@@ -279,6 +309,7 @@ def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
     temperature = temperature.assign_coords(
         fine=("fine", ids.values, {"long_name": "reach id", **ids.attrs, "cf_role": "timeseries_id"})
     )
+    temperature = temperature.assign_coords(spin_up=flag_spin_up(ds["time"], model.spec.spin_up))
     if "history" in ds.attrs:
         temperature.attrs["history"] = ds.attrs["history"]
     what = f"method={model.method!r}, model sha256 {model.sha256[:12]}"

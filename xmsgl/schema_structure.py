@@ -94,6 +94,17 @@ def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
 
 def check_time(ds: xr.Dataset) -> Iterator[str]:
     """Find what is not one sorted day after the other."""
+    yield from check_days(ds)
+    index = ds.indexes.get("time")
+    if isinstance(index, pd.DatetimeIndex):
+        time = index.dropna()
+        back = np.diff(time.to_numpy()) < np.timedelta64(0)
+        if back.any():
+            yield f"time is not sorted, it goes back after {dates(time[:-1][back])}; ds = ds.sortby('time')"
+
+
+def check_days(ds: xr.Dataset) -> Iterator[str]:
+    """Find what is not one day each, without gaps, in any order."""
     if "time" not in ds.indexes or ds.sizes["time"] == 0:
         return
     index = ds.indexes["time"]
@@ -105,10 +116,6 @@ def check_time(ds: xr.Dataset) -> Iterator[str]:
     if index.hasnans:
         yield f"time has {np.count_nonzero(index.isna())} missing values (NaT); drop them"
     time = index.dropna()
-    steps = np.diff(time.to_numpy())
-    back = steps < np.timedelta64(0)
-    if back.any():
-        yield f"time is not sorted, it goes back after {dates(time[:-1][back])}; ds = ds.sortby('time')"
     if time.has_duplicates:
         twice = time[time.duplicated()].unique()
         yield f"time has duplicates: {dates(twice)}; ds = ds.drop_duplicates('time')"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,18 @@ import numpy as np
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import ExtrapolationWarning, ModelMismatchError
+from xmsgl.errors import ExtrapolationWarning, ModelMismatchError, warn
 from xmsgl.features import TRANSFORMS, Feature
+from xmsgl.graphs import known_segments
 from xmsgl.schema_units import advice, tidy_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from xmsgl.features import Scaling
+    from xmsgl.network.known import KnownSegments
 
-__all__ = ["check_features", "warn_outside"]
+__all__ = ["check_features", "warn_foreign", "warn_outside"]
 
 #: Training deviations from the mean beyond which a value is far outside, and the share of values there
 #: that is worth a warning: of the values a scaling was fitted to, at most 1/36 are there (Chebyshev).
@@ -121,13 +122,10 @@ def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
 def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[str, Scaling]) -> None:
     """Warn where a dataset lies far outside of what a model was trained on.
 
-    Looks at what is cheap: static attributes, and drivers on the first day. What is held lazily by dask is
-    left alone.
-
     Parameters
     ----------
     ds
-        A dataset that :func:`check_features` passed.
+        Static attributes or drivers of some days, in memory; features that it does not have are left out.
     features
         The model's inputs, in its order.
     scaling
@@ -144,9 +142,9 @@ def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[s
         for scale, fitted in scaling.items():
             own = f"{feature.name}_{scale}"
             name = own if own in ds else f"{feature.name}_coarse"  # inherited
-            if feature.days > 1 or name in found or ds[name].chunks is not None:
+            if feature.days > 1 or name in found or name not in ds:
                 continue
-            values = np.asarray(ds[name].isel(time=slice(1)) if feature.dynamic else ds[name], np.float64)
+            values = np.asarray(ds[name], np.float64)
             values = values[np.isfinite(values)]
             scaled = (TRANSFORMS[feature.transform](values) - fitted.mean[number]) / fitted.deviation[number]
             if values.size and (share := np.mean(np.abs(scaled) > FAR)) > SHARE:
@@ -158,4 +156,32 @@ def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[s
             f"{'; '.join(found.values())}. Check the units, expect errors there, or train a model on this "
             "dataset: ds.msgl.train()"
         )
-        warnings.warn(msg, ExtrapolationWarning, stacklevel=4)  # where ds.msgl.downscale was called
+        warn(msg, ExtrapolationWarning)
+
+
+def warn_foreign(fixed: xr.Dataset, network: KnownSegments) -> None:
+    """Warn where none of a dataset's segments was among those of a model's training.
+
+    Parameters
+    ----------
+    fixed
+        Topology of the dataset, in memory.
+    network
+        The segments of the training; empty where the model does not say.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        Once for the basin, with the number of segments, and of ids that are equal by chance.
+    """
+    here = known_segments(fixed)
+    if not network.ids or network.recognise(here).any():
+        return
+    shared = len(set(here.ids) & set(network.ids))
+    chance = f" ({shared} ids are equal, but their lengths or links differ)" if shared else ""
+    msg = (
+        f"none of the {len(here.ids)} segments of this dataset is among the {len(network.ids)} that the "
+        f"model was trained on{chance}: the prediction is a first guess. Train a model on observations of "
+        "this basin, ds.msgl.train(), or check the prediction with ds.msgl.evaluate()"
+    )
+    warn(msg, ExtrapolationWarning)

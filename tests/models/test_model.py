@@ -124,8 +124,13 @@ def test_other_files_are_refused(tmp_path):
         ("checkpoint", storage.to_bytes({}, {"format": 1, "settings": {}}), "resume it with train"),
         (
             "newer",
-            storage.to_bytes(model.weights, {"format": 2, "something": "else"}),
-            "has file format 2, this xmsgl reads 1; upgrade xmsgl",
+            storage.to_bytes(model.weights, {"format": 3, "spec": {}}),
+            "has file format 3, this xmsgl reads 2; upgrade xmsgl",
+        ),
+        (
+            "older",
+            storage.to_bytes(model.weights, {"format": 1, "spec": {}}),
+            "has file format 1, this xmsgl reads 2; train the model again",
         ),
     ]:
         (tmp_path / name).write_bytes(content)

@@ -159,6 +159,7 @@ def test_a_damaged_packaged_file_is_named(folder):
 
 
 @pytest.mark.parametrize("chunks", [None, {"time": 40}], ids=["eager", "lazy"])
+@pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")  # trained on some months
 def test_downscaling_takes_the_default_or_a_name(folder, river, model, chunks):
     ds = river if chunks is None else river.chunk(chunks)
     expected = river.msgl.downscale(model)

@@ -164,3 +164,16 @@ def test_a_day_predicted_but_missing_is_no_error(case):
     prediction, ds, _ = case
     ax = series(prediction.where(prediction["time"].dt.year > 2001), ds, 7)
     assert ax.get_title(loc="left") == "reach 7: no day both predicted and observed"
+
+
+def test_flagged_days_are_shaded(case):
+    prediction, ds, _ = case
+    flags = ("time", (np.arange(400) < 90).astype(np.int8))
+    ax = series(prediction.assign_coords(spin_up=flags), ds, 7)
+    assert [text.get_text() for text in ax.get_legend().get_texts()][0] == "spin-up"
+    (shade,) = ax.patches
+    first, last = (np.datetime64(int(day), "D") for day in (shade.get_x(), shade.get_x() + shade.get_width()))
+    days = prediction["time"].values.astype("datetime64[D]")
+    assert (first, last) == (days[0], days[90])
+    settled = series(prediction.assign_coords(spin_up=flags), ds, 7, period=slice("2001-06-01", None))
+    assert not settled.patches

@@ -14,6 +14,7 @@ from xmsgl.models.intervals import IntervalTable
 from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.registry import NetworkModel, create_model
 from xmsgl.neighbours import Neighbours
+from xmsgl.network.known import KnownSegments
 from xmsgl.residual import Residual
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class ModelSpec:
         Ids of the segments it has learned identities of, in the order of its table.
     window, warmup
         Scored and warm-up days of a window.
+    network
+        The segments of its training, by which another dataset's are recognised.
+    first_day
+        Date from which windows are counted, so that a record cut anywhere keeps those of training.
+    spin_up
+        Change of the temperature (degC, root mean square) on some days after a record was cut, counted from
+        1; empty: not measured.
     training
         Provenance: period, seed, number of labels, versions, the dataset's fingerprint.
     members
@@ -71,6 +79,9 @@ class ModelSpec:
     intervals: IntervalTable | None = None
     neighbours: Neighbours | None = None
     residual: Residual | None = None
+    network: KnownSegments = field(default_factory=lambda: KnownSegments((), (), ()))
+    first_day: str = "1970-01-01"
+    spin_up: tuple[tuple[int, float], ...] = ()
 
     @property
     def inputs(self) -> tuple[Feature, ...]:
@@ -99,6 +110,8 @@ class ModelSpec:
                 "intervals": IntervalTable.from_dict(table) if (table := values.get("intervals")) else None,
                 "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
                 "residual": Residual.from_dict(rest) if (rest := values.get("residual")) else None,
+                "network": KnownSegments.from_dict(values["network"]),
+                "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
             }
         )
 
@@ -297,13 +310,14 @@ class Model:
             The bytes are not a model of xmsgl, or of a newer one.
         """
         weights, header = storage.from_bytes(payload, origin)
-        if header.get("format") != _FORMAT:
-            msg = (
-                f"{origin} has file format {header.get('format')}, this xmsgl reads {_FORMAT}; upgrade xmsgl"
-            )
-            raise CheckpointError(msg)
         if "spec" not in header:
             msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
+            raise CheckpointError(msg)
+        if header.get("format") != _FORMAT:
+            found = header.get("format")
+            older = isinstance(found, int) and found < _FORMAT
+            cure = "train the model again" if older else "upgrade xmsgl"
+            msg = f"{origin} has file format {found}, this xmsgl reads {_FORMAT}; {cure}"
             raise CheckpointError(msg)
         return cls(ModelSpec.from_dict(header["spec"]), weights, storage.restore_history(header["history"]))
 

@@ -64,7 +64,7 @@ def series(
     -------
     matplotlib.axes.Axes
         The title tells the RMSE of the line over the dots shown and their number; where some are held
-        out, over these alone.
+        out, over these alone. Days flagged by the coordinate ``spin_up`` are shaded.
 
     Raises
     ------
@@ -94,6 +94,7 @@ def series(
     held_out = dots.where(labels.isnull()) if observed is not None else dots
     used = dots.where(labels.notnull()) if observed is not None else dots * np.nan
     ax = axes((8.0, 4.0)) if ax is None else ax
+    _shade_spin_up(ax, found)
     line = None if prediction is None else _draw_prediction(ax, found)
     if segment and scale == "fine":
         _draw_segment(ax, ds, found, reach)
@@ -138,6 +139,14 @@ def one_reach(
         msg = f"no day of the prediction lies in {period}; it runs from {span}"
         raise InvalidArgumentError(msg)
     return line.compute()
+
+
+def _shade_spin_up(ax: Any, found: xr.DataArray) -> None:
+    """Shade the days that depend on the weather before the record, where the prediction flags them."""
+    flagged = found["time"].values[found["spin_up"].values == 1] if "spin_up" in found.coords else []
+    if len(flagged):
+        shade = {"color": "0.5", "alpha": 0.12, "linewidth": 0, "zorder": 0}
+        ax.axvspan(flagged[0], flagged[-1] + np.timedelta64(1, "D"), **shade, label="spin-up")
 
 
 def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:

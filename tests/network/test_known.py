@@ -1,0 +1,65 @@
+"""Whether two networks are the same: ids, links and lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xmsgl.network.known import KnownSegments
+
+CHAIN = KnownSegments.of(np.arange(1, 21), np.append(np.arange(2, 21), 0), np.linspace(900.0, 30_000.0, 20))
+
+
+def changed(**columns):
+    """The chain with some values put in other places."""
+    values = {name: list(getattr(CHAIN, name)) for name in ("ids", "downstream", "length")}
+    for name, few in columns.items():
+        for place, value in few.items():
+            values[name][place] = value
+    return KnownSegments(*(tuple(values[name]) for name in ("ids", "downstream", "length")))
+
+
+def test_a_network_recognises_itself_whatever_the_order():
+    order = np.random.default_rng(1).permutation(20)
+    ids, below, length = (np.array(column)[order] for column in (CHAIN.ids, CHAIN.downstream, CHAIN.length))
+    assert CHAIN.recognise(KnownSegments.of(ids, below, length)).all()
+
+
+def test_parts_and_larger_networks_are_recognised_where_they_are_the_same():
+    part = KnownSegments((5, 6, 7), (6, 7, 0), CHAIN.length[4:7])  # cut at 7
+    assert CHAIN.recognise(part).all()
+    larger = KnownSegments((*CHAIN.ids, 99), (*CHAIN.downstream, 1), (*CHAIN.length, 50.0))
+    assert CHAIN.recognise(larger).tolist() == [True] * 20 + [False]
+
+
+@pytest.mark.parametrize(
+    ("columns", "same"),
+    [
+        ({"length": {3: CHAIN.length[3] * 1.005}}, 20),
+        ({"length": {3: CHAIN.length[3] * 1.02}}, 19),
+        ({"downstream": {3: 19}}, 19),
+        ({"downstream": {3: 0}}, 20),
+        ({"length": dict.fromkeys(range(3), 777.0)}, 0),
+    ],
+    ids=["rounded", "length", "link", "cut", "too-many"],
+)
+def test_what_differs(columns, same):
+    assert CHAIN.recognise(changed(**columns)).sum() == same
+
+
+def test_equal_numbers_of_another_basin_are_no_evidence():
+    other = KnownSegments.of(np.arange(1, 11), np.append(np.arange(2, 11), 0), np.full(10, 10_000.0))
+    assert not CHAIN.recognise(other).any()
+    assert not CHAIN.recognise(KnownSegments(("1", "2"), ("2", ""), CHAIN.length[:2])).any()
+
+
+def test_joined_keeps_its_own():
+    other = KnownSegments((20, 21), (0, 20), (5.0, 6.0))
+    both = CHAIN.joined(other)
+    assert both.ids == (*CHAIN.ids, 21)
+    assert both.length == (*CHAIN.length, 6.0)
+    assert both.downstream[-1] == 20
+
+
+def test_round_trip():
+    assert KnownSegments.from_dict(CHAIN.to_dict()) == CHAIN
