@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointError",
     "CycleError",
+    "DataLossWarning",
     "DataUnavailableError",
     "DivergenceError",
     "ExtrapolationWarning",
@@ -25,6 +26,7 @@ __all__ = [
     "MissingDependencyError",
     "ModelMismatchError",
     "NetworkError",
+    "NetworkWarning",
     "UncalibratedModelError",
     "UnknownNameError",
     "XMSGLError",
@@ -44,6 +46,14 @@ class XMSGLWarning(UserWarning):
 
 class ExtrapolationWarning(XMSGLWarning):
     """A model is applied far outside of what it was trained on."""
+
+
+class DataLossWarning(XMSGLWarning):
+    """Days or labels that were given are not used: joining two sources left them out."""
+
+
+class NetworkWarning(XMSGLWarning):
+    """A river network may differ from what its file means, for example where it ends in mid-river."""
 
 
 class InvalidArgumentError(XMSGLError, ValueError):

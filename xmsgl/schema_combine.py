@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,8 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.history import stamp
+from xmsgl.schema_days import day_spans, join_days
 from xmsgl.schema_names import (
     CROSSWALK,
     SCALES,
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Crosswalk", "combine"]
 
+logger = logging.getLogger(__name__)
+
 Crosswalk: TypeAlias = "xr.DataArray | pd.Series[Any] | Mapping[Any, Any]"
 
 
@@ -42,7 +47,9 @@ def combine(
     """Join a coarse and a fine dataset into the one everything here works on.
 
     Everything is matched by id and by day, nothing by order. Variables along a scale get its suffix
-    where they lack it; days that only one of the two has are left out.
+    where they lack it. The days are those of the weather, the drivers: where both have weather, the days they
+    share. Labels and simulated states never shorten it: they are NaN on days that they lack. What can not be
+    used, such as labels on days without weather, is counted in a warning and in ``history``.
 
     Parameters
     ----------
@@ -60,7 +67,7 @@ def combine(
     Returns
     -------
     xarray.Dataset
-        Lazy variables stay lazy; no daily value is read. Not validated yet.
+        Lazy variables stay lazy; nothing is read that is not in memory. Not validated yet.
 
     Raises
     ------
@@ -69,6 +76,11 @@ def combine(
     InvalidDatasetError
         Ids are missing, a reach has no segment or one that is not there, or the two have no day in
         common.
+
+    Warns
+    -----
+    DataLossWarning
+        Days are left out, with how many and which.
 
     Examples
     --------
@@ -80,14 +92,19 @@ def combine(
     >>> ds["coarse_segment"].values
     array([8, 8, 7])
     """
-    given = {"coarse": _flat(coarse_ds, "coarse_ds"), "fine": _flat(fine_ds, "fine_ds")}
+    given: dict[Scale, xr.Dataset] = {
+        "coarse": _flat(coarse_ds, "coarse_ds"),
+        "fine": _flat(fine_ds, "fine_ds"),
+    }
     _refuse_unknown(given, names or {})
-    parts = {scale: _bring(given[scale], scale, names or {}) for scale in SCALES}
-    faults = [fault for scale in SCALES for fault in _id_faults(parts[scale], scale)]
-    if faults:
+    parts: dict[Scale, xr.Dataset] = {scale: _bring(given[scale], scale, names or {}) for scale in SCALES}
+    faults = [
+        fault for scale in SCALES for fault in _id_faults(parts[scale], scale, given[scale], names or {})
+    ]
+    if faults := faults or _day_faults(given, parts, names or {}):
         raise InvalidDatasetError(faults)
-    coarse, fine = _common_days(parts["coarse"], parts["fine"])
-    coarse, fine = _tell_apart(coarse, fine)
+    joined = join_days(parts["coarse"], parts["fine"])
+    coarse, fine = _tell_apart(joined.coarse, joined.fine)
     owner = _aligned(crosswalk, fine.indexes["fine"], coarse.indexes["coarse"])
     fine = fine.drop_vars(CROSSWALK, errors="ignore").assign(
         {
@@ -100,7 +117,11 @@ def combine(
     )
     days = f", {period(fine.indexes['time'])}" if "time" in fine.indexes else ""
     sizes = f"{coarse.sizes['coarse']} segments and {fine.sizes['fine']} reaches"
-    return stamp(union([coarse, fine]), f"combined {sizes}{days}")
+    done = "; ".join(part for part in (f"combined {sizes}{days}", joined.note, *joined.losses) if part)
+    logger.info("%s", done)
+    for loss in joined.losses:
+        warnings.warn(loss, DataLossWarning, stacklevel=2)
+    return stamp(union([coarse, fine]), done)
 
 
 def _flat(obj: xr.Dataset | xr.DataTree, what: str) -> xr.Dataset:
@@ -122,7 +143,7 @@ def _meant_for(ours: str) -> tuple[Scale, ...]:
     return SCALES if scale is None else (scale,)
 
 
-def _refuse_unknown(given: Mapping[str, xr.Dataset], names: Mapping[str, str]) -> None:
+def _refuse_unknown(given: Mapping[Scale, xr.Dataset], names: Mapping[str, str]) -> None:
     there = {scale: {str(name) for name in (*ds.variables, *ds.dims)} for scale, ds in given.items()}
     lost = [
         f"{theirs!r} (for {ours!r}) not in {' or '.join(f'{scale}_ds' for scale in _meant_for(ours))}"
@@ -142,7 +163,7 @@ def _bring(ds: xr.Dataset, scale: Scale, names: Mapping[str, str]) -> xr.Dataset
     return suffixed(ds, scale)
 
 
-def _id_faults(ds: xr.Dataset, scale: Scale) -> list[str]:
+def _id_faults(ds: xr.Dataset, scale: Scale, given: xr.Dataset, names: Mapping[str, str]) -> list[str]:
     if scale not in ds.dims:
         there = ", ".join(map(str, ds.dims)) or "none"
         return [
@@ -151,36 +172,74 @@ def _id_faults(ds: xr.Dataset, scale: Scale) -> list[str]:
             f'names={{"{scale}": "<your name>"}}'
         ]
     if scale not in ds.indexes:
-        return [f"{scale}_ds has no ids; give them: {scale}_ds.assign_coords({scale}=ids)"]
+        theirs = _theirs(given, names, scale)
+        return [
+            f'{scale}_ds has no ids; give them: {scale}_ds = {scale}_ds.assign_coords({{"{theirs}": ids}})'
+        ]
     index = ds.indexes[scale]
     if not index.is_unique:
-        twice = shorten(index[index.duplicated()].unique())
-        return [f"{scale}_ds has duplicated ids: {twice}; keep one of each"]
+        twice = shorten(_repeated(index))
+        return [f"{scale}_ds has duplicated ids: {twice}; {_one_of_each(scale, given, names, scale)}"]
     return []
 
 
-def _common_days(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
-    """Cut both to the days they share; one without days is left alone."""
-    if "time" not in coarse.indexes or "time" not in fine.indexes:
-        return coarse, fine
-    first, second = coarse.indexes["time"], fine.indexes["time"]
-    if first.equals(second):
-        return coarse, fine
-    repeated = [name for name, index in (("coarse_ds", first), ("fine_ds", second)) if not index.is_unique]
+def _repeated(index: pd.Index) -> pd.Index:
+    return index[index.duplicated()].unique()
+
+
+def _theirs(given: xr.Dataset, names: Mapping[str, str], ours: str) -> str:
+    """Return what the caller's dataset calls an index."""
+    theirs = names.get(ours, ours)
+    return theirs if theirs in {*given.variables, *given.dims} else ours
+
+
+def _one_of_each(scale: Scale, given: xr.Dataset, names: Mapping[str, str], ours: str) -> str:
+    theirs = _theirs(given, names, ours)
+    (dim,) = given[theirs].dims
+    first = f'~{scale}_ds["{theirs}"].to_index().duplicated()'
+    return f'keep one of each: {scale}_ds = {scale}_ds.isel({{"{dim}": {first}}})'
+
+
+def _day_faults(
+    given: Mapping[Scale, xr.Dataset], parts: Mapping[Scale, xr.Dataset], names: Mapping[str, str]
+) -> list[str]:
+    """Find days given twice, and two datasets without a day in common."""
+    times = {scale: part.indexes.get("time") for scale, part in parts.items()}
+    first, second = times["coarse"], times["fine"]
+    if first is None or second is None or first.equals(second):
+        return []
+    repeated = [scale for scale in SCALES if not parts[scale].indexes["time"].is_unique]
     if repeated:
-        raise InvalidDatasetError(
-            [f"{name} has duplicated times; drop_duplicates('time')" for name in repeated]
-        )
-    common = first.intersection(second)
-    if not len(common):
-        raise InvalidDatasetError(
-            [
-                f"coarse_ds has {period(first)}, fine_ds has {period(second)}: no time in common; "
-                "give the same period and the same hour of day, e.g. time.dt.floor('D')"
-            ]
-        )
-    common = common.sort_values()
-    return coarse.isel(time=first.get_indexer(common)), fine.isel(time=second.get_indexer(common))
+        return [
+            f"{scale}_ds has duplicated times: {day_spans(_repeated(parts[scale].indexes['time']))}; "
+            f"{_one_of_each(scale, given[scale], names, 'time')}"
+            for scale in repeated
+        ]
+    if len(first.intersection(second)):
+        return []
+    has = f"coarse_ds has {period(first)}, fine_ds has {period(second)}: no time in common; "
+    return [has + _same_days(given, names, first, second)]
+
+
+def _same_days(
+    given: Mapping[Scale, xr.Dataset], names: Mapping[str, str], first: pd.Index, second: pd.Index
+) -> str:
+    """Say how two datasets get days in common: the same hour where that is all, else the same period."""
+    if not (isinstance(first, pd.DatetimeIndex) and isinstance(second, pd.DatetimeIndex)):
+        return "give both the same period"
+    times = {"coarse": first, "fine": second}
+    floors = {scale: index.floor("D") for scale, index in times.items()}
+    if not len(floors["coarse"].intersection(floors["fine"])):
+        return "give both the same period"
+    cures = []
+    for scale in SCALES:
+        theirs = _theirs(given[scale], names, "time")
+        if not floors[scale].is_unique:
+            cures.append(f'{scale}_ds = {scale}_ds.resample({{"{theirs}": "D"}}).mean()')
+        elif not floors[scale].equals(times[scale]):
+            floor = f'{scale}_ds["{theirs}"].dt.floor("D")'
+            cures.append(f'{scale}_ds = {scale}_ds.assign_coords({{"{theirs}": {floor}}})')
+    return f"give both the same hour of day: {'; '.join(cures)}"
 
 
 def _tell_apart(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:

@@ -27,6 +27,7 @@ __all__ = [
     "Scale",
     "as_dataset",
     "drivers",
+    "features_along",
     "id_values",
     "inherited",
     "period",
@@ -104,7 +105,7 @@ def drivers(obj: xr.Dataset | xr.DataTree) -> list[str]:
     >>> drivers(ds)
     ['air_temperature']
     """
-    return _features(as_dataset(obj), {"time", "coarse"})
+    return features_along(as_dataset(obj), "coarse", {"time", "coarse"})
 
 
 def statics(obj: xr.Dataset | xr.DataTree) -> list[str]:
@@ -129,14 +130,15 @@ def statics(obj: xr.Dataset | xr.DataTree) -> list[str]:
     >>> statics(xr.Dataset({"slope_coarse": ("coarse", [0.1]), "lat_coarse": ("coarse", [41.0])}))
     ['slope']
     """
-    return _features(as_dataset(obj), {"coarse"})
+    return features_along(as_dataset(obj), "coarse", {"coarse"})
 
 
-def _features(ds: xr.Dataset, dims: set[str]) -> list[str]:
+def features_along(ds: xr.Dataset, scale: Scale, dims: set[str]) -> list[str]:
+    """List the base names of one scale's variables over `dims` that a model may be told."""
     names = []
     for name, array in ds.data_vars.items():
-        base, scale = scale_of(name)
-        if scale != "coarse" or set(array.dims) != dims or array.dtype.kind not in "iuf":
+        base, its = scale_of(name)
+        if its != scale or set(array.dims) != dims or array.dtype.kind not in "iuf":
             continue
         if base in TOPOLOGY | PLACE or _NOT_A_DRIVER.match(base) or _IDENTIFIER.search(base):
             continue
@@ -369,7 +371,8 @@ def as_dataset(obj: xr.Dataset | xr.DataTree) -> xr.Dataset:
         raise InvalidDatasetError(
             [
                 f"/coarse has {period(coarse)}, /fine has {period(fine)}: both scales need the same times; "
-                "cut them to the common ones, e.g. with xr.align(join='inner')"
+                "join them by day, which fills labels with NaN: "
+                'xmsgl.combine(tree["coarse"], tree["fine"], tree["fine/coarse_segment"])'
             ]
         )
     own = {scale: obj.children[scale].to_dataset(inherit=False) for scale in SCALES}
@@ -458,7 +461,7 @@ def to_datatree(obj: xr.Dataset | xr.DataTree) -> xr.DataTree:
         short = base if said == scale and base not in ds.dims else name
         if both or short in names[scale].values():
             why = "spans both scales" if both else f"would share the name {str(short)!r} with another"
-            msg = f"{name!r} {why} and has no place in a DataTree; drop or rename it"
+            msg = f"{name!r} {why} and has no place in a DataTree; {'drop' if both else 'rename'} it"
             raise InvalidArgumentError(msg)
         names[scale][name] = short
     nodes = {

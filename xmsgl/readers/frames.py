@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FILLS", "Source", "find_fields", "measures", "name_of", "open_frame", "whole_numbers"]
+__all__ = ["FILLS", "Source", "find_fields", "measures", "name_of", "open_frame", "rows_of", "whole_numbers"]
 
 Source: TypeAlias = "str | Path | pd.DataFrame"
 """A path, a pandas.DataFrame or a geopandas.GeoDataFrame."""
@@ -51,7 +51,11 @@ def name_of(source: Source) -> str:
 
 
 def open_frame(
-    source: Source, *, layer: str | None = None, text: Callable[[str], bool] | None = None
+    source: Source,
+    *,
+    layer: str | None = None,
+    layered: bool = False,
+    text: Callable[[str], bool] | None = None,
 ) -> pd.DataFrame:
     """Open a table, with geometry where it has one.
 
@@ -62,6 +66,8 @@ def open_frame(
         not), and whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
     layer
         Layer of a GeoPackage or geodatabase. Default None: the only one.
+    layered
+        Whether the caller's own callers can give `layer`, for the advice.
     text
         Says of a CSV's column, by its name, whether it stays text: ids may begin with zeros. Default None:
         what looks like numbers becomes numbers.
@@ -93,7 +99,7 @@ def open_frame(
     try:
         if kind in _TEXT or (kind in _PACKED and Path(path.stem).suffix.lower() in _TEXT):
             return _read_csv(path, text)
-        return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer)
+        return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer, layered)
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, InvalidArgumentError):
             raise
@@ -115,18 +121,45 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def _read_gdal(path: Path, layer: str | None) -> pd.DataFrame:
+def _read_gdal(path: Path, layer: str | None, layered: bool) -> pd.DataFrame:
     pyogrio = require("pyogrio", f"reading {path.suffix or path.name}", extra="geo")
     require("geopandas", f"reading {path.suffix or path.name}", extra="geo")
     layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     if layer is None and len(layers) != 1:
-        msg = f"{path} has {len(layers)} layers ({shorten(layers, 20)}); choose one with layer="
+        cure = (
+            "choose one with layer="
+            if layered
+            else f'give the one that is meant: geopandas.read_file("{path}", layer="<its name>")'
+        )
+        msg = f"{path} has {len(layers)} layers ({shorten(layers, 20)}); {cure}"
         raise InvalidArgumentError(msg)
     if layer is not None and layer not in layers:
         msg = f"{path} has no layer {layer!r} but {shorten(layers, 20)}"
         raise InvalidArgumentError(msg)
     frame: pd.DataFrame = pyogrio.read_dataframe(path, layer=layer or layers[0])
     return frame
+
+
+def rows_of(marked: NDArray[np.bool_]) -> str:
+    """Name rows of a table for a message, the first below the header being row 1.
+
+    Parameters
+    ----------
+    marked
+        Which rows, shape (rows,).
+
+    Returns
+    -------
+    str
+        The first few; the rest is counted.
+
+    Examples
+    --------
+    >>> rows_of(np.array([False, True, True]))
+    'rows 2, 3 below the header'
+    """
+    rows = np.flatnonzero(marked) + 1
+    return f"row{'s' if rows.size > 1 else ''} {shorten(rows)} below the header"
 
 
 def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
@@ -209,10 +242,13 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     if numbers.dtype.kind == "f":
         wrong |= (numbers != np.rint(numbers)) | (numbers.abs() >= 2.0**53)
     if wrong.any():
-        msg = f"{what} must be whole numbers; found {shorten(map(repr, kept[wrong].unique()))}"
+        where = np.zeros(len(column), dtype=bool)
+        where[np.flatnonzero(~empty)] = wrong
+        found = shorten(map(repr, kept[wrong].unique()))
+        msg = f"{what} must be whole numbers; found {found} in {rows_of(where)}; correct them"
         raise InvalidArgumentError(msg)
     if empty.any() and not optional:
-        rows = shorten(np.flatnonzero(empty.to_numpy()))
+        rows = rows_of(empty.to_numpy())
         msg = f"{what} is missing in {int(empty.sum())} rows: {rows}; drop them or give the values"
         raise InvalidArgumentError(msg)
     values = np.zeros(len(column), dtype=np.int64)
@@ -250,7 +286,8 @@ def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FI
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
-        msg = f"{what} must be numbers; found {shorten(map(repr, column[wrong].unique()))}"
+        found = shorten(map(repr, column[wrong].unique()))
+        msg = f"{what} must be numbers; found {found} in {rows_of(wrong.to_numpy())}; correct them"
         raise InvalidArgumentError(msg)
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     values[np.isin(values, list(fills))] = np.nan

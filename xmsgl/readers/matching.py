@@ -118,9 +118,11 @@ def crosswalk(
     there = found.segment >= 0
     if not there.any():
         near = shapely.STRtree(courses).query_nearest(parts, return_distance=True)[1].min()
+        share = f" for {min_share:g} of its length" if method == "overlap" else ""
+        cure = "a larger buffer or a smaller min_share" if method == "overlap" else "a larger buffer"
         msg = (
-            f"no reach lies along a segment within {buffer:g} m; the nearest two are {near:.0f} m apart. "
-            "Check that both have the right coordinate system, or give a larger buffer"
+            f"no reach lies along a segment within {buffer:g} m{share}; the nearest two are {near:.0f} m apart. "
+            f"Check that both have the right coordinate system, or give {cure}"
         )
         raise InvalidArgumentError(msg)
     lost = ids["fine"][~there]
@@ -176,12 +178,20 @@ def _lines(source: Any, scale: Scale) -> Any:
         raise InvalidArgumentError(msg)
     if not lines.index.is_unique:
         twice = shorten(lines.index[lines.index.duplicated()].unique().tolist())
-        msg = f"ids of {scale} occur more than once: {twice}; one line for each id: frame.dissolve(...)"
+        cure = (
+            f"ds.drop_duplicates('{scale}')"
+            if isinstance(source, xr.Dataset | xr.DataTree)
+            else "geopandas.GeoDataFrame(geometry=frame.geometry).dissolve(level=0)"
+        )
+        msg = f"ids of {scale} occur more than once: {twice}; one line for each id: {cure}"
         raise InvalidArgumentError(msg)
     wrong = ~(lines.geom_type.isin(["LineString", "MultiLineString"]) & ~lines.is_empty)
     if wrong.any():
         where = shorten(lines.index[wrong].tolist())
-        msg = f"{int(wrong.sum())} of the {len(lines)} geometries of {scale} are missing or no lines: {where}"
+        msg = (
+            f"{int(wrong.sum())} of the {len(lines)} geometries of {scale} are missing or no lines: {where}; "
+            "give their lines, or drop them"
+        )
         raise InvalidArgumentError(msg)
     return lines
 

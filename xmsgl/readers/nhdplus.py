@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
+from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten
 from xmsgl.history import stamp
 from xmsgl.network.topology import link
 from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, midpoints
-from xmsgl.readers.nhdplus_links import choose_topology, fill_along, main_links, minor_paths
+from xmsgl.readers.nhdplus_links import (
+    MINOR,
+    SPELLED,
+    TOPOLOGIES,
+    choose_topology,
+    fill_along,
+    main_links,
+    minor_paths,
+    rows_by_value,
+)
+from xmsgl.readers.outlets import doubtful_outlets
 from xmsgl.readers.registry import register
 from xmsgl.schema_names import SCALES
 
@@ -125,11 +136,17 @@ def read_nhdplus(
     InvalidArgumentError
         An option is unknown, or a field is missing or holds something else than numbers.
     NetworkError
-        Ids are repeated, several main paths begin below a reach, or a reach is outside of the network.
+        Ids are repeated, several main paths begin below a reach, a reach is outside of the network, or an
+        outlet by one field flows on by another.
     CycleError
         Water would flow in a circle.
     MissingDependencyError
         geopandas or pyogrio is not installed and the source has geometry.
+
+    Warns
+    -----
+    NetworkWarning
+        Reaches have no link, and another reach begins where their line ends.
 
     Examples
     --------
@@ -152,7 +169,7 @@ def read_nhdplus(
     """
     _refuse_options(scale, minor, missing)
     what = name_of(source)
-    flow, frame = _fields(open_frame(source, layer=layer), what)
+    flow, frame = _fields(open_frame(source, layer=layer, layered=True), what)
     for table in tables:
         flow = _join(flow, _fields(open_frame(table), name_of(table))[0], name_of(table))
     way = choose_topology(flow.columns, topology, what)
@@ -162,6 +179,8 @@ def read_nhdplus(
     coast = _coastlines(flow)
     flow, frame = flow[~coast], frame[~coast]
     links = main_links(flow, way)
+    below = TOPOLOGIES[way][-1]
+    blank = links.index.difference(pd.Index(flow.loc[flow[below] > 0, "id"]))
     first = ~flow["id"].duplicated().to_numpy()
     flow, frame = flow[first], frame[first]
     lesser = _minor(flow, links, minor, what)
@@ -185,7 +204,11 @@ def read_nhdplus(
             "coastlines": f"{int(coast.sum())} left out",
         },
     )
-    ds = ds.assign(_places(frame, flow["id"], scale, what))
+    lines = _lines(frame, flow["id"], what)
+    if lines is not None:
+        if doubt := _doubt(lines, flow, links, blank, SPELLED.get(below, below)):
+            warnings.warn(doubt, NetworkWarning, stacklevel=2)
+        ds = ds.assign(_places(lines, scale))
     return stamp(ds, f"read {len(links)} flowlines of {ds.attrs['source']} as NHDPlus, linked by {way}")
 
 
@@ -224,7 +247,8 @@ def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
     """Add the fields of a further table that the flowlines lack."""
     repeated = table.loc[table["id"].duplicated(), "id"].unique()
     if len(repeated):
-        msg = f"{what} has ids more than once: {shorten(repeated)}; keep one row a reach"
+        rows = rows_by_value(table, "id", repeated.tolist())
+        msg = f"{what} has ids more than once: {rows}; keep one row a reach"
         raise NetworkError(msg)
     if not flow["id"].isin(table["id"]).any():
         msg = (
@@ -253,7 +277,10 @@ def _minor(flow: pd.DataFrame, links: pd.Series[int], minor: str, what: str) -> 
     if "divergence" in flow:
         return minor_paths(links, flow["divergence"].to_numpy())
     if minor == "drop":
-        msg = f'{what} has no field divergence, without which minor="drop" can not tell minor paths'
+        msg = (
+            f'{what} has no field divergence, without which minor="drop" can not tell minor paths; '
+            "join the table that has it (PlusFlowlineVAA), or leave minor out"
+        )
         raise InvalidArgumentError(msg)
     return np.zeros(len(flow), dtype=bool)
 
@@ -293,13 +320,16 @@ def _variables(
     return found
 
 
-def _places(frame: pd.DataFrame, ids: pd.Series[int], scale: str, what: str) -> dict[str, Any]:
-    """Midpoints and lines, where the frame has geometry."""
+def _lines(frame: pd.DataFrame, ids: pd.Series[int], what: str) -> Any:
+    """Return the line of each reach, None where the frame has no geometry."""
     if getattr(frame, "active_geometry_name", None) is None:
-        return {}
+        return None
     lines: Any = frame.geometry
     if lines.crs is None:
-        msg = f"the geometry of {what} has no coordinate system; set it: frame.set_crs(...)"
+        msg = (
+            f"the geometry of {what} has no coordinate system; say which it is in and give the frame: "
+            'frame.set_crs("EPSG:4269"), say, for longitudes and latitudes of NAD83'
+        )
         raise InvalidArgumentError(msg)
     wrong = (
         lines.isna() | lines.is_empty | ~lines.geom_type.isin(["LineString", "MultiLineString"])
@@ -307,7 +337,19 @@ def _places(frame: pd.DataFrame, ids: pd.Series[int], scale: str, what: str) -> 
     if wrong.any():
         msg = f"{int(wrong.sum())} flowlines of {what} have no line: {shorten(ids[wrong])}; drop these rows"
         raise InvalidArgumentError(msg)
-    merged = lines.line_merge()
+    return lines.line_merge()
+
+
+def _doubt(lines: Any, flow: pd.DataFrame, links: pd.Series[int], blank: pd.Index[int], field: str) -> str:
+    """Name the reaches without a link that end where another reach begins."""
+    minor = (flow["divergence"] == MINOR).to_numpy() if "divergence" in flow else None
+    area = flow["drainage_area"].to_numpy() if "drainage_area" in flow else None
+    outlets = links.index.isin(blank)
+    return doubtful_outlets(lines.set_axis(links.index), outlets, field, area=area, minor=minor)
+
+
+def _places(merged: Any, scale: str) -> dict[str, Any]:
+    """Midpoints and lines."""
     lat, lon = midpoints(merged)
     return {
         f"lat_{scale}": (

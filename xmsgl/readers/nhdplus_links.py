@@ -11,11 +11,20 @@ from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
 from xmsgl.network.topology import link, topological_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
-__all__ = ["MINOR", "TOPOLOGIES", "choose_topology", "fill_along", "main_links", "minor_paths"]
+__all__ = [
+    "MINOR",
+    "SPELLED",
+    "TOPOLOGIES",
+    "choose_topology",
+    "fill_along",
+    "main_links",
+    "minor_paths",
+    "rows_by_value",
+]
 
 TOPOLOGIES: dict[str, tuple[str, ...]] = {
     "tocomid": ("to",),
@@ -23,6 +32,9 @@ TOPOLOGIES: dict[str, tuple[str, ...]] = {
     "nodes": ("fromnode", "tonode"),
 }
 """The ways a network may be stored, the preferred one first, and the fields each needs."""
+
+SPELLED = {"to": "tocomid"}
+"""What messages call our names of fields, where these say too little."""
 
 MINOR = 2
 """What ``divergence`` says of the minor path below a divergence; 1 is the main path, 0 no divergence."""
@@ -84,30 +96,64 @@ def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
     ------
     NetworkError
         Ids are repeated, numbers are missing, several main paths begin below one reach, a reach flows
-        into itself, or water would flow in a circle.
+        into itself, water would flow in a circle, or other fields lead on from an outlet.
     """
-    pairs = {"tocomid": _by_id, "hydroseq": _by_hydroseq, "nodes": _by_node}[topology](flow)
+    _CHECKS[topology](flow)
+    pairs = _PAIRS[topology](flow)
     several = pairs[pairs["id"].duplicated(keep=False)]
     if len(several):
-        below = several.groupby("id", sort=False)["to"].agg(list)
-        told = shorten(f"{reach} -> {', '.join(map(str, to))}" for reach, to in below.items())
-        why = (
-            "divergence calls none of them minor; correct it"
-            if "divergence" in flow
-            else "give the field divergence, which tells main from minor paths"
-        )
-        msg = f"{len(below)} reaches have several reaches downstream ({told}), and {why}"
-        raise NetworkError(msg)
+        raise NetworkError(_several(flow, several, topology))
     links = pd.Series(0, index=pd.Index(flow["id"].unique(), name="id"), dtype=np.int64)
     links.loc[pairs["id"].to_numpy()] = pairs["to"].to_numpy()
     topological_order(link(links.index, links.to_numpy()), ids=links.index.to_numpy())
+    _refuse_false_outlets(flow, links, topology)
     return links
 
 
-def _refuse_repeated(flow: pd.DataFrame, field: str) -> None:
+def _several(flow: pd.DataFrame, several: pd.DataFrame, topology: str) -> str:
+    """Say which reaches have several reaches downstream, and what would tell which is meant."""
+    below = several.groupby("id", sort=False)["to"].agg(list)
+    told = shorten(f"{reach} -> {', '.join(map(str, to))}" for reach, to in below.items())
+    why = "give the field divergence, which tells main from minor paths"
+    if "divergence" in flow:
+        why = "divergence calls none of them minor; correct it"
+    if topology != "tocomid":
+        return f"{len(below)} reaches have several reaches downstream ({told}), and {why}"
+    rows = rows_by_value(flow, "id", list(below.index))
+    return f"id is repeated: {rows} ({told}); keep one row a reach, or where the river divides: {why}"
+
+
+def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> str:
+    """Name the rows in which values stand, for a message, the first below the header being row 1.
+
+    Parameters
+    ----------
+    frame
+        A table whose index counts its rows from 0.
+    field
+        The column that holds the values.
+    values
+        Some of them.
+
+    Returns
+    -------
+    str
+        The first few values, each with its rows.
+
+    Examples
+    --------
+    >>> rows_by_value(pd.DataFrame({"id": [7, 8, 7]}), "id", [7])
+    '7 (rows 1, 3 below the header)'
+    """
+    held = frame.loc[frame[field].isin(values), field]
+    rows = (held.index.to_series() + 1).groupby(held, sort=False).agg(list)
+    return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
+
+
+def _refuse_repeated(flow: pd.DataFrame, field: str, cure: str = "keep one row a reach") -> None:
     repeated = flow.loc[flow[field].duplicated(), field].unique()
     if len(repeated):
-        msg = f"{field} is repeated: {shorten(repeated)}; keep one row a reach"
+        msg = f"{field} is repeated: {rows_by_value(flow, field, repeated.tolist())}; {cure}"
         raise NetworkError(msg)
 
 
@@ -119,6 +165,26 @@ def _refuse_unnumbered(flow: pd.DataFrame, field: str) -> None:
             "they are outside of the network: drop them, or give the numbers"
         )
         raise NetworkError(msg)
+
+
+def _check_ids(flow: pd.DataFrame) -> None:
+    """Refuse repeated rows: several rows of one reach may differ in what is downstream only."""
+    same = flow.duplicated(["id", "to"], keep=False)
+    reaches = flow[flow.columns.difference(["to"])].drop_duplicates()
+    other = flow["id"].isin(reaches.loc[reaches["id"].duplicated(), "id"])
+    _refuse_repeated(flow[same | other], "id")
+
+
+def _check_hydroseq(flow: pd.DataFrame) -> None:
+    _refuse_repeated(flow, "id")
+    _refuse_unnumbered(flow, "hydroseq")
+    _refuse_repeated(flow, "hydroseq", "each reach needs a number of its own")
+
+
+def _check_nodes(flow: pd.DataFrame) -> None:
+    _refuse_repeated(flow, "id")
+    for field in ("fromnode", "tonode"):
+        _refuse_unnumbered(flow, field)
 
 
 def _minor(flow: pd.DataFrame) -> NDArray[np.int64]:
@@ -137,20 +203,53 @@ def _by_id(flow: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_hydroseq(flow: pd.DataFrame) -> pd.DataFrame:
-    _refuse_repeated(flow, "id")
-    _refuse_unnumbered(flow, "hydroseq")
-    _refuse_repeated(flow, "hydroseq")
     below = flow[["hydroseq", "id"]].rename(columns={"hydroseq": "dnhydroseq", "id": "to"})
     return flow[["id", "dnhydroseq"]].merge(below, on="dnhydroseq")[["id", "to"]]
 
 
 def _by_node(flow: pd.DataFrame) -> pd.DataFrame:
-    _refuse_repeated(flow, "id")
-    for field in ("fromnode", "tonode"):
-        _refuse_unnumbered(flow, field)
     main = flow[~flow["id"].isin(_minor(flow))]
     below = main[["fromnode", "id"]].rename(columns={"fromnode": "tonode", "id": "to"})
     return flow[["id", "tonode"]].merge(below, on="tonode")[["id", "to"]]
+
+
+_PAIRS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "tocomid": _by_id,
+    "hydroseq": _by_hydroseq,
+    "nodes": _by_node,
+}
+_CHECKS = {"tocomid": _check_ids, "hydroseq": _check_hydroseq, "nodes": _check_nodes}
+
+
+def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: str) -> None:
+    """Refuse outlets that the other fields of the table lead on from."""
+    ends = links.index[links == 0]
+    for other, fields in TOPOLOGIES.items():
+        if other == topology or not set(fields) <= set(flow.columns):
+            continue
+        pairs = _PAIRS[other](_numbered(flow, other))
+        # Without divergence a node leads to minor paths too, which may be all that a table has below a reach.
+        if other == "nodes" and "divergence" not in flow:
+            continue
+        false = pairs[pairs["id"].isin(ends)]
+        if len(false):
+            own, their = (
+                SPELLED.get(TOPOLOGIES[name][-1], TOPOLOGIES[name][-1]) for name in (topology, other)
+            )
+            told = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())
+            msg = (
+                f"{false['id'].nunique()} reaches are outlets by {own} and flow on by {their}: {told}; "
+                f'correct the one or the other, or read the links with topology="{other}"'
+            )
+            raise NetworkError(msg)
+
+
+def _numbered(flow: pd.DataFrame, topology: str) -> pd.DataFrame:
+    """Keep the rows that can be followed in this topology."""
+    known = flow.drop_duplicates(["id", "to"] if topology == "tocomid" else "id")
+    if topology == "hydroseq":
+        return known[(known["hydroseq"] > 0) & ~known["hydroseq"].duplicated(keep=False)]
+    return known[(known["fromnode"] > 0) & (known["tonode"] > 0)] if topology == "nodes" else known
 
 
 def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray[np.bool_]:

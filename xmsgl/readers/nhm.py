@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten
 from xmsgl.history import stamp
 from xmsgl.readers.frames import find_fields, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, merged_lines, midpoints
+from xmsgl.readers.outlets import doubtful_outlets
 from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.prms_parameters import Source, open_parameters, segment_links, segment_table
 from xmsgl.readers.registry import register
@@ -97,6 +99,11 @@ def read_nhm(
     InvalidArgumentError
         `scale` is none, or `fabric` lacks ids or lines.
 
+    Warns
+    -----
+    NetworkWarning
+        Segments have no link, and another line of the fabric begins where theirs ends.
+
     Notes
     -----
     Divergences: the NHM has none; each segment flows to one. A segment whose next is not in the files is an
@@ -162,7 +169,7 @@ def _degrees(name: str, values: Any, scale: str) -> tuple[str, Any, dict[str, st
 def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None, scale: str) -> Any:
     """Add lines and their middles to the dataset; return the middles, shape (coarse, 2)."""
     what = name_of(fabric)
-    frame = open_frame(fabric, layer=layer)
+    frame = open_frame(fabric, layer=layer, layered=True)
     if getattr(frame, "crs", None) is None:
         msg = f"{what} has no lines with a coordinate system; give the layer that has them"
         raise InvalidArgumentError(msg)
@@ -176,6 +183,10 @@ def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None,
     if (bare := lines.isna().to_numpy()).any():
         msg = f"{what} has no line of segments {shorten(ids[bare].tolist())}"
         raise InvalidArgumentError(msg)
+    area = ds[f"drainage_area_{scale}"].to_numpy() if f"drainage_area_{scale}" in ds else None
+    outlets = ds[f"downstream_{scale}"].to_numpy() == 0
+    if doubt := doubtful_outlets(lines, outlets, "tosegment", area=area):
+        warnings.warn(doubt, NetworkWarning, stacklevel=3)
     lat, lon = midpoints(lines)
     ds[f"lat_{scale}"] = _degrees("lat", lat, scale)
     ds[f"lon_{scale}"] = _degrees("lon", lon, scale)

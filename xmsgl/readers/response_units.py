@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["average", "hru_weights", "read_daily", "unit_weights"]
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
@@ -253,4 +256,6 @@ def _placed(array: xr.DataArray, parameters: xr.Dataset, what: str) -> xr.DataAr
     where = positions(own, ids)
     if (where < 0).any():
         raise InvalidDatasetError([f"{what} lacks {ours} {shorten(ids[where < 0].tolist())}"])
+    if (more := len(own) - len(where)) > 0:
+        logger.info("%d of %d %s of %s are not in the parameter files", more, len(own), ours, what)
     return array if np.array_equal(where, np.arange(len(own))) else array.isel({ours: where})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError, shorten
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, NetworkError, shorten
 from xmsgl.history import stamp
 from xmsgl.network.matrix import downstream_from_distance
 from xmsgl.network.topology import link, topological_order
@@ -20,11 +22,14 @@ from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.registry import register
 from xmsgl.readers.reshape import keep, only_scale
 from xmsgl.schema import Scale, id_values, positions
+from xmsgl.schema_days import day_spans, lost, padded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["read_river_dl"]
+
+logger = logging.getLogger(__name__)
 
 _MATRICES = ("downstream", "upstream", "updown")
 
@@ -78,7 +83,8 @@ def read_river_dl(
         segments of the store; or a dict from the id of each segment to the one downstream, 0 at an outlet.
     observations
         Zarr store or Dataset with ``temp_c`` and ``discharge_cms``. Segments and days that `drivers` lacks
-        are left out, those that only `drivers` has are NaN. Default None: no labels.
+        are left out, with a warning of how many and which; those that only `drivers` has are NaN. Default
+        None: no labels.
     length
         Length of each segment (m), by id. Default None: ``seg_length`` of the store, or of `network` where
         that is a Dataset. A matrix does not hold the lengths of headwaters.
@@ -113,6 +119,11 @@ def read_river_dl(
     InvalidArgumentError
         `matrix` or `scale` is none, or `network` is of another kind.
 
+    Warns
+    -----
+    DataLossWarning
+        Segments or days of `observations` are not in `drivers`.
+
     Notes
     -----
     Divergences: a segment flows into one segment. A matrix in which two segments are the next downstream is
@@ -143,8 +154,13 @@ def read_river_dl(
             f"drivers has none of the variables {', '.join([*DAILY, *STATIC])}; it has {shorten(left, 40)}"
         )
         raise InvalidDatasetError([fault])
+    losses: list[str] = []
     if observations is not None:
-        labels, more = _variables(_seen(observations, store, scale), dict(units or {}), scale)
+        seen, losses = _seen(observations, store, scale)
+        for loss in losses:
+            logger.info("%s", loss)
+            warnings.warn(loss, DataLossWarning, stacklevel=2)
+        labels, more = _variables(seen, dict(units or {}), scale)
         found, left = {**found, **labels}, [*left, *more]
     below, metres = _network(network, ids, matrix)
     name = f"length_{scale}"
@@ -164,7 +180,7 @@ def read_river_dl(
     ds = store.drop_vars(store.data_vars).assign(found)
     if left:
         ds.attrs["left_out"] = ", ".join(sorted(left))
-    return stamp(ds, f"read {ids.size} segments of river-dl")
+    return stamp(ds, "; ".join([f"read {ids.size} segments of river-dl", *losses]))
 
 
 def _described(dim: str, values: Any, text: str, units: str) -> xr.DataArray:
@@ -188,25 +204,33 @@ def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
         fault = f"{what} needs one dimension of days and one of segments, both with coordinates; it has {has}"
         raise InvalidDatasetError([fault])
     ds = ds.rename({days[0]: "time", others[0]: scale}).transpose("time", scale, ...)
-    twice = ds.indexes[scale][ds.indexes[scale].duplicated()]
-    if len(twice):
-        raise InvalidDatasetError([f"{what} has segments more than once: {shorten(twice.unique().tolist())}"])
+    for dim, noun in ((scale, "segments"), ("time", "days")):
+        index = ds.indexes[dim]
+        if not index.is_unique:
+            twice = shorten(index[index.duplicated()].unique().tolist())
+            raise InvalidDatasetError([f"{what} has {noun} more than once: {twice}; keep one of each"])
     return ds
 
 
-def _seen(source: Source, store: xr.Dataset, scale: Scale) -> xr.Dataset:
-    """Open observations and bring them to the segments and days of the drivers."""
+def _seen(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, list[str]]:
+    """Bring observations to the segments and days of the drivers, and say which of theirs are not used."""
     ds = _open(source, "observations", scale)
+    losses = []
     for dim in (scale, "time"):
         theirs, ours = ds.indexes[dim], store.indexes[dim]
+        what = "segment" if dim == scale else "day"
         if not theirs.isin(ours).any():
-            what = "segment" if dim == scale else "day"
             fault = (
                 f"observations and drivers have no {what} in common: {shorten(theirs, 3)} ({theirs.dtype}) "
                 f"and {shorten(ours, 3)} ({ours.dtype})"
             )
             raise InvalidDatasetError([fault])
-    return ds.reindex(store.indexes)
+        if len(gone := lost(ds, dim, ours)):
+            told = day_spans(gone) if dim == "time" else shorten(gone.tolist())
+            losses.append(
+                f"{len(gone)} {what}s of the observations left out, for drivers does not have them: {told}"
+            )
+    return padded(ds, {dim: store.indexes[dim] for dim in (scale, "time")}), losses
 
 
 def _variables(

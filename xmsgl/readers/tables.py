@@ -13,6 +13,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.history import stamp
 from xmsgl.network.topology import link, topological_order
+from xmsgl.readers.days import check_date_format, read_days
 from xmsgl.readers.frames import Source, measures, name_of, open_frame, whole_numbers
 from xmsgl.readers.registry import register
 from xmsgl.schema_combine import combine
@@ -44,6 +45,7 @@ class _Meaning:
     scale: Scale
     names: Mapping[str, str]
     units: Mapping[str, str]
+    date_format: str | None
     used: set[tuple[str, str]] = field(default_factory=set)
 
     def split(self, header: str) -> tuple[str, str | None]:
@@ -60,7 +62,10 @@ class _Meaning:
     def base(self, name: str) -> str:
         base, scale = scale_of(name)
         if scale is not None and scale != self.scale:
-            msg = f"{name!r} is of the other scale; a table holds one scale, here {self.scale!r}"
+            msg = (
+                f"{name!r} is of the other scale; a table holds one scale, here {self.scale!r}: "
+                f"call it {base!r} if it is of this one, else drop it"
+            )
             raise InvalidArgumentError(msg)
         return base
 
@@ -70,13 +75,16 @@ class _Meaning:
         given = self.units.get(key)
         self.used.add(("units", key))
         if stated is not None and given is not None and not same_units(stated, given):
-            msg = f"{base} of {what} is in {stated!r} by its header and in {given!r} by units=; state one"
+            msg = (
+                f"{base} of {what} is in {stated!r} by its header and in {given!r} by units=; "
+                f"correct the header, or leave {key!r} out of units="
+            )
             raise InvalidArgumentError(msg)
         return stated or given or ("1" if _UNIT.search(base) else _OBVIOUS.get(base))
 
     def is_text(self, header: str) -> bool:
         base = self.split(header)[0]
-        return base in ("id", "downstream", CROSSWALK) or _UNIT.search(base) is not None
+        return base in ("id", "time", "downstream", CROSSWALK) or _UNIT.search(base) is not None
 
 
 @register("csv")
@@ -87,6 +95,7 @@ def read_csv(
     scale: Scale = "fine",
     names: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
+    date_format: str | None = None,
 ) -> xr.Dataset:
     """Read one scale from a table of reaches and a table of their days.
 
@@ -106,7 +115,8 @@ def read_csv(
     and text need none. Days and reaches without a row are NaN, and the days run without gaps from the
     first to the last. A reach has one link,
     so divergences must be resolved in the table. A link to an id that is not there is a fault: in a plain
-    table it is more often a slip than the edge of the region.
+    table it is more often a slip than the edge of the region. Times are dates or ISO text (2001-01-31, or
+    with 00:00); anything else needs `date_format`, for 01/02/2001 may be in January or in February.
 
     Parameters
     ----------
@@ -120,6 +130,9 @@ def read_csv(
         Our names to theirs, where headers differ: ``{"id": "comid", "air_temperature": "tave"}``.
     units
         Units by our names, for headers without brackets: ``{"length": "m"}``.
+    date_format
+        How the times are written that are not ISO, with year, month and day, as for
+        :func:`datetime.datetime.strptime`: ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
 
     Returns
     -------
@@ -150,7 +163,8 @@ def read_csv(
            [nan, nan],
            [3. , nan]])
     """
-    meaning = _meaning(scale, names, units)
+    meaning = _meaning(scale, names, units, date_format)
+    _refuse_needless(date_format, daily)
     ds = _read(reaches, daily, meaning)
     _refuse_unused(meaning, meaning.used)
     return ds
@@ -163,6 +177,7 @@ def read_csv_basin(
     *,
     names: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
+    date_format: str | None = None,
 ) -> xr.Dataset:
     """Read a whole dataset from two pairs of tables and a column that joins them.
 
@@ -175,11 +190,14 @@ def read_csv_basin(
         each reach lies on.
     names, units
         As of :func:`read_csv`. They hold for both scales, or for one: ``{"id_fine": "comid"}``.
+    date_format
+        As of :func:`read_csv`, for both tables of days; ISO is understood beside it.
 
     Returns
     -------
     xarray.Dataset
-        Both scales, joined with :func:`xmsgl.combine`; not validated yet.
+        Both scales, joined with :func:`xmsgl.combine` on the days of the weather: labels never shorten it.
+        Not validated yet.
 
     Raises
     ------
@@ -187,6 +205,11 @@ def read_csv_basin(
         As of :func:`read_csv`, and if ``coarse_segment`` is missing.
     InvalidDatasetError
         A reach lies on a segment that is not there, or the two have no day in common.
+
+    Warns
+    -----
+    DataLossWarning
+        Labels on days without weather, or weather that one scale lacks, are left out.
 
     Examples
     --------
@@ -198,14 +221,19 @@ def read_csv_basin(
     >>> ds["coarse_segment"].values
     array([7, 7, 8])
     """
-    above = _meaning("coarse", names, units, both=True)
-    below = _meaning("fine", names, units, both=True)
-    upper = _read(*_pair(coarse, "coarse"), above)
+    above = _meaning("coarse", names, units, date_format, both=True)
+    below = _meaning("fine", names, units, date_format, both=True)
+    segments, reaches = _pair(coarse, "coarse"), _pair(fine, "fine")
+    _refuse_needless(date_format, segments[1], reaches[1])
+    upper = _read(*segments, above)
     text = upper.indexes["coarse"].to_numpy().dtype.kind not in "iu"
-    lower = _read(*_pair(fine, "fine"), below, text_segments=text)
+    lower = _read(*reaches, below, text_segments=text)
     _refuse_unused(above, above.used | below.used)
     if CROSSWALK not in lower:
-        msg = f"{lower.attrs['source']} has no column {CROSSWALK}: the id of the segment each reach lies on"
+        msg = (
+            f"{name_of(reaches[0])} has no column {CROSSWALK}: the id of the segment each reach lies on; "
+            f'add it, or say what it is called: names={{"{CROSSWALK}": "<their name>"}}'
+        )
         raise InvalidArgumentError(msg)
     source = f"{upper.attrs['source']}, {lower.attrs['source']}"
     return combine(upper, lower, lower[CROSSWALK]).assign_attrs(source=source)
@@ -221,7 +249,12 @@ def _pair(tables: Pair, scale: str) -> tuple[Source, Source | None]:
 
 
 def _meaning(
-    scale: Scale, names: Mapping[str, str] | None, units: Mapping[str, str] | None, *, both: bool = False
+    scale: Scale,
+    names: Mapping[str, str] | None,
+    units: Mapping[str, str] | None,
+    date_format: str | None,
+    *,
+    both: bool = False,
 ) -> _Meaning:
     if scale not in SCALES:
         msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
@@ -229,9 +262,16 @@ def _meaning(
     for given in (names or {}, units or {}):
         other = [name for name in given if scale_of(name)[1] not in (None, scale)]
         if other and not both:
-            msg = f"{shorten(other)} is of the other scale; this table holds {scale!r}"
+            msg = f"{shorten(other)} is of the other scale; this table holds {scale!r}: leave it out"
             raise InvalidArgumentError(msg)
-    return _Meaning(scale, names or {}, units or {})
+    check_date_format(date_format)
+    return _Meaning(scale, names or {}, units or {}, date_format)
+
+
+def _refuse_needless(date_format: str | None, *daily: Source | None) -> None:
+    if date_format is not None and all(table is None for table in daily):
+        msg = "date_format= is for the table of the days, and there is none; leave it out"
+        raise InvalidArgumentError(msg)
 
 
 def _refuse_unused(meaning: _Meaning, used: set[tuple[str, str]]) -> None:
@@ -247,7 +287,7 @@ def _read(
     reaches: Source, daily: Source | None, meaning: _Meaning, *, text_segments: bool | None = None
 ) -> xr.Dataset:
     scale = meaning.scale
-    statics, units = _columns(reaches, meaning, ("id", "downstream", "length"))
+    statics, units, _ = _columns(reaches, meaning, ("id", "downstream", "length"))
     source = name_of(reaches) if daily is None else f"{name_of(reaches)}, {name_of(daily)}"
     what = name_of(reaches)
     ids = _ids(statics["id"], f"id of {what}", text=None, optional=False)
@@ -276,25 +316,27 @@ def _read(
 
 def _columns(
     source: Source, meaning: _Meaning, needed: tuple[str, ...]
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return a table under our base names, and the units of what is measured in it."""
+) -> tuple[pd.DataFrame, dict[str, str], dict[str, str]]:
+    """Return a table under our base names, the units of what is measured in it, and the headers."""
     what = name_of(source)
     frame = open_frame(source, text=meaning.is_text)
     split = [meaning.split(str(header)) for header in frame.columns]
     bases = [base for base, _ in split]
     lost = [name for name in needed if name not in bases]
     if lost:
+        ways = ", ".join(f'"{name}": "<their name>"' for name in lost)
         msg = (
             f"{what} lacks {', '.join(lost)} among {shorten(frame.columns, 40)}; "
-            f'say what it is called: names={{"{lost[0]}": "<their name>"}}'
+            f"add what is missing, or say what it is called: names={{{ways}}}"
         )
         raise InvalidArgumentError(msg)
     twice = sorted({base for base in bases if bases.count(base) > 1})
     if twice:
         msg = f"{what} has several columns for {shorten(twice)}; keep one of each"
         raise InvalidArgumentError(msg)
+    headers = dict(zip(bases, map(str, frame.columns), strict=True))
     frame = frame.set_axis(bases, axis="columns")
-    found, silent = {}, []
+    units, silent = {}, []
     for base, stated in split:
         if base in ("id", "time", "downstream", CROSSWALK):
             continue
@@ -302,15 +344,20 @@ def _columns(
         if unit is None:
             silent.append(base)
         else:
-            found[base] = unit
+            units[base] = unit
     if silent:
-        unit = expected_units(silent[0]) or "<units>"
-        msg = (
-            f"{what} does not say the units of {shorten(silent, 20)}; "
-            f'write them into the headers ("{silent[0]} [{unit}]") or give units={{"{silent[0]}": "{unit}"}}'
-        )
-        raise InvalidArgumentError(msg)
-    return frame, found
+        raise InvalidArgumentError(_without_units(silent, headers, meaning.scale, what))
+    return frame, units, headers
+
+
+def _without_units(silent: list[str], headers: Mapping[str, str], scale: Scale, what: str) -> str:
+    known = {base: expected_units(base) or "<units>" for base in silent}
+    written = ", ".join(f'"{headers[base]} [{unit}]"' for base, unit in known.items())
+    given = ", ".join(f'"{base}_{scale}": "{unit}"' for base, unit in known.items())
+    return (
+        f"{what} does not say the units of {shorten(silent, 20)}; "
+        f"write them into the headers ({written}) or give units={{{given}}}"
+    )
 
 
 def _is_words(column: pd.Series[Any]) -> bool:
@@ -348,8 +395,14 @@ def _static(column: pd.Series[Any], unit: str, what: str) -> tuple[NDArray[Any],
 def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.DatetimeIndex, dict[str, Any]]:
     """Return the days and, by name, the daily variables as (dims, values, attrs)."""
     what = name_of(source)
-    table, units = _columns(source, meaning, ("id", "time"))
-    moments = _days(table["time"], what)
+    table, units, headers = _columns(source, meaning, ("id", "time"))
+    moments = read_days(
+        table["time"],
+        what,
+        header=headers["time"],
+        id_header=headers["id"],
+        date_format=meaning.date_format,
+    )
     keys = _ids(table["id"], f"id of {what}", text=ids.dtype.kind == "U", optional=False)
     place = positions(ids, keys)
     if (place < 0).any():
@@ -370,21 +423,3 @@ def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.Dat
         attrs = {"units": unit, "long_name": base.replace("_", " ")}
         found[f"{base}_{meaning.scale}"] = ("time", meaning.scale), values, attrs
     return time, found
-
-
-def _days(column: pd.Series[Any], what: str) -> pd.DatetimeIndex:
-    moments = pd.to_datetime(column, errors="coerce")
-    if moments.empty:
-        msg = f"{what} has no rows; leave the table out"
-        raise InvalidArgumentError(msg)
-    wrong = moments.isna()
-    if not wrong.any():
-        if getattr(moments.dt, "tz", None) is not None:
-            msg = f"the times of {what} have a zone ({moments.dt.tz}); give days without one"
-            raise InvalidArgumentError(msg)
-        wrong = moments != moments.dt.normalize()
-    if wrong.any():
-        told = shorten(map(str, column[wrong].unique()))
-        msg = f"the times of {what} must be days, such as 2001-01-31; found {told}"
-        raise InvalidArgumentError(msg)
-    return pd.DatetimeIndex(moments).as_unit("ns")
