@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import xmsgl
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError
 from xmsgl.schema import (
@@ -337,3 +338,51 @@ def test_rename_refuses(river):
 def test_rename_can_swap(river):
     swapped = rename(river, {"slope_coarse": "elevation_coarse", "elevation_coarse": "slope_coarse"})
     xr.testing.assert_equal(swapped.slope_coarse.variable, river.elevation_coarse.variable)
+
+
+# ------------------------------------------------------------------ what messages advise
+
+
+def test_times_of_two_nodes_are_joined_as_advised(river):
+    tree = to_datatree(river)
+    tree = xr.DataTree.from_dict({
+        "/coarse": tree["coarse"].to_dataset(),
+        "/fine": tree["fine"].to_dataset().isel(time=slice(10)),
+    })  # fmt: skip
+    with pytest.raises(InvalidDatasetError) as caught:
+        tree.msgl.validate()
+    code = str(caught.value).split("fills labels with NaN: ")[1]
+    ds = eval(code, {"xmsgl": xmsgl, "tree": tree})
+    assert ds.sizes["time"] == river.sizes["time"]
+    assert int(ds.water_temperature_fine.notnull().sum()) == int(
+        river.water_temperature_fine[:10].notnull().sum()
+    )
+    ds.msgl.validate()
+
+
+def test_what_has_no_place_in_a_tree_is_dropped_or_renamed_as_advised(river):
+    spread = river.assign(matrix=(("fine", "coarse"), np.ones((12, 5))))
+    with pytest.raises(InvalidArgumentError, match=r"no place in a DataTree; drop it$"):
+        to_datatree(spread)
+    assert to_datatree(spread.drop_vars("matrix"))
+    alike = river.assign(slope=river.slope_coarse)
+    with pytest.raises(InvalidArgumentError, match=r"no place in a DataTree; rename it$"):
+        to_datatree(alike)
+    assert to_datatree(alike.rename(slope="gradient"))
+
+
+def test_names_that_clash_are_mended_as_advised(river):
+    with pytest.raises(InvalidArgumentError, match="has elevation_coarse already; drop or rename it first"):
+        rename(river, {"elevation_coarse": "slope_coarse"})
+    freed = river.drop_vars("elevation_coarse")
+    assert "elevation_coarse" in rename(freed, {"elevation_coarse": "slope_coarse"})
+    tree = to_datatree(river)
+    tree["fine"] = (
+        tree["fine"].to_dataset().assign(slope_fine=("fine", np.arange(12.0)), slope=("fine", np.ones(12)))
+    )
+    with pytest.raises(
+        InvalidArgumentError, match="both slope and the same with '_fine'; rename one of each"
+    ):
+        as_dataset(tree)
+    tree["fine"] = tree["fine"].to_dataset().rename(slope="gradient")
+    assert {"slope_fine", "gradient_fine"} <= set(as_dataset(tree))

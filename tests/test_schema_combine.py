@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import logging
+import re
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema import to_datatree, validate
 from xmsgl.schema_combine import combine
 
@@ -115,16 +119,60 @@ def test_text_ids(river):
     assert ds.coarse_segment.values.tolist() == [str(v) for v in river.coarse_segment.values]
 
 
-def test_days_in_common(river):
+def padded(river, days):
+    """The river with fine labels on these days only, by a plain where."""
+    kept = river.time.isin(river.time[days])
+    return river.assign(water_temperature_fine=river.water_temperature_fine.where(kept))
+
+
+def test_labels_do_not_cut_the_weather(river):
     coarse, fine, crosswalk = split(river)
-    ds = combine(coarse.isel(date=slice(0, 30)), fine.isel(date=slice(20, 90)), crosswalk, names=NAMES)
-    same_data(ds, river.isel(time=slice(20, 30)))
+    ds = combine(coarse, fine.isel(date=slice(20, 90)), crosswalk, names=NAMES)
+    same_data(ds, padded(river, slice(20, 90)))
+    validate(ds)
+    assert ds.attrs["history"].endswith(
+        "combined 5 segments and 12 reaches, 800 times (2001-10-01 00:00:00 to 2003-12-09 00:00:00); "
+        "70 of 70 days of the fine dataset joined"
+    )
+
+
+def test_labels_without_weather_are_counted(river, caplog):
+    coarse, fine, crosswalk = split(river)
+    fine["temp_c"][35:80, 1] = 7.0
+    fine["temp_c"][35:80, 2:] = np.nan
+    fine["temp_c"][30:35] = fine["temp_c"][80:90] = np.nan
+    labels = int(fine.temp_c.isel(date=slice(30, 90)).notnull().sum())
+    assert labels >= 45
+    told = (
+        f"45 days with {labels} labels of the fine dataset left out, "
+        "for the coarse dataset has no weather then: "
+        "2001-11-05 to 2001-12-19; give the weather of these days to keep them"
+    )
+    with pytest.warns(DataLossWarning) as caught, caplog.at_level(logging.INFO, "xmsgl.schema_combine"):
+        ds = combine(coarse.isel(date=slice(0, 30)), fine.isel(date=slice(20, 90)), crosswalk, names=NAMES)
+    same_data(ds, padded(river, slice(20, 90)).isel(time=slice(0, 30)))
+    assert [str(warning.message) for warning in caught] == [told]
+    assert caught[0].filename == __file__
+    assert ds.attrs["history"].endswith(f"10 of 70 days of the fine dataset joined; {told}")
+    assert caplog.messages[-1].endswith(told)
+
+
+def test_weather_of_both_scales_is_cut_to_the_common_days(river):
+    coarse, fine, crosswalk = split(river)
+    own = fine.assign(tave=fine.temp_c.fillna(5.0)).isel(date=slice(20, 90))
+    with pytest.warns(
+        DataLossWarning, match=r"^20 days .* of the (coarse|fine) dataset left out, for the w"
+    ) as caught:
+        ds = combine(coarse.isel(date=slice(0, 70)), own, crosswalk, names=NAMES)
+    assert len(caught) == 2
+    assert ds.time.values.tolist() == river.time.values[20:70].tolist()
+    same_data(ds.drop_vars("air_temperature_fine"), river.isel(time=slice(20, 70)))
 
 
 def test_days_of_other_resolution(river):
     coarse, fine, crosswalk = split(river)
     fine = fine.assign_coords(date=fine.indexes["date"].as_unit("s")).isel(date=slice(5, 9))
-    same_data(combine(coarse, fine, crosswalk, names=NAMES), river.isel(time=slice(5, 9)))
+    same_data(combine(coarse, fine, crosswalk, names=NAMES), padded(river, slice(5, 9)))
 
 
 def test_fine_data_without_days(river):
@@ -144,7 +192,7 @@ def test_nothing_is_computed(river, refuse_to_compute):
     with refuse_to_compute():
         ds = combine(coarse.chunk(), fine.isel(date=slice(5, 70)).chunk(), crosswalk, names=NAMES)
     assert ds.air_temperature_coarse.chunks is not None
-    same_data(ds, river.isel(time=slice(5, 70)))
+    same_data(ds, padded(river, slice(5, 70)))
 
 
 def test_inputs_are_left_alone(river):
@@ -243,3 +291,80 @@ def test_missing_dimension_is_told_with_the_cure(river):
     coarse, fine, crosswalk = split(river)
     with pytest.raises(InvalidDatasetError, match=r"fine_ds has no dimension 'fine' but .*comid.*names="):
         combine(coarse, fine, crosswalk, names={k: v for k, v in NAMES.items() if k != "fine"})
+
+
+def advice(error):
+    """The code at the end of a message."""
+    (code,) = re.findall(r"(?:coarse|fine)_ds = .*$", str(error), flags=re.MULTILINE)
+    return code
+
+
+FOLLOWED = {
+    "no-ids": lambda c, f: (c.drop_vars("seg_id_nat"), f),
+    "ids-duplicated": lambda c, f: (c, f.isel(comid=[0, 0, *range(1, 12)])),
+    "times-duplicated": lambda c, f: (c.isel(date=[0, 0, *range(1, 50)]), f),
+    "noon": lambda c, f: (c, f.assign_coords(date=f.indexes["date"] + pd.Timedelta("12h"))),
+    "both-off": lambda c, f: (
+        c.assign_coords(date=c.indexes["date"] + pd.Timedelta("6h")),
+        f.assign_coords(date=f.indexes["date"] + pd.Timedelta("12h")),
+    ),
+    "hours": lambda c, f: (
+        c,
+        f.isel(date=slice(4)).assign_coords(date=pd.date_range("2001-10-01 03:00", periods=4, freq="6h")),
+    ),
+    "days-beside-the-dimension": lambda c, f: (
+        c.isel(date=[0, 0, *range(1, 50)]).rename_dims(date="day").drop_indexes("date").reset_coords("date"),
+        f,
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", FOLLOWED.values(), ids=FOLLOWED)
+def test_following_the_advice_mends_it(river, spoil):
+    """The code of the message is run as it stands."""
+    coarse, fine, crosswalk = split(river)
+    coarse_ds, fine_ds = spoil(coarse, fine)
+    with pytest.raises(InvalidDatasetError) as caught:
+        combine(coarse_ds, fine_ds, crosswalk, names=NAMES)
+    room = {"coarse_ds": coarse_ds, "fine_ds": fine_ds, "ids": coarse.seg_id_nat.values}
+    exec(advice(caught.value), room)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataLossWarning)
+        ds = combine(room["coarse_ds"], room["fine_ds"], crosswalk, names=NAMES)
+    assert ds.indexes["time"].is_unique
+    assert (ds.indexes["time"] == ds.indexes["time"].normalize()).all()
+    assert ds.fine.values.tolist() == river.fine.values.tolist()
+
+
+def test_a_name_for_the_dimension_mends_it(river):
+    coarse, fine, crosswalk = split(river)
+    names = {k: v for k, v in NAMES.items() if k != "fine"}
+    with pytest.raises(InvalidDatasetError) as caught:
+        combine(coarse, fine, crosswalk, names=names)
+    assert '"fine": "<your name>"' in str(caught.value)
+    same_data(combine(coarse, fine, crosswalk, names={**names, "fine": "comid"}), river)
+
+
+def test_other_periods_are_no_matter_of_hours(river):
+    coarse, fine, crosswalk = split(river)
+    with pytest.raises(InvalidDatasetError, match=r"no time in common; give both the same period$"):
+        combine(coarse.isel(date=slice(9)), fine.isel(date=slice(20, 30)), crosswalk, names=NAMES)
+
+
+def test_what_both_have_and_what_the_crosswalk_lacks_is_mended_as_advised(river):
+    coarse, fine, crosswalk = split(river)
+    both = fine.assign(slope_coarse=("comid", np.ones(12)))
+    with pytest.raises(
+        InvalidArgumentError, match="both datasets have slope_coarse; drop or rename it in the one"
+    ):
+        combine(coarse, both, crosswalk, names={**NAMES, "slope_coarse": "slope"})
+    same = combine(
+        coarse, both.drop_vars("slope_coarse"), crosswalk, names={**NAMES, "slope_coarse": "slope"}
+    )
+    assert "slope_coarse" in same
+    few = {reach: segment for reach, segment in crosswalk.items() if reach > 2}
+    with pytest.raises(
+        InvalidDatasetError, match="not in the crosswalk: 1, 2; add them, or drop these reaches"
+    ):
+        combine(coarse, fine, few, names=NAMES)
+    assert combine(coarse, fine.drop_sel(comid=[1, 2]), few, names=NAMES).sizes["fine"] == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -128,3 +129,32 @@ def test_refuses(fine, options, words):
 
     with pytest.raises(InvalidArgumentError, match=words):
         crosswalk(lines(SEGMENTS), fine, **options)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(lambda frame: frame, id="frame"),
+        pytest.param(lambda frame: frame.geometry, id="series"),
+        pytest.param(lambda frame: xr.concat([dataset(REACHES, "fine")] * 2, "fine"), id="dataset"),
+    ],
+)
+def test_lines_given_twice_are_joined_as_advised(source):
+    twice = source(geopandas.GeoDataFrame(pd.concat([lines(REACHES)] * 2), crs=METRIC))
+    with pytest.raises(InvalidArgumentError, match="more than once: 1") as caught:
+        crosswalk(lines(SEGMENTS), twice)
+    code = str(caught.value).split("one line for each id: ")[1]
+    mended = eval(code, {"frame": twice, "ds": twice, "geopandas": geopandas})
+    assert (
+        crosswalk(lines(SEGMENTS), mended)
+        .to_series()
+        .equals(crosswalk(lines(SEGMENTS), lines(REACHES)).to_series())
+    )
+
+
+def test_a_share_that_no_reach_has_is_lowered_as_advised():
+    """The brook runs within the buffer for a small part of its length only."""
+    brook = lines({5: REACHES[5]})
+    with pytest.raises(InvalidArgumentError, match=r"for 0\.5 of its length.*or a smaller min_share"):
+        crosswalk(lines(SEGMENTS), brook)
+    assert crosswalk(lines(SEGMENTS), brook, min_share=0.03).to_series().to_dict() == {5: 7}

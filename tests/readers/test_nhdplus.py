@@ -11,6 +11,7 @@ from xmsgl.errors import (
     DataUnavailableError,
     InvalidArgumentError,
     NetworkError,
+    NetworkWarning,
     XMSGLError,
 )
 from xmsgl.readers import read_nhdplus
@@ -73,7 +74,8 @@ def test_all_links_by_id():
     table = pd.DataFrame(rows, columns=["comid", "tocomid"]).assign(lengthkm=1.0)
     table["divergence"] = table["comid"].map(NETWORK.set_index("COMID")["Divergence"])
     assert links(read_nhdplus(table)) == dict(zip(range(1, 8), LINKS, strict=True))
-    with pytest.raises(NetworkError, match=r"1 reaches have several .*2 -> 6, 3.* give the field divergence"):
+    fault = r"id is repeated: 2 \(rows 2, 3 below the header\) .*2 -> 6, 3.* give the field divergence"
+    with pytest.raises(NetworkError, match=fault):
         read_nhdplus(table.drop(columns="divergence"))
 
 
@@ -307,14 +309,19 @@ def changed(**columns):
         pytest.param(
             changed(COMID=[1, 2, 3, 4, 5, 6, np.nan]),
             InvalidArgumentError,
-            "missing in 1 rows: 6",
+            "missing in 1 rows: row 7 below the header",
             id="no value",
         ),
-        pytest.param(changed(COMID=[1, 2, 3, 4, 5, 6, 6]), NetworkError, "id is repeated: 6;", id="repeated"),
+        pytest.param(
+            changed(COMID=[1, 2, 3, 4, 5, 6, 6]),
+            NetworkError,
+            r"id is repeated: 6 \(rows 6, 7 below the header\); keep one row a reach",
+            id="repeated",
+        ),
         pytest.param(
             changed(Hydroseq=[70, 60, 50, 20, 10, 40, 40]),
             NetworkError,
-            "hydroseq is repeated: 40",
+            r"hydroseq is repeated: 40 \(rows 6, 7 below the header\); each reach needs a number of its own",
             id="hydroseq",
         ),
         pytest.param(
@@ -364,7 +371,7 @@ def test_tables_of_other_places_are_refused():
         InvalidArgumentError, match=r"none of the ids of DataFrame \(107, 106, 105 and 4 more\)"
     ):
         read_nhdplus(NETWORK, STATICS.assign(comid=STATICS["comid"] + 100))
-    with pytest.raises(NetworkError, match="more than once: 7"):
+    with pytest.raises(NetworkError, match=r"more than once: 7 \(rows 1, 8 below the header\)"):
         read_nhdplus(NETWORK, pd.concat([STATICS, STATICS.iloc[:1]]))
 
 
@@ -388,6 +395,174 @@ def test_the_callers_frame_is_left_alone():
     before = NETWORK.copy(deep=True)
     read_nhdplus(NETWORK, STATICS, missing="neighbour", minor="drop")
     pd.testing.assert_frame_equal(NETWORK, before)
+
+
+TABLE = pd.DataFrame(
+    {
+        "comid": [1, 2, 3, 4],
+        "tocomid": [2, 3, 4, 0],
+        "lengthkm": 1.0,
+        "divergence": 0,
+        "totdasqkm": [1, 2, 3, 4],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({}, id="the same"),
+        pytest.param({"lengthkm": 2.0}, id="another length"),
+        pytest.param({"tocomid": 4, "totdasqkm": 9}, id="another link and area"),
+        pytest.param({"tocomid": 4}, id="another link"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["divergence", "no divergence"])
+def test_a_repeated_id_is_no_divergence(row, known):
+    table = pd.concat([TABLE, TABLE.iloc[[1]].assign(**row)], ignore_index=True)
+    table = table if known else table.drop(columns="divergence")
+    with pytest.raises(NetworkError) as caught:
+        read_nhdplus(table)
+    text = str(caught.value)
+    assert text.startswith("id is repeated: 2 (rows 2, 5 below the header)")
+    assert "keep one row a reach" in text
+    assert ("give the field divergence" in text) == (row == {"tocomid": 4} and not known)
+    assert links(read_nhdplus(table.drop_duplicates("comid"))) == {1: 2, 2: 3, 3: 4, 4: 0}
+
+
+def test_a_true_divergence_is_mended_by_the_field_advised():
+    table = pd.concat([TABLE, TABLE.iloc[[1]].assign(tocomid=4)], ignore_index=True).drop(
+        columns="divergence"
+    )
+    with pytest.raises(NetworkError, match="where the river divides: give the field divergence"):
+        read_nhdplus(table)
+    told = table.assign(divergence=[0, 0, 2, 0, 0])  # 3 is the minor path
+    assert links(read_nhdplus(told)) == {1: 2, 2: 4, 3: 4, 4: 0}
+
+
+def test_rows_are_those_of_the_table_where_coastlines_stand_before():
+    coast = pd.concat([pd.DataFrame([COAST]), NETWORK, NETWORK.iloc[[3]]], ignore_index=True)
+    coast["FTYPE"] = ["Coastline"] + ["StreamRiver"] * 8
+    with pytest.raises(NetworkError, match=r"id is repeated: 4 \(rows 5, 9 below the header\)"):
+        read_nhdplus(coast)
+
+
+BOTH = NETWORK.assign(tocomid=LINKS)
+
+
+@pytest.mark.parametrize(
+    ("table", "own", "other"),
+    [
+        pytest.param(BOTH.drop(columns=["FromNode", "ToNode"]), "tocomid", "hydroseq", id="hydroseq"),
+        pytest.param(BOTH.drop(columns=["Hydroseq", "DnHydroseq"]), "tocomid", "nodes", id="nodes"),
+        pytest.param(NETWORK, "hydroseq", "nodes", id="hydroseq against nodes"),
+    ],
+)
+@pytest.mark.parametrize("blank", [0, np.nan, -9998], ids=["0", "empty", "fill"])
+def test_a_blank_link_in_mid_river_is_no_outlet(table, own, other, blank):
+    field = {"tocomid": "tocomid", "hydroseq": "DnHydroseq"}[own]
+    assert links(read_nhdplus(table)) == dict(zip(range(1, 8), LINKS, strict=True))
+    spoilt = table.assign(**{field: table[field].astype(float).where(table["COMID"] != 3, blank)})
+    with pytest.raises(
+        NetworkError, match=rf"1 reaches are outlets by {field.lower()} .*: 3 -> 4;"
+    ) as caught:
+        read_nhdplus(spoilt)
+    assert f'topology="{other}"' in str(caught.value)
+    assert links(read_nhdplus(spoilt, topology=other)) == dict(zip(range(1, 8), LINKS, strict=True))
+
+
+def test_a_link_to_nowhere_in_mid_river_is_no_outlet():
+    with pytest.raises(NetworkError, match="outlets by tocomid and flow on by dnhydroseq: 3 -> 4"):
+        read_nhdplus(BOTH.assign(tocomid=[2, 3, 999, 5, 0, 7, 4]))
+
+
+def test_nodes_without_divergence_prove_nothing():
+    """The main path below 2 is not in the table; the nodes lead on to the minor path."""
+    cut = NETWORK[NETWORK["COMID"] != 3].drop(columns="Divergence")
+    assert links(read_nhdplus(cut, topology="hydroseq"))[2] == 0
+
+
+@pytest.fixture
+def drawn():
+    """The network as lines on a map, whose reach 3 names none downstream."""
+    geopandas = pytest.importorskip("geopandas")
+    shapely = pytest.importorskip("shapely")
+    place = {1: (0, 0), 2: (1, 0), 3: (2, 0), 4: (3, 0), 5: (4, 0), 7: (5, 0), 6: (2.5, 1)}
+    nodes = NETWORK[["FromNode", "ToNode"]].astype(int)
+    lines = [shapely.LineString([place[a], place[b]]) for a, b in nodes.itertuples(index=False)]
+    table = BOTH[["COMID", "LENGTHKM", "tocomid", "Divergence"]].assign(totdasqkm=[1, 2, 2, 3, 4, 2, 2])
+    table.loc[2, "tocomid"] = 0
+    return geopandas.GeoDataFrame(table, geometry=lines, crs="EPSG:4326")
+
+
+def test_a_line_that_goes_on_is_doubted(drawn):
+    told = r"^1 reaches have no tocomid and are outlets, although .*: 3 -> 4; give their tocomid"
+    with pytest.warns(NetworkWarning, match=told) as caught:
+        ds = read_nhdplus(drawn)
+    assert caught[0].filename == __file__
+    assert links(ds)[3] == 0
+    read_nhdplus(drawn.assign(tocomid=LINKS))  # as advised: no warning, which would be an error here
+
+
+def test_a_line_into_less_water_or_a_minor_path_is_no_doubt(drawn):
+    read_nhdplus(drawn.assign(totdasqkm=[1, 2, 9, 3, 4, 2, 2]))
+    cut = drawn.assign(tocomid=[2, 0, 4, 5, 0, 7, 4])
+    read_nhdplus(cut[cut["COMID"] != 3])  # below 2 only the minor path 6 is left
+
+
+@pytest.mark.parametrize(
+    ("before", "advice", "after"),
+    [
+        pytest.param(
+            lambda: read_nhdplus(NETWORK.drop(columns="LENGTHKM")),
+            "join the table that has the lengths",
+            lambda: read_nhdplus(NETWORK.drop(columns="LENGTHKM"), NETWORK[["COMID", "LENGTHKM"]]),
+            id="length",
+        ),
+        pytest.param(
+            lambda: read_nhdplus(NETWORK[["COMID", "LENGTHKM"]]),
+            r"join the table that has them \(PlusFlowlineVAA\)",
+            lambda: read_nhdplus(NETWORK[["COMID", "LENGTHKM"]], NETWORK.drop(columns="LENGTHKM")),
+            id="links",
+        ),
+        pytest.param(
+            lambda: read_nhdplus(NETWORK.drop(columns="Divergence"), minor="drop"),
+            "join the table that has it .*, or leave minor out",
+            lambda: (
+                read_nhdplus(NETWORK.drop(columns="Divergence")),
+                read_nhdplus(
+                    NETWORK.drop(columns="Divergence"), NETWORK[["COMID", "Divergence"]], minor="drop"
+                ),
+            ),
+            id="divergence",
+        ),
+        pytest.param(
+            lambda: read_nhdplus(NETWORK.assign(comid=1)),
+            "drop or rename one",
+            lambda: read_nhdplus(NETWORK.assign(comid=1).drop(columns="comid")),
+            id="one name",
+        ),
+        pytest.param(
+            lambda: read_nhdplus(NETWORK.assign(Hydroseq=NETWORK["Hydroseq"].replace(30.0, -9998.0))),
+            "drop them, or give the numbers",
+            lambda: read_nhdplus(NETWORK[NETWORK["Hydroseq"] != 30.0]),
+            id="outside of the network",
+        ),
+    ],
+)
+def test_following_the_advice_mends_it(before, advice, after):
+    with pytest.raises((InvalidArgumentError, NetworkError), match=advice):
+        before()
+    assert after()
+
+
+def test_the_system_of_coordinates_is_set_as_advised(drawn):
+    bare = drawn.assign(tocomid=LINKS).set_crs(None, allow_override=True)
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_nhdplus(bare)
+    code = str(caught.value).split("give the frame: ")[1].split(", say")[0]
+    mended = eval(code, {"frame": bare})
+    assert "geometry_fine" in read_nhdplus(mended)
 
 
 def test_links_on_a_drawn_forest_match_a_loop():

@@ -14,6 +14,7 @@ from xmsgl.errors import (
     InvalidArgumentError,
     InvalidDatasetError,
     NetworkError,
+    NetworkWarning,
 )
 from xmsgl.readers import read
 from xmsgl.readers.prms import converter
@@ -222,3 +223,50 @@ def test_refuses_fabrics(fabric):
 )
 def test_conversions_against_tables(name, found, wanted, value, expected):
     assert converter(name, found, wanted)(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_segment_whose_line_goes_on_is_doubted(fabric):
+    """The line of 7 ends where that of 9 begins; as advised, its link ends the doubt."""
+    blank = parameters(
+        tosegment=("nsegment", [0, 3, 0]), tosegment_nhm=None, seg_cum_area=("nsegment", [1.0, 1.0, 3.0])
+    )
+    with pytest.warns(
+        NetworkWarning, match="1 reaches have no tosegment and are outlets.*: 7 -> 9;"
+    ) as caught:
+        ds = xmsgl.readers.read_nhm(blank, (), fabric)
+    assert caught[0].filename == __file__
+    assert ds["downstream_coarse"].values.tolist() == [0, 9, 0]
+    assert read("nhm", parameters(), (), fabric)["downstream_coarse"].values.tolist() == [9, 9, 0]
+
+
+def test_units_that_no_parameter_file_knows_are_logged(caplog, fabric):
+    more = [
+        ds.pad(nhm_id=(0, 2), constant_values=0).assign_coords(nhm_id=[31, 32, 33, 34, 35])
+        for ds in forcing()
+    ]
+    with caplog.at_level("INFO", "xmsgl.readers"):
+        read("nhm", [parameters(), units()], more, fabric)
+    assert "2 of 5 nhru of a Dataset are not in the parameter files" in caplog.messages
+
+
+def test_a_unit_without_units_is_mended_as_advised(fabric):
+    humid = forcing()[2].rename(prcp="swrad").drop_attrs()
+    with pytest.raises(InvalidDatasetError) as caught:
+        read("nhm", [parameters(), units()], humid, fabric)
+    assert "units={'swrad': ...}" in str(caught.value)
+    ds = read("nhm", [parameters(), units()], humid, fabric, units={"swrad": "langley d-1"})
+    assert "solar_radiation_coarse" in ds
+
+
+def test_segments_without_a_unit_need_the_fabric_as_advised(fabric):
+    with pytest.raises(NetworkError, match="Give fabric="):
+        read("nhm", [parameters(), units()], forcing())
+    assert "air_temperature_coarse" in read("nhm", [parameters(), units()], forcing(), fabric=fabric)
+
+
+def test_a_layer_of_the_fabric_is_chosen_as_advised(tmp_path, fabric):
+    for name in ("one", "two"):
+        fabric.to_file(tmp_path / "fabric.gpkg", layer=name)
+    with pytest.raises(InvalidArgumentError, match="choose one with layer="):
+        read("nhm", parameters(), (), tmp_path / "fabric.gpkg")
+    assert "geometry_coarse" in read("nhm", parameters(), (), tmp_path / "fabric.gpkg", layer="two")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, NetworkError
 from xmsgl.readers import read
 
 pytest.importorskip("zarr")
@@ -58,7 +58,14 @@ def stores(tmp_path):
 
 
 def test_reads_stores_of_version_2(stores, refuse_to_compute):
-    ds = read("river-dl", stores / "drivers", stores / "matrix.npz", stores / "observed")
+    with pytest.warns(DataLossWarning) as caught:
+        ds = read("river-dl", stores / "drivers", stores / "matrix.npz", stores / "observed")
+    told = [
+        "1 segments of the observations left out, for drivers does not have them: 9",
+        "1 days of the observations left out, for drivers does not have them: 2003-10-01",
+    ]
+    assert [str(warning.message) for warning in caught] == told
+    assert ds.attrs["history"].endswith("; ".join(["read 3 segments of river-dl", *told]))
     assert ds["coarse"].values.tolist() == IDS
     assert dict(zip(IDS, ds["downstream_coarse"].values.tolist(), strict=True)) == BELOW
     assert ds["length_coarse"].values.tolist() == [800.0, 900.0, 700.0]
@@ -75,9 +82,18 @@ def test_reads_stores_of_version_2(stores, refuse_to_compute):
     assert units["simulated_temperature_coarse"] == "degC"
     assert units["rainfall_coarse"] == "mm d-1"
     assert ds.attrs["left_out"] == "model_idx"
-    with refuse_to_compute():
-        daily = drivers().drop_vars(["seg_slope", "seg_length"]).chunk()
+    daily = drivers().drop_vars(["seg_slope", "seg_length"]).chunk()
+    with refuse_to_compute(), pytest.warns(DataLossWarning):
         read("river-dl", daily, BELOW, observed().chunk(), length=dict.fromkeys(IDS, 1.0))
+
+
+def test_observations_without_values_are_no_loss():
+    """The segment and the day that the drivers lack hold nothing."""
+    seen = observed()
+    seen["temp_c"][2] = seen["temp_c"][:, 2] = np.nan
+    ds = read("river-dl", drivers(), BELOW, seen)
+    assert int(ds["water_temperature_coarse"].notnull().sum()) == 4
+    assert ds.attrs["history"].endswith("read 3 segments of river-dl")
 
 
 @pytest.mark.parametrize("matrix", ["downstream", "upstream"])
@@ -136,6 +152,9 @@ def test_a_width_that_changes_is_averaged_and_says_so():
         pytest.param(
             drivers().assign_coords(seg_id_nat=[1, 1, 2]), {}, InvalidDatasetError, "once: 1", id="twice"
         ),
+        pytest.param(
+            drivers().isel(date=[0, 0, 1]), {}, InvalidDatasetError, "days more than once", id="a day twice"
+        ),
         pytest.param(drivers().drop_vars("seg_length"), {}, NetworkError, "length=", id="no lengths"),
         pytest.param(drivers(), {"length": {2012: 1.0}}, NetworkError, "2007, 2037", id="lengths missing"),
         pytest.param(drivers(), {"scale": "middle"}, InvalidArgumentError, "middle", id="scale"),
@@ -159,6 +178,48 @@ def test_a_width_that_changes_is_averaged_and_says_so():
 def test_refuses(store, options, error, words):
     with pytest.raises(error, match=words):
         read("river-dl", store, BELOW, **options)
+
+
+@pytest.mark.parametrize(
+    ("store", "before", "advice", "after"),
+    [
+        pytest.param(
+            drivers(seginc_potet=series(0.0)),
+            {},
+            "units={'seginc_potet': ...}",
+            {"units": {"seginc_potet": "mm d-1"}},
+            id="units",
+        ),
+        pytest.param(
+            drivers().drop_vars("seg_length"),
+            {},
+            "length={id: metres, ...}",
+            {"length": dict.fromkeys(IDS, 1.0)},
+            id="lengths",
+        ),
+        pytest.param(
+            drivers(seg_rain=series(0.0)),
+            {"units": {"seg_rain": "furlong"}},
+            "convert it and say so in its units",
+            {"units": {"seg_rain": "mm d-1"}},
+            id="no conversion",
+        ),
+    ],
+)
+def test_following_the_advice_mends_it(store, before, advice, after):
+    with pytest.raises((InvalidDatasetError, NetworkError)) as caught:
+        read("river-dl", store, BELOW, **before)
+    assert advice in str(caught.value)
+    assert read("river-dl", store, BELOW, **after)["downstream_coarse"].values.tolist() == [2037, 2037, 0]
+
+
+def test_a_matrix_that_contradicts_itself_gives_way_to_a_dict(stores):
+    doubled = DISTANCE.copy()
+    doubled[2, 0] = 5.0  # 2040 and 2037 then flow into each other
+    np.savez(stores / "matrix.npz", rowcolnames=np.array(NAMES), downstream=doubled)
+    with pytest.raises(NetworkError, match="give the network as a Dataset or a dict instead"):
+        read("river-dl", drivers(), stores / "matrix.npz")
+    assert read("river-dl", drivers(), BELOW)["downstream_coarse"].values.tolist() == [2037, 2037, 0]
 
 
 @pytest.mark.parametrize(

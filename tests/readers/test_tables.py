@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,13 @@ import pytest
 import xarray as xr
 
 import xmsgl
-from xmsgl.errors import CycleError, InvalidArgumentError, InvalidDatasetError, NetworkError
+from xmsgl.errors import (
+    CycleError,
+    DataLossWarning,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    NetworkError,
+)
 from xmsgl.readers import read, read_csv, read_csv_basin
 
 REACHES = pd.DataFrame(
@@ -155,10 +162,67 @@ def test_two_pairs_make_a_dataset(pairs):
     assert graph.downstream.tolist() == [1, 2, -1]
 
 
-def test_days_of_both_scales_are_cut_to_the_common(pairs):
+def test_labels_on_few_days_do_not_cut_the_weather(pairs):
     ds = read_csv_basin((pairs["segments"], pairs["weather"]), (pairs["reaches"], pairs["labels"]))
-    assert ds.sizes["time"] == 18
-    assert str(ds["time"].values[0])[:10] == "2001-01-04"
+    assert ds.sizes["time"] == 40
+    label = ds["water_temperature_fine"].to_series().dropna()
+    assert label.to_dict() == {(pd.Timestamp("2001-01-04"), "b"): 4.5, (pd.Timestamp("2001-01-21"), "c"): 5.5}
+    assert ds["air_temperature_coarse"].notnull().all()
+
+
+def test_two_years_of_weather_and_twenty_labels(pairs):
+    """The days of the result are counted by hand: 730, of which 20 have a label."""
+    days = pd.date_range("2001-01-01", periods=730)
+    weather = pd.DataFrame(
+        {"id": np.repeat([7, 8], 730), "time": [*days, *days], "air_temperature [degC]": 10.0}
+    )
+    labels = pd.DataFrame({"id": "b", "time": days[100:160:3], "water_temperature [degC]": 5.0})
+    ds = read_csv_basin((pairs["segments"], weather), (pairs["reaches"], labels))
+    assert ds.sizes["time"] == 730
+    assert int(ds["water_temperature_fine"].notnull().sum()) == 20
+
+
+def test_labels_without_weather_are_counted_and_named(pairs):
+    labels = pd.read_csv(pairs["labels"])
+    labels.loc[len(labels)] = ["a", "2001-02-20", 3.0]
+    labels.loc[len(labels)] = ["b", "1999-12-31", 3.0]
+    with pytest.warns(
+        DataLossWarning, match=r"^2 days with 2 labels .* 1999-12-31, 2001-02-20; give"
+    ) as caught:
+        ds = read_csv_basin((pairs["segments"], pairs["weather"]), (pairs["reaches"], labels))
+    assert len(caught) == 1
+    assert ds.sizes["time"] == 40
+    assert int(ds["water_temperature_fine"].notnull().sum()) == 2
+    assert "2 days with 2 labels of the fine dataset left out" in ds.attrs["history"]
+
+
+def test_days_as_they_are_written_elsewhere(pairs, tmp_path):
+    """Both tables of days, the one in ISO, the other day first; the day is above twelve once only."""
+    labels = pd.read_csv(pairs["labels"])
+    expected = read_csv_basin((pairs["segments"], pairs["weather"]), (pairs["reaches"], labels))
+    labels["time"] = ["04/01/2001", "21/01/2001"]
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    tables = (pairs["segments"], pairs["weather"]), (pairs["reaches"], tmp_path / "labels.csv")
+    with pytest.raises(InvalidArgumentError, match=r"labels\.csv must be .* row 1 .* '04/01/2001'") as caught:
+        read_csv_basin(*tables)
+    (advised,) = re.findall(r'date_format="([^"]*)"', str(caught.value))
+    ds = read_csv_basin(*tables, date_format=advised)
+    xr.testing.assert_equal(ds, expected)
+
+
+def test_numbers_in_a_file_stay_as_they_are_written(tmp_path):
+    path = write(
+        tmp_path / "d.csv", [["id", "time", "flow [m3 s-1]"], [10, 20010131, 3], [10, "20010201", 4]]
+    )
+    with pytest.raises(
+        InvalidArgumentError, match=r"d\.csv .* row 1 below the header has '20010131'.*%Y%m%d"
+    ):
+        read_csv(REACHES, path)
+    ds = read("csv", REACHES, path, date_format="%Y%m%d")
+    assert ds["flow_fine"].sel(fine=10).to_series().to_dict() == {
+        pd.Timestamp("2001-01-31"): 3.0,
+        pd.Timestamp("2001-02-01"): 4.0,
+    }
 
 
 def test_a_basin_takes_names_of_one_scale(pairs, tmp_path):
@@ -198,7 +262,7 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES.rename(columns={"length [m]": "length"}),
             None,
             InvalidArgumentError,
-            r'units of length; write them .*"length \[m\]".* or give units=',
+            r'units of length; write them .*"length \[m\]".* or give units=\{"length_fine": "m"\}',
             id="no units",
         ),
         pytest.param(
@@ -218,7 +282,7 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES.assign(downstream=["x", "", ""]),
             None,
             InvalidArgumentError,
-            "downstream of DataFrame must be whole numbers; found 'x'",
+            "downstream of DataFrame must be whole numbers; found 'x' in row 1 below the header",
             id="kinds",
         ),
         pytest.param(
@@ -232,7 +296,7 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES.assign(**{"slope [m/m]": [0.1, "steep", 0.2]}),
             None,
             InvalidArgumentError,
-            "slope of DataFrame must be numbers; found 'steep'",
+            "slope of DataFrame must be numbers; found 'steep' in row 2 below the header",
             id="a word among numbers",
         ),
         pytest.param(
@@ -253,14 +317,14 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES,
             DAILY.assign(date=["2001-03-02", "spring", "2001-03-04", "2001-03-05"]),
             InvalidArgumentError,
-            "must be days, .* found spring",
+            "row 2 below the header has 'spring'",
             id="no day",
         ),
         pytest.param(
             REACHES,
             DAILY.assign(date="2001-03-02 06:00"),
             InvalidArgumentError,
-            "must be days, .* found 2001-03-02 06:00",
+            "at midnight; row 1 below the header has '2001-03-02 06:00'. Average to daily means",
             id="an hour",
         ),
         pytest.param(
@@ -292,6 +356,7 @@ def test_faults_are_named(reaches, daily, error, fault):
         pytest.param({"scale": "both"}, "scale must be 'coarse' or 'fine'", id="scale"),
         pytest.param({"names": {"width": "breadth"}}, "'width': 'breadth'} fits no column", id="name"),
         pytest.param({"units": {"width": "m"}}, "'width': 'm'} fits no column", id="units"),
+        pytest.param({"date_format": "%m/%Y"}, "must say year, month and day", id="date format"),
         pytest.param({"units": {"length": "km"}}, "'m' by its header and in 'km' by units=", id="two units"),
         pytest.param(
             {"names": {"length_coarse": "x"}}, "length_coarse is of the other scale", id="other scale"
@@ -316,3 +381,93 @@ def test_gaps_stay_gaps_and_validate_names_them(pairs):
     missing = ds["air_temperature_coarse"].isnull()
     assert missing.sum() == 1
     assert missing.sel(coarse=7, time="2001-02-09").item()
+
+
+def test_a_date_format_needs_days(pairs):
+    with pytest.raises(InvalidArgumentError, match="date_format= is for the table of the days"):
+        read_csv(REACHES, date_format="%d/%m/%Y")
+    with pytest.raises(InvalidArgumentError, match="date_format= is for the table of the days"):
+        read_csv_basin(pairs["segments"], pairs["reaches"], date_format="%d/%m/%Y")
+
+
+def told(text, argument):
+    """The value that a message advises for an argument, its blanks filled by the table's headers."""
+    code = re.search(rf"{argument}=(\{{.*?\}})", text).group(1)
+    return eval(code)
+
+
+def test_the_names_advised_mend_it():
+    theirs = {"id": "comid", "downstream": "tocomid", "length [m]": "len"}
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_csv(REACHES.rename(columns=theirs), units={"length": "m"})
+    names = told(str(caught.value), "names")
+    assert set(names) == {"id", "downstream", "length"}
+    filled = dict(zip(names, theirs.values(), strict=True))
+    ds = read_csv(REACHES.rename(columns=theirs), names=filled, units={"length": "m"})
+    assert ds["length_fine"].values.tolist() == [500.0, 900.0, 400.0]
+
+
+@pytest.mark.parametrize("by", ["header", "argument"])
+@pytest.mark.parametrize("names", [{}, {"length": "len", "slope": "gradient"}], ids=["ours", "theirs"])
+def test_the_units_advised_mend_it(by, names):
+    bare = REACHES.rename(columns={"length [m]": "length", "slope [m/m]": "slope"}).rename(columns=names)
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_csv(bare, names=names)
+    if by == "argument":
+        ds = read_csv(bare, names=names, units=told(str(caught.value), "units"))
+    else:
+        headers = re.findall(r'"([^"]* \[[^"]*\])"', str(caught.value))
+        ds = read_csv(bare.rename(columns={header.split(" [")[0]: header for header in headers}), names=names)
+    assert ds["length_fine"].attrs["units"] == "m"
+    assert ds["slope_fine"].values.tolist() == REACHES["slope [m/m]"].tolist()
+
+
+def test_the_units_advised_hold_for_one_table_of_a_basin(pairs):
+    """The other states kilometres in its header."""
+    segments = pd.read_csv(pairs["segments"]).rename(columns={"length [m]": "length [km]"})
+    reaches = pd.read_csv(pairs["reaches"]).rename(columns={"length [m]": "length"})
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_csv_basin(segments, reaches)
+    ds = read_csv_basin(segments, reaches, units=told(str(caught.value), "units"))
+    assert (ds["length_coarse"].attrs["units"], ds["length_fine"].attrs["units"]) == ("km", "m")
+
+
+def test_the_crosswalk_advised_mends_it(pairs):
+    reaches = pd.read_csv(pairs["reaches"]).rename(columns={"coarse_segment": "seg"})
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_csv_basin(pairs["segments"], reaches, units={"seg": "1"})
+    (name,) = told(str(caught.value), "names")
+    ds = read_csv_basin(pairs["segments"], reaches, names={name: "seg"})
+    assert ds["coarse_segment"].values.tolist() == [7, 7, 8]
+
+
+def test_a_name_of_the_other_scale_is_mended_by_the_one_advised():
+    wrong = REACHES.rename(columns={"slope [m/m]": "slope_coarse [m/m]"})
+    with pytest.raises(InvalidArgumentError, match="call it 'slope' if"):
+        read_csv(wrong)
+    ds = read_csv(wrong.rename(columns={"slope_coarse [m/m]": "slope [m/m]"}))
+    assert "slope_fine" in ds
+
+
+def test_two_units_are_mended_by_leaving_one_out():
+    with pytest.raises(InvalidArgumentError, match="or leave 'length' out of units="):
+        read_csv(REACHES, units={"length": "km"})
+    assert read_csv(REACHES)["length_fine"].attrs["units"] == "m"
+
+
+def test_a_layer_is_chosen_as_advised(tmp_path):
+    """These readers take no layer=; the frame that the message asks for does."""
+    geopandas = pytest.importorskip("geopandas")
+    shapely = pytest.importorskip("shapely")
+    pytest.importorskip("pyogrio")
+    table = REACHES[["id", "length [m]"]].assign(downstream=0)
+    frame = geopandas.GeoDataFrame(table, geometry=[shapely.Point(0, 0)] * 3, crs="EPSG:4326")
+    path = tmp_path / "basin.gpkg"
+    for name in ("one", "two"):
+        frame.to_file(path, layer=name)
+    with pytest.raises(InvalidArgumentError, match="2 layers") as caught:
+        read_csv(path)
+    assert 'layer="<its name>"' in str(caught.value)
+    code = re.search(r"geopandas\.read_file\(.*\)", str(caught.value)).group().replace("<its name>", "two")
+    found = eval(code, {"geopandas": geopandas})
+    assert read_csv(found.drop(columns="geometry"))["fine"].values.tolist() == [30, 10, 20]

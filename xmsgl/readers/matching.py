@@ -121,7 +121,7 @@ def crosswalk(
         share = f" for {min_share:g} of its length" if method == "overlap" else ""
         cure = "a larger buffer or a smaller min_share" if method == "overlap" else "a larger buffer"
         msg = (
-            f"no reach lies along a segment within {buffer:g} m{share}; the nearest two are {near:.0f} m apart. "
+            f"no reach lies along a segment within {buffer:g} m{share}; the nearest are {near:.0f} m apart. "
             f"Check that both have the right coordinate system, or give {cure}"
         )
         raise InvalidArgumentError(msg)

@@ -93,9 +93,13 @@ def read_nhdplus(
     Divergences
         A reach has one link here. Below a divergence it follows the main path, which dnhydroseq points to,
         and which divergence (0 none, 1 main, 2 minor) tells among several ids or nodes. A link to a minor
-        path alone, in a table of one tocomid a reach, is followed as it stands. Minor paths begin as
+        path alone, in a table of one tocomid a reach, is followed as it stands. Several rows of one reach
+        may differ in tocomid only; other repeated ids are a fault. Minor paths begin as
         headwaters, or are left out with ``minor="drop"``. totdasqkm gives a minor path the area of all
         water that reaches its divergence.
+    Outlets
+        A reach that names none downstream, while another field of the table leads on, is a fault; where only
+        its line ends at the beginning of another, there is a warning.
     Coastlines
         Flowlines of type Coastline (ftype, or fcode 56600) carry no river and are left out; what flows to
         them is an outlet.
