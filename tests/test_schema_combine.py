@@ -145,7 +145,7 @@ def test_labels_without_weather_are_counted(river, caplog):
     assert labels >= 45
     told = (
         f"45 days with {labels} labels of the fine dataset left out, "
-        "for the coarse dataset has no weather then: "
+        "because the coarse dataset has no weather then: "
         "2001-11-05 to 2001-12-19; give the weather of these days to keep them"
     )
     with pytest.warns(DataLossWarning) as caught, caplog.at_level(logging.INFO, "xmsgl.schema_combine"):
@@ -161,7 +161,7 @@ def test_weather_of_both_scales_is_cut_to_the_common_days(river):
     coarse, fine, crosswalk = split(river)
     own = fine.assign(tave=fine.temp_c.fillna(5.0)).isel(date=slice(20, 90))
     with pytest.warns(
-        DataLossWarning, match=r"^20 days .* of the (coarse|fine) dataset left out, for the w"
+        DataLossWarning, match=r"^20 days .* of the (coarse|fine) dataset left out, because the w"
     ) as caught:
         ds = combine(coarse.isel(date=slice(0, 70)), own, crosswalk, names=NAMES)
     assert len(caught) == 2

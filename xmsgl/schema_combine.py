@@ -48,7 +48,7 @@ def combine(
 
     Everything is matched by id and by day, nothing by order. Variables along a scale get its suffix
     where they lack it. The days are those of the weather, the drivers: where both have weather, the days they
-    share. Labels and simulated states never shorten it: they are NaN on days that they lack. What can not be
+    share. Labels and simulated states never shorten it: they are NaN on days that they lack. What cannot be
     used, such as labels on days without weather, is counted in a warning and in ``history``.
 
     Parameters

@@ -113,11 +113,11 @@ def _loss(ds: xr.Dataset, scale: Scale, days: pd.Index, told: list[Scale]) -> st
     what = f"{len(gone)} days{with_labels} of the {scale} dataset"
     if scale in told:
         return (
-            f"{what} left out, for the weather of the {other} dataset does not have them: {day_spans(gone)}; "
+            f"{what} left out, because the weather of the {other} dataset lacks them: {day_spans(gone)}; "
             "give both the weather of the same days to keep them"
         )
     return (
-        f"{what} left out, for the {other} dataset has no weather then: {day_spans(gone)}; "
+        f"{what} left out, because the {other} dataset has no weather then: {day_spans(gone)}; "
         "give the weather of these days to keep them"
     )
 

@@ -61,8 +61,8 @@ def test_reads_stores_of_version_2(stores, refuse_to_compute):
     with pytest.warns(DataLossWarning) as caught:
         ds = read("river-dl", stores / "drivers", stores / "matrix.npz", stores / "observed")
     told = [
-        "1 segments of the observations left out, for drivers does not have them: 9",
-        "1 days of the observations left out, for drivers does not have them: 2003-10-01",
+        "1 segments of the observations left out, because drivers lacks them: 9",
+        "1 days of the observations left out, because drivers lacks them: 2003-10-01",
     ]
     assert [str(warning.message) for warning in caught] == told
     assert ds.attrs["history"].endswith("; ".join(["read 3 segments of river-dl", *told]))

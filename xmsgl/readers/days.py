@@ -62,7 +62,7 @@ def check_date_format(date_format: str | None) -> None:
         try:
             pd.to_datetime("", format=date_format, errors="coerce")
         except ValueError as error:
-            msg = f"date_format {date_format!r} can not be used: {error}; such as '%d/%m/%Y'"
+            msg = f"date_format {date_format!r} cannot be used: {error}; give one such as '%d/%m/%Y'"
             raise InvalidArgumentError(msg) from error
         return
     msg = (

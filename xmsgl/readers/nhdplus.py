@@ -282,7 +282,7 @@ def _minor(flow: pd.DataFrame, links: pd.Series[int], minor: str, what: str) -> 
         return minor_paths(links, flow["divergence"].to_numpy())
     if minor == "drop":
         msg = (
-            f'{what} has no field divergence, without which minor="drop" can not tell minor paths; '
+            f'{what} has no field divergence, without which minor="drop" cannot tell minor paths; '
             "join the table that has it (PlusFlowlineVAA), or leave minor out"
         )
         raise InvalidArgumentError(msg)

@@ -228,7 +228,7 @@ def _seen(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, 
         if len(gone := lost(ds, dim, ours)):
             told = day_spans(gone) if dim == "time" else shorten(gone.tolist())
             losses.append(
-                f"{len(gone)} {what}s of the observations left out, for drivers does not have them: {told}"
+                f"{len(gone)} {what}s of the observations left out, because drivers lacks them: {told}"
             )
     return padded(ds, {dim: store.indexes[dim] for dim in (scale, "time")}), losses
 
