@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, shorten, warn
 from xmsgl.history import stamp
 from xmsgl.schema_days import day_spans, join_days
 from xmsgl.schema_names import (
@@ -120,7 +119,7 @@ def combine(
     done = "; ".join(part for part in (f"combined {sizes}{days}", joined.note, *joined.losses) if part)
     logger.info("%s", done)
     for loss in joined.losses:
-        warnings.warn(loss, DataLossWarning, stacklevel=2)
+        warn(loss, DataLossWarning)
     return stamp(union([coarse, fine]), done)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten
+from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten, warn
 from xmsgl.history import stamp
 from xmsgl.network.topology import link
 from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame, whole_numbers
@@ -211,7 +210,7 @@ def read_nhdplus(
     lines = _lines(frame, flow["id"], what)
     if lines is not None:
         if doubt := _doubt(lines, flow, links, blank, SPELLED.get(below, below)):
-            warnings.warn(doubt, NetworkWarning, stacklevel=2)
+            warn(doubt, NetworkWarning)
         ds = ds.assign(_places(lines, scale))
     return stamp(ds, f"read {len(links)} flowlines of {ds.attrs['source']} as NHDPlus, linked by {way}")
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten, warn
 from xmsgl.history import stamp
 from xmsgl.readers.frames import find_fields, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, merged_lines, midpoints
@@ -186,7 +185,7 @@ def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None,
     area = ds[f"drainage_area_{scale}"].to_numpy() if f"drainage_area_{scale}" in ds else None
     outlets = ds[f"downstream_{scale}"].to_numpy() == 0
     if doubt := doubtful_outlets(lines, outlets, "tosegment", area=area):
-        warnings.warn(doubt, NetworkWarning, stacklevel=3)
+        warn(doubt, NetworkWarning)
     lat, lon = midpoints(lines)
     ds[f"lat_{scale}"] = _degrees("lat", lat, scale)
     ds[f"lon_{scale}"] = _degrees("lon", lon, scale)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +12,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, NetworkError, shorten
+from xmsgl.errors import (
+    DataLossWarning,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    NetworkError,
+    shorten,
+    warn,
+)
 from xmsgl.history import stamp
 from xmsgl.network.matrix import downstream_from_distance
 from xmsgl.network.topology import link, topological_order
@@ -159,7 +165,7 @@ def read_river_dl(
         seen, losses = _seen(observations, store, scale)
         for loss in losses:
             logger.info("%s", loss)
-            warnings.warn(loss, DataLossWarning, stacklevel=2)
+            warn(loss, DataLossWarning)
         labels, more = _variables(seen, dict(units or {}), scale)
         found, left = {**found, **labels}, [*left, *more]
     below, metres = _network(network, ids, matrix)
