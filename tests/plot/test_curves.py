@@ -170,7 +170,7 @@ def test_flagged_days_are_shaded(case):
     prediction, ds, _ = case
     flags = ("time", (np.arange(400) < 90).astype(np.int8))
     ax = series(prediction.assign_coords(spin_up=flags), ds, 7)
-    assert [text.get_text() for text in ax.get_legend().get_texts()][0] == "spin-up"
+    assert ax.get_legend().get_texts()[0].get_text() == "spin-up"
     (shade,) = ax.patches
     first, last = (np.datetime64(int(day), "D") for day in (shade.get_x(), shade.get_x() + shade.get_width()))
     days = prediction["time"].values.astype("datetime64[D]")
