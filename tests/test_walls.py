@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent / "xmsgl"
 # The way of the data. A module may import from its own layer and those above it in this list.
 # Modules beside each other in a layer may import each other.
 LAYERS = [
-    ["errors", "options", "history", "optional", "origin", "markup", "words"],
+    ["errors", "options", "history", "optional", "origin", "markup", "words", "writing"],
     ["progress"],
     ["network"],
     ["schema"],
@@ -38,6 +38,7 @@ LAYERS = [
     ["watch"],
     ["fit"],
     ["predict"],
+    ["outputs"],
     ["evaluate"],
     ["export"],
     ["plot"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +18,7 @@ from xmsgl.datasets.store import recipe
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.opening import DATASETS, arguments_of, open_data
 from xmsgl.schema_roles import roles
+from xmsgl.writing import whole
 
 if TYPE_CHECKING:
     import os
@@ -134,22 +134,17 @@ def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _write(ds: xr.Dataset, path: Path) -> None:
-    """Write to a name of its own, which becomes the file's in one step: whole or not at all."""
+    """Write a compressed file, whole or not at all."""
     import dask
 
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     daily = {str(name): v.shape for name, v in ds.data_vars.items() if v.dims[:1] == ("time",)}
     encoding: dict[str, dict[str, Any]] = {
         name: {"zlib": True, "complevel": 4, "chunksizes": (min(_DAYS, shape[0]), *shape[1:])}
         for name, shape in daily.items()
     }
     encoding["time"] = {"dtype": "int32", "units": "days since 1970-01-01"}
-    try:
-        with dask.config.set(scheduler="synchronous"):  # one block in memory at a time
-            ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, dask.config.set(scheduler="synchronous"):  # one block in memory at a time
+        ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
 
 
 def temperature(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from xmsgl.cli_benchmark import benchmark
 from xmsgl.cli_completion import completion
 from xmsgl.cli_config import settings_of_table
 from xmsgl.cli_describe import describe
-from xmsgl.cli_files import dataset_argument
+from xmsgl.cli_files import dataset_argument, paths_of
 from xmsgl.cli_json import AS_JSON, json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import complete_model, known_model, models
@@ -22,6 +21,7 @@ from xmsgl.cli_train import train
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
 from xmsgl.opening import DATASETS, open_data, open_file
 from xmsgl.options import set_options
+from xmsgl.outputs import check_dataset, check_prediction, write_dataset, write_prediction
 from xmsgl.progress import dask_bar
 
 if TYPE_CHECKING:
@@ -123,9 +123,11 @@ def fetch(
     if twice := sorted(given.keys() & others):
         msg = f"{', '.join(twice)} given as an option and in --data; give it once"
         raise click.UsageError(msg, ctx)
+    if output is not None:
+        check_dataset(output)
     ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **others})
     if output is not None:
-        ds.to_netcdf(output)
+        write_dataset(ds, output)
     _report(schema.validate(ds, values=False), as_json=as_json)
 
 
@@ -181,23 +183,17 @@ def downscale(
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
-    """Write the daily temperature of every fine reach of DATASET, or quantiles of it."""
+    """Write the daily temperature of every fine reach of DATASET, or quantiles of it.
+
+    The output is complete or not there at all. An earlier prediction of that name is replaced, nothing else.
+    """
+    check_prediction(output, paths_of(dataset, model))
     ds = open_data(dataset, **settings_of_table(ctx, "data", data))
     temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
     with dask_bar("downscale"):
-        _write(temperature, output)
+        write_prediction(temperature, output)
     sizes = f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days"
     click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
-
-
-def _write(temperature: xr.DataArray, output: Path) -> None:
-    if output.suffix == ".zarr":
-        with warnings.catch_warnings():
-            # Metadata in one piece is no part of Zarr 3, but xarray looks for it when it opens the store.
-            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-            temperature.to_dataset().to_zarr(output, mode="w")
-    else:
-        temperature.to_netcdf(output, encoding={temperature.name: {"zlib": True, "complevel": 1}})
 
 
 @main.command(cls=ListsCommand)

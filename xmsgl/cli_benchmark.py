@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from xmsgl.cli_config import config_option, config_path, settings_of_table
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.errors import UnknownNameError
 from xmsgl.words import parse_seeds, parse_settings
+from xmsgl.writing import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,12 +155,12 @@ def benchmark(
 
 def _keep_config(ctx: click.Context, out: Path) -> None:
     """Keep the configuration beside the results, for the command that made them names it."""
-    from xmsgl.models import storage
+    from xmsgl.benchmark.store import Store
 
     if path := config_path(ctx):
         content = path.read_bytes()
-        out.mkdir(parents=True, exist_ok=True)
-        storage.write(out / f"config-{storage.digest(content)[:8]}.toml", content)
+        Store(out).make()
+        write_bytes(out / f"config-{hashlib.sha256(content).hexdigest()[:8]}.toml", content)
 
 
 def _list(plan: Sequence[Run], out: Path) -> None:

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from xmsgl.opening import DATASETS
 
-__all__ = ["BY_NAME", "dataset_argument", "known_days", "parse_validation"]
+__all__ = ["BY_NAME", "dataset_argument", "known_days", "parse_validation", "paths_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,6 +40,12 @@ def dataset_argument(command: Command) -> Command:
         help=f"Arguments of {BY_NAME}: region=02040104, n_coarse=20.",
     )
     return argument(data(command))
+
+
+def paths_of(*words: object) -> list[Path]:
+    """Return those of what a command was given that are files or folders, and not names or None."""
+    paths = [Path(word) for word in words if isinstance(word, str | Path) and word not in DATASETS]
+    return [path for path in paths if path.exists()]
 
 
 def known_days(_: click.Context, __: click.Parameter, value: str) -> str:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from xmsgl.cli_config import config_option, settings_of_table
-from xmsgl.cli_files import dataset_argument, known_days, parse_validation
+from xmsgl.cli_config import config_option, config_path, settings_of_table
+from xmsgl.cli_files import dataset_argument, known_days, parse_validation, paths_of
 from xmsgl.cli_json import json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_toml import to_toml
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, OutputError
 from xmsgl.opening import open_data
+from xmsgl.outputs import check_model
 from xmsgl.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -110,11 +111,24 @@ def train(
     for name in others_given:
         _refuse_own_option(ctx, name)
     given = {name: value for name, value in settings.items() if value is not None}
+    reads = paths_of(dataset, config_path(ctx), others_given.get("start"))
+    checkpoint, resume = given.get("checkpoint"), given.get("resume")
+    check_model(output, [*reads, *paths_of(resume)])
+    if checkpoint is not None:
+        _check_checkpoint(checkpoint, output, reads)
     ds = open_data(dataset, **settings_of_table(ctx, "data", data))
     model = ds.msgl.train(**given, **others_given, validation=parse_validation(validation))
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     click.echo(strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
+
+
+def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None:
+    """Check where a training leaves what it goes on from; it may be what it goes on from itself."""
+    check_model(checkpoint, reads)
+    if checkpoint.resolve() == output.resolve():
+        msg = f"cannot write {output}: it is the checkpoint, too; choose another name for one of them"
+        raise OutputError(msg)
 
 
 def _refuse_own_option(ctx: click.Context, name: str) -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 
 from xmsgl import datasets
 from xmsgl.datasets.fetch import Availability, availability
+from xmsgl.errors import OutputError
 from xmsgl.evaluate import (
     SkillTable,
     air_temperature_regression,
@@ -21,8 +22,10 @@ from xmsgl.evaluate import (
     skill_table,
 )
 from xmsgl.graphs import build_graph
+from xmsgl.outputs import is_prediction, write_prediction
 from xmsgl.progress import dask_bar
 from xmsgl.schema import validate
+from xmsgl.writing import check_target, whole, write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +36,9 @@ Say = Callable[[str], None]
 
 # Short windows make more steps of an epoch, which counts where the hours do.
 SETTINGS = {"window": 90, "warmup": 30}
+
+# The prediction is written first: by it the others are known.
+_RESULTS = ("temperature.nc", "model.safetensors", "skill.md", "overview.png")
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,11 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     ------
     DataUnavailableError
         The Delaware was insisted on and can not be had.
+    OutputError
+        The folder cannot be written to, or has files of these names that are not of a demo.
     """
     out.mkdir(parents=True, exist_ok=True)
+    _check_folder(out)
     plan = choose(data, availability("delaware"))
     say(f"dataset   {plan.why}")
     ds = _load(plan)
@@ -135,6 +144,16 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     say(f"\n{table}\n")
     say(f"written   {', '.join(sorted(path.name for path in out.iterdir()))} in {out}/")
     return table
+
+
+def _check_folder(out: Path) -> None:
+    """Replace the results of an earlier demo, which are known by the prediction, and nothing else."""
+    for name in _RESULTS:
+        check_target(out / name)
+    found = [name for name in _RESULTS if (out / name).exists()]
+    if found and not is_prediction(out / _RESULTS[0]):
+        msg = f"cannot write into {out}: {', '.join(found)} there is not of a demo; choose another folder"
+        raise OutputError(msg)
 
 
 def _load(plan: Plan) -> xr.Dataset:
@@ -192,8 +211,10 @@ def _write(
 ) -> None:
     from xmsgl.plot import overview
 
-    model.save(out / "model.safetensors")
-    temperature.to_netcdf(out / "temperature.nc", encoding={temperature.name: {"zlib": True, "complevel": 1}})
-    (out / "skill.md").write_text(f"{table.to_markdown()}\n")
+    prediction, weights, skill, picture = (out / name for name in _RESULTS)
+    write_prediction(temperature, prediction)
+    model.save(weights)
+    write_bytes(skill, f"{table.to_markdown()}\n".encode())
     figure = overview(temperature.sel(time=test), ds.sel(time=test))
-    figure.savefig(out / "overview.png", dpi=150)
+    with whole(picture) as part:
+        figure.savefig(part, dpi=150)

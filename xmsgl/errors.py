@@ -27,6 +27,7 @@ __all__ = [
     "ModelMismatchError",
     "NetworkError",
     "NetworkWarning",
+    "OutputError",
     "UncalibratedModelError",
     "UnknownNameError",
     "XMSGLError",
@@ -58,6 +59,10 @@ class NetworkWarning(XMSGLWarning):
 
 class InvalidArgumentError(XMSGLError, ValueError):
     """An argument has a value the function can not work with."""
+
+
+class OutputError(InvalidArgumentError, OSError):
+    """A result cannot be written where it was asked for."""
 
 
 class UnknownNameError(XMSGLError, KeyError):

@@ -34,6 +34,7 @@ from xmsgl.supply import DeviceBatches, label_scales
 from xmsgl.train.loop import LoopSettings
 from xmsgl.train.stages import stages_of
 from xmsgl.watch import watched
+from xmsgl.writing import check_target
 
 if TYPE_CHECKING:
     import os
@@ -222,7 +223,7 @@ def train(
     observers
         Called with a ``xmsgl.watch.Standing`` after each epoch, and once before the first.
     checkpoint
-        File rewritten after every epoch.
+        File rewritten after every epoch; a kill leaves that of the epoch before.
     resume
         A checkpoint to continue from, with the same data and settings.
     fingerprint
@@ -247,6 +248,8 @@ def train(
         The dataset has faults, or gaps in the process model's temperature that a `residual` needs.
     InvalidArgumentError
         A setting does not fit, or the dataset its `fingerprint`.
+    OutputError
+        `checkpoint` cannot be written: its folder is missing, for example.
     MissingDependencyError
         `tensorboard` is given and TensorBoard is not installed.
     UnknownNameError
@@ -283,6 +286,8 @@ def train(
         shift=shift,
         robust=robust,
     )
+    if checkpoint is not None:
+        check_target(checkpoint)
     watching = watched(progress, tensorboard)
     lengths = check_lengths(neighbours)
     ds = schema.as_dataset(obj)

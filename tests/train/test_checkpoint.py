@@ -13,6 +13,7 @@ from xmsgl.errors import CheckpointError
 from xmsgl.models import storage
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import Progress
+from xmsgl.writing import write_bytes
 
 SETTINGS = {"method": "msgl", "loop": {"learning_rate": 0.005, "seed": 0}, "features": ["a", "b"], "batch": 1}
 
@@ -105,8 +106,8 @@ def test_an_upgrade_does_not_make_another_run_and_is_told(tmp_path, caplog):
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path):
-    storage.write(tmp_path / "model", storage.to_bytes({"w": torch.ones(2)}, {"format": 1, "spec": {}}))
-    storage.write(
+    write_bytes(tmp_path / "model", storage.to_bytes({"w": torch.ones(2)}, {"format": 1, "spec": {}}))
+    write_bytes(
         tmp_path / "newer", storage.to_bytes({"w": torch.ones(2)}, {"format": 9, "settings": SETTINGS})
     )
     (tmp_path / "text").write_text("hello")

@@ -9,7 +9,7 @@ import json
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
-from xmsgl.models import storage
+from xmsgl.writing import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -74,7 +74,7 @@ class EpochClock:
         self._last = now
         self._here.add(epoch)
         times = {_written(each): took for each, took in self._seconds.items()}
-        storage.write(self._file, json.dumps(times).encode())
+        write_bytes(self._file, json.dumps(times).encode())
         member, number = epoch
         self._tell(number + sum(1 for other, _ in self._seconds if other < member))
 

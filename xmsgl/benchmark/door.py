@@ -98,6 +98,8 @@ def run(
     ------
     UnknownNameError, InvalidArgumentError
         The plan is not one; nothing was run.
+    OutputError
+        The folder cannot be written to, or has a table that is not of a benchmark.
     KeyboardInterrupt
         After Ctrl-C. Repeat the call to go on.
 
@@ -130,7 +132,7 @@ def run(
         degrade=degrade,
     )
     store = Store(Path(out))
-    store.folder.mkdir(parents=True, exist_ok=True)
+    store.make()
     store.note_command(command or f"xmsgl.benchmark.run({dataset!r}, protocol={protocol!r}, ...)")
     _say_what_is_old(store)
     try:

@@ -14,6 +14,7 @@ from xmsgl.benchmark.sources import open_source
 from xmsgl.benchmark.table import SECTION
 from xmsgl.errors import InvalidDatasetError, MissingDependencyError, UnknownNameError
 from xmsgl.plot import benchmark as plots
+from xmsgl.writing import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,8 @@ def draw_figures(store: Store, scores: pd.DataFrame) -> None:
         for (dataset, data, protocol), chosen in scores.groupby(SECTION, sort=False):
             prefix = _file_name(f"{dataset}-{protocol}{_suffix(str(data))}")
             for name, ax in _figures(chosen, records):
-                ax.figure.savefig(folder / f"{prefix}-{_file_name(name)}.png", dpi=_DPI, bbox_inches="tight")
+                with whole(folder / f"{prefix}-{_file_name(name)}.png") as part:
+                    ax.figure.savefig(part, dpi=_DPI, bbox_inches="tight")
     except MissingDependencyError as error:
         logger.warning("no figures: %s", error)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl.benchmark.machine import code_digest
 from xmsgl.benchmark.store import write_table
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
-from xmsgl.models import storage
+from xmsgl.writing import whole, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +55,9 @@ def write_report(store: Store, *, ensembles: bool = False, blends: Sequence[str]
     """
     records = store.records()
     scores = collect_scores(store, ensembles=ensembles, blends=blends)
-    partial = store.folder / ".scores.partial"
-    write_table(scores, partial)
-    partial.replace(store.folder / "scores.parquet")
-    storage.write(store.folder / "table.md", f"{_page(store, scores, records)}\n".encode())
+    with whole(store.folder / "scores.parquet") as part:
+        write_table(scores, part)
+    write_bytes(store.folder / "table.md", f"{_page(store, scores, records)}\n".encode())
     return scores
 
 

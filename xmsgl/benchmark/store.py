@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import MissingDependencyError
-from xmsgl.models import storage
+from xmsgl.errors import MissingDependencyError, OutputError
+from xmsgl.writing import whole, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 __all__ = ["Store", "read_table", "write_table"]
+
+_COMMANDS = "commands.json"
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -56,6 +56,23 @@ class Store:
     """
 
     folder: Path
+
+    def make(self) -> None:
+        """Make the folder, or go on in one of a benchmark.
+
+        Raises
+        ------
+        OutputError
+            It has files that would be replaced and are not of a benchmark.
+        """
+        found = [name for name in ("scores.parquet", "table.md") if (self.folder / name).exists()]
+        if found and not (self.folder / _COMMANDS).is_file():
+            msg = (
+                f"cannot write into {self.folder}: {', '.join(found)} there is not of a benchmark; "
+                "choose another folder"
+            )
+            raise OutputError(msg)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def runs(self) -> Path:
@@ -96,20 +113,16 @@ class Store:
         model
             File of the trained network.
         """
-        work = self.work(run_id)
-        partial = work / f"result-{secrets.token_hex(4)}"
-        partial.mkdir()
-        write_table(pairs, partial / "pairs.parquet")
-        write_table(scores, partial / "scores.parquet")
-        if model is not None:
-            storage.write(partial / "model.safetensors", model)
-        storage.write(partial / "run.json", _strict(record))
-        for name in ("pairs.parquet", "scores.parquet"):
-            _flush(partial / name)
         self.runs.mkdir(parents=True, exist_ok=True)
-        if not self.is_finished(run_id):  # else another process was faster, with the same numbers
-            partial.rename(self.runs / run_id)
-        shutil.rmtree(work, ignore_errors=True)
+        # If another process was faster, with the same numbers, its folder stays.
+        with whole(self.runs / run_id, folder=True, keep=True) as part:
+            part.mkdir()
+            write_table(pairs, part / "pairs.parquet")
+            write_table(scores, part / "scores.parquet")
+            if model is not None:
+                (part / "model.safetensors").write_bytes(model)
+            (part / "run.json").write_bytes(_strict(record))
+        shutil.rmtree(self.folder / "work" / run_id, ignore_errors=True)
         self._failure(run_id).unlink(missing_ok=True)
 
     def records(self) -> list[dict[str, Any]]:
@@ -129,7 +142,7 @@ class Store:
         """Note why a run stopped; it is tried again next time."""
         path = self._failure(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        storage.write(path, _strict({"id": run_id, "run": run, "error": error, "trace": trace}))
+        write_bytes(path, _strict({"id": run_id, "run": run, "error": error, "trace": trace}))
 
     def failures(self) -> list[dict[str, Any]]:
         """Read why runs stopped, in the order of their ids."""
@@ -140,11 +153,11 @@ class Store:
         """Keep the call that added runs to this folder, once."""
         known = self.commands()
         if command not in known:
-            storage.write(self.folder / "commands.json", _strict([*known, command]))
+            write_bytes(self.folder / _COMMANDS, _strict([*known, command]))
 
     def commands(self) -> list[str]:
         """Read the calls that added runs to this folder, the oldest first."""
-        path = self.folder / "commands.json"
+        path = self.folder / _COMMANDS
         return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
 
     def missing(self, run_ids: Iterable[str]) -> list[str]:
@@ -168,9 +181,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return _plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _flush(path: Path) -> None:
-    """Bring a file to the disk before its folder gets the name that says it is finished."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())

@@ -7,10 +7,6 @@ segmentation fault, whose cause was not found.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import time
-import uuid
-from contextlib import suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.optional import require
+from xmsgl.writing import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["open_store", "recipe", "write_store"]
 
 _DAYS = 732  # days in one chunk
-_STALE = 86400.0  # seconds after which a half-written folder is nobody's any more
-_PART = ".part"
 
 
 def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
@@ -62,9 +57,8 @@ def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
 def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
     """Write a dataset to a folder that exists only once it is complete.
 
-    The data go to a name of their own beside `path`, which then becomes `path` in one step. A process
-    killed on the way leaves no `path`; of two that write at once, the first to finish wins and the other
-    throws its own away, for both would have written the same.
+    A process killed on the way leaves no `path`, see :func:`xmsgl.writing.whole`; of two that write at
+    once, the first to finish wins and the other throws its own away, for both would have written the same.
 
     Parameters
     ----------
@@ -80,31 +74,16 @@ def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
     ------
     MissingDependencyError
         Zarr is not installed.
+    OutputError
+        The folder cannot be written to, or a file has its name.
     """
     require("zarr", "keeping a built dataset")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PART}")
-    try:
+    with whole(path, folder=True, keep=True) as part:
         ready = ds.assign({name: _round(ds[name], kept) for name, kept in digits.items() if name in ds})
         lazy = [name for name, variable in ready.data_vars.items() if variable.chunks]
         ready = ready.assign({name: ready[name].chunk({"time": _DAYS}) for name in lazy})
         ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
-        try:
-            part.rename(path)
-        except OSError:  # another builder was faster
-            if not path.is_dir():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes killed long ago left half written."""
-    for part in folder.glob(f".*{_PART}"):
-        with suppress(OSError):  # somebody else may sweep as well
-            if time.time() - part.stat().st_mtime > _STALE:
-                shutil.rmtree(part)
 
 
 def _round(variable: xr.DataArray, digits: int) -> xr.DataArray:

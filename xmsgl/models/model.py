@@ -16,6 +16,7 @@ from xmsgl.models.registry import NetworkModel, create_model
 from xmsgl.neighbours import Neighbours
 from xmsgl.network.known import KnownSegments
 from xmsgl.residual import Residual
+from xmsgl.writing import write_bytes
 
 if TYPE_CHECKING:
     import os
@@ -288,10 +289,10 @@ class Model:
 
         Raises
         ------
-        CheckpointError
-            The folder does not exist.
+        OutputError
+            The folder does not exist or cannot be written to, or there is a folder of that name.
         """
-        return storage.write(path, self.payload)
+        return write_bytes(path, self.payload)
 
     @classmethod
     def from_bytes(cls, payload: bytes, origin: str = "the payload") -> Model:

@@ -1,12 +1,10 @@
-"""Tensors and a JSON header in one safetensors file; written whole or not at all."""
+"""Tensors and a JSON header in one safetensors file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +14,7 @@ from safetensors.torch import load, save
 from xmsgl.errors import CheckpointError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     import torch
@@ -110,39 +109,6 @@ def _body(payload: bytes) -> int:
 def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], payload: bytes) -> str:
     shapes = [(name, str(tensors[name].dtype), list(tensors[name].shape)) for name in sorted(tensors)]
     return digest(json.dumps([header, shapes], sort_keys=True).encode() + payload[_body(payload) :])
-
-
-def write(path: str | os.PathLike[str], payload: bytes) -> Path:
-    """Put bytes at a path in one step, so that a killed process leaves the old file or the new one.
-
-    Parameters
-    ----------
-    path
-        Target; its folder must exist.
-    payload
-        What to write.
-
-    Returns
-    -------
-    pathlib.Path
-        The target.
-    """
-    target = Path(path)
-    if not target.parent.is_dir():
-        msg = f"can not write {target}: the folder {target.parent} does not exist; make it first"
-        raise CheckpointError(msg)
-    # Not tempfile.mkstemp, whose files only their owner may read.
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("xb") as stream:
-            stream.write(payload)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return target
 
 
 def read(path: str | os.PathLike[str]) -> bytes:

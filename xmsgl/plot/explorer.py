@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import OutputError
 from xmsgl.optional import require
 from xmsgl.plot.explorer_data import simplify
 from xmsgl.plot.explorer_gather import gather
@@ -13,6 +13,7 @@ from xmsgl.plot.explorer_page import Contents, render
 from xmsgl.plot.places import lines, stream_orders
 from xmsgl.plot.style import units_of
 from xmsgl.schema import as_dataset
+from xmsgl.writing import check_target, write_bytes
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +47,7 @@ def explore(
         and ``downstream_fine``. Its labels (``water_temperature_fine``) are drawn as dots, and so is what
         is known of a reach's segment: ``water_temperature_coarse`` and ``simulated_temperature_coarse``.
     path
-        File to write, ending in ``.html``; one that is there is replaced.
+        File to write, ending in ``.html``; one that is there is replaced once the new one is complete.
     interval
         Quantiles ``(quantile, time, fine)`` to draw around a prediction that has none of its own.
     observed
@@ -63,8 +64,10 @@ def explore(
 
     Raises
     ------
+    OutputError
+        The path does not end in ``.html``, its folder is missing, or a folder has its name.
     InvalidArgumentError
-        A path that can not be written; a prediction of other reaches, of no day, without a median, without
+        A prediction of other reaches, of no day, without a median, without
         a value, in other units than the labels, or too large for a page.
     InvalidDatasetError
         Nothing in the dataset says where the reaches lie.
@@ -91,7 +94,7 @@ def explore(
     >>> explore(temperature, ds, f"{tempfile.mkdtemp()}/page.html").name
     'page.html'
     """
-    target = _writable(path)
+    target = _checked(path)
     require("bokeh", "the explorer page", extra="explore")
     ds = as_dataset(obj)
     paths = simplify(lines(ds, "fine"), stream_orders(ds, "fine"))
@@ -102,19 +105,13 @@ def explore(
         daily=daily,
         units=units_of(prediction),
     )
-    target.write_text(render(contents), encoding="utf-8")
-    return target
+    return write_bytes(target, render(contents).encode())
 
 
-def _writable(path: str | os.PathLike[str]) -> Path:
+def _checked(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm"):
-        msg = f"can not write {target}: a page needs a name that ends in .html"
-        raise InvalidArgumentError(msg)
-    if target.is_dir():
-        msg = f"can not write {target}: there is a folder of that name"
-        raise InvalidArgumentError(msg)
-    if not target.parent.is_dir():
-        msg = f"can not write {target}: the folder {target.parent} does not exist; make it first"
-        raise InvalidArgumentError(msg)
+        msg = f"cannot write {target}: a page needs a name that ends in .html"
+        raise OutputError(msg)
+    check_target(target)
     return target

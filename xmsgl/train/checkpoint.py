@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xmsgl.errors import CheckpointError
 from xmsgl.models import storage
 from xmsgl.train.loop import Progress
+from xmsgl.writing import write_bytes
 
 if TYPE_CHECKING:
     import os
@@ -84,7 +85,7 @@ def write_checkpoint(
         "groups": progress.optimizer["param_groups"],
         "finished": [member.history for member in finished],
     }
-    storage.write(path, storage.to_bytes(tensors, header))
+    write_bytes(path, storage.to_bytes(tensors, header))
 
 
 def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> Progress:

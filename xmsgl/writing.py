@@ -1,0 +1,252 @@
+"""Writing a file or a folder whole or not at all, and never over what is being read.
+
+What is written lies in a hidden folder beside its target until it is complete. A lock in that folder
+says that somebody is at work in it; the operating system lifts it however the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmsgl.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from filelock import BaseFileLock
+
+__all__ = ["check_target", "whole", "write_bytes"]
+
+_PREFIX, _SUFFIX = ".xmsgl-", ".part"
+_LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, what is written, what is replaced
+
+
+def check_target(
+    path: str | os.PathLike[str], *, folder: bool = False, reads: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
+    """Check, before any work, that a result can be written.
+
+    Parameters
+    ----------
+    path
+        File or folder to write. Links are followed.
+    folder
+        Whether a folder is to be written, such as a Zarr store.
+    reads
+        Files and folders that the result is computed from. It may not be one of them, lie in one of them
+        or hold one of them.
+
+    Returns
+    -------
+    pathlib.Path
+        The target behind all links.
+
+    Raises
+    ------
+    OutputError
+        The folder of the target is missing or cannot be written to, something of another kind has the
+        name, or the target is among `reads`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     check_target(f"{place}/temperature.nc").name
+    'temperature.nc'
+    >>> check_target("nowhere/may.nc")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.OutputError: cannot write nowhere/may.nc: the folder nowhere does not exist; make it first
+    """
+    target, given = Path(os.path.realpath(path)), Path(path)
+    if fault := _fault(target, given, folder) or _clash(target, reads):
+        msg = f"cannot write {given}: {fault}"
+        raise OutputError(msg)
+    return target
+
+
+def _fault(target: Path, given: Path, folder: bool) -> str:
+    """Say why nothing can be written there; empty where it can."""
+    parent = target.parent if given.is_symlink() else given.parent
+    if not parent.is_dir():
+        missing = "is not a folder" if parent.exists() else "does not exist; make it first"
+        return f"the folder {parent} {missing}"
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return f"the folder {parent} is not writable; choose another one"
+    if target.is_dir() and not folder:
+        return "there is a folder of that name; choose another name"
+    if target.exists() and not target.is_dir() and (folder or not target.is_file()):
+        return f"there is {'a file' if target.is_file() else 'a device'} of that name; choose another name"
+    return ""
+
+
+def _clash(target: Path, reads: Iterable[str | os.PathLike[str]]) -> str:
+    """Say which of the files that are read writing would touch; empty where it touches none."""
+    for each in reads:
+        source = Path(os.path.realpath(each))
+        if _is_one_of(source, [target]):
+            return f"it is {each}, which is read; choose another name"
+        if _is_one_of(source, target.parents):
+            return f"it would lie in {each}, which is read; choose another folder"
+        if _is_one_of(target, source.parents):
+            return f"it holds {each}, which is read; choose another name"
+    return ""
+
+
+def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    """Compare as the file system does, for names may differ and mean the same file."""
+    return path.exists() and any(other.exists() and other.samefile(path) for other in others)
+
+
+@contextmanager
+def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = False) -> Iterator[Path]:
+    """Give a place to write to; what lies there in the end becomes the target in one step.
+
+    An error or Ctrl-C leaves the target as it was, and nothing beside it. A process killed on the way leaves
+    the target as it was, and a hidden folder that the next write into the same folder removes. A folder
+    that is replaced is moved aside first; killed in that moment, the next write puts it back.
+
+    Parameters
+    ----------
+    path
+        File or folder to write. Links are followed.
+    folder
+        Whether a folder is written.
+    keep
+        Leave a folder that has appeared meanwhile, and throw away the new one: of several processes that
+        write the same, the first to finish wins.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write; it has the name of the target and does not exist yet.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_target` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     target = Path(place, "days.txt")
+    ...     with whole(target) as part:
+    ...         _ = part.write_text("365")
+    ...         target.exists()
+    ...     target.read_text(), len(list(target.parent.iterdir()))
+    False
+    ('365', 1)
+    """
+    target = check_target(path, folder=folder)
+    with _workplace(target.parent) as place:
+        new = place / _NEW / target.name
+        new.parent.mkdir()
+        yield new
+        _sync(new)
+        _move(new, target, place / _OLD, keep=keep)
+
+
+def write_bytes(path: str | os.PathLike[str], payload: bytes) -> Path:
+    """Write a file whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Target; its folder must exist.
+    payload
+        What to write.
+
+    Returns
+    -------
+    pathlib.Path
+        The path, as given.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_target` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_bytes(f"{place}/days.txt", b"365").read_bytes()
+    b'365'
+    """
+    with whole(path) as part:
+        part.write_bytes(payload)
+    return Path(path)
+
+
+@contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """Make a hidden folder that others can tell is in use, and remove it in the end."""
+    _sweep(parent)
+    place, lock = _occupy(parent)
+    try:
+        yield place
+    finally:
+        lock.release()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _occupy(parent: Path) -> tuple[Path, BaseFileLock]:
+    from filelock import FileLock
+
+    while True:
+        place = parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        place.mkdir()
+        lock = FileLock(place / _LOCK)
+        # Until it is locked, a sweep may take the folder for one that was left behind.
+        with suppress(TimeoutError, FileNotFoundError):
+            lock.acquire(timeout=0)
+            if (place / _LOCK).exists():
+                return place, lock
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed processes have left, and put back what they had moved aside."""
+    from filelock import FileLock
+
+    for place in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):  # locked, or somebody else's, or swept by another process as well
+            with FileLock(place / _LOCK, timeout=0):
+                for old in (place / _OLD).glob("*"):
+                    if not os.path.lexists(parent / old.name):
+                        old.rename(parent / old.name)
+            shutil.rmtree(place)
+
+
+def _sync(path: Path) -> None:
+    """Bring files to the disk before they get the name that says they are complete."""
+    for file in [path] if path.is_file() else path.rglob("*"):
+        if file.is_file():
+            with file.open("rb+") as stream:
+                os.fsync(stream.fileno())
+
+
+def _move(new: Path, target: Path, aside: Path, *, keep: bool) -> None:
+    """Give what was written its name. A folder cannot be replaced in one step, so it is moved aside."""
+    if keep:
+        try:
+            new.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    elif new.is_file() or not target.is_dir():
+        new.replace(target)
+    else:
+        aside.mkdir()
+        try:
+            target.rename(aside / target.name)
+            new.rename(target)
+        except BaseException:
+            if not target.exists():
+                (aside / target.name).rename(target)
+            raise
