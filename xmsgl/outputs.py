@@ -146,11 +146,13 @@ def _is_dataset(path: Path) -> bool:
 def _opened(path: Path) -> xr.Dataset | None:
     """Return names and attributes of a file without further groups in it; None where it cannot be read."""
     options = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
-    try:
-        with closing(xr.open_datatree(path, decode_times=False, **options)) as tree:
-            return None if tree.children else tree.to_dataset()
-    except Exception:  # noqa: BLE001 - each library has errors of its own for what it cannot read
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what lies there besides is looked for by the caller
+        try:
+            with closing(xr.open_datatree(path, decode_times=False, **options)) as tree:
+                return None if tree.children else tree.to_dataset()
+        except Exception:  # noqa: BLE001 - each library has errors of its own for what it cannot read
+            return None
 
 
 def _is_trained(path: Path) -> bool:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, OutputError
+from xmsgl.fit import train
 from xmsgl.models import storage
 from xmsgl.train.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.train.loop import Progress
@@ -135,3 +136,10 @@ def test_a_killed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch, error):
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["c"]
     assert read_checkpoint(path, SETTINGS).epoch == 1
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_data_are_looked_at(tmp_path):
+    with pytest.raises(OutputError, match="nowhere does not exist; make it first"):
+        train(None, checkpoint=tmp_path / "nowhere" / "c")
+    with pytest.raises(OutputError, match="there is a folder of that name"):
+        train(None, checkpoint=tmp_path)
