@@ -56,3 +56,33 @@ def predicted(explored: xr.Dataset) -> xr.DataArray:
 def quantiles(predicted: xr.DataArray) -> xr.DataArray:
     spread = xr.DataArray([-3.0, -1.0, 0.0, 1.0, 3.5], {"quantile": [0.05, 0.25, 0.5, 0.75, 0.95]})
     return (predicted + spread).transpose("quantile", "time", "fine").assign_attrs(units="degC")
+
+
+#: Text of a dataset that would run, were it taken for HTML, for a template of Bokeh's or for a formula.
+HOSTILE = (
+    '<img src=x onerror="window.ran=1"></script><script>window.ran=1</script> &lt;b&gt;'
+    " @time{safe} $index ${window.ran=1} `\\u003cb' {{ 7*7 }} $$\\href{javascript:ran=1}{x}$$ \\(y\\)"
+)
+
+
+@pytest.fixture(scope="session")
+def hostile(explored: xr.Dataset, quantiles: xr.DataArray) -> tuple[xr.Dataset, xr.DataArray]:
+    """The river and its prediction, with such text wherever a dataset may have text."""
+    reach = {reach: f"{HOSTILE} reach {reach}" for reach in REACHES}
+    segment = {segment: f"{HOSTILE} segment {segment}" for segment in (60, 70)}
+    texts = {"units": HOSTILE, "long_name": HOSTILE, "description": HOSTILE}
+    ds = explored.assign_coords(
+        fine=[reach[each] for each in explored.fine.values.tolist()],
+        coarse=[segment[each] for each in explored.coarse.values.tolist()],
+    )
+    ds["coarse_segment"] = ("fine", [segment[each] for each in explored.coarse_segment.values.tolist()])
+    ds["downstream_fine"] = (
+        "fine",
+        [reach.get(each, "") for each in explored.downstream_fine.values.tolist()],
+    )
+    for name in ds.variables:
+        if name not in ("time", "geometry_fine"):
+            ds[name].attrs |= texts
+    ds.attrs = {"title": HOSTILE, "history": HOSTILE}
+    temperature = quantiles.assign_coords(fine=[reach[each] for each in quantiles.fine.values.tolist()])
+    return ds, temperature.rename(HOSTILE).assign_attrs(texts)

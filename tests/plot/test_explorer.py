@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import sys
 
@@ -179,6 +181,31 @@ def test_nothing_is_fetched_and_text_is_no_markup(explored, predicted, tmp_path)
     assert "A small <river>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     again = explore(predicted, explored, written, title="Another")
     assert "<h1>Another</h1>" in again.read_text(encoding="utf-8")
+
+
+def where_it_stands(value, text, place=("", "")):
+    """Yield model and property of every place at which a document of Bokeh has a text."""
+    if isinstance(value, dict) and value.get("type") == "object":
+        for name, part in value.get("attributes", {}).items():
+            yield from where_it_stands(part, text, (value["name"], name))
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from where_it_stands(part, text, place)
+    elif isinstance(value, str) and text in value:
+        yield place
+
+
+def test_text_of_a_dataset_stands_only_where_bokeh_takes_it_for_text(hostile, tmp_path):
+    ds, temperature = hostile
+    page = explore(temperature, ds, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<img" not in re.sub(r"<script[^>]*>.*?</script>", "", page, flags=re.DOTALL)
+    (document,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
+    assert "<" not in document
+    roots = json.loads(html.unescape(document))
+    places = set(where_it_stands(roots, "onerror"))
+    assert places == {("PlainText", "text"), ("CustomJSHover", "args"), ("CustomJS", "args")}
+    code = page.split(document)[0] + page.split(document)[1]
+    assert code.count("onerror=&#34;") + code.count("onerror=&quot;") == 2  # the title and the heading
 
 
 def test_the_accessor_takes_datasets_and_trees(explored, predicted, tmp_path):

@@ -308,3 +308,53 @@ def test_a_single_day_has_no_slider(browser, explored, predicted, tmp_path):
     page.wait(lambda: page.text("chart") == "reach 2 on segment 60")
     np.testing.assert_allclose(page.column("series", "predicted"), one.sel(fine=2), atol=0.0006)
     assert [line for line in browser.get_log("browser") if line["level"] in ("WARNING", "SEVERE")] == []
+
+
+def test_no_text_of_a_dataset_runs(browser, hostile, explored, tmp_path):
+    ds, temperature = hostile
+    page = Page(browser, explore(temperature, ds, tmp_path / "page.html"))
+    text = str(temperature.attrs["units"])
+    for reach in (4, 2):
+        page.point("map", *middles(explored)[reach])
+        page.wait(lambda: page.get("model('tip').visible"))
+        assert f"{text} reach {reach}: " in page.get("model('tip').content")
+        page.click("map", *middles(explored)[reach])
+        page.wait(lambda reach=reach: f"{text} reach {reach}" in page.text("chart").replace("\u200b", ""))
+        assert text in page.get("model('note').text")
+    for day in (5, 20, 35):
+        page.point("chart", page.column("series", "time")[day], page.column("series", "predicted")[day])
+        page.wait(lambda day=day: str(ds.time.dt.date.values[day]) in tooltip(page))
+        assert f"{page.column('series', 'predicted')[day]:.1f} {text}" in tooltip(page)
+    page.screenshot(tmp_path, "explorer-hostile.png")
+    field = page.inside("find", "input")
+    field.send_keys(text, Keys.ENTER)
+    page.wait(lambda: page.get("model('note').text") == f"there is no reach {text}")
+    assert browser.title == text
+    browser.execute_async_script("setTimeout(arguments[0], 300)")  # for a picture that fails to load
+    assert browser.execute_script("return window.ran") is None
+    assert elements(page, "img[onerror], a[href^=javascript], mjx-container") == []
+    complaints = [line for line in browser.get_log("browser") if line["level"] in ("WARNING", "SEVERE")]
+    assert complaints == []
+
+
+# What a page has in its shadows, too.
+DEEP = """
+const found = [];
+const look = (root) => {
+  for (const element of root.querySelectorAll("*")) {
+    if (element.matches(arguments[0])) found.push(element);
+    if (element.shadowRoot) look(element.shadowRoot);
+  }
+};
+look(document);
+return found;
+"""
+
+
+def elements(page, selector):
+    return page.browser.execute_script(DEEP, selector)
+
+
+def tooltip(page) -> str:
+    """What the tooltip of the series shows."""
+    return " ".join(row.get_property("textContent") for row in elements(page, ".bk-tooltip-content"))

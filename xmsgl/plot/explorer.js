@@ -25,6 +25,11 @@ function text_of(number, digits = 1) {
   return Number.isFinite(number) ? `${number.toFixed(digits)} ${facts.units}` : "no value";
 }
 
+function plain(text) {
+  // A title is searched for formulas between $$ and $$, \\( and \\), \\[ and \\]; nothing that is seen parts the signs.
+  return text.replace(/\$\$|\\[[(]/g, (sign) => `${sign[0]}\u200b${sign[1]}`);
+}
+
 function paint(source, day) {
   const {reach, temperature} = source.data;
   for (let line = 0; line < reach.length; line++) {
@@ -65,7 +70,7 @@ function show_reach(reach) {
   };
   paint(picked, current_day());
   const segment = facts.segments[reach];
-  chart.title.text = `reach ${facts.reaches[reach]}${segment === "" ? "" : ` on segment ${segment}`}`;
+  chart.title.text = plain(`reach ${facts.reaches[reach]}${segment === "" ? "" : ` on segment ${segment}`}`);
   note.text = rmse(reach);
 }
 

@@ -186,9 +186,7 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     figure.multi_line("xs", "ys", source=parts["lines"], line_width="width", line_color=colour, **ends)
     figure.multi_line("xs", "ys", source=parts["picked"], line_width=10, line_color=MARK, **ends)
     figure.multi_line("xs", "ys", source=parts["picked"], line_width=5.5, line_color=colour, **ends)
-    bar = models.ColorBar(
-        color_mapper=mapper, title=f"water temperature [{contents.units}]", height=12, padding=4
-    )
+    bar = models.ColorBar(color_mapper=mapper, title=_quantity(models, contents), height=12, padding=4)
     figure.add_layout(bar, "below")
     for axis, signs in ((figure.xaxis, "EW"), (figure.yaxis, "NS")):
         axis.formatter = models.CustomJSTickFormatter(
@@ -198,6 +196,11 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     figure.title.text_font_size = "12pt"
     _plain(figure)
     return figure
+
+
+def _quantity(models: Any, contents: Contents) -> Any:
+    """Write what is shown, as text in which Bokeh looks for no formulas."""
+    return models.PlainText(text=f"water temperature [{contents.units}]")
 
 
 def _extent(paths: Paths) -> tuple[float, float]:
@@ -220,7 +223,7 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
         sizing_mode="stretch_width",
         title=" ",
         x_axis_type="datetime",
-        y_axis_label=f"water temperature [{contents.units}]",
+        y_axis_label=_quantity(models, contents),
         tools="xpan,xwheel_zoom,xbox_zoom,reset,save",
         active_scroll=None,
         tooltips=None,
@@ -251,9 +254,17 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     line = figure.line(
         "time", "predicted", source=source, color=CURVE, line_width=1.8, legend_label="predicted"
     )
-    shown = [("", "@time{%F}"), ("predicted", f"@predicted{{0.0}} {contents.units}")]
+    # Bokeh takes a tooltip for HTML, but what a formatter returns for text.
+    temperature = models.CustomJSHover(
+        args={"units": contents.units}, code="return `${value.toFixed(1)} ${units}`"
+    )
     figure.add_tools(
-        models.HoverTool(renderers=[line], tooltips=shown, formatters={"@time": "datetime"}, mode="vline")
+        models.HoverTool(
+            renderers=[line],
+            tooltips=[("", "@time{%F}"), ("predicted", "@predicted{custom}")],
+            formatters={"@time": "datetime", "@predicted": temperature},
+            mode="vline",
+        )
     )
     figure.legend.update(orientation="horizontal", click_policy="hide", label_text_font_size="8.5pt")
     figure.legend.update(border_line_color=None, padding=2, spacing=3, ncols=2, location="left")
