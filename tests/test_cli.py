@@ -186,7 +186,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
         (["train", "FILE", "-o", "m", "--set", "hidden"], "'hidden' in 'hidden' is no setting"),
         (
             ["train", "FILE", "-o", "m", "--set", "hiden=4"],
-            "has no argument hiden; it has anchored,",
+            "'msgl' has no setting hiden; did you mean hidden?",
         ),
         (["downscale", "FILE", "-m", "FILE", "-o", "x.nc"], "not a whole safetensors file"),
         (

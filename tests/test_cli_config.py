@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tomllib
 
@@ -169,7 +170,11 @@ def test_other_labels_are_refused(run, tmp_path):
         ('validation = "2001-01-01/"', "write the first and the last"),
         ("set = 3", "set must be a table, [set]"),
         ("[set]\nseed = 3", "seed has an option of its own, --seed"),
-        ("epochs = ", "is no TOML"),
+        ("epochs = ", "is not valid TOML"),
+        ("[set]\nclip = " + "[" * 5000, "is not valid TOML"),
+        ("[set]\nclip = nan", "clip=nan is not a finite number; give one, or none if allowed"),
+        ("[set]\nmeans = [7, inf]", "means=[7, inf] is not a finite number"),
+        ('[data]\nyears = "-Infinity"', "years=-Infinity is not a finite number"),
         ('dataset = "moon"', "'moon' is neither a file nor a dataset"),
         ('config = "other.toml"', "no such options as config"),
     ],
@@ -180,6 +185,39 @@ def test_a_wrong_configuration_is_a_wrong_command_line(run, tmp_path, text, mess
     result = run("train", *dataset, "--config", "run.toml", "-o", "m")
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ('season = "False"', {"season": False}),
+        ("season = true", {"season": True}),
+        ('clip = "None"', {"clip": None}),
+        ('clip = "NULL"', {"clip": None}),
+        ('season = "no"', "season must be True or False, got 'no'"),
+        ("season = 1", "season must be True or False, got 1"),
+        ('anchored = "off"', "anchored must be True or False, got 'off'"),
+        ('features = ["none", "2011"]', {"features": ["none", "2011"]}),
+        ("anchord = true", "'msgl' has no setting anchord; did you mean anchored?"),
+    ],
+)
+def test_words_of_a_table_are_values_where_they_are_meant(run, tmp_path, monkeypatch, text, seen):
+    (tmp_path / "run.toml").write_text(f"[data]\nn_coarse = 3\nyears = 2\n[set]\n{text}\n")
+    if isinstance(seen, str):
+        result = run("train", "simulated", "--config", "run.toml", "-o", "m", "--epochs", 1)
+        assert result.exit_code == 1
+        assert result.stderr == f"error: {seen}\n"
+        return
+    given = {}
+
+    def note(_, method, **settings):
+        given.update(settings)
+        raise InvalidArgumentError("enough")
+
+    monkeypatch.setattr("xmsgl.fit.train", functools.wraps(train)(note))
+    assert run("train", "simulated", "--config", "run.toml", "-o", "m").stderr == "error: enough\n"
+    assert seen.items() <= given.items()
+    assert all(type(given[name]) is type(value) for name, value in seen.items())
 
 
 def test_a_dataset_must_be_named_somewhere(run, tmp_path):

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from xmsgl.errors import shorten
-from xmsgl.words import parse_settings
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.words import check_finite, parse_settings, read_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["NONE", "TABLES", "config_option", "config_path", "settings_of_table"]
+__all__ = ["TABLES", "config_option", "config_path", "settings_of_table"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-#: What stands for None in a configuration.
-NONE = "none"
 
 #: Tables of a configuration: options that take settings by name.
 TABLES = ("set", "data")
@@ -64,8 +61,8 @@ def _load(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
         return
     try:
         said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        msg = f"{path} is no TOML: {error}"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        msg = f"{path} is not valid TOML: {error}"
         raise click.BadParameter(msg, ctx, parameter) from error
     known = _keys(ctx.command)
     if strange := [name for name in said if name not in known]:
@@ -77,7 +74,14 @@ def _load(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> 
             msg = f"{path}: {name} must be a table, [{name}], not {table!r}"
             raise click.BadParameter(msg, ctx, parameter)
     ctx.meta[_FILE] = path
-    ctx.meta[_SETTINGS] = {name: _plain(table) for name, table in tables.items()}
+    try:
+        ctx.meta[_SETTINGS] = {
+            kind: {name: check_finite(name, value) for name, value in _plain(table).items()}
+            for kind, table in tables.items()
+        }
+    except InvalidArgumentError as error:
+        msg = f"{path}: {error}"
+        raise click.BadParameter(msg, ctx, parameter) from error
     ctx.default_map = {known[name].name: _fitting(known[name], value) for name, value in said.items()}
 
 
@@ -101,9 +105,10 @@ def _fitting(parameter: click.Parameter, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return what the value would be on the command line: days as text, None for its word in a table."""
+    """Return what the value would be on the command line: days as text, and in tables words as values."""
     if isinstance(value, dict):
-        return {name: None if each == NONE else _plain(each) for name, each in value.items()}
+        words = {name: read_word(each) if isinstance(each, str) else each for name, each in value.items()}
+        return {name: _plain(each) for name, each in words.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return value.isoformat() if isinstance(value, date) else value

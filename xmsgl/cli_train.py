@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,7 @@ def train(
     others_given = settings_of_table(ctx, "set", others)
     for name in others_given:
         _refuse_own_option(ctx, name)
+    _check_names(others_given, settings["method"])
     given = {name: value for name, value in settings.items() if value is not None}
     reads = paths_of(dataset, config_path(ctx), others_given.get("start"))
     checkpoint, resume = given.get("checkpoint"), given.get("resume")
@@ -129,6 +131,14 @@ def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None
     if checkpoint.resolve() == output.resolve():
         msg = f"cannot write {output}: it is the checkpoint, too; choose another name for one of them"
         raise OutputError(msg)
+
+
+def _check_names(settings: Mapping[str, Any], method: str) -> None:
+    """Look at the names of settings before any data are opened."""
+    from xmsgl import fit
+    from xmsgl.fit_checks import check_names
+
+    check_names(settings, method, inspect.signature(fit.train).parameters)
 
 
 def _refuse_own_option(ctx: click.Context, name: str) -> None:

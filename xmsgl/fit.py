@@ -15,7 +15,7 @@ from xmsgl import schema
 from xmsgl.batches import TrainingData, Validation
 from xmsgl.calibrate import calibrate, measure_spin_up
 from xmsgl.engine import resolve_device
-from xmsgl.fit_checks import check_anchor, check_settings, stage_rates
+from xmsgl.fit_checks import check_anchor, check_names, check_settings, stage_rates
 from xmsgl.fit_members import Files, train_members
 from xmsgl.fit_provenance import provenance
 from xmsgl.fit_settings import check_fingerprint, settings_of
@@ -269,7 +269,10 @@ def train(
     doi:10.5194/hess-10-277-2006 (anomalies and correlation along the stream network).
     """
     arguments = dict(locals())  # before there are other names
+    check_names(architecture, method, _defaults())
     check_settings(
+        season=season,
+        amp=amp,
         epochs=epochs,
         window=window,
         ensemble=ensemble,

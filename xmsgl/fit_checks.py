@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from difflib import get_close_matches
 from numbers import Real
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.residual import RESIDUALS
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from xmsgl.train.stages import Stage
     from xmsgl.windows import Scale
 
-__all__ = ["SCALINGS", "check_anchor", "check_settings", "stage_rates"]
+__all__ = ["SCALINGS", "check_anchor", "check_names", "check_settings", "stage_rates"]
 
 #: How inputs and labels are standardised.
 SCALINGS: dict[str, str] = {
@@ -30,7 +34,48 @@ SCALINGS: dict[str, str] = {
 # Smallest value of each count. None, where it can be given, means that there is no limit.
 _LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0, "shift": 0}
 _POSITIVE = ("learning_rate", "clip", "robust")
+_SWITCHES = ("season", "amp")
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS, "weighting": WEIGHTINGS}
+
+
+def check_names(names: Iterable[str], method: str, training: Iterable[str]) -> None:
+    """Refuse settings that there are not, and say what may be meant.
+
+    Parameters
+    ----------
+    names
+        Of the settings.
+    method
+        A name in the registry of methods, whose network has settings of its own.
+    training
+        Arguments of :func:`xmsgl.fit.train`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Neither training nor the network has such a setting.
+    UnknownNameError
+        No such method.
+
+    Examples
+    --------
+    >>> check_names(["anchord"], "msgl", ["epochs"])
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.InvalidArgumentError: 'msgl' has no setting anchord; did you mean anchored?
+    """
+    from xmsgl.models.registry import MODELS, model_names
+
+    if method not in model_names():
+        raise UnknownNameError("network model", method, MODELS)
+    network = sorted(set(inspect.signature(MODELS[method]).parameters) - {"n_features"})
+    known = {*network, *training} - {"obj", "method", "observers", "architecture"}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name.lower(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its network has {', '.join(network)}"
+            msg = f"{method!r} has no setting {name}; {hint}"
+            raise InvalidArgumentError(msg)
 
 
 def check_settings(**settings: Any) -> None:
@@ -55,15 +100,17 @@ def check_settings(**settings: Any) -> None:
     """
     given = {name: value for name, value in settings.items() if value is not None}
     for name, value in given.items():
-        if name in _LEAST and not (isinstance(value, Real) and float(value) >= _LEAST[name]):
+        if name in _SWITCHES and not isinstance(value, bool | np.bool_):
+            msg = f"{name} must be True or False, got {value!r}"
+        elif name in _LEAST and not (_is_number(value) and float(value) >= _LEAST[name]):
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
         elif name == "shift" and not float(value).is_integer():
             msg = f"shift must be a whole number of days, got {value}"
         elif name in _POSITIVE and not all(map(_positive, _each(name, value))):
             msg = f"{name} must be a positive number, got {value}"
-        elif name == "average" and not 0 <= value < 1:
+        elif name == "average" and not (_is_number(value) and 0 <= value < 1):
             msg = f"average must be in [0, 1), got {value}"
-        elif name == "jitter" and not 0 <= value < float("inf"):
+        elif name == "jitter" and not (_is_number(value) and 0 <= value < float("inf")):
             msg = f"jitter must be 0 or a positive number of deviations, got {value}"
         elif name in _NAMES and value not in _NAMES[name]:
             raise UnknownNameError(name, value, _NAMES[name])
@@ -78,8 +125,12 @@ def _each(name: str, value: Any) -> Iterable[Any]:
     return value if several else [value]
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
 def _positive(value: Any) -> bool:
-    return isinstance(value, Real) and 0 < float(value) < float("inf")
+    return _is_number(value) and 0 < float(value) < float("inf")
 
 
 def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:

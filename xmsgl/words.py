@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from xmsgl.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["label_of", "parse_seeds", "parse_settings", "parse_spec"]
+__all__ = ["check_finite", "label_of", "parse_seeds", "parse_settings", "parse_spec", "read_word"]
 
 _OPENING, _CLOSING = "[{", "]}"
+_WORDS = {"true": True, "false": False, "none": None, "null": None}
+_INFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def label_of(method: str, settings: Mapping[str, Any]) -> str:
@@ -24,10 +27,13 @@ def label_of(method: str, settings: Mapping[str, Any]) -> str:
     >>> label_of("msgl", {"hops": 5, "kernel": "reference"})
     'msgl:hops=5,kernel=reference'
     """
-    parts = [
-        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
-    ]
+    parts = [f"{name}={_written(value)}" for name, value in settings.items()]
     return f"{method}:{','.join(parts)}" if parts else method
+
+
+def _written(value: Any) -> str:
+    """Write a value so that it is read back: text as it stands, unless that reads as something else."""
+    return value if isinstance(value, str) and _parsed(value) == value else json.dumps(value)
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
@@ -58,12 +64,13 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read ``name=value,name=value``; values are JSON where they parse as such, else text.
+    """Read ``name=value,name=value``; values are JSON or one of Python's words for it, else text.
 
     Parameters
     ----------
     text
-        Commas inside brackets and braces belong to a value.
+        Commas inside brackets and braces belong to a value. ``True``, ``False``, ``None`` and ``null`` are
+        themselves in upper and lower case.
 
     Returns
     -------
@@ -72,12 +79,14 @@ def parse_settings(text: str) -> dict[str, Any]:
     Raises
     ------
     InvalidArgumentError
-        A part without a name or without ``=``, or a name given twice.
+        A part without a name or without ``=``, a name given twice, or a number that is not finite.
 
     Examples
     --------
     >>> parse_settings("epochs=40,weighting=mgda,region=02040104")
     {'epochs': 40, 'weighting': 'mgda', 'region': '02040104'}
+    >>> parse_settings("season=False,clip=none")
+    {'season': False, 'clip': None}
     """
     found: dict[str, Any] = {}
     for part in _parts(text):
@@ -86,10 +95,77 @@ def parse_settings(text: str) -> dict[str, Any]:
             msg = f"{part!r} in {text!r} is no setting; write name=value, each name once, commas in between"
             raise InvalidArgumentError(msg)
         try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
+            found[name] = check_finite(name, _parsed(value))
+        except RecursionError:
+            msg = f"{name} is nested too deeply; give a plain value or a list of them"
+            raise InvalidArgumentError(msg) from None
     return found
+
+
+def read_word(text: str) -> bool | str | None:
+    """Read the words for True, False and None, in upper and lower case; other text stays as it is.
+
+    Examples
+    --------
+    >>> read_word("False"), read_word("none"), read_word("mgda")
+    (False, None, 'mgda')
+    """
+    return _WORDS.get(text.lower(), text)
+
+
+def check_finite(name: str, value: Any) -> Any:
+    """Return the value of a setting, if all numbers in it are finite.
+
+    Parameters
+    ----------
+    name
+        The setting, for the error message.
+    value
+        Plain values; text that says infinity or NaN counts as a number.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A number is not finite.
+
+    Examples
+    --------
+    >>> check_finite("means", [7, 30])
+    [7, 30]
+    >>> check_finite("clip", "NaN")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.InvalidArgumentError: clip=NaN is not a finite number; give one, or none if allowed
+    """
+    if not _is_finite(value):
+        msg = f"{name}={value} is not a finite number; give one, or none if allowed"
+        raise InvalidArgumentError(msg)
+    return value
+
+
+def _parsed(text: str) -> Any:
+    """Read a word or JSON; other text stays as it is."""
+    if text.lower() in _WORDS:
+        return read_word(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, str):
+        return _INFINITE.fullmatch(value) is None
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _parts(text: str) -> list[str]:

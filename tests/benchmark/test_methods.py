@@ -94,7 +94,7 @@ def test_a_recipe_decides_what_is_learned_from_unless_the_run_says_otherwise(mon
         contender("async-msgl").sources({"recipe": "few", "tasks": ["coarse", "interpolation", "fine"]})
     with pytest.raises(UnknownNameError, match="unknown recipe 'secret'"):
         msgl.sources({"recipe": "secret"})
-    with pytest.raises(InvalidArgumentError, match="has no argument hiden"):
+    with pytest.raises(InvalidArgumentError, match="has no setting hiden; did you mean hidden"):
         msgl.sources({"recipe": "published", "hiden": 3})
 
 

@@ -110,7 +110,7 @@ def test_a_worse_process_model_concerns_direct_only():
     ("methods", "options", "error", "words"),
     [
         (["mgsl"], {}, UnknownNameError, "unknown method 'mgsl'"),
-        (["msgl:hiden=3"], {}, InvalidArgumentError, "has no argument hiden"),
+        (["msgl:hiden=3"], {}, InvalidArgumentError, "has no setting hiden; did you mean hidden"),
         (["msgl:seed=3"], {}, InvalidArgumentError, "sets seed itself"),
         (["msgl:validation=0.2"], {}, InvalidArgumentError, "sets validation itself"),
         (["msgl:start=delaware-async-msgl"], {}, InvalidArgumentError, "may have seen labels"),

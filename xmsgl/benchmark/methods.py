@@ -13,7 +13,7 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.boosting import gradient_boosting
 from xmsgl.fit import train
-from xmsgl.fit_checks import stage_rates
+from xmsgl.fit_checks import check_names, check_settings, stage_rates
 from xmsgl.models.registry import TASK_SCALES, create_model, model_names
 from xmsgl.neighbours_length import FITTED
 from xmsgl.predict import downscale
@@ -174,6 +174,8 @@ class Network:
             msg = f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
             raise InvalidArgumentError(msg)
         settings = complete(self.name, settings)
+        check_names(settings, self.name, known)
+        check_settings(**{name: settings[name] for name in settings if name in known})
         sizes = {key: settings[key] for key in settings if key not in known}
         if sizes.get("embedding"):
             sizes["attributes"] = (0,)  # training finds them in the dataset; here any will do

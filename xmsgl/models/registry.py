@@ -214,11 +214,16 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
     if name not in MODELS:
         raise UnknownNameError("network model", name, MODELS)
     cls = MODELS[name]
-    known = set(inspect.signature(cls).parameters) - {"n_features"}
+    parameters = inspect.signature(cls).parameters
+    known = set(parameters) - {"n_features"}
     unknown = sorted(set(architecture) - known)
     if unknown:
         msg = f"model {name!r} has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
         raise InvalidArgumentError(msg)
+    for argument, value in architecture.items():
+        if isinstance(parameters[argument].default, bool) and not isinstance(value, bool):
+            msg = f"{argument} must be True or False, got {value!r}"
+            raise InvalidArgumentError(msg)
     if seed is None:
         return cls(n_features, **architecture)
     with torch.random.fork_rng(devices=[]):
