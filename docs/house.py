@@ -11,13 +11,17 @@ from pathlib import Path
 # From the cellar up. A floor may use itself and those below. Left, in the middle, right: see WINGS. What
 # has a floor to itself takes all of it.
 FLOORS: list[tuple[list[str], list[str], list[str]]] = [
-    (["errors", "options", "optional", "history", "origin", "markup", "words", "progress"], [], []),
+    (
+        ["errors", "options", "optional", "history", "origin", "markup", "words", "writing", "progress"],
+        [],
+        [],
+    ),
     ([], ["schema"], ["network"]),
     (["graphs", "readers", "datasets", "opening"], [], ["simulate"]),
     (["features", "neighbours", "residual", "season"], ["windows", "batches"], ["models"]),
     (["recipes"], ["calibrate"], ["prefetch", "spin_up", "operators", "engine", "train", "supply", "watch"]),
     ([], ["fit", "predict"], []),
-    (["evaluate", "export", "plot", "benchmark", "catalog"], [], []),
+    (["outputs", "evaluate", "export", "plot", "benchmark", "catalog"], [], []),
 ]
 ROOF = ["accessor", "demo", "cli"]
 WINGS = ("labelled: xarray", "doors: ids become positions", "plain numbers: NumPy, torch")

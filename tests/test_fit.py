@@ -483,7 +483,7 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
         ({"average": 1.0}, InvalidArgumentError, r"average must be in \[0, 1\), got 1.0"),
         ({"jitter": -0.1}, InvalidArgumentError, "jitter must be 0 or a positive number"),
         ({"hidden": 7}, InvalidArgumentError, "heads=4 and hidden=7"),
-        ({"hiden": 7}, InvalidArgumentError, "no argument hiden"),
+        ({"hiden": 7}, InvalidArgumentError, "no setting hiden; did you mean hidden"),
         ({"device": "quantum"}, InvalidArgumentError, "'quantum'"),
     ],
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",

@@ -106,7 +106,8 @@ def train(
     """Train a model on the labels in DATASET. Labels set to NaN are held out.
 
     DATASET is a netCDF file, a Zarr store, or goes by a name, such as simulated. --set takes any setting that
-    training in Python does, several at once; values are JSON where they parse as such, else text.
+    training in Python does, several at once; values are JSON, or True, False and None, where they parse as
+    such, else text.
     """
     others_given = settings_of_table(ctx, "set", others)
     for name in others_given:

@@ -39,12 +39,12 @@ _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS, "weighting"
 
 
 def check_names(names: Iterable[str], method: str, training: Iterable[str]) -> None:
-    """Refuse settings that there are not, and say what may be meant.
+    """Refuse names that are not settings, and suggest the nearest one.
 
     Parameters
     ----------
     names
-        Of the settings.
+        What is given.
     method
         A name in the registry of methods, whose network has settings of its own.
     training

@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, OutputError
 from xmsgl.features import Feature, Scaling
 from xmsgl.models import storage
 from xmsgl.models.model import Model, ModelSpec, load_model
@@ -142,7 +142,7 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_saving_into_no_folder_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="does not exist; make it first"):
+    with pytest.raises(OutputError, match="does not exist; make it first"):
         make().save(tmp_path / "nowhere" / "m.safetensors")
 
 
