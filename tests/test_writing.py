@@ -137,6 +137,26 @@ def test_a_folder_that_cannot_be_moved_leaves_the_old_one(tmp_path, monkeypatch,
     assert names(tmp_path) == ["x"]
 
 
+def test_a_folder_that_cannot_be_put_back_at_once_is_not_lost(tmp_path, monkeypatch):
+    make(tmp_path / "x", "old", "folder")
+    rename, calls = Path.rename, []
+
+    def once(path, target):
+        calls.append(path)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", once)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "x", "new", "folder")
+    monkeypatch.undo()
+    assert not (tmp_path / "x").exists()
+    write_bytes(tmp_path / "another", b"")
+    assert read(tmp_path / "x", "folder") == "old"
+    assert names(tmp_path) == ["another", "x"]
+
+
 # ------------------------------------------------------------------------ kills
 
 

@@ -18,11 +18,9 @@ from xmsgl.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from filelock import BaseFileLock
-
 __all__ = ["check_target", "whole", "write_bytes"]
 
-_PREFIX, _SUFFIX = ".xmsgl-", ".part"
+_PREFIX, _SUFFIX, _DEAD = ".xmsgl-", ".part", ".dead"
 _LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, what is written, what is replaced
 
 
@@ -146,7 +144,6 @@ def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = Fa
     target = check_target(path, folder=folder)
     with _workplace(target.parent) as place:
         new = place / _NEW / target.name
-        new.parent.mkdir()
         yield new
         _sync(new)
         _move(new, target, place / _OLD, keep=keep)
@@ -187,40 +184,51 @@ def write_bytes(path: str | os.PathLike[str], payload: bytes) -> Path:
 @contextmanager
 def _workplace(parent: Path) -> Iterator[Path]:
     """Make a hidden folder that others can tell is in use, and remove it in the end."""
-    _sweep(parent)
-    place, lock = _occupy(parent)
-    try:
-        yield place
-    finally:
-        lock.release()
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _occupy(parent: Path) -> tuple[Path, BaseFileLock]:
     from filelock import FileLock
 
-    while True:
-        place = parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
-        place.mkdir()
-        lock = FileLock(place / _LOCK)
-        # Until it is locked, a sweep may take the folder for one that was left behind.
-        with suppress(TimeoutError, FileNotFoundError):
-            lock.acquire(timeout=0)
-            if (place / _LOCK).exists():
-                return place, lock
+    _sweep(parent)
+    place = parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    place.mkdir()
+    lock = FileLock(place / _LOCK)
+    try:
+        lock.acquire()
+        (place / _NEW).mkdir()  # from now on a sweep looks at the lock
+        yield place
+    finally:
+        try:
+            _restore(place)
+        finally:
+            lock.release()
+        _discard(place)
 
 
 def _sweep(parent: Path) -> None:
     """Remove what killed processes have left, and put back what they had moved aside."""
     from filelock import FileLock
 
-    for place in parent.glob(f"{_PREFIX}*{_SUFFIX}"):
+    for new in parent.glob(f"{_PREFIX}*{_SUFFIX}/{_NEW}"):
+        place = new.parent
         with suppress(OSError):  # locked, or somebody else's, or swept by another process as well
             with FileLock(place / _LOCK, timeout=0):
-                for old in (place / _OLD).glob("*"):
-                    if not os.path.lexists(parent / old.name):
-                        old.rename(parent / old.name)
-            shutil.rmtree(place)
+                _restore(place)
+            _discard(place)
+    for dead in parent.glob(f"{_PREFIX}*{_DEAD}"):
+        shutil.rmtree(dead, ignore_errors=True)
+
+
+def _restore(place: Path) -> None:
+    """Put back what was moved aside, unless what replaces it has its name already."""
+    for old in (place / _OLD).glob("*"):
+        if not os.path.lexists(place.parent / old.name):
+            old.rename(place.parent / old.name)
+
+
+def _discard(place: Path) -> None:
+    """Remove a hidden folder under another name, so that nobody takes up what is half removed."""
+    dead = place.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_DEAD}")
+    with suppress(OSError):  # another process was faster
+        place.rename(dead)
+        shutil.rmtree(dead, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -243,10 +251,5 @@ def _move(new: Path, target: Path, aside: Path, *, keep: bool) -> None:
         new.replace(target)
     else:
         aside.mkdir()
-        try:
-            target.rename(aside / target.name)
-            new.rename(target)
-        except BaseException:
-            if not target.exists():
-                (aside / target.name).rename(target)
-            raise
+        target.rename(aside / target.name)
+        new.rename(target)
