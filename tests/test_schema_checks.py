@@ -38,7 +38,7 @@ AIR, WATER = "air_temperature_coarse", "water_temperature_fine"
 # id: (what to do to the river, what the fault must say)
 FAULTS = {
     # what is there
-    "no-time": (lambda ds: ds.isel(time=0, drop=True), r"dimension 'time' is missing.*names="),
+    "no-time": (lambda ds: ds.isel(time=0, drop=True), r"dimension 'time' is missing.*ds = ds.rename"),
     "no-fine": (lambda ds: ds.drop_dims("fine"), r"dimension 'fine' is missing; the dataset has .*coarse"),
     "empty-fine": (lambda ds: ds.isel(fine=slice(0)), "dimension 'fine' has size 0"),
     "no-ids": (
@@ -48,7 +48,7 @@ FAULTS = {
     "no-days": (lambda ds: ds.drop_vars("time"), "coordinate 'time' is missing"),
     "no-downstream-coarse": (
         lambda ds: ds.drop_vars("downstream_coarse"),
-        r"variable 'downstream_coarse' over \(coarse\) is missing.*names=",
+        r"variable 'downstream_coarse' over \(coarse\) is missing.*ds = ds.rename",
     ),
     "no-downstream-fine": (lambda ds: ds.drop_vars("downstream_fine"), r"'downstream_fine' over \(fine\)"),
     "no-length-fine": (lambda ds: ds.drop_vars("length_fine"), r"'length_fine'.*the length of each reach"),
@@ -75,7 +75,7 @@ FAULTS = {
     ),
     "wrong-scale": (
         lambda ds: ds.assign(slope_coarse=("fine", np.ones(12), {"units": "1"})),
-        r"slope_coarse is named coarse but lies along \('fine',\); call it slope_fine",
+        r"slope_coarse is named coarse but lies along \('fine',\); rename it: .*slope_fine",
     ),
     "labels-as-text": (
         lambda ds: ds.assign({WATER: ds[WATER].astype(str)}),
@@ -104,7 +104,7 @@ FAULTS = {
     ),
     "duplicated-ids": (
         lambda ds: ds.assign_coords(fine=[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1]),
-        r"fine has duplicated ids: 1; .*drop_duplicates\('fine'\)",
+        r"fine has duplicated ids: 1; .*drop_duplicates\(\"fine\"\)",
     ),
     "id-zero": (
         lambda ds: ds.assign_coords(coarse=[0, 102, 103, 104, 105]),
@@ -242,7 +242,7 @@ FAULTS = {
     ),
     "water-in-kelvin-called-degC": (
         lambda ds: ds.assign({WATER: (ds[WATER] + 273.15).assign_attrs(units="degC")}),
-        rf'{WATER}: \d+ temperatures outside .*look like kelvin: ds\["{WATER}"\] - 273.15',
+        rf'{WATER}: \d+ temperatures outside .*look like kelvin; convert: .*ds\["{WATER}"\] - 273.15',
     ),
     "simulated-too-hot": (
         lambda ds: ds.assign(simulated_temperature_coarse=(ds[AIR] * 0 + 60).assign_attrs(units="degC")),
@@ -250,7 +250,7 @@ FAULTS = {
     ),
     "air-too-hot": (
         lambda ds: put(ds, AIR, time=2, coarse=0, value=61.0),
-        f"{AIR}: 1 temperatures outside -60..60 degC",
+        f"{AIR}: 1 temperatures outside -80..60 degC",
     ),
     "labels-all-zero": (
         lambda ds: ds.assign({WATER: (ds[WATER] * 0).assign_attrs(units="degC")}),
@@ -322,7 +322,8 @@ def test_lazy_dataset_has_the_same_faults(river, name):
                 }
             )
         )
-    assert lazy.value.faults == eager.value.faults
+    # only what is held lazily must be in one chunk before gaps are filled
+    assert [fault.replace(".chunk(time=-1)", "") for fault in lazy.value.faults] == list(eager.value.faults)
 
 
 def test_all_faults_at_once(river):
@@ -360,8 +361,8 @@ def test_two_cycles_are_both_told(river):
 
 
 def test_long_lists_are_shortened(river):
-    with pytest.raises(InvalidDatasetError, match="fine 1, 2, 3, 4, 5 and 7 more; fill"):
-        validate(put(river, "elevation_fine", fine=np.arange(12), value=np.nan))
+    with pytest.raises(InvalidDatasetError, match="fine 1, 2, 3, 4, 5 and 6 more; fill"):
+        validate(put(river, "elevation_fine", fine=np.arange(11), value=np.nan))
 
 
 def test_valid_river(river):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from xmsgl.markup import card, table
+from xmsgl.errors import shorten
+from xmsgl.markup import card, facts, table
 
 __all__ = ["FeatureSource", "ValidationReport"]
 
@@ -46,6 +47,11 @@ class ValidationReport:
         How many segments and reaches leave the network; None when not looked at.
     labels_coarse, labels_fine
         How many observed values; None when not counted (``values=False``).
+    links
+        How many reaches flow into one on another segment; None when not looked at.
+    aside
+        Of these the links that leave the coarse river, to a segment neither downstream nor upstream: ids of
+        the reach and of the one it flows into. Two sources of the same rivers seldom agree everywhere.
     features
         Drivers, then static attributes, each in order of name.
     """
@@ -59,6 +65,8 @@ class ValidationReport:
     outlets_fine: int | None
     labels_coarse: int | None
     labels_fine: int | None
+    links: int | None
+    aside: tuple[tuple[Any, Any], ...]
     features: tuple[FeatureSource, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +97,13 @@ class ValidationReport:
             f"  {feature.name:<{wide}}  {feature.role:<6}  {feature.units:<{units}}  fine: {feature.fine}"
             for feature in self.features
         ]
-        return "\n".join([f"valid dataset: {self._period()}", *table, "features", *lines])
+        return "\n".join([f"valid dataset: {self._period()}", *table, *self._asides(), "features", *lines])
+
+    def _asides(self) -> list[str]:
+        if not self.aside:
+            return []
+        pairs = shorten([f"{reach} -> {below}" for reach, below in self.aside], 3)
+        return [f"{len(self.aside)} of {self.links:,} links between segments leave the coarse river: {pairs}"]
 
     def _repr_html_(self) -> str:
         head, *rows = self._rows()
@@ -97,6 +111,7 @@ class ValidationReport:
         return card(
             "valid dataset",
             table(head, rows),
+            *(facts([("crosswalk", text)]) for text in self._asides()),
             table(["feature", "role", "units", "fine scale"], features, words=4),
             about=self._period(),
         )

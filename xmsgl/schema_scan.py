@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from dask.base import compute
 
+from xmsgl.schema_ranges import HUGE, Range, fill_like
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import xarray as xr
 
-__all__ = ["Spots", "Summary", "scan"]
+__all__ = ["Spots", "Summary", "scan", "summarise"]
 
+_HIGHEST_CODE = -900.0  # of the codes that fill_like tells the highest is -999
 _BLOCK_VALUES = 8_000_000  # values looked at together: the masks of a block stay below 50 MB
 
 
@@ -48,8 +51,13 @@ class Summary:
         How many values are finite, and how many of those are not 0.
     low, high
         Smallest and largest finite value; NaN when there is none.
-    nan, infinite, outside
-        Where values are NaN, infinite, or finite and outside the allowed range.
+    nan, infinite, outside, codes
+        Where values are NaN, infinite, finite and outside the allowed range, or a code for a missing value
+        such as -9999; see :func:`xmsgl.schema_ranges.fill_like`.
+    plain, total, lowest
+        How many finite values are no such code and not huge; their sum, and the least of them.
+    known
+        int64: how many finite values each position along the scale has.
     """
 
     finite: int
@@ -59,9 +67,16 @@ class Summary:
     nan: Spots
     infinite: Spots
     outside: Spots
+    codes: Spots
+    plain: int
+    total: float
+    lowest: float
+    known: npt.NDArray[np.int64]
 
-
-Range = tuple[float, float]
+    @property
+    def mean(self) -> float:
+        """Mean of the values that stand for themselves; NaN when there is none."""
+        return self.total / self.plain if self.plain else np.nan
 
 
 def scan(
@@ -125,7 +140,7 @@ def _scan_slices(array: xr.Variable, allowed: Range) -> Summary:
     step = max(1, _BLOCK_VALUES // max(1, nodes))
     return _merge(
         [
-            (start, 0, _summarise(array[start : start + step].to_numpy(), allowed))
+            (start, 0, summarise(array[start : start + step].to_numpy(), allowed))
             for start in range(0, max(days, 1), step)
         ]
     )
@@ -133,11 +148,12 @@ def _scan_slices(array: xr.Variable, allowed: Range) -> Summary:
 
 def _block(values: npt.NDArray[Any], allowed: Range) -> npt.NDArray[np.object_]:
     found = np.empty((1, 1), dtype=object)
-    found[0, 0] = _summarise(values, allowed)
+    found[0, 0] = summarise(values, allowed)
     return found
 
 
-def _summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
+def summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
+    """Summarise one block in memory, (time, node)."""
     if values.dtype.kind != "f":  # infinity, the start of the search below, is no integer
         values = values.astype(np.float64)
     nan = np.isnan(values)
@@ -148,6 +164,10 @@ def _summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
     outside = np.zeros_like(finite)
     if low < allowed[0] or high > allowed[1]:
         outside = finite & ((values < allowed[0]) | (values > allowed[1]))
+    codes, plain = np.zeros_like(finite), finite
+    if low <= _HIGHEST_CODE or high >= HUGE:  # seldom, so that no block pays for it
+        filled = fill_like(values)
+        codes, plain = filled & (np.abs(values) < HUGE), finite & ~filled
     return Summary(
         finite=int(np.count_nonzero(finite)),
         nonzero=int(np.count_nonzero(finite & (values != 0))),
@@ -156,6 +176,11 @@ def _summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
         nan=_spots(nan),
         infinite=_spots(infinite),
         outside=_spots(outside),
+        codes=_spots(codes),
+        plain=int(np.count_nonzero(plain)),
+        total=float(np.sum(values, where=plain, dtype=np.float64)),
+        lowest=float(np.min(values, initial=np.inf, where=plain)),
+        known=np.count_nonzero(finite, axis=0),
     )
 
 
@@ -178,7 +203,19 @@ def _merge(parts: Sequence[tuple[int, int, Summary]]) -> Summary:
         nan=_merge_spots([(day, node, part.nan) for day, node, part in parts]),
         infinite=_merge_spots([(day, node, part.infinite) for day, node, part in parts]),
         outside=_merge_spots([(day, node, part.outside) for day, node, part in parts]),
+        codes=_merge_spots([(day, node, part.codes) for day, node, part in parts]),
+        plain=sum(part.plain for part in found),
+        total=sum(part.total for part in found),
+        lowest=min((part.lowest for part in found), default=np.inf),
+        known=_merge_counts([(node, part.known) for _, node, part in parts]),
     )
+
+
+def _merge_counts(parts: Sequence[tuple[int, npt.NDArray[np.int64]]]) -> npt.NDArray[np.int64]:
+    merged = np.zeros(max((node + counts.size for node, counts in parts), default=0), dtype=np.int64)
+    for node, counts in parts:
+        merged[node : node + counts.size] += counts
+    return merged
 
 
 def _merge_spots(parts: Sequence[tuple[int, int, Spots]]) -> Spots:

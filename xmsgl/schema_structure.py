@@ -9,21 +9,28 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
+from xmsgl.schema_advice import daily_means
 from xmsgl.schema_names import CROSSWALK, LABEL, SCALES, drivers, scale_of, statics
-from xmsgl.schema_units import advice, expected_units, same_units
+from xmsgl.schema_units import advice, expected_units, same_units, tidy_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import xarray as xr
 
-__all__ = ["check_sizes", "check_time", "check_units", "check_variables", "dates"]
+__all__ = ["WITHOUT_LABELS", "check_sizes", "check_time", "check_units", "check_variables", "dates"]
 
 _MEANING = {
     "downstream": "the id of the {node} each {node} flows into, 0 or '' at an outlet",
     "length": "the length of each {node}, m",
     CROSSWALK: "the id of the coarse segment each reach lies on",
 }
+WITHOUT_LABELS = (
+    "or check a dataset that is only predicted on with ds.msgl.validate(labels=False), "
+    "on the command line: xmsgl validate --no-labels"
+)
+"""What to do about missing labels, for messages."""
+
 _NODE = {"coarse": "segment", "fine": "reach"}
 _DAILY = re.compile(
     r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
@@ -38,8 +45,8 @@ def check_sizes(ds: xr.Dataset) -> Iterator[str]:
         if dim not in ds.sizes:
             there = ", ".join(map(str, ds.sizes)) or "none"
             yield (
-                f"dimension {dim!r} is missing; the dataset has {there}. "
-                f'Rename yours: names={{"{dim}": "<your name>"}}'
+                f"dimension {dim!r} is missing; the dataset has {there}; "
+                f'rename yours: ds = ds.rename({{"<your name>": "{dim}"}})'
             )
         elif ds.sizes[dim] == 0:
             yield f"dimension {dim!r} has size 0; there is nothing to work with"
@@ -55,13 +62,13 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
         if name not in ds.variables:
             meaning = _MEANING[scale_of(name)[0]].format(node=_NODE[scale])
             yield (
-                f"variable {name!r} over ({scale}) is missing: {meaning}. "
-                f'Add it, or name yours: names={{"{name}": "<your name>"}}'
+                f"variable {name!r} over ({scale}) is missing: {meaning}; "
+                f'add it, or rename yours: ds = ds.rename({{"<your name>": "{name}"}})'
             )
         elif ds[name].dims != (scale,):
             yield f"{name} has dimensions {ds[name].dims}, must have ({scale!r},)"
         elif name.startswith("length") and ds[name].dtype.kind not in "iuf":
-            yield f"{name} has dtype {ds[name].dtype}, must be numeric: ds['{name}'].astype('float64')"
+            yield f"{name} has dtype {ds[name].dtype}, must be numeric: {_cast(name, 'float64')}"
     if not drivers(ds):
         yield (
             "there are no drivers: no numeric variable '<name>_coarse' over (time, coarse) besides labels; "
@@ -70,7 +77,7 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
     if labels and not any(f"{LABEL}_{scale}" in ds.variables for scale in SCALES):
         yield (
             f"there are no labels: neither {LABEL}_coarse nor {LABEL}_fine is there; add one "
-            "(NaN where not observed), or pass labels=False to a dataset that is only predicted on"
+            f"(NaN where not observed), {WITHOUT_LABELS}"
         )
     yield from _check_shapes(ds)
 
@@ -82,14 +89,19 @@ def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
             continue
         other = "fine" if scale == "coarse" else "coarse"
         if other in array.dims and scale not in array.dims:
-            yield f"{name} is named {scale} but lies along {array.dims}; call it {base}_{other}"
+            cure = f'ds = ds.rename({{"{name}": "{base}_{other}"}})'
+            yield f"{name} is named {scale} but lies along {array.dims}; rename it: {cure}"
         elif _DAILY.match(base) and set(array.dims) != {"time", scale}:
             yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r})"
         elif array.dims == (scale, "time"):
-            cure = "ds = ds.transpose('time', ...)"
+            cure = 'ds = ds.transpose("time", ...)'
             yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r}): {cure}"
         if _DAILY.match(base) and array.dtype.kind not in "iuf":
-            yield f"{name} has dtype {array.dtype}, must be numeric: ds['{name}'].astype('float32')"
+            yield f"{name} has dtype {array.dtype}, must be numeric: {_cast(str(name), 'float32')}"
+
+
+def _cast(name: str, dtype: str) -> str:
+    return f'ds["{name}"] = ds["{name}"].astype("{dtype}")'
 
 
 def check_time(ds: xr.Dataset) -> Iterator[str]:
@@ -100,7 +112,8 @@ def check_time(ds: xr.Dataset) -> Iterator[str]:
         time = index.dropna()
         back = np.diff(time.to_numpy()) < np.timedelta64(0)
         if back.any():
-            yield f"time is not sorted, it goes back after {dates(time[:-1][back])}; ds = ds.sortby('time')"
+            where = dates(time[:-1][back])
+            yield f'time is not sorted, it goes back after {where}; ds = ds.sortby("time")'
 
 
 def check_days(ds: xr.Dataset) -> Iterator[str]:
@@ -110,21 +123,20 @@ def check_days(ds: xr.Dataset) -> Iterator[str]:
     index = ds.indexes["time"]
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
         kind = type(index).__name__ if not isinstance(index, pd.DatetimeIndex) else "with a time zone"
-        cure = "decode it with xr.decode_cf or pd.to_datetime, standard calendar, no time zone"
-        yield f"time is {kind} ({index.dtype}), must be datetime64: {cure}"
+        yield f"time is {kind} ({index.dtype}), must be datetime64 of the standard calendar: {_decode(index)}"
         return
     if index.hasnans:
-        yield f"time has {np.count_nonzero(index.isna())} missing values (NaT); drop them"
+        cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
+        yield f"time has {np.count_nonzero(index.isna())} missing values (NaT); {cure}"
     time = index.dropna()
     if time.has_duplicates:
         twice = time[time.duplicated()].unique()
-        yield f"time has duplicates: {dates(twice)}; ds = ds.drop_duplicates('time')"
+        yield f'time has duplicates: {dates(twice)}; ds = ds.drop_duplicates("time")'
     off = time != time.normalize()
     if off.any():
-        yield (
-            f"time is not at midnight: {shorten(time[off], 3)}; "
-            "ds = ds.assign_coords(time=ds.time.dt.floor('D')), or ds.resample(time='D').mean() first"
-        )
+        once = time.normalize().is_unique
+        cure = 'ds = ds.assign_coords(time=ds["time"].dt.floor("D"))' if once else daily_means()
+        yield f"time is not at midnight: {shorten(time[off], 3)}; {cure}"
     yield from _check_daily_steps(time.unique().sort_values())
 
 
@@ -133,19 +145,49 @@ def _check_daily_steps(time: pd.DatetimeIndex) -> Iterator[str]:
         return
     steps = pd.Series(np.diff(time.to_numpy()))
     usual = steps.mode().iloc[0]
-    if usual != _DAY:
-        yield f"time is not daily: the usual step is {usual}; resample, e.g. ds.resample(time='D').mean()"
+    if usual > _DAY:
+        cure = "bring daily values: what happens between such times is not in the dataset"
+        yield f"time is not daily: the usual step is {usual}; {cure}"
+        return
+    if usual < _DAY:
+        yield f"time is not daily: the usual step is {usual}; take the means of the days: {daily_means()}"
         return
     short = steps.to_numpy() < _DAY
     if short.any():
-        yield f"time is not daily: several values on {dates(time[:-1][short])}; keep one a day"
-    days = time.normalize()
+        cure = f"take their mean: {daily_means()}"
+        yield f"time is not daily: several values on {dates(time[:-1][short])}; {cure}"
+    days = time.normalize().unique()
     absent = pd.date_range(days[0], days[-1], freq="D").difference(days)
     if len(absent):
+        first, last = _longest(days)
         yield (
-            f"time has gaps, {len(absent)} days are missing: {dates(absent)}; fill them: "
-            "ds = ds.reindex(time=pd.date_range(first, last)), then the drivers with interpolate_na('time')"
+            f"time has gaps, {len(absent)} days are missing: {dates(absent)}; "
+            f'keep the longest period without: ds = ds.sel(time=slice("{first}", "{last}")); '
+            f'or insert short gaps: ds = ds.reindex(time=pd.date_range("{days[0].date()}", '
+            f'"{days[-1].date()}")); and fill the drivers there'
         )
+
+
+def _longest(days: pd.DatetimeIndex) -> tuple[Any, Any]:
+    """Find the first and the last day of the longest run of days that follow one another."""
+    start = np.flatnonzero(np.append(True, np.diff(days.to_numpy()) != _DAY))
+    length = np.diff(np.append(start, len(days)))
+    run = int(length.argmax())
+    return days[start[run]].date(), days[start[run] + length[run] - 1].date()
+
+
+def _decode(index: pd.Index[Any]) -> str:
+    """Write code that makes days of what stands in their place."""
+    if isinstance(index, pd.DatetimeIndex):
+        return 'ds = ds.assign_coords(time=ds.indexes["time"].tz_localize(None))'
+    if isinstance(index, pd.PeriodIndex):
+        return 'ds = ds.assign_coords(time=ds.indexes["time"].to_timestamp())'
+    if type(index).__name__ == "CFTimeIndex":
+        return 'ds = ds.convert_calendar("standard", use_cftime=False, align_on="date")'
+    if index.dtype.kind in "iuf":
+        units = '{"units": "days since <first day>"}'
+        return f'ds = xr.decode_cf(ds.assign_coords(time=("time", ds["time"].values, {units})))'
+    return 'ds = ds.assign_coords(time=pd.to_datetime(ds["time"].values))'
 
 
 def check_units(ds: xr.Dataset) -> Iterator[str]:
@@ -164,7 +206,8 @@ def check_units(ds: xr.Dataset) -> Iterator[str]:
         elif expected is None and scale == "fine":
             coarse = str(ds[f"{base}_coarse"].attrs.get("units", found))
             if not same_units(found, coarse):
-                yield f"{name} is in {found!r} but {base}_coarse in {coarse!r}; convert one of them"
+                cure = advice(str(name), found, tidy_units(coarse))
+                yield f"{name} is in {found!r} but {base}_coarse in {coarse!r}; {cure}"
 
 
 def dates(time: Iterable[Any]) -> str:

@@ -136,9 +136,9 @@ def stranded(
 ) -> NDArray[np.int64]:
     """Find outlet reaches in mid-river: their water ends where that of their segment flows on.
 
-    A side channel that ends blindly is none: it drains no other segment and less than a tenth of the
-    largest area on its segment or, where areas are not known, at most three reaches while another reach of
-    its segment drains more.
+    A side channel that ends blindly is none: it drains no other segment, at most three reaches, and less
+    than a tenth of the largest area on its segment or, where areas are not known, fewer reaches than
+    another one there.
 
     Parameters
     ----------
@@ -194,12 +194,13 @@ def _drains_much(
     down: NDArray[np.int64], place: NDArray[np.int64], end: NDArray[np.int64], area: ArrayLike | None
 ) -> NDArray[np.bool_]:
     count = accumulate(down, np.ones(down.size))
-    much: NDArray[np.bool_] = (count[end] > _BLIND_REACHES) | (count[end] >= _greatest(place, count)[end])
+    many: NDArray[np.bool_] = count[end] > _BLIND_REACHES
+    most = count[end] >= _greatest(place, count)[end]
     if area is None:
-        return much
+        return many | most
     size = np.asarray(area, dtype=np.float64)
-    by_area = size[end] >= _BLIND_SHARE * _greatest(place, size)[end]
-    return np.where(np.isfinite(size[end]), by_area, much)
+    wide = size[end] >= _BLIND_SHARE * _greatest(place, size)[end]
+    return many | np.where(np.isfinite(size[end]), wide, most)
 
 
 def _greatest(place: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
