@@ -34,6 +34,17 @@ def attrs(ds, name, **changes):
 
 DAYS = pd.date_range("2001-10-01", periods=800, freq="D", unit="ns")
 AIR, WATER = "air_temperature_coarse", "water_temperature_fine"
+RAIN, SUN, HUMIDITY = "precipitation_coarse", "solar_radiation_coarse", "relative_humidity_coarse"
+
+
+def with_humidity(ds, most):
+    values = np.random.default_rng(0).uniform(0.3 * most, most, ds[AIR].shape)
+    return ds.assign({HUMIDITY: (("time", "coarse"), values, {"units": "%"})})
+
+
+def with_moisture(ds):
+    return ds.assign(soil_moisture_coarse=(ds[AIR] * 0 + 0.2).assign_attrs(units="1"))
+
 
 # id: (what to do to the river, what the fault must say)
 FAULTS = {
@@ -139,6 +150,18 @@ FAULTS = {
             ds.assign(coarse_segment=ds.coarse_segment * 1.0), "coarse_segment", fine=5, value=np.nan
         ),
         "coarse_segment: 1 reaches lie on no segment: 6; ",
+    ),
+    "flows-up": (  # a reach of 101 put on 103, which 101 flows into
+        lambda ds: put(ds, "coarse_segment", fine=0, value=103),
+        r"coarse_segment: 1 reaches flow into a segment upstream .*: 1 \(on 103\) -> 2 \(on 101\); correct",
+    ),
+    "leaves-and-comes-back": (
+        lambda ds: put(ds, "coarse_segment", fine=5, value=104),
+        r"coarse_segment: 1 reaches flow into a segment upstream .*: 5 \(on 103\) -> 6 \(on 104\); correct",
+    ),
+    "ends-in-mid-river": (
+        lambda ds: put(ds, "downstream_fine", fine=4, value=0),
+        r"downstream_fine: 1 reaches end in mid-river, .*: 5 \(on 103\); give each the id",
     ),
     # units
     "driver-without-units": (lambda ds: attrs(ds, AIR, units=None), f'{AIR} has no units; .*"degC"'),
@@ -252,6 +275,92 @@ FAULTS = {
         lambda ds: put(ds, AIR, time=2, coarse=0, value=61.0),
         f"{AIR}: 1 temperatures outside -80..60 degC",
     ),
+    "air-in-kelvin-called-degC": (
+        lambda ds: ds.assign({AIR: (ds[AIR] + 273.15).assign_attrs(units="degC")}),
+        rf"{AIR}: 4000 temperatures outside -80..60 degC .*: coarse 101, .*; they look like kelvin; ",
+    ),
+    "air-in-kelvin-on-one-segment": (
+        lambda ds: ds.assign({AIR: ds[AIR].where(ds["coarse"] != 104, ds[AIR] + 273.15)}),
+        f"{AIR}: 800 temperatures outside .*: coarse 104; .*; some look like kelvin, convert those: ",
+    ),
+    "air-in-fahrenheit-called-degC": (
+        lambda ds: ds.assign({AIR: (ds[AIR] * 1.8 + 32).assign_attrs(units="degC")}),
+        f"{AIR}: .* temperatures outside -80..60 degC .*they look like degrees Fahrenheit; convert: ",
+    ),
+    "air-in-fahrenheit-in-winter": (
+        lambda ds: ds.assign({AIR: (ds[AIR] * 0.1 + 50).assign_attrs(units="degC")}),
+        f"{AIR} looks like degrees Fahrenheit and not like degC .from .*; convert: ",
+    ),
+    "water-in-fahrenheit-at-one-reach": (
+        lambda ds: ds.assign({WATER: ds[WATER].where(ds["fine"] != 5, ds[WATER] * 1.8 + 32)}),
+        rf"{WATER}: .*: fine 5; .*; if these ids are in degrees Fahrenheit, convert them: .*\[5\]",
+    ),
+    "air-with-a-converted-fill": (
+        lambda ds: put(ds, AIR, time=2, coarse=0, value=-9999 - 273.15),
+        f"{AIR}: 1 temperatures outside .*coarse 101; days 2001-10-03; .*below absolute zero: mask them: ",
+    ),
+    "precipitation-fill": (
+        lambda ds: put(ds, RAIN, time=[1, 3], coarse=[2, 3], value=-9999.0),
+        rf"{RAIN}: 4 values outside -0.5..2000 mm d-1 \(from -9999 to .*: coarse 103, 104; "
+        "days 2001-10-02, 2001-10-04; they look like fill values: mask them: ",
+    ),
+    "precipitation-huge": (
+        lambda ds: put(ds, RAIN, time=1, coarse=2, value=1e20),
+        rf"{RAIN}: 1 values outside .* to 1e\+20\): coarse 103; .* look like fill values: mask them: ",
+    ),
+    "solar-fill": (
+        lambda ds: put(ds, SUN, time=5, coarse=0, value=-9999.0),
+        f"{SUN}: 1 values outside -30..1500 W m-2 .* look like fill values: mask them: ",
+    ),
+    "solar-in-joules": (
+        lambda ds: ds.assign({SUN: (ds[SUN] * 86400).assign_attrs(units="W m-2")}),
+        f"{SUN}: 4000 values outside .* they look like joules a day; convert: .*86400",
+    ),
+    "humidity-impossible": (
+        lambda ds: put(with_humidity(ds, 100.0), HUMIDITY, time=5, coarse=0, value=5000.0),
+        f"{HUMIDITY}: 1 values outside -1..120 %.*: coarse 101; days 2001-10-06; correct them, or ",
+    ),
+    "humidity-as-a-fraction": (
+        lambda ds: with_humidity(ds, 1.0),
+        rf"{HUMIDITY} looks like a fraction and not like % \(from .*\); convert: .* \* 100",
+    ),
+    "driver-without-record": (
+        lambda ds: put(ds, RAIN, coarse=3, value=np.nan),
+        rf"{RAIN}: 800 values are NaN, .*coarse 104, which have no record, by the mean: .*mean\(",
+    ),
+    "driver-of-nothing": (
+        lambda ds: ds.assign({RAIN: ds[RAIN].where(False)}),
+        f"{RAIN}: 4000 values are NaN, .*there is no value at all, drop it: ",
+    ),
+    "unknown-driver-fill": (
+        lambda ds: put(with_moisture(ds), "soil_moisture_coarse", time=[1, 2], coarse=2, value=-9999.0),
+        r"soil_moisture_coarse: 2 values look like fill values \(from -9999 to .*: coarse 103; "
+        "days 2001-10-02, 2001-10-03; mask and fill them: ",
+    ),
+    "unknown-driver-huge": (
+        lambda ds: put(with_moisture(ds), "soil_moisture_coarse", time=1, coarse=2, value=9.96921e36),
+        r"soil_moisture_coarse: 1 values look like fill values .* to 9.9\S*e\+36\): coarse 103; ",
+    ),
+    "discharge-fill": (
+        lambda ds: put(
+            ds.assign(discharge_fine=(ds[WATER] * 0 + 1).assign_attrs(units="m3 s-1")),
+            "discharge_fine",
+            time=1,
+            fine=2,
+            value=-9999.0,
+        ),
+        "discharge_fine: 1 values look like fill values .*: fine 3; days 2001-10-02; ",
+    ),
+    "kelvin-fill": (
+        lambda ds: put(
+            ds.assign(simulated_temperature_coarse=(ds[AIR] + 280).assign_attrs(units="degC")),
+            "simulated_temperature_coarse",
+            time=1,
+            coarse=2,
+            value=-9999.0,
+        ),
+        "simulated_temperature_coarse: 4000 temperatures outside .*look like fill values: .*>= -5\\)$",
+    ),
     "labels-all-zero": (
         lambda ds: ds.assign({WATER: (ds[WATER] * 0).assign_attrs(units="degC")}),
         rf"{WATER}: all \d+ labels are 0; if 0 stands for 'not observed'",
@@ -268,6 +377,68 @@ FAULTS = {
         lambda ds: put(ds, "slope_coarse", coarse=4, value=np.inf),
         "slope_coarse: 1 values are infinite: coarse 105",
     ),
+    "elevation-fill": (
+        lambda ds: put(ds, "elevation_fine", fine=[0, 7], value=-9998.0),
+        r"elevation_fine: 2 values outside -500..9000 m \(from -9998 to .*: fine 1, 8; they look like fill",
+    ),
+    "static-huge": (
+        lambda ds: put(ds, "elevation_coarse", coarse=3, value=1e30),
+        r"elevation_coarse: 1 values outside .*: coarse 104; they look like fill values: mask them: ",
+    ),
+    "unknown-static-huge": (
+        lambda ds: put(
+            ds.assign(depth_coarse=("coarse", np.ones(5), {"units": "m"})),
+            "depth_coarse",
+            coarse=3,
+            value=1e30,
+        ),
+        r"depth_coarse: 1 values look like fill values .*: coarse 104; mask and fill them: ",
+    ),
+    "unknown-static-fill": (
+        lambda ds: put(
+            ds.assign(depth_coarse=("coarse", np.ones(5), {"units": "m"})),
+            "depth_coarse",
+            coarse=3,
+            value=-999,
+        ),
+        r"depth_coarse: 1 values look like fill values \(from -999 to 1\): coarse 104; ",
+    ),
+    "slope-negative": (
+        lambda ds: put(ds, "slope_coarse", coarse=1, value=-0.001),
+        r"slope_coarse: 1 values outside 0..3 \(from -0.001 to 0.01\): coarse 102; correct them, or ",
+    ),
+    "slope-in-per-cent": (
+        lambda ds: ds.assign(slope_coarse=(ds["slope_coarse"] * 100).assign_attrs(units="1")),
+        r"slope_coarse looks like per cent and not like 1 \(from 0.1 to 1.2, 0.8 midway\); convert: .* / 100",
+    ),
+    "area-negative": (
+        lambda ds: put(ds, "drainage_area_fine", fine=4, value=-5.0),
+        r"drainage_area_fine: 1 values outside 0..7.5e\+06 km2 .*: fine 5; correct",
+    ),
+    "area-in-square-metres": (
+        lambda ds: ds.assign(drainage_area_fine=(ds["drainage_area_fine"] * 1e6).assign_attrs(units="km2")),
+        r"drainage_area_fine: 12 values outside .*they look like square metres; convert: ",
+    ),
+    "fine-length-called-m": (
+        lambda ds: ds.assign(length_fine=(ds["length_fine"] / 1000).assign_attrs(units="m")),
+        r"length_fine looks like kilometres and not like m \(from 0.8 to 1.9, 1.35 midway\); convert: .*1000",
+    ),
+    "coarse-length-called-m": (
+        lambda ds: ds.assign(length_coarse=(ds["length_coarse"] / 1000).assign_attrs(units="m")),
+        r"length_coarse looks like kilometres and not like m \(from 7 to 15, 9 midway\); convert: .*1000",
+    ),
+    "latitude-impossible": (
+        lambda ds: ds.assign_coords(lat_fine=("fine", np.r_[500.0, np.full(11, 41.0)])),
+        r"lat_fine: 1 values outside -90..90 degrees \(from 41 to 500\): fine 1; .*drop_vars",
+    ),
+    "latitude-missing": (
+        lambda ds: ds.assign_coords(lat_fine=("fine", np.r_[np.nan, np.full(11, 41.0)])),
+        r"lat_fine: 1 values are NaN: fine 1; .*drop_vars",
+    ),
+    "longitude-fill": (
+        lambda ds: ds.assign_coords(lon_coarse=("coarse", [-9999.0, -75, -75, -75, -75])),
+        r"lon_coarse: 1 values outside -180..360 degrees .*: coarse 101; they look like fill .*drop_vars",
+    ),
     "nan-length": (
         lambda ds: put(ds, "length_fine", fine=3, value=np.nan),
         "length_fine: 1 values are NaN: fine 4",
@@ -280,8 +451,12 @@ FAULTS = {
 LOOKS_AT_DAILY_VALUES = {
     name
     for name in FAULTS
-    if re.match("nan-(driver|own)|infinite-(d|l)a?|water-|simulated|air-|labels-all", name)
-} - {"infinite-static"}
+    if re.match(
+        "nan-(driver|own)|infinite-(d|l)a?|water-|simulated|air-|labels-all|precipitation-|solar-|humidity-"
+        "|driver-(without-record|of-nothing)|unknown-driver|discharge-|kelvin-fill",
+        name,
+    )
+}
 
 
 @pytest.mark.parametrize(("spoil", "says"), FAULTS.values(), ids=FAULTS)

@@ -83,10 +83,10 @@ def fill_places(name: str, *, condition: str | None = None) -> str:
     Examples
     --------
     >>> fill_places("slope_fine")
-    'ds["slope_fine"] = ds["slope_fine"].fillna(ds["slope_fine"].median())'
+    'ds["slope_fine"] = ds["slope_fine"].fillna(ds["slope_fine"].compute().median())'
     """
     kept = _kept(name, condition)
-    return f'ds["{name}"] = {kept}.fillna({kept}.median())'
+    return f'ds["{name}"] = {kept}.fillna({kept}.compute().median())'
 
 
 def settle_none(name: str, condition: str, kind: str) -> str:

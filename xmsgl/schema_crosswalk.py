@@ -59,11 +59,10 @@ def check_crosswalk(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> It
     reaches, segments = (id_values(ds.indexes[scale].to_numpy()) for scale in ("fine", "coarse"))
     owner = id_values(small[CROSSWALK])
     none = missing(owner)
-    kept = f'keep the others: ds = ds.isel(fine=ds["{CROSSWALK}"].isin(ds["coarse"]).values)'
     if none.any():
         yield (
             f"{CROSSWALK}: {none.sum()} reaches lie on no segment: {shorten(reaches[none])}; "
-            f"give each its segment, or {kept}"
+            f"give each its segment{_or_drop(reaches, none, small)}"
         )
     if owner.dtype.kind not in "iU" or (owner.dtype.kind != segments.dtype.kind and not none.all()):
         held = kind_of(small[CROSSWALK])
@@ -76,8 +75,19 @@ def check_crosswalk(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> It
     if unknown.any():
         yield (
             f"{CROSSWALK}: {unknown.sum()} reaches lie on segments that are not there: "
-            f"{arrows(reaches[unknown], owner[unknown])}; correct them, or {kept}"
+            f"{arrows(reaches[unknown], owner[unknown])}; correct them{_or_drop(reaches, unknown, small)}"
         )
+
+
+def _or_drop(
+    reaches: npt.NDArray[Any], lost: npt.NDArray[np.bool_], small: Mapping[str, npt.NDArray[Any]]
+) -> str:
+    """Write code that drops reaches, where no other reach flows into them."""
+    below = small.get("downstream_fine")
+    through = below is not None and np.isin(id_values(below)[~lost], reaches[lost]).any()
+    if through:
+        return "; they cannot be dropped, for other reaches flow into them"
+    return f', or keep the others: ds = ds.isel(fine=ds["{CROSSWALK}"].isin(ds["coarse"]).values)'
 
 
 def rivers_of(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Rivers | None:

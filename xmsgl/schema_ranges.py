@@ -12,7 +12,7 @@ from xmsgl.schema_names import scale_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Cause", "Range", "fill_like", "likely_cause", "physical_range"]
+__all__ = ["Cause", "Range", "fill_like", "is_code", "likely_cause", "physical_range"]
 
 Range = tuple[float, float]
 
@@ -130,9 +130,30 @@ def fill_like(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return (np.isfinite(found) & (np.abs(found) >= HUGE)) | _among(found, _CODES)
 
 
-def _among(values: npt.NDArray[np.float64], codes: tuple[float, ...]) -> npt.NDArray[np.bool_]:
+def _among(values: npt.ArrayLike, codes: tuple[float, ...]) -> npt.NDArray[np.bool_]:
     """Compare with codes in both precisions: float32 does not hold -999.9."""
     return np.isin(values, [*codes, *np.array(codes, dtype=np.float32).astype(np.float64)])
+
+
+def is_code(value: float) -> bool:
+    """Tell whether a value that cannot be right is one of those that files hold where there is none.
+
+    Parameters
+    ----------
+    value
+        Outside of the physical range.
+
+    Returns
+    -------
+    bool
+        For values that can be right see :func:`fill_like`, which knows fewer codes.
+
+    Examples
+    --------
+    >>> is_code(-99.0), is_code(9999.9), is_code(61.0)
+    (True, True, False)
+    """
+    return bool(_among(np.float64(value), (*_CODES, *_OTHER_CODES)) or abs(value) >= HUGE)
 
 
 def likely_cause(name: str, low: float, high: float, middle: float) -> Cause | None:
@@ -168,8 +189,8 @@ def likely_cause(name: str, low: float, high: float, middle: float) -> Cause | N
     allowed = physical_range(base)
     if allowed is None:
         return None
-    outside = np.array([end for end in (low, high) if not allowed[0] <= end <= allowed[1]])
-    if _among(outside, _OTHER_CODES).any():
+    outside = [end for end in (low, high) if not allowed[0] <= end <= allowed[1]]
+    if any(is_code(end) for end in outside):
         return _FILL
     if "temperature" in base or "dew_point" in base:
         return _of_temperature(base, low, high, middle)

@@ -9,7 +9,7 @@ import numpy as np
 from xmsgl.errors import shorten
 from xmsgl.schema_advice import fill_days, fill_places, mask
 from xmsgl.schema_names import LABEL, PLACE, SCALES, drivers, scale_of, statics
-from xmsgl.schema_ranges import HUGE, Range, likely_cause, physical_range
+from xmsgl.schema_ranges import HUGE, Range, is_code, likely_cause, physical_range
 from xmsgl.schema_scan import summarise
 from xmsgl.schema_structure import WITHOUT_LABELS, dates
 from xmsgl.schema_units import advice, expected_units, same_units
@@ -197,12 +197,12 @@ def _without_fill(ds: xr.Dataset, name: str, found: Summary) -> str:
     low, high = allowed_values(ds, name)
     conditions = []
     if found.low < low or found.low <= _LOWEST_VALUE:
-        conditions.append(f"({{}} >= {max(low, _LOWEST_VALUE):g})")
+        conditions.append(f"{{}} >= {max(low, _LOWEST_VALUE):g}")
     if found.high >= HUGE:
-        conditions.append(f"({{}} < {HUGE:g})")
-    elif found.high > high:
-        conditions.append(f"({{}} < {found.high - 1:.15g})")
-    return " & ".join(conditions)
+        conditions.append(f"{{}} < {HUGE:g}")
+    elif found.high > high and is_code(found.high):
+        conditions.append(f"{{}} < {found.high - 1:.15g}")
+    return conditions[0] if len(conditions) == 1 else " & ".join(f"({part})" for part in conditions)
 
 
 def _some_from_fahrenheit(ds: xr.Dataset, name: str, found: Summary) -> str:
