@@ -41,14 +41,15 @@ class MsglAccessor:
     def __init__(self, obj: xr.Dataset | xr.DataTree) -> None:
         self._obj = obj
 
-    def validate(self, *, values: bool = True) -> ValidationReport:
+    def validate(self, *, values: bool = True, labels: bool = True) -> ValidationReport:
         """Check the dataset against the convention and list every fault at once.
 
         Parameters
         ----------
         values
-            Also look at the values (NaN, ranges); False checks names, ids, units and days only and
-            computes nothing of a lazy dataset.
+            Also look at the values (NaN, ranges); False computes nothing of a lazy dataset.
+        labels
+            Ask for observed temperatures; False for a dataset that is only predicted on.
 
         Returns
         -------
@@ -61,7 +62,7 @@ class MsglAccessor:
         """
         from xmsgl import schema
 
-        return schema.validate(self._obj, values=values)
+        return schema.validate(self._obj, values=values, labels=labels)
 
     def graph(
         self,
@@ -81,8 +82,7 @@ class MsglAccessor:
             ``"coarse"``, ``"fine"``, or None for both.
         kernel
             How weight falls with distance along the river: a name, a kernel, or its dictionary. Default:
-            ``"exponential"`` over 10 km. ``"fitted"``: exponential over the length that the coarse labels
-            give, see :func:`xmsgl.neighbours_length.fit_length`.
+            ``"exponential"`` over 10 km; ``"fitted"``: :func:`xmsgl.neighbours_length.fit_length`.
         hops, limit, nearest
             Neighbours within so many hops, so many metres, or the so many nearest.
         direction
@@ -189,9 +189,9 @@ class MsglAccessor:
 
     def evaluate(
         self,
-        prediction: xr.DataArray,
+        prediction: xr.DataArray | xr.Dataset,
         *,
-        observed: xr.DataArray | None = None,
+        observed: xr.DataArray | xr.Dataset | None = None,
         by: str | xr.DataArray | None = None,
     ) -> xr.Dataset:
         """Score a prediction on the observed reach-days: a variable a metric, with units, and n.
@@ -229,7 +229,7 @@ class MsglAccessor:
 
         return export(self._obj, prediction, convention=convention)
 
-    def explore(self, path: str | os.PathLike[str], *, prediction: xr.DataArray, **options: Any) -> Path:
+    def explore(self, path: str | os.PathLike[str], *, prediction: Any, **options: Any) -> Path:
         """Write a page for a browser, with `options` of :func:`xmsgl.plot.explore`, and give its path."""
         from xmsgl.plot import explore
 

@@ -133,14 +133,17 @@ def fetch(
 
 @main.command(cls=ListsCommand)
 @dataset_argument
+@click.option("--no-labels", is_flag=True, help="Ask for no labels: DATASET is only predicted on.")
 @json_option
 @click.pass_context
-def validate(ctx: click.Context, /, *, dataset: str, data: tuple[str, ...], as_json: bool) -> None:
+def validate(
+    ctx: click.Context, /, *, dataset: str, data: tuple[str, ...], no_labels: bool, as_json: bool
+) -> None:
     """Check DATASET against the dataset convention; list every fault (exit code 3)."""
     from xmsgl import schema
 
     ds = open_data(dataset, **settings_of_table(ctx, "data", data))
-    _report(schema.validate(ds), as_json=as_json)
+    _report(schema.validate(ds, labels=not no_labels), as_json=as_json)
 
 
 def _report(report: Any, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.network.topology import link
+from xmsgl.schema_arrays import as_array
 from xmsgl.schema_checks import validate
 from xmsgl.schema_combine import combine
 from xmsgl.schema_names import (
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureSource",
     "Scale",
     "ValidationReport",
+    "as_array",
     "as_dataset",
     "combine",
     "drivers",

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Conversion", "advice", "conversion", "expected_units", "same_units", "tidy_units"]
+__all__ = ["Conversion", "advice", "conversion", "converted", "expected_units", "same_units", "tidy_units"]
 
 # whole spellings, compared in lower case without blanks, dots and underscores
 _WORDS = {
@@ -306,8 +306,34 @@ def advice(name: str, found: str, expected: str) -> str:
     >>> advice("t_coarse", "K", "degC")
     'convert: ds["t_coarse"] = (ds["t_coarse"] - 273.15).assign_attrs(units="degC")'
     """
-    known = conversion(found, expected)
     variable = f'ds["{name}"]'
+    code = converted(variable, found, expected)
+    return (
+        f'convert it, then {variable}.attrs["units"] = "{expected}"' if code is None else f"convert: {code}"
+    )
+
+
+def converted(variable: str, found: str, expected: str) -> str | None:
+    """Write code that brings an array to the expected units.
+
+    Parameters
+    ----------
+    variable
+        The array in code, such as ``observed``.
+    found, expected
+        Units, in any spelling.
+
+    Returns
+    -------
+    str or None
+        None where no conversion is known.
+
+    Examples
+    --------
+    >>> converted("observed", "kelvin", "degC")
+    'observed = (observed - 273.15).assign_attrs(units="degC")'
+    """
+    known = conversion(found, tidy_units(expected))
     if known is None:
-        return f'convert it, then {variable}.attrs["units"] = "{expected}"'
-    return f'convert: {variable} = ({known.formula.format(variable)}).assign_attrs(units="{expected}")'
+        return None
+    return f'{variable} = ({known.formula.format(variable)}).assign_attrs(units="{expected}")'

@@ -242,7 +242,11 @@ def test_paths_that_can_not_be_written_are_named(explored, predicted, tmp_path, 
         ),
         pytest.param(lambda p: xr.concat([p, p], "time"), "more than once", id="days twice"),
         pytest.param(lambda p: p.assign_coords(time=np.arange(40)), "must be dates", id="no dates"),
-        pytest.param(lambda p: (p + 273.15).assign_attrs(units="K"), "convert one of them", id="kelvin"),
+        pytest.param(
+            lambda p: (p + 273.15).assign_attrs(units="K"),
+            r"convert: prediction = \(prediction - 273.15\)",
+            id="kelvin",
+        ),
         pytest.param(
             lambda p: p.expand_dims(quantile=[0.05, 0.95]),
             r"quantiles \[0.05, 0.95\] and no median",

@@ -21,6 +21,7 @@ from xmsgl.evaluate.names import MIN_DAYS, TAIL, label_scores
 from xmsgl.evaluate.pairs import gather
 from xmsgl.evaluate.probabilistic import levels, quantile_coords, quantile_scores
 from xmsgl.evaluate.splits import water_year
+from xmsgl.schema import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,8 +43,8 @@ GROUPINGS = (*_TIME_GROUPS, "reach", "segment", "stream_order")
 
 
 def score(
-    prediction: xr.DataArray,
-    observed: xr.DataArray,
+    prediction: xr.DataArray | xr.Dataset,
+    observed: xr.DataArray | xr.Dataset,
     *,
     by: str | xr.DataArray | None = None,
     dataset: xr.Dataset | None = None,
@@ -115,6 +116,7 @@ def score(
     >>> score(observed.fillna(0.0) + 0.5, observed, by="month").n.values.tolist()
     [2, 1]
     """
+    prediction, observed = as_array(prediction), as_array(observed, "observed")
     probabilities = levels(prediction) if "quantile" in prediction.dims else None
     pairs = gather(prediction, observed, "quantile" if probabilities else None)
     coords = quantile_coords(probabilities) if probabilities else {}

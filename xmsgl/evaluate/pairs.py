@@ -14,13 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.schema import as_array
+from xmsgl.schema_units import converted, same_units, tidy_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
 
-__all__ = ["Floats", "Pairs", "Positions", "gather", "observations"]
+__all__ = ["Floats", "Pairs", "Positions", "common_units", "gather", "observations"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Positions: TypeAlias = npt.NDArray[np.int64]
@@ -54,7 +56,9 @@ class Pairs:
     units: str
 
 
-def observations(ds: xr.Dataset, prediction: xr.DataArray, given: xr.DataArray | None = None) -> xr.DataArray:
+def observations(
+    ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset, given: xr.DataArray | xr.Dataset | None = None
+) -> xr.DataArray:
     """Find what a prediction is scored against: what is given, else the labels of its own scale.
 
     Parameters
@@ -62,7 +66,7 @@ def observations(ds: xr.Dataset, prediction: xr.DataArray, given: xr.DataArray |
     ds
         Where the labels are.
     prediction
-        Over ``fine`` or ``coarse``.
+        Over ``fine`` or ``coarse``; also a Dataset of this one variable.
     given
         Observations to take instead; None: there are none.
 
@@ -76,6 +80,8 @@ def observations(ds: xr.Dataset, prediction: xr.DataArray, given: xr.DataArray |
     ------
     InvalidDatasetError
         There are neither.
+    InvalidArgumentError
+        The labels are in other units than the prediction, or an argument is not one array.
 
     Examples
     --------
@@ -84,12 +90,14 @@ def observations(ds: xr.Dataset, prediction: xr.DataArray, given: xr.DataArray |
     >>> observations(ds, ds["water_temperature_coarse"] + 1).name
     'water_temperature_coarse'
     """
+    prediction = as_array(prediction)
     if given is not None:
-        return given
+        return as_array(given, "observed")
     name = f"water_temperature_{'coarse' if 'coarse' in prediction.dims else 'fine'}"
     if name not in ds:
         fault = f"there is no {name} to score a prediction with dims {prediction.dims} by; give observed=..."
         raise InvalidDatasetError([fault])
+    common_units(prediction, ds[name], f'ds["{name}"]')
     return ds[name]
 
 
@@ -112,7 +120,7 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None 
         dims.
     """
     dim = _reach_dim(prediction, observed, across)
-    units = _common_units(prediction, observed)
+    units = common_units(prediction, observed)
     order = ("time", dim) if across is None else (across, "time", dim)
     prediction, observed = prediction.transpose(*order), observed.transpose("time", dim)
     times = prediction.indexes["time"].intersection(observed.indexes["time"]).sort_values()
@@ -167,12 +175,42 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
     return next(str(dim) for dim in dims if dim != "time")
 
 
-def _common_units(prediction: xr.DataArray, observed: xr.DataArray) -> str:
-    given = [array.attrs["units"] for array in (prediction, observed) if "units" in array.attrs]
-    if len(set(given)) > 1:
-        msg = f"the prediction is in {given[0]!r}, the observations in {given[1]!r}; convert one of them"
+def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str = "observed") -> str:
+    """Return the units of a prediction and of observations; refuse them where they differ.
+
+    Parameters
+    ----------
+    prediction, observed
+        Both in the same units, however these are spelled; degC where neither says.
+    called
+        What code that converts the observations calls them.
+
+    Returns
+    -------
+    str
+        In the spelling of the convention.
+
+    Raises
+    ------
+    InvalidArgumentError
+        They differ; with the code that converts one of them, where it is known.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> common_units(xr.DataArray(4.0, attrs={"units": "degC"}), xr.DataArray(4.0, attrs={"units": "°C"}))
+    'degC'
+    """
+    found = [str(array.attrs["units"]) for array in (prediction, observed) if "units" in array.attrs]
+    if len(found) == 2 and not same_units(*found):
+        mine, theirs = found
+        code = converted(called, theirs, tidy_units(mine)) or converted(
+            "prediction", mine, tidy_units(theirs)
+        )
+        cure = f"convert: {code}" if code else "convert one of them"
+        msg = f"the prediction is in {mine!r}, the observations in {theirs!r}; {cure}"
         raise InvalidArgumentError(msg)
-    return str(given[0]) if given else "degC"
+    return tidy_units(found[0]) if found else "degC"
 
 
 def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:

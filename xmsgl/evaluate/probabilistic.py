@@ -14,6 +14,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import gather
+from xmsgl.schema import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["coverage", "crps", "intervals", "levels", "pinball", "quantile_coords", "quantile_scores"]
 
 
-def coverage(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
+def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
     """Count how many observations lie inside intervals, and how wide these are.
 
     An interval is honest where its coverage is the nominal one, and useful where it is narrow.
@@ -57,6 +58,7 @@ def coverage(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
     >>> result.interval.item(), result.coverage.item(), result.width.item(), result.n.item()
     (0.8, 0.75, 4.0, 4)
     """
+    prediction, observed = as_array(prediction), as_array(observed, "observed")
     probabilities = levels(prediction)
     if not intervals(probabilities):
         msg = f"quantiles {probabilities} make no interval; it takes p and 1 - p, for example 0.05 and 0.95"
@@ -64,7 +66,7 @@ def coverage(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
     return _quantile_dataset(gather(prediction, observed, "quantile"), probabilities, "coverage", "width")
 
 
-def pinball(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
+def pinball(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
     """Score each quantile: an observation above counts p a degree, one below counts 1 - p.
 
     Parameters
@@ -91,10 +93,13 @@ def pinball(prediction: xr.DataArray, observed: xr.DataArray) -> xr.Dataset:
     >>> pinball(low + 0 * observed, observed).pinball.values  # (0.9 * 0.5 + 0.1 * 0.5) / 2
     array([0.25])
     """
+    prediction, observed = as_array(prediction), as_array(observed, "observed")
     return _quantile_dataset(gather(prediction, observed, "quantile"), levels(prediction), "pinball")
 
 
-def crps(prediction: xr.DataArray, observed: xr.DataArray, *, fair: bool = False) -> xr.Dataset:
+def crps(
+    prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset, *, fair: bool = False
+) -> xr.Dataset:
     """Score a whole distribution: the continuous ranked probability score, degC.
 
     It is to a distribution what the mean absolute error is to a number, and equals it for one member or
@@ -143,6 +148,7 @@ def crps(prediction: xr.DataArray, observed: xr.DataArray, *, fair: bool = False
     >>> crps(observed + members, observed).crps.item()  # 1 - 2 / 2 / 2
     0.5
     """
+    prediction, observed = as_array(prediction), as_array(observed, "observed")
     dims = [dim for dim in ("quantile", "member") if dim in prediction.dims]
     if len(dims) != 1 or (fair and dims != ["member"]):
         wanted = "'member'" if fair else "either 'quantile' or 'member'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.metrics import score
 from xmsgl.markup import card, table
+from xmsgl.schema import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-__all__ = ["SkillTable", "shared", "skill_table"]
+__all__ = ["SkillTable", "by_name", "shared", "skill_table"]
 
 _HEADS = {"rmse": "RMSE", "rmse_median": "median reach RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
 _HEADS |= {"rmse_hot": "RMSE hot", "rmse_cold": "RMSE cold", "n_reaches": "reaches"}
@@ -112,8 +114,8 @@ class SkillTable:
 
 
 def skill_table(
-    predictions: Mapping[str, xr.DataArray],
-    observed: xr.DataArray,
+    predictions: Mapping[str, xr.DataArray | xr.Dataset],
+    observed: xr.DataArray | xr.Dataset,
     *,
     groups: Mapping[str, xr.DataArray] | None = None,
     metrics: Sequence[str] = ("rmse", "mae", "bias", "nse"),
@@ -158,16 +160,17 @@ def skill_table(
     zero           1.87        1.50        -1.50  -1.80  4
     half           0.50        0.50         0.50   0.80  4
     """
-    if not predictions:
+    arrays = by_name(predictions)
+    if not arrays:
         msg = "no prediction to score; give at least one, by name"
         raise InvalidArgumentError(msg)
-    common = shared(predictions, observed)
+    common = shared(arrays, as_array(observed, "observed"))
     chosen = groups or {"all": xr.ones_like(common["time"], dtype=bool)}
     columns = []
     for group, mask in chosen.items():
         part = common.where(_covering(mask, common, group))
-        rows = [_named_score(prediction, part, name, group) for name, prediction in predictions.items()]
-        columns.append(xr.concat(rows, pd.Index(list(predictions), name="method")))
+        rows = [_named_score(prediction, part, name, group) for name, prediction in arrays.items()]
+        columns.append(xr.concat(rows, pd.Index(list(arrays), name="method")))
     data = xr.concat(columns, pd.Index(list(chosen), name="group"))
     unknown = [metric for metric in metrics if metric not in data]
     if unknown:
@@ -175,6 +178,14 @@ def skill_table(
         msg = f"unknown metrics {shorten(unknown)}; known: {known}"
         raise InvalidArgumentError(msg)
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
+
+
+def by_name(predictions: Mapping[str, xr.DataArray | xr.Dataset]) -> dict[str, xr.DataArray]:
+    """Take one array of each of several predictions."""
+    if not isinstance(predictions, Mapping):
+        msg = f"predictions are a {type(predictions).__name__}; give them by name: {{'msgl': prediction}}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
+    return {name: as_array(one, f"prediction {name!r}") for name, one in predictions.items()}
 
 
 def shared(predictions: Mapping[str, xr.DataArray], observed: xr.DataArray) -> xr.DataArray:

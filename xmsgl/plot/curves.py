@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot.style import (
     CURVE,
@@ -21,18 +22,18 @@ from xmsgl.plot.style import (
     units_of,
     which_quantile,
 )
-from xmsgl.schema import as_dataset
+from xmsgl.schema import as_array, as_dataset
 
 __all__ = ["series"]
 
 
 def series(
-    prediction: xr.DataArray | None,
+    prediction: xr.DataArray | xr.Dataset | None,
     obj: xr.Dataset | xr.DataTree,
     reach: Any,
     ax: Any = None,
     *,
-    observed: xr.DataArray | None = None,
+    observed: xr.DataArray | xr.Dataset | None = None,
     period: slice | None = None,
     segment: bool = False,
 ) -> Any:
@@ -85,10 +86,16 @@ def series(
     'reach 7: RMSE 1.00 °C, n = 3'
     """
     ds = as_dataset(obj)
+    prediction = None if prediction is None else as_array(prediction)
+    observed = None if observed is None else as_array(observed, "observed")
     shown = _known(ds, observed) if prediction is None else prediction
     found = one_reach(shown, reach, period, quantiles=prediction is not None)
     scale = "fine" if "fine" in shown.dims else "coarse"
     name = f"water_temperature_{scale}"
+    if name in ds.variables:
+        common_units(shown, ds[name], f'ds["{name}"]')
+    if observed is not None:
+        common_units(shown, observed)
     labels = _dots(ds[name] if name in ds.variables else None, found, scale, reach)
     dots = labels if observed is None else _dots(observed, found, scale, reach)
     held_out = dots.where(labels.isnull()) if observed is not None else dots

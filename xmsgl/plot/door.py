@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.pairs import observations
-from xmsgl.evaluate.table import shared
+from xmsgl.evaluate.table import by_name, shared
 from xmsgl.graphs import build_graph
 from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.plot import curves, links, maps
 from xmsgl.plot.days import at_time
 from xmsgl.plot.skill import against_observed, by_group
-from xmsgl.schema import as_dataset
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from xmsgl.schema import as_array, as_dataset
 
 __all__ = ["Plots"]
 
@@ -47,7 +45,7 @@ class Plots:
 
     def network(
         self,
-        var: str | xr.DataArray,
+        var: str | xr.DataArray | xr.Dataset,
         *,
         time: Any = None,
         limits: tuple[float, float] | None = None,
@@ -101,10 +99,10 @@ class Plots:
 
     def series(
         self,
-        prediction: xr.DataArray | None = None,
+        prediction: xr.DataArray | xr.Dataset | None = None,
         *,
         reach: Any,
-        observed: xr.DataArray | None = None,
+        observed: xr.DataArray | xr.Dataset | None = None,
         period: slice | None = None,
         ax: Any = None,
     ) -> Any:
@@ -141,11 +139,11 @@ class Plots:
 
     def skill(
         self,
-        prediction: xr.DataArray | xr.Dataset | Mapping[str, xr.DataArray],
+        prediction: xr.DataArray | xr.Dataset | Mapping[str, xr.DataArray | xr.Dataset],
         *,
         by: str | xr.DataArray | None = None,
         metric: str = "rmse",
-        observed: xr.DataArray | None = None,
+        observed: xr.DataArray | xr.Dataset | None = None,
         ax: Any = None,
     ) -> Any:
         """Draw how good a prediction is: against what was observed, or one score by group.
@@ -184,17 +182,20 @@ class Plots:
         MissingDependencyError
             No matplotlib.
         """
-        if isinstance(prediction, xr.Dataset):
+        if isinstance(prediction, xr.Dataset) and "n" in prediction:  # with every score goes its n
             if by is not None or observed is not None:
                 msg = "scores are drawn as they are; give by= and observed= to ds.msgl.evaluate"
                 raise InvalidArgumentError(msg)
             return by_group({"": prediction}, metric, ax)
         ds = as_dataset(self._obj)
-        several = {"": prediction} if isinstance(prediction, xr.DataArray) else prediction
+        if isinstance(prediction, Mapping) and not isinstance(prediction, xr.Dataset):
+            alone, several = False, by_name(prediction)
+        else:
+            alone, several = True, {"": as_array(prediction)}
         if not several:
             msg = "there is no prediction to draw; give at least one"
             raise InvalidArgumentError(msg)
-        if by is None and several is prediction:
+        if by is None and not alone:
             msg = 'several predictions are compared by group; give by=, for example by="month"'
             raise InvalidArgumentError(msg)
         first = next(iter(several.values()))
@@ -245,9 +246,9 @@ class Plots:
         return links.graph(built, ds, ax, reach=reach)
 
 
-def _variable(ds: xr.Dataset, var: str | xr.DataArray) -> xr.DataArray:
-    if isinstance(var, xr.DataArray):
-        return var
+def _variable(ds: xr.Dataset, var: str | xr.DataArray | xr.Dataset) -> xr.DataArray:
+    if not isinstance(var, str):
+        return as_array(var, "var")
     if var not in ds.variables:
         raise UnknownNameError("variable", var, map(str, ds.variables))
     return ds[var]

@@ -12,7 +12,7 @@ from xmsgl.plot.explorer_gather import gather
 from xmsgl.plot.explorer_page import Contents, render
 from xmsgl.plot.places import lines, stream_orders
 from xmsgl.plot.style import units_of
-from xmsgl.schema import as_dataset
+from xmsgl.schema import as_array, as_dataset
 from xmsgl.writing import check_target, write_bytes
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ __all__ = ["explore"]
 
 
 def explore(
-    prediction: xr.DataArray,
+    prediction: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
     path: str | os.PathLike[str],
     *,
-    interval: xr.DataArray | None = None,
-    observed: xr.DataArray | None = None,
+    interval: xr.DataArray | xr.Dataset | None = None,
+    observed: xr.DataArray | xr.Dataset | None = None,
     title: str | None = None,
 ) -> Path:
     """Write a page that shows a prediction: a map to play through the days, and the series of any reach.
@@ -94,6 +94,9 @@ def explore(
     >>> explore(temperature, ds, f"{tempfile.mkdtemp()}/page.html").name
     'page.html'
     """
+    prediction = as_array(prediction)
+    interval = None if interval is None else as_array(interval, "interval")
+    observed = None if observed is None else as_array(observed, "observed")
     target = _checked(path)
     require("bokeh", "the explorer page", extra="explore")
     ds = as_dataset(obj)

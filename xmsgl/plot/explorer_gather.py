@@ -11,9 +11,9 @@ import pandas as pd
 from dask.base import compute
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot.explorer_data import Layer
-from xmsgl.schema_units import same_units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -182,12 +182,8 @@ def _check_size(count: int) -> None:
 
 
 def _check_units(prediction: xr.DataArray, others: dict[str, xr.DataArray]) -> None:
-    own = str(prediction.attrs.get("units", "degC"))
     for name, array in others.items():
-        units = str(array.attrs.get("units", own))
-        if not same_units(own, units):
-            msg = f"the prediction is in {own!r}, {name!r} in {units!r}; convert one of them"
-            raise InvalidArgumentError(msg)
+        common_units(prediction, array, "observed" if name == "observed" else f'ds["{array.name}"]')
 
 
 def _observations(ds: xr.Dataset, observed: xr.DataArray | None) -> dict[str, xr.DataArray]:

@@ -12,7 +12,7 @@ from xmsgl.plot.curves import one_reach, series
 from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, new_figure
-from xmsgl.schema import as_dataset
+from xmsgl.schema import as_array, as_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,12 +24,12 @@ _SHOWN_DAYS = 730  # a series of decades would be a black band
 
 
 def overview(
-    prediction: xr.DataArray,
+    prediction: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
     *,
     reach: Any = None,
     time: Any = None,
-    observed: xr.DataArray | None = None,
+    observed: xr.DataArray | xr.Dataset | None = None,
     period: slice | None = None,
 ) -> Any:
     """Draw the network coloured by temperature on one day, and the series of one reach.
@@ -87,7 +87,8 @@ def overview(
     >>> figure.axes[0].get_title(loc="left")
     '2001-07-02'
     """
-    ds = as_dataset(obj)
+    ds, prediction = as_dataset(obj), as_array(prediction)
+    observed = None if observed is None else as_array(observed, "observed")
     shown = _observations(prediction, ds, observed)
     reach = _busiest(shown, prediction) if reach is None else reach
     line = one_reach(prediction, reach, period)

@@ -22,7 +22,7 @@ from xmsgl.plot.style import (
     with_missing,
     wrapped,
 )
-from xmsgl.schema import as_dataset
+from xmsgl.schema import as_array, as_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,7 +31,7 @@ __all__ = ["colour_bar", "draw_ring", "draw_rivers", "frame_map", "map_axes", "n
 
 
 def network(
-    da: xr.DataArray,
+    da: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
     ax: Any = None,
     *,
@@ -93,7 +93,7 @@ def network(
     >>> ax.child_axes[0].get_ylabel()
     'water temperature [°C]'
     """
-    ds = as_dataset(obj)
+    ds, da = as_dataset(obj), as_array(da, "da")
     if da.sizes.get("quantile") == 1:
         da = da.isel(quantile=0)
     values, scale = _values(da, ds)

@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.optional import require
+from xmsgl.schema_units import same_units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -186,7 +187,7 @@ def _axes_class() -> Any:
 def units_of(da: xr.DataArray) -> str:
     """Write the units of an array, degrees as the sign."""
     units = str(da.attrs.get("units", "degC"))
-    return "°C" if units in ("degC", "celsius", "degree_Celsius") else units
+    return "°C" if same_units(units, "degC") else units
 
 
 def describe(da: xr.DataArray, fallback: str = "water temperature") -> str:

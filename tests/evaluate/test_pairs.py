@@ -1,0 +1,83 @@
+"""Units of predictions and observations: any spelling is taken, others are refused with code that works."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate import score
+
+SPELLINGS = ["degree_Celsius", "celsius", "°C", "degrees C", "Celsius", "degC"]
+
+
+@pytest.fixture
+def labelled():
+    days = pd.date_range("2001-06-01", periods=40)
+    values = 15 + 5 * np.random.default_rng(0).random((40, 3))
+    array = xr.DataArray(values, coords={"time": days, "fine": [7, 8, 9]}, attrs={"units": "degC"})
+    return xr.Dataset({"water_temperature_fine": array})
+
+
+def spelled(ds, units):
+    return ds.assign(water_temperature_fine=ds["water_temperature_fine"].assign_attrs(units=units))
+
+
+@pytest.mark.parametrize("units", SPELLINGS)
+def test_spellings_of_degrees_are_the_same(labelled, units):
+    prediction = (labelled["water_temperature_fine"] + 0.5).assign_attrs(units="degC")
+    scores = spelled(labelled, units).msgl.evaluate(prediction)
+    assert scores["rmse"].item() == pytest.approx(0.5)
+    assert scores["rmse"].attrs["units"] == "degC"
+    backwards = labelled.msgl.evaluate(prediction.assign_attrs(units=units))
+    assert backwards["rmse"].attrs["units"] == "degC"
+
+
+@pytest.mark.parametrize("units", SPELLINGS)
+def test_spellings_on_the_whole_way(river, units):
+    """Labels that validate() lets pass can be scored."""
+    name = "water_temperature_fine"
+    ds = river.assign({name: river[name].assign_attrs(units=units)})
+    ds.msgl.validate()
+    ds.msgl.evaluate((ds[name].fillna(0.0) + 1).assign_attrs(units="degC"))
+
+
+def test_kelvin_is_converted_as_advised(labelled):
+    name = "water_temperature_fine"
+    prediction = (labelled[name] + 0.5).assign_attrs(units="degC")
+    ds = labelled.assign({name: (labelled[name] + 273.15).assign_attrs(units="K")})
+    with pytest.raises(
+        InvalidArgumentError, match=r"in 'degC', the observations in 'K'; convert: ds\["
+    ) as caught:
+        ds.msgl.evaluate(prediction)
+    exec(str(caught.value).split("convert: ")[1], {"ds": ds})
+    assert ds.msgl.evaluate(prediction)["rmse"].item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("which", ["observed", "prediction"])
+def test_arrays_in_kelvin_are_converted_as_advised(labelled, which):
+    observed = labelled["water_temperature_fine"]
+    scope = {"observed": observed, "prediction": (observed + 0.5).assign_attrs(units="degC")}
+    scope[which] = (scope[which] + 273.15).assign_attrs(units="kelvin")
+    with pytest.raises(InvalidArgumentError, match=f"convert: {which} = ") as caught:
+        score(scope["prediction"], scope["observed"])
+    exec(str(caught.value).split("convert: ")[1], scope)
+    assert score(scope["prediction"], scope["observed"])["rmse"].item() == pytest.approx(0.5)
+
+
+def test_units_without_a_conversion(labelled):
+    observed = labelled["water_temperature_fine"]
+    with pytest.raises(InvalidArgumentError, match=re.escape("convert one of them")):
+        score(observed.assign_attrs(units="furlong"), observed)
+
+
+def test_a_series_is_not_drawn_over_other_units(labelled):
+    pytest.importorskip("matplotlib")
+    name = "water_temperature_fine"
+    ds = labelled.assign({name: (labelled[name] + 273.15).assign_attrs(units="K")})
+    with pytest.raises(InvalidArgumentError, match="observations in 'K'"):
+        ds.msgl.plot.series(labelled[name], reach=7)

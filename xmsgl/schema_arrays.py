@@ -1,0 +1,56 @@
+"""One array where one is asked for: a DataArray, or the Dataset of one variable that a file opens as."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, shorten
+
+__all__ = ["as_array"]
+
+
+def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.DataArray:
+    """Return the array of an argument that may be a Dataset of one variable.
+
+    A prediction that was written with ``.to_netcdf()`` or ``.to_zarr()`` opens as such a Dataset.
+
+    Parameters
+    ----------
+    obj
+        DataArray, or Dataset with one data variable.
+    what
+        Name of the argument, for messages.
+
+    Returns
+    -------
+    xarray.DataArray
+        Nothing is copied or computed.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A Dataset with no or several variables, or something else.
+
+    Examples
+    --------
+    >>> as_array(xr.Dataset({"water_temperature": ("fine", [4.0, 5.0])})).name
+    'water_temperature'
+    """
+    if isinstance(obj, xr.DataArray):
+        return obj
+    if isinstance(obj, xr.Dataset):
+        names = list(obj.data_vars)
+        if len(names) == 1:
+            return obj[names[0]]
+        msg = f"{what} is a Dataset without variables; give the array itself"
+        if names:
+            msg = (
+                f"{what} is a Dataset of {len(names)} variables ({shorten(names)}); give one of them: "
+                f"{what}[{str(names[0])!r}]"
+            )
+        raise InvalidArgumentError(msg)
+    msg = (  # type: ignore[unreachable]  # callers need not be type-checked
+        f"{what} is a {type(obj).__name__}; give an xarray.DataArray, or a Dataset of one variable: "
+        "open a file with xr.open_dataset(path), label values with xr.DataArray(values, dims=..., coords=...)"
+    )
+    raise InvalidArgumentError(msg)
