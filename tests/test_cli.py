@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -100,6 +101,15 @@ def test_a_valid_file_is_0(run, folder):
         result = run("validate", folder / name)
         assert result.exit_code == 0
         assert "12" in result.output
+
+
+def test_validate_without_labels(run, river, tmp_path):
+    labels = ["water_temperature_coarse", "water_temperature_fine"]
+    river.drop_vars(labels).to_netcdf(tmp_path / "bare.nc")
+    refused = run("validate", tmp_path / "bare.nc")
+    assert refused.exit_code == 3
+    (option,) = re.findall(r"xmsgl validate (--\S+)", refused.stderr)  # as the message advises
+    assert run("validate", tmp_path / "bare.nc", option).exit_code == 0
 
 
 def test_validate_prints_json(run, folder, river):

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xmsgl.datasets import simulated
 from xmsgl.engine import Engine, resolve_device
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.fit import train
 from xmsgl.graphs import build_graph
 from xmsgl.network.order import mean_spread
@@ -186,3 +186,27 @@ def test_devices():
     if not torch.cuda.is_available():
         with pytest.raises(InvalidArgumentError, match="sees no GPU; use device='auto' or 'cpu'"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["memory", "lazy"])
+@pytest.mark.parametrize(
+    ("name", "where", "value"),
+    [
+        ("air_temperature_coarse", {"time": [3, 4], "coarse": 1}, np.nan),
+        ("air_temperature_coarse", {"time": 0, "coarse": 1}, np.inf),
+        ("precipitation_coarse", {"coarse": 2}, np.nan),
+        ("solar_radiation_coarse", {"time": 5}, np.nan),
+        ("elevation_fine", {"fine": [0, 3]}, np.nan),
+        ("slope_coarse", {"coarse": 1}, np.inf),
+    ],
+)
+def test_what_is_missing_is_filled_as_advised(river, model, name, where, value, lazy):
+    ds = river.isel(time=slice(0, 130)).copy(deep=True)
+    ds[name][where] = value
+    ds = ds.chunk({"time": 40}) if lazy else ds
+    with pytest.raises(InvalidDatasetError, match=f"{name}: ") as caught:
+        ds.msgl.downscale(model).compute()
+    (fault,) = caught.value.faults
+    scope = {"ds": ds, "np": np}
+    exec(fault[fault.index("ds[") :], scope)
+    assert np.isfinite(scope["ds"].msgl.downscale(model).compute()).all()

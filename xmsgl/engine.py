@@ -16,6 +16,7 @@ from xmsgl.operators import Operators
 from xmsgl.prefetch import prefetch
 from xmsgl.residual_fit import baseline_temperature
 from xmsgl.schema import segment_positions
+from xmsgl.schema_advice import fill_days, fill_places
 from xmsgl.spin_up import days_before
 from xmsgl.windows import ScaleInputs, feature_variables
 
@@ -313,7 +314,7 @@ def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
     Raises
     ------
     InvalidDatasetError
-        Naming each variable, its first ids and dates.
+        Naming each variable, its first ids and dates, and code that fills them.
     """
     faults = []
     for name in names:
@@ -327,7 +328,19 @@ def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
             where.append(f"{dim} {shorten(np.datetime_as_string(labels, 'D') if days else labels)}")
         faults.append(
             f"{name}: {gone.sum()} values are NaN or infinite, and a prediction needs them all: "
-            f"{'; '.join(where)}; fill them, or drop these ids or days"
+            f"{'; '.join(where)}; {_fill(ds[name], gone)}"
         )
     if faults:
         raise InvalidDatasetError(faults)
+
+
+def _fill(array: xr.DataArray, gone: npt.NDArray[np.bool_]) -> str:
+    """Say how to fill what is not finite, in code that suits lazy arrays too."""
+    name = str(array.name)
+    condition = "np.isfinite({})" if np.isinf(array.values).any() else None
+    if "time" not in array.dims:
+        return f"fill them, as a first guess with the median: {fill_places(name, condition=condition)}"
+    known = np.count_nonzero(~gone, axis=array.get_axis_num("time"))
+    scale = next(str(dim) for dim in array.dims if dim != "time")
+    code = fill_days(name, scale, condition=condition, lost=bool((known < 2).any()), chunked=True)
+    return f"fill short gaps from the days around: {code}"

@@ -204,12 +204,20 @@ def _faults(ds: xr.Dataset, scale: str) -> Iterator[str]:
     index: Any = ds.xindexes.get(name)
     crs = getattr(index, "crs", None) or array.attrs.get("crs")
     if crs is not None and not _is_wgs84(crs):
-        maker = "GeoSeries" if index is not None else "GeoSeries.from_wkb"
-        cure = (
-            f'lines = geopandas.{maker}(ds["{name}"].values, crs="{_short(crs)}").to_crs("{CRS}"); '
-            f'ds = ds.drop_vars("{name}").assign({name}=("{scale}", lines.to_wkb(hex=True).values))'
-        )
-        yield f"{name} is in {_short(crs)}, must be in {CRS}; convert: {cure}"
+        yield f"{name} is in {_short(crs)}, must be in {CRS}; convert: {_reproject(name, scale, index)}"
+
+
+def _reproject(name: str, scale: str, index: object) -> str:
+    """Write code that brings lines to degrees; some may be missing, as empty text, None or NaN."""
+    if index is not None:
+        series = f'geopandas.GeoSeries(ds["{name}"].values, crs=ds.xindexes["{name}"].crs)'
+    else:
+        read = f'shapely.from_wkb(ds["{name}"].fillna("").values, on_invalid="ignore")'
+        series = f'geopandas.GeoSeries({read}, crs=ds["{name}"].attrs["crs"])'
+    return (
+        f'lines = {series}.to_crs("{CRS}"); '
+        f'ds = ds.drop_vars("{name}").assign({name}=("{scale}", lines.to_wkb(hex=True).values))'
+    )
 
 
 def _short(crs: Any) -> str:

@@ -101,7 +101,8 @@ def _missing(ds: xr.Dataset, feature: Feature, used: set[str]) -> str:
         return fault
     units = [str(ds[other].attrs.get("units", "")) for other in alike]
     there = ", ".join(f"{other} in {unit!r}" for other, unit in zip(alike, units, strict=True))
-    convert = "" if schema.same_units(units[0], feature.units) else " and convert it"
+    same = schema.same_units(units[0], feature.units)
+    convert = "" if same else f"; then {_remedy(name, units[0], feature)}"
     rename = f'ds = ds.rename({{"{alike[0]}": "{name}"}})'
     return f"{fault}; alike: {there}; if it is the same, {rename}{convert}"
 

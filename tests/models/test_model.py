@@ -121,7 +121,7 @@ def test_other_files_are_refused(tmp_path):
         ("text", b"not a model at all", "not a whole safetensors file"),
         ("empty", b"", "not a whole safetensors file"),
         ("changed", payload[:-3] + b"\x01\x02\x03", "is damaged"),
-        ("checkpoint", storage.to_bytes({}, {"format": 1, "settings": {}}), "resume it with train"),
+        ("checkpoint", storage.to_bytes({}, {"format": 1, "settings": {}}), "resume it with ds.msgl.train"),
         (
             "newer",
             storage.to_bytes(model.weights, {"format": 3, "spec": {}}),

@@ -231,7 +231,8 @@ def _check_air(air: xr.DataArray) -> None:
     if row.size:
         ids, times = air.indexes[str(air.dims[1])], air.indexes["time"]
         where = shorten(f"{ids[c]} on {times[r]:%Y-%m-%d}" for r, c in zip(row, column, strict=True))
-        raise InvalidDatasetError([f"{air.name}: {row.size} values are not finite: {where}; fill them first"])
+        cure = "ds.msgl.validate() says how to fill them"
+        raise InvalidDatasetError([f"{air.name}: {row.size} values are not finite: {where}; {cure}"])
 
 
 def _static_features(ds: xr.Dataset) -> tuple[Floats, Floats]:

@@ -312,7 +312,8 @@ class Model:
         """
         weights, header = storage.from_bytes(payload, origin)
         if "spec" not in header:
-            msg = f"{origin} is a training checkpoint, not a model: resume it with train(resume=...)"
+            cure = "resume it with ds.msgl.train(resume=...) and the settings it was begun with"
+            msg = f"{origin} is a training checkpoint, not a model: {cure}"
             raise CheckpointError(msg)
         if header.get("format") != _FORMAT:
             found = header.get("format")
