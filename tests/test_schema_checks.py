@@ -411,6 +411,10 @@ FAULTS = {
         lambda ds: ds.assign(slope_coarse=(ds["slope_coarse"] * 100).assign_attrs(units="1")),
         r"slope_coarse looks like per cent and not like 1 \(from 0.1 to 1.2, 0.8 midway\); convert: .* / 100",
     ),
+    "slope-of-lowlands-in-per-cent": (
+        lambda ds: ds.assign(slope_coarse=("coarse", [0.1, 0.05, 0.2, 0.1, 4.0], {"units": "1"})),
+        r"slope_coarse: 1 values outside 0..3 .*: coarse 105; if slopes are in per cent, convert: .* / 100",
+    ),
     "area-negative": (
         lambda ds: put(ds, "drainage_area_fine", fine=4, value=-5.0),
         r"drainage_area_fine: 1 values outside 0..7.5e\+06 km2 .*: fine 5; correct",

@@ -65,6 +65,7 @@ RIGHT = [
     ("air_temperature_coarse", 30.0, 46.0, 42.5),  # Death Valley, July 2018
     ("air_temperature_max_coarse", 40.0, 54.0, 49.0),
     ("water_temperature_fine", 29.0, 35.0, 33.0),
+    ("water_temperature_fine", 2.3, 39.0, 37.4),  # in degF water would be ice
     ("relative_humidity_coarse", 2.0, 60.0, 20.0),
     ("length_fine", 1.6, 18e3, 860.0),
     ("length_coarse", 47.0, 36e3, 8560.0),

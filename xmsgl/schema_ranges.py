@@ -53,6 +53,7 @@ _WARMEST = {
 _KELVIN: Range = (173.15, 373.15)
 _FAHRENHEIT_HIGH = 140.0  # 60 degC
 _ABSOLUTE_ZERO = -273.15
+_FREEZING = 28.0  # degF: sea water; in degF no river is colder
 
 # Missing values written as numbers. Those of netCDF (9.97e36), GRIB and models (1e20, 1e30) are above HUGE.
 HUGE = 1e15
@@ -203,7 +204,8 @@ def _of_temperature(base: str, low: float, high: float, middle: float) -> Cause 
     if _KELVIN[0] <= low and high <= _KELVIN[1]:
         return Cause("kelvin", "K")
     warmest = next((most for start, most in _WARMEST.items() if base.startswith(start)), np.inf)
-    if middle > warmest and high <= _FAHRENHEIT_HIGH:
+    coldest = _FREEZING if base.startswith(_STATES) else -np.inf
+    if middle > warmest and low >= coldest and high <= _FAHRENHEIT_HIGH:
         return Cause("degrees Fahrenheit", "degF")
     return None
 

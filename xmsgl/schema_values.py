@@ -179,6 +179,9 @@ def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str
     if base in PLACE:
         return f'give them in degrees (EPSG:4326), or drop the variable: ds = ds.drop_vars("{name}")'
     between = _masked(ds, name, f"({{}} >= {low:g}) & ({{}} <= {high:g})")
+    if base == "slope" and found.low >= 0:
+        code = advice(name, "%", expected)
+        return f"if slopes are in per cent, {code}; if not, correct them, or mask them: {between}"
     if expected != "degC":
         return f"correct them, or mask them: {between}"
     if found.high > _KELVIN_FROM:

@@ -229,7 +229,7 @@ def many_brooks():
             "coarse_segment": ("fine", ids),
             "length_coarse": ("coarse", length, {"units": "m"}),
             "length_fine": ("fine", length, {"units": "m"}),
-            "slope_coarse": ("coarse", rng.random(n), {"units": "1"}),
+            "slope_coarse": ("coarse", 0.1 * rng.random(n), {"units": "1"}),
             "air_temperature_coarse": (daily, np.tile(air[:, None], n), degrees),
             "water_temperature_coarse": (daily, water, degrees),
             "water_temperature_fine": (("time", "fine"), water, degrees),
