@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,6 +48,21 @@ def test_fill_values_are_outside(base, fill):
     low, high = physical_range(base)
     assert not low <= fill <= high
     assert likely_cause(base, min(fill, 1.0), max(fill, 1.0), 1.0).what == "fill values"
+
+
+def test_the_documented_table_is_that_of_the_code():
+    page = (Path(__file__).parents[1] / "docs" / "data-model.md").read_text(encoding="utf-8")
+    table = page.split("### Physical ranges")[1].split("## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| `")]
+    assert len(rows) == 16
+    for names, low, high, units in rows:
+        limits = tuple(
+            float(end.replace(",", "").replace("above", "").replace("\N{MINUS SIGN}", "-"))
+            for end in (low, high)
+        )
+        for base in re.findall(r"`(\w+)\*?`", names):
+            assert physical_range(base) == limits, base
+            assert units.strip(" `") in {expected_units(base), "degrees"}
 
 
 def test_other_names_have_no_range():

@@ -51,12 +51,31 @@ def test_without_files(tmp_path, fetching, monkeypatch):
     assert not (tmp_path / "built").exists()
 
 
+def links_aside(ds):
+    """Links to a segment that a plain walk down or up the coarse river does not meet."""
+    below = dict(zip(ds.coarse.values.tolist(), ds.downstream_coarse.values.tolist(), strict=True))
+    segment = dict(zip(ds.fine.values.tolist(), ds.coarse_segment.values.tolist(), strict=True))
+
+    def way(start):
+        passed = {start}
+        while below[start]:
+            start = below[start]
+            passed.add(start)
+        return passed
+
+    for reach, to in zip(ds.fine.values.tolist(), ds.downstream_fine.values.tolist(), strict=True):
+        if to and segment[to] not in way(segment[reach]) and segment[reach] not in way(segment[to]):
+            yield reach, to
+
+
 @pytest.mark.delaware
 class TestObserved:
     def test_valid(self, observed):
         from xmsgl.schema_checks import validate
 
-        validate(observed)
+        report = validate(observed)
+        assert report.aside == tuple(links_aside(observed))
+        assert (report.links, len(report.aside)) == (450, 2)
 
     def test_sizes(self, observed):
         assert dict(observed.sizes) == {"time": 731, "coarse": 456, "fine": 3182}
@@ -215,6 +234,7 @@ class TestEra5:
         with set_options(progress=False):
             ds = delaware(fine="all", cache_dir=delaware_cache)
         assert ds.sizes["fine"] == 15114
+        assert ds.msgl.validate(values=False).aside == tuple(links_aside(ds))
         assert (
             int(ds["water_temperature_fine"].count())
             == ds["water_temperature_fine"].attrs["labels_in_period"]
