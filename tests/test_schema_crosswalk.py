@@ -97,6 +97,13 @@ def test_every_break_of_the_main_stem_is_found(basin):
             validate(changed(basin, "downstream_fine", where={"fine": reach}, value=0), values=False)
 
 
+def test_areas_that_are_no_numbers_do_not_hide_a_break(river):
+    spoilt = changed(river, "downstream_fine", where={"fine": 5}, value=0)
+    text = spoilt.assign(drainage_area_fine=spoilt["drainage_area_fine"].astype(str))
+    with pytest.raises(InvalidDatasetError, match=r"end in mid-river.*: 5 \(on 103\)"):
+        validate(text)
+
+
 def test_faults_of_the_networks_come_first(river):
     """Where ids point nowhere nothing can be said of where the water goes."""
     spoilt = changed(river, "downstream_fine", where={"fine": 5}, value=99)

@@ -97,7 +97,7 @@ def validate(
     ]
     rivers = None if network else rivers_of(ds, small)
     content = [
-        *(check_against_flow(ds, rivers, small.get("drainage_area_fine")) if rivers else ()),
+        *(check_against_flow(ds, rivers, _areas(small)) if rivers else ()),
         *check_statics(ds, small),
         *check_daily(ds, summaries),
         *check_labels(summaries, labels),
@@ -120,6 +120,11 @@ def _gather(ds: xr.Dataset, values: bool) -> tuple[dict[str, Summary], Values]:
         elif values and scale and set(array.dims) == {"time", scale} and array.dtype.kind in "iuf":
             daily[name] = allowed_values(ds, name)
     return scan(ds, daily, small)
+
+
+def _areas(small: Values) -> npt.NDArray[Any] | None:
+    areas = small.get("drainage_area_fine")
+    return areas if areas is not None and areas.dtype.kind in "iuf" else None
 
 
 def _report(
