@@ -18,7 +18,7 @@ FLOORS: list[tuple[list[str], list[str], list[str]]] = [
     ),
     ([], ["schema"], ["network"]),
     (["graphs", "readers", "datasets", "opening"], [], ["simulate"]),
-    (["features", "neighbours", "residual", "season"], ["windows", "batches"], ["models"]),
+    (["features", "neighbours", "season"], ["windows", "batches"], ["models"]),
     (["recipes"], ["calibrate"], ["prefetch", "spin_up", "operators", "engine", "train", "supply", "watch"]),
     ([], ["fit", "predict"], []),
     (["outputs", "evaluate", "export", "plot", "benchmark", "catalog"], [], []),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from xmsgl.batches import TrainingData
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.windows import Sources, choose_features
+from xmsgl.windows import ScaleInputs, Sources, choose_features
 
 SCALES = ("coarse", "fine")
 MARK = 44.0  # a temperature that no river of the tests has
@@ -26,7 +26,7 @@ def dense(x):
     """Inputs of each node, by (day, node, window, feature)."""
     if not isinstance(x, Sources):
         return x
-    return x.rows[:, x.place] + (x.fixed if x.fixed.ndim == 3 else x.fixed[:, None])
+    return x.rows[:, x.place] + x.fixed[:, None]
 
 
 def unscaled(data, batch, scale):
@@ -463,3 +463,20 @@ def test_the_callers_dataset_stays_lazy(river):
         for scale in SCALES:
             np.testing.assert_array_equal(dense(one.inputs[scale]), dense(two.inputs[scale]))
             np.testing.assert_array_equal(one.labels[scale], two.labels[scale])
+
+
+@pytest.mark.parametrize("kind", ["training", "validation", "unlabelled"])
+def test_inherited_inputs_are_those_that_reaches_would_have(river, monkeypatch, kind):
+    def batches():
+        data = prepare(river, validation=0.3, batch=2)
+        if kind == "unlabelled":
+            return [*data.unlabelled_batches(2, SCALES)]
+        return [*(data.training_batches(2) if kind == "training" else data.validation_batches())]
+
+    inherited = [batch.inputs["fine"] for batch in batches()]
+    monkeypatch.setattr(ScaleInputs, "sources", lambda *_: None)
+    own = [batch.inputs["fine"] for batch in batches()]
+    assert own
+    for few, many in zip(inherited, own, strict=True):
+        assert isinstance(few, Sources)
+        np.testing.assert_array_equal(dense(few), many)

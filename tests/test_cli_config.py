@@ -113,7 +113,7 @@ def test_a_model_of_python_is_made_again_by_the_command(run, tmp_path, river):
     ds.to_netcdf("river.nc")
     days = [slice("2001-11", "2001-12-15"), slice(np.datetime64("2002-03-10"), None)]
     model = train(
-        ds, "remap", epochs=2, hidden=4, jitter=np.float64(0.1), window=60, warmup=5, kernel=Gaussian(4e3),
+        ds, "remap", epochs=2, hidden=4, average=np.float64(0.1), window=60, warmup=5, kernel=Gaussian(4e3),
         validation=days,
         features=("air_temperature", "slope"), learning_rate=[0.01], patience=None, device="cpu",
         progress=False,
@@ -123,7 +123,7 @@ def test_a_model_of_python_is_made_again_by_the_command(run, tmp_path, river):
     said = tomllib.loads(toml)
     assert said["validation"] == "2001-11/2001-12-15,2002-03-10/.."
     assert "dataset" not in said
-    assert said["set"]["jitter"] == 0.1
+    assert said["set"]["average"] == 0.1
     assert "patience" not in said["set"]  # its default
     (tmp_path / "run.toml").write_text(toml)
     again = run("train", "river.nc", "--config", "run.toml", "-o", "again", "--device", "cpu")

@@ -36,13 +36,11 @@ def written_out(monkeypatch):
     [
         ({}, False),
         ({"batch": 2}, False),
-        ({"jitter": 0.3, "batch": 2}, False),
         ({"method": "fine-only"}, False),
         ({"identity": 2}, True),
-        ({"embedding": 2}, True),
         ({"backend": "torch"}, True),
     ],
-    ids=["one-window", "windows", "jitter", "fine-only", "identity", "embedding", "torch"],
+    ids=["one-window", "windows", "fine-only", "identity", "torch"],
 )
 def test_weights_and_losses_are_the_same(river, monkeypatch, written_out, options, expands):
     ds = river.isel(time=slice(0, 240))

@@ -112,9 +112,7 @@ def test_the_rates_must_be_as_many_as_the_stages(tiny):
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"clip": [1.0, 2.0]}, {"robust": [3.0]}, {"learning_rate": "fast"}, {"learning_rate": ["fast"]}],
-    ids=str,
+    "settings", [{"clip": [1.0, 2.0]}, {"learning_rate": "fast"}, {"learning_rate": ["fast"]}], ids=str
 )
 def test_only_learning_rates_may_be_several_and_all_are_numbers(settings):
     with pytest.raises(InvalidArgumentError, match="must be a positive number"):

@@ -60,15 +60,6 @@ def test_identities_are_kept(river_once):
         train(river_once, "msgl", start=first, identity=2, **STILL)
 
 
-def test_an_embedding_is_kept(river_once):
-    first = train(river_once, "remap", embedding=3, **SMALL)
-    again = train(river_once, "msgl", start=first, **STILL)
-    name = "embedding.layers.2.weight"
-    torch.testing.assert_close(again.weights[name], first.weights[name])
-    with pytest.raises(InvalidArgumentError, match=r"embedding is that of the model to start with \(3\)"):
-        train(river_once, "msgl", start=first, embedding=2, **STILL)
-
-
 def test_weights_of_other_sizes_are_refused(river_once, coarse):
     with pytest.raises(ModelMismatchError, match=r"cell\.W_hh \(4, 16\) for \(8, 32\)"):
         train(river_once, "msgl", start=coarse, hidden=8, **STILL)

@@ -25,7 +25,7 @@ LAYERS = [
     ["datasets"],
     ["opening"],
     ["features"],
-    ["neighbours", "residual", "season"],
+    ["neighbours", "season"],
     ["windows", "batches"],
     ["models"],
     ["prefetch", "spin_up"],

@@ -58,8 +58,8 @@ def test_other_words_stay_text(word):
     "word", ["NaN", "nan", "Infinity", "-Infinity", "inf", "+INF", "1e999", "[1,NaN]", '{"a":[-1e400]}']
 )
 def test_numbers_that_are_not_finite_are_refused(word):
-    with pytest.raises(InvalidArgumentError, match=r"jitter=.* is not a finite number; give one"):
-        parse_settings(f"hidden=4,jitter={word}")
+    with pytest.raises(InvalidArgumentError, match=r"clip=.* is not a finite number; give one"):
+        parse_settings(f"hidden=4,clip={word}")
 
 
 def test_finite_values_pass_as_they_are():

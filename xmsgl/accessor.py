@@ -82,7 +82,7 @@ class MsglAccessor:
             ``"coarse"``, ``"fine"``, or None for both.
         kernel
             How weight falls with distance along the river: a name, a kernel, or its dictionary. Default:
-            ``"exponential"`` over 10 km; ``"fitted"``: :func:`xmsgl.neighbours_length.fit_length`.
+            ``"exponential"`` over 10 km.
         hops, limit, nearest
             Neighbours within so many hops, so many metres, or the so many nearest.
         direction
@@ -94,11 +94,9 @@ class MsglAccessor:
             Both have ``describe()`` and ``to_pyg()``.
         """
         from xmsgl.graphs import build_graph
-        from xmsgl.neighbours_length import fitted_kernel
 
-        chosen = fitted_kernel(self._obj, kernel)
         return build_graph(
-            self._obj, scale, kernel=chosen, hops=hops, limit=limit, nearest=nearest, direction=direction
+            self._obj, scale, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction
         )
 
     def train(

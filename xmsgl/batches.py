@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,9 +13,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.features import Feature, Scaling
-from xmsgl.residual import PROCESS_COARSE, Residual
-from xmsgl.residual_fit import baseline_temperature, fit_residual
-from xmsgl.schema import segment_positions
+from xmsgl.schema import PROCESS_COARSE
 from xmsgl.windows import (
     SCALES,
     FloatArray,
@@ -26,7 +24,6 @@ from xmsgl.windows import (
     Window,
     cut_windows,
     feature_variables,
-    move_windows,
 )
 
 if TYPE_CHECKING:
@@ -57,9 +54,6 @@ class HostBatch:
     scored
         Days that count, boolean (day, window); only where labels are still to be carried from the
         coarse scale to the fine nodes.
-    baseline
-        Baseline temperature of those nodes by scale, degC, (day, node, window), where the labels are what is
-        left beyond it.
     """
 
     inputs: dict[Scale, FloatArray | Sources]
@@ -67,7 +61,6 @@ class HostBatch:
     labels: dict[Scale, FloatArray]
     name: str
     scored: DayMask | None = None
-    baseline: dict[Scale, FloatArray] = field(default_factory=dict)
 
 
 class TrainingData:
@@ -91,22 +84,11 @@ class TrainingData:
         Draws the validation windows and the order of each epoch.
     context
         Scales whose inputs the fine tasks need although no label of theirs is used.
-    jitter
-        Deviation of the noise on static attributes in training batches, in their own deviations; drawn
-        anew for each node, window and epoch. A place is then no longer known by its attributes, which
-        helps where none was observed.
-    shift
-        Days by which each window of a training batch moves at most, to either side, drawn anew for each
-        window and epoch. Validation days and their windows stay where they are, and whatever of a window
-        comes to lie on validation days does not count.
     scaling
         Scaling to use, of the model that training starts from. Default: fitted to the training days.
     own_scaling
         Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
         without labels to learn from takes the label moments of the other.
-    residual
-        What the labels of batches are the rest of; a regression that is not fitted yet is fitted to the
-        labels of the training days. Default: nothing, they are the temperature itself.
 
     Raises
     ------
@@ -126,24 +108,19 @@ class TrainingData:
         batch: int,
         seed: int,
         context: Sequence[Scale] = (),
-        jitter: float = 0.0,
-        shift: int = 0,
         scaling: Mapping[Scale, Scaling] | None = None,
         own_scaling: bool = False,
-        residual: Residual | None = None,
     ) -> None:
         if batch < 1:
             msg = f"batch must be at least one window, got {batch}"
             raise InvalidArgumentError(msg)
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
-        self._jitter, self._shift = jitter, shift
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
-        read = (*features, *(residual.features if residual else ()))
-        wanted = feature_variables(ds, read, dynamic=True) + feature_variables(ds, read, dynamic=False)
+        read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
         labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
-        loaded = ds[[*dict.fromkeys([*wanted, *labels, *(str(name) for name in extra)])]].compute()
+        loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *(str(name) for name in extra)])]].compute()
         self._process = _process_temperature(ds)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
@@ -159,9 +136,6 @@ class TrainingData:
                 "no finite value outside the validation days"
             )
             raise InvalidArgumentError(msg)
-        self.residual = residual and fit_residual(residual, loaded, self.labels, self.training_days)
-        self._baseline = None if self.residual is None else baseline_temperature(self.residual, loaded)
-        self._segment = segment_positions(loaded)
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         fit = self._fit_each if own_scaling else self._fit
@@ -179,13 +153,9 @@ class TrainingData:
         scales
             Scales whose labels are wanted; default: all the data were made for.
         """
-        rng = np.random.default_rng([self.seed, epoch, 2])
         use = self.training_days
-        served = self._labelled(use, scales, self._moved(self._labelled(use, scales), epoch))
-        for windows in self._shuffled(served, epoch):
-            item = self._assemble(windows, use, scales or self.scales, self.labels)
-            inputs = {scale: self._disturb(x, rng) for scale, x in item.inputs.items()}
-            yield replace(item, inputs=inputs)
+        for windows in self._shuffled(self._labelled(use, scales), epoch):
+            yield self._assemble(windows, use, scales or self.scales, self.labels)
 
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
         """Yield all windows with the process model's coarse temperature as labels.
@@ -196,7 +166,7 @@ class TrainingData:
             Number of the epoch; with the seed it draws the order.
         """
         source = {"coarse": self._process}
-        for windows in self._shuffled(self._moved(self._windows, epoch), epoch):
+        for windows in self._shuffled(self._windows, epoch):
             yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
 
     def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
@@ -211,7 +181,7 @@ class TrainingData:
         """
         rng = np.random.default_rng([self.seed, epoch, 1])
         n = self.inputs["fine"].n
-        for windows in self._shuffled(self._moved(self._windows, epoch), epoch):
+        for windows in self._shuffled(self._windows, epoch):
             days, scored = self._days(windows, ~self.validation_days)
             inputs = {scale: self._read(scale, days) for scale in context}
             nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
@@ -269,12 +239,12 @@ class TrainingData:
         # either graph, so what the cell learned on segments holds on reaches. It is the coarse scale's
         # where the method sees it; the few fine labels would give a mean of their own season and place.
         mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
-        used = [self._learned(scale).ravel() for scale in self.labels]
+        used = [values[self.training_days].ravel() for values in self.labels.values()]
         shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
         return dict.fromkeys(SCALES, shared)
 
     def _fit_each(self) -> dict[Scale, Scaling]:
-        used = {scale: self._learned(scale) for scale in self.labels}
+        used = {scale: values[self.training_days] for scale, values in self.labels.items()}
         moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
         other = next(iter(moments.values()))  # there is a label at some scale, or nothing to learn from
         return {
@@ -282,27 +252,9 @@ class TrainingData:
             for scale in SCALES
         }
 
-    def _learned(self, scale: Scale) -> FloatArray:
-        """Return what is to be learned on the training days, degC, (day, node)."""
-        values: FloatArray = self.labels[scale][self.training_days]
-        if self._baseline is None:
-            return values
-        base: FloatArray = self._baseline[self.training_days]
-        values -= base if scale == "coarse" else base[:, self._segment]
-        return values
-
-    def _labelled(
-        self, use: DayMask, scales: Sequence[Scale] | None, windows: Sequence[Window] | None = None
-    ) -> list[Window]:
+    def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
         present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
-        among = self._windows if windows is None else windows
-        return [w for w in among if present[w.start : w.stop].any()]
-
-    def _moved(self, windows: Sequence[Window], epoch: int) -> Sequence[Window]:
-        if not self._shift:
-            return windows
-        rng = np.random.default_rng([self.seed, epoch, 3])
-        return move_windows(windows, self._shift, self.n_days, rng)
+        return [w for w in self._windows if present[w.start : w.stop].any()]
 
     def _labelled_nodes(self, scale: Scale, values: FloatArray) -> tuple[IntArray, IntArray]:
         """Find the kept nodes with finite values (day, node): among all nodes, and among those kept."""
@@ -330,21 +282,6 @@ class TrainingData:
         inputs = self.inputs[scale]
         return inputs.sources(days) or inputs.gather(days)
 
-    def _disturb(self, x: FloatArray | Sources, rng: np.random.Generator) -> FloatArray | Sources:
-        """Add noise to the static attributes, drawn for each node and window, the same on every day."""
-        if not self._jitter:
-            return x
-        nodes, windows = (len(x.place), x.rows.shape[2]) if isinstance(x, Sources) else x.shape[1:3]
-        features = self.inputs["coarse"].features
-        static = [k for k, feature in enumerate(features) if not feature.dynamic]
-        shape = nodes, windows, len(static)
-        noise = np.zeros((nodes, windows, len(features)), np.float32)
-        noise[..., static] = np.float32(self._jitter) * rng.standard_normal(shape, dtype=np.float32)
-        if isinstance(x, Sources):
-            return x._replace(fixed=x.fixed[:, None] + noise)
-        x += noise
-        return x
-
     def _assemble(
         self,
         windows: Sequence[Window],
@@ -356,7 +293,6 @@ class TrainingData:
         inputs: dict[Scale, FloatArray | Sources] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
-        baseline: dict[Scale, FloatArray] = {}
         for scale in scales:
             values = source[scale]
             present, places = self._labelled_nodes(scale, values[days[scored]])
@@ -364,11 +300,6 @@ class TrainingData:
                 continue
             found = values[days[..., None], present]  # (window, day, node)
             chosen = np.where(scored[..., None], found, np.float32(np.nan))
-            if self._baseline is not None:
-                segment = present if scale == "coarse" else self._segment[present]
-                base = self._baseline[days[..., None], segment]
-                chosen = chosen - base
-                baseline[scale] = np.ascontiguousarray(base.transpose(1, 2, 0))
             scaling = self.scaling[scale]
             standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
@@ -376,7 +307,7 @@ class TrainingData:
             inputs[scale] = self._read(scale, days)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self._read("coarse", days)
-        return HostBatch(inputs, nodes, labels, self._name(windows), baseline=baseline)
+        return HostBatch(inputs, nodes, labels, self._name(windows))
 
 
 def _process_temperature(ds: xr.Dataset) -> FloatArray:

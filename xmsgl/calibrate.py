@@ -120,7 +120,7 @@ def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
     if ds.sizes["time"] < last:
         logger.info("a record of less than %d days: what its start changes is not measured", last)
         return model
-    drivers, fixed = split_inputs(ds.isel(time=slice(0, last)), model.spec.inputs)
+    drivers, fixed = split_inputs(ds.isel(time=slice(0, last)), model.spec.features)
     drivers = drivers.compute()
     only = np.unique(np.linspace(0, ds.sizes["fine"] - 1, _REACHES).astype(np.int64))
     engine = Engine(model, fixed, device, only=only)
@@ -140,7 +140,7 @@ def _predict(engine: Engine, drivers: xr.Dataset, model: Model) -> FloatArray:
     spec = model.spec
     time = pd.DatetimeIndex(drivers.indexes["time"])
     windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
-    return np.concatenate([engine.run(window_days(drivers, w, spec.inputs), w) for w in windows])
+    return np.concatenate([engine.run(window_days(drivers, w, spec.features), w) for w in windows])
 
 
 def _fine_pairs(
@@ -161,11 +161,11 @@ def _fine_pairs(
             found.append((window, day, reach, observed[day, reach]))
     if sum(reach.size for _, _, reach, _ in found) < LEAST:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    drivers, fixed = split_inputs(ds, spec.inputs)
+    drivers, fixed = split_inputs(ds, spec.features)
     only = np.unique(np.concatenate([reach for _, _, reach, _ in found])).astype(np.int64)
     engine = Engine(model, fixed, device, only=only)
     predicted = [
-        engine.run(window_days(drivers, window, spec.inputs), window)[day, reach]
+        engine.run(window_days(drivers, window, spec.features), window)[day, reach]
         for window, day, reach, _ in found
     ]
     return np.concatenate(predicted), np.concatenate([values for *_, values in found]).astype(np.float32)
@@ -183,14 +183,12 @@ def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray
         with torch.no_grad():
             outputs = [module.task_outputs(item.batch, ("coarse",))["coarse"] for module in modules]
         mean = torch.stack(outputs).mean(dim=0)
-        base = item.baseline["coarse"][known] if item.baseline else None
-        predicted.append(np.maximum(_degrees(mean[known], scaling, base), np.float32(FREEZING)))
-        observed.append(_degrees(labels[known], scaling, base))
+        predicted.append(np.maximum(_degrees(mean[known], scaling), np.float32(FREEZING)))
+        observed.append(_degrees(labels[known], scaling))
     return np.concatenate(predicted), np.concatenate(observed)
 
 
-def _degrees(values: torch.Tensor, scaling: Scaling, base: torch.Tensor | None) -> FloatArray:
-    """Return temperature: standardised values in degC, on top of the baseline."""
-    degrees = values.float() * scaling.label_deviation + scaling.label_mean
-    whole: FloatArray = (degrees if base is None else degrees + base).cpu().numpy()
-    return whole
+def _degrees(values: torch.Tensor, scaling: Scaling) -> FloatArray:
+    """Return temperature: standardised values in degC."""
+    degrees: FloatArray = (values.float() * scaling.label_deviation + scaling.label_mean).cpu().numpy()
+    return degrees

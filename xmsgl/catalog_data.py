@@ -239,7 +239,7 @@ def describe_model(model: Model) -> dict[str, Any]:
     period = f"{training.get('start', '?')} to {training.get('stop', '?')}"
     inputs = {
         feature.label: {"units": feature.units, "role": "driver" if feature.dynamic else "static"}
-        for feature in model.spec.inputs
+        for feature in model.spec.features
     }
     return {
         "method": model.method,

@@ -63,7 +63,7 @@ def _recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[Com
     "--set",
     "others",
     multiple=True,
-    help="Other settings of training: backbone=lstm hidden=32 jitter=0.2 start=remap.safetensors.",
+    help="Other settings of training: backbone=lstm hidden=32 average=0.98 start=remap.safetensors.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(

@@ -14,8 +14,6 @@ from xmsgl.network.order import close_order
 from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
 from xmsgl.prefetch import prefetch
-from xmsgl.residual_fit import baseline_temperature
-from xmsgl.schema import segment_positions
 from xmsgl.schema_advice import fill_days, fill_places
 from xmsgl.spin_up import days_before
 from xmsgl.windows import ScaleInputs, feature_variables
@@ -114,8 +112,7 @@ class Engine:
         self._look = look
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
-        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.inputs, dynamic=False))
-        self._segment = segment_positions(self._fixed)
+        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
         # What all members share is asked of the first.
         self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
@@ -180,8 +177,6 @@ class Engine:
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded)
-        residual = self._spec.residual
-        base = None if residual is None else baseline_temperature(residual, loaded, self._fixed)[-length:]
         values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
         after: list[Memory] = []
         members = 1 + len(self._others)
@@ -195,9 +190,8 @@ class Engine:
                 output, left = self._stream(batch, left)
                 if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
-                    below = None if base is None else base[scored].take(self._segment[part.fine], axis=1)
                     reaches = slice(None) if self._whole else part.fine
-                    values[scored, reaches] = self._degrees(output[-stop:], below)
+                    values[scored, reaches] = self._degrees(output[-stop:])
                 first = stop
             after += [_moved(state, torch.device("cpu")) for state in left]
         return values, after
@@ -236,12 +230,10 @@ class Engine:
             some = days[None, first : first + step]
             yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
 
-    def _degrees(self, output: torch.Tensor, below: FloatArray | None) -> npt.NDArray[np.float32]:
-        """Return temperature, (day, fine): the standardised output in degC, on top of the baseline."""
+    def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Return temperature, (day, fine): the standardised output in degC."""
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
-        if below is not None:
-            degrees += torch.from_numpy(below).to(degrees.device)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
 

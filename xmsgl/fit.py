@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,9 @@ from xmsgl.graphs import build_graph
 from xmsgl.models.model import ModelSpec
 from xmsgl.neighbours import check_lengths, with_neighbours
 from xmsgl.neighbours_fit import assign_neighbours
-from xmsgl.neighbours_length import fitted_kernel
 from xmsgl.operators import Operators
 from xmsgl.origin import origin_of
 from xmsgl.recipes import takes_recipe
-from xmsgl.residual import PROCESS_COARSE
 from xmsgl.season import assign_season, with_season
 from xmsgl.supply import DeviceBatches, label_scales
 from xmsgl.train.loop import LoopSettings
@@ -63,7 +61,6 @@ def train(
     season: bool = False,
     neighbours: Sequence[float] = (),
     scaling: str = "shared",
-    residual: str | None = None,
     window: int = 365,
     warmup: int = 60,
     batch: int = 1,
@@ -75,9 +72,6 @@ def train(
     weighting: str = "uniform",
     average: float = 0.0,
     keep: str = "best",
-    jitter: float = 0.0,
-    shift: int = 0,
-    robust: float | None = None,
     validation: Validation = 0.15,
     kernel: Any = None,
     hops: int | None = None,
@@ -135,14 +129,6 @@ def train(
         ``"shared"``: inputs and labels of both scales are standardised alike, with the coarse scale's
         inputs and the labels of both. ``"own"``: each scale with its own mean and deviation, as published;
         then a model may not be ``anchored``, for that adds up temperatures of both scales.
-    residual
-        Learn what something simpler misses: the network learns observed minus that at both scales, and
-        predictions add it back, a reach that of its segment. ``"regression"``: water temperature regressed
-        on means of air temperature, season and the static attributes among the features, one relation
-        for the basin, fitted to the coarse labels that the method learns from (to the fine ones where
-        there are none) on training days alone. The model keeps its coefficients, so that a prediction
-        needs no labels. ``"process"``: ``simulated_temperature_coarse``, which a prediction needs then
-        too, without gaps. Default: learn the temperature itself. See :mod:`xmsgl.residual`.
     window, warmup
         Scored days of a window, and days run before it to fill the memory.
     batch
@@ -164,37 +150,22 @@ def train(
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
-        How the tasks' gradients are combined: ``"uniform"``, ``"mgda"`` (as published) or ``"uncertainty"``,
-        see `xmsgl.train.mgda.WEIGHTINGS`.
+        How the tasks' gradients are combined: ``"uniform"`` or ``"mgda"`` (as published), see
+        :mod:`xmsgl.train.mgda`.
     average
         Keep a running mean of the weights that holds on to this share of its past at each step, for
         example 0.98, and validate and return that mean; 0, the default, returns the weights themselves.
     keep
         ``"best"``: return the weights of the epoch with the lowest validation error. ``"last"``: those of
         the last epoch, as published. The stages before the last hand on theirs in the same way.
-    jitter
-        Noise on the static attributes while training, in their own deviations (standardised inputs): the
-        model can then not know a place by its attributes, which helps on reaches without labels and
-        costs a little on those with.
-    shift
-        Days by which each window moves at most in training, to either side, drawn anew for each window and
-        epoch: a model then does not meet the same days at the same place in a window every time. Validation
-        days and the windows they are judged in stay; a moved window learns from no validation day.
-    robust
-        Error (degC) beyond which errors count linearly in the losses of all tasks, not by their square, so
-        that a few faulty thermometers do not rule the fit: for example 3, well above what a good model errs
-        by. Validation scores are RMSE all the same. Default: all errors count by their square. See
-        :mod:`xmsgl.train.robust`.
     validation
         Share of windows kept for choosing the best epoch, or days as slices, or None: learn from all
         and keep the last epoch. How far the model is off on these days also makes the intervals that
         ``ds.msgl.downscale(quantiles=...)`` gives; None gives none. See :mod:`xmsgl.calibrate`.
     kernel, hops, limit, nearest, direction
-        The graphs, see ``ds.msgl.graph``. With ``kernel="fitted"`` only coarse labels outside of the
-        validation days count; the model keeps the length that they gave, so that a prediction needs no
-        labels. See :mod:`xmsgl.neighbours_length`.
+        The graphs, see ``ds.msgl.graph``.
     seed
-        Draws initial weights, validation windows, order and moves of windows, and dropout. The same seed
+        Draws initial weights, validation windows, the order of windows, and dropout. The same seed
         on the same device gives the same weights, bit for bit on CPU with the same number of threads.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
@@ -212,9 +183,9 @@ def train(
     start
         A model, its packaged name or the path of its file, whose weights to begin with: of another
         method, such as ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its
-        features, scaling, sizes, segments and residual are kept, whatever `means` and `scaling` say, and so
-        are the lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has
-        any. Default: fresh weights.
+        features, scaling, sizes and segments are kept, whatever `means` and `scaling` say, and so are the
+        lengths of `neighbours`, whose anomalies are fitted to this dataset's coarse labels, if it has any.
+        Default: fresh weights.
     progress
         What to draw of progress: True, a bar, and in a notebook the curves of losses and scores;
         ``"bar"``, the bar alone; False, nothing. Default: the option ``progress``.
@@ -232,9 +203,8 @@ def train(
     **architecture
         Arguments of the module: ``hidden``, ``backbone`` (``"rgcn"``, ``"lstm"``, ``"gat-lstm"``,
         ``"graph-wavenet"`` or ``"stgcn"``, see :mod:`xmsgl.models.backbones.registry`),
-        ``recurrent_dropout`` and ``backend`` (of ``"rgcn"`` only), ``embedding`` (numbers that a small
-        network makes of the static attributes of each node, see :mod:`xmsgl.models.embedding`), and for
-        ``"msgl"`` also ``heads``, ``dropout``, ``anchored`` and ``tasks``; see :mod:`xmsgl.models.msgl`.
+        ``recurrent_dropout`` and ``backend`` (of ``"rgcn"`` only), and for ``"msgl"`` also ``heads``,
+        ``dropout``, ``anchored`` and ``tasks``; see :mod:`xmsgl.models.msgl`.
 
     Returns
     -------
@@ -245,7 +215,7 @@ def train(
     Raises
     ------
     InvalidDatasetError
-        The dataset has faults, or gaps in the process model's temperature that a `residual` needs.
+        The dataset has faults.
     InvalidArgumentError
         A setting does not fit, or the dataset its `fingerprint`.
     OutputError
@@ -253,7 +223,7 @@ def train(
     MissingDependencyError
         `tensorboard` is given and TensorBoard is not installed.
     UnknownNameError
-        No such method, recipe, scaling, residual or `keep`.
+        No such method, recipe, scaling, weighting or `keep`.
     DivergenceError
         A loss is not finite.
     CheckpointError
@@ -281,13 +251,9 @@ def train(
         learning_rate=learning_rate,
         clip=clip,
         scaling=scaling,
-        residual=residual,
         keep=keep,
         weighting=weighting,
         average=average,
-        jitter=jitter,
-        shift=shift,
-        robust=robust,
     )
     if checkpoint is not None:
         check_target(checkpoint)
@@ -297,14 +263,14 @@ def train(
     schema.validate(ds)
     target = resolve_device(device)
     begin = Start(start)
-    bare, around = ds, begin.neighbours(ds, lengths)
+    around = begin.neighbours(ds, lengths)
     ds = assign_neighbours(ds, around)
     if seasonal := begin.season(season):
         ds = assign_season(ds)
     named = features if around is None else with_neighbours(features, around.lengths)
     chosen = begin.features(ds, with_season(named) if seasonal else named, means)
     segments = begin.segments(ds, identity)
-    sizes = begin.architecture(method, architecture, identity, segments, chosen)
+    sizes = begin.architecture(method, architecture, identity, segments)
     module_of = partial(begin.module, method, sizes, len(chosen), target)
     module = module_of(seed)
     stages = stages_of(method, module.tasks, epochs, pretrain, **_coarse_teachers(ds))
@@ -319,14 +285,10 @@ def train(
         batch=batch,
         seed=seed,
         context=module.input_scales,
-        jitter=jitter,
-        shift=shift,
         scaling=begin.scaling,
         own_scaling=scaling == "own",
-        residual=begin.residual(ds, residual, chosen, around),
     )
     check_anchor(module, data.scaling)
-    kernel = fitted_kernel(bare, kernel, ~data.validation_days)
     graph = _graph_settings(ds, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction)
     source = DeviceBatches(data, Operators.build(ds, graph, segments, target))
     settings = LoopSettings(
@@ -340,7 +302,6 @@ def train(
         target.type == "cuda" if amp is None else amp,
         average,
         keep,
-        robust if robust is None else float(robust),
     )
     spec = ModelSpec(
         method=method,
@@ -353,7 +314,6 @@ def train(
         warmup=warmup,
         training={**provenance(ds, data, seed, recipe), **begin.provenance},
         neighbours=around,
-        residual=data.residual,
         network=begin.network(ds),
         first_day=str(data.time[0].date()),
     )
@@ -367,9 +327,8 @@ def train(
         spec.training["start"],
         spec.training["stop"],
     )
-    run_of = {**spec.to_dict(), "loop": settings.to_dict(), "batch": batch, "jitter": jitter}
+    run_of = {**spec.to_dict(), "loop": asdict(settings), "batch": batch}
     run_of |= {"ensemble": ensemble} if ensemble > 1 else {}
-    run_of |= {"shift": int(shift)} if shift else {}
     noted = {"settings": settings_of(arguments, _defaults()), "data": origin_of(ds)}
     spec = replace(spec, training={**spec.training, **noted})
     with watching as watchers:
@@ -395,7 +354,7 @@ def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
     observed = ds.get("water_temperature_coarse")
     return {
         "coarse_labels": observed is not None and bool(np.isfinite(observed).any()),
-        "process": PROCESS_COARSE in ds,
+        "process": schema.PROCESS_COARSE in ds,
     }
 
 

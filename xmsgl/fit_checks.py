@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.residual import RESIDUALS
 from xmsgl.train.loop import KEEPS
 from xmsgl.train.mgda import WEIGHTINGS
 
@@ -32,10 +31,10 @@ SCALINGS: dict[str, str] = {
 }
 
 # Smallest value of each count. None, where it can be given, means that there is no limit.
-_LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0, "shift": 0}
-_POSITIVE = ("learning_rate", "clip", "robust")
+_LEAST = {"epochs": 1, "window": 1, "ensemble": 1, "patience": 1, "seed": 0}
+_POSITIVE = ("learning_rate", "clip")
 _SWITCHES = ("season", "amp")
-_NAMES = {"scaling": SCALINGS, "keep": KEEPS, "residual": RESIDUALS, "weighting": WEIGHTINGS}
+_NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
 
 
 def check_names(names: Iterable[str], method: str, training: Iterable[str]) -> None:
@@ -92,7 +91,7 @@ def check_settings(**settings: Any) -> None:
     InvalidArgumentError
         A value out of range.
     UnknownNameError
-        No such `scaling`, `keep`, `residual` or `weighting`.
+        No such `scaling`, `keep` or `weighting`.
 
     Examples
     --------
@@ -104,14 +103,10 @@ def check_settings(**settings: Any) -> None:
             msg = f"{name} must be True or False, got {value!r}"
         elif name in _LEAST and not (_is_number(value) and float(value) >= _LEAST[name]):
             msg = f"{name} must be at least {_LEAST[name]}, got {value}"
-        elif name == "shift" and not float(value).is_integer():
-            msg = f"shift must be a whole number of days, got {value}"
         elif name in _POSITIVE and not all(map(_positive, _each(name, value))):
             msg = f"{name} must be a positive number, got {value}"
         elif name == "average" and not (_is_number(value) and 0 <= value < 1):
             msg = f"average must be in [0, 1), got {value}"
-        elif name == "jitter" and not (_is_number(value) and 0 <= value < float("inf")):
-            msg = f"jitter must be 0 or a positive number of deviations, got {value}"
         elif name in _NAMES and value not in _NAMES[name]:
             raise UnknownNameError(name, value, _NAMES[name])
         else:

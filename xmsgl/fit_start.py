@@ -6,16 +6,12 @@ import logging
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.engine import refuse_missing
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.graphs import known_segments
 from xmsgl.models.model import Model, load_model
 from xmsgl.models.registry import create_model
 from xmsgl.models.start import begin_with, shared_architecture
-from xmsgl.neighbours import neighbour_features
 from xmsgl.neighbours_fit import fit_neighbours, has_labels
-from xmsgl.residual import PROCESS_COARSE
-from xmsgl.residual_fit import find_residual
 from xmsgl.season import wants_season
 from xmsgl.windows import choose_features
 from xmsgl.windows_check import check_features
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from xmsgl.models.registry import NetworkModel
     from xmsgl.neighbours import Neighbours
     from xmsgl.network.known import KnownSegments
-    from xmsgl.residual import Residual
     from xmsgl.windows import Scale
 
 __all__ = ["Start"]
@@ -131,39 +126,6 @@ class Start:
         check_features(ds, features)
         return features
 
-    def residual(
-        self,
-        ds: xr.Dataset,
-        asked: str | None,
-        features: Sequence[Feature],
-        around: Neighbours | None,
-    ) -> Residual | None:
-        """Return what the model learns the rest of, yet to be fitted unless a model knows it.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Another one than the model's is asked for; or the dataset lacks what it is computed from.
-        ModelMismatchError
-            The dataset lacks what that of the model is computed from.
-        InvalidDatasetError
-            The process model's temperature is not finite everywhere.
-        """
-        known = None if self._model is None else self._model.spec.residual
-        if self._model is not None and asked is not None and (known is None or asked != known.kind):
-            kept = None if known is None else known.kind
-            msg = f"residual is that of the model to start with ({kept}); leave it out"
-            raise InvalidArgumentError(msg)
-        if known is not None:
-            check_features(ds, known.features)
-        elif asked is not None:
-            # What neighbours say rests on a regression of its own, and is left to the network.
-            told = neighbour_features(around.lengths) if around else {}
-            known = find_residual(ds, asked, [each for each in features if each.name not in told])
-        if known is not None and known.kind == "process":
-            refuse_missing(ds[[PROCESS_COARSE]].compute(), [PROCESS_COARSE])
-        return known
-
     def network(self, ds: xr.Dataset) -> KnownSegments:
         """Return the segments that the model will recognise: the dataset's and those of the start."""
         own = known_segments(ds)
@@ -182,24 +144,20 @@ class Start:
         asked: Mapping[str, Any],
         identity: int,
         segments: Sequence[Any],
-        features: Sequence[Feature],
     ) -> dict[str, Any]:
         """Return the sizes of the model, and whatever else was asked for.
 
         Raises
         ------
         InvalidArgumentError
-            Identities or an embedding of another size than the model's are asked for.
+            Identities of another size than the model's are asked for.
         """
         if self._model is None:
-            static = [place for place, feature in enumerate(features) if not feature.dynamic]
-            places = {"attributes": static} if asked.get("embedding") else {}
-            return {**asked, **places, "identity": identity, "segments": len(segments)}
+            return {**asked, "identity": identity, "segments": len(segments)}
         kept = shared_architecture(method, self._model.spec.architecture)
-        for name, size in (("identity", identity), ("embedding", asked.get("embedding", 0))):
-            if size and size != kept.get(name):
-                msg = f"{name} is that of the model to start with ({kept.get(name, 0)}); leave it out"
-                raise InvalidArgumentError(msg)
+        if identity and identity != kept.get("identity"):
+            msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
+            raise InvalidArgumentError(msg)
         return {**kept, **asked}
 
     def module(

@@ -1,7 +1,6 @@
-"""The simple regression of segment temperatures on weather, season and attributes, whose rest matters.
+"""The simple regression of segment temperatures on weather, season and attributes, whose residuals matter.
 
-What it leaves over is what neighbours along the river have in common: see :mod:`xmsgl.neighbours_fit` and
-:mod:`xmsgl.neighbours_length`. What :mod:`xmsgl.residual_fit` regresses on is its own; it is solved here too.
+They are what neighbours along the river have in common: see :mod:`xmsgl.neighbours_fit`.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from xmsgl.features import parse_feature, time_of_year, trailing_mean, weather_m
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["RIDGE", "STATIC_STRENGTH", "Regression", "Rows"]
+__all__ = ["Regression", "Rows"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-#: Ridge on standardised columns: keeps those that say the same solvable.
-RIDGE = 1.0
-#: A static attribute is known once a segment, however many days it has: so many segments' worth of labels
-#: draw its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
-STATIC_STRENGTH = 3.0
+# Ridge on standardised columns: keeps those that say the same solvable.
+_RIDGE = 1.0
+# A static attribute is known once a segment, however many days it has: so many segments' worth of labels
+# draw its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
+_STATIC_STRENGTH = 3.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,9 @@ class Rows:
 
     def ridge(self, n: int) -> Floats:
         """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
-        fixed = max(RIDGE, STATIC_STRENGTH * n / len(self.fixed))
+        fixed = max(_RIDGE, _STATIC_STRENGTH * n / len(self.fixed))
         weather = len(self.features) + self.season.shape[1]
-        return np.concatenate([np.full(weather, RIDGE), np.full(self.fixed.shape[1], fixed)])
+        return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
 
     def __call__(self, place: int) -> Floats:
         """Return the rows of a segment on all days, (time, column)."""

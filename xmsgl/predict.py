@@ -152,8 +152,8 @@ def downscale(
     ds = assign_neighbours(ds, spec.neighbours, spec.network)
     if wants_season(feature.name for feature in spec.features):
         ds = assign_season(ds)
-    check_features(ds, spec.inputs)
-    drivers, fixed = split_inputs(ds, spec.inputs)
+    check_features(ds, spec.features)
+    drivers, fixed = split_inputs(ds, spec.features)
     days = pd.DatetimeIndex(ds.indexes["time"])
     windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
     if carry:
@@ -168,9 +168,9 @@ def downscale(
         "when asked for" if lazy else "now",
     )
     if lazy:
-        values: Any = _lazy(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
+        values: Any = _lazy(reference, fixed, drivers, windows, spec.features, device, carry=carry)
     else:
-        values = _eager(reference, fixed, drivers, windows, spec.inputs, device, carry=carry)
+        values = _eager(reference, fixed, drivers, windows, spec.features, device, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
         temperature = _label(values, ds, fitted, how)

@@ -78,7 +78,6 @@ PUBLISHED = Recipe(
         "patience": None,
         "weighting": "mgda",
         "average": 0.0,
-        "jitter": 0.0,
         "keep": "last",
         "identity": 0,
         "kernel": "reference",

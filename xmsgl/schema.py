@@ -22,6 +22,7 @@ from xmsgl.schema_combine import combine
 from xmsgl.schema_names import (
     CROSSWALK,
     LABEL,
+    PROCESS_COARSE,
     SCALES,
     Scale,
     as_dataset,
@@ -41,6 +42,7 @@ __all__ = [
     "CROSSWALK",
     "LABEL",
     "LAPSE_RATE",
+    "PROCESS_COARSE",
     "SCALES",
     "FeatureSource",
     "Scale",

@@ -22,6 +22,7 @@ __all__ = [
     "CROSSWALK",
     "LABEL",
     "PLACE",
+    "PROCESS_COARSE",
     "SCALES",
     "TOPOLOGY",
     "Scale",
@@ -43,6 +44,8 @@ __all__ = [
 Scale = Literal["coarse", "fine"]
 SCALES: tuple[Scale, Scale] = ("coarse", "fine")
 LABEL = "water_temperature"
+#: A process model's temperature of the segments.
+PROCESS_COARSE = "simulated_temperature_coarse"
 CROSSWALK = "coarse_segment"
 
 TOPOLOGY = {"downstream", "length"}

@@ -88,13 +88,12 @@ class DeviceBatches:
     def _put(self, host: HostBatch, operators: Operators) -> LabelledBatch:
         device = operators.coarse.device
         labels = {str(scale): to_device(values, device) for scale, values in host.labels.items()}
-        baseline = {str(scale): to_device(values, device) for scale, values in host.baseline.items()}
         scored = None if host.scored is None else to_device(host.scored, device)
         batch = operators.batch(host.inputs, host.nodes)
         if "fine" in labels:
             batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
         carry = _from_coarse_to_fine(self._data.scaling)
-        return LabelledBatch(batch, labels, host.name, scored, carry, baseline)
+        return LabelledBatch(batch, labels, host.name, scored, carry)
 
 
 def _from_coarse_to_fine(scaling: Mapping[Scale, Scaling]) -> tuple[float, float]:

@@ -142,8 +142,7 @@ class Sources(NamedTuple):
     place
         Position in `rows` of each reach's segment, (reach,).
     fixed
-        Standardised static attributes and offsets, float32 (reach, feature); (reach, window, feature)
-        where noise makes windows differ.
+        Standardised static attributes and offsets, float32 (reach, feature).
     """
 
     rows: FloatArray
@@ -454,41 +453,3 @@ def calendar_windows(days: pd.DatetimeIndex, length: int, warmup: int, first_day
     """
     first = (pd.Timestamp(first_day) - days[0]).days if len(days) else 0
     return cut_windows(len(days), length, warmup, first)
-
-
-def move_windows(
-    windows: Sequence[Window], shift: int, n_days: int, rng: np.random.Generator
-) -> list[Window]:
-    """Move each window by some days, so that training does not begin at the same days in every epoch.
-
-    What would lie outside of the record is cut off. A window that is not longer than `shift` moves by less
-    than its length, so that something of it is left.
-
-    Parameters
-    ----------
-    windows
-        To be moved, each by itself.
-    shift
-        Most days to move by, to either side.
-    n_days
-        Days in the record.
-    rng
-        Draws a whole number of days in [-shift, shift] for each, all alike probable.
-
-    Returns
-    -------
-    list of Window
-        In the order given; the same warm-up.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(1)
-    >>> [(window.start, window.stop) for window in move_windows(cut_windows(800, 365, 60), 90, 800, rng)]
-    [(0, 360), (367, 732), (765, 800)]
-    """
-    moved = []
-    for window in windows:
-        most = min(shift, window.stop - window.start - 1)
-        days = int(rng.integers(-most, most + 1))
-        moved.append(Window(max(window.start + days, 0), min(window.stop + days, n_days), window.warmup))
-    return moved

@@ -33,13 +33,9 @@ METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *mod
 TOLD = [
     pytest.param(name, {"neighbours": [9e3]}, id=f"{name}, told") for name in ("fine-only", "booster-fine")
 ]
-REST = [
-    pytest.param(name, {"residual": kind}, id=f"{name}, {kind}")
-    for name, kind in (("fine-only", "regression"), ("remap", "process"))
-]
 
 
-@pytest.mark.parametrize(("method", "more"), METHODS + TOLD + REST)  # async-msgl as msgl
+@pytest.mark.parametrize(("method", "more"), METHODS + TOLD)  # async-msgl as msgl
 def test_a_method_learns_from_what_it_says(rich, offer, tmp_path, method, more):
     """A change in a temperature changes the prediction exactly if it is among the sources."""
     who = contender(method)
@@ -67,13 +63,7 @@ def test_ablations_change_the_sources():
     msgl = contender("msgl")
     assert msgl.sources({}) == {"coarse", "fine"}
     assert msgl.sources({"tasks": ["interpolation", "fine"], "pretrain": 0}) == {"fine"}
-    fine = contender("fine-only")
-    assert fine.sources({"kernel": "exponential"}) == {"fine"}
-    assert fine.sources({"kernel": "fitted"}) == {"coarse", "fine"}  # the labels that give its length
-
-
-def test_an_embedding_can_be_planned_before_the_attributes_are_known():
-    assert contender("fine-only").sources({"embedding": 4}) == contender("fine-only").sources({})
+    assert contender("fine-only").sources({"kernel": "exponential"}) == {"fine"}
 
 
 def test_learning_rates_that_do_not_fit_the_stages_are_refused_before_anything_runs():

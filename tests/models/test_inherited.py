@@ -24,19 +24,17 @@ SIZES = {
 }
 
 
-def draw(rng, sizes, dtype=torch.float32, *, windows_differ=False):
+def draw(rng, sizes, dtype=torch.float32):
     """Sources in no order, the last of which nobody inherits from where there are several."""
     days, sources, nodes, windows, features, _ = sizes
     rows = torch.tensor(rng.normal(size=(days, sources, windows, features)), dtype=dtype)
     place = torch.tensor(rng.integers(0, max(1, sources - 1), nodes))
-    own = (nodes, windows, features) if windows_differ else (nodes, features)
-    return InheritedInputs(rows, place, torch.tensor(rng.normal(size=own), dtype=dtype))
+    return InheritedInputs(rows, place, torch.tensor(rng.normal(size=(nodes, features)), dtype=dtype))
 
 
 def expand(x):
     """What the inputs mean, node by node."""
-    fixed = x.fixed if x.fixed.ndim == 3 else x.fixed[:, None]
-    return torch.stack([x.rows[:, source] + own for source, own in zip(x.place, fixed, strict=True)], dim=1)
+    return torch.stack([x.rows[:, source] + own for source, own in zip(x.place, x.fixed, strict=True)], dim=1)
 
 
 def operator_of(rng, nodes, dtype):
@@ -74,10 +72,9 @@ def draw_run(rng, sizes, dtype=torch.float32):
 # ------------------------------------------------------------ the way there and back
 
 
-@pytest.mark.parametrize("windows_differ", [False, True])
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
-def test_training_gives_the_bits_of_the_expansion(rng_state, sizes, windows_differ):
-    x = draw(rng_state, sizes, windows_differ=windows_differ)
+def test_training_gives_the_bits_of_the_expansion(rng_state, sizes):
+    x = draw(rng_state, sizes)
     others = draw_run(rng_state, sizes)
     assert torch.equal(x.expand(), expand(x))
     got, expected = run(x, *others, dropout=0.3), run(expand(x), *others, dropout=0.3)
@@ -132,17 +129,17 @@ def test_a_gradient_that_is_asked_for_is_given(rng_state, part):
 
 def test_wider_inputs_and_other_types(rng_state):
     columns = torch.tensor(rng_state.normal(size=(11, 2)), dtype=torch.float32)
-    for windows_differ in (False, True):
-        x = draw(rng_state, SIZES["few"], windows_differ=windows_differ)
-        wide = torch.cat([expand(x), columns[:, None].expand(6, -1, 3, -1)], dim=-1)
-        assert torch.equal(x.widen(columns).expand(), wide)
-        assert x.to(torch.float32) is x
-        torch.testing.assert_close(x.to(torch.float64).expand(), expand(x).double())
+    x = draw(rng_state, SIZES["few"])
+    wide = torch.cat([expand(x), columns[:, None].expand(6, -1, 3, -1)], dim=-1)
+    assert torch.equal(x.widen(columns).expand(), wide)
+    assert x.to(torch.float32) is x
+    torch.testing.assert_close(x.to(torch.float64).expand(), expand(x).double())
 
 
-def test_fixed_numbers_of_another_count_of_windows_are_refused():
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 4), (2, 3)], ids=str)
+def test_fixed_numbers_of_another_shape_are_refused(shape):
     with pytest.raises(InvalidArgumentError, match="place sources of theirs"):
-        InheritedInputs(torch.zeros(5, 2, 3, 4), torch.tensor([0, 1]), torch.zeros(2, 1, 4))
+        InheritedInputs(torch.zeros(5, 2, 3, 4), torch.tensor([0, 1]), torch.zeros(shape))
 
 
 # ------------------------------------------------------------ some nodes

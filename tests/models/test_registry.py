@@ -16,10 +16,7 @@ def test_unknown_name_lists_the_known():
 
 
 def test_unknown_argument_lists_the_known():
-    with pytest.raises(
-        InvalidArgumentError,
-        match="no argument layers; it has attributes, backbone",
-    ):
+    with pytest.raises(InvalidArgumentError, match="no argument layers; it has backbone, backend"):
         create_model("remap", n_features=3, layers=2)
 
 

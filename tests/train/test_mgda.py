@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from torch import nn
 
 from xmsgl.errors import DivergenceError, InvalidArgumentError, UnknownNameError
-from xmsgl.train.mgda import min_norm_weights, multi_task_backward, task_weights, uncertainty_weights
+from xmsgl.train.mgda import min_norm_weights, multi_task_backward, task_weights
 
 
 def slsqp(gram):
@@ -143,7 +143,7 @@ SUBSETS = [
 ]
 
 
-@pytest.mark.parametrize("weighting", ["mgda", "uniform", "uncertainty"])
+@pytest.mark.parametrize("weighting", ["mgda", "uniform"])
 @pytest.mark.parametrize("names", SUBSETS, ids="+".join)
 def test_gradient_is_that_of_the_weighted_sum(names, weighting):
     torch.manual_seed(2)
@@ -203,23 +203,11 @@ def test_no_task_is_an_error():
 
 def test_unknown_weighting_lists_the_known():
     w = nn.Parameter(torch.ones(1))
-    with pytest.raises(UnknownNameError, match="mgda, uncertainty, uniform"):
+    with pytest.raises(UnknownNameError, match="mgda, uniform"):
         multi_task_backward({"coarse": w.sum()}, [w], [w], weighting="gut-feeling")
 
 
-def test_uncertainty_weights_are_those_that_learned_variances_settle_at():
-    losses = [0.3, 1.2, 2.0]
-
-    def objective(log_variance):
-        return sum(0.5 * loss * np.exp(-s) + 0.5 * s for loss, s in zip(losses, log_variance, strict=True))
-
-    found = minimize(objective, np.zeros(3), method="BFGS", options={"gtol": 1e-9})
-    learned = 0.5 * np.exp(-found.x)
-    np.testing.assert_allclose(uncertainty_weights(losses), learned / learned.sum(), rtol=1e-4)
-    assert np.isfinite(uncertainty_weights([0.0, 1.0])).all()
-
-
-@pytest.mark.parametrize(("weighting", "passes"), [("mgda", 2), ("uniform", 1), ("uncertainty", 1)])
+@pytest.mark.parametrize(("weighting", "passes"), [("mgda", 2), ("uniform", 1)])
 def test_no_more_backward_passes_than_needed(weighting, passes):
     count = 0
 

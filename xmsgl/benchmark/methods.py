@@ -15,7 +15,6 @@ from xmsgl.evaluate.boosting import gradient_boosting
 from xmsgl.fit import train
 from xmsgl.fit_checks import check_names, check_settings, stage_rates
 from xmsgl.models.registry import TASK_SCALES, create_model, model_names
-from xmsgl.neighbours_length import FITTED
 from xmsgl.predict import downscale
 from xmsgl.recipes import complete
 from xmsgl.train.stages import stages_of
@@ -177,8 +176,6 @@ class Network:
         check_names(settings, self.name, known)
         check_settings(**{name: settings[name] for name in settings if name in known})
         sizes = {key: settings[key] for key in settings if key not in known}
-        if sizes.get("embedding"):
-            sizes["attributes"] = (0,)  # training finds them in the dataset; here any will do
         module = create_model(self.name, n_features=1, seed=0, **sizes)
         epochs = settings.get("epochs", known["epochs"].default)
         stages = stages_of(
@@ -188,10 +185,8 @@ class Network:
         observed = {
             TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
         }
-        told = settings.get("residual") == "process" or any(stage.labels == "process" for stage in stages)
-        process = {"process"} if told else set()
-        length = {"coarse"} if settings.get("kernel") == FITTED else set()
-        return frozenset(observed | process | length) | _told_of_neighbours(settings)
+        process = {"process"} if any(stage.labels == "process" for stage in stages) else set()
+        return frozenset(observed | process) | _told_of_neighbours(settings)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or go on training, then predict; see :meth:`Contender.run`."""

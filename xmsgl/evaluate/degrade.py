@@ -15,7 +15,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
 from xmsgl.history import stamp
-from xmsgl.schema import LABEL
+from xmsgl.schema import LABEL, PROCESS_COARSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 SOURCES: dict[str, str] = {
     "coarse": f"{LABEL}_coarse",
-    "process": "simulated_temperature_coarse",
+    "process": PROCESS_COARSE,
 }
 """What can be made worse, that is the coarse labels, and the process model's temperature."""
 

@@ -157,10 +157,6 @@ def _features(model: Model) -> str:
         "Found by name, `NAME_coarse` (and `NAME_fine` where reaches have values of their own), in these "
         "units; the order does not matter. Mean and deviation are of transformed values."
     )
-    more = [each for each in spec.inputs if each.name not in {feature.name for feature in spec.features}]
-    if more:
-        named = sorted({f"`{each.name}_coarse` ({each.units})" for each in more})
-        text += f" The baseline that its output is added to needs {' and '.join(named)} besides."
     return f"{text}\n\n{_table(heads, rows)}"
 
 

@@ -342,8 +342,7 @@ def window_arrays(
     if isinstance(x, InheritedInputs):
         sources, windows = x.rows.shape[1] * s.batch, torch.arange(s.batch, dtype=torch.int32)
         inputs, place = flat(x.rows), flat(x.place.to(torch.int32)[:, None] * s.batch + windows)
-        own = x.fixed if x.fixed.ndim == 3 else x.fixed[:, None]
-        fixed = flat(own.expand(-1, s.batch, -1))
+        fixed = flat(x.fixed[:, None].expand(-1, s.batch, -1))
     else:
         inputs, place, sources = flat(x), np.empty(0, np.int32), 0
         fixed = np.empty(0, inputs.dtype)

@@ -31,8 +31,7 @@ class InheritedInputs:
     place
         Which source each node takes, (node,), int64.
     fixed
-        What each node adds every day, ``(node, feature)``, or ``(node, window, feature)`` if that differs
-        from window to window.
+        What each node adds every day, ``(node, feature)``.
 
     Raises
     ------
@@ -51,13 +50,12 @@ class InheritedInputs:
     fixed: Tensor
 
     def __post_init__(self) -> None:
-        nodes, most = len(self.place), tuple(self.rows.shape[2:])
-        fits = self.rows.ndim == 4 and tuple(self.fixed.shape) in {(nodes, most[-1]), (nodes, *most)}
+        fits = self.rows.ndim == 4 and tuple(self.fixed.shape) == (len(self.place), self.rows.shape[3])
         if not fits or (self.place < 0).any() or (self.place >= self.rows.shape[1]).any():
             msg = (
                 "rows must be (time, source, window, feature), place sources of theirs and fixed (node, "
-                f"feature) or (node, window, feature), got {tuple(self.rows.shape)}, "
-                f"{tuple(self.place.shape)} and {tuple(self.fixed.shape)}"
+                f"feature), got {tuple(self.rows.shape)}, {tuple(self.place.shape)} and "
+                f"{tuple(self.fixed.shape)}"
             )
             raise InvalidArgumentError(msg)
 
@@ -97,17 +95,9 @@ class InheritedInputs:
 
     def expand(self) -> Tensor:
         """Return the inputs as a tensor, ``(time, node, window, feature)``."""
-        fixed = self.fixed if self.fixed.ndim == 3 else self.fixed[:, None]
-        return self.rows.index_select(1, self.place).add_(fixed)
+        return self.rows.index_select(1, self.place).add_(self.fixed[:, None])
 
     def widen(self, columns: Tensor) -> InheritedInputs:
-        """Append features that are the same every day, ``(node, feature)`` or ``(node, window, feature)``."""
-        wider, fixed = functional.pad(self.rows, (0, columns.shape[-1])), self.fixed
-        if fixed.ndim == 2 and columns.ndim == 3 and columns.shape[1] == 1:
-            columns = columns[:, 0]
-        windows = next((part.shape[1] for part in (fixed, columns) if part.ndim == 3), None)
-        if windows is not None:
-            fixed, columns = (
-                part if part.ndim == 3 else part[:, None].expand(-1, windows, -1) for part in (fixed, columns)
-            )
-        return replace(self, rows=wider, fixed=torch.cat([fixed, columns], dim=-1))
+        """Append features that are the same every day, ``(node, feature)``."""
+        wider = functional.pad(self.rows, (0, columns.shape[-1]))
+        return replace(self, rows=wider, fixed=torch.cat([self.fixed, columns], dim=-1))

@@ -15,7 +15,6 @@ from xmsgl.models.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.registry import NetworkModel, create_model
 from xmsgl.neighbours import Neighbours
 from xmsgl.network.known import KnownSegments
-from xmsgl.residual import Residual
 from xmsgl.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -63,8 +62,6 @@ class ModelSpec:
         How far the prediction was off on the validation days; None: that is not known.
     neighbours
         Anomalies of the observed segments, which its features of neighbours are made of; None: it has none.
-    residual
-        What is added to the output of its modules; None: nothing.
     """
 
     method: str
@@ -79,22 +76,16 @@ class ModelSpec:
     members: int = 1
     intervals: IntervalTable | None = None
     neighbours: Neighbours | None = None
-    residual: Residual | None = None
     network: KnownSegments = field(default_factory=lambda: KnownSegments((), (), ()))
     first_day: str = "1970-01-01"
     spin_up: tuple[tuple[int, float], ...] = ()
-
-    @property
-    def inputs(self) -> tuple[Feature, ...]:
-        """All that a prediction reads: features, and what is added to the output is computed from."""
-        return (*self.features, *(self.residual.features if self.residual else ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values, ready for JSON; without what only some models have."""
         values = asdict(self)
         if self.members == 1:
             del values["members"]
-        for name in ("intervals", "neighbours", "residual"):
+        for name in ("intervals", "neighbours"):
             if values[name] is None:
                 del values[name]
         return values
@@ -110,7 +101,6 @@ class ModelSpec:
                 "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
                 "intervals": IntervalTable.from_dict(table) if (table := values.get("intervals")) else None,
                 "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
-                "residual": Residual.from_dict(rest) if (rest := values.get("residual")) else None,
                 "network": KnownSegments.from_dict(values["network"]),
                 "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
             }
@@ -330,7 +320,6 @@ class Model:
         table = self.spec.intervals
         near = self.spec.neighbours
         around = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
-        rest = {"learns": f"the rest {self.spec.residual}"} if self.spec.residual else {}
         many = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         return {
             "method": self.spec.method,
@@ -338,7 +327,6 @@ class Model:
             "parameters": f"{sum(tensor.numel() for tensor in self.weights.values()):,}",
             "features": ", ".join(f"{feature.label} [{feature.units}]" for feature in self.spec.features),
             **around,
-            **rest,
             "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
             "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
             "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),

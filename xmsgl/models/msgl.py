@@ -51,11 +51,6 @@ class MSGL(Trunk):
         Learned numbers a segment appended to the inputs, see :class:`.SegmentIdentity`; 0 for none.
     segments
         Segments of the training basin; needed with `identity`.
-    embedding
-        Numbers a node made of its static attributes, appended to the inputs, see
-        :class:`.AttributeEmbedding`; 0 for none.
-    attributes
-        Positions of the static attributes among the inputs; needed with `embedding`.
     anchored
         Let the fine task start from what the coarse task knows, and learn the difference: a learned
         blend of the segment's temperature and of the coarse head on the reach's own state. False: the
@@ -93,14 +88,12 @@ class MSGL(Trunk):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
-        embedding: int = 0,
-        attributes: Sequence[int] = (),
         anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__(n_features, identity, segments, embedding, attributes)
+        super().__init__(n_features, identity, segments)
         unknown = [task for task in tasks if task not in TASK_SCALES]
         if unknown or not {"interpolation", "fine"} & set(tasks):
             msg = (
@@ -272,12 +265,10 @@ class _SingleScale(Trunk):
         recurrent_dropout: float = 0.0,
         identity: int = 0,
         segments: int = 0,
-        embedding: int = 0,
-        attributes: Sequence[int] = (),
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__(n_features, identity, segments, embedding, attributes)
+        super().__init__(n_features, identity, segments)
         self.cell = create_backbone(
             backbone, self.width, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
@@ -316,7 +307,7 @@ class FineOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`MSGL`.
 
     Examples
@@ -354,7 +345,7 @@ class CoarseOnly(_SingleScale):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`MSGL`.
 
     Examples

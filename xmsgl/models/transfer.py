@@ -24,7 +24,7 @@ class Transfer(FineOnly):
 
     Parameters
     ----------
-    n_features, hidden, recurrent_dropout, identity, segments, embedding, attributes, backend, backbone
+    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`.MSGL`.
 
     Examples

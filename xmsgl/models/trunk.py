@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING
 
 from xmsgl.models.cell import GraphOperator, RecurrentGraphCell
 from xmsgl.models.choose import choose_nodes
-from xmsgl.models.embedding import AttributeEmbedding
 from xmsgl.models.identity import SegmentIdentity
 from xmsgl.models.inherited import InheritedInputs
 from xmsgl.models.registry import NetworkModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor, nn
 
     from xmsgl.models.batch import Batch
@@ -22,13 +19,13 @@ __all__ = ["Trunk"]
 
 
 class Trunk(NetworkModel):
-    """A model whose backbone reads inputs, then an embedding of attributes, then identities of segments.
+    """A model whose backbone reads inputs, then identities of segments.
 
     Parameters
     ----------
     n_features
         Number of inputs.
-    identity, segments, embedding, attributes
+    identity, segments
         As in :class:`.MSGL`.
 
     Attributes
@@ -41,13 +38,10 @@ class Trunk(NetworkModel):
 
     cell: nn.Module
 
-    def __init__(
-        self, n_features: int, identity: int, segments: int, embedding: int, attributes: Sequence[int]
-    ) -> None:
+    def __init__(self, n_features: int, identity: int, segments: int) -> None:
         super().__init__()
         self.identity = SegmentIdentity(segments, identity) if identity else None
-        self.embedding = AttributeEmbedding(attributes, embedding) if embedding else None
-        self.width = n_features + embedding + identity
+        self.width = n_features + identity
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the backbone."""
@@ -56,8 +50,6 @@ class Trunk(NetworkModel):
     def read(self, batch: Batch, scale: str) -> tuple[Tensor, GraphOperator]:
         """Return what the backbone reads of a scale: inputs ``(time, node, window, width)`` and the graph."""
         x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
-        if self.embedding is not None:
-            x = self.embedding(x)
         if self.identity is not None:
             x = self.identity(x, batch.segments(scale))
         return x, graph
@@ -67,8 +59,6 @@ class Trunk(NetworkModel):
         x, graph = batch.fine_sources()
         if not isinstance(x, InheritedInputs):
             return self.read(batch, "fine")
-        if self.embedding is not None:
-            x = x.widen(self.embedding.of(x))
         if self.identity is not None:
             x = x.widen(self.identity.of(batch.segments("fine")))
         return x, graph
@@ -84,6 +74,6 @@ class Trunk(NetworkModel):
         if not isinstance(self.cell, RecurrentGraphCell):
             return choose_nodes(self.hidden_states(batch, scale), nodes)
         # What is the same for all windows can stay with the segments; learned numbers can not, in training.
-        plain = scale == "fine" and self.identity is None and self.embedding is None
+        plain = scale == "fine" and self.identity is None
         states: Tensor = self.cell.at(*(batch.fine_sources() if plain else self.read(batch, scale)), nodes)
         return states

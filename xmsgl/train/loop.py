@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,7 +18,6 @@ from xmsgl.train.averaging import RunningMean
 from xmsgl.train.losses import masked_rmse
 from xmsgl.train.memory import freed_memory_kept
 from xmsgl.train.mgda import multi_task_backward
-from xmsgl.train.robust import masked_huber
 from xmsgl.train.stages import Stage
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class LoopSettings:
     patience
         Epochs without a better validation score before stopping; None never stops early.
     weighting
-        ``"mgda"``, ``"uniform"`` or ``"uncertainty"``.
+        ``"mgda"`` or ``"uniform"``.
     seed
         Draws dropout.
     amp
@@ -65,9 +64,6 @@ class LoopSettings:
         what is validated and kept. 0: the weights themselves.
     keep
         Weights to use at the end of each stage: one of `KEEPS`. Without validation both are the last.
-    robust
-        Error (degC) beyond which errors count linearly in the loss, see `xmsgl.train.robust`; None: all count
-        by their squares. What a model is validated by is the RMSE in any case.
     """
 
     epochs: int = 60
@@ -80,14 +76,6 @@ class LoopSettings:
     amp: bool = False
     average: float = 0.0
     keep: str = "best"
-    robust: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values, `robust` only if there is one."""
-        values = asdict(self)
-        if self.robust is None:  # checkpoints from before there was such a setting stay valid
-            del values["robust"]
-        return values
 
 
 @dataclass(frozen=True)
@@ -106,9 +94,6 @@ class LabelledBatch:
         Days that count, boolean (day, window); only where labels are to be carried from the coarse scale.
     carry
         Factor and offset that turn a standardised coarse temperature into a standardised fine one.
-    baseline
-        What the labels are the rest of, by scale, degC, in their shape; none where they are the temperature
-        itself.
     """
 
     batch: Batch
@@ -116,7 +101,6 @@ class LabelledBatch:
     name: str
     scored: Tensor | None = None
     carry: tuple[float, float] = (1.0, 0.0)
-    baseline: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Source(Protocol):
@@ -245,7 +229,7 @@ def _epoch(
         module.load_state_dict(state.best)
         optimizer.state.clear()
     average = RunningMean(settings.average, {} if anew else state.average)
-    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average, source.deviation)
+    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
     weights = _weights(module)
     kept = average.weights or weights
     module.load_state_dict(kept)
@@ -325,7 +309,6 @@ def _train_epoch(
     settings: LoopSettings,
     tasks: Collection[str],
     average: RunningMean,
-    deviation: Mapping[str, float],
 ) -> dict[str, float]:
     module.train()
     longest = float("inf") if settings.clip is None else settings.clip
@@ -333,7 +316,7 @@ def _train_epoch(
     for item in batches:
         with _autocast(module, amp=settings.amp):
             outputs = module.task_outputs(item.batch, tasks)
-        losses = _losses(outputs, item, settings.robust, deviation)
+        losses = _losses(outputs, item)
         if not losses:
             continue
         if bad := [task for task, loss in losses.items() if not bool(torch.isfinite(loss))]:
@@ -408,15 +391,8 @@ def _targets(outputs: Mapping[str, Tensor], item: LabelledBatch) -> Iterator[tup
     return ((task, item.labels[scale]) for task in outputs if (scale := TASK_SCALES[task]) in item.labels)
 
 
-def _losses(
-    outputs: Mapping[str, Tensor], item: LabelledBatch, robust: float | None, deviation: Mapping[str, float]
-) -> dict[str, Tensor]:
-    found = {
-        task: masked_rmse(outputs[task].float(), label)
-        if robust is None
-        else masked_huber(outputs[task].float(), label, robust / deviation[TASK_SCALES[task]])
-        for task, label in _targets(outputs, item)
-    }
+def _losses(outputs: Mapping[str, Tensor], item: LabelledBatch) -> dict[str, Tensor]:
+    found = {task: masked_rmse(outputs[task].float(), label) for task, label in _targets(outputs, item)}
     return {task: loss for task, loss in found.items() if loss is not None}
 
 

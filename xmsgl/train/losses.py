@@ -7,7 +7,7 @@ from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
 
-__all__ = ["masked_rmse", "observed_errors", "root"]
+__all__ = ["masked_rmse"]
 
 # Keeps the gradient of the square root finite where a prediction is exactly right.
 _SMALLEST_SQUARE = 1e-12
@@ -45,25 +45,6 @@ def masked_rmse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) 
     >>> masked_rmse(torch.zeros(2), torch.full((2,), torch.nan)) is None
     True
     """
-    found = observed_errors(prediction, target, mask)
-    return None if found is None else root(found[0].square().sum() / found[1])
-
-
-def observed_errors(
-    prediction: Tensor, target: Tensor, mask: Tensor | None = None
-) -> tuple[Tensor, int] | None:
-    """Return prediction minus label where there is one, 0 elsewhere, and how many there are; None if none.
-
-    Parameters
-    ----------
-    prediction, target, mask
-        As of :func:`masked_rmse`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If shapes differ.
-    """
     if prediction.shape != target.shape or (mask is not None and mask.shape != target.shape):
         shapes = [tuple(part.shape) for part in (prediction, target, mask) if part is not None]
         msg = f"prediction, target and mask must have one shape, got {shapes}"
@@ -76,9 +57,4 @@ def observed_errors(
         return None
     # Replaced before the difference: a NaN times zero would still be a NaN in the gradient.
     error = torch.where(observed, prediction - torch.where(observed, target, prediction.detach()), 0.0)
-    return error, count
-
-
-def root(mean: Tensor) -> Tensor:
-    """Return the root of a mean of squares, with a finite gradient where it is 0."""
-    return mean.clamp_min(_SMALLEST_SQUARE).sqrt()
+    return (error.square().sum() / count).clamp_min(_SMALLEST_SQUARE).sqrt()

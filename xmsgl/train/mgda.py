@@ -23,15 +23,13 @@ from torch import Tensor
 from xmsgl.errors import DivergenceError, InvalidArgumentError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "LOSS_WEIGHTINGS",
     "WEIGHTINGS",
     "min_norm_weights",
     "multi_task_backward",
     "task_weights",
-    "uncertainty_weights",
     "uniform_weights",
 ]
 
@@ -143,44 +141,8 @@ def uniform_weights(losses: Sequence[float]) -> FloatArray:
     return np.full(len(losses), 1 / len(losses))
 
 
-def uncertainty_weights(losses: Sequence[float]) -> FloatArray:
-    """Weigh tasks by the inverse of their loss.
-
-    Learned uncertainties minimise ``sum(loss / (2 s) + log(s) / 2)`` over each task's variance s. The
-    minimum is known, ``s = loss``, so it is taken instead of learned: no parameter, no second optimiser.
-
-    Parameters
-    ----------
-    losses
-        Loss of each task, not negative.
-
-    Returns
-    -------
-    numpy.ndarray
-        One weight a task, summing to 1.
-
-    References
-    ----------
-    Kendall, Gal & Cipolla (2018), arXiv:1705.07115; Kirchdorfer et al. (2024), arXiv:2408.07985.
-
-    Examples
-    --------
-    >>> uncertainty_weights([1.0, 3.0]).tolist()
-    [0.75, 0.25]
-    """
-    inverse = 1 / np.maximum(np.asarray(losses, np.float64), np.finfo(np.float64).tiny ** 0.25)
-    weights: FloatArray = inverse / inverse.sum()
-    return weights
-
-
-#: Ways to weigh tasks that look at their losses alone, by name; one backward pass is enough for them.
-LOSS_WEIGHTINGS: dict[str, Callable[[Sequence[float]], FloatArray]] = {
-    "uniform": uniform_weights,
-    "uncertainty": uncertainty_weights,
-}
-
 #: Names of all ways to weigh tasks.
-WEIGHTINGS = ("mgda", *LOSS_WEIGHTINGS)
+WEIGHTINGS = ("mgda", "uniform")
 
 
 def multi_task_backward(
@@ -193,7 +155,7 @@ def multi_task_backward(
     """Weigh the tasks and leave the gradient of their weighted sum in ``.grad``.
 
     With ``"mgda"`` one backward pass a task and no more: the parts are kept and added up once the weights
-    are known. The others need one pass in all.
+    are known. ``"uniform"`` needs one pass in all.
     Tasks may share a graph, so that each trunk is run forward once.
 
     Parameters
@@ -206,7 +168,7 @@ def multi_task_backward(
         All parameters to train, the shared ones among them. Their ``.grad`` is overwritten; None for
         those no task reaches.
     weighting
-        ``"mgda"``, ``"uniform"`` or ``"uncertainty"``; see `WEIGHTINGS`.
+        ``"mgda"`` or ``"uniform"``, see `WEIGHTINGS`.
 
     Returns
     -------
@@ -242,8 +204,8 @@ def multi_task_backward(
     if wrong:
         msg = f"the loss is not finite ({', '.join(wrong)}); lower the learning rate or check the drivers"
         raise DivergenceError(msg)
-    if weighting in LOSS_WEIGHTINGS:
-        weights = LOSS_WEIGHTINGS[weighting](list(values.values()))
+    if weighting == "uniform":
+        weights = uniform_weights(list(values.values()))
         total = torch.stack([float(w) * loss for w, loss in zip(weights, losses.values(), strict=True)]).sum()
         gradients = torch.autograd.grad(total, parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):

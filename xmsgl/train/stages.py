@@ -14,6 +14,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.schema_names import PROCESS_COARSE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,7 +25,7 @@ __all__ = ["LABELS", "PLANS", "Plan", "Stage", "stages_of"]
 LABELS: dict[str, str] = {
     "observed": "measured temperatures",
     "carried": "coarse temperatures that the model of the stage before predicts, on every reach and day",
-    "process": "simulated_temperature_coarse, on every segment and day",
+    "process": f"{PROCESS_COARSE}, on every segment and day",
 }
 
 
@@ -184,7 +185,7 @@ def _missing(plan: Plan, tasks: Collection[str], *, coarse_labels: bool, process
     if "observed" in kinds and not coarse_labels:
         missing.append("finite water_temperature_coarse on training days")
     if "process" in kinds and not process:
-        missing.append("simulated_temperature_coarse (time, coarse)")
+        missing.append(f"{PROCESS_COARSE} (time, coarse)")
     return missing
 
 
