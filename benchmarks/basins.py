@@ -74,6 +74,8 @@ def make_basin(n_coarse: int, n_fine: int, days: int, *, labelled: int = 0, seed
         weather = mean + amplitude * season + rng.normal(0, daily, days)
         values = rng.standard_normal((days, n_coarse), np.float32) * np.float32(spread)
         values += weather.astype(np.float32)[:, None]
+        if not name.startswith("air_temperature"):
+            np.maximum(values, 0, out=values)
         variables[f"{name}_coarse"] = (("time", "coarse"), values, {"units": units})
     for name, (units, low, high) in _STATICS.items():
         for scale, n in (("coarse", n_coarse), ("fine", n_fine)):

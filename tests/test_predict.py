@@ -619,3 +619,24 @@ def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
     assert len(told) == 1
     with pytest.warns(ExtrapolationWarning, match="precipitation_coarse"):
         downscale(river, model)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        ("air_temperature_coarse", lambda x: x + 273.15, "they look like kelvin"),
+        ("air_temperature_coarse", lambda x: x * 1.8 + 32, "degrees Fahrenheit"),
+        ("precipitation_coarse", lambda x: x.where(x.coarse != 103, -9999.0), "fill values"),
+        ("solar_radiation_coarse", lambda x: x * 86_400, "joules a day"),
+        ("elevation_coarse", lambda x: x * 0 + 1e30, "fill values"),
+        ("slope_coarse", lambda x: x - 1, "outside 0..3"),
+    ],
+    ids=["kelvin", "fahrenheit", "fill", "joules", "static-fill", "negative"],
+)
+def test_impossible_values_are_refused_when_they_are_read(river, model, name, change, fault, lazy):
+    """Also where only a chunk of a lazy record is looked at, which validation never saw."""
+    river[name] = change(river[name]).astype(river[name].dtype).assign_attrs(river[name].attrs)
+    with pytest.raises(InvalidDatasetError, match=fault) as error:
+        downscale(river.chunk({"time": 100}) if lazy else river, model).isel(time=slice(700, 702)).compute()
+    assert str(error.value).count(name) >= 1

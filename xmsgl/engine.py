@@ -15,6 +15,7 @@ from xmsgl.network.parts import Part
 from xmsgl.operators import Operators
 from xmsgl.prefetch import prefetch
 from xmsgl.schema_advice import fill_days, fill_places
+from xmsgl.schema_values import check_ranges
 from xmsgl.spin_up import days_before
 from xmsgl.windows import ScaleInputs, feature_variables
 
@@ -112,7 +113,7 @@ class Engine:
         self._look = look
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
-        refuse_missing(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
+        refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
         # What all members share is asked of the first.
         self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
@@ -141,7 +142,7 @@ class Engine:
         Raises
         ------
         InvalidDatasetError
-            A driver is not finite on these days.
+            A driver is not finite on these days, or outside of its physical range.
         """
         return self.resume(drivers, window, None)[0]
 
@@ -167,10 +168,10 @@ class Engine:
         Raises
         ------
         InvalidDatasetError
-            A driver is not finite on these days.
+            A driver is not finite on these days, or outside of its physical range.
         """
         loaded = drivers.compute()
-        refuse_missing(loaded, [str(name) for name in loaded.data_vars])
+        refuse_unfit(loaded, [str(name) for name in loaded.data_vars])
         if self._look is not None:
             look, self._look = self._look, None
             look(loaded)
@@ -293,8 +294,11 @@ def _moved(memory: Memory, device: torch.device) -> Memory:
     return {scale: tuple(part.to(device) for part in state) for scale, state in memory.items()}
 
 
-def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
-    """Refuse features that are not finite: the graph would carry one NaN to every reach around.
+def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
+    """Refuse features that are not finite or outside of their physical range.
+
+    The graph would carry one NaN to every reach around, and values in other units than stated pass through a
+    model unnoticed.
 
     Parameters
     ----------
@@ -306,7 +310,7 @@ def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
     Raises
     ------
     InvalidDatasetError
-        Naming each variable, its first ids and dates, and code that fills them.
+        Naming each variable, its first ids and dates, and code that fills or converts them.
     """
     faults = []
     for name in names:
@@ -322,7 +326,7 @@ def refuse_missing(ds: xr.Dataset, names: Sequence[str]) -> None:
             f"{name}: {gone.sum()} values are NaN or infinite, and a prediction needs them all: "
             f"{'; '.join(where)}; {_fill(ds[name], gone)}"
         )
-    if faults:
+    if faults := faults or list(check_ranges(ds, names)):
         raise InvalidDatasetError(faults)
 
 

@@ -278,11 +278,11 @@ def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
     model = _load(reference)
     spec = model.spec
     known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
+    look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
+    engine = Engine(model, known, device, look=look)
     warn_foreign(known, spec.network)
-    warn_outside(known, spec.features, spec.scaling)
-    return Engine(
-        model, known, device, look=partial(warn_outside, features=spec.features, scaling=spec.scaling)
-    )
+    look(known)
+    return engine
 
 
 def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:

@@ -106,14 +106,14 @@ def _cast(name: str, dtype: str) -> str:
 
 def check_time(ds: xr.Dataset) -> Iterator[str]:
     """Find what is not one sorted day after the other."""
-    yield from check_days(ds)
     index = ds.indexes.get("time")
-    if isinstance(index, pd.DatetimeIndex):
+    if isinstance(index, pd.DatetimeIndex) and index.tz is None:
         time = index.dropna()
         back = np.diff(time.to_numpy()) < np.timedelta64(0)
         if back.any():
             where = dates(time[:-1][back])
             yield f'time is not sorted, it goes back after {where}; ds = ds.sortby("time")'
+    yield from check_days(ds)
 
 
 def check_days(ds: xr.Dataset) -> Iterator[str]:

@@ -15,7 +15,7 @@ from xmsgl.schema_structure import WITHOUT_LABELS, dates
 from xmsgl.schema_units import advice, expected_units, same_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy.typing as npt
     import xarray as xr
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xmsgl.schema_ranges import Cause
     from xmsgl.schema_scan import Spots, Summary
 
-__all__ = ["allowed_values", "check_daily", "check_labels", "check_statics", "node_labels"]
+__all__ = ["allowed_values", "check_daily", "check_labels", "check_ranges", "check_statics", "node_labels"]
 
 Values = dict[str, "npt.NDArray[Any]"]
 
@@ -31,6 +31,7 @@ _ANY: Range = (-HUGE, HUGE)
 _LOWEST_VALUE = -990.0  # of a quantity nobody knows, where -999 and less are fill values
 _KELVIN_FROM = 150.0  # degC: no air or water is as hot, none in kelvin as cold
 _FAHRENHEIT_TO = 140.0  # degF, 60 degC
+_YEAR = 365
 _OFTEN = 0.02  # of the values of an id; sensors err more seldom, and in degF any summer is outside
 
 
@@ -105,6 +106,20 @@ def check_daily(ds: xr.Dataset, summaries: Mapping[str, Summary]) -> Iterator[st
         if base.startswith(LABEL) and found.finite and not found.nonzero:
             cure = mask(name, "{} != 0")
             yield f"{name}: all {found.finite} labels are 0; if 0 stands for 'not observed': {cure}"
+
+
+def check_ranges(ds: xr.Dataset, names: Iterable[str]) -> Iterator[str]:
+    """Find impossible values in variables in memory, daily or static, that may have been lazy before.
+
+    Wrong units are guessed from possible values only of a year or more: a heat wave in degC is like a mild
+    year in degF.
+    """
+    for name in names:
+        daily = "time" in ds[name].dims
+        values = ds[name].transpose("time", ...).values if daily else ds[name].values[None]
+        found = summarise(values, allowed_values(ds, name))
+        if found.outside.count or found.codes.count or not daily or len(values) >= _YEAR:
+            yield from _range_faults(ds.chunk(), name, found, found.mean)
 
 
 def _fill_driver(ds: xr.Dataset, name: str, found: Summary) -> str:
