@@ -436,3 +436,41 @@ def test_exit_codes_of_a_real_process(folder, broken):
     strict(good.stdout)
     assert "length_coarse" in bad.stderr
     assert "Usage: xmsgl" in wrong.stderr
+
+
+@pytest.mark.filterwarnings("default::xmsgl.errors.XMSGLWarning")
+def test_another_basin_is_warned_of_by_name_and_variable(run, folder, river_of, tmp_path):
+    """The command opens lazily, and the lines come before the result is written."""
+    other = river_of(150, seed=3)
+    other["length_coarse"] = other["length_coarse"] * 2
+    other["drainage_area_coarse"] = other["drainage_area_coarse"] * 10_000
+    other.to_netcdf(tmp_path / "other.nc")
+    done = run("downscale", tmp_path / "other.nc", "-m", folder / "m.safetensors", "-o", tmp_path / "t.nc")
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(lines) == 2
+    assert "none of the 5 segments of this dataset" in lines[0]
+    assert "drainage_area_coarse (100%" in lines[1]
+
+
+@pytest.mark.parametrize("how", ["reversed", "gap", "kelvin"])
+def test_days_and_units_are_looked_at_in_files_too(run, folder, tmp_path, how):
+    ds = xr.load_dataset(folder / "river.nc")
+    expected = run("downscale", folder / "river.nc", "-m", folder / "m.safetensors", "-o", tmp_path / "a.nc")
+    assert expected.exit_code == 0, expected.output
+    if how == "reversed":
+        ds = ds.isel(time=slice(None, None, -1))
+    elif how == "gap":
+        ds = ds.isel(time=[*range(50), *range(90, 150)])
+    else:
+        ds["air_temperature_coarse"] = (ds["air_temperature_coarse"] + 273.15).assign_attrs(units="degC")
+    ds.to_netcdf(tmp_path / "other.nc")
+    done = run("downscale", tmp_path / "other.nc", "-m", folder / "m.safetensors", "-o", tmp_path / "b.nc")
+    if how == "reversed":
+        assert done.exit_code == 0, done.output
+        with xr.open_dataset(tmp_path / "a.nc") as one, xr.open_dataset(tmp_path / "b.nc") as other:
+            xr.testing.assert_equal(other.sortby("time"), one)
+        return
+    assert done.exit_code == 3
+    assert {"gap": "40 days are missing", "kelvin": "they look like kelvin"}[how] in done.stderr
+    assert not (tmp_path / "b.nc").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from xmsgl.cli_json import AS_JSON, json_option, strict_json
 from xmsgl.cli_lists import ListsCommand
 from xmsgl.cli_models import complete_model, known_model, models
 from xmsgl.cli_train import train
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, XMSGLWarning, shorten
 from xmsgl.opening import DATASETS, open_data, open_file
 from xmsgl.options import set_options
 from xmsgl.outputs import check_dataset, check_prediction, write_dataset, write_prediction
@@ -32,11 +33,13 @@ EXIT_ERROR, EXIT_FAULTS = 1, 3
 
 
 class _Group(click.Group):
-    """Turns the package's errors into one line and an exit code."""
+    """Turns the package's errors into one line and an exit code, and its warnings into a line each."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show
+                return super().invoke(ctx)
         except InvalidDatasetError as error:
             if ctx.meta.get(AS_JSON):
                 click.echo(json.dumps({"faults": error.faults}))
@@ -45,6 +48,14 @@ class _Group(click.Group):
         except (XMSGLError, OSError) as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(EXIT_ERROR)
+
+
+def _show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+    """Print a warning of the package as one line, and any other where Python would."""
+    if issubclass(category, XMSGLWarning):
+        click.echo(f"warning: {message}", err=True)
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

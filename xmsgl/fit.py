@@ -151,7 +151,7 @@ def train(
         Epochs without a better validation score before stopping; None never stops early.
     weighting
         How the tasks' gradients are combined: ``"uniform"`` or ``"mgda"`` (as published), see
-        :mod:`xmsgl.train.mgda`.
+        ``xmsgl.train.mgda``.
     average
         Keep a running mean of the weights that holds on to this share of its past at each step, for
         example 0.98, and validate and return that mean; 0, the default, returns the weights themselves.

@@ -132,7 +132,7 @@ def read_csv(
         Units by our names, for headers without brackets: ``{"length": "m"}``.
     date_format
         How the times are written that are not ISO, with year, month and day, as for
-        :func:`datetime.datetime.strptime`: ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
+        ``datetime.strptime``: ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
 
     Returns
     -------
