@@ -38,7 +38,7 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show
+                warnings.showwarning = _show  # type: ignore[assignment]
                 return super().invoke(ctx)
         except InvalidDatasetError as error:
             if ctx.meta.get(AS_JSON):
@@ -50,12 +50,12 @@ class _Group(click.Group):
             ctx.exit(EXIT_ERROR)
 
 
-def _show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any) -> None:
+def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
     """Print a warning of the package as one line, and any other where Python would."""
     if issubclass(category, XMSGLWarning):
         click.echo(f"warning: {message}", err=True)
     else:
-        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
+        click.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
