@@ -11,8 +11,9 @@ import torch
 from benchmarks.dense import dense_cell
 from benchmarks.harness import Bar, Group, Series, sized
 from benchmarks.rivers import make_river
-from xmsgl.models.cell import CellWeights, RecurrentGraphCell
-from xmsgl.models.operator import GraphOperator
+from xmsgl.models.cell.cell import RecurrentGraphCell
+from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.parts.operator import GraphOperator
 from xmsgl.network.graph import RiverGraph
 
 if TYPE_CHECKING:

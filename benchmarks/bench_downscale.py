@@ -14,11 +14,12 @@ import xarray as xr
 import xmsgl
 from benchmarks.basins import make_basin
 from benchmarks.harness import Bar, Group, Runner, Series, Step, is_tiny, sized
-from xmsgl.features import Scaling
-from xmsgl.models.model import Model, ModelSpec
-from xmsgl.models.registry import create_model
-from xmsgl.schema import segment_positions
-from xmsgl.windows import SCALES, ScaleInputs, choose_features
+from xmsgl.inputs.features import Scaling, choose_features
+from xmsgl.inputs.scales import ScaleInputs
+from xmsgl.models.file.model import Model, ModelSpec
+from xmsgl.models.methods.registry import create_model
+from xmsgl.schema.rivers import segment_positions
+from xmsgl.util.scales import SCALES
 
 THREADS = sized(2, 1)
 HIDDEN = 20

@@ -14,7 +14,7 @@ from benchmarks.rivers import River, make_river
 from xmsgl.network.crosswalk import interpolation_operator
 from xmsgl.network.graph import RiverGraph
 from xmsgl.network.kernels import DEFAULT_SCALE_M
-from xmsgl.network.neighbours import pair_rows
+from xmsgl.network.pairs import pair_rows
 from xmsgl.network.topology import accumulate, link, topological_order
 
 if TYPE_CHECKING:

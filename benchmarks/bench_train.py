@@ -11,12 +11,12 @@ import torch
 from benchmarks.harness import Bar, Group, Runner, Step, is_tiny, sized
 from benchmarks.published import TASKS, PublishedStep
 from benchmarks.training import Training, sizes, where
-from xmsgl.models.cell import RecurrentGraphCell
-from xmsgl.models.choose import choose_nodes
-from xmsgl.models.msgl import MSGL
-from xmsgl.train.loop import LoopSettings, run
-from xmsgl.train.memory import freed_memory_kept
-from xmsgl.train.stages import stages_of
+from xmsgl.models.cell.cell import RecurrentGraphCell
+from xmsgl.models.cell.choose import choose_nodes
+from xmsgl.models.methods.msgl import MSGL
+from xmsgl.training.loop import LoopSettings, run
+from xmsgl.training.memory import freed_memory_kept
+from xmsgl.training.stages import stages_of
 
 WARMUP = sized(60, 5)
 THREADS = sized(2, 1)

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmsgl.datasets.registry import dataset_files
-from xmsgl.models.card import model_card
-from xmsgl.models.model import load_model
+from xmsgl.models.file.card import model_card
+from xmsgl.models.file.model import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from benchmarks.hardware import begin_memory, cores, peak_memory
-from xmsgl.train.memory import freed_memory_kept
+from xmsgl.training.memory import freed_memory_kept
 
 __all__ = ["Bar", "Group", "Runner", "Series", "Step", "cores", "is_tiny", "memory_of", "pinned", "sized"]
 

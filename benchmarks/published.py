@@ -6,7 +6,7 @@ backward for the weighted sum. Two things are kinder than the publication: the h
 task, whose scores for every reach of the Delaware would fill 6.9 GB, runs fused and at labelled reaches
 only; and the fine task's context, which no gradient passes, is made without autograd.
 
-The modules and weights are those of :class:`xmsgl.models.msgl.MSGL`, so that both ways compute the same.
+The modules and weights are those of :class:`xmsgl.models.methods.msgl.MSGL`, so that both compute the same.
 
 References
 ----------
@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.dense import dense_cell
-from xmsgl.models.cell import CellWeights
+from xmsgl.models.cell.torch_scan import CellWeights
 
 if TYPE_CHECKING:
-    from xmsgl.models.heads import TemporalAttention
-    from xmsgl.models.msgl import MSGL
+    from xmsgl.models.methods.heads import TemporalAttention
+    from xmsgl.models.methods.msgl import MSGL
 
 TASKS = ("coarse", "interpolation", "fine")
 

@@ -11,15 +11,15 @@ import torch
 from benchmarks.basins import make_basin
 from benchmarks.harness import is_tiny, sized
 from benchmarks.published import TASKS, PublishedWindow
-from xmsgl.batches import TrainingData
-from xmsgl.features import TRANSFORMS, trailing_mean
-from xmsgl.models.registry import create_model
-from xmsgl.operators import Operators
-from xmsgl.schema import fine_values
-from xmsgl.supply import DeviceBatches
-from xmsgl.train.loop import LabelledBatch, validate
-from xmsgl.train.stages import Stage
-from xmsgl.windows import SCALES, choose_features
+from xmsgl.inputs.batches import TrainingData
+from xmsgl.inputs.features import TRANSFORMS, choose_features, trailing_mean
+from xmsgl.models.methods.registry import create_model
+from xmsgl.prediction.operators import Operators
+from xmsgl.schema.inherit import fine_values
+from xmsgl.training.loop import LabelledBatch, validate
+from xmsgl.training.source import DeviceBatches
+from xmsgl.training.stages import Stage
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from xmsgl.features import Feature
+    from xmsgl.inputs.features import Feature
 
 N_COARSE, N_FINE = sized(456, 12), sized(3_182, 60)  # of the Delaware
 LABELLED = sized(150, 6)  # reaches with labels in a year of it
@@ -40,7 +40,7 @@ def network() -> str:
     """Say which network is used: the real one if its files can be had."""
     if is_tiny():
         return "made"
-    from xmsgl.datasets.fetch import availability
+    from xmsgl.datasets.download import availability
 
     return "delaware" if availability("delaware") else "made"
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import sphinx_autosummary_accessors
 
 import xmsgl
+
+sys.path.insert(0, str(Path(__file__).parent))
+import house
+
+house.write()
 
 project = "xmsgl"
 author = "The xmsgl developers"

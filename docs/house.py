@@ -1,82 +1,126 @@
-"""Draw the house: which parts of the package stand on which. ``python docs/house.py`` writes the picture.
+"""Read the house from the code: its rooms, what each is for, and which stand on which.
 
-Colours are the picture's own and hold on a light and on a dark page. tests/test_site.py keeps the floors to
-the layers that tests/test_walls.py enforces.
+``docs/conf.py`` calls :func:`write` whenever the site is built, so the picture and the tables of the
+architecture page cannot go stale. Colours are the picture's own and hold on a light and on a dark page.
 """
 
 from __future__ import annotations
 
+import ast
+from functools import cache
 from pathlib import Path
 
-# From the cellar up. A floor may use itself and those below. Left, in the middle, right: see WINGS. What
-# has a floor to itself takes all of it.
-FLOORS: list[tuple[list[str], list[str], list[str]]] = [
-    (
-        ["errors", "options", "optional", "history", "origin", "markup", "words", "writing", "progress"],
-        [],
-        [],
-    ),
-    ([], ["schema"], ["network"]),
-    (["graphs", "readers", "datasets", "opening"], [], ["simulate"]),
-    (["features", "neighbours", "season"], ["windows", "batches"], ["models"]),
-    (["recipes"], ["calibrate"], ["prefetch", "spin_up", "operators", "engine", "train", "supply", "watch"]),
-    ([], ["fit", "predict"], []),
-    (["outputs", "evaluate", "export", "plot", "benchmark", "catalog"], [], []),
-]
-ROOF = ["accessor", "demo", "cli"]
-WINGS = ("labelled: xarray", "doors: ids become positions", "plain numbers: NumPy, torch")
-COLOURS = ("#1b6a8c", "#8a4f9e", "#9a5b13")
-WHITE = 'fill="#ffffff" text-anchor="middle"'
+ROOT = Path(__file__).parents[1] / "xmsgl"
+PAGES = Path(__file__).parent / "generated"
+
+WINGS = ("labelled: xarray", "plain numbers: NumPy, SciPy, torch")
+COLOURS = ("#1b6a8c", "#9a5b13")
+INK = 'fill="#ffffff" text-anchor="middle"'
 QUIET = "#858d97"  # on white and on the theme's black alike
-
-WIDTH, LEFT, ROOM, GAP, HEIGHT, STEP = 780, 15, 242, 12, 50, 62
-PICTURE = Path(__file__).parent / "images" / "house.svg"
+WIDTH, MARGIN, GAP, HEIGHT, STEP = 780, 15, 12, 40, 54
 
 
-def room(wing: int, names: list[str], y: int, *, alone: bool) -> list[str]:
-    """Draw one room with the names of what lives in it, over the whole floor if it is `alone` there."""
-    x = LEFT if alone else LEFT + wing * (ROOM + GAP)
-    wide = 3 * ROOM + 2 * GAP if alone else ROOM
-    half = (len(names) + 1) // 2 if len(names) > 3 and not alone else len(names)
-    lines = [" · ".join(part) for part in (names[:half], names[half:]) if part]
-    first = y + HEIGHT / 2 + 5 - 9 * (len(lines) - 1)
-    drawn = [f'<rect x="{x}" y="{y}" width="{wide}" height="{HEIGHT}" rx="4" fill="{COLOURS[wing]}"/>']
-    for number, line in enumerate(lines):
-        at = f'x="{x + wide / 2:g}" y="{first + 18 * number:g}"'
-        drawn.append(f"<text {at} {WHITE}>{line}</text>")
-    return drawn
+def modules() -> dict[str, Path]:
+    """Return every module of the package by its name without ``xmsgl.``; a package has its folder's name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def rooms() -> list[str]:
+    """Return the folders and files at the top of the package."""
+    return sorted({name.split(".")[0] for name in modules() if name})
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    """Return the modules of the package that one imports anywhere: late, and for typing only, too."""
+    known, found = modules(), set()
+    for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if not name.startswith("xmsgl."):
+                continue
+            inner = name.removeprefix("xmsgl.")
+            found.add(inner if inner in known else inner.rpartition(".")[0])
+    return frozenset(found & set(known) - {module})
+
+
+def stands_on(room: str) -> set[str]:
+    """Return the rooms that a room imports from."""
+    inside = [name for name in modules() if name.split(".")[0] == room]
+    return {other.split(".")[0] for name in inside for other in imports(name)} - {room, ""}
+
+
+@cache
+def floor(room: str) -> int:
+    """Return how high a room lies: above every room that it stands on."""
+    return 1 + max((floor(other) for other in stands_on(room)), default=-1)
+
+
+def purpose(module: str) -> str:
+    """Return the first sentence of a module's docstring."""
+    text = ast.get_docstring(ast.parse(modules()[module].read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def is_labelled(room: str) -> bool:
+    """Say whether any module of a room knows xarray."""
+    inside = (path for name, path in modules().items() if name.split(".")[0] == room)
+    return any("import xarray" in path.read_text(encoding="utf-8") for path in inside)
 
 
 def draw() -> str:
-    """Return the picture as SVG."""
-    roof = 96
-    bottom = roof + STEP * len(FLOORS)
-    peak, wide = WIDTH / 2, WIDTH - LEFT
-    body = [
-        f'<polygon points="{LEFT},{roof - 8} {peak:g},8 {wide},{roof - 8}" fill="#31566b"/>',
-        f'<text x="{peak:g}" y="52" {WHITE} font-weight="bold">ds.msgl · xmsgl</text>',
-        f'<text x="{peak:g}" y="74" {WHITE}>{" · ".join(ROOF)}</text>',
-    ]
-    for number, floor in enumerate(reversed(FLOORS)):
-        y = roof + STEP * number
-        alone = sum(map(bool, floor)) == 1
-        for wing, names in enumerate(floor):
-            body += room(wing, names, y, alone=alone) if names else []
-        body.append(f'<path d="M{LEFT} {y + HEIGHT + 6}H{wide}" stroke="{QUIET}" stroke-width="1"/>')
+    """Return the picture as SVG: the highest floor at the top."""
+    floors = sorted({floor(room) for room in rooms()}, reverse=True)
+    body = []
+    for row, level in enumerate(floors):
+        names = [room for room in rooms() if floor(room) == level]
+        wide = (WIDTH - 2 * MARGIN - (len(names) - 1) * GAP) / len(names)
+        for place, name in enumerate(names):
+            x, y = MARGIN + place * (wide + GAP), 8 + row * STEP
+            colour = COLOURS[0] if is_labelled(name) else COLOURS[1]
+            size = f'width="{wide:g}" height="{HEIGHT}"'
+            body.append(f'<rect x="{x:g}" y="{y}" {size} rx="4" fill="{colour}"/>')
+            body.append(f'<text x="{x + wide / 2:g}" y="{y + HEIGHT / 2 + 5:g}" {INK}>{name}</text>')
+    bottom = 8 + STEP * len(floors)
     for wing, words in enumerate(WINGS):
-        x = LEFT + wing * (ROOM + GAP) + ROOM / 2
-        body.append(f'<text x="{x:g}" y="{bottom + 18}" fill="{QUIET}" text-anchor="middle">{words}</text>')
-    size = f'viewBox="0 0 {WIDTH} {bottom + 30}" width="{WIDTH}" height="{bottom + 30}"'
-    font = 'font-family="sans-serif" font-size="14"'
+        x = MARGIN + wing * WIDTH / 2
+        body.append(f'<rect x="{x:g}" y="{bottom}" width="14" height="14" rx="2" fill="{COLOURS[wing]}"/>')
+        body.append(f'<text x="{x + 22:g}" y="{bottom + 12}" fill="{QUIET}">{words}</text>')
+    size = f'viewBox="0 0 {WIDTH} {bottom + 24}" width="{WIDTH}" height="{bottom + 24}"'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="14" role="img">'
+    )
     return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font} role="img">',
-            "<title>The floors of xmsgl, each resting on those below</title>",
-            *body,
-            "</svg>\n",
-        ]
+        [head, "<title>The rooms of xmsgl, each standing on rooms below</title>", *body, "</svg>\n"]
     )
 
 
-if __name__ == "__main__":
-    PICTURE.write_text(draw(), encoding="utf-8")
+def table(names: list[str]) -> str:
+    """Return a table of modules and what they are for."""
+    return "\n".join(["| | |", "|---|---|", *(f"| `{name}` | {purpose(name)} |" for name in names), ""])
+
+
+def page() -> str:
+    """Return the tables: one of the rooms, and for each room one of its modules."""
+    parts = [table(sorted(rooms(), key=lambda room: (-floor(room), room)))]
+    for room in rooms():
+        inside = [name for name in modules() if name.startswith(f"{room}.")]
+        if inside:
+            parts.append(f"### {room}\n\n{table(inside)}")
+    return "\n".join(parts)
+
+
+def write() -> None:
+    """Write picture and tables for the site."""
+    PAGES.mkdir(exist_ok=True)
+    (PAGES / "house.svg").write_text(draw(), encoding="utf-8")
+    (PAGES / "rooms.txt").write_text(page(), encoding="utf-8")

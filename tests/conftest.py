@@ -23,7 +23,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.options import get_option, set_options
+from xmsgl.util.options import get_option, set_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ import xarray as xr
 import xmsgl.accessor
 from xmsgl.accessor import MsglAccessor
 from xmsgl.errors import InvalidDatasetError
-from xmsgl.fit import train
-from xmsgl.graphs import build_graph
-from xmsgl.predict import downscale
+from xmsgl.prediction.downscale import downscale
+from xmsgl.schema.graphs import build_graph
+from xmsgl.training.train import train
 
 SETTINGS = {
     "hidden": 4,
@@ -106,7 +106,9 @@ def test_everything_works_from_the_door(river, kind):
     coarse = obj.msgl.evaluate(ds["water_temperature_coarse"].fillna(0.0) + 2)
     assert float(coarse["bias"]) == pytest.approx(2, abs=1e-5)
     assert int(coarse["n"]) == int(ds["water_temperature_coarse"].count())
-    xr.testing.assert_identical(xmsgl.schema.as_dataset(obj.msgl.to_datatree()), xmsgl.schema.as_dataset(obj))
+    xr.testing.assert_identical(
+        xmsgl.schema.rivers.as_dataset(obj.msgl.to_datatree()), xmsgl.schema.rivers.as_dataset(obj)
+    )
 
 
 def test_checkpoint_and_resume_go_through_the_door(river, tmp_path):

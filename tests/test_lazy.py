@@ -260,7 +260,10 @@ def test_every_row_has_a_proof():
     table = PAGE.read_text(encoding="utf-8").split("## Chunks")[0]
     rows = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
     assert set(rows) == {*PROOFS, "xmsgl.datasets.delaware()"}
-    assert "def test_lazy(self, delaware_cache)" in (ROOT / "tests/datasets/test_delaware.py").read_text()
+    assert (
+        "def test_lazy(self, delaware_cache)"
+        in (ROOT / "tests/datasets/delaware_basin/test_dataset.py").read_text()
+    )
 
 
 def test_the_watch_sees(case):

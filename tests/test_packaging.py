@@ -27,7 +27,7 @@ CONDA = {
     "cf-xarray": "cf_xarray",
 }
 # what the page of the explorer is made from
-PAGES = ("xmsgl/plot/explorer.html", "xmsgl/plot/explorer.js")
+PAGES = ("xmsgl/plot/explorer/explorer.html", "xmsgl/plot/explorer/explorer.js")
 # what the tests and the documentation read of the tree, beside their own folders
 BESIDE = (
     *(
@@ -151,8 +151,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     for name in (*BESIDE, *PAGES, ".gitignore", "xmsgl/__init__.py"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
-    shutil.copytree(ROOT / "xmsgl" / "weights", tree / "xmsgl" / "weights")
-    (tree / "xmsgl" / "weights" / "planted.safetensors").write_bytes(b"weights")
+    shutil.copytree(
+        ROOT / "xmsgl" / "models" / "file" / "weights", tree / "xmsgl" / "models" / "file" / "weights"
+    )
+    (tree / "xmsgl" / "models" / "file" / "weights" / "planted.safetensors").write_bytes(b"weights")
     shutil.copytree(ROOT / "catalogs", tree / "catalogs")
     (wheel,) = WheelBuilder(str(tree)).build(directory=str(out), versions=["standard"])
     (sdist,) = SdistBuilder(str(tree)).build(directory=str(out), versions=["standard"])
@@ -169,10 +171,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_weights_are_in_wheel_and_sdist(archives: dict[str, bytes], kind: str) -> None:
-    folder = ROOT / "xmsgl" / "weights"
+    folder = ROOT / "xmsgl" / "models" / "file" / "weights"
     files = {file.name: file.read_bytes() for file in folder.iterdir()}
     expected = {**files, "planted.safetensors": b"weights"}
-    prefix = f"{kind}/xmsgl/weights/"
+    prefix = f"{kind}/xmsgl/models/file/weights/"
     assert {
         name.removeprefix(prefix): b for name, b in archives.items() if name.startswith(prefix)
     } == expected
@@ -200,7 +202,7 @@ def test_the_explorer_is_in_wheel_and_sdist(archives: dict[str, bytes], kind: st
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
 def test_weights_are_not_ignored_by_git() -> None:
     """The build leaves out what git ignores."""
-    path = "xmsgl/weights/planted.safetensors"
+    path = "xmsgl/models/file/weights/planted.safetensors"
     done = subprocess.run(["git", "check-ignore", "--no-index", "-q", path], cwd=ROOT, check=False)
     assert done.returncode == 1
 

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import logging
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from xmsgl import accessor as _accessor  # noqa: F401 - registers ds.msgl
 from xmsgl.errors import XMSGLError
-from xmsgl.options import get_option, set_options
+from xmsgl.util.options import get_option, set_options
+from xmsgl.util.version import __version__
 
 if TYPE_CHECKING:
     from xmsgl import benchmark, datasets, evaluate, export, plot, readers
-    from xmsgl.catalog import catalog_path
-    from xmsgl.models.model import Model, load_model
-    from xmsgl.schema_combine import combine
-
-try:
-    __version__ = version("xmsgl")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+    from xmsgl.catalog.path import catalog_path
+    from xmsgl.models.file.model import Model, load_model
+    from xmsgl.schema.combine import combine
 
 # Who wants to read what the package logs says so; nobody is written to unasked.
 logging.getLogger("xmsgl").addHandler(logging.NullHandler())
@@ -48,10 +43,10 @@ __all__ = [
 
 # Looked up on first use, for they bring PyTorch, Numba or Matplotlib along.
 _LATE = {
-    "Model": "xmsgl.models.model",
-    "catalog_path": "xmsgl.catalog",
-    "combine": "xmsgl.schema_combine",
-    "load_model": "xmsgl.models.model",
+    "Model": "xmsgl.models.file.model",
+    "catalog_path": "xmsgl.catalog.path",
+    "combine": "xmsgl.schema.combine",
+    "load_model": "xmsgl.models.file.model",
 }
 _MODULES = ("benchmark", "datasets", "evaluate", "export", "plot", "readers")
 

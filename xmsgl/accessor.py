@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from xmsgl.batches import Validation
-    from xmsgl.models.model import Model
+    from xmsgl.inputs.validation import Validation
+    from xmsgl.models.file.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
-    from xmsgl.options import Progress
     from xmsgl.plot.door import Plots
-    from xmsgl.schema import ValidationReport
+    from xmsgl.schema.report import ValidationReport
+    from xmsgl.util.options import Progress
 
 
 @xr.register_dataset_accessor("msgl")
@@ -93,7 +93,7 @@ class MsglAccessor:
         RiverGraph or RiverGraphs
             Both have ``describe()`` and ``to_pyg()``.
         """
-        from xmsgl.graphs import build_graph
+        from xmsgl.schema.graphs import build_graph
 
         return build_graph(
             self._obj, scale, kernel=kernel, hops=hops, limit=limit, nearest=nearest, direction=direction
@@ -120,8 +120,8 @@ class MsglAccessor:
         method
             ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
         recipe
-            Settings by name, for all that is not given here: ``"published"``, see :mod:`xmsgl.recipes`.
-            Default: the package's own.
+            Settings by name, for all that is not given here: ``"published"``, see
+            :mod:`xmsgl.training.recipes`. Default: the package's own.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         seed
@@ -136,9 +136,9 @@ class MsglAccessor:
             File rewritten after every epoch; one to continue from, with the same settings.
         **settings
             ``epochs`` (passes over the training windows, 60 unless a recipe says so), architecture, graph
-            and optimiser: see :func:`xmsgl.fit.train`.
+            and optimiser: see :func:`xmsgl.training.train.train`.
         """
-        from xmsgl.fit import train
+        from xmsgl.training.train import train
 
         return train(
             self._obj,
@@ -181,7 +181,7 @@ class MsglAccessor:
             Probabilities, such as ``[0.05, 0.5, 0.95]``: return these quantiles of the temperature instead,
             (quantile, time, fine), from the residuals on the validation days of training.
         """
-        from xmsgl.predict import downscale
+        from xmsgl.prediction.downscale import downscale
 
         return downscale(self._obj, model, warmup=warmup, carry=carry, device=device, quantiles=quantiles)
 

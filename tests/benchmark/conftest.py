@@ -7,7 +7,7 @@ import pytest
 
 from xmsgl.benchmark import sources
 from xmsgl.benchmark.sources import SOURCES, Source, late_years, register_source
-from xmsgl.options import set_options
+from xmsgl.util.options import set_options
 
 pytest.importorskip("pyarrow")
 

@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from xmsgl import fit_members
 from xmsgl.benchmark.clock import EpochClock, member_epochs
-from xmsgl.fit import train
-from xmsgl.train.loop import Progress
-from xmsgl.watch import Standing
+from xmsgl.training import members as fit_members
+from xmsgl.training.loop import Progress
+from xmsgl.training.train import train
+from xmsgl.training.watch.standing import Standing
 
 FIRST_THREE = [(0, 1), (0, 2), (0, 3)]
 

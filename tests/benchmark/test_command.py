@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 from click.testing import CliRunner
 
 from xmsgl import benchmark, datasets
-from xmsgl.cli import main
+from xmsgl.cli.main import main
 
 BASIN = ["--data", "n_coarse=3", "reaches_per_segment=2", "years=3"]
 QUICK = ["--set", "epochs=2", "hidden=4", "window=400", "warmup=0", 'features=["air_temperature"]']

@@ -79,9 +79,11 @@ def test_settings_that_do_not_vary_have_no_figure(tiny, tmp_path):
 
 def test_a_figure_of_one_degradation_shows_no_run_with_another(tiny, tmp_path, monkeypatch):
     shown = {}
-    drawn = figures.plots.sensitivity
+    drawn = figures.pictures.sensitivity
     monkeypatch.setattr(
-        figures.plots, "sensitivity", lambda scores, name: shown.update({name: scores}) or drawn(scores, name)
+        figures.pictures,
+        "sensitivity",
+        lambda scores, name: shown.update({name: scores}) or drawn(scores, name),
     )
     degraded = ["{}", '{"noise": 1.0}', '{"bias": 2.0}']
     cases = [
@@ -108,7 +110,7 @@ def test_without_matplotlib_there_are_no_figures_and_a_word(tiny, tmp_path, monk
     def refuse(*_):
         raise MissingDependencyError("drawing needs matplotlib")
 
-    monkeypatch.setattr(figures.plots, "months", refuse)
+    monkeypatch.setattr(figures.pictures, "months", refuse)
     with caplog.at_level(logging.WARNING, "xmsgl"):
         draw_figures(Store(tmp_path), scores_of(("msgl", 1.0, "{}", "{}")))
     assert "drawing needs matplotlib" in caplog.text
@@ -145,7 +147,7 @@ def test_the_members_of_an_ensemble_are_lines_one_after_another():
     assert epochs["run"].nunique() == 2
     assert epochs["run"].tolist()[0] == epochs["run"].tolist()[1]
     np.testing.assert_allclose(epochs["seconds"], [2, 3, 6])
-    assert len(figures.plots.convergence(epochs).lines) == 2
+    assert len(figures.pictures.convergence(epochs).lines) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import pytest
 import torch
 import xarray as xr
 
-from xmsgl import fit_members
 from xmsgl.benchmark import protocols
 from xmsgl.benchmark.methods import REFERENCES, Place, contender
-from xmsgl.benchmark.plan import Run
 from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.runs import Run
 from xmsgl.evaluate import mask_labels
-from xmsgl.models.registry import model_names
-from xmsgl.neighbours_fit import fit_neighbours
+from xmsgl.inputs.neighbours_fit import fit_neighbours
+from xmsgl.models.methods.registry import model_names
+from xmsgl.training import members as fit_members
 
 MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
 LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperature_max_fine")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from xmsgl.benchmark.methods import REFERENCES, Place, contender, register_reference
-from xmsgl.benchmark.plan import Run, make_plan
+from xmsgl.benchmark.plan import make_plan
 from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.runs import Run
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
-from xmsgl.models.registry import model_names
-from xmsgl.recipes import PUBLISHED, RECIPES, Recipe
+from xmsgl.models.methods.registry import model_names
+from xmsgl.training.recipes import PUBLISHED, RECIPES, Recipe
 
 QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 3, "features": ["air_temperature"]}
 NAMES = {

@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from xmsgl.benchmark.plan import Run, make_plan
+from xmsgl.benchmark.plan import make_plan
+from xmsgl.benchmark.runs import Run
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
 RUN = Run("delaware", "temporal", "msgl", 0.01, 0, 0, {"hops": 5, "kernel": "reference"}, {"forcing": "era5"})

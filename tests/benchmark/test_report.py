@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from xmsgl import benchmark
-from xmsgl.benchmark.plan import Run
 from xmsgl.benchmark.report import write_report
+from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.scores import score_pairs
 from xmsgl.benchmark.store import Store, read_table
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from xmsgl import benchmark, fit_members
-from xmsgl.benchmark.plan import Run, make_plan
+from xmsgl import benchmark
+from xmsgl.benchmark.plan import make_plan
 from xmsgl.benchmark.runner import do_runs
+from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.store import Store
 from xmsgl.errors import DivergenceError, InvalidArgumentError, MissingDependencyError
-from xmsgl.models.model import load_model
+from xmsgl.models.file.model import load_model
+from xmsgl.training import members as fit_members
 
 QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 4, "features": ["air_temperature", "slope"]}
 MSGL = Run("tiny", "temporal", "msgl", 0.5, 1, 2, QUICK)

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.benchmark.plan import Run
 from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.scores import GROUPS, pair_up, score_pairs
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.plot.places import stream_orders
+from xmsgl.schema.rivers import stream_orders
 
 
 @pytest.fixture

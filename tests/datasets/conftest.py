@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xmsgl.options import set_options
+from xmsgl.util.options import set_options
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -79,7 +79,7 @@ def shared_data():
 @pytest.fixture(scope="session")
 def delaware_cache(tmp_path_factory):
     """Cache folder of the session, filled over real HTTP from the mirror."""
-    from xmsgl.datasets.fetch import fetch
+    from xmsgl.datasets.download import fetch
 
     folder = tmp_path_factory.mktemp("cache")
     with serving(SHARED / "mirror") as server, set_options(data_mirror=server.url, progress=False):
@@ -99,42 +99,42 @@ def files(delaware_cache):
 
 @pytest.fixture(scope="session")
 def segments(files):
-    from xmsgl.datasets.delaware_segments import read_segments
+    from xmsgl.datasets.delaware_basin.segments import read_segments
 
     return read_segments(files)
 
 
 @pytest.fixture(scope="session")
 def flowlines(files):
-    from xmsgl.datasets.delaware_reaches import read_flowlines
+    from xmsgl.datasets.delaware_basin.reaches import read_flowlines
 
     return read_flowlines(files["reaches"])
 
 
 @pytest.fixture(scope="session")
 def crosswalk(files):
-    from xmsgl.datasets.delaware_reaches import read_crosswalk
+    from xmsgl.datasets.delaware_basin.reaches import read_crosswalk
 
     return read_crosswalk(files["crosswalk"])
 
 
 @pytest.fixture(scope="session")
 def main_stem(flowlines, crosswalk):
-    from xmsgl.datasets.delaware_reaches import select_reaches
+    from xmsgl.datasets.delaware_basin.reaches import select_reaches
 
     return select_reaches(flowlines, crosswalk, "mainstem")
 
 
 @pytest.fixture(scope="session")
 def observations(files):
-    from xmsgl.datasets.delaware_labels import read_observations
+    from xmsgl.datasets.delaware_basin.labels import read_observations
 
     return read_observations(files["observations"])
 
 
 @pytest.fixture(scope="session")
 def hru(files, segments):
-    from xmsgl.datasets.delaware_forcing import read_hru_forcing
+    from xmsgl.datasets.delaware_basin.forcing import read_hru_forcing
 
     return read_hru_forcing(files, segments.table)
 
@@ -151,7 +151,7 @@ def observed(delaware_cache):
 @pytest.fixture
 def fetching():
     """The module, not the function of the same name."""
-    return import_module("xmsgl.datasets.fetch")
+    return import_module("xmsgl.datasets.download")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import xmsgl
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.export import to_geodataframe
 from xmsgl.plot.places import lines as drawn_lines
-from xmsgl.schema_geometry import read_geometry
+from xmsgl.schema.geometry import read_geometry
 
 
 def test_a_result_goes_to_a_geodataframe_through_xvec(placed, predicted, lines):

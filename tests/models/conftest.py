@@ -8,8 +8,8 @@ import scipy.sparse as sparse
 import torch
 
 from xmsgl.models.backbones import base
-from xmsgl.models.batch import Batch
-from xmsgl.models.operator import GraphOperator
+from xmsgl.models.parts.batch import Batch
+from xmsgl.models.parts.operator import GraphOperator
 
 
 @pytest.fixture

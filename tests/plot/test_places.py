@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xmsgl.plot.places import lines, stream_orders
+from xmsgl.plot.places import lines
+from xmsgl.schema.rivers import stream_orders
 
 
 def test_stream_orders_are_strahlers_unless_stored():

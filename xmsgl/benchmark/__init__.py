@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xmsgl.benchmark.door import run
     from xmsgl.benchmark.methods import register_reference
-    from xmsgl.benchmark.plan import Run, make_plan
+    from xmsgl.benchmark.plan import make_plan
+    from xmsgl.benchmark.runs import Run
     from xmsgl.benchmark.sources import Source, register_source
 
 __all__ = ["Run", "Source", "make_plan", "register_reference", "register_source", "run"]
 
 _HOME = {
-    "Run": "plan",
+    "Run": "runs",
     "Source": "sources",
     "make_plan": "plan",
     "register_reference": "methods",

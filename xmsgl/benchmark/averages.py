@@ -14,7 +14,7 @@ from xmsgl.benchmark.protocols import protocol_of
 from xmsgl.benchmark.scores import score_pairs
 from xmsgl.benchmark.sources import source_of
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.words import label_of
+from xmsgl.util.spec import label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

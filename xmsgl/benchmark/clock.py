@@ -9,13 +9,13 @@ import json
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
-from xmsgl.writing import write_bytes
+from xmsgl.util.writing import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from xmsgl.watch import Standing
+    from xmsgl.training.watch.standing import Standing
 
 __all__ = ["EpochClock", "member_epochs"]
 

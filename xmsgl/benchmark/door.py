@@ -68,11 +68,11 @@ def run(
         Seed of labels, segments and simulated basins in all runs, so that only the methods' own seeds
         differ; None: each run's own.
     settings
-        Settings of all networks, for example ``{"epochs": 40}``; see :func:`xmsgl.fit.train`.
+        Settings of all networks, for example ``{"epochs": 40}``; see :func:`xmsgl.training.train.train`.
     data
         Arguments of the dataset, for example ``{"region": "02040104"}``.
     degrade
-        Degradations of coarse labels or process model, see :func:`xmsgl.evaluate.degrade.degrade`; one
+        Degradations of coarse labels or process model, see :func:`xmsgl.benchmark.degrade.degrade`; one
         set of runs each.
     jobs
         Processes side by side, one thread each. 1: in this process. With more, a script needs

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from xmsgl.benchmark import pictures
 from xmsgl.benchmark.sources import open_source
 from xmsgl.benchmark.table import SECTION
 from xmsgl.errors import InvalidDatasetError, MissingDependencyError, UnknownNameError
-from xmsgl.plot import benchmark as plots
-from xmsgl.writing import whole
+from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,16 +73,16 @@ def _figures(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> Iterato
     plain = scores[scores["degrade"] == "{}"]
     if not plain.empty:
         if plain["fraction"].nunique() > 1:
-            yield "rmse-by-fraction", plots.fractions(plain)
+            yield "rmse-by-fraction", pictures.fractions(plain)
         richest = plain[plain["fraction"].isna() | (plain["fraction"] == plain["fraction"].max())]
-        yield "rmse-by-month", plots.months(richest)
-        yield "rmse-by-stream-order", plots.stream_orders(richest)
+        yield "rmse-by-month", pictures.months(richest)
+        yield "rmse-by-stream-order", pictures.stream_orders(richest)
         yield from _maps(richest)
         epochs = epochs_of(richest, records)
         if not epochs.empty and epochs["validation"].notna().any():
-            yield "convergence", plots.convergence(epochs)
+            yield "convergence", pictures.convergence(epochs)
     for setting in _varied(scores):
-        yield f"rmse-by-{setting}", plots.sensitivity(_concerned(scores, setting), setting)
+        yield f"rmse-by-{setting}", pictures.sensitivity(_concerned(scores, setting), setting)
 
 
 def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
@@ -101,7 +101,7 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
         if same.empty:
             continue
         try:
-            yield f"reaches-{label}", plots.reaches(same, ds, limits=limits)
+            yield f"reaches-{label}", pictures.reaches(same, ds, limits=limits)
         except InvalidDatasetError as error:
             logger.warning("no maps: %s", error)
             return

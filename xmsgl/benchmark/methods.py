@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xmsgl.benchmark.clock import EpochClock, member_epochs
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
-from xmsgl.evaluate.boosting import gradient_boosting
-from xmsgl.fit import train
-from xmsgl.fit_checks import check_names, check_settings, stage_rates
-from xmsgl.models.registry import TASK_SCALES, create_model, model_names
-from xmsgl.predict import downscale
-from xmsgl.recipes import complete
-from xmsgl.train.stages import stages_of
+from xmsgl.evaluate.references.boosting import gradient_boosting
+from xmsgl.models.methods.base import TASK_SCALES
+from xmsgl.models.methods.registry import create_model, model_names
+from xmsgl.prediction.downscale import downscale
+from xmsgl.training.checks import check_names, check_settings, stage_rates
+from xmsgl.training.recipes import complete
+from xmsgl.training.stages import stages_of
+from xmsgl.training.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.benchmark.protocols import Split
-    from xmsgl.models.model import Model
-    from xmsgl.schema import Scale
+    from xmsgl.models.file.model import Model
+    from xmsgl.util.scales import Scale
 
 __all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contender", "register_reference"]
 
@@ -151,7 +152,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Network:
-    """A network model of :mod:`xmsgl.models.registry`.
+    """A network model of :mod:`xmsgl.models.methods.registry`.
 
     Attributes
     ----------

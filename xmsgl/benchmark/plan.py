@@ -2,83 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from xmsgl.benchmark.degrade import is_random, parse_degradation
 from xmsgl.benchmark.methods import contender
 from xmsgl.benchmark.protocols import protocol_of
+from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.sources import source_of
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.evaluate.degrade import is_random, parse_degradation
-from xmsgl.words import parse_spec
+from xmsgl.util.spec import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Run", "make_plan"]
+__all__ = ["make_plan"]
 
 DEFAULT_METHODS = ("climatology", "regression", "fine-only", "remap", "msgl", "async-msgl")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One method, trained and scored once.
-
-    Attributes
-    ----------
-    dataset
-        Name of a source, see :mod:`xmsgl.benchmark.sources`.
-    protocol
-        ``"temporal"`` or ``"spatial"``.
-    method
-        Name of a contender, see :mod:`xmsgl.benchmark.methods`.
-    fraction
-        Part of the fine labels that may be learned from; None for a method that uses none of them.
-    seed
-        Of the method: initial weights, order of windows. 0 for a method that draws nothing.
-    draw
-        Seed of the split: which labels are kept, which segments are held out, which basin is simulated.
-        0 where nothing is drawn.
-    settings
-        Arguments of the method.
-    data
-        Arguments of the dataset.
-    degrade
-        What is made worse before the split, see :mod:`xmsgl.evaluate.degrade`.
-    """
-
-    dataset: str
-    protocol: str
-    method: str
-    fraction: float | None
-    seed: int
-    draw: int
-    settings: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    degrade: dict[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the run as plain values, ready for JSON."""
-        return asdict(self)
-
-    @property
-    def id(self) -> str:
-        """Name of the run and of its files, from words to read, seed and draw, and a digest of its content.
-
-        Examples
-        --------
-        >>> Run("simulated", "temporal", "msgl", 0.01, seed=0, draw=0).id
-        'simulated-temporal-msgl-0.01-s0d0-8a4291b1e1'
-        """
-        content = json.dumps(self.to_dict(), sort_keys=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()[:10]
-        amount = "any" if self.fraction is None else f"{self.fraction:g}"
-        words = (self.dataset, self.protocol, self.method, amount, f"s{self.seed}d{self.draw}")
-        return "-".join(re.sub(r"[^\w.-]", "_", word) for word in (*words, digest))
 
 
 def make_plan(
@@ -117,7 +58,7 @@ def make_plan(
     data
         Arguments of the dataset.
     degrade
-        Degradations, each a mapping as :func:`xmsgl.evaluate.degrade.degrade` takes it; one set of runs
+        Degradations, each a mapping as :func:`xmsgl.benchmark.degrade.degrade` takes it; one set of runs
         each. Default: one, without any.
 
     Returns

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xmsgl.benchmark.degrade import degrade
 from xmsgl.benchmark.sources import FINE, Source, open_source, source_of, thin
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import hold_out_segments, mask_labels, split_years
-from xmsgl.evaluate.degrade import degrade
 from xmsgl.evaluate.splits import label_names
-from xmsgl.plot.places import stream_orders
+from xmsgl.schema.rivers import stream_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from xmsgl.batches import Validation
-    from xmsgl.benchmark.plan import Run
+    from xmsgl.benchmark.runs import Run
+    from xmsgl.inputs.validation import Validation
 
 __all__ = ["PROTOCOLS", "Protocol", "Split", "make_split", "protocol_of"]
 

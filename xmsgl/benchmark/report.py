@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl.benchmark.machine import code_digest
 from xmsgl.benchmark.store import write_table
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
-from xmsgl.writing import whole, write_bytes
+from xmsgl.util.writing import whole, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

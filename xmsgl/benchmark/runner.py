@@ -15,14 +15,14 @@ import dask
 from xmsgl.benchmark.store import Store
 from xmsgl.benchmark.work import execute
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.progress import progress_bar
+from xmsgl.util.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.context import SpawnProcess
     from pathlib import Path
 
-    from xmsgl.benchmark.plan import Run
+    from xmsgl.benchmark.runs import Run
 
 __all__ = ["do_runs"]
 

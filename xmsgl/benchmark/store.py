@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import MissingDependencyError, OutputError
-from xmsgl.writing import whole, write_bytes
+from xmsgl.util.writing import whole, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,15 +12,15 @@ from xmsgl.benchmark.methods import Place, contender
 from xmsgl.benchmark.protocols import make_split
 from xmsgl.benchmark.scores import pair_up, score_pairs
 from xmsgl.benchmark.store import Store
-from xmsgl.engine import resolve_device
-from xmsgl.options import set_options
+from xmsgl.prediction.prefetch import resolve_device
+from xmsgl.util.options import set_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from xmsgl.benchmark.methods import Outcome
-    from xmsgl.benchmark.plan import Run
     from xmsgl.benchmark.protocols import Split
+    from xmsgl.benchmark.runs import Run
 
 __all__ = ["execute"]
 

@@ -1,37 +1,27 @@
 """Datasets that follow the convention of :mod:`xmsgl.schema`.
 
 ``delaware`` fetches real files and builds from them, ``simulated`` needs nothing. Both are imported
-when first used, so that importing this package stays light.
+when first used, so that importing this package stays light; no module here has the name of a function.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xmsgl.datasets.delaware import delaware
-    from xmsgl.datasets.fetch import availability, fetch
-    from xmsgl.datasets.simulated import simulated
+    from xmsgl.datasets.delaware_basin.dataset import delaware
+    from xmsgl.datasets.download import availability, fetch
+    from xmsgl.datasets.synthetic import simulated
 
 __all__ = ["availability", "delaware", "fetch", "simulated"]
 
-_HOME = {"availability": "fetch", "delaware": "delaware", "fetch": "fetch", "simulated": "simulated"}
-
-
-class _Package(ModuleType):
-    """The package, in which ``datasets.delaware`` is the function, whoever imported the module first.
-
-    Python sets a submodule as an attribute of its package once it is loaded, which would put the module
-    ``delaware`` in the place of the function of the same name.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOME and isinstance(value, ModuleType):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
+_HOME = {
+    "availability": "download",
+    "delaware": "delaware_basin.dataset",
+    "fetch": "download",
+    "simulated": "synthetic",
+}
 
 
 def __getattr__(name: str) -> object:
@@ -43,6 +33,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-sys.modules[__name__].__class__ = _Package

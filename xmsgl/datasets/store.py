@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xmsgl.optional import require
-from xmsgl.writing import whole
+from xmsgl.util.optional import require
+from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,7 +57,7 @@ def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
 def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
     """Write a dataset to a folder that exists only once it is complete.
 
-    A process killed on the way leaves no `path`, see :func:`xmsgl.writing.whole`; of two that write at
+    A process killed on the way leaves no `path`, see :func:`xmsgl.util.writing.whole`; of two that write at
     once, the first to finish wins and the other throws its own away, for both would have written the same.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
-from xmsgl.evaluate.references import air_temperature_regression, climatology
+from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
 from xmsgl.evaluate.splits import (
     TEMPORAL_PROTOCOL,
     hold_out_segments,

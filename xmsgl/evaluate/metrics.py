@@ -21,7 +21,7 @@ from xmsgl.evaluate.names import MIN_DAYS, TAIL, label_scores
 from xmsgl.evaluate.pairs import gather
 from xmsgl.evaluate.probabilistic import levels, quantile_coords, quantile_scores
 from xmsgl.evaluate.splits import water_year
-from xmsgl.schema import as_array
+from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.schema import as_array
-from xmsgl.schema_units import converted, same_units, tidy_units
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.units import converted, same_units, tidy_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

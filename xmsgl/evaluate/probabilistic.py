@@ -14,7 +14,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import gather
-from xmsgl.schema import as_array
+from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

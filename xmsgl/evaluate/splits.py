@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.schema import as_dataset
+from xmsgl.schema.tree import as_dataset
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -163,7 +163,7 @@ def temporal_split(
     Parameters
     ----------
     ds
-        A dataset of the convention of :mod:`xmsgl.schema`.
+        A dataset of the convention of :mod:`xmsgl.schema.rivers`.
     train, validation, test
         As for :func:`split_years`.
 
@@ -340,7 +340,7 @@ def label_names(ds: xr.Dataset) -> list[str]:
     Parameters
     ----------
     ds
-        A dataset of the convention of :mod:`xmsgl.schema`.
+        A dataset of the convention of :mod:`xmsgl.schema.rivers`.
 
     Returns
     -------
@@ -369,7 +369,7 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
     Parameters
     ----------
     obj
-        Dataset or DataTree of the convention of :mod:`xmsgl.schema`; it is not changed.
+        Dataset or DataTree of the convention of :mod:`xmsgl.schema.rivers`; it is not changed.
     days
         Boolean ``(time,)`` DataArray, or dates: every label of these days is hidden.
     segments

@@ -12,8 +12,8 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.metrics import score
-from xmsgl.markup import card, table
-from xmsgl.schema import as_array
+from xmsgl.schema.arrays import as_array
+from xmsgl.util.html import card, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.export.table import IDS
-from xmsgl.history import stamp
-from xmsgl.schema import CROSSWALK
-from xmsgl.schema_units import expected_units, same_units
+from xmsgl.schema.names import CROSSWALK
+from xmsgl.schema.units import expected_units, same_units
+from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
     from xmsgl.export.table import Table

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.export.table import IDS, need, table_of
-from xmsgl.schema_geometry import CRS, half_way, pieces, read_geometry
+from xmsgl.schema.geometry import CRS, half_way, pieces, read_geometry
 
 if TYPE_CHECKING:
     import geopandas

@@ -9,7 +9,7 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.optional import require
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt

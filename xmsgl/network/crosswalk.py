@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.checks import check_downstream, check_length, check_segment
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
-from xmsgl.network.neighbours import index_dtype
+from xmsgl.network.pairs import index_dtype
 from xmsgl.network.topology import accumulate, distance_to_outlet, topological_order
 
 if TYPE_CHECKING:

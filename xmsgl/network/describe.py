@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl.errors import shorten
-from xmsgl.markup import Markup, card, facts, table
+from xmsgl.util.html import Markup, card, facts, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -255,7 +255,7 @@ def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, d
     Parameters
     ----------
     hops, limit, nearest, direction
-        As for :func:`xmsgl.network.neighbours.neighbours`.
+        As for :func:`xmsgl.network.pairs.neighbours`.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """How far reaches are from one another along the river, upstream, downstream and around confluences.
 
-Unlike :mod:`xmsgl.network.neighbours`, which follows the water, this also reaches the other branch of a
+Unlike :mod:`xmsgl.network.pairs`, which follows the water, this also reaches the other branch of a
 confluence: what two brooks have in common (rock, springs, shade, height) does not care for the direction
 of flow.
 """

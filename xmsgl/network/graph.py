@@ -20,7 +20,7 @@ from xmsgl.network.describe import (
     neighbour_rule,
 )
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
-from xmsgl.network.neighbours import Direction, PairRows, pair_rows
+from xmsgl.network.pairs import Direction, PairRows, pair_rows
 from xmsgl.network.topology import hops_to_outlet, topological_order
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
     from torch_geometric.data import HeteroData
+
+    from xmsgl.network.pyg import Nodes
 
 __all__ = ["DEFAULT_HOPS", "RiverGraph", "RiverGraphs", "Scale"]
 
@@ -59,7 +61,7 @@ class RiverGraph:
     kernel
         How distance became weight.
     hops, limit, nearest, direction
-        How neighbours were chosen, see :func:`xmsgl.network.neighbours.neighbours`.
+        How neighbours were chosen, see :func:`xmsgl.network.pairs.neighbours`.
 
     Raises
     ------
@@ -122,7 +124,7 @@ class RiverGraph:
         kernel
             Distance to weight: a name, a mapping or a kernel. Default: exponential over 10 km.
         hops, limit, nearest, direction
-            Which reaches are neighbours, see :func:`xmsgl.network.neighbours.neighbours`. Without any of
+            Which reaches are neighbours, see :func:`xmsgl.network.pairs.neighbours`. Without any of
             the first three: 5 hops, or all ancestors and descendants for the reference kernel. ``limit=inf``
             asks for all of them with any kernel.
 
@@ -282,9 +284,15 @@ class RiverGraph:
         >>> data["fine", "flows", "fine"].edge_index.shape
         torch.Size([2, 4])
         """
-        from xmsgl.network import pyg
+        from xmsgl.network.pyg import hetero_data
 
-        return pyg.from_graph(self)
+        return hetero_data([self._nodes()])
+
+    def _nodes(self) -> Nodes:
+        """Return what PyTorch Geometric's data are made of."""
+        from xmsgl.network.pyg import Nodes
+
+        return Nodes(self.scale, self.ids, self.length, self.operator, self.rows().distance)
 
     def __repr__(self) -> str:
         edges = self.operator.nnz - self.n
@@ -449,9 +457,10 @@ class RiverGraphs:
             Both scales as of :meth:`RiverGraph.to_pyg`; the fine nodes have ``segment`` too, the position
             of their coarse node. Edges ``("coarse", "informs", "fine")`` have M as ``edge_weight``.
         """
-        from xmsgl.network import pyg
+        from xmsgl.network.pyg import Between, hetero_data
 
-        return pyg.from_graphs(self)
+        between = Between(self.segment, self.interpolation)
+        return hetero_data([self.coarse._nodes(), self.fine._nodes()], between)
 
     def __repr__(self) -> str:
         return (

@@ -1,80 +1,81 @@
-"""River graphs as PyTorch Geometric data. The only module of the package's core that imports torch."""
+"""River graphs as PyTorch Geometric data. The only module of the room that imports torch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
     import scipy.sparse as sp
     import torch
     from torch_geometric.data import HeteroData
 
-    from xmsgl.network.graph import RiverGraph, RiverGraphs
-
-__all__ = ["from_graph", "from_graphs"]
+__all__ = ["Between", "Nodes", "hetero_data"]
 
 
-def from_graph(graph: RiverGraph) -> HeteroData:
-    """Convert one scale; see :meth:`xmsgl.network.graph.RiverGraph.to_pyg`.
+class Nodes(NamedTuple):
+    """The graph of one scale: name, ids (n,), lengths (n,) in m, operator, distance of each edge in m."""
+
+    scale: str
+    ids: npt.NDArray[Any]
+    length: npt.NDArray[np.float64]
+    operator: sp.csr_array
+    distance: npt.NDArray[np.float64]
+
+
+class Between(NamedTuple):
+    """What joins the scales: the segment of each reach (n_fine,) and the operator (n_fine, n_coarse)."""
+
+    segment: npt.NDArray[np.int64]
+    interpolation: sp.csr_array
+
+
+def hetero_data(scales: Iterable[Nodes], between: Between | None = None) -> HeteroData:
+    """Make heterogeneous graph data.
 
     Parameters
     ----------
-    graph
-        The graph.
+    scales
+        Graph of each scale.
+    between
+        What joins the two, from coarse to fine; None: nothing.
 
     Returns
     -------
     torch_geometric.data.HeteroData
-        One node type, one edge type.
-    """
-    from torch_geometric.data import HeteroData
-
-    data = HeteroData()
-    _add_scale(data, graph)
-    return data
-
-
-def from_graphs(graphs: RiverGraphs) -> HeteroData:
-    """Convert both scales; see :meth:`xmsgl.network.graph.RiverGraphs.to_pyg`.
-
-    Parameters
-    ----------
-    graphs
-        The graphs.
-
-    Returns
-    -------
-    torch_geometric.data.HeteroData
-        Two node types, three edge types.
+        A node type and an edge type for each scale, and the edges in between.
     """
     import torch
     from torch_geometric.data import HeteroData
 
     data = HeteroData()
-    _add_scale(data, graphs.coarse)
-    _add_scale(data, graphs.fine)
-    data["fine"].segment = torch.from_numpy(graphs.segment)
-    between = data["coarse", "informs", "fine"]
-    between.edge_index = _edge_index(graphs.interpolation)
-    between.edge_weight = _floats(graphs.interpolation.data)
+    for nodes in scales:
+        _add_scale(data, nodes)
+    if between is not None:
+        data["fine"].segment = torch.from_numpy(between.segment)
+        edges = data["coarse", "informs", "fine"]
+        edges.edge_index = _edge_index(between.interpolation)
+        edges.edge_weight = _floats(between.interpolation.data)
     return data
 
 
-def _add_scale(data: Any, graph: RiverGraph) -> None:
+def _add_scale(data: Any, given: Nodes) -> None:
     """Add the nodes and edges of one scale."""
     import torch
 
-    nodes = data[graph.scale]
-    nodes.num_nodes = graph.n
-    nodes.length = _floats(graph.length)
-    if graph.ids.dtype.kind in "iu":
-        nodes.id = torch.from_numpy(graph.ids.astype(np.int64))
-    edges = data[graph.scale, "flows", graph.scale]
-    edges.edge_index = _edge_index(graph.operator)
-    edges.edge_weight = _floats(graph.operator.data)
-    edges.edge_distance = _floats(graph.rows().distance)
+    nodes = data[given.scale]
+    nodes.num_nodes = len(given.length)
+    nodes.length = _floats(given.length)
+    if given.ids.dtype.kind in "iu":
+        nodes.id = torch.from_numpy(given.ids.astype(np.int64))
+    edges = data[given.scale, "flows", given.scale]
+    edges.edge_index = _edge_index(given.operator)
+    edges.edge_weight = _floats(given.operator.data)
+    edges.edge_distance = _floats(given.distance)
 
 
 def _edge_index(operator: sp.csr_array) -> torch.Tensor:
@@ -86,6 +87,7 @@ def _edge_index(operator: sp.csr_array) -> torch.Tensor:
 
 
 def _floats(values: Any) -> torch.Tensor:
+    """Copy values as float32."""
     import torch
 
     return torch.from_numpy(np.array(values, dtype=np.float32))

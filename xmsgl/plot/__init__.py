@@ -7,7 +7,7 @@ and no global state is touched. The explorer is a page for a browser and needs b
 from __future__ import annotations
 
 from xmsgl.plot.curves import series
-from xmsgl.plot.explorer import explore
+from xmsgl.plot.explorer.explorer import explore
 from xmsgl.plot.figures import overview
 from xmsgl.plot.maps import network
 

@@ -22,7 +22,8 @@ from xmsgl.plot.style import (
     units_of,
     which_quantile,
 )
-from xmsgl.schema import as_array, as_dataset
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.tree import as_dataset
 
 __all__ = ["series"]
 

@@ -11,12 +11,13 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.pairs import observations
 from xmsgl.evaluate.table import by_name, shared
-from xmsgl.graphs import build_graph
 from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.plot import curves, links, maps
 from xmsgl.plot.days import at_time
 from xmsgl.plot.skill import against_observed, by_group
-from xmsgl.schema import as_array, as_dataset
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.graphs import build_graph
+from xmsgl.schema.tree import as_dataset
 
 __all__ = ["Plots"]
 

@@ -12,7 +12,8 @@ from xmsgl.plot.curves import one_reach, series
 from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, new_figure
-from xmsgl.schema import as_array, as_dataset
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.tree import as_dataset
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,9 +10,10 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import colour_bar, draw_ring, draw_rivers, frame_map, map_axes
-from xmsgl.plot.places import Lines, lines, stream_orders
+from xmsgl.plot.places import Lines, lines
 from xmsgl.plot.style import CURVE, OBSERVED, need, strength_colours
-from xmsgl.schema import as_dataset
+from xmsgl.schema.rivers import stream_orders
+from xmsgl.schema.tree import as_dataset
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

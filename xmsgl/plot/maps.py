@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.plot.places import Lines, lines, stream_orders
+from xmsgl.plot.places import Lines, lines
 from xmsgl.plot.style import (
     MARK,
     axes,
@@ -22,7 +22,9 @@ from xmsgl.plot.style import (
     with_missing,
     wrapped,
 )
-from xmsgl.schema import as_array, as_dataset
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.rivers import stream_orders
+from xmsgl.schema.tree import as_dataset
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl.errors import InvalidDatasetError
-from xmsgl.network.topology import link, strahler
-from xmsgl.schema_geometry import half_way, pieces, read_geometry
+from xmsgl.network.topology import link
+from xmsgl.schema.geometry import half_way, pieces, read_geometry
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Lines", "lines", "stream_orders"]
+__all__ = ["Lines", "lines"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -102,26 +102,3 @@ def _from_points(east: Floats, north: Floats, downstream: npt.NDArray[np.int64])
     pairs = np.stack([points, points[to]], axis=1)
     (drawn,) = np.nonzero(np.isfinite(pairs).all(axis=(1, 2)))
     return Lines(list(pairs[drawn]), drawn.astype(np.int64))
-
-
-def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
-    """Give the stream order of every reach: stored, or Strahler's from the topology, or 1.
-
-    Parameters
-    ----------
-    ds
-        Dataset of the convention.
-    scale
-        ``"coarse"`` or ``"fine"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (n,), 1 or more.
-    """
-    if f"stream_order_{scale}" in ds.variables:
-        stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
-        return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)
-    if f"downstream_{scale}" in ds.variables:
-        return strahler(link(ds[scale].values, ds[f"downstream_{scale}"].values))
-    return np.ones(ds.sizes[scale], dtype=np.int64)

@@ -7,8 +7,8 @@ from io import BytesIO
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.optional import require
-from xmsgl.schema_units import same_units
+from xmsgl.schema.units import same_units
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
-from xmsgl.optional import require
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xmsgl.optional import require
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

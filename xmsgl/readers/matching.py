@@ -10,12 +10,15 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.optional import require
-from xmsgl.schema import CROSSWALK, Scale, as_dataset
-from xmsgl.schema_geometry import CRS, read_geometry
+from xmsgl.schema.geometry import CRS, read_geometry
+from xmsgl.schema.names import CROSSWALK
+from xmsgl.schema.tree import as_dataset
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from xmsgl.util.scales import Scale
 
 __all__ = ["crosswalk"]
 

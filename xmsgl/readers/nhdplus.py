@@ -9,7 +9,6 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten, warn
-from xmsgl.history import stamp
 from xmsgl.network.topology import link
 from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, midpoints
@@ -25,12 +24,13 @@ from xmsgl.readers.nhdplus_links import (
 )
 from xmsgl.readers.outlets import doubtful_outlets
 from xmsgl.readers.registry import register
-from xmsgl.schema_names import SCALES
+from xmsgl.util.history import stamp
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xmsgl.schema_names import Scale
+    from xmsgl.util.scales import Scale
 
 __all__ = ["FIELDS", "read_nhdplus"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten, warn
-from xmsgl.history import stamp
 from xmsgl.readers.frames import find_fields, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, merged_lines, midpoints
 from xmsgl.readers.outlets import doubtful_outlets
@@ -17,13 +16,14 @@ from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.prms_parameters import Source, open_parameters, segment_links, segment_table
 from xmsgl.readers.registry import register
 from xmsgl.readers.response_units import average, read_daily, unit_weights
+from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pandas as pd
 
-    from xmsgl.schema import Scale
+    from xmsgl.util.scales import Scale
 
 __all__ = ["read_nhm"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
-from xmsgl.optional import require
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidDatasetError
-from xmsgl.schema_units import conversion
+from xmsgl.schema.units import conversion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.history import stamp
 from xmsgl.network.topology import contract, link
-from xmsgl.schema import CROSSWALK, SCALES, Scale, id_values, positions, scale_of
+from xmsgl.schema.names import CROSSWALK, id_values, positions, scale_of
+from xmsgl.util.history import stamp
+from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
     import numpy.typing as npt

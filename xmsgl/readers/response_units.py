@@ -17,7 +17,7 @@ from xmsgl.errors import InvalidDatasetError, NetworkError, shorten
 from xmsgl.readers.cbh import read_cbh
 from xmsgl.readers.prms import DAILY
 from xmsgl.readers.prms_parameters import Source, open_netcdf
-from xmsgl.schema import positions
+from xmsgl.schema.names import positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,18 +20,20 @@ from xmsgl.errors import (
     shorten,
     warn,
 )
-from xmsgl.history import stamp
-from xmsgl.network.matrix import downstream_from_distance
+from xmsgl.network.from_distances import downstream_from_distance
 from xmsgl.network.topology import link, topological_order
-from xmsgl.optional import require
 from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.registry import register
 from xmsgl.readers.reshape import keep, only_scale
-from xmsgl.schema import Scale, id_values, positions
-from xmsgl.schema_days import day_spans, lost, padded
+from xmsgl.schema.days import day_spans, lost, padded
+from xmsgl.schema.names import id_values, positions
+from xmsgl.util.history import stamp
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from xmsgl.util.scales import Scale
 
 __all__ = ["read_river_dl"]
 
@@ -96,7 +98,7 @@ def read_river_dl(
         that is a Dataset. A matrix does not hold the lengths of headwaters.
     matrix
         Which matrix of the file to read; see
-        :func:`xmsgl.network.matrix.downstream_from_distance`.
+        :func:`xmsgl.network.from_distances.downstream_from_distance`.
     units
         Units by their names. They go before the units that the store states, and these before those of the
         published stores: degC, rain in m d-1, humidity as a fraction, discharge in m3 s-1, radiation in

@@ -11,21 +11,23 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.history import stamp
 from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.days import check_date_format, read_days
 from xmsgl.readers.frames import Source, measures, name_of, open_frame, whole_numbers
 from xmsgl.readers.registry import register
-from xmsgl.schema_combine import combine
-from xmsgl.schema_names import CROSSWALK, SCALES, period, positions, scale_of
-from xmsgl.schema_units import expected_units, same_units
+from xmsgl.schema.combine import combine
+from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.tree import period
+from xmsgl.schema.units import expected_units, same_units
+from xmsgl.util.history import stamp
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from xmsgl.schema_names import Scale
+    from xmsgl.util.scales import Scale
 
 __all__ = ["Pair", "read_csv", "read_csv_basin"]
 

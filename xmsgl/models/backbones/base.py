@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from xmsgl.models.operator import GraphOperator
+    from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["Backbone", "State"]
 
@@ -28,7 +28,7 @@ _DAYS = 8
 class Backbone(nn.Module, ABC):
     """From the inputs of a window to hidden states, causally; no parameter depends on the number of nodes.
 
-    Called as :class:`xmsgl.models.cell.RecurrentGraphCell` is. A class supplies the shapes of its state and
+    Called as ``RecurrentGraphCell`` is. A class supplies the shapes of its state and
     one run over some days; days after days with the state carried give what one run gives. So a window is
     worked off in pieces that fit the processor's cache. For the way back only the inputs of a piece and the
     state before it are kept; the rest is computed again.

@@ -22,7 +22,7 @@ from torch.nn import functional
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from xmsgl.models.operator import GraphOperator
+    from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["CausalConvolution", "ChebyshevConvolution", "DiffusionConvolution"]
 

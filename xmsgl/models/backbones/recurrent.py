@@ -12,7 +12,7 @@ from torch.nn import functional
 from xmsgl.models.backbones.base import Backbone, State
 
 if TYPE_CHECKING:
-    from xmsgl.models.operator import GraphOperator
+    from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["GraphAttentionLSTM", "PlainLSTM"]
 
@@ -38,7 +38,7 @@ class PlainLSTM(Backbone):
     Examples
     --------
     >>> from scipy import sparse
-    >>> from xmsgl.models.operator import GraphOperator
+    >>> from xmsgl.models.parts.operator import GraphOperator
     >>> lstm = PlainLSTM(7, 20)
     >>> hidden, state = lstm(torch.zeros(30, 5, 2, 7), GraphOperator(sparse.eye_array(5)))
     >>> hidden.shape

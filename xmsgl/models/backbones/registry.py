@@ -9,7 +9,7 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
 from xmsgl.models.backbones.stgcn import STGCN
 from xmsgl.models.backbones.wavenet import GraphWaveNet
-from xmsgl.models.cell import RecurrentGraphCell
+from xmsgl.models.cell.cell import RecurrentGraphCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from xmsgl.models.backbones.convolution import CausalConvolution, DiffusionConvo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from xmsgl.models.operator import GraphOperator
+    from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["GraphWaveNet"]
 

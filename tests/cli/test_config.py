@@ -1,0 +1,292 @@
+"""Configurations: TOML in and out, and models and runs that come out again as they were."""
+
+from __future__ import annotations
+
+import functools
+import math
+import tomllib
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xmsgl.benchmark.plan import make_plan
+from xmsgl.benchmark.runs import Run
+from xmsgl.cli.config import to_toml
+from xmsgl.cli.describe import _run_config
+from xmsgl.cli.main import main
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.file.model import load_model
+from xmsgl.network.kernels import Gaussian
+from xmsgl.training.train import train
+from xmsgl.util.spec import parse_seeds
+
+BASIN = {"n_coarse": 3, "reaches_per_segment": 2, "years": 1, "label_fraction": 0.1}
+DAYS = "2002-01-01/2002-02-15,2002-08-01/.."
+SMALL = ["hidden=4", "heads=2", "window=90", "warmup=10", "means=[7]", "clip=null", "pretrain=1"]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        return CliRunner().invoke(main, ["--quiet", *map(str, arguments)])
+
+    return call
+
+
+# ---------------------------------------------------------------------- TOML
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT
+VALUES = st.recursive(
+    PLAIN, lambda part: st.lists(part, max_size=3) | st.dictionaries(TEXT, part, max_size=3), max_leaves=8
+)
+
+
+def told(value):
+    """What TOML can say of a value: None is a word."""
+    if isinstance(value, dict):
+        return {name: told(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [told(part) for part in value]
+    return "none" if value is None else value
+
+
+@given(st.dictionaries(TEXT, VALUES, max_size=5), st.text("ab \n#", max_size=9))
+def test_the_standard_library_reads_what_is_written(values, comment):
+    assert tomllib.loads(to_toml(values, comment=comment)) == told(values)
+
+
+def test_nan_is_a_number_of_toml():
+    assert math.isnan(tomllib.loads(to_toml({"a": math.nan}))["a"])
+
+
+def test_what_is_no_toml_is_refused():
+    with pytest.raises(InvalidArgumentError, match="complex"):
+        to_toml({"a": 1j})
+
+
+# ------------------------------------------------------------ models again
+
+
+def data(**arguments):
+    return ["--data", *(f"{name}={value}" for name, value in arguments.items())]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--set", *SMALL],
+        [
+            "--ensemble",
+            2,
+            "--seed",
+            3,
+            "--validation",
+            "2002-01-01/2002-02-15,2002-08-01/..",
+            "--set",
+            *SMALL,
+        ],
+        ["--recipe", "published", "--method", "fine-only", "--validation", "none", "--set", "window=90"],
+    ],
+    ids=["settings", "ensemble", "recipe"],
+)
+def test_a_model_is_made_again_bit_for_bit(run, tmp_path, options):
+    ending = ["--epochs", 2, "--device", "cpu", "--checkpoint", "c"]
+    made = run("train", "simulated", "-o", "m", *data(**BASIN), *options, *ending)
+    assert made.exit_code == 0, made.output
+    toml = run("describe", "m", "--toml").stdout
+    (tmp_path / "run.toml").write_text(toml)
+    again = run("train", "--config", "run.toml", "-o", "again", "--device", "cpu")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "m").read_bytes()
+    assert run("describe", "again", "--toml").stdout == toml
+    assert run("describe", "c", "--toml").stdout == toml  # the checkpoint tells the same
+
+
+def test_a_model_of_python_is_made_again_by_the_command(run, tmp_path, river):
+    """Values that no command line has: days as numbers, a kernel as an object, features as a tuple."""
+    ds = river.isel(time=slice(0, 200))
+    ds.to_netcdf("river.nc")
+    days = [slice("2001-11", "2001-12-15"), slice(np.datetime64("2002-03-10"), None)]
+    model = train(
+        ds, "remap", epochs=2, hidden=4, average=np.float64(0.1), window=60, warmup=5, kernel=Gaussian(4e3),
+        validation=days,
+        features=("air_temperature", "slope"), learning_rate=[0.01], patience=None, device="cpu",
+        progress=False,
+    )  # fmt: skip
+    model.save("m")
+    toml = run("describe", "m", "--toml").stdout
+    said = tomllib.loads(toml)
+    assert said["validation"] == "2001-11/2001-12-15,2002-03-10/.."
+    assert "dataset" not in said
+    assert said["set"]["average"] == 0.1
+    assert "patience" not in said["set"]  # its default
+    (tmp_path / "run.toml").write_text(toml)
+    again = run("train", "river.nc", "--config", "run.toml", "-o", "again", "--device", "cpu")
+    assert again.exit_code == 0, again.output
+    assert load_model("again").sha256 == model.sha256
+
+
+def test_the_command_line_wins(run, tmp_path):
+    (tmp_path / "run.toml").write_text(
+        'dataset = "simulated"\nmethod = "remap"\nepochs = 3\noutput = "one"\ndevice = "cpu"\n'
+        + "".join(f"\n[{table}]\n{body}\n" for table, body in TABLES.items())
+    )
+    made = run("train", "--config", "run.toml", "--epochs", 1, "-o", "two", "--set", "hidden=2")
+    assert made.exit_code == 0, made.output
+    assert not (tmp_path / "one").exists()
+    model = load_model("two")
+    assert len(model.history["epoch"]) == 1
+    assert (model.spec.architecture["hidden"], model.spec.window) == (2, 90)
+
+
+TABLES = {
+    "data": "n_coarse = 3\nreaches_per_segment = 2\nyears = 1\nlabel_fraction = 0.1",
+    "set": 'hidden = 4\nwindow = 90\nwarmup = 10\nclip = "none"',
+}
+
+
+def test_other_labels_are_refused(run, tmp_path):
+    made = run("train", "simulated", "-o", "m", *data(**BASIN), "--epochs", 1, "--method", "remap")
+    assert made.exit_code == 0, made.output
+    (tmp_path / "run.toml").write_text(run("describe", "m", "--toml").stdout)
+    other = run("train", "--config", "run.toml", "-o", "n", *data(seed=1))
+    assert other.exit_code == 1
+    assert "fingerprint" in other.stderr
+    assert not (tmp_path / "n").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "no such options as epoch; known: checkpoint, data, dataset, device"),
+        ("epochs = 0", "Invalid value for '--epochs'"),
+        ('epochs = "many"', "Invalid value for '--epochs'"),
+        ('validation = "often"', "is no share (0.15), no days"),
+        ('validation = "2001-01-01/"', "write the first and the last"),
+        ("set = 3", "set must be a table, [set]"),
+        ("[set]\nseed = 3", "seed has an option of its own, --seed"),
+        ("epochs = ", "is not valid TOML"),
+        ("[set]\nclip = " + "[" * 5000, "is not valid TOML"),
+        ("[set]\nclip = nan", "clip=nan is not a finite number; give one, or none if allowed"),
+        ("[set]\nmeans = [7, inf]", "means=[7, inf] is not a finite number"),
+        ('[data]\nyears = "-Infinity"', "years=-Infinity is not a finite number"),
+        ('dataset = "moon"', "'moon' is neither a file nor a dataset"),
+        ('config = "other.toml"', "no such options as config"),
+    ],
+)
+def test_a_wrong_configuration_is_a_wrong_command_line(run, tmp_path, text, message):
+    (tmp_path / "run.toml").write_text(text)
+    dataset = [] if text.startswith("dataset") else ["simulated"]
+    result = run("train", *dataset, "--config", "run.toml", "-o", "m")
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ('season = "False"', {"season": False}),
+        ("season = true", {"season": True}),
+        ('clip = "None"', {"clip": None}),
+        ('clip = "NULL"', {"clip": None}),
+        ('season = "no"', "season must be True or False, got 'no'"),
+        ("season = 1", "season must be True or False, got 1"),
+        ('anchored = "off"', "anchored must be True or False, got 'off'"),
+        ('features = ["none", "2011"]', {"features": ["none", "2011"]}),
+        ("anchord = true", "'msgl' has no setting anchord; did you mean anchored?"),
+    ],
+)
+def test_words_of_a_table_are_values_where_they_are_meant(run, tmp_path, monkeypatch, text, seen):
+    (tmp_path / "run.toml").write_text(f"[data]\nn_coarse = 3\nyears = 2\n[set]\n{text}\n")
+    if isinstance(seen, str):
+        result = run("train", "simulated", "--config", "run.toml", "-o", "m", "--epochs", 1)
+        assert result.exit_code == 1
+        assert result.stderr == f"error: {seen}\n"
+        return
+    given = {}
+
+    def note(_, method, **settings):
+        given.update(settings)
+        raise InvalidArgumentError("enough")
+
+    monkeypatch.setattr("xmsgl.training.train.train", functools.wraps(train)(note))
+    assert run("train", "simulated", "--config", "run.toml", "-o", "m").stderr == "error: enough\n"
+    assert seen.items() <= given.items()
+    assert all(type(given[name]) is type(value) for name, value in seen.items())
+
+
+def test_a_dataset_must_be_named_somewhere(run, tmp_path):
+    (tmp_path / "run.toml").write_text("epochs = 3")
+    result = run("train", "--config", "run.toml", "-o", "m")
+    assert result.exit_code == 2
+    assert "Missing argument 'DATASET'" in result.stderr
+
+
+# ---------------------------------------------------------------- benchmarks
+
+BENCH = """
+dataset = "simulated"
+fractions = [0.01, 1]
+methods = ["climatology", "msgl:hidden=8,kernel=reference"]
+seeds = 2
+degrade = ["none", "noise=1"]
+out = "bench"
+
+[set]
+epochs = 2
+means = [7, 30]
+
+[data]
+n_coarse = 3
+years = 3
+"""
+
+
+def test_a_benchmark_by_configuration_is_that_of_the_command_line(run, tmp_path):
+    (tmp_path / "bench.toml").write_text(BENCH)
+    by_file = run("benchmark", "--config", "bench.toml", "--list")
+    by_words = run(
+        "benchmark", "simulated", "--fractions", 0.01, 1, "--methods", "climatology",
+        "msgl:hidden=8,kernel=reference", "--seeds", 2, "--degrade", "none", "noise=1", "--set", "epochs=2",
+        "means=[7,30]", "--data", "n_coarse=3", "years=3", "--list",
+    )  # fmt: skip
+    assert by_file.exit_code == by_words.exit_code == 0, by_file.output
+    assert by_file.stdout == by_words.stdout
+    assert len(by_file.stdout.splitlines()) == 2 * 2 * 2 * 2
+    fewer = run("benchmark", "--config", "bench.toml", "--seeds", "1", "--list")
+    assert len(fewer.stdout.splitlines()) == 2 * 2 * 2
+
+
+def test_the_folder_of_a_benchmark_keeps_its_configuration(run, tmp_path):
+    text = 'dataset = "simulated"\nmethods = "climatology"\nfractions = 0.1\nseeds = 1\nfigures = false\n'
+    (tmp_path / "bench.toml").write_text(text + "[data]\nn_coarse = 3\nreaches_per_segment = 2\nyears = 3\n")
+    for _ in range(2):
+        done = run("benchmark", "--config", "bench.toml", "--out", "bench")
+        assert done.exit_code == 0, done.output
+    (kept,) = (tmp_path / "bench").glob("*.toml")
+    assert kept.read_text() == (tmp_path / "bench.toml").read_text()
+    assert not list((tmp_path / "bench").glob("*.png"))
+
+
+def plan_of(toml):
+    said = tomllib.loads(toml)
+    worse = [{"noise": 1.0}] if said.pop("degrade", None) == ["noise=1.0"] else None
+    return make_plan(said.pop("dataset"), seeds=parse_seeds(said.pop("seeds")), degrade=worse, **said)
+
+
+@pytest.mark.parametrize("method", ["climatology", "remap", 'msgl:hidden=8,tasks=["coarse","fine"]'])
+@pytest.mark.parametrize("degrade", [None, [{"noise": 1.0}]], ids=["as it is", "worse"])
+def test_a_run_of_a_benchmark_tells_how_to_do_it_again(method, degrade):
+    for planned in make_plan(
+        "simulated", fractions=[0.01], methods=[method], seeds=[4], settings={"epochs": 3},
+        data={"n_coarse": 3}, degrade=degrade,
+    ):  # fmt: skip
+        again = plan_of(_run_config(planned.to_dict()))
+        assert [each.id for each in again] == [planned.id]
+        assert again == [Run(**planned.to_dict())]

@@ -1,0 +1,251 @@
+"""What neighbours say, against a plain double loop and a regression by another route."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.neighbours import Neighbours, check_lengths, neighbour_features
+from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
+
+LENGTHS = (5e3, 2e4)
+# Ways between the middles of the small river's segments, km, measured on paper: 101 and 102 join in 103,
+# 103 and 104 in 105; they are 9, 8, 12, 7 and 15 km long.
+APART = {
+    (101, 102): 8.5,
+    (101, 103): 10.5,
+    (101, 104): 4.5 + 12 + 3.5,
+    (101, 105): 4.5 + 12 + 7.5,
+    (102, 103): 10.0,
+    (102, 104): 4 + 12 + 3.5,
+    (102, 105): 4 + 12 + 7.5,
+    (103, 104): 9.5,
+    (103, 105): 13.5,
+    (104, 105): 11.0,
+}
+
+
+def apart(a, b):
+    return 1e3 * APART[min(a, b), max(a, b)]
+
+
+@pytest.fixture
+def known():
+    return Neighbours(
+        LENGTHS, (101, 102, 104), (1.0, -2.0, 0.5), (3.0, -4.0, 1.5), (-1.0, 0.0, -0.5), (500, 30, 2000)
+    )
+
+
+def by_loops(known, segments):
+    """The features of each segment from the definition, one number at a time."""
+    rows = []
+    for segment in segments:
+        row = []
+        for length in known.lengths:
+            sums, support = [0.0, 0.0, 0.0], 0.0
+            for k, other in enumerate(known.segments):
+                if other == segment or apart(segment, other) > 5 * length:
+                    continue
+                weight = np.exp(-apart(segment, other) / length) * known.days[k] / (known.days[k] + 60)
+                support += weight
+                for season, values in enumerate((known.mean, known.warm, known.cold)):
+                    sums[season] += weight * values[k]
+            row += [*(total / (support + 0.3) for total in sums), support]
+        rows.append(row)
+    return np.array(rows)
+
+
+def table(ds, known):
+    """The features of the segments of a dataset, (segment, feature)."""
+    given = assign_neighbours(ds, known)
+    return np.column_stack([given[f"{name}_coarse"] for name in neighbour_features(known.lengths)])
+
+
+# ----------------------------------------------------------------- features of known anomalies
+
+
+def test_features_are_those_of_a_plain_loop(river, known):
+    expected = by_loops(known, river.coarse.values)
+    np.testing.assert_allclose(table(river, known), expected, rtol=1e-5)
+    assert np.ptp(expected, axis=0).min() > 0.05
+
+
+def test_nobody_is_told_of_oneself(river, known):
+    """Another anomaly at 101 and another number of days: its own features stay, all others change."""
+    other = replace(
+        known, mean=(9.0, -2.0, 0.5), warm=(9.0, -4.0, 1.5), cold=(9.0, 0, -0.5), days=(10, 30, 2000)
+    )
+    before, after = table(river, known), table(river, other)
+    np.testing.assert_array_equal(before[0], after[0])
+    assert (before[1:] != after[1:]).all()
+
+
+def test_far_from_all_there_is_nothing(river, known):
+    short = replace(known, lengths=(100.0,))
+    np.testing.assert_array_equal(table(river, short), 0)
+    elsewhere = river.assign_coords(coarse=river.coarse + 1000)
+    for name in ("downstream_coarse", "coarse_segment"):
+        elsewhere[name] = river[name].where(river[name] == 0, river[name] + 1000)
+    np.testing.assert_array_equal(table(elsewhere, known), 0)
+
+
+def test_a_part_of_the_river_hears_of_the_observed_that_are_there(river, known):
+    part = river.isel(coarse=[0, 1, 2])
+    part["downstream_coarse"] = "coarse", [103, 103, 0]
+    only = Neighbours(LENGTHS, (101, 102), known.mean[:2], known.warm[:2], known.cold[:2], known.days[:2])
+    np.testing.assert_allclose(table(part, known), by_loops(only, part.coarse.values), rtol=1e-5)
+
+
+def test_ids_may_be_text(river, known):
+    text = river.assign_coords(coarse=[f"s{i}" for i in river.coarse.values])
+    text["downstream_coarse"] = "coarse", ["s103", "s103", "s105", "s105", ""]
+    named = replace(known, segments=("s101", "s102", "s104"))
+    np.testing.assert_array_equal(table(text, named), table(river, known))
+
+
+def test_they_are_static_features_that_reaches_inherit(river, known):
+    given = assign_neighbours(river, known)
+    names = list(neighbour_features(LENGTHS))
+    assert names[3:6] == ["neighbour_5km_support", "neighbour_20km_mean", "neighbour_20km_warm"]
+    assert set(names) <= set(schema.statics(given))
+    assert not set(names) & set(schema.statics(river))
+    schema.validate(given)
+    warm = schema.fine_values(given, "neighbour_5km_warm")
+    np.testing.assert_array_equal(warm, given.neighbour_5km_warm_coarse.sel(coarse=river.coarse_segment))
+
+
+def test_nothing_known_changes_nothing(river):
+    assert assign_neighbours(river, None) is river
+
+
+def test_lazy_stays_lazy(river, known, refuse_to_compute):
+    with refuse_to_compute():
+        lazy = assign_neighbours(river.chunk(coarse=2), known)
+    assert lazy.neighbour_5km_warm_coarse.chunks is not None
+    xr.testing.assert_identical(lazy.compute(), assign_neighbours(river, known))
+
+
+def test_survives_json(known):
+    assert Neighbours.from_dict(json.loads(json.dumps(known.to_dict()))) == known
+
+
+@pytest.mark.parametrize(
+    "lengths", [5000, "5000", [0], [-1.0], [float("inf")], [True], [5000, 5000.0], ["far"]], ids=str
+)
+def test_lengths_are_checked(lengths):
+    with pytest.raises(InvalidArgumentError, match="different lengths along the river above 0 m"):
+        check_lengths(lengths)
+
+
+# ----------------------------------------------------------------- anomalies from labels
+
+
+def regressed(ds):
+    """Observed minus regressed, (time, coarse), by pandas and a least-squares solver on stacked rows."""
+    angle = 2 * np.pi * ds.time.dt.dayofyear.values / 365.25
+    rows, labels, where = [], [], []
+    for k in range(ds.sizes["coarse"]):
+        at = ds.isel(coarse=k)
+        columns = [np.cos(angle), np.sin(angle)]
+        for driver, windows in (
+            ("air_temperature", (1, 3, 7, 30, 90)),
+            ("precipitation", (1, 7, 30)),
+            ("solar_radiation", (1, 7, 30)),
+        ):
+            series = pd.Series(at[f"{driver}_coarse"].values.astype(float))
+            columns += [series.rolling(days, min_periods=1).mean() for days in windows]
+        for static in ("elevation", "drainage_area", "slope"):
+            columns.append(np.full(ds.sizes["time"], float(at[f"{static}_coarse"])))
+        seen = np.isfinite(at.water_temperature_coarse.values)
+        rows.append(np.column_stack(columns)[seen])
+        labels.append(at.water_temperature_coarse.values[seen].astype(float))
+        where.append((seen, k))
+    x, y = np.concatenate(rows), np.concatenate(labels)
+    scaled = (x - x.mean(0)) / x.std(0)
+    # A ridge is one more row a column: of 1, for attributes of as much as three segments' labels.
+    strength = np.append(np.ones(x.shape[1] - 3), np.full(3, 3 * len(y) / sum(map(bool, map(len, labels)))))
+    ridge = np.vstack([scaled, np.diag(np.sqrt(strength))])
+    slopes = np.linalg.lstsq(ridge, np.concatenate([y - y.mean(), np.zeros(x.shape[1])]), rcond=None)[0]
+    rest = np.split(y - y.mean() - scaled @ slopes, np.cumsum([len(part) for part in labels])[:-1])
+    out = np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan)
+    for part, (seen, k) in zip(rest, where, strict=True):
+        out[seen, k] = part
+    return out
+
+
+def shrunk(rest, season):
+    """Mean of a season, as if 20 days more had the mean of the year."""
+    year = np.nanmean(rest)
+    values = rest[season & np.isfinite(rest)]
+    return (values.sum() + 20 * year) / (values.size + 20)
+
+
+@pytest.mark.parametrize("south", [False, True], ids=["north", "south"])
+def test_anomalies_are_observed_minus_regressed(river, south):
+    if south:  # the same weather half a year later
+        river = river.assign_coords(time=river.time + np.timedelta64(182, "D"))
+    river["water_temperature_coarse"][:, 3] = np.nan
+    known = fit_neighbours(river, LENGTHS)
+    rest = regressed(river)
+    observed = [0, 1, 2, 4]
+    warm = np.isin(river.time.dt.month, [11, 12, 1, 2, 3] if south else [5, 6, 7, 8, 9])
+    assert known.lengths == LENGTHS
+    assert known.segments == (101, 102, 103, 105)
+    assert known.days == tuple(np.isfinite(rest).sum(0)[observed])
+    np.testing.assert_allclose(known.mean, np.nanmean(rest[:, observed], 0), atol=1e-6)
+    np.testing.assert_allclose(known.warm, [shrunk(rest[:, k], warm) for k in observed], atol=1e-6)
+    np.testing.assert_allclose(known.cold, [shrunk(rest[:, k], ~warm) for k in observed], atol=1e-6)
+    assert np.ptp(known.mean) > 0.1
+
+
+def test_a_colder_brook_is_found(two_rivers):
+    """2 degC colder from June to August, at one segment of ten: the warm season says so, there."""
+    before = fit_neighbours(two_rivers, LENGTHS)
+    label = two_rivers.water_temperature_coarse
+    spring = (two_rivers.coarse == 1102) & two_rivers.time.dt.month.isin([6, 7, 8])
+    cold = two_rivers.assign(water_temperature_coarse=label - 2 * spring)
+    after = fit_neighbours(cold, LENGTHS)
+    change = dict(zip(after.segments, np.subtract(after.warm, before.warm), strict=True))
+    assert min(change, key=change.get) == 1102
+    assert change.pop(1102) < -0.5
+    assert max(map(abs, change.values())) < 0.5
+
+
+def test_masked_labels_play_no_part(river):
+    """Whatever stood where there is NaN, also among the drivers' days."""
+    label = river.water_temperature_coarse
+    hidden = river.time.dt.year == 2002
+    masked = river.assign(water_temperature_coarse=label.where(~hidden))
+    planted = river.assign(water_temperature_coarse=label.where(~hidden, 40.0).where(~hidden))
+    assert fit_neighbours(planted, LENGTHS) == fit_neighbours(masked, LENGTHS)
+    assert fit_neighbours(masked, LENGTHS) != fit_neighbours(river, LENGTHS)
+
+
+def test_order_and_chunks_play_no_part(river):
+    shuffled = river.isel(coarse=[2, 0, 4, 1, 3]).chunk(time=250)
+    assert fit_neighbours(shuffled, LENGTHS) == fit_neighbours(river, LENGTHS)
+
+
+def test_fine_labels_are_not_needed(river):
+    alone = river.drop_vars("water_temperature_fine")
+    assert fit_neighbours(alone, LENGTHS) == fit_neighbours(river, LENGTHS)
+
+
+@pytest.mark.parametrize("gone", ["missing", "masked"])
+def test_without_coarse_labels_it_says_so(river, gone):
+    label = river.water_temperature_coarse
+    ds = river.drop_vars(label.name) if gone == "missing" else river.assign({label.name: label * np.nan})
+    with pytest.raises(InvalidArgumentError, match="labels of segments, water_temperature_coarse"):
+        fit_neighbours(ds, LENGTHS)
+
+
+def test_without_a_length_it_says_so(river):
+    with pytest.raises(InvalidArgumentError, match="need a length along the river"):
+        fit_neighbours(river, ())

@@ -1,0 +1,59 @@
+"""The time of year as an input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.season import SEASON, assign_season
+from xmsgl.models.file.model import load_model
+from xmsgl.prediction.downscale import downscale
+from xmsgl.training.train import train
+
+SMALL = {"window": 60, "warmup": 5, "epochs": 1, "hidden": 4, "progress": False}
+
+
+def test_it_is_the_angle_of_the_earth_around_the_sun(river):
+    ds = assign_season(river)
+    for day in (0, 100, 400):
+        date = pd.Timestamp(ds["time"].values[day])
+        turn = 2 * np.pi * (date - pd.Timestamp(f"{date.year - 1}-12-31")).days / 365.25
+        for name, value in (("season_cos", np.cos(turn)), ("season_sin", np.sin(turn))):
+            found = ds[f"{name}_coarse"].isel(time=day).values
+            np.testing.assert_allclose(found, value, atol=1e-6)
+
+
+def test_it_takes_no_memory_for_each_segment(river):
+    values = assign_season(river)["season_cos_coarse"].variable.values
+    assert values.strides[1] == 0
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_a_model_with_it_predicts_from_a_dataset_without(river, tmp_path, lazy):
+    model = train(river, "msgl", season=True, **SMALL)
+    assert [feature.name for feature in model.spec.features if feature.name in SEASON] == list(SEASON)
+    inputs = river.chunk(time=50) if lazy else river
+    path = model.save(tmp_path / "m.safetensors")
+    found = downscale(inputs, load_model(path))
+    assert (found.chunks is not None) == lazy
+    np.testing.assert_array_equal(found, downscale(assign_season(river), model))
+
+
+def test_it_is_no_feature_unless_asked_for(river):
+    model = train(river, "msgl", **SMALL)
+    assert not set(SEASON) & {feature.name for feature in model.spec.features}
+
+
+def test_it_stands_behind_features_of_ones_own(river):
+    model = train(river, "msgl", features=["air_temperature", "slope"], season=True, **SMALL)
+    assert [feature.name for feature in model.spec.features] == ["air_temperature", "slope", *SEASON]
+    again = train(river, "msgl", start=model, **{**SMALL, "pretrain": 0})
+    assert again.spec.features == model.spec.features
+
+
+def test_a_model_that_does_not_know_it_can_not_learn_it_later(river):
+    model = train(river, "msgl", **SMALL)
+    with pytest.raises(InvalidArgumentError, match="does not know the season"):
+        train(river, "msgl", start=model, season=True, **SMALL)

@@ -1,0 +1,643 @@
+"""Downscaling: labelled, lazy, the same whatever the chunks, the order of the reaches or the labels."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import cloudpickle
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from xmsgl.errors import (
+    CheckpointError,
+    ExtrapolationWarning,
+    InvalidArgumentError,
+    InvalidDatasetError,
+    ModelMismatchError,
+)
+from xmsgl.inputs.scales import ScaleInputs
+from xmsgl.inputs.windows import Window, cut_windows
+from xmsgl.models.file.model import Model
+from xmsgl.models.methods.msgl import MSGL
+from xmsgl.prediction.downscale import ModelReference, downscale, prepare
+from xmsgl.prediction.operators import Operators
+from xmsgl.prediction.predictor import window_days
+from xmsgl.schema.graphs import known_segments
+from xmsgl.training.train import train
+
+
+@pytest.fixture(scope="module")
+def model(river_once):
+    return train(
+        river_once,
+        hidden=8,
+        identity=2,
+        window=150,
+        warmup=20,
+        epochs=2,
+        batch=6,
+        learning_rate=0.02,
+        device="cpu",
+        progress=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def other(model):
+    """A model that differs in nothing but its weights."""
+    return Model(model.spec, {name: value + 0.01 for name, value in model.weights.items()}, model.history)
+
+
+@pytest.fixture(scope="module")
+def whole(river_once, model):
+    return downscale(river_once, model)
+
+
+# -------------------------------------------------------------------- labels
+
+
+def test_the_result_is_labelled(river, model, whole):
+    assert whole.name == "water_temperature"
+    assert whole.dims == ("time", "fine")
+    assert whole.dtype == np.float32
+    assert np.isfinite(whole).all()
+    for name in ("time", "fine"):
+        np.testing.assert_array_equal(whole[name], river[name])
+    assert set(whole.coords) == {"time", "fine", "spin_up"}
+    assert whole.attrs["units"] == "degC"
+    assert whole.attrs["long_name"]
+    assert whole.attrs["cell_methods"] == "time: mean"
+    assert whole.attrs["method"] == "msgl"
+    assert whole.attrs["model_sha256"] == model.sha256
+    assert whole.attrs["source"] == "the small river of the tests"
+    assert whole["fine"].attrs["cf_role"] == "timeseries_id"
+    assert whole["fine"].attrs["long_name"]
+    assert whole.attrs["history"].count("\n") == 0
+    assert f"downscale(method='msgl', model sha256 {model.sha256[:12]})" in whole.attrs["history"]
+
+
+def test_history_goes_on_and_the_dataset_is_left_alone(river, model):
+    river.attrs["history"] = "2020-01-01 made by hand"
+    before = river.copy(deep=True)
+    lines = downscale(river, model).attrs["history"].splitlines()
+    assert lines[0] == "2020-01-01 made by hand"
+    assert "downscale" in lines[1]
+    xr.testing.assert_identical(river, before)
+    assert river["fine"].attrs == {}
+
+
+def test_places_of_the_reaches_come_along(river, model):
+    located = river.assign_coords(
+        lat_fine=("fine", np.linspace(40, 41, 12)), lat_coarse=("coarse", np.linspace(40, 41, 5)), basin=7
+    )
+    assert set(downscale(located, model).coords) == {"time", "fine", "lat_fine", "basin", "spin_up"}
+
+
+def test_labels_are_neither_needed_nor_used(river, model, whole):
+    bare = river.drop_vars(["water_temperature_coarse", "water_temperature_fine"])
+    np.testing.assert_array_equal(downscale(bare, model), whole)
+    for scale in ("coarse", "fine"):
+        river[f"water_temperature_{scale}"] = river[f"water_temperature_{scale}"] * 0 + 44
+        river[f"true_temperature_{scale}"] = river[f"water_temperature_{scale}"]
+    np.testing.assert_array_equal(downscale(river, model), whole)
+
+
+def test_the_global_generator_does_not_matter(river, model, whole):
+    torch.manual_seed(77)
+    np.testing.assert_array_equal(downscale(river, model), whole)
+
+
+# ------------------------------------------------------------------ laziness
+
+
+def test_lazy_in_lazy_out(river, model, refuse_to_compute):
+    lazy = river.chunk({"time": 100, "coarse": 2, "fine": 5})
+    assert all(lazy[name].chunks is not None for name in lazy.data_vars)
+    with refuse_to_compute():
+        result = downscale(lazy, model)
+        tree = downscale(lazy.msgl.to_datatree(), model)
+    assert result.chunks == ((150, 150, 150, 150, 150, 50), (12,))
+    assert tree.chunks == result.chunks
+    assert result.attrs["units"] == "degC"
+    assert all(lazy[name].chunks is not None for name in lazy.data_vars)
+
+
+def test_in_memory_in_memory_out(whole):
+    assert whole.chunks is None
+
+
+def test_only_what_is_asked_for_is_computed(river, model, whole):
+    """NaN on one day breaks its window and those it warms up, no other."""
+    river["air_temperature_coarse"][520, 1] = np.nan
+    result = downscale(river.chunk({"time": 100}), model)
+    np.testing.assert_array_equal(result[:450].compute(), whole[:450])
+    np.testing.assert_array_equal(result[750:].compute(), whole[750:])
+    with pytest.raises(
+        InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2003-03-05.*coarse 102"
+    ):
+        result[600:610].compute()
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(time=st.integers(1, 800), coarse=st.integers(1, 5), fine=st.integers(1, 12), data=st.data())
+def test_every_chunking_gives_the_same_bits(river_once, model, whole, time, coarse, fine, data):
+    lazy = river_once.chunk({"time": max(time, 20), "coarse": coarse, "fine": fine})
+    some = data.draw(st.lists(st.sampled_from(sorted(lazy.data_vars)), max_size=6, unique=True))
+    mixed = lazy.assign({name: lazy[name].compute() for name in some})
+    result = downscale(mixed, model)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(result, whole)
+
+
+def test_statics_alone_may_be_lazy(river, model, whole):
+    for name in ("slope_coarse", "downstream_fine", "coarse_segment"):
+        river[name] = river[name].chunk()
+    result = downscale(river, model)
+    assert result.chunks is not None
+    np.testing.assert_array_equal(result, whole)
+
+
+def test_threads_give_the_same_bits(river, model, whole):
+    result = downscale(river.chunk({"time": 100}), model).compute(scheduler="threads", num_workers=3)
+    np.testing.assert_array_equal(result, whole)
+
+
+def test_the_graph_travels_to_another_process(river, model, whole):
+    """What the processes and distributed schedulers do with tasks and with what they hand on."""
+    lazy = pickle.loads(cloudpickle.dumps(downscale(river.chunk({"time": 400}), model)))
+    np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
+    fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
+    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    travelled = pickle.loads(cloudpickle.dumps(engine))
+    days = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
+    window = Window(0, 150, 20)
+    part = travelled.run(window_days(days, window, model.spec.features), window)
+    np.testing.assert_array_equal(part, whole[:150])
+
+
+def test_no_days_give_no_days(river, model):
+    for ds in (river, river.chunk()):
+        assert downscale(ds.isel(time=slice(0, 0)), model).shape == (0, 12)
+
+
+# -------------------------------------------------------------------- models
+
+
+def test_a_model_may_be_a_path(river, model, whole, tmp_path):
+    path = model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(downscale(river, path), whole)
+    lazy = downscale(river.chunk({"time": 300}), str(path))
+    path.unlink()  # the weights travel with the graph
+    np.testing.assert_array_equal(lazy, whole)
+    with pytest.raises(CheckpointError, match="no file of weights"):
+        downscale(river, path)
+
+
+def test_equal_models_give_equal_tasks(river, model, other, tmp_path):
+    lazy = river.chunk({"time": 300})
+    names = [
+        downscale(lazy, m).data.name
+        for m in (model, model, model.save(tmp_path / "m"), Model(model.spec, model.weights, model.history))
+    ]
+    assert len(set(names)) == 1
+    assert downscale(lazy, other).data.name != names[0]
+    assert downscale(lazy, model, warmup=7).data.name != names[0]
+    drivers = lazy["air_temperature_coarse"]
+    warmer = lazy.assign(air_temperature_coarse=drivers.copy(data=drivers.data + 1))
+    assert downscale(warmer, model).data.name != names[0]
+
+
+def test_references_to_models(model, other):
+    one, two, three = (ModelReference(m.payload) for m in (model, model, other))
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != three
+    assert dask.base.tokenize(one) == dask.base.tokenize(two) != dask.base.tokenize(three)
+
+
+def test_other_weights_give_another_result(river, other, whole):
+    assert not np.array_equal(downscale(river, other), whole)
+
+
+# ------------------------------------------------------ other shapes of data
+
+
+def test_a_datatree_gives_the_same(river, model, whole):
+    np.testing.assert_array_equal(downscale(river.msgl.to_datatree(), model), whole)
+
+
+def test_the_order_of_ids_does_not_matter(river, model, whole):
+    rng = np.random.default_rng(3)
+    turned = river.isel(fine=rng.permutation(12), coarse=rng.permutation(5))
+    result = downscale(turned, model)
+    np.testing.assert_array_equal(result["fine"], turned["fine"])
+    np.testing.assert_allclose(result.sel(fine=whole["fine"]), whole, atol=1e-4)
+
+
+def test_the_order_of_dimensions_and_variables_does_not_matter(river, model, whole):
+    turned = river.transpose("fine", "coarse", "time")
+    turned = turned[sorted(turned.data_vars, reverse=True)].assign_attrs(river.attrs)
+    np.testing.assert_array_equal(downscale(turned, model), whole)
+
+
+def test_an_own_driver_of_the_reaches_is_used(river, model, whole):
+    own = river["air_temperature_coarse"].sel(coarse=river["coarse_segment"]).drop_vars("coarse")
+    river["air_temperature_fine"] = own.copy(data=own.data + 5)
+    assert float((downscale(river, model) - whole).mean()) > 0.1
+
+
+@pytest.mark.parametrize("days", [1, 3, 149, 150, 151])
+def test_a_record_shorter_than_a_window(river, model, days, plainly):
+    short = river.isel(time=slice(0, days))
+    result = downscale(short, model)
+    assert result.shape == (days, 12)
+    assert np.isfinite(result).all()
+    np.testing.assert_allclose(result[:150], plainly(short, model, 20)[:150], atol=2e-4)
+
+
+def test_another_period_after_a_warm_up_is_near_the_whole_record(river, model):
+    """Starting a year later: the memory fills up, and what the start lacked is forgotten."""
+    start = 365
+    whole = downscale(river, model, warmup=250)
+    later = downscale(river.isel(time=slice(start, None)), model, warmup=250)
+    np.testing.assert_array_equal(later["time"], river["time"][start:])
+    error = np.abs(later - whole[start:]).max("fine")
+    season = float(whole.std())
+    assert float(error[90:].mean()) < 0.02 * season  # the mean over 90 days is complete then
+    assert float(error[90:].max()) < 0.15 * season
+
+
+def test_warm_up_fills_the_memory(river, model):
+    long = downscale(river, model, warmup=400)
+    errors = [float(np.abs(downscale(river, model, warmup=days) - long).mean()) for days in (0, 5, 30)]
+    assert errors[0] > errors[1] > errors[2]
+    np.testing.assert_array_equal(downscale(river, model, warmup=20), downscale(river, model))
+
+
+def test_days_past_the_last_full_window_are_there(river, model, whole):
+    cut = downscale(river.isel(time=slice(0, 777)), model)
+    assert np.isfinite(cut).all()
+    np.testing.assert_allclose(cut, whole[:777], atol=1e-5)
+
+
+def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, model, whole):
+    fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
+    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    drivers = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
+    assert max(feature.days for feature in model.spec.features) == 90
+    for window in cut_windows(800, 150, 20)[1:]:
+        all_before = drivers.isel(time=slice(0, window.stop))
+        np.testing.assert_allclose(
+            engine.run(all_before, window), whole[window.start : window.stop], atol=1e-4
+        )
+
+
+# ----------------------------------------------------- windows after windows
+
+
+@pytest.fixture(scope="module")
+def plainly(preceded):
+    """One run of the reference cell over a record and the days that stand in for those before."""
+
+    def run(ds, model, warmup):
+        spec = replace(model.spec, architecture={**model.spec.architecture, "backend": "reference"})
+        operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
+        longer = preceded(ds, warmup + 89)
+        days = np.arange(89, longer.sizes["time"])
+        inputs = {}
+        for scale in ("coarse", "fine"):
+            inputs[scale] = ScaleInputs(longer, spec.features, scale)
+            inputs[scale].use(spec.scaling[scale])
+        batch = operators.batch({scale: of.gather(days[None]) for scale, of in inputs.items()})
+        output = Model(spec, model.weights).module().predict(batch)[warmup:, :, 0].numpy()
+        scaling = spec.scaling["fine"]
+        return np.maximum(output * scaling.label_deviation + scaling.label_mean, 0)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def carried(river_once, model):
+    return downscale(river_once, model, carry=True)
+
+
+def test_carried_windows_are_one_run_over_the_record(river, model, carried, whole, plainly):
+    np.testing.assert_allclose(carried, plainly(river, model, 20), atol=2e-4)
+    np.testing.assert_array_equal(carried[:150], whole[:150])  # the first window is warmed up as ever
+    assert not np.array_equal(carried[150:300], whole[150:300])
+    assert carried.attrs["history"].endswith(f"model sha256 {model.sha256[:12]}, carry=True)")
+
+
+def test_carried_windows_differ_little_from_warm_ones(river, model, carried):
+    """The longer each window is warmed up, the nearer it comes to the whole past."""
+    errors = [float(np.abs(downscale(river, model, warmup=days) - carried).mean()) for days in (0, 20, 100)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[1] < 0.02 * float(carried.std())
+
+
+def test_the_warm_up_of_carried_windows_is_that_of_the_record(river, model, carried, plainly):
+    cold = downscale(river, model, carry=True, warmup=0)
+    np.testing.assert_allclose(cold, plainly(river, model, 0), atol=2e-4)
+    difference = np.abs(cold - carried).max("fine")
+    assert float(difference[0]) > 100 * float(difference[500:].max())
+
+
+def test_carried_windows_compute_no_day_twice(river, model, monkeypatch):
+    days = []
+    stream = MSGL.stream
+
+    def counted(self, batch, memory=None):
+        days.append(len(batch.x_fine))
+        return stream(self, batch, memory)
+
+    monkeypatch.setattr(MSGL, "stream", counted)
+    downscale(river, model, carry=True)
+    assert sum(days) == 20 + 800
+    days.clear()
+    downscale(river, model)
+    assert sum(days) == 6 * 20 + 800
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(time=st.integers(20, 800), coarse=st.integers(1, 5), fine=st.integers(1, 12), data=st.data())
+def test_every_chunking_carries_the_same_bits(river_once, model, carried, time, coarse, fine, data):
+    lazy = river_once.chunk({"time": time, "coarse": coarse, "fine": fine})
+    some = data.draw(st.lists(st.sampled_from(sorted(lazy.data_vars)), max_size=6, unique=True))
+    mixed = lazy.assign({name: lazy[name].compute() for name in some})
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_array_equal(downscale(mixed, model, carry=True), carried)
+
+
+def test_carried_windows_are_lazy(river, model, carried, refuse_to_compute):
+    lazy = river.chunk({"time": 100})
+    with refuse_to_compute():
+        result = downscale(lazy, model, carry=True)
+    assert result.chunks == ((150, 150, 150, 150, 150, 50), (12,))
+    last = result[790:].compute(scheduler="threads", num_workers=3)  # which runs all windows before
+    np.testing.assert_array_equal(last, carried[790:])
+    travelled = pickle.loads(cloudpickle.dumps(result))
+    np.testing.assert_array_equal(travelled.compute(scheduler="synchronous"), carried)
+    assert downscale(lazy, model, carry=True).data.name == result.data.name
+    assert downscale(lazy, model).data.name != result.data.name
+
+
+def test_a_fault_reaches_the_windows_after_it_alone(river, model, carried):
+    river["air_temperature_coarse"][520, 1] = np.nan
+    result = downscale(river.chunk({"time": 100}), model, carry=True)
+    np.testing.assert_array_equal(result[:450].compute(), carried[:450])
+    for days in (slice(450, 600), slice(750, 751)):
+        with pytest.raises(
+            InvalidDatasetError, match=r"air_temperature_coarse: 1 values are NaN.*2003-03-05"
+        ):
+            result[days].compute()
+
+
+def test_attention_over_time_sees_its_window_and_the_state_before(river, preceded):
+    options = {"hidden": 4, "window": 100, "warmup": 20, "epochs": 1, "device": "cpu", "progress": False}
+    ds = river.isel(time=slice(0, 250))
+    model = train(ds, tasks=("coarse", "interpolation"), **options)
+    result = downscale(ds, model, carry=True)
+    np.testing.assert_array_equal(downscale(ds.chunk({"time": 70}), model, carry=True), result)
+    module, spec = model.module(), model.spec
+    operators = Operators.build(ds, spec.graph, spec.segments, torch.device("cpu"))
+    inputs = ScaleInputs(preceded(ds, 109), spec.features, "coarse")
+    inputs.use(spec.scaling["coarse"])
+    days = np.arange(89, 359)
+    with torch.no_grad():
+        hidden = module.coarse(operators.batch({"coarse": inputs.gather(days[None])}))
+        near = module.interpolate(hidden, operators.interpolation)
+        parts = [module.interpolation_head(part) for part in near.split([120, 100, 50])]
+    output = torch.cat(parts)[20:, :, 0].numpy() * spec.scaling["fine"].label_deviation
+    expected = np.maximum(output + spec.scaling["fine"].label_mean, 0)
+    np.testing.assert_allclose(result, expected, atol=2e-4)
+
+
+# -------------------------------------------------------------------- files
+
+
+def test_netcdf_round_trip_also_after_sel(river, model, tmp_path):
+    river.to_netcdf(tmp_path / "river.nc", encoding={"air_temperature_coarse": {"chunksizes": (100, 5)}})
+    with xr.open_dataset(tmp_path / "river.nc", chunks={}) as opened:
+        result = downscale(opened, model)
+        cut = result.sel(fine=[3, 9], time=slice("2002-05-01", "2003-02-03"))
+        for name, array in (("all", result), ("cut", cut), ("day", result.sel(time="2002-05-05"))):
+            array.to_netcdf(tmp_path / f"{name}.nc")
+            with xr.open_dataarray(tmp_path / f"{name}.nc") as back:
+                xr.testing.assert_identical(back.load(), array.compute())
+    with xr.open_dataarray(tmp_path / "cut.nc") as back:
+        assert back["fine"].values.tolist() == [3, 9]
+        assert back.attrs["model_sha256"] == model.sha256
+        assert back.indexes["time"].equals(pd.date_range("2002-05-01", "2003-02-03", unit="ns"))
+
+
+def test_zarr_round_trip_also_after_sel(river, model, tmp_path):
+    pytest.importorskip("zarr")
+    river.chunk({"time": 100}).to_zarr(tmp_path / "river.zarr", consolidated=False)
+    opened = xr.open_zarr(tmp_path / "river.zarr", consolidated=False)
+    result = downscale(opened, model)
+    # Days cut across windows leave uneven chunks, which Zarr does not store: chunk anew first.
+    cut = result.sel(fine=[3, 9], time=slice("2002-05-01", "2003-02-03")).chunk({"time": 100})
+    for name, array in (("all", result), ("reaches", result.isel(fine=slice(2, 5))), ("cut", cut)):
+        array.to_dataset().to_zarr(tmp_path / f"{name}.zarr", consolidated=False)
+        back = xr.open_zarr(tmp_path / f"{name}.zarr", consolidated=False)["water_temperature"]
+        xr.testing.assert_identical(back.compute(), array.compute())
+
+
+def test_a_file_opened_without_dask_is_not_filled(river, model, whole, tmp_path):
+    river.to_netcdf(tmp_path / "river.nc")
+    with xr.open_dataset(tmp_path / "river.nc", cache=False) as opened:
+        np.testing.assert_array_equal(downscale(opened, model), whole)
+        assert not opened["air_temperature_coarse"]._in_memory
+
+
+# ------------------------------------------------------------------- faults
+
+
+def test_missing_features_and_wrong_units_are_named(river, model):
+    broken = river.drop_vars("precipitation_coarse")
+    broken["air_temperature_coarse"].attrs["units"] = "K"
+    for ds in (broken, broken.chunk()):
+        with pytest.raises(ModelMismatchError) as error:
+            downscale(ds, model)
+        assert "precipitation_coarse is missing" in str(error.value)
+        assert "air_temperature_coarse is in 'K', the model wants 'degC'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("air_temperature_coarse", (10, 2)),
+        ("precipitation_coarse", (799, 0)),
+        ("slope_coarse", (3,)),
+        ("elevation_fine", (7,)),
+    ],
+)
+def test_features_that_are_nan_are_named(river, model, name, where):
+    river[name][*where] = np.nan
+    with pytest.raises(InvalidDatasetError) as error:
+        downscale(river, model)
+    assert f"{name}: 1 values are NaN" in str(error.value)
+    scale = name.rsplit("_", 1)[1]
+    assert f"{scale} {river[scale].values[where[-1]]}" in str(error.value)
+    if len(where) == 2:
+        assert str(river["time"].values[where[0]])[:10] in str(error.value)
+
+
+def test_a_negative_warm_up_is_refused(river, model):
+    with pytest.raises(InvalidArgumentError, match="0 days or more, got -1"):
+        downscale(river, model, warmup=-1)
+
+
+def test_a_device_that_is_not_there_is_refused(river, model):
+    with pytest.raises(InvalidArgumentError, match="'quantum'"):
+        downscale(river, model, device="quantum")
+
+
+# --------------------------------------------------------------------- days
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize("how", ["reversed", "shuffled"])
+def test_the_order_of_days_does_not_matter(river, model, whole, how, lazy, refuse_to_compute):
+    order = np.arange(800)[::-1] if how == "reversed" else np.random.default_rng(0).permutation(800)
+    turned = river.isel(time=order)
+    turned = turned.chunk({"time": 100}) if lazy else turned
+    with refuse_to_compute():
+        result = downscale(turned, model)
+    np.testing.assert_array_equal(result["time"], turned["time"])
+    np.testing.assert_array_equal(result, whole.isel(time=order))
+    np.testing.assert_array_equal(result["spin_up"], whole["spin_up"].isel(time=order))
+
+
+def other_days(river, how):
+    days = river.indexes["time"]
+    return {
+        "hourly": lambda: river.assign_coords(time=pd.date_range("2001-10-01", periods=800, freq="h")),
+        "monthly": lambda: river.assign_coords(time=pd.date_range("1950-01-01", periods=800, freq="MS")),
+        "gap": lambda: river.isel(time=np.r_[0:300, 485:800]),
+        "one-missing": lambda: river.isel(time=np.r_[0:300, 301:800]),
+        "repeated": lambda: river.isel(time=np.r_[0:300, 299:800]),
+        "summers": lambda: river.isel(time=np.flatnonzero(days.month.isin([6, 7, 8]))),
+        "missing": lambda: river.assign_coords(time=days.where(days != days[7])),
+        "numbers": lambda: river.assign_coords(time=np.arange(800)),
+        "text": lambda: river.assign_coords(time=days.strftime("%Y-%m-%d").to_numpy()),
+        "no-days": lambda: river.drop_vars("time"),
+        "noleap": lambda: river.assign_coords(
+            time=xr.date_range("2001-10-01", periods=800, calendar="noleap", use_cftime=True)
+        ),
+        "360-day": lambda: river.assign_coords(
+            time=xr.date_range("2001-10-01", periods=800, calendar="360_day", use_cftime=True)
+        ),
+    }[how]()
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize(
+    ("how", "fault"),
+    [
+        ("hourly", "not at midnight"),
+        ("monthly", "time is not daily: the usual step is 31 days"),
+        ("gap", "185 days are missing: 2002-07-28"),
+        ("one-missing", "1 days are missing: 2002-07-28"),
+        ("repeated", "time has duplicates: 2002-07-27"),
+        ("summers", "time has gaps"),
+        ("missing", "NaT"),
+        ("numbers", "must be datetime64"),
+        ("text", "must be datetime64"),
+        ("no-days", "coordinate 'time' is missing"),
+        ("noleap", "must be datetime64"),
+        ("360-day", "must be datetime64"),
+    ],
+)
+def test_what_is_not_one_day_after_the_other_is_refused(river, model, how, fault, lazy):
+    ds = other_days(river, how)
+    with pytest.raises(InvalidDatasetError, match=fault):
+        downscale(ds.chunk() if lazy else ds, model)
+
+
+# ----------------------------------------------------------- other basins
+
+
+def moved(river, away=1000):
+    """The same river under other ids."""
+    ds = river.assign_coords(coarse=river["coarse"].values + away)
+    below = river["downstream_coarse"].values
+    ds["downstream_coarse"] = ("coarse", np.where(below > 0, below + away, 0), {"units": "1"})
+    ds["coarse_segment"] = ("fine", river["coarse_segment"].values + away, {"units": "1"})
+    return ds
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_another_basin_is_a_first_guess(river, model, lazy):
+    foreign = moved(river).chunk({"time": 100}) if lazy else moved(river)
+    with pytest.warns(ExtrapolationWarning, match="none of the 5 segments.*first guess") as told:
+        downscale(foreign, model).compute()
+    assert len(told) == 1
+    assert told[0].filename == __file__ or lazy
+
+
+def test_ids_of_another_basin_receive_no_identities(river, model, whole):
+    """Equal ids on rivers of other lengths give what ids give that nobody has met."""
+    longer = river.assign(length_coarse=river["length_coarse"] * 1.3)
+    with pytest.warns(ExtrapolationWarning, match=r"5 ids are equal, but their lengths or links differ"):
+        same_ids = downscale(longer, model)
+    with pytest.warns(ExtrapolationWarning, match="first guess"):
+        other_ids = downscale(moved(longer), model)
+    np.testing.assert_array_equal(same_ids, other_ids)
+    recognised = replace(model.spec, network=known_segments(longer))
+    assert not np.array_equal(downscale(longer, Model(recognised, model.weights)), same_ids)
+
+
+def test_a_part_of_the_basin_keeps_its_identities(river, model, whole):
+    """The headwaters alone: what they are does not depend on what lies below, but for the graph's reach."""
+    part = river.sel(coarse=[101, 102, 103], fine=[1, 2, 3, 4, 5, 6, 7])
+    for scale, outlet in (("coarse", 103), ("fine", 7)):
+        part[f"downstream_{scale}"] = part[f"downstream_{scale}"].where(part[scale] != outlet, 0)
+    operators = Operators.build(
+        part,
+        model.spec.graph,
+        model.spec.segments,
+        torch.device("cpu"),
+        known=model.spec.network.recognise(known_segments(part)),
+    )
+    assert operators.coarse_segments.tolist() == [0, 1, 2]
+    downscale(part, model)  # and nothing warns
+
+
+def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
+    """Also a lazy record's, once, when it is computed."""
+    river["precipitation_coarse"] = river["precipitation_coarse"] * 0 + 900.0
+    lazy = downscale(river.chunk({"time": 100}), model)
+    with pytest.warns(ExtrapolationWarning, match=r"precipitation_coarse \(100%") as told:
+        lazy.compute(scheduler="synchronous")
+    assert len(told) == 1
+    with pytest.warns(ExtrapolationWarning, match="precipitation_coarse"):
+        downscale(river, model)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        ("air_temperature_coarse", lambda x: x + 273.15, "they look like kelvin"),
+        ("air_temperature_coarse", lambda x: x * 1.8 + 32, "degrees Fahrenheit"),
+        ("precipitation_coarse", lambda x: x.where(x.coarse != 103, -9999.0), "fill values"),
+        ("solar_radiation_coarse", lambda x: x * 86_400, "joules a day"),
+        ("elevation_coarse", lambda x: x * 0 + 1e30, "fill values"),
+        ("slope_coarse", lambda x: x - 1, "outside 0..3"),
+    ],
+    ids=["kelvin", "fahrenheit", "fill", "joules", "static-fill", "negative"],
+)
+def test_impossible_values_are_refused_when_they_are_read(river, model, name, change, fault, lazy):
+    """Also where only a chunk of a lazy record is looked at, which validation never saw."""
+    river[name] = change(river[name]).astype(river[name].dtype).assign_attrs(river[name].attrs)
+    with pytest.raises(InvalidDatasetError, match=fault) as error:
+        downscale(river.chunk({"time": 100}) if lazy else river, model).isel(time=slice(700, 702)).compute()
+    assert str(error.value).count(name) >= 1

@@ -1,0 +1,118 @@
+"""Stages: every epoch is spent once, on what the method says, and what is missing is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.methods.base import MODELS
+from xmsgl.models.methods.registry import model_names
+from xmsgl.training.stages import LABELS, PLANS, Stage, stages_of
+
+ALL = ("coarse", "interpolation", "fine")
+RICH = {"coarse_labels": True, "process": True}
+
+
+def test_plans_speak_of_methods_tasks_and_labels_there_are():
+    assert set(PLANS) <= set(model_names())
+    for plan in PLANS.values():
+        assert {task for task, _, _ in plan.before} <= set(ALL)
+        assert {labels for _, labels, _ in plan.before} <= set(LABELS)
+        assert sum(share for _, _, share in plan.before) == pytest.approx(1)
+
+
+@given(st.sampled_from(sorted(PLANS)), st.integers(4, 200), st.none() | st.integers(2, 199))
+def test_the_epochs_add_up(method, epochs, pretrain):
+    tasks = MODELS[method](3).tasks
+    if pretrain is not None and pretrain >= epochs:
+        with pytest.raises(InvalidArgumentError, match="leaves no epoch"):
+            stages_of(method, tasks, epochs, pretrain, **RICH)
+        return
+    stages = stages_of(method, tasks, epochs, pretrain, **RICH)
+    assert sum(stage.epochs for stage in stages) == epochs
+    assert all(stage.epochs >= 1 for stage in stages)
+    assert len(stages) == len(PLANS[method].before) + 1
+    assert stages[-1].labels == "observed"
+    if pretrain is not None:
+        assert sum(stage.epochs for stage in stages[:-1]) == pretrain
+
+
+def test_the_published_strategies():
+    assert stages_of("direct", ("coarse", "fine"), 60, 20, **RICH) == (
+        Stage(20, ("coarse",), "process"),
+        Stage(40, ("fine",)),
+    )
+    assert stages_of("progressive", ("coarse", "fine"), 60, None, **RICH) == (
+        Stage(20, ("coarse",)),
+        Stage(20, ("fine",), "carried"),
+        Stage(20, ("fine",)),
+    )
+    assert stages_of("msgl", ALL, 60, None, **RICH) == (Stage(30, ("coarse",)), Stage(30, ALL))
+    assert stages_of("fine-only", ("fine",), 60, None, **RICH) == (Stage(60, ("fine",)),)
+
+
+def test_msgl_does_without_what_is_not_there():
+    nothing = {"coarse_labels": False, "process": False}
+    assert stages_of("msgl", ALL, 60, None, **nothing) == (Stage(60, ALL),)
+    assert stages_of("msgl", ("interpolation", "fine"), 60, None, **RICH) == (
+        Stage(60, ("interpolation", "fine")),
+    )
+    assert stages_of("msgl", ALL, 60, 0, **RICH) == (Stage(60, ALL),)
+    assert stages_of("msgl", ALL, 1, None, **RICH) == (Stage(1, ALL),)
+
+
+@pytest.mark.parametrize(
+    ("method", "tasks", "epochs", "pretrain", "has", "named"),
+    [
+        ("async-msgl", ALL, 60, None, {"coarse_labels": False, "process": True}, "water_temperature_coarse"),
+        ("async-msgl", ("coarse", "fine"), 60, None, RICH, "the task 'interpolation'"),
+        ("direct", ("coarse", "fine"), 60, None, {"coarse_labels": True, "process": False}, "simulated_temp"),
+        ("progressive", ("coarse", "fine"), 2, None, RICH, "epochs=2 is too few for the 3 stages"),
+        ("progressive", ("coarse", "fine"), 60, 1, RICH, "pretrain=1 is less than the 2 stages"),
+        ("async-msgl", ALL, 60, 0, RICH, "pretrain=0 is less than the 2 stages"),
+        ("msgl", ALL, 60, -1, RICH, "pretrain must be at least 0"),
+    ],
+)
+def test_what_is_missing_is_named(method, tasks, epochs, pretrain, has, named):
+    with pytest.raises(InvalidArgumentError, match=named):
+        stages_of(method, tasks, epochs, pretrain, **has)
+
+
+def test_each_stage_can_be_as_long_as_told():
+    stages = stages_of("async-msgl", ALL, 17, [12, 2], **RICH)
+    assert [(stage.epochs, stage.tasks) for stage in stages] == [
+        (12, ("coarse",)),
+        (2, ("interpolation",)),
+        (3, ALL),
+    ]
+    assert [stage.labels for stage in stages] == ["observed", "carried", "observed"]
+    assert [stage.epochs for stage in stages_of("msgl", ALL, 9, (4,), **RICH)] == [4, 5]
+
+
+@pytest.mark.parametrize("pretrain", [[12], [12, 2, 1], [0, 2], [12, 5], []])
+def test_lengths_that_fit_no_stages_are_refused(pretrain):
+    with pytest.raises(
+        InvalidArgumentError, match=r"2 stages before the last \(coarse, observed labels; interp"
+    ):
+        stages_of("async-msgl", ALL, 17, pretrain, **RICH)
+
+
+@pytest.mark.parametrize("pretrain", [np.int64(3), np.array([2, 1])], ids=["one", "several"])
+def test_counts_of_numpy_are_as_good(pretrain):
+    stages = stages_of("async-msgl", ALL, 9, pretrain, **RICH)
+    assert stages == stages_of("async-msgl", ALL, 9, [2, 1], **RICH)
+    assert all(type(stage.epochs) is int for stage in stages)  # plain in a checkpoint
+
+
+@pytest.mark.parametrize("pretrain", [2.7, [1.5, 1], "12", "x", [1, None]], ids=str)
+def test_epochs_that_are_no_whole_numbers_are_refused(pretrain):
+    with pytest.raises(InvalidArgumentError, match="pretrain must be a whole number of epochs"):
+        stages_of("async-msgl", ALL, 17, pretrain, **RICH)
+
+
+def test_lengths_of_stages_that_are_not_there_are_refused():
+    with pytest.raises(InvalidArgumentError, match=r"pretrain=\[2\], but this training has one stage"):
+        stages_of("remap", ("coarse",), 17, [2], **RICH)

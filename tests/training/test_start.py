@@ -1,0 +1,84 @@
+"""Training that begins with another model's weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from xmsgl.errors import CheckpointError, InvalidArgumentError, ModelMismatchError
+from xmsgl.models.file.start import begin_with
+from xmsgl.models.methods.registry import create_model
+from xmsgl.prediction.downscale import downscale
+from xmsgl.training.train import train
+
+SMALL = {
+    "features": ["air_temperature", "solar_radiation", "slope"],
+    "window": 60,
+    "warmup": 10,
+    "epochs": 2,
+    "hidden": 4,
+    "progress": False,
+}
+AFTER = {name: value for name, value in SMALL.items() if name not in ("features", "hidden")}
+STILL = {**AFTER, "epochs": 1, "pretrain": 0, "learning_rate": 1e-12}  # a step that moves nothing
+
+
+@pytest.fixture(scope="module")
+def coarse(river_once):
+    return train(river_once, "remap", **SMALL)
+
+
+def test_the_coarse_task_goes_on_where_the_coarse_model_stood(river_once, coarse):
+    model = train(river_once, "msgl", start=coarse, **STILL)
+    for name, value in coarse.weights.items():
+        torch.testing.assert_close(model.weights[name.replace("head.", "coarse_head.")], value)
+    assert model.spec.scaling == coarse.spec.scaling
+    assert model.spec.features == coarse.spec.features
+    assert model.spec.training["begun_with"] == coarse.sha256
+
+
+def test_a_model_that_goes_on_without_a_step_predicts_the_same(river_once, tmp_path):
+    first = train(river_once, "msgl", **SMALL)
+    path = first.save(tmp_path / "first.safetensors")
+    again = train(river_once, "msgl", start=path, **STILL)
+    np.testing.assert_allclose(downscale(river_once, again), downscale(river_once, first), atol=1e-5)
+
+
+def test_it_can_go_on_in_another_basin(river_once, two_rivers):
+    first = train(river_once, "msgl", **SMALL)
+    again = train(two_rivers, "msgl", start=first, **STILL)
+    np.testing.assert_allclose(downscale(two_rivers, again), downscale(two_rivers, first), atol=1e-5)
+
+
+def test_identities_are_kept(river_once):
+    first = train(river_once, "remap", identity=3, **SMALL)
+    again = train(river_once, "msgl", start=first, **STILL)
+    assert again.spec.segments == first.spec.segments
+    torch.testing.assert_close(again.weights["identity.table"], first.weights["identity.table"])
+    with pytest.raises(InvalidArgumentError, match=r"identity is that of the model to start with \(3\)"):
+        train(river_once, "msgl", start=first, identity=2, **STILL)
+
+
+def test_weights_of_other_sizes_are_refused(river_once, coarse):
+    with pytest.raises(ModelMismatchError, match=r"cell\.W_hh \(4, 16\) for \(8, 32\)"):
+        train(river_once, "msgl", start=coarse, hidden=8, **STILL)
+
+
+def test_weights_of_another_kind_are_refused(coarse):
+    others = {name: value for name, value in coarse.weights.items() if not name.startswith("cell.")}
+    with pytest.raises(ModelMismatchError, match=r"has no cell\.W_ih"):
+        begin_with(create_model("msgl", n_features=3, hidden=4), others)
+
+
+def test_other_features_are_refused(river_once, coarse):
+    with pytest.raises(InvalidArgumentError, match="features are those of the model to start with"):
+        train(river_once, "msgl", start=coarse, features=["air_temperature"], **STILL)
+    with pytest.raises(ModelMismatchError, match="slope"):
+        train(river_once.drop_vars(["slope_coarse"]), "msgl", start=coarse, **STILL)
+
+
+def test_a_checkpoint_of_another_beginning_is_refused(river_once, coarse, tmp_path):
+    train(river_once, "remap", start=coarse, checkpoint=tmp_path / "c", **AFTER)
+    with pytest.raises(CheckpointError, match=r"training\.begun_with"):
+        train(river_once, "remap", resume=tmp_path / "c", **{**SMALL, **AFTER})

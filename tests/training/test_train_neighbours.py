@@ -1,0 +1,168 @@
+"""Training with features of neighbours: kept in the model, and found again without labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError
+from xmsgl.inputs.neighbours import neighbour_features
+from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.prediction.downscale import downscale
+from xmsgl.training.train import train
+
+LENGTHS = (5_000, 20_000)
+NAMES = list(neighbour_features(LENGTHS))
+SMALL = {
+    "hidden": 4,
+    "window": 60,
+    "warmup": 5,
+    "epochs": 2,
+    "device": "cpu",
+    "progress": False,
+    "features": ["air_temperature", "solar_radiation", "slope"],
+}
+STILL = {"window": 60, "warmup": 5, "epochs": 1, "pretrain": 0, "learning_rate": 1e-12, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def model(river_once):
+    return train(river_once, "remap", neighbours=LENGTHS, **SMALL)
+
+
+def same(one, two):
+    return set(one.weights) == set(two.weights) and all(
+        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
+    )
+
+
+def test_the_model_keeps_lengths_and_anomalies(river_once, model):
+    assert model.spec.neighbours == fit_neighbours(river_once, LENGTHS)
+    assert [feature.name for feature in model.spec.features] == [*SMALL["features"], *NAMES]
+    assert not any(feature.dynamic for feature in model.spec.features[2:])
+    assert "5 observed segments" in repr(model)
+
+
+def test_they_are_among_the_default_features(river_once):
+    default = {**SMALL, "features": None, "epochs": 1}
+    model = train(river_once, "remap", neighbours=LENGTHS[:1], **default)
+    assert set(NAMES[:4]) < {feature.label for feature in model.spec.features}
+    assert "slope" in {feature.label for feature in model.spec.features}
+
+
+@pytest.mark.parametrize("method", ["remap", "msgl"])
+def test_it_is_training_on_a_dataset_that_has_them(river_once, method):
+    """Bit for bit the weights of a training on the same attributes, given by hand."""
+    by_hand = assign_neighbours(river_once, fit_neighbours(river_once, LENGTHS))
+    given = train(by_hand, method, **{**SMALL, "features": [*SMALL["features"], *NAMES]})
+    asked = train(river_once, method, neighbours=list(LENGTHS), **SMALL)
+    assert same(given, asked)
+    assert given.spec.scaling == asked.spec.scaling
+    np.testing.assert_array_equal(downscale(by_hand, given), downscale(river_once, asked))
+
+
+def test_without_lengths_nothing_changes(river_once):
+    plain, none = train(river_once, "remap", **SMALL), train(river_once, "remap", neighbours=(), **SMALL)
+    assert plain.payload == none.payload
+    assert "neighbours" not in plain.spec.to_dict()
+    assert "neighbours" not in plain.facts()
+
+
+def test_a_prediction_needs_no_labels(river_once, model, tmp_path):
+    expected = downscale(river_once, model)
+    bare = river_once.drop_vars(["water_temperature_coarse", "water_temperature_fine"])
+    np.testing.assert_array_equal(downscale(bare, model), expected)
+    again = load_model(model.save(tmp_path / "river.safetensors"))
+    assert again.spec == model.spec
+    assert again.sha256 == model.sha256
+    np.testing.assert_array_equal(downscale(bare, again), expected)
+
+
+def test_labels_of_the_dataset_predicted_on_play_no_part(river_once, model):
+    label = river_once.water_temperature_coarse
+    other = river_once.assign(water_temperature_coarse=(label * 0.5 + 3).assign_attrs(label.attrs))
+    np.testing.assert_array_equal(downscale(other, model), downscale(river_once, model))
+
+
+def test_the_order_of_segments_plays_no_part(river_once, model):
+    shuffled = river_once.isel(coarse=[2, 0, 4, 1, 3])
+    np.testing.assert_allclose(downscale(shuffled, model), downscale(river_once, model), atol=1e-5)
+
+
+def test_lazy_equals_eager(river_once, model, refuse_to_compute):
+    with refuse_to_compute():
+        lazy = downscale(river_once.chunk(time=250, coarse=2, fine=5), model)
+    assert lazy.chunks is not None
+    np.testing.assert_allclose(lazy.compute(), downscale(river_once, model), atol=1e-6)
+
+
+def test_another_basin_has_no_known_neighbours(river_once, model):
+    """All features are 0, which a model that never was far from observations is warned of."""
+    there = river_once.assign_coords(coarse=river_once.coarse + 1000)
+    for name in ("downstream_coarse", "coarse_segment"):
+        there[name] = there[name].where(there[name] == 0, there[name] + 1000)
+    with (
+        pytest.warns(ExtrapolationWarning, match="neighbour_20km_support_coarse"),
+        pytest.warns(ExtrapolationWarning, match="none of the 5 segments"),
+    ):
+        far = downscale(there, model)
+    assert np.isfinite(far).all()
+    silent = replace(model.spec.neighbours, days=(0, 0, 0, 0, 0))
+    by_hand = Model(replace(model.spec, neighbours=silent), model.weights)
+    with pytest.warns(ExtrapolationWarning):
+        np.testing.assert_array_equal(far, downscale(river_once, by_hand))
+
+
+@pytest.mark.parametrize("gone", ["missing", "masked"])
+def test_without_coarse_labels_it_says_so(river_once, gone):
+    label = river_once.water_temperature_coarse
+    ds = river_once.drop_vars(label.name)
+    if gone == "masked":
+        ds = ds.assign({label.name: (label * np.nan).assign_attrs(label.attrs)})
+    with pytest.raises(InvalidArgumentError, match="features of neighbours need labels of segments"):
+        train(ds, "fine-only", neighbours=LENGTHS, **SMALL)
+
+
+def test_lengths_are_checked_before_anything_else():
+    with pytest.raises(InvalidArgumentError, match="neighbours=5000 must be a list"):
+        train(xr.Dataset(), neighbours=5000)
+
+
+# ----------------------------------------------------------------- beginning with another model
+
+
+def test_a_model_that_goes_on_keeps_them(river_once, model):
+    again = train(river_once, "msgl", start=model, neighbours=LENGTHS, **STILL)
+    assert again.spec.neighbours == model.spec.neighbours
+    assert again.spec.features == model.spec.features
+
+
+def test_in_another_basin_its_lengths_hold_and_its_labels_count(two_rivers, model):
+    again = train(two_rivers, "remap", start=model, **STILL)
+    assert again.spec.neighbours == fit_neighbours(two_rivers, LENGTHS)
+    assert again.spec.scaling == model.spec.scaling
+
+
+def test_where_no_segment_is_observed_the_old_anomalies_hold(river_once, model):
+    bare = river_once.drop_vars("water_temperature_coarse")
+    again = train(bare, "msgl", start=model, **STILL)
+    assert again.spec.neighbours == model.spec.neighbours
+
+
+@pytest.mark.parametrize("lengths", [(), LENGTHS], ids=["none", "others"])
+def test_other_lengths_than_its_own_are_refused(river_once, lengths):
+    first = train(river_once, "remap", neighbours=lengths, **{**SMALL, "epochs": 1})
+    with pytest.raises(InvalidArgumentError, match="neighbours are those of the model to start with"):
+        train(river_once, "remap", start=first, neighbours=(7_000,), **STILL)
+
+
+def test_training_can_be_resumed(river_once, tmp_path, model):
+    path = tmp_path / "training.ckpt"
+    train(river_once, "remap", neighbours=LENGTHS, checkpoint=path, **SMALL)
+    again = train(river_once, "remap", neighbours=LENGTHS, resume=path, **SMALL)
+    assert same(again, model)

@@ -1,0 +1,336 @@
+"""Worse coarse labels and a worse process model, to see how much error a method can stand.
+
+Pure functions: a dataset goes in, a new one comes out that differs in one coarse temperature only.
+Fine labels are never touched, so every degraded dataset is scored on the same observations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
+from xmsgl.schema.names import LABEL, PROCESS_COARSE
+from xmsgl.util.history import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = [
+    "DEGRADATIONS",
+    "SOURCES",
+    "add_bias",
+    "add_noise",
+    "add_seasonal_bias",
+    "degrade",
+    "drop_segments",
+    "is_random",
+    "parse_degradation",
+]
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+SOURCES: dict[str, str] = {
+    "coarse": f"{LABEL}_coarse",
+    "process": PROCESS_COARSE,
+}
+"""What can be made worse, that is the coarse labels, and the process model's temperature."""
+
+# What the convention allows a water temperature to be, degC.
+_LOW, _HIGH = -5.0, 45.0
+_WARMEST = 208  # day of the year: late July, when rivers of the northern mid-latitudes peak
+_PREFIX = "process_"
+_RANDOM = ("noise", "missing_segments")
+
+
+def add_noise(ds: xr.Dataset, deviation: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
+    """Add independent Gaussian noise to every value, as careless sensors would.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; it is not changed.
+    deviation
+        Standard deviation of the noise, degC, not below 0.
+    seed
+        Of the noise. The draw belongs to dates and ids: another order of the file changes nothing.
+    source
+        ``"coarse"``, the coarse labels, or ``"process"``, the process model's temperature.
+
+    Returns
+    -------
+    xarray.Dataset
+        Missing values stay missing; values stay within -5..45 degC, the range of the convention.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A negative deviation.
+    InvalidDatasetError
+        The dataset has no such temperature.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> labels = xr.DataArray([[10.0], [11.0]], dims=("time", "coarse"))
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_coarse": labels},
+    ...     {"time": pd.date_range("2000-01-01", periods=2), "coarse": [1]},
+    ... )
+    >>> bool((add_noise(ds, 0.0).water_temperature_coarse == labels).all())
+    True
+    """
+    _not_negative("noise", deviation)
+    variable = _variable(ds, source)
+    rows, columns = _ranks(variable["time"].values), _ranks(variable["coarse"].values)
+    drawn = np.random.default_rng(seed).standard_normal((len(rows), len(columns)), dtype=np.float32)
+    return _shifted(ds, source, np.float32(deviation) * drawn[np.ix_(rows, columns)], f"noise {deviation}")
+
+
+def add_bias(ds: xr.Dataset, bias: float, *, source: str = "coarse") -> xr.Dataset:
+    """Add the same number to every value.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; it is not changed.
+    bias
+        What to add, degC.
+    source
+        As for :func:`add_noise`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of :func:`add_noise`.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The dataset has no such temperature.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0]])},
+    ...     {"time": pd.date_range("2000-01-01", periods=1), "coarse": [1]},
+    ... )
+    >>> add_bias(ds, -1.5).water_temperature_coarse.item()
+    8.5
+    """
+    shape = tuple(_variable(ds, source).sizes.values())
+    return _shifted(ds, source, np.full(shape, bias, np.float32), f"bias {bias}")
+
+
+def add_seasonal_bias(ds: xr.Dataset, amplitude: float, *, source: str = "coarse") -> xr.Dataset:
+    """Add a bias that follows the year: too warm in summer and too cold in winter, or the reverse.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; it is not changed.
+    amplitude
+        What is added at the end of July and taken away half a year later, degC.
+    source
+        As for :func:`add_noise`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of :func:`add_noise`.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The dataset has no such temperature.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0], [10.0]])},
+    ...     {"time": pd.to_datetime(["2001-01-26", "2001-07-27"]), "coarse": [1]},
+    ... )
+    >>> add_seasonal_bias(ds, 2.0).water_temperature_coarse.values.ravel().round(3).tolist()
+    [8.0, 12.0]
+    """
+    variable = _variable(ds, source)
+    day = pd.DatetimeIndex(variable["time"].values).day_of_year.to_numpy(np.float64)
+    wave = amplitude * np.cos(2 * np.pi * (day - _WARMEST) / 365.25)
+    shift = np.repeat(wave.astype(np.float32)[:, None], variable.sizes["coarse"], axis=1)
+    return _shifted(ds, source, shift, f"seasonal bias {amplitude}")
+
+
+def drop_segments(ds: xr.Dataset, fraction: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
+    """Take all values of some segments away.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; it is not changed.
+    fraction
+        Part of the segments that have values, 0 to 1; the count is rounded.
+    seed
+        Draws the segments, from their sorted ids.
+    source
+        As for :func:`add_noise`.
+
+    Returns
+    -------
+    xarray.Dataset
+        NaN on those segments, every day. Which segments have values is computed at the call.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A fraction outside 0..1.
+    InvalidDatasetError
+        The dataset has no such temperature.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0, 11.0, 12.0, 13.0]])},
+    ...     {"time": pd.date_range("2000-01-01", periods=1), "coarse": [1, 2, 3, 4]},
+    ... )
+    >>> int(drop_segments(ds, 0.5).water_temperature_coarse.count())
+    2
+    """
+    if not 0 <= fraction <= 1:
+        msg = f"missing_segments is {fraction}; it is a part of the segments, between 0 and 1"
+        raise InvalidArgumentError(msg)
+    variable = _variable(ds, source)
+    known = np.sort(variable["coarse"].values[variable.notnull().any("time").values])
+    drawn = np.random.RandomState(seed).choice(known.size, round(fraction * known.size), replace=False)
+    kept = xr.DataArray(~np.isin(variable["coarse"].values, known[drawn]), dims="coarse")
+    return _replaced(ds, source, variable.where(kept), f"missing segments {fraction}")
+
+
+DEGRADATIONS: dict[str, Callable[..., xr.Dataset]] = {
+    "noise": add_noise,
+    "bias": lambda ds, bias, _, *, source: add_bias(ds, bias, source=source),
+    "seasonal_bias": lambda ds, amplitude, _, *, source: add_seasonal_bias(ds, amplitude, source=source),
+    "missing_segments": drop_segments,
+}
+"""Degradations by name; with ``process_`` before it, the name means the process model."""
+
+
+def parse_degradation(name: str) -> tuple[Callable[..., xr.Dataset], str]:
+    """Find what a name means.
+
+    Parameters
+    ----------
+    name
+        A name of :data:`DEGRADATIONS`, or one with ``process_`` before it.
+
+    Returns
+    -------
+    tuple
+        The function, and the source it acts on: ``"coarse"`` or ``"process"``.
+
+    Raises
+    ------
+    UnknownNameError
+        No degradation has that name.
+
+    Examples
+    --------
+    >>> parse_degradation("process_bias")[1]
+    'process'
+    """
+    base = name.removeprefix(_PREFIX)
+    if base not in DEGRADATIONS:
+        raise UnknownNameError(
+            "degradation", name, [*DEGRADATIONS, *(f"{_PREFIX}{known}" for known in DEGRADATIONS)]
+        )
+    return DEGRADATIONS[base], "coarse" if base == name else "process"
+
+
+def is_random(name: str) -> bool:
+    """Say whether a degradation draws anything, so that its seed matters.
+
+    Examples
+    --------
+    >>> is_random("process_noise"), is_random("bias")
+    (True, False)
+    """
+    return name.removeprefix(_PREFIX) in _RANDOM
+
+
+def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.Dataset:
+    """Apply degradations by name, in the order given.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; it is not changed.
+    amounts
+        By name: ``noise``, ``bias``, ``seasonal_bias`` (degC), ``missing_segments`` (a part), of the coarse
+        labels; the same with ``process_`` before it, of the process model.
+    seed
+        Of noise and segments.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy where ``ds`` is.
+
+    Raises
+    ------
+    UnknownNameError
+        No degradation has that name.
+    InvalidArgumentError, InvalidDatasetError
+        What the single functions raise.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr
+    >>> ds = xr.Dataset(
+    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0]])},
+    ...     {"time": pd.date_range("2000-01-01", periods=1), "coarse": [1]},
+    ... )
+    >>> degrade(ds, {"bias": 1.0}).water_temperature_coarse.item()
+    11.0
+    """
+    for name, amount in amounts.items():
+        function, source = parse_degradation(name)
+        ds = function(ds, amount, seed, source=source)
+    return ds
+
+
+def _variable(ds: xr.Dataset, source: str) -> xr.DataArray:
+    if source not in SOURCES:
+        raise UnknownNameError("source", source, SOURCES)
+    name = SOURCES[source]
+    if name not in ds:
+        raise InvalidDatasetError([f"{name} is missing, so it can not be made worse"])
+    return ds[name].transpose("time", "coarse")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not value >= 0:
+        msg = f"{name} is {value}; it is a standard deviation in degC, not below 0"
+        raise InvalidArgumentError(msg)
+
+
+def _ranks(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
+    """Give the place of each label among the sorted ones."""
+    return np.argsort(np.argsort(labels)).astype(np.int64)
+
+
+def _shifted(ds: xr.Dataset, source: str, shift: Floats, line: str) -> xr.Dataset:
+    variable = _variable(ds, source)
+    moved = variable + xr.DataArray(shift, dims=("time", "coarse"))
+    return _replaced(ds, source, moved.clip(_LOW, _HIGH), line)
+
+
+def _replaced(ds: xr.Dataset, source: str, values: xr.DataArray, line: str) -> xr.Dataset:
+    former = ds[SOURCES[source]]
+    kept = values.astype(former.dtype).transpose(*former.dims).assign_attrs(former.attrs)
+    return stamp(ds.assign({SOURCES[source]: kept}), f"degraded {SOURCES[source]}: {line}")

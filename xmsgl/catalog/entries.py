@@ -1,0 +1,249 @@
+"""What the entries of a catalog stand for: datasets, netCDF files, models, downscaled temperatures.
+
+Knows nothing of intake. :mod:`xmsgl.catalog.drivers` and :mod:`xmsgl.catalog.readers` put it into the
+shapes that intake's two versions want.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import xarray as xr
+
+from xmsgl.datasets.download import cache_folder
+from xmsgl.datasets.open import DATASETS, arguments_of, open_data
+from xmsgl.datasets.store import recipe
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.schema.roles import roles
+from xmsgl.util.writing import whole
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from xmsgl.models.file.model import Model
+
+__all__ = ["describe", "describe_model", "lazy", "netcdf_file", "temperature"]
+
+Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
+
+_DAYS = 365  # in one chunk of a dataset that is not lazy by itself
+_BUILDERS = ("datasets", "readers", "simulate")  # packages that a built dataset depends on
+_FACTORS = "schema/units.py"  # and the factors between units
+_TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
+
+
+def lazy(obj: Labelled, chunks: Mapping[str, int] | None = None) -> Labelled:
+    """Return the object with dask behind what varies from day to day.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataArray.
+    chunks
+        Size by dimension. Default None: as it is where it is lazy already, else 365 days.
+
+    Returns
+    -------
+    same type as `obj`
+        Variables over ``time`` are lazy; topology, attributes and places stay as they are. Nothing is
+        computed.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> lazy(xr.Dataset({"a": ("time", np.zeros(400))})).chunks["time"]
+    (365, 35)
+    """
+    if isinstance(obj, xr.DataArray):
+        return lazy(obj.to_dataset(name="_"), chunks)["_"].rename(obj.name)
+    daily = {name: variable for name, variable in obj.data_vars.items() if "time" in variable.dims}
+    if chunks is None and any(variable.chunks is not None for variable in daily.values()):
+        return obj
+    sizes = {"time": _DAYS} if chunks is None else dict(chunks)
+    return obj.assign(
+        {
+            name: variable.chunk({dim: size for dim, size in sizes.items() if dim in variable.dims})
+            for name, variable in daily.items()
+        }
+    )
+
+
+def netcdf_file(dataset: str, **arguments: Any) -> Path:
+    """Return the path of a dataset as a netCDF file in the cache, written when first asked for.
+
+    The file's name depends on the arguments, on the code that makes the dataset and on the version of the
+    package, so that none is ever stale.
+
+    Parameters
+    ----------
+    dataset
+        ``"delaware"`` or ``"simulated"``.
+    **arguments
+        As for :func:`xmsgl.datasets.open.open_data`.
+
+    Returns
+    -------
+    pathlib.Path
+        A compressed netCDF-4 file, ``<cache>/netcdf/<dataset>-<12 digits>.nc``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No such dataset of the package, or arguments it can not take.
+    DataUnavailableError
+        Files of the Delaware can be had from nowhere.
+
+    Examples
+    --------
+    >>> path = netcdf_file("simulated", n_coarse=3, years=1)  # doctest: +SKIP
+    >>> xr.open_dataset(path, engine="netcdf4").sizes["coarse"]  # doctest: +SKIP
+    3
+    """
+    if dataset not in DATASETS:
+        msg = (
+            f"dataset must be one of {', '.join(map(repr, DATASETS))}, not {dataset!r}; a file needs no copy"
+        )
+        raise InvalidArgumentError(msg)
+    folder = cache_folder(arguments.get("cache_dir")) / "netcdf"
+    path = folder / f"{dataset}-{_version(dataset, arguments)}.nc"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(open_data(dataset, **arguments), path)
+    return path
+
+
+def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
+    from xmsgl.util.version import __version__
+
+    bound = {name: value for name, value in arguments_of(dataset, arguments).items() if name != "cache_dir"}
+    package = Path(str(files("xmsgl")))
+    modules = [
+        file.relative_to(package).as_posix()
+        for part in _BUILDERS
+        for file in sorted(package.joinpath(part).rglob("*"))
+        if file.suffix in (".py", ".txt")
+    ]
+    modules.append(_FACTORS)
+    said = json.dumps(bound, sort_keys=True, default=str)
+    return recipe(modules, [hashlib.sha256(f"{__version__} {said}".encode()).hexdigest()])
+
+
+def _write(ds: xr.Dataset, path: Path) -> None:
+    """Write a compressed file, whole or not at all."""
+    import dask
+
+    daily = {str(name): v.shape for name, v in ds.data_vars.items() if v.dims[:1] == ("time",)}
+    encoding: dict[str, dict[str, Any]] = {
+        name: {"zlib": True, "complevel": 4, "chunksizes": (min(_DAYS, shape[0]), *shape[1:])}
+        for name, shape in daily.items()
+    }
+    encoding["time"] = {"dtype": "int32", "units": "days since 1970-01-01"}
+    with whole(path) as part, dask.config.set(scheduler="synchronous"):  # one block in memory at a time
+        ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
+
+
+def temperature(
+    dataset: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
+    *,
+    chunks: Mapping[str, int] | None = None,
+    downscale: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> xr.DataArray:
+    """Downscale a dataset, lazily.
+
+    Parameters
+    ----------
+    dataset, **arguments
+        As for :func:`xmsgl.datasets.open.open_data`.
+    model
+        Name of a packaged model or path of a file, see :func:`xmsgl.load_model`. Default: the packaged
+        ``"delaware-async-msgl"``.
+    chunks
+        Chunks of the result. Default None: one a window of days.
+    downscale
+        Further arguments of ``ds.msgl.downscale``, such as ``{"quantiles": [0.05, 0.5, 0.95]}``.
+
+    Returns
+    -------
+    xarray.DataArray
+        degC, (time, fine), or (quantile, time, fine); lazy.
+
+    Examples
+    --------
+    >>> temperature("simulated", n_coarse=3, years=1).dims  # doctest: +SKIP
+    ('time', 'fine')
+    """
+    from xmsgl.prediction.downscale import downscale as predict
+
+    return lazy(predict(lazy(open_data(dataset, **arguments)), model, **(downscale or {})), chunks)
+
+
+def describe(obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
+    """Tell what a catalog should say about a dataset or a result, from its own attributes.
+
+    Parameters
+    ----------
+    obj
+        Dataset of the convention, or a downscaled temperature. Nothing is computed.
+
+    Returns
+    -------
+    dict
+        ``title``, ``licence``, ``credit`` and other texts as far as the object has them, and ``variables``:
+        name -> ``units`` and ``role`` (see :func:`xmsgl.schema.roles.roles`; of a result ``"prediction"``).
+        Ready for YAML and JSON.
+
+    Examples
+    --------
+    >>> about = describe(open_data("simulated", n_coarse=3, years=1))
+    >>> about["variables"]["air_temperature_coarse"]
+    {'units': 'degC', 'role': 'driver'}
+    """
+    texts = {name: str(obj.attrs[name]) for name in _TEXTS if name in obj.attrs}
+    if isinstance(obj, xr.DataArray):
+        known = {str(obj.name): "prediction"}
+        units = {str(obj.name): obj.attrs.get("units", "1")}
+    else:
+        known = roles(obj)
+        units = {name: obj[name].attrs.get("units", "1") for name in known}
+    variables = {name: {"units": str(units[name]), "role": role} for name, role in known.items()}
+    return {**texts, "variables": variables}
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Tell what a catalog should say about a model, from its own file.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+
+    Returns
+    -------
+    dict
+        ``method``, ``trained_on``, ``sha256`` and ``variables``: what it reads (role ``"driver"`` or
+        ``"static"``), and ``water_temperature`` (role ``"prediction"``), each with its units.
+
+    Examples
+    --------
+    >>> describe_model(xmsgl.load_model())["variables"]["water_temperature"]  # doctest: +SKIP
+    {'units': 'degC', 'role': 'prediction'}
+    """
+    training = model.spec.training
+    period = f"{training.get('start', '?')} to {training.get('stop', '?')}"
+    inputs = {
+        feature.label: {"units": feature.units, "role": "driver" if feature.dynamic else "static"}
+        for feature in model.spec.features
+    }
+    return {
+        "method": model.method,
+        "trained_on": f"{training.get('dataset') or 'a dataset'}, {period}",
+        "sha256": model.sha256,
+        "variables": {**inputs, "water_temperature": {"units": "degC", "role": "prediction"}},
+    }

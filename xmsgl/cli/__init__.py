@@ -1,0 +1,1 @@
+"""The command ``xmsgl``: the verbs of ``ds.msgl`` for files and shells."""

@@ -1,0 +1,97 @@
+"""What commands read: datasets by path or name, and validation days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from xmsgl.datasets.open import DATASETS
+
+__all__ = ["BY_NAME", "dataset_argument", "known_days", "parse_validation", "paths_of"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+#: Datasets that go by a name, as a text says it.
+BY_NAME = " or ".join(DATASETS)
+
+
+def _known_dataset(_: click.Context, __: click.Parameter, value: str) -> str:
+    if value in DATASETS or Path(value).exists():
+        return value
+    msg = f"{value!r} is neither a file nor a dataset of the package, {BY_NAME}"
+    raise click.BadParameter(msg)
+
+
+def _complete_dataset(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    named = [CompletionItem(name) for name in DATASETS if name.startswith(incomplete)]
+    return [*named, CompletionItem(incomplete, type="file")]
+
+
+def dataset_argument(command: Command) -> Command:
+    """Give a command its dataset, and the arguments of one that goes by a name."""
+    argument = click.argument("dataset", callback=_known_dataset, shell_complete=_complete_dataset)
+    data = click.option(
+        "--data",
+        multiple=True,
+        help=f"Arguments of {BY_NAME}: region=02040104, n_coarse=20.",
+    )
+    return argument(data(command))
+
+
+def paths_of(*words: object) -> list[Path]:
+    """Return those of what a command was given that are files or folders, and not names or None."""
+    paths = [Path(word) for word in words if isinstance(word, str | Path) and word not in DATASETS]
+    return [path for path in paths if path.exists()]
+
+
+def known_days(_: click.Context, __: click.Parameter, value: str) -> str:
+    """Refuse, as a wrong command line, what can not be kept for validation."""
+    try:
+        parse_validation(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
+def parse_validation(text: str) -> float | slice | list[slice] | None:
+    """Read what is kept for validation: a share, days, or nothing.
+
+    Parameters
+    ----------
+    text
+        ``"0.15"``, ``"none"``, or days from/to, several with commas between, open ends as ``".."``.
+
+    Raises
+    ------
+    ValueError
+        None of these.
+
+    Examples
+    --------
+    >>> parse_validation("0.15"), parse_validation("none")
+    (0.15, None)
+    >>> parse_validation("2011-10-01/..")
+    slice('2011-10-01', None, None)
+    >>> parse_validation("2003/2003,2011-10-01/2012-09-30")
+    [slice('2003', '2003', None), slice('2011-10-01', '2012-09-30', None)]
+    """
+    if text == "none":
+        return None
+    if "/" not in text:
+        try:
+            return float(text)
+        except ValueError:
+            msg = f"{text!r} is no share (0.15), no days (2011-10-01/2012-09-30) and not none"
+            raise ValueError(msg) from None
+    found = []
+    for part in text.split(","):
+        start, sign, stop = part.strip().partition("/")
+        if not (start and sign and stop):
+            msg = f"{part!r} in {text!r} are no days; write the first and the last, 2011-10-01/2012-09-30"
+            raise ValueError(msg)
+        found.append(slice(None if start == ".." else start, None if stop == ".." else stop))
+    return found[0] if len(found) == 1 else found

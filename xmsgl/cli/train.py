@@ -1,0 +1,194 @@
+"""The command ``xmsgl train``, and the configuration that makes a model again."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from xmsgl.cli.arguments import dataset_argument, known_days, parse_validation, paths_of
+from xmsgl.cli.as_json import json_option, strict_json
+from xmsgl.cli.config import config_option, config_path, settings_of_table, to_toml
+from xmsgl.cli.lists import ListsCommand
+from xmsgl.cli.outputs import check_model
+from xmsgl.datasets.open import open_data
+from xmsgl.errors import InvalidArgumentError, OutputError
+from xmsgl.training.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["train", "train_config"]
+
+# Settings of training that have an option of their own.
+_OPTIONS = ("method", "recipe", "epochs", "seed", "ensemble", "validation")
+
+
+def _recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
+
+
+@click.command(cls=ListsCommand)
+@dataset_argument
+@config_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
+)
+@click.option(
+    "--method",
+    default="msgl",
+    show_default=True,
+    help="A name in the registry of methods, for example msgl, async-msgl, fine-only.",
+)
+@click.option(
+    "--recipe",
+    default=None,
+    shell_complete=_recipes,
+    help="Settings by name: published. Default: the package's own.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the recipe's, else 60.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--ensemble",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Members to train; the mean of their predictions is the model's.",
+)
+@click.option(
+    "--set",
+    "others",
+    multiple=True,
+    help="Other settings of training: backbone=lstm hidden=32 average=0.98 start=remap.safetensors.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--validation",
+    callback=known_days,
+    default="0.15",
+    show_default=True,
+    help="Kept to choose the best epoch and to calibrate intervals: a share of windows, days "
+    "(2011-10-01/2012-09-30, several with commas), or none.",
+)
+@click.option(
+    "--fingerprint", default=None, help="Stop unless network, days and labels have this digest (describe)."
+)
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path), default=None, help="Rewritten after every epoch."
+)
+@click.option(
+    "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="A folder to log every epoch to, for TensorBoard.",
+)
+@json_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    *,
+    dataset: str,
+    data: tuple[str, ...],
+    output: Path,
+    others: tuple[str, ...],
+    validation: str,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Train a model on the labels in DATASET. Labels set to NaN are held out.
+
+    DATASET is a netCDF file, a Zarr store, or goes by a name, such as simulated. --set takes any setting that
+    training in Python does, several at once; values are JSON, or True, False and None, where they parse as
+    such, else text.
+    """
+    others_given = settings_of_table(ctx, "set", others)
+    for name in others_given:
+        _refuse_own_option(ctx, name)
+    _check_names(others_given, settings["method"])
+    given = {name: value for name, value in settings.items() if value is not None}
+    reads = paths_of(dataset, config_path(ctx), others_given.get("start"))
+    checkpoint, resume = given.get("checkpoint"), given.get("resume")
+    check_model(output, [*reads, *paths_of(resume)])
+    if checkpoint is not None:
+        _check_checkpoint(checkpoint, output, reads)
+    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
+    model = ds.msgl.train(**given, **others_given, validation=parse_validation(validation))
+    model.save(output)
+    facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
+    click.echo(strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
+
+
+def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None:
+    """Check where a training leaves what it goes on from; it may be what it goes on from itself."""
+    check_model(checkpoint, reads)
+    if checkpoint.resolve() == output.resolve():
+        msg = f"cannot write {output}: it is the checkpoint, too; choose another name for one of them"
+        raise OutputError(msg)
+
+
+def _check_names(settings: Mapping[str, Any], method: str) -> None:
+    """Look at the names of settings before any data are opened."""
+    from xmsgl.training import train as fit
+    from xmsgl.training.checks import check_names
+
+    check_names(settings, method, inspect.signature(fit.train).parameters)
+
+
+def _refuse_own_option(ctx: click.Context, name: str) -> None:
+    for parameter in ctx.command.params:
+        if parameter.name == name:
+            msg = f"{name} has an option of its own, {parameter.opts[-1]}"
+            raise click.BadParameter(msg, ctx)
+
+
+def train_config(training: Mapping[str, Any], origin: str) -> str:
+    """Write the configuration that trains a model again.
+
+    Parameters
+    ----------
+    training
+        What a model says of its training, ``Model.spec.training``.
+    origin
+        Where it says so, for messages.
+
+    Returns
+    -------
+    str
+        TOML for ``xmsgl train --config``. A dataset of the package is named; a file is not, for models do
+        not keep where it lay: it is to be given, and its fingerprint is checked.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The model does not tell its settings.
+    """
+    if "settings" not in training:
+        msg = (
+            f"{origin} does not tell the settings it was trained with: it is one member of an ensemble, or "
+            "older than xmsgl 0.2"
+        )
+        raise InvalidArgumentError(msg)
+    settings, data = dict(training["settings"]), dict(training["data"])
+    own = {name: settings.pop(name) for name in _OPTIONS if name in settings}
+    named = {"dataset": data.pop("dataset")} if data else {}
+    values = {**named, **own, "fingerprint": training["fingerprint"]}
+    tables = {name: table for name, table in (("data", data), ("set", settings)) if table}
+    return to_toml({**values, **tables}, comment="\n".join(_remarks(training, known=bool(named))))
+
+
+def _remarks(training: Mapping[str, Any], *, known: bool) -> list[str]:
+    place = "" if known else "DATASET "
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(training["versions"].items()))
+    lines = [f"xmsgl train {place}--config THIS -o MODEL", f"with {versions}"]
+    if not known:
+        lines.append(f"dataset: {training['dataset'] or 'without a title'}; give its file")
+    if begun := training.get("begun_with"):
+        lines.append(f"began with the model {begun}; add --set start=FILE")
+    return lines

@@ -1,0 +1,1 @@
+"""The Delaware River Basin, built from published files."""

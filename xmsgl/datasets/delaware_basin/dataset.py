@@ -1,0 +1,188 @@
+"""The real Delaware River Basin at two scales, ready to use."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal, get_args
+
+from xmsgl.datasets.download import cache_folder, fetch
+from xmsgl.datasets.registry import dataset_files
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.origin import ATTRIBUTE, write_origin
+from xmsgl.util.progress import progress_bar
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["delaware"]
+
+logger = logging.getLogger(__name__)
+
+Fine = Literal["mainstem", "all"]
+Forcing = Literal["observed", "era5"]
+
+# what the stored dataset depends on: changing one of these builds it anew
+_RECIPE = (
+    "schema/units.py",
+    *(
+        f"datasets/delaware_basin/{part}.py"
+        for part in ("build", "forcing", "labels", "reaches", "region", "segments", "text")
+    ),
+    *(f"datasets/{part}.py" for part in ("fao56", "store")),
+    *(
+        f"readers/{part}.py"
+        for part in ("cbh", "geometry", "prms", "prms_parameters", "rds", "response_units")
+    ),
+    *(f"simulate/{part}.py" for part in ("hydrology", "kernels", "parameters", "process")),
+)
+
+
+def delaware(
+    *,
+    start: str | pd.Timestamp | None = None,
+    end: str | pd.Timestamp | None = None,
+    region: str | int | None = None,
+    fine: Fine = "mainstem",
+    forcing: Forcing = "observed",
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> xr.Dataset:
+    """Open the Delaware River Basin: 456 segments, thousands of reaches, daily weather and labels.
+
+    The files (16 MB) are fetched when first needed, checked by hash and built into one dataset, which is
+    kept in the cache and opened lazily from then on.
+
+    Parameters
+    ----------
+    start, end
+        First and last day, within the period of `forcing`. Default None: the whole period.
+    region
+        A HUC8 or HUC12 id (text of 8 or 12 digits): the segments whose reaches lie in that unit with the
+        largest part of their length. Or the id of a segment (integer): that segment and all upstream.
+        Both scales are cut alike: a segment keeps all its reaches, and water that leaves the region leaves
+        through an outlet. Default None: the whole basin.
+    fine
+        ``"mainstem"``: the 3,182 NHDPlusV2 flowlines on the segments' own courses, linked to the next of
+        them downstream. ``"all"``: the 15,114 flowlines in the segments' catchments (626 more that the
+        crosswalk names are not among the flowlines). The 919 flowlines of the basin that belong to no
+        segment drain to the bay directly, below the area of the model, and are left out.
+    forcing
+        ``"observed"``: 1979-01-01 to 1980-12-31, from 765 hydrologic response units. ``"era5"``:
+        1979-10-01 to 2021-04-08, by regression on ERA5, smoother than the real weather and weak in
+        precipitation.
+    cache_dir
+        Folder of the cache. Default None: the option ``data_dir``, else ``XMSGL_DATA_DIR``, else the
+        cache folder of the operating system.
+
+    Returns
+    -------
+    xarray.Dataset
+        The dataset of :mod:`xmsgl.schema.rivers` with dimensions ``time``, ``coarse`` (NHM segment ids) and
+        ``fine`` (COMIDs). Drivers over (time, coarse), float32, lazy: ``air_temperature`` with
+        ``_min`` and ``_max`` (degC, the mean is half the sum of both), ``precipitation`` and
+        ``potential_evapotranspiration`` (mm d-1, Hargreaves and Samani), ``relative_humidity`` (%),
+        ``solar_radiation`` (W m-2). Labels ``water_temperature_coarse`` and ``water_temperature_fine``
+        (degC, NaN where not observed), lazy. ``simulated_temperature_coarse`` (degC) of the uncalibrated
+        process model. Reaches take drivers, slope, elevation and width from their segment;
+        ``subsegment_fine`` names the part of the segment they lie on, such as ``"3_2"``. Attributes
+        carry origin, licence, credit and limits; counts of what was left out stand on the variables.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A period, region, `fine` or `forcing` that does not exist.
+    DataUnavailableError
+        A file can be had from nowhere.
+    MissingDependencyError
+        The libraries of ``pip install "xmsgl[data]"`` are needed to build, and not installed.
+
+    See Also
+    --------
+    xmsgl.datasets.availability : asks whether the files can be had.
+
+    Examples
+    --------
+    >>> delaware(forcing="monthly")
+    Traceback (most recent call last):
+    ...
+    xmsgl.errors.InvalidArgumentError: forcing must be one of 'observed', 'era5', not 'monthly'
+    """
+    _check_choice("fine", fine, get_args(Fine))
+    _check_choice("forcing", forcing, get_args(Forcing))
+    from xmsgl.datasets.delaware_basin.region import cut
+    from xmsgl.datasets.store import open_store
+    from xmsgl.util.history import stamp
+
+    folder = cache_folder(cache_dir)
+    path = _store_path(folder, fine, forcing)
+    if not path.is_dir():
+        _build(path, folder, fine, forcing)
+    ds = open_store(path)
+    line = f"opened the Delaware with forcing={forcing!r}, fine={fine!r}"
+    if start is not None or end is not None:
+        ds = _period(ds, start, end)
+        line += f", {start or 'start'} to {end or 'end'}"
+    if region is not None:
+        ds = cut(ds, region)
+        line += f", region={region!r}"
+    days = {name: None if day is None else str(day) for name, day in (("start", start), ("end", end))}
+    part = region if region is None or isinstance(region, str) else int(region)
+    ds.attrs[ATTRIBUTE] = write_origin("delaware", **days, region=part, fine=fine, forcing=forcing)
+    return stamp(ds, line)
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        msg = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
+        raise InvalidArgumentError(msg)
+
+
+def _store_path(folder: Path, fine: str, forcing: str) -> Path:
+    from xmsgl.datasets.store import recipe
+
+    version = recipe(_RECIPE, (file.sha256 for file in dataset_files("delaware")))
+    return folder / "built" / f"delaware-{forcing}-{fine}-{version}.zarr"
+
+
+def _build(path: Path, folder: Path, fine: str, forcing: str) -> None:
+    import dask
+
+    from xmsgl.datasets.delaware_basin.build import STEPS, build
+    from xmsgl.datasets.delaware_basin.text import DIGITS
+    from xmsgl.datasets.store import write_store
+    from xmsgl.util.history import stamp
+
+    files = fetch("delaware", cache_dir=folder)
+    logger.info("building the Delaware with forcing=%r, fine=%r into %s", forcing, fine, path)
+    with progress_bar(STEPS, "building the Delaware", unit="step", leave=False) as bar:
+
+        def report(step: str) -> None:
+            bar.update()
+            bar.set_postfix_str(step)
+
+        ds = build(files, forcing=forcing, fine=fine, report=report)
+        ds = stamp(ds, "built the Delaware from the files in attribute provenance")
+        with dask.config.set(scheduler="synchronous"):  # one block in memory at a time
+            write_store(ds, path, DIGITS)
+
+
+def _period(ds: xr.Dataset, start: str | pd.Timestamp | None, end: str | pd.Timestamp | None) -> xr.Dataset:
+    import pandas as pd
+
+    days = ds.indexes["time"]
+    try:
+        first = days[0] if start is None else pd.Timestamp(start)
+        last = days[-1] if end is None else pd.Timestamp(end)
+    except ValueError as error:
+        msg = f"start and end must be days such as '1979-10-01', not {start!r} and {end!r}"
+        raise InvalidArgumentError(msg) from error
+    if not days[0] <= first <= last <= days[-1]:
+        msg = (
+            f"start {first.date()} and end {last.date()} must lie in order within {days[0].date()} to "
+            f"{days[-1].date()}, the period of forcing={ds.attrs['forcing']!r}"
+        )
+        raise InvalidArgumentError(msg)
+    return ds.sel(time=slice(first, last))

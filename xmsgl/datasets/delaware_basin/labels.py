@@ -1,0 +1,185 @@
+"""Observed stream temperatures of the Delaware, put on segments and on reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.readers.geometry import EQUAL_AREA
+from xmsgl.readers.rds import read_rds
+from xmsgl.util.optional import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from xmsgl.datasets.delaware_basin.reaches import Crosswalk, Flowlines
+
+__all__ = ["Labels", "coarse_labels", "fine_labels", "read_observations", "snap_sites"]
+
+SNAP_LIMIT = 250.0
+"""Farthest distance of a site from the reach it is put on, m."""
+
+_SITE_SEPARATOR = ","
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Observed temperatures of one scale, only where there are any.
+
+    Attributes
+    ----------
+    table
+        Columns ``id`` (segment id or COMID), ``time`` (midnight), ``temperature`` (degC); one row an id
+        and day, sorted by both.
+    counts
+        Rows used and rows left out, for the dataset's attributes.
+    """
+
+    table: pd.DataFrame
+    counts: Mapping[str, int]
+
+
+def read_observations(path: Path) -> pd.DataFrame:
+    """Read the table of daily stream temperatures.
+
+    Parameters
+    ----------
+    path
+        ``obs_temp_drb.rds``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``subsegment``, ``time`` (midnight), ``site_id`` (one id, or several with commas) and
+        ``temperature`` (degC): the mean of the day or, where it is missing, the mean of minimum and
+        maximum; NaN where these are missing too.
+    """
+    raw = read_rds(path)
+    middle = (raw["min_temp_c"] + raw["max_temp_c"]) / 2.0
+    return pd.DataFrame(
+        {
+            "subsegment": raw["subseg_id"],
+            "time": raw["date"].dt.normalize().astype("datetime64[ns]"),
+            "site_id": raw["site_id"],
+            "temperature": raw["mean_temp_c"].fillna(middle),
+        }
+    )
+
+
+def _average(ids: Any, observations: pd.DataFrame) -> pd.DataFrame:
+    table = observations[["time", "temperature"]].assign(id=np.asarray(ids, dtype=np.int64))
+    return table.groupby(["id", "time"])["temperature"].mean().reset_index()
+
+
+def coarse_labels(observations: pd.DataFrame, segment_of: Mapping[str, int]) -> Labels:
+    """Average the observations of each segment and day.
+
+    Parameters
+    ----------
+    observations
+        From :func:`read_observations`.
+    segment_of
+        Segment id of each sub-segment.
+
+    Returns
+    -------
+    Labels
+        On segment ids.
+    """
+    valued = observations[observations["temperature"].notna()]
+    segment = valued["subsegment"].map(segment_of)
+    known = segment.notna()
+    table = _average(segment[known], valued[known])
+    counts = {
+        "observation_rows": len(observations),
+        "rows_without_temperature": len(observations) - len(valued),
+        "rows_on_unknown_segments": int((~known).sum()),
+        "labels": len(table),
+        "ids_with_labels": int(table["id"].nunique()),
+    }
+    return Labels(table, counts)
+
+
+def snap_sites(sites_path: Path, flowlines: Flowlines, crosswalk: Crosswalk) -> pd.DataFrame:
+    """Find the nearest main-stem reach of every site, within the site's own sub-segment.
+
+    Parameters
+    ----------
+    sites_path
+        ``drb_filtered_sites.rds``.
+    flowlines, crosswalk
+        The fine network and its crosswalk.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``site_id``, ``subsegment``, ``comid`` and ``distance`` (m); one row a site and
+        sub-segment. Sites whose sub-segment has no main-stem reach among the flowlines are not in it.
+    """
+    geopandas = require("geopandas", "placing the observation sites")
+    sites = read_rds(sites_path).drop_duplicates(["site_id", "subseg_id"])
+    points = geopandas.GeoSeries.from_xy(
+        sites["longitude"], sites["latitude"], index=sites.index, crs="EPSG:4326"
+    ).to_crs(EQUAL_AREA)
+    stem = crosswalk.main_stem
+    stem = stem[stem["comid"].isin(flowlines.table.index)]
+    lines = flowlines.table.geometry
+    by_subsegment = {name: group["comid"].to_numpy() for name, group in stem.groupby("subsegment")}
+    rows = []
+    for subsegment, group in sites.groupby("subseg_id"):
+        comids = by_subsegment.get(subsegment)
+        if comids is None:
+            continue
+        distance = np.stack([lines.loc[comid].distance(points.loc[group.index]) for comid in comids])
+        best = distance.argmin(axis=0)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "site_id": group["site_id"].to_numpy(),
+                    "subsegment": subsegment,
+                    "comid": comids[best],
+                    "distance": distance[best, np.arange(len(group))],
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def fine_labels(observations: pd.DataFrame, snapped: pd.DataFrame) -> Labels:
+    """Put observations that name exactly one site on the reach of that site.
+
+    Parameters
+    ----------
+    observations
+        From :func:`read_observations`.
+    snapped
+        From :func:`snap_sites`; sites farther than :data:`SNAP_LIMIT` from their reach are left out.
+
+    Returns
+    -------
+    Labels
+        On COMIDs.
+
+    Notes
+    -----
+    The published table averages the sites of a segment and day, so a row of several sites belongs to
+    none of their reaches, and no day has two labelled reaches in one segment.
+    """
+    valued = observations[observations["temperature"].notna()]
+    single = valued[~valued["site_id"].str.contains(_SITE_SEPARATOR, regex=False)]
+    near = snapped[snapped["distance"] <= SNAP_LIMIT]
+    placed = single.merge(near[["site_id", "subsegment", "comid"]], on=["site_id", "subsegment"], how="inner")
+    table = _average(placed["comid"], placed)
+    counts = {
+        "observation_rows": len(observations),
+        "rows_without_temperature": len(observations) - len(valued),
+        "rows_of_several_sites": len(valued) - len(single),
+        "rows_off_the_main_stem": len(single) - len(placed),
+        "labels": len(table),
+        "ids_with_labels": int(table["id"].nunique()),
+    }
+    return Labels(table, counts)

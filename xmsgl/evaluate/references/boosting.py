@@ -1,0 +1,296 @@
+"""Gradient boosting: what a user would pick today.
+
+Trees on the weather of the last days and months, the season, and the attributes of the place. They know
+neither the river's graph nor the order of days, so a model of graphs that does not beat them has learned
+nothing from the graph.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
+from xmsgl.inputs.features import Feature, choose_features, time_of_year, trailing_mean, weather_memory
+from xmsgl.inputs.neighbours import with_neighbours
+from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
+from xmsgl.schema.inherit import fine_offset, fine_values
+from xmsgl.schema.names import LABEL
+from xmsgl.schema.rivers import segment_positions
+from xmsgl.schema.roles import drivers, inherited, statics
+from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.validate import validate
+from xmsgl.util.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+
+__all__ = ["boosting_features", "gradient_boosting"]
+
+_LEAVES = 63  # half as many trees as with 31 leaves then do as well, and predict in half the time
+_FREEZING = 0.0  # degC
+
+
+def boosting_features(obj: xr.Dataset | xr.DataTree) -> list[str]:
+    """List the features that :func:`gradient_boosting` uses by default.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+
+    Returns
+    -------
+    list of str
+        Means of air temperature over 1, 3, 7, 30 and 90 days (of its extremes, where the mean is missing),
+        of every other driver over 1, 7 and 30 days, and the static attributes.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> ds = xr.Dataset({"precipitation_coarse": (("time", "coarse"), np.zeros((2, 3))),
+    ...                  "slope_coarse": ("coarse", np.zeros(3))})
+    >>> boosting_features(ds)
+    ['precipitation:1', 'precipitation:7', 'precipitation:30', 'slope']
+    """
+    ds = as_dataset(obj)
+    return [*weather_memory(drivers(ds)), *statics(ds)]
+
+
+def gradient_boosting(
+    obj: xr.Dataset | xr.DataTree,
+    *,
+    labels: Scale = "fine",
+    features: Sequence[str] | None = None,
+    neighbours: Sequence[float] = (),
+    iterations: int = 300,
+    learning_rate: float = 0.1,
+    min_samples_leaf: int = 20,
+    max_features: float = 1.0,
+    seed: int = 0,
+) -> xr.DataArray:
+    """Predict water temperature by gradient boosting of regression trees.
+
+    scikit-learn's ``HistGradientBoostingRegressor``, fitted at the call to all labels of one scale; only
+    labels that are present play a part, so mask those to be held out first
+    (:func:`xmsgl.evaluate.splits.mask_labels`). Each reach-day is predicted on its own: without graph,
+    state, or memory beyond the means among its features.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention, with labels.
+    labels
+        ``"fine"`` learns from the reaches' labels and features. ``"coarse"`` learns from the segments' and
+        carries each segment's prediction to the reaches on it, which scores as well as feeding the trees
+        the reaches' own attributes, or better, and is quicker.
+    features
+        Drivers and static attributes, ``"air_temperature:30"`` for a mean over 30 days, as in
+        ``ds.msgl.train``; the season is always added, as cosine and sine of the year. Default:
+        :func:`boosting_features`.
+    neighbours
+        E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``, each giving features of
+        what the coarse labels of other segments around say, whatever `labels` are, see
+        :mod:`xmsgl.inputs.neighbours`. Default: none.
+    iterations
+        Number of trees.
+    learning_rate
+        Part of the remaining error that each tree takes away.
+    min_samples_leaf
+        Labels that a leaf has at least. Labels of a place are alike: a leaf of few knows one place. Some
+        hundreds do better on places without any.
+    max_features
+        Part of the features that each split chooses from. Below 1 trees differ more, and lean less on the
+        one feature that tells the places apart.
+    seed
+        Draws the features of each split, and the rows that the bins of the features are computed from, where
+        there are more than 200,000.
+
+    Returns
+    -------
+    xarray.DataArray
+        Water temperature ``(time, fine)``, degC, float32, never below 0 degC. Lazy, one reach a block: every
+        day runs through hundreds of trees, and who asks for few reaches should wait for few. It holds the
+        drivers in memory, those that reaches inherit once a segment.
+
+    Raises
+    ------
+    MissingDependencyError
+        scikit-learn is not installed.
+    InvalidDatasetError
+        The dataset breaks the convention, or has no label left at that scale.
+    InvalidArgumentError
+        A scale, a feature or a setting that does not exist or fit.
+
+    Notes
+    -----
+    There is no way to save the fitted trees: scikit-learn stores models by pickle only, which this package
+    does not use. Store the prediction.
+
+    References
+    ----------
+    Friedman (2001), doi 10.1214/aos/1013203451; Ke and others (2017), *LightGBM*, on trees of binned
+    features.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=4, reaches_per_segment=2, years=1, label_fraction=0.1)
+    >>> temperature = gradient_boosting(ds, labels="coarse", iterations=20)
+    >>> temperature.dims, temperature.attrs["units"], bool(temperature.min() >= 0)
+    (('time', 'fine'), 'degC', True)
+    """
+    if labels not in SCALES:
+        msg = f"labels are {labels!r}; they must be 'coarse' or 'fine'"
+        raise InvalidArgumentError(msg)
+    if iterations < 1 or not learning_rate > 0:
+        msg = f"iterations={iterations} and learning_rate={learning_rate}; both must be above 0"
+        raise InvalidArgumentError(msg)
+    if min_samples_leaf < 1 or not 0 < max_features <= 1:
+        msg = (
+            f"min_samples_leaf={min_samples_leaf} and max_features={max_features}; the first must be "
+            "at least 1, the second above 0 and at most 1"
+        )
+        raise InvalidArgumentError(msg)
+    trees = _regressor()(
+        max_iter=iterations,
+        learning_rate=learning_rate,
+        max_leaf_nodes=_LEAVES,
+        min_samples_leaf=min_samples_leaf,
+        max_features=float(max_features),
+        early_stopping=False,
+        random_state=seed,
+    )
+    ds = as_dataset(obj)
+    validate(ds)
+    if neighbours:
+        known = fit_neighbours(ds, neighbours)
+        ds, features = assign_neighbours(ds, known), with_neighbours(features, known.lengths)
+    booster = _Booster(trees, _rows(ds, labels, features))
+    booster.fit(_labels(ds, labels), ds.indexes[labels])
+    places = da.arange(ds.sizes[labels], chunks=1)
+    values = da.map_blocks(
+        booster, places, dtype=np.float32, new_axis=0, chunks=(ds.sizes["time"], 1), meta=np.empty((0, 0))
+    )
+    if labels == "coarse":
+        values = values[:, segment_positions(ds)]
+    attrs = {
+        "units": "degC",
+        "long_name": f"water temperature, gradient boosting on {labels} labels",
+        "method": "gradient boosting",
+        "labels": labels,
+    }
+    coords = {"time": ds["time"], "fine": ds["fine"]}
+    return xr.DataArray(values, coords, ("time", "fine"), name=f"{LABEL}_fine", attrs=attrs)
+
+
+@dataclass(frozen=True)
+class _Driver:
+    """A driver's series, and which of them each place has."""
+
+    series: Floats  # (source, time)
+    source: npt.NDArray[np.int64]  # (place,)
+    offset: npt.NDArray[np.float64]  # (place,)
+
+    def of(self, place: int) -> npt.NDArray[np.float64]:
+        series: npt.NDArray[np.float64] = self.series[self.source[place]] + self.offset[place]
+        return series
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the trees are fed."""
+
+    features: tuple[Feature, ...]
+    drivers: dict[str, _Driver]
+    statics: dict[str, Floats]  # (place,)
+    season: Floats  # (time, 2)
+
+    def __call__(self, place: int) -> Floats:
+        """Features of a place, (time, feature)."""
+        series = {name: driver.of(place) for name, driver in self.drivers.items()}
+        rows = np.empty((len(self.season), len(self.features) + self.season.shape[1]), np.float32)
+        for k, feature in enumerate(self.features):
+            name, days = feature.name, feature.days
+            rows[:, k] = trailing_mean(series[name], days) if feature.dynamic else self.statics[name][place]
+        rows[:, len(self.features) :] = self.season
+        return rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Booster:
+    """Trees and their rows; called for a block of one place."""
+
+    trees: Any
+    rows: _Rows
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __dask_tokenize__(self) -> str:
+        return self.token  # else dask would hash the trees and all series
+
+    def fit(self, labels: Floats, ids: pd.Index[Any]) -> None:
+        """Grow the trees on the labels (time, place); NaN is no label."""
+        seen = np.isfinite(labels)
+        # In the order of the ids, so that the order of the file plays no part.
+        places = [place for place in np.argsort(ids) if seen[:, place].any()]
+        rows = np.concatenate([self.rows(place)[seen[:, place]] for place in places])
+        self.trees.fit(rows, np.concatenate([labels[seen[:, place], place] for place in places]))
+
+    def __call__(self, places: npt.NDArray[np.int64]) -> Floats:
+        """Temperature (time, 1) of a place."""
+        (place,) = places
+        predicted: Floats = self.trees.predict(self.rows(place)).astype(np.float32)
+        return np.maximum(predicted, np.float32(_FREEZING))[:, None]
+
+
+def _regressor() -> Any:
+    try:
+        from sklearn.ensemble import HistGradientBoostingRegressor
+    except ImportError as error:
+        msg = 'gradient boosting needs scikit-learn, which is not installed: pip install "xmsgl[benchmark]"'
+        raise MissingDependencyError(msg) from error
+    return HistGradientBoostingRegressor
+
+
+def _labels(ds: xr.Dataset, scale: Scale) -> Floats:
+    name = f"{LABEL}_{scale}"
+    if name in ds.variables:
+        values = np.asarray(ds[name].transpose("time", scale).values, dtype=np.float32)
+        if np.isfinite(values).any():
+            return values
+    raise InvalidDatasetError([f"no label left: {name} is missing or NaN everywhere"])
+
+
+def _rows(ds: xr.Dataset, scale: Scale, names: Sequence[str] | None) -> _Rows:
+    features = choose_features(ds, boosting_features(ds) if names is None else names)
+    dynamic = {feature.name: _driver(ds, scale, feature.name) for feature in features if feature.dynamic}
+    static = {feature.name: _static(ds, scale, feature.name) for feature in features if not feature.dynamic}
+    return _Rows(features, dynamic, static, _season(ds))
+
+
+def _driver(ds: xr.Dataset, scale: Scale, base: str) -> _Driver:
+    inherits = scale == "fine" and inherited(ds, base)
+    where = "coarse" if inherits else scale
+    series = np.ascontiguousarray(ds[f"{base}_{where}"].transpose(where, "time").values, dtype=np.float32)
+    offset = fine_offset(ds, base) if inherits else None
+    source = segment_positions(ds) if inherits else np.arange(ds.sizes[scale])
+    return _Driver(series, source, np.zeros(len(source)) if offset is None else offset)
+
+
+def _static(ds: xr.Dataset, scale: Scale, base: str) -> Floats:
+    values = fine_values(ds, base) if scale == "fine" else ds[f"{base}_coarse"]
+    return np.asarray(values.values, dtype=np.float32)
+
+
+def _season(ds: xr.Dataset) -> Floats:
+    """Cosine and sine of the year, (time, 2)."""
+    return time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year).astype(np.float32)

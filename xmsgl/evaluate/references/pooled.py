@@ -1,0 +1,352 @@
+"""References to beat: seasonal climatology and air-temperature regression.
+
+Both are linear in a few features and pool partially over three levels, the way a careful hydrologist
+would do it by hand:
+
+1. **pooled**: one relation for the basin, fitted on all coarse labels (on the fine ones where there are
+   none); for the regression with static attributes, so that places without a label differ;
+2. **segment**: the departure of each segment from it, fitted on the segment's coarse labels;
+3. **reach**: the departure of each reach from its segment, fitted on the reach's own labels.
+
+A departure is a ridge fit: it is drawn towards the level above with the weight of ``strength``
+observed days. A reach with years of labels has a fit of its own in all but name, one with a few days an
+offset, one with none its segment's relation, and one on a segment without labels the basin's.
+
+Only labels that are present in the dataset play a part: mask those to be held out first
+(:func:`xmsgl.evaluate.splits.mask_labels`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.inputs.features import AIR_WINDOWS, time_of_year, trailing_mean
+from xmsgl.schema.inherit import fine_values
+from xmsgl.schema.names import LABEL
+from xmsgl.schema.rivers import segment_positions
+from xmsgl.schema.roles import drivers, statics
+from xmsgl.schema.tree import as_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["AIR_WINDOWS", "air_temperature_regression", "climatology"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_HARMONICS = 2
+_HINGE_WINDOW = 7  # days; below freezing, water no longer follows the air
+_SLOW_WINDOW = 30  # days; spring water is colder than autumn water at the same air temperature
+# A static attribute is known once a segment, whatever the number of days: this many segments' worth
+# of labels draw its coefficient to 0.
+_STATIC_STRENGTH = 3.0
+_NEGLIGIBLE = 1e-9  # relative ridge that keeps collinear features solvable
+_FREEZING = 0.0  # degC
+_REACHES_AT_ONCE = 128  # bounds memory: a block of air temperature and of one reach's features
+
+
+@dataclass(frozen=True)
+class _Design:
+    """Features of one place: ``rows(air)`` gives (time, features); ``static`` one row a place."""
+
+    rows: Callable[[Floats | None], Floats]
+    air: str | None
+    coarse_static: Floats
+    fine_static: Floats
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """Normal equations of one place: Gram matrix, right-hand side, number of labels."""
+
+    gram: Floats
+    right: Floats
+    n: int
+
+    def departure(self, base: Floats, strength: float) -> Floats:
+        """Coefficients to add to ``base``, drawn to 0 with the weight of ``strength`` days."""
+        ridge = max(strength, _NEGLIGIBLE * float(np.trace(self.gram)))
+        system = self.gram + ridge * np.eye(len(self.gram))
+        return np.asarray(np.linalg.solve(system, self.right - self.gram @ base), dtype=np.float64)
+
+
+def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.DataArray:
+    """Predict the seasonal cycle: the same temperature on the same day of every year.
+
+    Two harmonics of the year at each reach, pooled partially over basin, segment and reach as the
+    module says.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention, with labels; masked labels are never used.
+    strength
+        Observed days whose weight draws a reach to its segment and a segment to the basin. Towards 0
+        each place with labels has its own fit.
+
+    Returns
+    -------
+    xarray.DataArray
+        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
+        with the labels.
+
+    Raises
+    ------
+    InvalidDatasetError
+        No label left, or the crosswalk is missing.
+    InvalidArgumentError
+        A negative strength.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> days = pd.date_range("2001-01-01", periods=730)
+    >>> season = 10 - 8 * np.cos(2 * np.pi * days.day_of_year.to_numpy() / 365.25)
+    >>> ds = xr.Dataset(
+    ...     {
+    ...         "water_temperature_coarse": (("time", "coarse"), season[:, None]),
+    ...         "coarse_segment": ("fine", [1, 1]),
+    ...     },
+    ...     coords={"time": days, "coarse": [1], "fine": [10, 11]},
+    ... )
+    >>> bool(np.allclose(climatology(ds), season[:, None], atol=1e-3))
+    True
+    """
+    ds = as_dataset(obj)
+    season = _season(ds)
+    empty = np.zeros((ds.sizes["coarse"], 0)), np.zeros((ds.sizes["fine"], 0))
+    design = _Design(lambda _: season, None, *empty)
+    return _partial_pooling(ds, design, strength).assign_attrs(
+        long_name="water temperature, seasonal climatology", method="climatology"
+    )
+
+
+def air_temperature_regression(
+    obj: xr.Dataset | xr.DataTree, *, air: str = "air_temperature", strength: float = 30.0
+) -> xr.DataArray:
+    """Predict water temperature from air temperature and season by linear regression.
+
+    Features: means of air temperature over the last 1, 3, 7, 30 and 90 days (fewer at the very
+    start), the 7-day mean above freezing, two harmonics of the year, and the first of them times the
+    30-day mean. The pooled level adds the static attributes (standardised over the segments, the
+    very skewed ones by logarithm, cut at three deviations). Pooled partially over basin, segment and
+    reach as the module says.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention, with labels and air temperature; masked labels are never
+        used. Reaches without their own air temperature take that of their segment.
+    air
+        Base name of the driver; where the default is missing, the mean of ``air_temperature_min`` and
+        ``air_temperature_max`` stands in.
+    strength
+        As for :func:`climatology`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
+        with the labels.
+
+    Raises
+    ------
+    InvalidDatasetError
+        No label left, no air temperature or NaN in it, days missing in between, or no crosswalk.
+    InvalidArgumentError
+        A negative strength.
+
+    References
+    ----------
+    Mohseni, Stefan (1999), doi 10.1016/S0022-1694(99)00034-7, on air temperature and stream
+    temperature; Gelman, Hill (2007), *Data Analysis Using Regression and Multilevel Models*, chapter
+    12, on partial pooling.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> days = pd.date_range("2001-01-01", periods=400)
+    >>> air = np.random.default_rng(0).normal(15, 5, (400, 1))
+    >>> ds = xr.Dataset(
+    ...     {
+    ...         "air_temperature_coarse": (("time", "coarse"), air),
+    ...         "water_temperature_coarse": (("time", "coarse"), 5 + 0.6 * air),
+    ...         "coarse_segment": ("fine", [1]),
+    ...     },
+    ...     coords={"time": days, "coarse": [1], "fine": [10]},
+    ... )
+    >>> bool(np.allclose(air_temperature_regression(ds), np.maximum(5 + 0.6 * air, 0), atol=1e-3))
+    True
+    """
+    ds = _with_air(as_dataset(obj), air)
+    known = ds[f"{air}_coarse"]
+    _check_air(known)
+    gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))
+    if gaps.size:
+        dates = shorten(f"{ds.indexes['time'][gap]:%Y-%m-%d}" for gap in gaps.tolist())
+        fault = f"time: the next day is missing after {dates}; means over the last days need every day"
+        raise InvalidDatasetError([fault])
+    season, centre, spread = _season(ds), float(known.mean()), float(known.std()) or 1.0
+
+    def rows(values: Floats | None) -> Floats:
+        if values is None:  # the caller reads the air temperature this design names
+            raise InvalidDatasetError([f"{air}: no air temperature"])
+        means = {window: trailing_mean(values, window) for window in AIR_WINDOWS}
+        slow = (means[_SLOW_WINDOW] - centre) / spread
+        warm = (np.maximum(means[_HINGE_WINDOW], 0.0) - centre) / spread
+        scaled = [(mean - centre) / spread for mean in means.values()]
+        return np.column_stack([season, *scaled, warm, slow * season[:, 1], slow * season[:, 2]])
+
+    return _partial_pooling(ds, _Design(rows, air, *_static_features(ds)), strength).assign_attrs(
+        long_name="water temperature, regression on air temperature and season",
+        method="air-temperature regression",
+    )
+
+
+def _season(ds: xr.Dataset) -> Floats:
+    """Constant and harmonics of the year, (time, 1 + 2 harmonics)."""
+    day = pd.DatetimeIndex(ds.indexes["time"]).day_of_year.to_numpy()
+    return np.column_stack([np.ones(day.size), *(time_of_year(k * day) for k in range(1, _HARMONICS + 1))])
+
+
+def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
+    """Bring coarse air temperature into memory, made from the extremes if need be."""
+    known = drivers(ds)
+    if air not in known:
+        extremes = [f"{air}_min", f"{air}_max"]
+        if not set(extremes) <= set(known):
+            there = ", ".join(known) or "none"
+            fault = f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"
+            raise InvalidDatasetError([fault])
+        middle = 0.5 * (ds[f"{extremes[0]}_coarse"] + ds[f"{extremes[1]}_coarse"])
+        ds = ds.assign({f"{air}_coarse": middle})
+    return ds.assign({f"{air}_coarse": ds[f"{air}_coarse"].transpose("time", "coarse").load()})
+
+
+def _check_air(air: xr.DataArray) -> None:
+    row, column = np.nonzero(~np.isfinite(air.values))
+    if row.size:
+        ids, times = air.indexes[str(air.dims[1])], air.indexes["time"]
+        where = shorten(f"{ids[c]} on {times[r]:%Y-%m-%d}" for r, c in zip(row, column, strict=True))
+        cure = "ds.msgl.validate() says how to fill them"
+        raise InvalidDatasetError([f"{air.name}: {row.size} values are not finite: {where}; {cure}"])
+
+
+def _static_features(ds: xr.Dataset) -> tuple[Floats, Floats]:
+    """Standardise the static attributes of segments and of reaches; 0 where not known."""
+    coarse: list[Floats] = []
+    fine: list[Floats] = []
+    for base in statics(ds):
+        segments = np.asarray(ds[f"{base}_coarse"].values, dtype=np.float64)
+        reaches = np.asarray(fine_values(ds, base).values, dtype=np.float64)
+        finite = segments[np.isfinite(segments)]
+        if finite.size < 2 or np.ptp(finite) == 0:
+            continue
+        # Areas and widths spread over decades; a few large rivers would be all a line could see.
+        if finite.min() > 0 and finite.max() > 10 * np.median(finite):
+            segments, reaches = (np.log(np.maximum(place, finite.min())) for place in (segments, reaches))
+            finite = np.log(finite)
+        for place, columns in ((segments, coarse), (reaches, fine)):
+            scaled = np.clip((place - finite.mean()) / finite.std(), -3, 3)
+            columns.append(np.where(np.isfinite(place), scaled, 0.0))
+    if not coarse:
+        return np.zeros((ds.sizes["coarse"], 0)), np.zeros((ds.sizes["fine"], 0))
+    return np.column_stack(coarse), np.column_stack(fine)
+
+
+def _labels(ds: xr.Dataset, scale: str) -> xr.DataArray | None:
+    name = f"{LABEL}_{scale}"
+    # In memory as a whole, as the prediction will be: stored blocks hold all reaches of some days, and
+    # reading them for a few reaches at a time would read everything again and again.
+    return ds[name].transpose("time", scale).compute() if name in ds.variables else None
+
+
+def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice, Floats | None]]:
+    """Blocks of places with their air temperature (time, block), where the design has one."""
+    for first in range(0, ds.sizes[scale], _REACHES_AT_ONCE):
+        block = slice(first, min(first + _REACHES_AT_ONCE, ds.sizes[scale]))
+        if air is None:
+            yield block, None
+            continue
+        if scale == "coarse":
+            values = ds[f"{air}_coarse"].isel(coarse=block)
+        else:
+            values = fine_values(ds.isel(fine=block), air).transpose("time", "fine").compute()
+            _check_air(values)
+        yield block, np.asarray(values.values, dtype=np.float64)
+
+
+def _normals(ds: xr.Dataset, scale: str, design: _Design) -> dict[int, _Normal]:
+    """Sum up every place with labels; static attributes are the last columns."""
+    labels = _labels(ds, scale)
+    found: dict[int, _Normal] = {}
+    if labels is None:
+        return found
+    static = design.coarse_static if scale == "coarse" else design.fine_static
+    for block, air in _blocks(ds, scale, design.air):
+        values = np.asarray(labels[:, block].values, dtype=np.float64)
+        seen = np.isfinite(values)
+        for column in np.flatnonzero(seen.any(axis=0)):
+            days, place = seen[:, column], block.start + int(column)
+            rows = design.rows(None if air is None else air[:, column])[days]
+            rows = np.column_stack([rows, np.broadcast_to(static[place], (len(rows), static.shape[1]))])
+            found[place] = _Normal(rows.T @ rows, rows.T @ values[days, column], len(rows))
+    return found
+
+
+def _pooled(normals: list[_Normal], n_static: int) -> Floats:
+    """Coefficients of the basin, static attributes last."""
+    gram = np.sum([each.gram for each in normals], axis=0)
+    right = np.sum([each.right for each in normals], axis=0)
+    count = sum(each.n for each in normals)
+    ridge = np.full(len(gram), _NEGLIGIBLE * count)
+    if n_static:
+        ridge[-n_static:] = _STATIC_STRENGTH * count / len(normals)
+    return np.asarray(np.linalg.solve(gram + np.diag(ridge), right), dtype=np.float64)
+
+
+def _partial_pooling(ds: xr.Dataset, design: _Design, strength: float) -> xr.DataArray:
+    if not strength >= 0:
+        msg = f"strength is {strength}; it must be 0 or more observed days"
+        raise InvalidArgumentError(msg)
+    segment = segment_positions(ds)
+    coarse, fine = _normals(ds, "coarse", design), _normals(ds, "fine", design)
+    if not coarse and not fine:
+        fault = f"no label left: {LABEL}_coarse and {LABEL}_fine are missing or NaN everywhere"
+        raise InvalidDatasetError([fault])
+    n_static = design.coarse_static.shape[1]
+    basin = _pooled(list((coarse or fine).values()), n_static)
+    n_dynamic = len(basin) - n_static
+    dynamic, static = basin[:n_dynamic], basin[n_dynamic:]
+
+    def fitted(normal: _Normal, above: Floats) -> Floats:
+        """Departure in the dynamic features from the level above and the static attributes."""
+        rest = normal.right - normal.gram[:, n_dynamic:] @ static
+        part = _Normal(normal.gram[:n_dynamic, :n_dynamic], rest[:n_dynamic], normal.n)
+        return part.departure(above, strength)
+
+    departure = {place: fitted(normal, dynamic) for place, normal in coarse.items()}
+    predicted = np.empty((ds.sizes["time"], ds.sizes["fine"]), dtype=np.float32)
+    same_rows = design.rows(None) if design.air is None else None
+    for block, air in _blocks(ds, "fine", design.air):
+        for reach in range(block.start, block.stop):
+            weights = dynamic + departure.get(int(segment[reach]), 0.0)
+            if reach in fine:
+                weights = weights + fitted(fine[reach], weights)
+            rows = same_rows if air is None else design.rows(air[:, reach - block.start])
+            shift = float(design.fine_static[reach] @ static)
+            predicted[:, reach] = np.maximum(np.asarray(rows) @ weights + shift, _FREEZING)
+    return _labelled(predicted, ds, strength)
+
+
+def _labelled(predicted: npt.NDArray[np.float32], ds: xr.Dataset, strength: float) -> xr.DataArray:
+    attrs: dict[str, Any] = {"units": "degC", "pooling_strength_days": strength}
+    coords = {"time": ds["time"], "fine": ds["fine"]}
+    return xr.DataArray(predicted, coords, ("time", "fine"), name=f"{LABEL}_fine", attrs=attrs)

@@ -1,0 +1,1 @@
+"""From labelled arrays to the plain arrays a model reads: features, scaling, windows, batches."""

@@ -1,0 +1,318 @@
+"""Labels, splits and batches of windows: what the training loop draws from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.inputs.features import Feature, Scaling, feature_variables
+from xmsgl.inputs.scales import FloatArray, IntArray, ScaleInputs, Sources
+from xmsgl.inputs.validation import DayMask, Validation, _validation_days
+from xmsgl.inputs.windows import Window, cut_windows
+from xmsgl.schema.names import PROCESS_COARSE
+from xmsgl.util.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import xarray as xr
+
+# Reaches of a batch that learn from carried labels: every reach has one, and attention is dear.
+_CARRIED = 64
+
+
+@dataclass(frozen=True)
+class HostBatch:
+    """Windows of one batch as NumPy arrays, for the scales that carry labels in it.
+
+    Attributes
+    ----------
+    inputs
+        Standardised features by scale, (day, node, window, feature), or what they are inherited from.
+    nodes
+        Positions of the nodes with at least one label, by scale.
+    labels
+        Standardised labels of those nodes by scale, (day, node, window), NaN where there is none.
+    name
+        First days of the windows, for messages.
+    scored
+        Days that count, boolean (day, window); only where labels are still to be carried from the
+        coarse scale to the fine nodes.
+    """
+
+    inputs: dict[Scale, FloatArray | Sources]
+    nodes: dict[Scale, IntArray]
+    labels: dict[Scale, FloatArray]
+    name: str
+    scored: DayMask | None = None
+
+
+class TrainingData:
+    """A dataset as the training loop sees it: inputs, labels, days to learn from and to judge by.
+
+    Parameters
+    ----------
+    ds
+        A valid dataset; its drivers, attributes and labels are loaded.
+    features
+        Inputs of the model.
+    scales
+        Scales whose labels the method uses.
+    window, warmup
+        Scored days and warm-up days of a window.
+    validation
+        Share of the windows kept for choosing the best epoch, or the days as slices, or None.
+    batch
+        Windows in a batch.
+    seed
+        Draws the validation windows and the order of each epoch.
+    context
+        Scales whose inputs the fine tasks need although no label of theirs is used.
+    scaling
+        Scaling to use, of the model that training starts from. Default: fitted to the training days.
+    own_scaling
+        Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
+        without labels to learn from takes the label moments of the other.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No label to learn from or to validate with, or a validation that does not fit the dataset.
+    """
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        features: Sequence[Feature],
+        *,
+        scales: Sequence[Scale],
+        window: int,
+        warmup: int,
+        validation: Validation,
+        batch: int,
+        seed: int,
+        context: Sequence[Scale] = (),
+        scaling: Mapping[Scale, Scaling] | None = None,
+        own_scaling: bool = False,
+    ) -> None:
+        if batch < 1:
+            msg = f"batch must be at least one window, got {batch}"
+            raise InvalidArgumentError(msg)
+        self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
+        self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
+        read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
+        labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
+        extra = [name for name in ds.variables if "time" not in ds[name].dims]
+        # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
+        loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *(str(name) for name in extra)])]].compute()
+        self._process = _process_temperature(ds)
+        self.n_days = int(ds.sizes["time"])
+        self.time = pd.DatetimeIndex(ds["time"].values)
+        self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
+        self._windows = cut_windows(self.n_days, window, warmup)
+        self._observed = {scale: np.isfinite(values).any(axis=1) for scale, values in self.labels.items()}
+        labelled = np.any(list(self._observed.values()), axis=0)
+        self.validation_days = _validation_days(self.time, labelled, self._windows, validation, seed)
+        self.training_days = labelled & ~self.validation_days
+        if not self.training_days.any():
+            msg = (
+                f"there is no label to learn from: water_temperature_{' and _'.join(self.scales)} have "
+                "no finite value outside the validation days"
+            )
+            raise InvalidArgumentError(msg)
+        self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
+        self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
+        fit = self._fit_each if own_scaling else self._fit
+        self.scaling = fit() if scaling is None else dict(scaling)
+        for scale, inputs in self.inputs.items():
+            inputs.use(self.scaling[scale])
+
+    def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
+        """Yield the windows that hold training labels, in an order drawn from seed and epoch.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch.
+        scales
+            Scales whose labels are wanted; default: all the data were made for.
+        """
+        use = self.training_days
+        for windows in self._shuffled(self._labelled(use, scales), epoch):
+            yield self._assemble(windows, use, scales or self.scales, self.labels)
+
+    def process_batches(self, epoch: int) -> Iterator[HostBatch]:
+        """Yield all windows with the process model's coarse temperature as labels.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch; with the seed it draws the order.
+        """
+        source: dict[Scale, FloatArray] = {"coarse": self._process}
+        for windows in self._shuffled(self._windows, epoch):
+            yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
+
+    def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
+        """Yield all windows with some fine reaches drawn anew, whose labels are still to be carried there.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch; with the seed it draws order and reaches.
+        context
+            Scales whose inputs are wanted.
+        """
+        rng = np.random.default_rng([self.seed, epoch, 1])
+        n = self.inputs["fine"].n
+        for windows in self._shuffled(self._windows, epoch):
+            days, scored = self._days(windows, ~self.validation_days)
+            inputs = {scale: self._read(scale, days) for scale in context}
+            nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
+            yield HostBatch(inputs, {"fine": nodes}, {}, self._name(windows), scored.T)
+
+    def validation_batches(self, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
+        """Yield the windows that hold validation labels of some scales, in the order of time."""
+        for windows in self._groups(self._labelled(self.validation_days, scales)):
+            yield self._assemble(windows, self.validation_days, scales or self.scales, self.labels)
+
+    def labelled_nodes(self) -> dict[Scale, IntArray]:
+        """Return the positions of the nodes with a label on any day, by scale."""
+        return {scale: self._labelled_nodes(scale, values)[1] for scale, values in self.labels.items()}
+
+    def prune(self, keep: Mapping[Scale, IntArray]) -> TrainingData:
+        """Return the same days, labels and scaling for some of the nodes.
+
+        Parameters
+        ----------
+        keep
+            Positions of the nodes by scale, each sorted; every node with a label is among them. Batches
+            count their nodes anew, among these; all else stays as it is, and nothing is copied.
+
+        Returns
+        -------
+        TrainingData
+            Itself if all nodes are kept.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A node with a label would be left out.
+        """
+        if all(keep[scale].size == self.inputs[scale].n for scale in SCALES):
+            return self
+        for scale, nodes in self.labelled_nodes().items():
+            if (lost := np.setdiff1d(nodes, keep[scale])).size:
+                msg = f"{scale} nodes {shorten(lost.tolist())} have labels and can not be left out"
+                raise InvalidArgumentError(msg)
+        few = copy.copy(self)
+        few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
+        few._kept = {scale: self._kept[scale][keep[scale]] for scale in SCALES}
+        return few
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of labels, by scale and use."""
+        return {
+            f"{use}_{scale}": int(np.isfinite(values[days]).sum())
+            for scale, values in self.labels.items()
+            for use, days in (("training", self.training_days), ("validation", self.validation_days))
+        }
+
+    def _fit(self) -> dict[Scale, Scaling]:
+        # One standard for both scales, of features and labels: the same water has the same number on
+        # either graph, so what the cell learned on segments holds on reaches. It is the coarse scale's
+        # where the method sees it; the few fine labels would give a mean of their own season and place.
+        mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
+        used = [values[self.training_days].ravel() for values in self.labels.values()]
+        shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
+        return dict.fromkeys(SCALES, shared)
+
+    def _fit_each(self) -> dict[Scale, Scaling]:
+        used = {scale: values[self.training_days] for scale, values in self.labels.items()}
+        moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
+        other = next(iter(moments.values()))  # there is a label at some scale, or nothing to learn from
+        return {
+            scale: Scaling(*self.inputs[scale].fit(self.training_days), *moments.get(scale, other))
+            for scale in SCALES
+        }
+
+    def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
+        present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
+        return [w for w in self._windows if present[w.start : w.stop].any()]
+
+    def _labelled_nodes(self, scale: Scale, values: FloatArray) -> tuple[IntArray, IntArray]:
+        """Find the kept nodes with finite values (day, node): among all nodes, and among those kept."""
+        kept, finite = self._kept[scale], np.flatnonzero(np.isfinite(values).any(axis=0))
+        labelled = np.isin(kept, finite)
+        return kept[labelled], np.flatnonzero(labelled).astype(np.int64)
+
+    def _shuffled(self, windows: Sequence[Window], epoch: int) -> Iterator[Sequence[Window]]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(windows))
+        return self._groups([windows[i] for i in order])
+
+    def _groups(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
+        return (windows[first : first + self.batch] for first in range(0, len(windows), self.batch))
+
+    def _days(self, windows: Sequence[Window], use: DayMask) -> tuple[IntArray, DayMask]:
+        """Return the positions of the days of some windows and which of them count, (window, day)."""
+        days = np.stack([w.days(self.length, self.n_days) for w in windows])
+        return days, np.stack([w.scored(self.length) for w in windows]) & use[days]
+
+    def _name(self, windows: Sequence[Window]) -> str:
+        return ", ".join(str(self.time[w.start].date()) for w in windows)
+
+    def _read(self, scale: Scale, days: IntArray) -> FloatArray | Sources:
+        """Return the features of some windows, those of reaches as what they inherit if they inherit all."""
+        inputs = self.inputs[scale]
+        return inputs.sources(days) or inputs.gather(days)
+
+    def _assemble(
+        self,
+        windows: Sequence[Window],
+        use: DayMask,
+        scales: Sequence[Scale],
+        source: Mapping[Scale, FloatArray],
+    ) -> HostBatch:
+        days, scored = self._days(windows, use)
+        inputs: dict[Scale, FloatArray | Sources] = {}
+        nodes: dict[Scale, IntArray] = {}
+        labels: dict[Scale, FloatArray] = {}
+        for scale in scales:
+            values = source[scale]
+            present, places = self._labelled_nodes(scale, values[days[scored]])
+            if not present.size:
+                continue
+            found = values[days[..., None], present]  # (window, day, node)
+            chosen = np.where(scored[..., None], found, np.float32(np.nan))
+            scaling = self.scaling[scale]
+            standard = (chosen - scaling.label_mean) / scaling.label_deviation
+            nodes[scale] = places
+            labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
+            inputs[scale] = self._read(scale, days)
+        if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
+            inputs["coarse"] = self._read("coarse", days)
+        return HostBatch(inputs, nodes, labels, self._name(windows))
+
+
+def _process_temperature(ds: xr.Dataset) -> FloatArray:
+    if PROCESS_COARSE not in ds:
+        return np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan, np.float32)
+    return np.asarray(ds[PROCESS_COARSE].transpose("time", "coarse").values, np.float32)
+
+
+def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:
+    name = f"water_temperature_{scale}"
+    if name not in ds:
+        return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
+    return np.asarray(ds[name].transpose("time", scale).values, np.float32)
+
+
+def _label_moments(values: FloatArray) -> tuple[float, float]:
+    finite = values[np.isfinite(values)].astype(np.float64)
+    deviation = float(finite.std())
+    return float(finite.mean()), deviation if deviation > 1e-6 else 1.0

@@ -1,0 +1,240 @@
+"""Whether a dataset is what a model was trained for: its features, and how far outside they lie."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import ExtrapolationWarning, InvalidDatasetError, ModelMismatchError, shorten, warn
+from xmsgl.inputs.features import TRANSFORMS, Feature
+from xmsgl.schema.advice import fill_days, fill_places
+from xmsgl.schema.graphs import known_segments
+from xmsgl.schema.units import advice, tidy_units
+from xmsgl.schema.values import check_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from xmsgl.inputs.features import Scaling
+    from xmsgl.network.known import KnownSegments
+    from xmsgl.util.scales import Scale
+
+__all__ = ["check_features", "refuse_unfit", "warn_foreign", "warn_outside"]
+
+#: Training deviations from the mean beyond which a value is far outside, and the share of values there
+#: that is worth a warning: of the values a scaling was fitted to, at most 1/36 are there (Chebyshev).
+FAR, SHARE = 6.0, 0.05
+
+
+def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
+    """Refuse a dataset that lacks a model's features or states other units.
+
+    Features are found by name; the order of variables and dimensions does not matter. Nothing is computed.
+
+    Parameters
+    ----------
+    ds
+        The dataset to predict on.
+    features
+        What the model was trained with.
+
+    Raises
+    ------
+    ModelMismatchError
+        Naming every feature that is missing, of the wrong shape or in other units; what the dataset has
+        instead that looks alike; and what to do about each.
+    """
+    bases = {feature.name: feature for feature in features}  # once each, however many means it has
+    faults = [fault for feature in bases.values() for fault in _faults(ds, feature, set(bases))]
+    if not faults:
+        return
+    lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
+    noun = "fault" if len(faults) == 1 else "faults"
+    msg = (
+        f"the model and the dataset do not belong together, {len(faults)} {noun}:\n{lines}\n"
+        "Rename, convert or add these, or train a model on features this dataset has: ds.msgl.train()"
+    )
+    raise ModelMismatchError(msg)
+
+
+def _faults(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
+    """Say what is wrong with a feature of the dataset, at both scales."""
+    faults = []
+    for scale in schema.SCALES:
+        name = f"{feature.name}_{scale}"
+        dims = ("time", scale) if feature.dynamic else (scale,)
+        if name not in ds:
+            if scale == "coarse":  # what the fine scale lacks, it inherits
+                faults.append(_missing(ds, feature, used))
+            continue
+        found = str(ds[name].attrs.get("units", ""))
+        if set(ds[name].dims) != set(dims):
+            there = _written(ds[name].dims)
+            faults.append(f"{name} has dimensions {there}, the model wants {_written(dims)}")
+        if not schema.same_units(found, feature.units):
+            what = f"is in {found!r}" if found else "has no units"
+            faults.append(
+                f"{name} {what}, the model wants {feature.units!r}; {_remedy(name, found, feature)}"
+            )
+    return faults
+
+
+def _remedy(name: str, found: str, feature: Feature) -> str:
+    units = tidy_units(feature.units)
+    if not found:
+        return f'if it is in them, ds["{name}"].attrs["units"] = "{units}"'
+    return advice(name, found, units)
+
+
+def _written(dims: Sequence[object]) -> str:
+    return f"({', '.join(map(str, dims))})"
+
+
+def _missing(ds: xr.Dataset, feature: Feature, used: set[str]) -> str:
+    name, dims = f"{feature.name}_coarse", ("time", "coarse") if feature.dynamic else ("coarse",)
+    fault = f"{name} is missing, {_written(dims)} in {feature.units!r}"
+    alike = _alike(ds, feature, used)
+    if not alike and f"{feature.name}_fine" in ds:
+        return f"{fault}; the dataset has it for reaches, the model needs it for segments too"
+    if not alike:
+        return fault
+    units = [str(ds[other].attrs.get("units", "")) for other in alike]
+    there = ", ".join(f"{other} in {unit!r}" for other, unit in zip(alike, units, strict=True))
+    same = schema.same_units(units[0], feature.units)
+    convert = "" if same else f"; then {_remedy(name, units[0], feature)}"
+    rename = f'ds = ds.rename({{"{alike[0]}": "{name}"}})'
+    return f"{fault}; alike: {there}; if it is the same, {rename}{convert}"
+
+
+def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
+    """Find what could be the feature under another name; never a label, for a model must not be told it."""
+    dims = {"time", "coarse"} if feature.dynamic else {"coarse"}
+    names = {
+        schema.scale_of(name)[0].lower(): str(name)
+        for name, array in ds.data_vars.items()
+        if set(array.dims) == dims and name not in {f"{base}_coarse" for base in used}
+    }
+    as_named = xr.Dataset({f"{base}_coarse": ds[name].variable for base, name in names.items()})
+    bases = schema.drivers(as_named) if feature.dynamic else schema.statics(as_named)
+    return [names[base] for base in get_close_matches(feature.name.lower(), bases, n=2)]
+
+
+def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[Scale, Scaling]) -> None:
+    """Warn where a dataset lies far outside of what a model was trained on.
+
+    Parameters
+    ----------
+    ds
+        Static attributes or drivers of some days, in memory; features that it does not have are left out.
+    features
+        The model's inputs, in its order.
+    scaling
+        Mean and deviation of each by scale, as fitted on the training days.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        Naming every variable of which more than 5 % of the values looked at lie more than 6 training
+        deviations from the training mean.
+    """
+    found: dict[str, str] = {}
+    for number, feature in enumerate(features):
+        for scale, fitted in scaling.items():
+            own = f"{feature.name}_{scale}"
+            name = own if own in ds else f"{feature.name}_coarse"  # inherited
+            if feature.days > 1 or name in found or name not in ds:
+                continue
+            values = np.asarray(ds[name], np.float64)
+            values = values[np.isfinite(values)]
+            scaled = (TRANSFORMS[feature.transform](values) - fitted.mean[number]) / fitted.deviation[number]
+            if values.size and (share := np.mean(np.abs(scaled) > FAR)) > SHARE:
+                extent = f"{values.min():.4g} to {values.max():.4g} {feature.units}"
+                found[name] = f"{name} ({share:.0%} of {values.size:,} values, which are {extent})"
+    if found:
+        msg = (
+            f"far outside of what the model was trained on, more than {FAR:g} deviations from its mean: "
+            f"{'; '.join(found.values())}. Check the units, expect errors there, or train a model on this "
+            "dataset: ds.msgl.train()"
+        )
+        warn(msg, ExtrapolationWarning)
+
+
+def warn_foreign(fixed: xr.Dataset, network: KnownSegments) -> None:
+    """Warn where none of a dataset's segments was among those of a model's training.
+
+    Parameters
+    ----------
+    fixed
+        Topology of the dataset, in memory.
+    network
+        The segments of the training; empty where the model does not say.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        Once for the basin, with the number of segments, and of ids that are equal by chance.
+    """
+    here = known_segments(fixed)
+    if not network.ids or network.recognise(here).any():
+        return
+    shared = len(set(here.ids) & set(network.ids))
+    chance = f" ({shared} ids are equal, but their lengths or links differ)" if shared else ""
+    msg = (
+        f"none of the {len(here.ids)} segments of this dataset is among the {len(network.ids)} that the "
+        f"model was trained on{chance}: the prediction is a first guess. Train a model on observations of "
+        "this basin, ds.msgl.train(), or check the prediction with ds.msgl.evaluate()"
+    )
+    warn(msg, ExtrapolationWarning)
+
+
+def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
+    """Refuse features that are not finite or outside of their physical range.
+
+    The graph would carry one NaN to every reach around, and values in other units than stated pass through a
+    model unnoticed.
+
+    Parameters
+    ----------
+    ds
+        In memory.
+    names
+        Variables to look at.
+
+    Raises
+    ------
+    InvalidDatasetError
+        Naming each variable, its first ids and dates, and code that fills or converts them.
+    """
+    faults = []
+    for name in names:
+        gone = ~np.isfinite(ds[name].values)
+        if not gone.any():
+            continue
+        where = []
+        for axis, dim in enumerate(ds[name].dims):
+            labels = ds[dim].values[gone.any(axis=tuple({*range(gone.ndim)} - {axis}))]
+            days = labels.dtype.kind == "M"
+            where.append(f"{dim} {shorten(np.datetime_as_string(labels, 'D') if days else labels)}")
+        faults.append(
+            f"{name}: {gone.sum()} values are NaN or infinite, and a prediction needs them all: "
+            f"{'; '.join(where)}; {_fill(ds[name], gone)}"
+        )
+    if faults := faults or list(check_ranges(ds, names)):
+        raise InvalidDatasetError(faults)
+
+
+def _fill(array: xr.DataArray, gone: npt.NDArray[np.bool_]) -> str:
+    """Say how to fill what is not finite, in code that suits lazy arrays too."""
+    name = str(array.name)
+    condition = "np.isfinite({})" if np.isinf(array.values).any() else None
+    if "time" not in array.dims:
+        return f"fill them, as a first guess with the median: {fill_places(name, condition=condition)}"
+    known = np.count_nonzero(~gone, axis=array.get_axis_num("time"))
+    scale = next(str(dim) for dim in array.dims if dim != "time")
+    code = fill_days(name, scale, condition=condition, lost=bool((known < 2).any()), chunked=True)
+    return f"fill short gaps from the days around: {code}"

@@ -1,0 +1,300 @@
+"""What a model is fed: features, their transforms, and the scaling fitted on training days."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import xarray as xr
+
+TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    "identity": lambda values: values,
+    "log1p": lambda values: np.log1p(np.maximum(values, 0.0)),
+    "sqrt": lambda values: np.sqrt(np.maximum(values, 0.0)),
+}
+# Quantities that spread over decades; on a linear scale a few large rivers would be all one sees.
+SKEWED = {
+    "drainage_area": "log1p",
+    "width": "log1p",
+    "precipitation": "log1p",
+    "discharge": "log1p",
+    "slope": "sqrt",
+}
+
+#: Days over which air temperature is averaged where nothing else remembers it, each window ending on the
+#: day itself; and the same of other drivers, which water forgets sooner.
+AIR_WINDOWS = (1, 3, 7, 30, 90)
+OTHER_WINDOWS = (1, 7, 30)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input of a model: a quantity that both scales know.
+
+    Attributes
+    ----------
+    name
+        Base name of the variable, without the scale.
+    units
+        Units of the values, as the dataset states them.
+    dynamic
+        True for a driver (time, scale), False for a static attribute (scale).
+    transform
+        Key of :data:`TRANSFORMS`, applied before scaling.
+    days
+        A driver's mean over so many days, the last one included: a memory the cell need not learn.
+    """
+
+    name: str
+    units: str
+    dynamic: bool
+    transform: str = "identity"
+    days: int = 1
+
+    @property
+    def label(self) -> str:
+        """How users write the feature: ``name``, or ``name:days`` for a trailing mean."""
+        return self.name if self.days == 1 else f"{self.name}:{self.days}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the feature as plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Feature:
+        """Make a feature from what :meth:`to_dict` returned."""
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and deviation of every feature and of the labels at one scale, from training days only.
+
+    Attributes
+    ----------
+    mean, deviation
+        One value a feature, in the order of the features, after their transform.
+    label_mean, label_deviation
+        Of the water temperature labels, degC.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    label_mean: float
+    label_deviation: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scaling as plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Scaling:
+        """Make a scaling from what :meth:`to_dict` returned."""
+        return cls(
+            tuple(values["mean"]), tuple(values["deviation"]), values["label_mean"], values["label_deviation"]
+        )
+
+
+def parse_feature(label: str) -> tuple[str, int]:
+    """Split what a user wrote into a base name and the days of a trailing mean.
+
+    Parameters
+    ----------
+    label
+        ``"air_temperature"`` or, for its mean over 30 days, ``"air_temperature:30"``.
+
+    Returns
+    -------
+    tuple
+        Base name and days.
+
+    Raises
+    ------
+    InvalidArgumentError
+        What stands behind the colon is not a number of days.
+
+    Examples
+    --------
+    >>> parse_feature("air_temperature:30")
+    ('air_temperature', 30)
+    """
+    name, colon, days = label.partition(":")
+    if not colon:
+        return name, 1
+    if not days.isdigit() or int(days) < 1:
+        msg = f"feature {label!r}: behind the colon stands a number of days, as in 'air_temperature:30'"
+        raise InvalidArgumentError(msg)
+    return name, int(days)
+
+
+def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64]:
+    """Return the mean over the last days, the day itself included; over fewer at the start.
+
+    Parameters
+    ----------
+    values
+        (time, ...).
+    days
+        How many.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64, as large as `values`.
+
+    Examples
+    --------
+    >>> trailing_mean(np.array([1.0, 2.0, 6.0]), 2).tolist()
+    [1.0, 1.5, 4.0]
+    """
+    total = np.cumsum(values, axis=0, dtype=np.float64)
+    shifted = np.zeros_like(total)
+    shifted[days:] = total[:-days] if days < len(total) else 0.0
+    count = np.minimum(np.arange(1, len(total) + 1), days).reshape(-1, *[1] * (total.ndim - 1))
+    mean: npt.NDArray[np.float64] = (total - shifted) / count
+    return mean
+
+
+def weather_memory(drivers: Sequence[str]) -> list[str]:
+    """List means of drivers over days to months: what a model without a memory is to be told.
+
+    Parameters
+    ----------
+    drivers
+        Base names, see :func:`xmsgl.schema.rivers.drivers`.
+
+    Returns
+    -------
+    list of str
+        Air temperature (its extremes, where the mean is missing) over :data:`AIR_WINDOWS`, every other driver
+        over :data:`OTHER_WINDOWS`, for :func:`parse_feature`.
+
+    Examples
+    --------
+    >>> weather_memory(["precipitation"])
+    ['precipitation:1', 'precipitation:7', 'precipitation:30']
+    """
+    air = "air_temperature"
+    warmth = [air] if air in drivers else [name for name in drivers if name.startswith(air)]
+    others = [name for name in drivers if not name.startswith(air)]
+    return [
+        *(f"{name}:{days}" for name in warmth for days in AIR_WINDOWS),
+        *(f"{name}:{days}" for name in others for days in OTHER_WINDOWS),
+    ]
+
+
+def time_of_year(day_of_year: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the time of the year as a point on a circle.
+
+    Parameters
+    ----------
+    day_of_year
+        1 to 366, shape (time,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Cosine and sine of the year, (time, 2).
+
+    Examples
+    --------
+    >>> time_of_year([91.3125]).round(6) + 0.0
+    array([[0., 1.]])
+    """
+    angle = 2 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.25
+    return np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+# Rivers remember weeks of weather through soil and groundwater, longer than a small cell does.
+MEMORY, MEMORY_DAYS = "air_temperature", (7, 30, 90)
+
+
+def choose_features(
+    ds: xr.Dataset, names: Sequence[str] | None = None, *, means: Sequence[int] | None = None
+) -> tuple[Feature, ...]:
+    """List the inputs of a model for a dataset.
+
+    Parameters
+    ----------
+    ds
+        A dataset that follows the convention.
+    names
+        Base names to use, in this order; ``"air_temperature:30"`` is a mean over 30 days. Default: all
+        drivers, the means of air temperature over 7, 30 and 90 days, and all static attributes.
+    means
+        Days of other means of air temperature among the default features; ``()`` for none, as published.
+        Not together with `names`.
+
+    Returns
+    -------
+    tuple of Feature
+
+    Raises
+    ------
+    InvalidArgumentError
+        A name is neither a driver nor a static attribute of the dataset, or none is a driver; `means` do
+        not fit.
+    """
+    drivers, statics = schema.drivers(ds), schema.statics(ds)
+    if names is None:
+        names = [*drivers, *_memory(drivers, means), *statics]
+    elif means is not None:
+        msg = f"means={means} belong to the default features; write them among features, as {MEMORY}:30"
+        raise InvalidArgumentError(msg)
+    chosen = [parse_feature(name) for name in names]
+    if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
+        msg = f"features {shorten(unknown)} are not in the dataset; it has {', '.join([*drivers, *statics])}"
+        raise InvalidArgumentError(msg)
+    if fixed := [name for name, days in chosen if days > 1 and name in statics]:
+        msg = f"features {shorten(fixed)} do not change in time; there is no mean over days to take"
+        raise InvalidArgumentError(msg)
+    if not any(name in drivers for name, _ in chosen):
+        msg = "a model needs at least one driver, for example air_temperature_coarse (time, coarse)"
+        raise InvalidArgumentError(msg)
+    return tuple(
+        Feature(
+            name=name,
+            units=str(ds[f"{name}_coarse"].attrs.get("units", "")),
+            dynamic=name in drivers,
+            transform=SKEWED.get(name, "identity"),
+            days=days,
+        )
+        for name, days in chosen
+    )
+
+
+def _memory(drivers: Sequence[str], means: Sequence[int] | None) -> list[str]:
+    """Write the trailing means of air temperature as features."""
+    if means is None:
+        return [f"{MEMORY}:{days}" for days in MEMORY_DAYS if MEMORY in drivers]
+    fitting = isinstance(means, list | tuple) and all(
+        isinstance(days, int | np.integer) and days > 1 for days in means
+    )
+    if not fitting or len(set(means)) < len(means):
+        msg = f"means={means!r} must be a list of different numbers of days, each 2 or more, or empty"
+        raise InvalidArgumentError(msg)
+    if means and MEMORY not in drivers:
+        msg = f"means={means!r} are of air temperature, but the dataset has no {MEMORY}_coarse; give means=()"
+        raise InvalidArgumentError(msg)
+    return [f"{MEMORY}:{days}" for days in means]
+
+
+def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:
+    """Name the variables that hold the drivers (``dynamic=True``) or the static attributes."""
+    names = [
+        name
+        for feature in features
+        if feature.dynamic == dynamic
+        for name in (f"{feature.name}_coarse", f"{feature.name}_fine")
+        if name in ds
+    ]
+    return list(dict.fromkeys(names))

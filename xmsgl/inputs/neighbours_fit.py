@@ -1,0 +1,218 @@
+"""Anomalies of observed segments from a dataset, and the features of their neighbours into one.
+
+See :mod:`xmsgl.inputs.neighbours` for what it is good for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.neighbours import Neighbours, check_lengths, neighbour_features
+from xmsgl.inputs.regression import Regression, Rows
+from xmsgl.network.known import KnownSegments
+from xmsgl.network.topology import link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["assign_neighbours", "fit_neighbours", "has_labels"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+_LABEL = f"{schema.LABEL}_coarse"
+_SHRINK = 20.0  # days' worth that draw an anomaly of a season to that of the year
+_MONTHS = 12
+# The five months around the warmest, of either hemisphere.
+_NORTH, _SOUTH = (5, 6, 7, 8, 9), (11, 12, 1, 2, 3)
+
+
+def has_labels(ds: xr.Dataset) -> bool:
+    """Say whether any coarse temperature was observed."""
+    return _LABEL in ds and bool(np.isfinite(ds[_LABEL]).any())
+
+
+def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
+    """Find how much warmer each observed segment is than regressed.
+
+    The regression is one for the basin: least squares of all coarse labels on means of air temperature over
+    1, 3, 7, 30 and 90 days, of the other drivers over 1, 7 and 30 days, the season, and the static
+    attributes, whose coefficients are drawn to 0 with the weight of three segments. The anomaly of a segment
+    is the mean of observed minus regressed over its labelled days; that of the warm season and that of the
+    rest are drawn to the year's with the weight of 20 days. The warm season is May to September, or November
+    to March where the regression makes those warmer.
+
+    Parameters
+    ----------
+    ds
+        A valid dataset of the convention. Labels that are NaN play no part.
+    lengths
+        E-folding lengths along the river to keep with them, m, at least one.
+
+    Returns
+    -------
+    Neighbours
+
+    Raises
+    ------
+    InvalidArgumentError
+        The dataset has no coarse labels, or the lengths do not fit.
+
+    Notes
+    -----
+    Memory: the labels, the drivers of labelled segments, and the rows of one segment at a time. An anomaly
+    rests on its own segment's labels, but for the regression, where it is one segment among all.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=4, reaches_per_segment=2, years=1, label_fraction=0.1)
+    >>> fit_neighbours(ds, [10_000]).lengths
+    (10000.0,)
+    """
+    checked = check_lengths(lengths)
+    if not checked or not has_labels(ds):
+        what = (
+            "a length along the river" if has_labels(ds) else f"labels of segments, {_LABEL} (time, coarse)"
+        )
+        msg = f"features of neighbours need {what}, and there is none; leave neighbours out"
+        raise InvalidArgumentError(msg)
+    labels = np.asarray(ds[_LABEL].transpose("time", "coarse").values, np.float64)
+    seen = np.isfinite(labels)
+    ids = schema.id_values(ds.indexes["coarse"].to_numpy())
+    observed = np.flatnonzero(seen.any(axis=0))
+    observed = observed[np.argsort(ids[observed])]  # the order of the file plays no part
+    rows = Rows.of(ds, observed)
+    month = pd.DatetimeIndex(ds.indexes["time"]).month.to_numpy()
+    sums = []
+    for k, place in enumerate(observed):
+        some = seen[:, place]
+        sums.append(_sum_up(rows(k), labels[:, place], some, month))
+    gram = np.sum([each.gram for each in sums], axis=0)
+    regression = Regression.fit(gram, rows.ridge(int(seen.sum())))
+    warm = _warm_months(regression, np.sum([each.climate for each in sums], axis=0))
+    anomalies = [_anomalies(regression, each.by_month, warm) for each in sums]
+    mean, warmth, cold = (tuple(column) for column in zip(*anomalies, strict=True))
+    days = tuple(int(count) for count in seen[:, observed].sum(axis=0))
+    return Neighbours(checked, tuple(ids[observed].tolist()), mean, warmth, cold, days)
+
+
+def assign_neighbours(
+    ds: xr.Dataset, neighbours: Neighbours | None, network: KnownSegments | None = None
+) -> xr.Dataset:
+    """Give the segments of a dataset what their observed neighbours say.
+
+    Observed segments are found by id; on another basin, where there are none of them, all features are 0,
+    which is what they are far from observations. Labels of the dataset play no part. Stays lazy where the
+    topology is.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention.
+    neighbours
+        What is known; None returns the dataset as it is.
+    network
+        The segments that the ids of `neighbours` belong to: those of the dataset that are not among them
+        get nothing by their id alone. Default: the dataset's own.
+
+    Returns
+    -------
+    xarray.Dataset
+        With static attributes ``neighbour_<length>_mean_coarse``, ``_warm_``, ``_cold_`` and ``_support_``
+        for each length, that reaches inherit; see ``Neighbours.table``.
+    """
+    if neighbours is None:
+        return ds
+    named = neighbour_features(neighbours.lengths)
+    topology = [ds[f"{what}_coarse"].variable for what in ("downstream", "length")]
+    table = xr.apply_ufunc(
+        _table,
+        *(variable.chunk(-1) if variable.chunks is not None else variable for variable in topology),
+        kwargs={
+            "ids": schema.id_values(ds.indexes["coarse"].to_numpy()),
+            "neighbours": neighbours,
+            "network": network,
+        },
+        input_core_dims=[["coarse"], ["coarse"]],
+        output_core_dims=[["coarse", "feature"]],
+        dask="parallelized",
+        output_dtypes=[np.float32],
+        dask_gufunc_kwargs={"output_sizes": {"feature": len(named)}},
+    )
+    return ds.assign(
+        {
+            f"{name}_coarse": ("coarse", table.data[:, k], attrs)
+            for k, (name, attrs) in enumerate(named.items())
+        }
+    )
+
+
+def _table(
+    downstream: npt.NDArray[Any],
+    length: npt.NDArray[Any],
+    *,
+    ids: npt.NDArray[Any],
+    neighbours: Neighbours,
+    network: KnownSegments | None,
+) -> npt.NDArray[np.float32]:
+    downstream_ids = schema.id_values(downstream)
+    below = link(ids, downstream_ids, what="coarse segment")
+    if network is not None:
+        known = network.recognise(KnownSegments.of(ids, downstream_ids, length))
+        neighbours = neighbours.without(ids[~known].tolist())
+    return neighbours.table(ids, below, length.astype(np.float64))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """One segment. Columns: 1, what is regressed on, and the observed temperature at last.
+
+    Attributes
+    ----------
+    gram
+        Products of all columns summed over the labelled days, (column, column).
+    by_month
+        Columns summed over the labelled days of each month, (12, column).
+    climate
+        Columns but the last summed over all days of each month, (12, column - 1).
+    """
+
+    gram: Floats
+    by_month: Floats
+    climate: Floats
+
+
+def _sum_up(
+    rows: Floats, labels: Floats, seen: npt.NDArray[np.bool_], month: npt.NDArray[np.integer[Any]]
+) -> _Sums:
+    own = month[:, None] == np.arange(1, _MONTHS + 1)
+    columns = np.column_stack([np.ones(len(rows)), rows])
+    labelled = np.column_stack([columns[seen], labels[seen]])
+    return _Sums(labelled.T @ labelled, own[seen].T @ labelled, own.T @ columns)
+
+
+def _warm_months(regression: Regression, climate: Floats) -> npt.NDArray[np.bool_]:
+    """Say which months are the warm season, (12,): that of the north, or of the south if it is warmer."""
+    seasons = [np.isin(np.arange(1, _MONTHS + 1), months) for months in (_NORTH, _SOUTH)]
+    total, count = regression(climate), climate[:, 0]
+    north, south = (total[months].sum() / max(count[months].sum(), 1.0) for months in seasons)
+    whole = all(count[months].any() for months in seasons)
+    return seasons[1] if whole and south > north else seasons[0]
+
+
+def _anomalies(
+    regression: Regression, by_month: Floats, warm: npt.NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """Return observed minus regressed over the year, in the warm season and in the rest."""
+    excess, days = by_month[:, -1] - regression(by_month[:, :-1]), by_month[:, 0]
+    year = excess.sum() / days.sum()
+    parts = [(excess[some].sum() + _SHRINK * year) / (days[some].sum() + _SHRINK) for some in (warm, ~warm)]
+    return float(year), float(parts[0]), float(parts[1])

@@ -1,0 +1,100 @@
+"""The simple regression of segment temperatures on weather, season and attributes, whose residuals matter.
+
+They are what neighbours along the river have in common: see :mod:`xmsgl.inputs.neighbours_fit`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from xmsgl import schema
+from xmsgl.inputs.features import parse_feature, time_of_year, trailing_mean, weather_memory
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Regression", "Rows"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+# Ridge on standardised columns: keeps those that say the same solvable.
+_RIDGE = 1.0
+# A static attribute is known once a segment, however many days it has: so many segments' worth of labels
+# draw its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
+_STATIC_STRENGTH = 3.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What temperature is regressed on."""
+
+    series: dict[str, npt.NDArray[Any]]  # (time, place) of each driver
+    features: list[tuple[str, int]]  # driver, days of the mean
+    season: Floats  # (time, 2)
+    fixed: Floats  # (place, static attribute)
+
+    @classmethod
+    def of(cls, ds: xr.Dataset, places: npt.NDArray[np.int64]) -> Rows:
+        """Read some segments."""
+        drivers, statics = schema.drivers(ds), schema.statics(ds)
+        some = ds[[f"{base}_coarse" for base in (*drivers, *statics)]].isel(coarse=places).compute()
+        series = {base: some[f"{base}_coarse"].transpose("time", "coarse").values for base in drivers}
+        fixed = [some[f"{base}_coarse"].values.astype(np.float64) for base in statics]
+        return cls(
+            series,
+            [parse_feature(label) for label in weather_memory(drivers)],
+            time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year),
+            np.stack(fixed, axis=1) if fixed else np.zeros((places.size, 0)),
+        )
+
+    def ridge(self, n: int) -> Floats:
+        """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
+        fixed = max(_RIDGE, _STATIC_STRENGTH * n / len(self.fixed))
+        weather = len(self.features) + self.season.shape[1]
+        return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
+
+    def __call__(self, place: int) -> Floats:
+        """Return the rows of a segment on all days, (time, column)."""
+        means = [trailing_mean(self.series[name][:, place], days) for name, days in self.features]
+        fixed = np.broadcast_to(self.fixed[place], (len(self.season), self.fixed.shape[1]))
+        return np.concatenate([np.stack(means, axis=1), self.season, fixed], axis=1)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Intercept, and a coefficient of each column."""
+
+    coefficients: Floats
+
+    @classmethod
+    def fit(cls, gram: Floats, ridge: Floats) -> Regression:
+        """Solve the normal equations of standardised columns with a ridge.
+
+        Parameters
+        ----------
+        gram
+            Products of all columns summed over the labels, (column, column): 1, what is regressed on, and
+            the observed temperature at last.
+        ridge
+            What to add for each column that is regressed on, standardised, (column - 2,).
+        """
+        n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
+        spread = gram[1:, 1:] - n * np.outer(mean, mean)
+        deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]
+        # What never changes says nothing, and its deviation is nothing but rounding.
+        used = np.flatnonzero(deviation > 1e-6 * (1.0 + np.abs(mean[:-1])))
+        scale = deviation[used]
+        system = spread[np.ix_(used, used)] / np.outer(scale, scale) + np.diag(ridge[used])
+        slopes = np.zeros(deviation.size)
+        slopes[used] = np.linalg.solve(system, spread[used, -1] / scale) / scale
+        return cls(np.concatenate([[mean[-1] - mean[:-1] @ slopes], slopes]))
+
+    def __call__(self, columns: Floats) -> Floats:
+        """Return what is expected of rows, or of sums of rows."""
+        expected: Floats = columns @ self.coefficients
+        return expected

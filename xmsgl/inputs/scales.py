@@ -1,0 +1,274 @@
+"""The features of one scale, gathered for any days without a copy for every reach."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl import schema
+from xmsgl.inputs.features import TRANSFORMS, Feature, Scaling, trailing_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+    from xmsgl.util.scales import Scale
+
+__all__ = ["FloatArray", "IntArray", "ScaleInputs", "Sources"]
+
+
+FloatArray = npt.NDArray[np.float32]
+
+
+IntArray = npt.NDArray[np.int64]
+
+
+# Numbers gathered at a time: 1 MiB, which the second cache holds.
+_PIECE = 2**18
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One feature of one scale: its values, and what to add to them at each node."""
+
+    values: FloatArray  # (time, source) of a driver, (node,) of a static attribute
+    inherited: bool = False  # a driver whose sources are segments; else they are the scale's own nodes
+    offset: FloatArray | None = None  # (node,)
+
+    def prune(self, nodes: IntArray) -> _Column:
+        values = self.values if self.values.ndim == 2 else self.values[nodes]
+        return _Column(values, self.inherited, None if self.offset is None else self.offset[nodes])
+
+
+class Sources(NamedTuple):
+    """Features of reaches as what they inherit, and what is their own and the same every day.
+
+    The features of a reach in a window are ``rows[:, place[reach], window] + fixed[reach]``.
+
+    Attributes
+    ----------
+    rows
+        Standardised drivers of the segments, float32 (day, segment, window, feature).
+    place
+        Position in `rows` of each reach's segment, (reach,).
+    fixed
+        Standardised static attributes and offsets, float32 (reach, feature).
+    """
+
+    rows: FloatArray
+    place: IntArray
+    fixed: FloatArray
+
+
+class ScaleInputs:
+    """The features of one scale, gathered for any days without a copy for every reach.
+
+    A fine reach that inherits a driver keeps only the position of its segment; its values exist
+    for the days of one batch at a time.
+
+    Parameters
+    ----------
+    ds
+        Dataset in memory, holding the drivers of some days and the static attributes.
+    features
+        What to gather, in this order.
+    scale
+        ``"coarse"`` or ``"fine"``.
+    statics
+        Dataset to take topology and static attributes from; default ``ds``.
+    coarse
+        The same features of the coarse scale, if they are there: what is inherited is shared with them.
+    """
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        features: Sequence[Feature],
+        scale: Scale,
+        statics: xr.Dataset | None = None,
+        *,
+        coarse: ScaleInputs | None = None,
+    ) -> None:
+        fixed = ds if statics is None else statics
+        self.features = tuple(features)
+        self.n = int(fixed.sizes[scale])
+        # Where each node finds its drivers: the segment to inherit from, and itself (None: in order).
+        self._segment = schema.segment_positions(fixed) if scale == "fine" else None
+        self._node: IntArray | None = None
+        shared = [None] * len(self.features) if coarse is None else [c.values for c in coarse._columns]
+        self._columns: list[_Column] = [
+            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment, values)
+            for f, values in zip(self.features, shared, strict=True)
+        ]
+        self._mean = np.zeros(len(self.features), np.float32)
+        self._deviation = np.ones(len(self.features), np.float32)
+
+    def fit(self, days: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and deviation of every feature over the given days and all nodes.
+
+        Parameters
+        ----------
+        days
+            Boolean (time,), the days to look at.
+        """
+        pairs = [
+            _moments(column, self._segment if column.inherited else self._node, days)
+            for column in self._columns
+        ]
+        return tuple(mean for mean, _ in pairs), tuple(deviation for _, deviation in pairs)
+
+    def use(self, scaling: Scaling) -> None:
+        """Set the scaling that :meth:`gather` applies."""
+        self._mean = np.asarray(scaling.mean, np.float32)
+        self._deviation = np.asarray(scaling.deviation, np.float32)
+
+    def prune(self, nodes: IntArray) -> ScaleInputs:
+        """Return the inputs of some nodes, with the scaling in use; drivers are shared, not copied.
+
+        Parameters
+        ----------
+        nodes
+            Their positions, in the order wanted.
+        """
+        few = copy.copy(self)
+        few.n = nodes.size
+        few._segment = None if self._segment is None else self._segment[nodes]
+        few._node = nodes if self._node is None else self._node[nodes]
+        few._columns = [column.prune(nodes) for column in self._columns]
+        return few
+
+    def gather(self, days: IntArray) -> FloatArray:
+        """Return the standardised features of a batch of windows.
+
+        Parameters
+        ----------
+        days
+            Positions of the days, (window, day).
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (day, node, window, feature), the order the recurrent cell wants.
+        """
+        windows, length = days.shape
+        out = np.empty((length, self.n, windows, len(self.features)), np.float32)
+        fixed, inherited = self._fixed()[:, None], self._inherited()
+        # A few days at a time, written to memory once and completed while the cache still holds them.
+        step = max(1, _PIECE // max(1, out[:1].size))
+        for first in range(0, length, step):
+            some, piece = days[:, first : first + step], out[first : first + step]
+            self._inherit(some, piece, *inherited)
+            piece += fixed
+            for k, column in enumerate(self._columns):
+                if column.values.ndim == 2 and not column.inherited:
+                    piece[..., k] = self._standard(k, some, self._node)
+        return out
+
+    @property
+    def inherited(self) -> bool:
+        """Whether all drivers come from segments."""
+        return all(column.inherited or column.values.ndim == 1 for column in self._columns)
+
+    def sources(self, days: IntArray) -> Sources | None:
+        """Return what :meth:`gather` brings together, where all drivers are inherited; else None.
+
+        Parameters
+        ----------
+        days
+            Positions of the days, (window, day).
+        """
+        if not self.inherited:
+            return None
+        segments, place = self._inherited()
+        return Sources(self._rows(days, segments), place, self._fixed())
+
+    def _fixed(self) -> FloatArray:
+        """Return what is the same every day, (node, feature): static attributes and offsets of drivers."""
+        fixed = np.zeros((self.n, len(self.features)), np.float32)
+        for k, column in enumerate(self._columns):
+            factor = np.float32(1.0) / self._deviation[k]
+            if column.values.ndim == 1:
+                fixed[:, k] = (column.values - self._mean[k]) * factor
+            elif column.offset is not None:
+                fixed[:, k] = column.offset * factor
+        return fixed
+
+    def _inherited(self) -> tuple[IntArray, IntArray]:
+        """Return the segments that are inherited from, and each node's place among them."""
+        segment = np.zeros(0, np.int64) if self._segment is None else self._segment
+        used = np.zeros(segment.max(initial=-1) + 1, np.bool_)
+        used[segment] = True
+        return np.flatnonzero(used), (np.cumsum(used) - 1)[segment]
+
+    def _inherit(self, days: IntArray, out: FloatArray, segments: IntArray, place: IntArray) -> None:
+        """Write what reaches take from their segments; zeros for all other features."""
+        if not any(column.inherited for column in self._columns):
+            out[...] = 0.0
+            return
+        for day, values in zip(out, self._rows(days, segments), strict=True):
+            np.take(values, place, axis=0, out=day, mode="clip")  # "raise" would fill a buffer first
+
+    def _rows(self, days: IntArray, segments: IntArray) -> FloatArray:
+        """Return what there is to inherit from segments, (day, segment, window, feature); else zeros."""
+        rows = np.zeros((days.shape[1], segments.size, len(days), len(self.features)), np.float32)
+        for k, column in enumerate(self._columns):
+            if column.inherited:
+                rows[..., k] = self._standard(k, days, segments)
+        return rows
+
+    def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
+        """Return a driver on some days, standardised, (day, source, window)."""
+        values: FloatArray = self._columns[k].values[days]
+        if sources is not None:
+            values = values.take(sources, axis=-1)
+        values -= self._mean[k]
+        values *= np.float32(1.0) / self._deviation[k]
+        return values.transpose(1, 2, 0)
+
+
+def _column(
+    ds: xr.Dataset,
+    fixed: xr.Dataset,
+    feature: Feature,
+    scale: Scale,
+    segment: IntArray | None,
+    coarse: FloatArray | None,
+) -> _Column:
+    own = f"{feature.name}_{scale}"
+    inherits = own not in ds
+    name, dim = (f"{feature.name}_coarse", "coarse") if inherits else (own, scale)
+    values = coarse if inherits else None
+    if values is None:
+        raw = np.asarray(ds[name].transpose(*(("time", dim) if feature.dynamic else (dim,))).values)
+        raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
+        values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
+    if not inherits:
+        return _Column(values)
+    if not feature.dynamic:
+        return _Column(values[segment])
+    offset = schema.fine_offset(fixed, feature.name) if feature.transform == "identity" else None
+    return _Column(values, inherited=True, offset=None if offset is None else np.asarray(offset, np.float32))
+
+
+def _moments(column: _Column, source: IntArray | None, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and deviation over days and nodes, from the moments of each source node."""
+    if column.values.ndim == 2:
+        chosen = column.values[days]
+        mean = chosen.mean(axis=0, dtype=np.float64)
+        variance = chosen.var(axis=0, dtype=np.float64)
+        if source is not None:
+            mean, variance = mean[source], variance[source]
+    else:
+        mean = column.values.astype(np.float64)
+        variance = np.zeros_like(mean)
+    if column.offset is not None:
+        mean = mean + column.offset
+    overall = float(mean.mean())
+    deviation = float(np.sqrt((variance + (mean - overall) ** 2).mean()))
+    # A feature that never changes carries nothing; dividing by its deviation would carry noise.
+    return overall, deviation if deviation > 1e-6 * (1.0 + abs(overall)) else 1.0

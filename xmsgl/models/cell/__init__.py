@@ -1,0 +1,1 @@
+"""The recurrent graph cell, in exchangeable forms that compute the same."""

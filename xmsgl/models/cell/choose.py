@@ -1,0 +1,56 @@
+"""Some nodes out of all, where the way back must not cost more than the way there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xmsgl.models.cell.compiled.scan import roomy
+
+__all__ = ["choose_nodes"]
+
+
+def choose_nodes(x: Tensor, nodes: Tensor) -> Tensor:
+    """Take some nodes of ``(time, node, ...)``; the same as ``x.index_select(1, nodes)``.
+
+    The gradient of all nodes is mostly zeros, as large as all hidden states of a window. On the processor
+    most of its cost is the first use of that memory, so it is asked for in large pages.
+
+    Parameters
+    ----------
+    x
+        ``(time, node, ...)``.
+    nodes
+        Positions of the nodes to take (int64).
+
+    Returns
+    -------
+    Tensor
+        ``(time, chosen node, ...)``.
+
+    Examples
+    --------
+    >>> choose_nodes(torch.arange(6).view(2, 3), torch.tensor([2, 0])).tolist()
+    [[2, 0], [5, 3]]
+    """
+    chosen: Tensor = _Chosen.apply(x, nodes)  # type: ignore[no-untyped-call]
+    return chosen
+
+
+class _Chosen(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, nodes: Tensor) -> Tensor:
+        ctx.save_for_backward(nodes)
+        ctx.shape = x.shape
+        return x.index_select(1, nodes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (nodes,) = ctx.saved_tensors
+        on_host = grad.device.type == "cpu" and grad.dtype in (torch.float32, torch.float64)
+        spread = roomy(*ctx.shape, like=grad) if on_host else grad.new_empty(ctx.shape)
+        return spread.zero_().index_add_(1, nodes, grad), None

@@ -1,0 +1,1 @@
+"""The cell and its attention compiled by Numba, for CPUs."""

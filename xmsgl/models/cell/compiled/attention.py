@@ -1,0 +1,133 @@
+"""Attention of short vectors over many days, compiled for the processor at hand.
+
+Libraries make attention fast for heads of 64 channels or more. With the five of the interpolation task
+most of their time goes to what surrounds the few multiplications; here a score never leaves its register.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xmsgl.models.cell.compiled.parts import AttentionSizes
+from xmsgl.models.cell.compiled.scan import flat, room, roomy, share_out
+
+__all__ = ["compiled_attention", "suits"]
+
+#: Channels of a head beyond which sums do not stay in registers.
+_CHANNELS = 8
+
+#: Pairs of days, of all heads, that a thread must have to be worth starting: half a millisecond's work.
+_PAIRS = 1e6
+
+
+def suits(query: Tensor, both: Tensor, heads: int) -> bool:
+    """Say whether :func:`compiled_attention` can be used and is worth it, being compiled at first use.
+
+    Parameters
+    ----------
+    query, both, heads
+        As there.
+    """
+    plain = query.dtype == both.dtype and query.dtype in (torch.float32, torch.float64)
+    here = query.device.type == both.device.type == "cpu"
+    short = query.shape[-1] <= _CHANNELS * heads
+    return plain and here and short and query[..., 0].numel() * both.shape[1] * heads >= _PAIRS
+
+
+def compiled_attention(query: Tensor, both: Tensor, heads: int) -> Tensor:
+    """Let days of each sequence look at all its days: ``softmax(Q K^T / sqrt(d)) V`` in each head.
+
+    Keeps two numbers a query and head for the way back, and computes the scores again there. The number of
+    threads does not change a bit.
+
+    Parameters
+    ----------
+    query
+        What the days that look ask for, ``(sequence, some days, hidden)``, the heads side by side.
+    both
+        Keys and then values of all days, ``(sequence, days, 2 hidden)``.
+    heads
+        Number of heads; divides the hidden channels.
+
+    Returns
+    -------
+    Tensor
+        In the shape of `query`.
+
+    References
+    ----------
+    Dao et al., FlashAttention, NeurIPS 2022, arXiv:2205.14135: the scores computed again on the way back.
+
+    Examples
+    --------
+    Days that all look alike are averaged:
+
+    >>> values = torch.tensor([[[1.0], [2.0], [6.0]]])
+    >>> compiled_attention(torch.ones(1, 1, 1), torch.cat([torch.zeros(1, 3, 1), values], dim=2), 1)
+    tensor([[[3.]]])
+    """
+    output: Tensor = _Attention.apply(query, both, heads)  # type: ignore[no-untyped-call]
+    return output
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, both: Tensor, heads: int) -> Tensor:
+        from xmsgl.models.cell.compiled import attention_kernels as kernels
+
+        s = _sizes(query, both, heads)
+        exponents = query * (_scale(s) / math.log(2))  # whose products with keys are exponents of two
+        out = roomy(*query.shape, like=query)
+        top, share = (roomy(s.sequences, s.asked, heads, like=query) for _ in range(2))
+        scratch = room((kernels.scratch_size(s),), flat(out).dtype, zero=True)
+        given = flat(exponents), flat(both), scratch, flat(out), flat(top), flat(share)
+        share_out(s.workers, kernels.attend, s, (0,) * s.channels, *given)
+        ctx.save_for_backward(exponents, both, out, top, share)
+        ctx.heads = heads
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        from xmsgl.models.cell.compiled import attention_kernels as kernels
+
+        exponents, both, out, top, share = ctx.saved_tensors
+        s = _sizes(exponents, both, ctx.heads)
+        apart = s.sequences, s.asked, s.heads, s.channels
+        given = grad.reshape(apart) * share[..., None]
+        mean = (given * out.view(apart)).sum(-1)
+        d_query, d_both = (roomy(*part.shape, like=part) for part in (exponents, both))
+        scratch = room((kernels.scratch_size(s),), flat(out).dtype, zero=True)
+        arrays = flat(exponents), flat(both), scratch, flat(given), flat(top), flat(mean)
+        gradients = flat(d_query), flat(d_both)
+        share_out(s.workers, kernels.attend_back, s, (0,) * s.channels, *arrays, *gradients)
+        d_both[..., : d_query.shape[-1]] *= math.log(2)  # of the keys, that were multiplied with exponents
+        return d_query.mul_(_scale(s)), d_both, None
+
+
+def _scale(s: AttentionSizes) -> float:
+    return 1 / math.sqrt(s.channels)
+
+
+def _sizes(query: Tensor, both: Tensor, heads: int) -> AttentionSizes:
+    from xmsgl.models.cell.compiled.vector import lane_count
+
+    sequences, asked, hidden = query.shape
+    days, channels, lanes = both.shape[1], hidden // heads, lane_count(query.element_size())
+    units = sequences * heads
+    threads = min(torch.get_num_threads(), units, int(units * asked * days / _PAIRS))
+    return AttentionSizes(
+        sequences=sequences,
+        heads=heads,
+        asked=asked,
+        days=days,
+        channels=channels,
+        rows=-(-asked // lanes) * lanes,
+        lanes=lanes,
+        workers=max(1, threads),
+    )

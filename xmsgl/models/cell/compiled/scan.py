@@ -1,0 +1,415 @@
+"""The recurrent graph cell compiled for the processor at hand: the ``numba`` backend.
+
+Like the torch backend it keeps the hidden and the cell state of every day and computes the gates again
+on the way back. A whole window is one call into :mod:`xmsgl.models.cell.compiled.kernels`, compiled at first
+use and kept on disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.cell.compiled.openmp import dismiss_waiting
+from xmsgl.models.cell.compiled.parts import Gradients, Graph, Sizes, Team, Weights, Window
+from xmsgl.models.cell.rounding import tiny_as_zero
+from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.parts.inherited import InheritedInputs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from xmsgl.models.parts.operator import GraphOperator
+
+__all__ = [
+    "compiled_scan",
+    "flat",
+    "graph_arrays",
+    "pack",
+    "room",
+    "roomy",
+    "share_out",
+    "sizes_of",
+    "window_arrays",
+]
+
+#: Rows in a block: few enough for the second cache, many enough for long sums.
+_ROWS = 256
+
+#: Bytes in a line of the cache, and in the longest vectors.
+_LINE = 64
+
+#: Multiplications a thread must have every day, some 25 microseconds' work, to be worth meeting the others.
+#: With three times as many a training step of the Delaware takes 480 milliseconds in place of 440.
+_WORK = 6e5
+
+_graphs: WeakKeyDictionary[GraphOperator, dict[Any, Graph]] = WeakKeyDictionary()
+
+
+def compiled_scan(
+    x: Tensor | InheritedInputs,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    mask: Tensor | None,
+    nodes: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run the cell over a window in compiled code, on the processor.
+
+    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
+    too. Uses as many threads as torch if there is enough to do; the same number of threads gives the
+    same bits.
+
+    Parameters
+    ----------
+    x
+        Inputs ``(time, node, batch, feature)``, or what they are inherited from: both give the same bits.
+    operator
+        The graph operator A.
+    weights
+        Parameters of the cell.
+    state
+        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
+    mask
+        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
+    nodes
+        Positions (int64) of the nodes whose hidden states are wanted; None: all. The way back of a few
+        does not pass through a gradient of all, which would be mostly zeros.
+
+    Returns
+    -------
+    tuple of Tensor
+        Hidden states ``(time, wanted node, batch, hidden)`` and the last cell state, ``(node, batch,
+        hidden)``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the inputs are not on the processor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scipy import sparse
+    >>> from xmsgl.models.parts.operator import GraphOperator
+    >>> operator = GraphOperator(sparse.eye_array(3))
+    >>> weights = CellWeights(*(torch.zeros(*s) for s in [(2, 16), (4, 16), (16,), (4, 4), (4,)]))
+    >>> state = torch.zeros(3, 1, 4), torch.zeros(3, 1, 4)
+    >>> hidden, cell = compiled_scan(torch.ones(5, 3, 1, 2), operator, weights, state, None)
+    >>> hidden.shape, float(cell.sum())
+    (torch.Size([5, 3, 1, 4]), 0.0)
+    """
+    if x.device.type != "cpu":
+        msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'
+        raise InvalidArgumentError(msg)
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x = x.to(kind)
+    h, c, *rest = (tensor.to(kind) for tensor in (*state, *weights))
+    mask = None if mask is None else mask.to(kind)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
+        if isinstance(x, InheritedInputs) and x.requires_grad:
+            x = x.expand()  # the kernels give no gradient to what is inherited
+        given = (x.rows, x.place, x.fixed) if isinstance(x, InheritedInputs) else (x, None, None)
+        hidden, cell = _CompiledScan.apply(*given, h, c, *rest, mask, nodes, operator)  # type: ignore[no-untyped-call]
+        return hidden, cell
+    with torch.no_grad():
+        hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+        return hidden if nodes is None else hidden.index_select(1, nodes), cell
+
+
+def _forward(
+    x: Tensor | InheritedInputs,
+    h0: Tensor,
+    c0: Tensor,
+    weights: CellWeights,
+    mask: Tensor | None,
+    operator: GraphOperator,
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all hidden states, the last cell state, and the cell states in the lane layout."""
+    from xmsgl.models.cell.compiled import kernels
+
+    sizes = sizes_of(x, weights, keep=keep)
+    hidden = roomy(*x.shape[:3], sizes.hidden, like=c0)
+    last = torch.empty_like(c0, memory_format=torch.contiguous_format)
+    c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=c0)
+    window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
+    graph, packed = graph_arrays(operator, sizes, c0, transposed=False), pack(weights)
+    share_out(sizes.workers, kernels.forward, sizes, graph, packed, window, flat(last))
+    return hidden, last, c
+
+
+class _CompiledScan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        place: Tensor | None,
+        fixed: Tensor | None,
+        h0: Tensor,
+        c0: Tensor,
+        W_ih: Tensor,
+        W_hh: Tensor,
+        b: Tensor,
+        W_q: Tensor,
+        b_q: Tensor,
+        mask: Tensor | None,
+        nodes: Tensor | None,
+        operator: GraphOperator,
+    ) -> tuple[Tensor, Tensor]:
+        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        x = _together(rows, place, fixed)
+        hidden, last, c = _forward(x, h0, c0, weights, mask, operator, keep=True)
+        ctx.save_for_backward(rows, place, fixed, h0, *weights, mask, nodes, hidden, c)
+        ctx.operator = operator
+        ctx.set_materialize_grads(False)
+        return hidden if nodes is None else hidden.index_select(1, nodes), last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
+        from xmsgl.models.cell.compiled import kernels
+
+        rows, place, fixed, h0, W_ih, W_hh, b, W_q, b_q, mask, nodes, hidden, c = ctx.saved_tensors
+        x, weights = _together(rows, place, fixed), CellWeights(W_ih, W_hh, b, W_q, b_q)
+        s = sizes_of(x, weights, keep=True)
+        window = window_arrays(s, x, h0, h0, mask, hidden, c)
+        dx = roomy(*rows.shape, like=rows) if ctx.needs_input_grad[0] else None
+        dh0, dc0 = (roomy(*h0.shape, like=h0) for _ in "hc")
+        dc = room((s.blocks * s.hidden * s.rows,), window.x.dtype, zero=True)
+        if grad_c is not None:
+            kernels.enter(s, flat(grad_c), s.hidden, dc)
+        none = np.empty(0, window.x.dtype)
+        chosen, order, bounds = _by_block(s, nodes)
+        gradients = Gradients(
+            given=none if grad_h is None else flat(grad_h),
+            chosen=chosen,
+            order=order,
+            bounds=bounds,
+            dh=room((s.blocks * _up(s.hidden, 4) * s.rows,), window.x.dtype, zero=True),
+            dc=dc,
+            dx=none if dx is None else flat(dx),
+            dh0=flat(dh0),
+            dc0=flat(dc0),
+            sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
+        )
+        graph, packed = graph_arrays(ctx.operator, s, h0, transposed=True), pack(weights)
+        share_out(s.workers, kernels.backward, s, graph, packed, window, gradients)
+        parameters = _unpack(s, gradients.sums)
+        return dx, None, None, dh0, dc0, *parameters, None, None, None
+
+
+def _together(rows: Tensor, place: Tensor | None, fixed: Tensor | None) -> Tensor | InheritedInputs:
+    return rows if place is None or fixed is None else InheritedInputs(rows, place, fixed)
+
+
+def _by_block(
+    s: Sizes, nodes: Tensor | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return chosen nodes in order, the position each had, and where those of each block begin."""
+    if nodes is None:
+        none = np.empty(0, np.int64)
+        return none, none, none
+    order = nodes.numpy().argsort(kind="stable")
+    chosen = nodes.numpy()[order]
+    return chosen, order, np.searchsorted(chosen, s.block * np.arange(s.blocks + 1))
+
+
+def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel in as many threads as there are workers, this one being the first.
+
+    They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
+    when the process has forked. A new thread rounds as the one that starts it.
+    """
+    team = Team(np.zeros(1, np.int64), _rest())
+    others = [
+        threading.Thread(target=function, args=(*arguments, team, worker), daemon=True)
+        for worker in range(1, workers)
+    ]
+    if others:
+        dismiss_waiting()
+    try:
+        with tiny_as_zero():
+            for thread in others:
+                thread.start()
+            function(*arguments, team, 0)
+    except BaseException:
+        team.arrived[0] = 2**62  # nobody may wait for one who will not come
+        raise
+    finally:
+        for thread in others:
+            if thread.ident is not None:
+                thread.join()
+
+
+@lru_cache(maxsize=1)
+def _rest() -> int:
+    """Return the address of the system's function that lets other threads run."""
+    library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
+    address = ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
+    return int(address or 0)
+
+
+def _up(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
+def room(shape: tuple[int, ...], dtype: Any, *, zero: bool = False) -> NDArray[Any]:
+    """Return room for numbers, or for zeros, that begins where a line of the processor's cache does.
+
+    Vectors as long as such a line would otherwise all lie across two, which costs a tenth of the time.
+    Allocated by NumPy, which asks the system for large pages; without, first use of a large array takes
+    as long as computing what goes there.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
+    first = -raw.ctypes.data % _LINE
+    found: NDArray[Any] = raw[first : first + size].view(dtype).reshape(shape)
+    return found
+
+
+def roomy(*shape: int, like: Tensor) -> Tensor:
+    """Return room for numbers of the same type, on the processor; see :func:`room`."""
+    return torch.from_numpy(room(shape, like.detach()[:0].numpy().dtype))
+
+
+def flat(tensor: Tensor) -> NDArray[Any]:
+    """Return the numbers of a tensor in one row; its own memory if it is contiguous."""
+    array: NDArray[Any] = tensor.detach().contiguous().view(-1).numpy()
+    return array
+
+
+def sizes_of(x: Tensor | InheritedInputs, weights: CellWeights, *, keep: bool) -> Sizes:
+    """Decide how a window is cut into blocks and by how many threads it is done."""
+    from xmsgl.models.cell.compiled.tiles import WIDE
+    from xmsgl.models.cell.compiled.vector import lane_count
+
+    days, nodes, batch, features = x.shape
+    hidden = len(weights.W_q)
+    lanes = lane_count(weights.W_q.element_size())
+    unit, step = max(4, lanes // 2), WIDE * lanes
+    block = min(nodes, max(1, _ROWS // batch))
+    blocks = -(-nodes // block)
+    pitch = _up(hidden, 4)
+    if batch * pitch % unit:
+        pitch = _up(hidden, unit)
+    work = nodes * batch * hidden * (5 * hidden + 4 * features)
+    threads = min(torch.get_num_threads(), blocks, int(work / _WORK))
+    return Sizes(
+        days=days,
+        nodes=nodes,
+        batch=batch,
+        features=features,
+        hidden=hidden,
+        lanes=lanes,
+        unit=unit,
+        step=step,
+        block=block,
+        blocks=blocks,
+        rows=_up(block * batch, step) + lanes,
+        pitch=pitch,
+        slots=days + 1 if keep else 1,
+        workers=max(1, threads),
+    )
+
+
+def window_arrays(
+    s: Sizes,
+    x: Tensor | InheritedInputs,
+    h0: Tensor,
+    c0: Tensor,
+    mask: Tensor | None,
+    hidden: Tensor,
+    c: Tensor,
+) -> Window:
+    """Return what a window is computed from and in: the tensors given, flat, and buffers."""
+    from xmsgl.models.cell.compiled import kernels
+
+    if isinstance(x, InheritedInputs):
+        sources, windows = x.rows.shape[1] * s.batch, torch.arange(s.batch, dtype=torch.int32)
+        inputs, place = flat(x.rows), flat(x.place.to(torch.int32)[:, None] * s.batch + windows)
+        fixed = flat(x.fixed[:, None].expand(-1, s.batch, -1))
+    else:
+        inputs, place, sources = flat(x), np.empty(0, np.int32), 0
+        fixed = np.empty(0, inputs.dtype)
+    if mask is None:
+        lanes = room((s.hidden * s.rows,), inputs.dtype)
+        lanes[:] = 1
+    else:
+        lanes = room((s.blocks * s.hidden * s.rows,), inputs.dtype, zero=True)
+        kernels.enter(s, flat(mask), s.hidden, lanes)
+    u, told, scratch = (room((size,), inputs.dtype, zero=True) for size in kernels.buffer_sizes(s))
+    state = flat(h0), flat(c0), lanes, flat(hidden), flat(c)
+    return Window(inputs, place, fixed, sources, *state, u, told, scratch)
+
+
+def graph_arrays(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
+    """Return the operator as the kernels want it; made once for each type and block."""
+    made = _graphs.setdefault(operator, {})
+    key = like.dtype, s.block, transposed
+    if key not in made:
+        start, nodes, weights = operator.csr(transposed=transposed)
+        counts = np.diff(start)
+        padded = np.concatenate([[0], np.cumsum(_up(counts, 4))])
+        place = np.arange(len(nodes)) + np.repeat(padded[:-1] - start[:-1], counts)
+        # Filled up with a zero times a value that is read anyway.
+        filled = np.repeat(np.append(nodes, 0)[start[:-1]], np.diff(padded))
+        filled[place] = nodes
+        values = np.zeros(len(filled), like.detach()[:0].numpy().dtype)
+        values[place] = weights
+        order = np.lexsort((counts, np.arange(len(counts)) // s.block))
+        made[key] = Graph(order.astype(np.int32), padded.astype(np.int32), filled.astype(np.int32), values)
+    return made[key]
+
+
+def pack(weights: CellWeights) -> Weights:
+    """Arrange the parameters for the tiles, and turn arguments of sigmoid and tanh into exponents."""
+    from xmsgl.models.cell.compiled.vector import SIGMOID, TANH
+
+    W_ih, W_hh, b, W_q, b_q = (weight.detach().numpy() for weight in weights)
+    hidden = len(W_q)
+
+    def quads(matrix: NDArray[Any]) -> NDArray[Any]:
+        """Arrange (depth, outputs) as (outputs / 4, depth, 4)."""
+        even = np.pad(matrix, ((0, 0), (0, -matrix.shape[1] % 4)))
+        return even.reshape(len(even), -1, 4).transpose(1, 0, 2)
+
+    def back(matrix: NDArray[Any]) -> NDArray[Any]:
+        """Arrange (inputs, 4 hidden) as quads of inputs, from (hidden, gate)."""
+        return quads(matrix.reshape(-1, 4, hidden).transpose(2, 1, 0).reshape(4 * hidden, -1))
+
+    gates = np.concatenate([W_hh, b[None], W_ih]).reshape(-1, 4, hidden).transpose(2, 0, 1)
+    message = np.concatenate([W_q, b_q[None]])
+    parts = (
+        gates * np.array([SIGMOID, SIGMOID, SIGMOID, TANH]),
+        quads(message * TANH),
+        back(W_hh),
+        back(W_ih),
+        quads(W_q.T),
+    )
+    return Weights(*(np.ascontiguousarray(part, W_q.dtype).reshape(-1) for part in parts))
+
+
+def _unpack(s: Sizes, sums: NDArray[Any]) -> CellWeights:
+    """Take the gradients of the weights out of what the workers added up."""
+    total = sums.reshape(s.workers, -1).sum(0)
+    hidden, depth, even, last = s.hidden, _up(s.hidden + 1 + s.features, 4), _up(s.hidden, 4), s.hidden + 1
+    cut = hidden * depth * 4
+    gates = total[:cut].reshape(hidden, depth, 4).transpose(1, 2, 0).reshape(depth, 4 * hidden)
+    message = total[cut:].reshape(even // 4, -1, 4).transpose(1, 0, 2).reshape(-1, even)[:, :hidden]
+    parts = gates[last : last + s.features], gates[:hidden], gates[hidden], message[:hidden], message[hidden]
+    return CellWeights(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))

@@ -1,0 +1,265 @@
+"""The recurrent graph cell over a whole window as one differentiable step: the ``torch`` backend.
+
+Autograd keeps every gate of every day: about 15 numbers a reach, day and channel. This function keeps
+two, the hidden and the cell state, and computes the gates again on the way back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+if TYPE_CHECKING:
+    from xmsgl.models.parts.operator import GraphOperator
+
+__all__ = ["CellWeights", "fused_scan"]
+
+_aten = torch.ops.aten
+
+
+class CellWeights(NamedTuple):
+    """The five parameters of the cell; gates in the order i, f, o, g.
+
+    Attributes
+    ----------
+    W_ih
+        ``(F, 4H)``.
+    W_hh
+        ``(H, 4H)``.
+    b
+        ``(4H,)``.
+    W_q
+        ``(H, H)``.
+    b_q
+        ``(H,)``.
+    """
+
+    W_ih: Tensor
+    W_hh: Tensor
+    b: Tensor
+    W_q: Tensor
+    b_q: Tensor
+
+
+def fused_scan(
+    x: Tensor,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    mask: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Run the cell over a window, keeping little and computing the gates twice.
+
+    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
+    too: sparse products exist for these only.
+
+    Parameters
+    ----------
+    x
+        Inputs ``(time, node, batch, feature)``.
+    operator
+        The graph operator A.
+    weights
+        Parameters of the cell.
+    state
+        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
+    mask
+        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
+
+    Returns
+    -------
+    tuple of Tensor
+        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from scipy import sparse
+    >>> from xmsgl.models.parts.operator import GraphOperator
+    >>> operator = GraphOperator(sparse.eye_array(3))
+    >>> weights = CellWeights(*(torch.zeros(*s) for s in [(2, 16), (4, 16), (16,), (4, 4), (4,)]))
+    >>> state = torch.zeros(3, 1, 4), torch.zeros(3, 1, 4)
+    >>> hidden, cell = fused_scan(torch.ones(5, 3, 1, 2), operator, weights, state, None)
+    >>> hidden.shape, float(cell.sum())
+    (torch.Size([5, 3, 1, 4]), 0.0)
+    """
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
+    mask = None if mask is None else mask.to(kind)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
+        hidden, cell = _FusedScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
+        return hidden, cell
+    hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+    return hidden, cell
+
+
+class _Workspace:
+    """Buffers of one day, and the weights packed so that one batched product gives all five gates.
+
+    ``z[k]`` is contiguous for each gate k in i, f, o, g, q: element-wise work on the columns of one
+    ``(rows, 5H)`` product would be several times slower.
+    """
+
+    def __init__(self, x: Tensor, weights: CellWeights) -> None:
+        _, nodes, batch, features = x.shape
+        hidden = weights.W_q.shape[0]
+        self.features, self.rows, self.hidden = features, nodes * batch, hidden
+        packed = x.new_zeros(5, features + 1 + hidden, hidden)
+        packed[:4, :features] = weights.W_ih.view(features, 4, hidden).transpose(0, 1)
+        packed[:4, features] = weights.b.view(4, hidden)
+        packed[:4, features + 1 :] = weights.W_hh.view(hidden, 4, hidden).transpose(0, 1)
+        packed[4, features] = weights.b_q
+        packed[4, features + 1 :] = weights.W_q
+        self.packed = packed
+        self.xh = x.new_ones(self.rows, features + 1 + hidden)  # the column of ones carries the bias
+        self.z = x.new_empty(5, self.rows, hidden)
+
+    def gates(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Compute i, f, o, g and q of one day from its input and the hidden state before it."""
+        nodes, batch, features = x.shape
+        self.xh.view(nodes, batch, -1)[..., :features].copy_(x)
+        self.xh[:, features + 1 :].copy_(hidden)
+        torch.bmm(self.xh.expand(5, -1, -1), self.packed, out=self.z)
+        self.z[:3].sigmoid_()
+        self.z[3:].tanh_()
+        return self.z.unbind(0)
+
+
+def _forward(
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weights: CellWeights,
+    mask: Tensor | None,
+    operator: GraphOperator,
+    *,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    with torch.no_grad():
+        days, nodes, batch, _ = x.shape
+        work = _Workspace(x, weights)
+        rows, hidden = work.rows, work.hidden
+        h_all = x.new_empty(days, rows, hidden)
+        c_all = x.new_empty(days, rows, hidden) if keep else None
+        spare = None if keep else (x.new_empty(rows, hidden), x.new_empty(rows, hidden))
+        drop = None if mask is None else mask.reshape(rows, hidden)
+        h, c = h.reshape(rows, hidden), c.reshape(rows, hidden)
+        for day in range(days):
+            i, f, o, g, q = work.gates(x[day], h)
+            if drop is not None:
+                g.mul_(drop)
+            new = c_all[day] if c_all is not None else spare[day % 2]  # type: ignore[index]
+            operator.add_matmul(c.view(nodes, -1), q.view(nodes, -1), new.view(nodes, -1))
+            c = new.mul_(f).addcmul_(i, g)
+            h = torch.tanh(c, out=h_all[day]).mul_(o)
+        return h_all.view(days, nodes, batch, hidden), c.reshape(nodes, batch, hidden).clone(), c_all
+
+
+class _FusedScan(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        W_ih: Tensor,
+        W_hh: Tensor,
+        b: Tensor,
+        W_q: Tensor,
+        b_q: Tensor,
+        mask: Tensor | None,
+        operator: GraphOperator,
+    ) -> tuple[Tensor, Tensor]:
+        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        h_all, c_last, c_all = _forward(x, h0, c0, weights, mask, operator, keep=True)
+        ctx.save_for_backward(x, h0, *weights, mask, h_all, c_all)
+        ctx.operator = operator
+        ctx.set_materialize_grads(False)
+        return h_all, c_last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, h0, W_ih, W_hh, b, W_q, b_q, mask, h_all, c_all = ctx.saved_tensors
+        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
+        nodes, batch, hidden = h0.shape
+        work = _Workspace(x, weights)
+        sweep = _Sweep(work, ctx.operator, nodes, mask)
+        if grad_c is not None:
+            sweep.dc.copy_(grad_c.reshape(work.rows, hidden))
+        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
+        flat = None if grad_h is None else grad_h.reshape(len(x), work.rows, hidden)
+        h_flat = h_all.view(len(x), work.rows, hidden)
+        first = h0.reshape(work.rows, hidden)
+        for day in range(len(x) - 1, -1, -1):
+            if flat is not None:
+                sweep.dh.add_(flat[day])
+            sweep.day(x[day], h_flat[day - 1] if day else first, h_flat[day], c_all[day])
+            if dx is not None:
+                sweep.input_gradient(dx[day])
+        dh0 = sweep.dh.view(nodes, batch, hidden)
+        dc0 = sweep.dc.view(nodes, batch, hidden)
+        return dx, dh0, dc0, *sweep.parameter_gradients(), None, None
+
+
+class _Sweep:
+    """What the backward pass carries from a day to the day before it."""
+
+    def __init__(self, work: _Workspace, operator: GraphOperator, nodes: int, mask: Tensor | None) -> None:
+        like = work.z[0]
+        self.work, self.operator, self.nodes = work, operator, nodes
+        self.mask = None if mask is None else mask.reshape(work.rows, work.hidden)
+        self.dh, self.dc = torch.zeros_like(like), torch.zeros_like(like)
+        self.t1, self.t2 = torch.empty_like(like), torch.empty_like(like)
+        self.grad = torch.zeros_like(work.packed)
+
+    def day(self, x: Tensor, before: Tensor, h: Tensor, c: Tensor) -> None:
+        """Turn the gradients of one day's h and c into those of the day before; add to the weights'.
+
+        The gates in ``work.z`` are replaced by the gradients of what went into them.
+        """
+        dh, dc, t1, t2, mask = self.dh, self.dc, self.t1, self.t2, self.mask
+        i, f, o, g, q = self.work.gates(x, before)
+        torch.tanh(c, out=t1).mul_(dh)
+        dc.addcmul_(dh, o).addcmul_(t1, h, value=-1)  # o (1 - tanh(c)^2) dh, since h = o tanh(c)
+        _aten.sigmoid_backward(t1, o, grad_input=o)
+        torch.mul(i, g, out=t1)
+        if mask is not None:
+            t1.mul_(mask)
+        torch.sub(c, t1, out=t1).mul_(dc)  # c - i g = f (c' + A q): no need of the product again
+        torch.mul(dc, i, out=t2)
+        i_gradient = torch.mul(dc, g, out=self.dh)
+        if mask is not None:
+            t2.mul_(mask)
+            i_gradient.mul_(mask)
+        _aten.sigmoid_backward(i_gradient, i, grad_input=i)
+        _aten.tanh_backward(t2, g, grad_input=g)
+        dc.mul_(f)
+        torch.addcmul(t1, t1, f, value=-1, out=f)
+        self.operator.rmatmul_into(dc.view(self.nodes, -1), t2.view(self.nodes, -1))
+        _aten.tanh_backward(t2, q, grad_input=q)
+        work = self.work
+        torch.baddbmm(self.grad, work.xh.t().expand(5, -1, -1), work.z, out=self.grad)
+        self._project(work.packed[:, work.features + 1 :], 5, dh)
+
+    def input_gradient(self, out: Tensor) -> None:
+        """Write the gradient of the inputs of the day just done."""
+        self._project(self.work.packed[:, : self.work.features], 4, out.view(self.work.rows, -1))
+
+    def _project(self, weights: Tensor, gates: int, out: Tensor) -> None:
+        torch.mm(self.work.z[0], weights[0].t(), out=out)
+        for gate in range(1, gates):
+            out.addmm_(self.work.z[gate], weights[gate].t())
+
+    def parameter_gradients(self) -> CellWeights:
+        """Take the packed gradient apart."""
+        features, hidden = self.work.features, self.work.hidden
+        inputs = self.grad[:4, :features].transpose(0, 1).reshape(features, 4 * hidden)
+        recurrent = self.grad[:4, features + 1 :].transpose(0, 1).reshape(hidden, 4 * hidden)
+        bias = self.grad[:4, features].reshape(-1)
+        return CellWeights(
+            inputs, recurrent, bias, self.grad[4, features + 1 :].clone(), self.grad[4, features].clone()
+        )

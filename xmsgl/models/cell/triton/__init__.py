@@ -1,0 +1,1 @@
+"""The cell as Triton kernels, for GPUs."""

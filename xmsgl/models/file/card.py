@@ -1,0 +1,257 @@
+"""The card of a model: what it is, what it learned from, how good it is and where it ends, as Markdown.
+
+All but scores, limits of the data and credit is read from the model itself, so that a card can not say
+something else than its file.
+
+References
+----------
+.. [1] Mitchell et al., Model cards for model reporting, FAT* 2019, doi:10.1145/3287560.3287596.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.file.packaged import packaged_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from xmsgl.models.file.model import Model
+
+__all__ = ["model_card", "model_facts", "packaged_models"]
+
+_USE = """\
+```python
+# needs the files: a basin with the features below, see the data model
+import xarray as xr
+import xmsgl
+
+ds = xr.open_dataset("basin.nc")
+temperature = ds.msgl.downscale("{name}")
+```
+
+```sh
+xmsgl downscale basin.nc -m {name} -o temperature.nc
+```"""
+
+
+def model_facts(model: Model) -> dict[str, str]:
+    """Tell what a model is, one line a fact.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+
+    Returns
+    -------
+    dict
+        Name of the fact -> text, in the order to show them.
+
+    Examples
+    --------
+    >>> model_facts(model)["method"]  # doctest: +SKIP
+    'async-msgl'
+    """
+    spec, training = model.spec, model.spec.training
+    versions = sorted(training.get("versions", {}).items())
+    scores = [score for score in model.history.get("validation", []) if not math.isnan(score)]
+    return {
+        **model.facts(),
+        "members": str(model.members),
+        "dataset": str(training.get("dataset") or "not named"),
+        "fingerprint": str(training.get("fingerprint", ""))[:12],
+        "validation": f"{min(scores):.3f} degC in the best epoch" if scores else "none",
+        "seed": ", ".join(map(str, training.get("seeds", [training.get("seed", "?")]))),
+        "identities": f"{len(spec.segments):,} segments" if spec.segments else "none",
+        "architecture": _settings(spec.architecture),
+        "graph": _settings(spec.graph),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions),
+        "size": f"{len(model.payload) / 1e6:.2f} MB",
+    }
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    """Write settings as they are given, without those that are not."""
+    given = {name: json.dumps(value) for name, value in sorted(values.items()) if value is not None}
+    return ", ".join(f"{name}={value}" for name, value in given.items()) or "defaults"
+
+
+def model_card(
+    model: Model,
+    name: str,
+    *,
+    about: str = "",
+    scores: Sequence[Mapping[str, Any]] = (),
+    limits: Iterable[str] = (),
+    credit: str = "",
+) -> str:
+    """Write the card of a model.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    name
+        What users load it by: a packaged name, or the path of its file.
+    about
+        What it is for, one paragraph.
+    scores
+        Rows of a table of scores, all with the same columns, one of them ``"n"``: the number of values that
+        were scored. ``scores.to_dict("records")`` of a :class:`pandas.DataFrame` gives them.
+    limits
+        What else a user must know, of the data for example; one sentence or more each.
+    credit
+        Licence of model and data, and whom to name, in Markdown.
+
+    Returns
+    -------
+    str
+        Markdown.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Rows of `scores` have different columns, or no n.
+
+    Examples
+    --------
+    >>> scores = [{"protocol": "temporal", "RMSE [degC]": 1.31, "n": 85463}]
+    >>> print(model_card(model, "river.safetensors", scores=scores))  # doctest: +SKIP
+    """
+    lead = (
+        about or f"A model of the method `{model.method}`: daily water temperature of every reach, in degC."
+    )
+    facts = model_facts(model)
+    del facts["features"]  # they have a table of their own
+    sections = {
+        "How to use it": _USE.format(name=name),
+        "What it is": _table(["", ""], ([fact, text] for fact, text in facts.items())),
+        "Features": _features(model),
+        "Scores": _scores(scores),
+        "Limits": "\n".join(f"- {limit}" for limit in (*_own_limits(model), *limits)),
+        "Licence and credit": credit or "Not stated.",
+    }
+    parts = (f"## {heading}\n\n{body}" for heading, body in sections.items())
+    return "\n\n".join([f"# {name}", lead, *parts]) + "\n"
+
+
+def _features(model: Model) -> str:
+    """List what a dataset must have, and where the model has seen it."""
+    spec = model.spec
+    scalings = {(each.mean, each.deviation): scale for scale, each in reversed(spec.scaling.items())}
+    ranges = [(scale if len(scalings) > 1 else "", *moments) for moments, scale in scalings.items()]
+    heads = ["feature", "units", "kind", "transform"]
+    heads += [f"training mean ± deviation{f', {scale}' if scale else ''}" for scale, _, _ in ranges]
+    rows = []
+    for number, feature in enumerate(spec.features):
+        kind = "daily" if feature.dynamic else "static"
+        row = [f"`{feature.name}`", feature.units, kind, feature.transform]
+        if feature.days > 1:
+            row[2] = f"mean over {feature.days} days"
+        rows.append(row + [f"{mean[number]:.4g} ± {spread[number]:.4g}" for _, mean, spread in ranges])
+    text = (
+        "Found by name, `NAME_coarse` (and `NAME_fine` where reaches have values of their own), in these "
+        "units; the order does not matter. Mean and deviation are of transformed values."
+    )
+    return f"{text}\n\n{_table(heads, rows)}"
+
+
+def _scores(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "This model has not been scored."
+    heads = list(rows[0])
+    for row in rows:
+        if list(row) != heads or "n" not in row:
+            msg = f"rows of scores need the same columns and n among them, got {heads} and {list(row)}"
+            raise InvalidArgumentError(msg)
+    return _table(heads, ([_written(value) for value in row.values()] for row in rows))
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _own_limits(model: Model) -> list[str]:
+    """Say what follows from how the model was made."""
+    spec = model.spec
+    limits = [
+        f"It was trained on one dataset ({spec.training.get('dataset') or 'not named'}). How far it is off "
+        "elsewhere is not known: compare it with observations there, or train a model on them.",
+        "A warning names attributes that lie more than 6 deviations from the mean above, and drivers that do "
+        "on the first day.",
+        "It predicts no temperature below 0 degC.",
+        _intervals(model),
+    ]
+    if model.members > 1:
+        limits.append(
+            f"Its prediction is the mean of {model.members} members, and takes as many times as long as one. "
+            "Where they disagree, the intervals are no wider."
+        )
+    if spec.segments:
+        limits.append(
+            f"It has learned numbers of {len(spec.segments):,} segments, found by their ids. All other "
+            "segments have zeros there, as training hid segments at random. A basin whose own ids happen to "
+            "be among these would be given the numbers of other rivers: give such segments new ids."
+        )
+    else:
+        limits.append("It knows no segment by its id: rivers with equal attributes and weather are equal.")
+    return limits
+
+
+def _intervals(model: Model) -> str:
+    table = model.spec.intervals
+    if table is None:
+        return "It does not know how far it is off: `quantiles=` is refused."
+    source = f"{table.n:,} residuals at {table.scale} labels on the validation days of its training"
+    short = (
+        ""
+        if table.scale == "fine"
+        else " The step from segments to reaches adds an error that they leave out."
+    )
+    return (
+        f"Its intervals (`quantiles=`) rest on {source}. They say how far it was off there; neither another "
+        f"basin nor another climate widens them.{short}"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    marks = ["---"] * len(heads)
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, marks, *cells))
+
+
+def packaged_models() -> dict[str, str]:
+    """Describe the packaged models, each in a line taken from its file.
+
+    Returns
+    -------
+    dict
+        Name -> method, dataset and training period.
+
+    Raises
+    ------
+    CheckpointError
+        A packaged file is damaged: install the package again.
+
+    Examples
+    --------
+    >>> models = packaged_models()
+    >>> all(isinstance(line, str) for line in models.values())
+    True
+    """
+    from xmsgl.models.file.model import load_model  # brings torch
+
+    described = {}
+    for name in packaged_names():
+        spec = load_model(name).spec
+        training = spec.training
+        period = f"{training.get('start', '?')} to {training.get('stop', '?')}"
+        described[name] = f"{spec.method}, trained on {training.get('dataset') or 'a dataset'}, {period}"
+    return described

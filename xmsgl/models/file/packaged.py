@@ -1,0 +1,74 @@
+"""Models that come with the package: the files in ``xmsgl/models/file/weights``, and no other list of them.
+
+A model is there when its file is. What it is stands in the file's own metadata.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from xmsgl.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["DEFAULT", "LARGEST", "packaged_bytes", "packaged_names"]
+
+#: The model that is used where none is named.
+DEFAULT = "delaware-async-msgl"
+#: Bytes a file may have: everyone who installs the package downloads it.
+LARGEST = 2_000_000
+
+_SUFFIX = ".safetensors"
+
+
+def _folder() -> Traversable:
+    return resources.files("xmsgl.models.file") / "weights"
+
+
+def packaged_names() -> tuple[str, ...]:
+    """List the names of the packaged models, sorted, without opening a file.
+
+    Returns
+    -------
+    tuple of str
+        File names without ``.safetensors``.
+
+    Examples
+    --------
+    >>> "moon" in packaged_names()
+    False
+    """
+    folder = _folder()
+    files = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX)))
+
+
+def packaged_bytes(name: str) -> bytes:
+    """Read the file of a packaged model, also from within a zip archive.
+
+    Parameters
+    ----------
+    name
+        One of :func:`packaged_names`.
+
+    Returns
+    -------
+    bytes
+        What :meth:`xmsgl.Model.from_bytes` takes.
+
+    Raises
+    ------
+    UnknownNameError
+        No such model in this version of the package; lists those that are.
+
+    Examples
+    --------
+    >>> len(packaged_bytes("delaware-async-msgl")) < LARGEST  # doctest: +SKIP
+    True
+    """
+    names = packaged_names()
+    if name not in names:
+        raise UnknownNameError("packaged model", name, names)
+    return (_folder() / f"{name}{_SUFFIX}").read_bytes()

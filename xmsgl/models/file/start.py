@@ -1,0 +1,90 @@
+"""Beginning with the weights of another model: another method, or another basin."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import ModelMismatchError, shorten
+from xmsgl.models.methods.base import MODELS, NetworkModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+__all__ = ["begin_with", "shared_architecture"]
+
+# The head on coarse states is the only one of a single-scale model, and one of three in the others.
+_SINGLE, _COARSE = "head.", "coarse_head."
+
+
+def shared_architecture(method: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments of one model's class that another method's class takes too.
+
+    Parameters
+    ----------
+    method
+        The other method.
+    architecture
+        Arguments of the model to begin with.
+
+    Examples
+    --------
+    >>> from xmsgl.models.methods.registry import create_model
+    >>> _ = create_model("remap", n_features=1)
+    >>> shared_architecture("remap", {"hidden": 64, "heads": 4})
+    {'hidden': 64}
+    """
+    known = inspect.signature(MODELS[method]).parameters
+    return {name: value for name, value in architecture.items() if name in known}
+
+
+def begin_with(module: NetworkModel, weights: Mapping[str, Tensor]) -> list[str]:
+    """Give a module all weights of another that it has too.
+
+    The head of a single-scale model counts as the head of the coarse task, and the other way round.
+
+    Parameters
+    ----------
+    module
+        A fresh module; changed in place.
+    weights
+        Parameters by name.
+
+    Returns
+    -------
+    list of str
+        Names of the module's parameters that stay fresh.
+
+    Raises
+    ------
+    ModelMismatchError
+        A parameter has another shape, or one that all tasks share is missing.
+    """
+    own = module.state_dict()
+    given = {_named(name, own): value for name, value in weights.items()}
+    taken = {name: given[name] for name in own if name in given}
+    if wrong := [
+        f"{name} {tuple(value.shape)} for {tuple(own[name].shape)}"
+        for name, value in taken.items()
+        if value.shape != own[name].shape
+    ]:
+        msg = f"the weights to start with have other shapes: {shorten(wrong)}; train with the same sizes"
+        raise ModelMismatchError(msg)
+    shared = {id(parameter) for parameter in module.shared_parameters()}
+    lost = [name for name, value in module.named_parameters() if id(value) in shared and name not in taken]
+    if lost:
+        msg = f"the model to start with has no {shorten(lost)}; it is of another kind"
+        raise ModelMismatchError(msg)
+    module.load_state_dict({**own, **taken})
+    return [name for name in own if name not in taken]
+
+
+def _named(name: str, own: Mapping[str, Tensor]) -> str:
+    if name in own:
+        return name
+    for here, there in ((_SINGLE, _COARSE), (_COARSE, _SINGLE)):
+        if name.startswith(here) and there + name.removeprefix(here) in own:
+            return there + name.removeprefix(here)
+    return name

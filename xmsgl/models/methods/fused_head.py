@@ -1,0 +1,221 @@
+"""The recurrent graph cell and the fine head in one compiled call, for prediction on the processor.
+
+The hidden states of the reaches, twenty numbers each a day, go from the cell to the head while they are
+in the cache; only the prediction is written to memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.cell.compiled.parts import Head
+from xmsgl.models.cell.compiled.scan import (
+    flat,
+    graph_arrays,
+    pack,
+    roomy,
+    share_out,
+    sizes_of,
+    window_arrays,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xmsgl.models.cell.torch_scan import CellWeights
+    from xmsgl.models.methods.heads import FineHead, LinearHead
+    from xmsgl.models.parts.inherited import InheritedInputs
+    from xmsgl.models.parts.operator import GraphOperator
+
+__all__ = ["FoldedHead", "compiled_predict", "fold_head", "fold_linear_head"]
+
+
+class FoldedHead(NamedTuple):
+    """A fine head as the kernels want it; see :class:`xmsgl.models.cell.compiled.parts.Head`.
+
+    Attributes
+    ----------
+    inner, direct
+        float32, flat.
+    """
+
+    inner: NDArray[np.float32]
+    direct: NDArray[np.float32]
+
+
+def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0) -> FoldedHead:
+    """Fold a fine head in evaluation mode into what differs from reach to reach.
+
+    The norm's factors, shifts and mean go into the inner weights, and all that is linear from the states
+    to the output becomes one product.
+
+    Parameters
+    ----------
+    head
+        The fine head.
+    own
+        A head on the reach's own state, of which `share` is added to the output.
+    share
+        How much of `own`.
+
+    Examples
+    --------
+    >>> from xmsgl.models.methods.heads import FineHead
+    >>> fold_head(FineHead(8)).direct.shape
+    (19,)
+    """
+
+    def exact(tensor: Tensor) -> NDArray[Any]:
+        array: NDArray[Any] = tensor.detach().cpu().double().numpy()
+        return array
+
+    inner, residual, norm = head.inner, head.residual, head.norm
+    out, shift = exact(head.out.linear.weight)[0], exact(head.out.linear.bias)[0]
+    hidden, channels = len(out), 2 * len(out)
+    weights = exact(inner.weight) * exact(norm.weight)
+    weights -= weights.mean(1, keepdims=True)  # as good as taking the mean from the states
+    bias = exact(inner.weight) @ exact(norm.bias) + exact(inner.bias)
+    rows = np.concatenate([weights.T, bias[None], out[None]])
+    even = np.pad(rows, ((0, 0), (0, -hidden % 4)))
+    quads = even.reshape(len(even), -1, 4).transpose(1, 0, 2)
+    direct = out @ exact(residual.weight)
+    constant = out @ exact(residual.bias) + shift
+    if own is not None:
+        direct[hidden:] += share * exact(own.linear.weight)[0]
+        constant += share * exact(own.linear.bias)[0]
+    behind = [constant, 1 / channels, norm.eps]
+    return FoldedHead(
+        np.ascontiguousarray(quads, np.float32).reshape(-1),
+        np.concatenate([direct, behind]).astype(np.float32),
+    )
+
+
+def fold_linear_head(head: LinearHead) -> FoldedHead:
+    """Fold a head that is linear in the reach's own state and knows no context.
+
+    Parameters
+    ----------
+    head
+        The head.
+    """
+    weight = head.linear.weight.detach()[0].cpu().numpy()
+    behind = [head.linear.bias.item(), 1 / (2 * len(weight)), 1.0]
+    direct = np.concatenate([np.zeros_like(weight), weight, behind])
+    return FoldedHead(np.empty(0, np.float32), direct.astype(np.float32))
+
+
+def compiled_predict(
+    x: Tensor | InheritedInputs,
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor] | None,
+    head: FoldedHead,
+    *,
+    across: tuple[Tensor, GraphOperator] | None = None,
+    base: Tensor | None = None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Run the cell over some days and a head on every day, without gradients.
+
+    In single precision and on the processor. Uses as many threads as torch if there is enough to do;
+    their number does not change a bit.
+
+    Parameters
+    ----------
+    x
+        Inputs of the reaches, ``(time, fine, batch, feature)``, or what they inherit them from.
+    operator
+        The fine graph operator A.
+    weights
+        Parameters of the cell.
+    state
+        Hidden and cell state before the first day, each ``(fine, batch, hidden)``; None is zero.
+    head
+        The head.
+    across
+        Context of the fine head: hidden states of the segments, ``(time, coarse, batch, hidden)``, and the
+        cross-scale operator M, ``(fine, coarse)``.
+    base
+        What to add to the output of the head, ``(time, fine, batch)``; None is nothing. It is overwritten.
+
+    Returns
+    -------
+    prediction : Tensor
+        ``(time, fine, batch)``.
+    state : tuple of Tensor
+        Hidden and cell state after the last day.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If shapes do not fit.
+    """
+    from xmsgl.models.cell.compiled import kernels
+
+    x = x.to(torch.float32)
+    shape, hidden = x.shape, len(weights.W_q)
+    prediction = roomy(*shape[:3], like=weights.W_q) if base is None else base.float().contiguous()
+    if base is None:
+        prediction.zero_()
+    if state is None:
+        zero = weights.W_q.new_zeros(*shape[1:3], hidden)
+        state = zero, zero
+    context, interpolation = across or (weights.W_q.new_zeros(shape[0], 1, shape[2], hidden), operator)
+    _check(tuple(shape), operator, weights, state, head, across, prediction)
+    sizes = sizes_of(x, weights, keep=False)
+    h, c = (roomy(*part.shape, like=part) for part in state)
+    cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=prediction)
+    window = window_arrays(sizes, x, *state, None, roomy(0, like=prediction), cell)
+    rows = roomy(*context.shape[:3], sizes.pitch, like=prediction)
+    rows[..., :hidden], rows[..., hidden:] = context, 0
+    parts = Head(
+        context=flat(rows),
+        inner=head.inner,
+        direct=head.direct,
+        prediction=flat(prediction),
+        segments=context.shape[1],
+    )
+    graphs = [
+        graph_arrays(matrix, sizes, prediction, transposed=False) for matrix in (operator, interpolation)
+    ]
+    given = graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
+    share_out(sizes.workers, kernels.predict, sizes, *given)
+    return prediction, (h, c)
+
+
+def _check(
+    shape: tuple[int, ...],
+    operator: GraphOperator,
+    weights: CellWeights,
+    state: tuple[Tensor, Tensor],
+    head: FoldedHead,
+    across: tuple[Tensor, GraphOperator] | None,
+    base: Tensor,
+) -> None:
+    """Refuse shapes that do not fit: the kernels check no bound."""
+    days, fine, batch, features = shape
+    hidden = len(weights.W_q)
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "the graph operator": (operator.shape, (fine, fine)),
+        "the input weights": (weights.W_ih.shape, (features, 4 * hidden)),
+        "the hidden state": (state[0].shape, (fine, batch, hidden)),
+        "the cell state": (state[1].shape, (fine, batch, hidden)),
+        "the head": (head.direct.shape, (2 * hidden + 3,)),
+        "the base": (base.shape, (days, fine, batch)),
+    }
+    if across is not None:
+        context, interpolation = across
+        coarse = interpolation.shape[1]
+        wanted["the interpolation"] = interpolation.shape, (fine, coarse)
+        wanted["the context"] = context.shape, (days, coarse, batch, hidden)
+    for name, (given, expected) in wanted.items():
+        if tuple(given) != expected:
+            msg = f"{name} must be {expected} for inputs {shape}, got {tuple(given)}"
+            raise InvalidArgumentError(msg)
+    if across is None and head.inner.size:
+        msg = "a fine head needs a context; give across=(hidden states of the segments, M)"
+        raise InvalidArgumentError(msg)

@@ -1,0 +1,240 @@
+"""Heads: from hidden states to one standardised temperature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.cell.compiled.attention import compiled_attention, suits
+
+__all__ = ["FineHead", "InterpolationHead", "LinearHead", "TemporalAttention"]
+
+# Sequences attended to at once: bounds the memory of a backend that writes the scores out.
+_SEQUENCES = 256
+# The same where only some days ask: sequences with about as many such days go together.
+_ALIKE = 32
+
+
+class LinearHead(nn.Module):
+    """One number from each hidden state.
+
+    Parameters
+    ----------
+    hidden
+        Number of hidden channels.
+
+    Examples
+    --------
+    >>> LinearHead(20)(torch.zeros(30, 5, 2, 20)).shape
+    torch.Size([30, 5, 2])
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map ``(..., hidden)`` to ``(...)``."""
+        output: Tensor = self.linear(h)
+        return output.squeeze(-1)
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention over the days of each sequence, with residual and normalisation.
+
+    Parameters
+    ----------
+    hidden
+        Number of channels.
+    heads
+        Number of attention heads; divides `hidden`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If `heads` does not divide `hidden`.
+    """
+
+    def __init__(self, hidden: int, heads: int) -> None:
+        super().__init__()
+        if heads < 1 or hidden % heads:
+            msg = f"heads must divide hidden, got heads={heads} and hidden={hidden}"
+            raise InvalidArgumentError(msg)
+        self.heads = heads
+        self.project = nn.Linear(hidden, 3 * hidden)
+        self.mix = nn.Linear(hidden, hidden)
+        self.norm = nn.LayerNorm(hidden)
+
+    def forward(self, x: Tensor, asking: Tensor | None = None) -> Tensor:
+        """Let days look at all days of their window.
+
+        Parameters
+        ----------
+        x
+            ``(sequence, time, hidden)``.
+        asking
+            The days that look, ``(sequence, some days, hidden)``, taken from `x`; None: all of them.
+
+        Returns
+        -------
+        Tensor
+            In the shape of `asking`.
+        """
+        hidden = x.shape[-1]
+        own = x if asking is None else asking
+        matrix, bias = self.project.weight, self.project.bias
+        query = functional.linear(own, matrix[:hidden], bias[:hidden])
+        both = functional.linear(x, matrix[hidden:], bias[hidden:])
+        output: Tensor = self.norm(own + self.mix(_attend(query, both, self.heads)))
+        return output
+
+
+def _attend(query: Tensor, both: Tensor, heads: int) -> Tensor:
+    """Let days look at others as in :func:`compiled_attention`, on whatever device and in whatever type."""
+    if suits(query, both, heads):
+        return compiled_attention(query, both, heads)
+    own, key, value = (
+        part.view(*part.shape[:-1], heads, -1).transpose(1, 2) for part in (query, *both.chunk(2, dim=-1))
+    )
+    attended = functional.scaled_dot_product_attention(own, key, value)
+    return attended.transpose(1, 2).reshape(query.shape)
+
+
+class InterpolationHead(nn.Module):
+    """Head of the cross-scale task: attention over time, twice, summed, then one number.
+
+    Nodes and windows are independent sequences. Not causal within a window.
+
+    Parameters
+    ----------
+    hidden
+        Number of hidden channels.
+    heads
+        Number of attention heads; divides `hidden`.
+    chunk
+        Sequences handled at once; changes memory, not the result.
+
+    Examples
+    --------
+    >>> InterpolationHead(20)(torch.zeros(30, 5, 2, 20)).shape
+    torch.Size([30, 5, 2])
+    """
+
+    def __init__(self, hidden: int, heads: int = 4, *, chunk: int = _SEQUENCES) -> None:
+        super().__init__()
+        self.first = TemporalAttention(hidden, heads)
+        self.second = TemporalAttention(hidden, heads)
+        self.out = LinearHead(hidden)
+        self.chunk = chunk
+
+    def forward(self, h: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Map hidden states to temperature.
+
+        Parameters
+        ----------
+        h
+            ``(time, node, window, hidden)``.
+        wanted
+            Days whose temperature is wanted, boolean ``(time, node, window)``, for example those with a
+            label; the others are spared the second attention and come out as zero. None: all.
+
+        Returns
+        -------
+        Tensor
+            ``(time, node, window)``.
+        """
+        days, nodes, windows, hidden = h.shape
+        sequences = h.permute(1, 2, 0, 3).reshape(nodes * windows, days, hidden)
+        if wanted is None:
+            parts = [self._temperature(part) for part in torch.split(sequences, self.chunk)]
+            output = torch.cat(parts)
+        else:
+            output = self._some_days(sequences, wanted.permute(1, 2, 0).reshape(nodes * windows, days))
+        return output.view(nodes, windows, days).permute(2, 0, 1)
+
+    def _temperature(self, x: Tensor) -> Tensor:
+        once = self.first(x)
+        output: Tensor = self.out(once + self.second(once))
+        return output
+
+    def _some_days(self, sequences: Tensor, wanted: Tensor) -> Tensor:
+        counts = wanted.sum(1)
+        order = counts.argsort()
+        size = min(self.chunk, _ALIKE)
+        ordered = sequences.index_select(0, order), wanted.index_select(0, order)
+        parts = []
+        # In one copy beforehand: on the way back each choice of some would write out a gradient of all.
+        for x, here in zip(*(torch.split(part, size) for part in ordered), strict=True):
+            most = int(here[-1].sum())
+            if not most:
+                parts.append(torch.zeros_like(here, dtype=sequences.dtype))
+                continue
+            once = self.first(x)
+            # The wanted days of each sequence, and as many others as the one with most of them has.
+            places = here.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+            asking = once.gather(1, places[..., None].expand(-1, -1, once.shape[-1]))
+            value = self.out(asking + self.second(once, asking)).to(sequences.dtype)
+            filled = torch.zeros_like(here, dtype=value.dtype).scatter(1, places, value)
+            parts.append(torch.where(here, filled, 0.0))
+        return torch.cat(parts).index_select(0, order.argsort())
+
+
+class FineHead(nn.Module):
+    """Head of the fine task: the coarse context beside the reach's own state.
+
+    The context is cut from the graph, so that the fine task does not train the coarse trunk through it.
+
+    Parameters
+    ----------
+    hidden
+        Number of hidden channels H; the input has 2H.
+    dropout
+        Probability of dropping a channel of the inner layer while training.
+
+    Examples
+    --------
+    >>> context, own = torch.zeros(30, 5, 2, 20), torch.zeros(30, 5, 2, 20)
+    >>> FineHead(20)(context, own).shape
+    torch.Size([30, 5, 2])
+    """
+
+    def __init__(self, hidden: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        if not 0.0 <= dropout < 1.0:
+            msg = f"dropout must be in [0, 1), got {dropout}"
+            raise InvalidArgumentError(msg)
+        self.norm = nn.LayerNorm(2 * hidden)
+        self.inner = nn.Linear(2 * hidden, hidden)
+        self.residual = nn.Linear(2 * hidden, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.out = LinearHead(hidden)
+
+    def forward(self, context: Tensor, own: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map context and own state to temperature.
+
+        Parameters
+        ----------
+        context, own
+            ``(..., hidden)``.
+        mask
+            What :meth:`draw` gave, in the shape of `own`; None draws while training.
+
+        Returns
+        -------
+        Tensor
+            ``(...)``.
+        """
+        z = torch.cat([context.detach(), own], dim=-1)
+        inner = functional.gelu(self.inner(self.norm(z)))
+        inner = self.dropout(inner) if mask is None else inner * mask
+        output: Tensor = self.out(inner + self.residual(z))
+        return output
+
+    def draw(self, own: Tensor) -> Tensor | None:
+        """Draw the dropout mask of all of `own`, from which a part may be taken; None if nothing drops."""
+        if not self.training or not self.dropout.p:
+            return None
+        mask: Tensor = self.dropout(own.new_ones(()).expand(own.shape))
+        return mask

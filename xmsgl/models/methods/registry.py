@@ -1,0 +1,83 @@
+"""The registry of network models and what the training loop asks of each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.models.methods.base import MODELS, NetworkModel
+
+__all__ = ["create_model", "model_names"]
+
+
+def model_names() -> tuple[str, ...]:
+    """List the registered network models.
+
+    Examples
+    --------
+    >>> model_names()
+    ('async-msgl', 'direct', 'fine-only', 'msgl', 'progressive', 'remap')
+    """
+    _load()
+    return tuple(sorted(MODELS))
+
+
+def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
+    """Make a model with fresh weights.
+
+    Parameters
+    ----------
+    name
+        A name of :func:`model_names`.
+    n_features
+        Number of inputs.
+    seed
+        Draws the weights, leaving torch's own generator as it was; None draws them from the latter.
+    **architecture
+        Arguments of the model's class.
+
+    Returns
+    -------
+    NetworkModel
+        In training mode, on the CPU.
+
+    Raises
+    ------
+    UnknownNameError
+        If no model has that name.
+    InvalidArgumentError
+        If the model has no such argument, or not with such a value.
+
+    Examples
+    --------
+    >>> create_model("fine-only", n_features=7, hidden=20).tasks
+    ('fine',)
+    """
+    _load()
+    if name not in MODELS:
+        raise UnknownNameError("network model", name, MODELS)
+    cls = MODELS[name]
+    parameters = inspect.signature(cls).parameters
+    known = set(parameters) - {"n_features"}
+    unknown = sorted(set(architecture) - known)
+    if unknown:
+        msg = f"model {name!r} has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        raise InvalidArgumentError(msg)
+    for argument, value in architecture.items():
+        if isinstance(parameters[argument].default, bool) and not isinstance(value, bool):
+            msg = f"{argument} must be True or False, got {value!r}"
+            raise InvalidArgumentError(msg)
+    if seed is None:
+        return cls(n_features, **architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return cls(n_features, **architecture)
+
+
+def _load() -> None:
+    """Import the modules whose classes register themselves."""
+    import xmsgl.models.methods.msgl
+    import xmsgl.models.methods.transfer  # noqa: F401

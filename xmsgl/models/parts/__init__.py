@@ -1,0 +1,1 @@
+"""What models are made of: batches, sparse operators, inherited inputs, segment identities."""

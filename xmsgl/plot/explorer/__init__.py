@@ -1,0 +1,1 @@
+"""A prediction as one page for a browser."""

@@ -1,0 +1,356 @@
+"""Downscaling: a model, a dataset, and the daily temperature of every reach, labelled.
+
+The record is cut into the windows of the training, whatever the chunks of the dataset and whatever its
+first day, so every chunking gives the same numbers. A lazy dataset gives a lazy result: one task prepares
+the graphs, one task a window predicts, and nothing runs before it is asked for.
+
+A window warms up by itself and needs no other, or it goes on where the one before has ended
+(``carry=True``): then no day is computed twice, and windows wait for one another.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
+from xmsgl.inputs.checks import check_features
+from xmsgl.inputs.neighbours_fit import assign_neighbours
+from xmsgl.inputs.season import assign_season, wants_season
+from xmsgl.inputs.windows import Window, calendar_windows
+from xmsgl.models.file.intervals import apply_table
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.storage import digest
+from xmsgl.prediction.predictor import split_inputs, window_days
+from xmsgl.prediction.spin_up import flag_spin_up
+from xmsgl.schema.structure import check_days, check_sizes
+from xmsgl.util.history import stamp
+from xmsgl.util.progress import PATIENCE, progress_bar
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from xmsgl.inputs.features import Feature
+    from xmsgl.models.file.intervals import IntervalTable
+
+
+logger = logging.getLogger(__name__)
+
+
+class ModelReference:
+    """A model on its way to a worker: bytes that dask names by their digest.
+
+    Two references to equal models are equal to dask, and each process builds the model once.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.sha256 = digest(payload)
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return "xmsgl.ModelReference", self.sha256
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelReference) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+
+@lru_cache(maxsize=8)
+def _load(reference: ModelReference) -> Model:
+    return Model.from_bytes(reference.payload, f"model {reference.sha256[:12]}")
+
+
+def downscale(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None = None,
+    *,
+    warmup: int | None = None,
+    carry: bool = False,
+    device: str = "auto",
+    quantiles: Sequence[float] | None = None,
+) -> xr.DataArray:
+    """Return the daily temperature of every fine reach.
+
+    Parameters
+    ----------
+    obj
+        Dataset with the drivers and the network; labels are not needed and not used. Its days may be in any
+        order, but each is there once and none is missing in between.
+    model
+        A trained model, the name of a packaged one, or the path of a file; see
+        :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``, trained on one basin:
+        on another it is a first guess, and ``ds.msgl.train`` the way to a better one.
+    warmup
+        Days run before each window to fill the model's memory, at least 0; default: as in training.
+        Before the start of the record, the same days of its following year stand in.
+    carry
+        Hand the model's memory on from window to window: it reaches back to the start of the record,
+        only the first window is warmed up, and days must be computed in order. A lazy result computes
+        all days before the ones asked for. False: windows are independent, and any can be computed alone.
+        A model that attends to the days of a window (``msgl`` without the fine task) still sees no others.
+    device
+        ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    quantiles
+        Probabilities, such as ``[0.05, 0.5, 0.95]``, of quantiles to return instead of one temperature: the
+        temperature plus the residuals the model had on its validation days at temperatures like it, see
+        ``xmsgl.training.calibrate``. They say how far the model was off where it was trained, not
+        what lies beyond: neither another basin nor a warmer climate widens them.
+
+    Returns
+    -------
+    xarray.DataArray
+        ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
+        lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
+        With `quantiles` (quantile, time, fine), as ``DataArray.quantile`` has it, and chunked the same.
+        The coordinate ``spin_up`` is 1 on the days that depend on the weather before the record, which is
+        not known: the first year.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        None of the segments was among those the model was trained on; or static attributes, or drivers in
+        the window that is computed first, lie far outside of what it was trained on. Of a lazy result when
+        it is computed.
+
+    Raises
+    ------
+    ModelMismatchError
+        Features of the model are missing in the dataset or have other units; lists all, and what to do.
+    CheckpointError
+        There is no such model.
+    InvalidDatasetError
+        The days are not daily, repeated, or with gaps; or a driver is NaN: of a lazy result, when the days
+        are computed.
+    InvalidArgumentError
+        A negative warm-up; quantiles that are no probabilities or further out than the model can tell.
+    UncalibratedModelError
+        Quantiles of a model that was trained without validation, or with too few validation labels.
+
+    References
+    ----------
+    Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
+    doi:10.1609/aaai.v39i27.35014.
+    """
+    ds, order = _in_order(schema.as_dataset(obj))
+    fitted = model if isinstance(model, Model) else load_model(model)
+    spec = fitted.spec
+    if warmup is not None and warmup < 0:
+        msg = f"warmup must be 0 days or more, got {warmup}"
+        raise InvalidArgumentError(msg)
+    table = None if quantiles is None else _table(fitted, quantiles)
+    ds = assign_neighbours(ds, spec.neighbours, spec.network)
+    if wants_season(feature.name for feature in spec.features):
+        ds = assign_season(ds)
+    check_features(ds, spec.features)
+    drivers, fixed = split_inputs(ds, spec.features)
+    days = pd.DatetimeIndex(ds.indexes["time"])
+    windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
+    if carry:
+        windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
+    reference = ModelReference(fitted.payload)
+    lazy = bool(windows) and (_lazily_held(drivers) or _lazily_held(fixed))
+    logger.info(
+        "downscaling to %d reaches in %d windows with model %s, %s",
+        ds.sizes["fine"],
+        len(windows),
+        fitted.sha256[:12],
+        "when asked for" if lazy else "now",
+    )
+    if lazy:
+        values: Any = _lazy(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+    else:
+        values = _eager(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+    how = ", carry=True" if carry else ""
+    if table is None or quantiles is None:
+        temperature = _label(values, ds, fitted, how)
+    else:
+        named = f"{how}, quantiles={list(quantiles)}"
+        temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
+    return temperature if order is None else temperature.isel(time=order)
+
+
+def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
+    """Sort the days, lazily: the dataset, and where each of its days went (None: they were sorted)."""
+    if faults := list(check_days(ds) if "time" in ds.indexes else check_sizes(ds)):
+        raise InvalidDatasetError(faults)
+    days = ds.indexes["time"]
+    if days.is_monotonic_increasing:
+        return ds, None
+    sorting = np.argsort(days.to_numpy())
+    return ds.isel(time=sorting), np.argsort(sorting)
+
+
+def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
+    """Return how far the model was off, if it can tell these quantiles."""
+    table = model.spec.intervals
+    if table is None:
+        msg = (
+            f"model {model.sha256[:12]} does not know how far it is off, for it was trained without "
+            "validation or with too few labels on the validation days; train with validation, for example "
+            "ds.msgl.train(validation=0.15)"
+        )
+        raise UncalibratedModelError(msg)
+    table.at(quantiles)
+    return table
+
+
+def _lazily_held(ds: xr.Dataset) -> bool:
+    # Not ds.chunks, which refuses variables that are chunked differently.
+    return any(variable.chunks is not None for variable in ds.variables.values())
+
+
+def _eager(
+    reference: ModelReference,
+    fixed: xr.Dataset,
+    drivers: xr.Dataset,
+    windows: list[Window],
+    features: Sequence[Feature],
+    device: str,
+    *,
+    carry: bool,
+) -> npt.NDArray[np.float32]:
+    engine = prepare(reference, fixed, device)
+    values = np.empty((drivers.sizes["time"], fixed.sizes["fine"]), np.float32)
+    left = None
+    with progress_bar(len(windows), "downscale", unit="window", delay=PATIENCE) as bar:
+        for window in windows:
+            logger.debug("days %d to %d of the record", window.start, window.stop - 1)
+            block, after = engine.resume(window_days(drivers, window, features), window, left)
+            values[window.start : window.stop] = block
+            left = after if carry else None
+            bar.update()
+    return values
+
+
+def _lazy(
+    reference: ModelReference,
+    fixed: xr.Dataset,
+    drivers: xr.Dataset,
+    windows: list[Window],
+    features: Sequence[Feature],
+    device: str,
+    *,
+    carry: bool,
+) -> Any:
+    import dask.array as da
+    from dask.delayed import delayed
+
+    engine = delayed(prepare, pure=True)(reference, fixed, device)
+    run, resume = delayed(_run, pure=True), delayed(_resume, pure=True)
+    blocks, left = [], None
+    for window in windows:
+        days = window_days(drivers, window, features)
+        if carry:
+            both = resume(engine, days, window, left)
+            values, left = both[0], both[1]
+        else:
+            values = run(engine, days, window)
+        shape = window.stop - window.start, fixed.sizes["fine"]
+        blocks.append(da.from_delayed(values, shape, np.float32))
+    return da.concatenate(blocks)
+
+
+def _run(engine: Any, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
+    values: npt.NDArray[np.float32] = engine.run(drivers, window)
+    return values
+
+
+def _resume(engine: Any, drivers: xr.Dataset, window: Window, left: Any) -> Any:
+    return engine.resume(drivers, window, left)
+
+
+def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
+    """Build what all windows share, and warn where the basin is far from that of the training."""
+    from xmsgl.inputs.checks import warn_foreign, warn_outside
+    from xmsgl.prediction.predictor import Engine
+
+    model = _load(reference)
+    spec = model.spec
+    known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
+    look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
+    engine = Engine(model, known, device, look=look)
+    warn_foreign(known, spec.network)
+    look(known)
+    return engine
+
+
+def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
+    coords = {
+        name: coord
+        for name, coord in ds.coords.items()
+        if set(coord.dims) <= {"time", "fine"} and name != "coarse"
+    }
+    temperature = xr.DataArray(
+        values,
+        dims=("time", "fine"),
+        coords=coords,
+        name="water_temperature",
+        attrs={
+            "units": "degC",
+            "long_name": "downscaled daily mean stream water temperature",
+            "cell_methods": "time: mean",
+            "method": model.method,
+            "model_sha256": model.sha256,
+            "source": str(ds.attrs.get("title", "")),
+        },
+    )
+    ids = temperature["fine"]
+    temperature = temperature.assign_coords(
+        fine=("fine", ids.values, {"long_name": "reach id", **ids.attrs, "cf_role": "timeseries_id"})
+    )
+    temperature = temperature.assign_coords(spin_up=flag_spin_up(ds["time"], model.spec.spin_up))
+    if "history" in ds.attrs:
+        temperature.attrs["history"] = ds.attrs["history"]
+    what = f"method={model.method!r}, model sha256 {model.sha256[:12]}"
+    return stamp(temperature, f"downscale({what}{how})")
+
+
+def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence[float]) -> xr.DataArray:
+    """Return quantiles around a labelled prediction, lazy where it is."""
+    probabilities = [float(p) for p in quantiles]
+    apply = partial(_apply, table=table, probabilities=probabilities)
+    if temperature.chunks is None:
+        values: Any = apply(temperature.values)
+    else:
+        import dask.array as da
+
+        chunks = ((len(probabilities),), *temperature.chunks)
+        values = da.map_blocks(
+            apply,
+            temperature.data,
+            dtype=np.float32,
+            new_axis=0,
+            chunks=chunks,
+            meta=np.empty((0, 0, 0), "f4"),
+        )
+    axis = xr.Variable("quantile", probabilities, {"long_name": "probability of the quantile", "units": "1"})
+    bins = f"{len(table.counts)} {'bin' if len(table.counts) == 1 else 'bins'} of predicted temperature"
+    return xr.DataArray(
+        values,
+        dims=("quantile", *temperature.dims),
+        coords={**temperature.coords, "quantile": axis},
+        name=temperature.name,
+        attrs={
+            **temperature.attrs,
+            "long_name": f"quantile of the {temperature.attrs['long_name']}",
+            "intervals": f"split-conformal, from {table.n} residuals of {table.scale} labels on validation "
+            f"days, in {bins}",
+        },
+    )
+
+
+def _apply(
+    predicted: npt.NDArray[np.float32], table: IntervalTable, probabilities: Sequence[float]
+) -> npt.NDArray[np.float32]:
+    return apply_table(table, predicted, probabilities)

@@ -1,0 +1,184 @@
+"""The sparse operators of one river network, on a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xmsgl import schema
+from xmsgl.inputs.scales import Sources
+from xmsgl.models.parts.batch import Batch
+from xmsgl.models.parts.inherited import InheritedInputs
+from xmsgl.models.parts.operator import GraphOperator
+from xmsgl.network.parts import closure, independent_parts
+from xmsgl.prediction.prefetch import to_device
+from xmsgl.schema.graphs import build_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import xarray as xr
+
+    from xmsgl.inputs.scales import FloatArray
+    from xmsgl.network.parts import Part
+    from xmsgl.util.scales import Scale
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The four sparse operators of a basin, on a device.
+
+    Attributes
+    ----------
+    coarse, fine
+        Graph operators A of the two scales.
+    interpolation, remap
+        From segments to reaches: distance-weighted M and one-hot R.
+    coarse_segments, fine_segments
+        Row of each node's segment in a model's table of identities, -1 where it has none.
+    """
+
+    coarse: GraphOperator
+    fine: GraphOperator
+    interpolation: GraphOperator
+    remap: GraphOperator
+    coarse_segments: torch.Tensor
+    fine_segments: torch.Tensor
+
+    @classmethod
+    def build(
+        cls,
+        ds: xr.Dataset,
+        graph: Mapping[str, Any],
+        segments: Sequence[Any],
+        device: torch.device,
+        *,
+        known: npt.NDArray[np.bool_] | None = None,
+    ) -> Operators:
+        """Build the operators of a dataset.
+
+        Parameters
+        ----------
+        ds
+            Its topology.
+        graph
+            Arguments of :func:`xmsgl.schema.graphs.build_graph`.
+        segments
+            Ids of the segments a model knows, in the order of its table.
+        device
+            Where they go.
+        known
+            Which segments of the dataset may be looked up in that table, boolean (coarse,). Default: all.
+        """
+        graphs = build_graph(ds, None, **graph)
+        coarse, fine, interpolation, remap = (
+            GraphOperator.from_scipy(matrix, device=device)
+            for matrix in (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
+        )
+        row = {segment: number for number, segment in enumerate(segments)}
+        rows = torch.tensor([row.get(segment, -1) for segment in ds["coarse"].values.tolist()])
+        if known is not None:
+            rows[torch.from_numpy(~known)] = -1
+        carried = rows[torch.from_numpy(schema.segment_positions(ds))]
+        return cls(coarse, fine, interpolation, remap, rows.to(device), carried.to(device))
+
+    def closure(self, nodes: Mapping[Scale, npt.NDArray[np.int64]]) -> Part:
+        """Find all nodes that can influence what a model predicts at some nodes.
+
+        Parameters
+        ----------
+        nodes
+            Their positions by scale; a scale that is not there has none.
+
+        Returns
+        -------
+        Part
+            See :func:`xmsgl.network.parts.closure`.
+        """
+        none: list[int] = []
+        return closure(
+            *self._matrices(), coarse_nodes=nodes.get("coarse", none), fine_nodes=nodes.get("fine", none)
+        )
+
+    def parts(self, largest: int) -> list[Part]:
+        """Divide the basin into parts that do not depend on one another.
+
+        Parameters
+        ----------
+        largest
+            Reaches in a part, see :func:`xmsgl.network.parts.independent_parts`.
+        """
+        return independent_parts(*self._matrices(), largest=largest)
+
+    def restrict(self, part: Part) -> Operators:
+        """Return the operators of some nodes, which compute there what these do.
+
+        Parameters
+        ----------
+        part
+            Nodes to keep, in the order wanted: a :meth:`closure` or one of :meth:`parts`.
+
+        Returns
+        -------
+        Operators
+            On the same device; its nodes are counted anew.
+
+        Raises
+        ------
+        InvalidArgumentError
+            One of the nodes reads a node that is left out.
+        """
+        coarse, fine = part
+        return Operators(
+            coarse=self.coarse.submatrix(coarse, coarse),
+            fine=self.fine.submatrix(fine, fine),
+            interpolation=self.interpolation.submatrix(fine, coarse),
+            remap=self.remap.submatrix(fine, coarse),
+            coarse_segments=self.coarse_segments[torch.from_numpy(coarse).to(self.coarse.device)],
+            fine_segments=self.fine_segments[torch.from_numpy(fine).to(self.fine.device)],
+        )
+
+    def _matrices(self) -> tuple[Any, Any, Any, Any]:
+        operators = self.coarse, self.fine, self.interpolation, self.remap
+        coarse, fine, interpolation, remap = (operator.to_scipy() for operator in operators)
+        return coarse, fine, interpolation, remap
+
+    def batch(
+        self,
+        inputs: Mapping[Scale, FloatArray | Sources],
+        nodes: Mapping[Scale, npt.NDArray[np.int64]] | None = None,
+    ) -> Batch:
+        """Put the inputs of a batch beside the operators, on their device.
+
+        Parameters
+        ----------
+        inputs
+            Standardised features by scale, (day, node, window, feature); the fine ones also as what they
+            are inherited from.
+        nodes
+            Positions of the labelled nodes by scale.
+        """
+        device = self.coarse.device
+        tensors: dict[Scale, Any] = {
+            scale: InheritedInputs(*(to_device(part, device) for part in values))
+            if isinstance(values, Sources)
+            else to_device(values, device)
+            for scale, values in inputs.items()
+        }
+        marked = {scale: to_device(values, device) for scale, values in (nodes or {}).items()}
+        return Batch(
+            x_coarse=tensors.get("coarse"),
+            x_fine=tensors.get("fine"),
+            coarse_graph=self.coarse,
+            fine_graph=self.fine,
+            interpolation=self.interpolation,
+            remap=self.remap,
+            coarse_segments=self.coarse_segments,
+            fine_segments=self.fine_segments,
+            coarse_nodes=marked.get("coarse"),
+            fine_nodes=marked.get("fine"),
+        )

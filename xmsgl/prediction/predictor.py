@@ -1,0 +1,264 @@
+"""A module on a device, bound to the graphs of one river network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from xmsgl.inputs.checks import refuse_unfit
+from xmsgl.inputs.features import feature_variables
+from xmsgl.inputs.scales import ScaleInputs
+from xmsgl.network.numbering import close_order
+from xmsgl.network.parts import Part
+from xmsgl.prediction.operators import Operators
+from xmsgl.prediction.prefetch import prefetch, resolve_device
+from xmsgl.prediction.spin_up import days_before
+from xmsgl.schema.graphs import known_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import xarray as xr
+
+    from xmsgl.inputs.features import Feature
+    from xmsgl.inputs.scales import FloatArray, Sources
+    from xmsgl.inputs.windows import Window
+    from xmsgl.models.file.model import Model
+    from xmsgl.models.methods.base import Memory
+    from xmsgl.models.parts.batch import Batch
+    from xmsgl.util.scales import Scale
+
+FREEZING = 0.0  # degC
+#: Reaches in a part of a network of many rivers.
+REACHES = 16_384
+#: Bytes of a piece of days.
+PIECE = 128 * 2**20
+# Days in a piece at least: beginning one costs as much as a day.
+_DAYS = 16
+
+
+class Engine:
+    """A trained model ready to predict on one network, window by window.
+
+    Of an ensemble every member sees the same inputs, keeps a memory of its own, and the mean of their
+    standardised outputs becomes the temperature; only that is kept from falling below 0.
+
+    Rivers that share no water share no numbers either: a network of many is worked off in parts whose
+    memory stays in the processor's cache. Within a part days go through in pieces, the state carried,
+    so that inputs are never held for a whole window. Neither changes the result by more than rounding.
+
+    Parameters
+    ----------
+    model
+        The model.
+    fixed
+        Topology and static attributes of the dataset, in memory.
+    device
+        As in :func:`resolve_device`.
+    reaches
+        Reaches in a part, about; a basin with more is a part of its own.
+    piece
+        Bytes that the arrays of a piece may take, about; at least some days are taken.
+    only
+        Positions of the reaches to predict; those that they do not depend on are left at NaN. Default: all.
+    look
+        Called with the drivers of the window that is computed first.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        fixed: xr.Dataset,
+        device: str,
+        *,
+        reaches: int = REACHES,
+        piece: int = PIECE,
+        only: npt.NDArray[np.int64] | None = None,
+        look: Callable[[xr.Dataset], object] | None = None,
+    ) -> None:
+        target = resolve_device(device)
+        self._look = look
+        self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
+        self._spec = model.spec
+        refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
+        # What all members share is asked of the first.
+        self._module, *self._others = (module.to(target) for module in model.modules())
+        self._piece = piece
+        known = self._spec.network.recognise(known_segments(self._fixed))
+        operators = Operators.build(self._fixed, self._spec.graph, self._spec.segments, target, known=known)
+        parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
+        parts = _close(operators, parts)
+        self._whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
+        self._parts = [(p, operators if self._whole else operators.restrict(p)) for p in parts]
+
+    def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
+        """Predict the scored days of a window.
+
+        Parameters
+        ----------
+        drivers
+            The dynamic inputs of the window and of as many warm-up days as the record has.
+        window
+            Which days these are.
+
+        Returns
+        -------
+        numpy.ndarray
+            Temperature, degC, float32 (day, fine); never below 0, where water stays until it is ice.
+
+        Raises
+        ------
+        InvalidDatasetError
+            A driver is not finite on these days, or outside of its physical range.
+        """
+        return self.resume(drivers, window, None)[0]
+
+    def resume(
+        self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None
+    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
+        """Predict the scored days of a window with what the days before have left.
+
+        Parameters
+        ----------
+        drivers, window
+            As in :meth:`run`.
+        memory
+            What this method returned for the window before; None: nothing is remembered.
+
+        Returns
+        -------
+        values : numpy.ndarray
+            As :meth:`run` returns them.
+        memory : list of dict
+            The state after the last day, for each part of the network and in it for each member.
+
+        Raises
+        ------
+        InvalidDatasetError
+            A driver is not finite on these days, or outside of its physical range.
+        """
+        loaded = drivers.compute()
+        refuse_unfit(loaded, [str(name) for name in loaded.data_vars])
+        if self._look is not None:
+            look, self._look = self._look, None
+            look(loaded)
+        n_days, length = loaded.sizes["time"], window.stop - window.start
+        days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
+        inputs = self._inputs(loaded)
+        values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
+        after: list[Memory] = []
+        members = 1 + len(self._others)
+        for number, (part, operators) in enumerate(self._parts):
+            nodes = part._asdict()
+            some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
+            before = memory[number * members :][:members] if memory else []
+            left = [_moved(state, operators.coarse.device) for state in before]
+            first = -window.warmup
+            for batch in prefetch(self._pieces(days, part, some), operators.batch, operators.coarse.device):
+                output, left = self._stream(batch, left)
+                if (stop := first + len(output)) > 0:
+                    scored = slice(max(first, 0), stop)
+                    reaches = slice(None) if self._whole else part.fine
+                    values[scored, reaches] = self._degrees(output[-stop:])
+                first = stop
+            after += [_moved(state, torch.device("cpu")) for state in left]
+        return values, after
+
+    def _stream(self, batch: Batch, before: list[Memory]) -> tuple[torch.Tensor, list[Memory]]:
+        """Predict some days with every member: the mean, standardised, and what each remembers."""
+        output, state = self._module.stream(batch, before[0] if before else None)
+        after = [state]
+        for number, module in enumerate(self._others, 1):
+            another, state = module.stream(batch, before[number] if before else None)
+            output = output + another
+            after.append(state)
+        return (output / len(after) if self._others else output), after
+
+    def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
+        """Return the features of each scale the model reads, ready to gather."""
+        inputs: dict[Scale, ScaleInputs] = {}
+        for scale in self._module.input_scales:  # the coarse one first
+            coarse = inputs.get("coarse")
+            inputs[scale] = ScaleInputs(drivers, self._spec.features, scale, self._fixed, coarse=coarse)
+            inputs[scale].use(self._spec.scaling[scale])
+        return inputs
+
+    def _pieces(
+        self, days: npt.NDArray[np.int64], part: Part, inputs: dict[Scale, ScaleInputs]
+    ) -> Iterator[dict[Scale, FloatArray | Sources]]:
+        """Yield the features of a few days at a time; of all days for a model that wants whole windows."""
+        features = len(self._spec.features)
+        if self._module.fused and inputs["fine"].inherited:
+            # Inputs and hidden states of the segments, and the predictions.
+            a_day = 4 * features * part.coarse.size + part.fine.size
+        else:
+            a_day = features * max(some.n for some in inputs.values())
+        step = max(_DAYS, self._piece // max(1, 4 * a_day)) if self._module.stepwise else len(days)
+        for first in range(0, len(days), step):
+            some = days[None, first : first + step]
+            yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
+
+    def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
+        """Return temperature, (day, fine): the standardised output in degC."""
+        scaling = self._spec.scaling[self._module.prediction_scale]
+        degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
+        floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
+        return floored
+
+
+def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Dataset, xr.Dataset]:
+    """Divide a dataset into the drivers of a model and what does not change in time.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; stays lazy where it is.
+    features
+        Of the model.
+
+    Returns
+    -------
+    drivers, fixed : xarray.Dataset
+        What :meth:`Engine.run` and :class:`Engine` take.
+    """
+    others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
+    drivers = ds[feature_variables(ds, features, dynamic=True)].drop_vars(others, errors="ignore")
+    return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
+
+
+def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
+    """Cut out the days of a window, its warm-up, and those that trailing means look back on.
+
+    Days before the record are replaced by days of it, see :mod:`xmsgl.prediction.spin_up`.
+
+    Parameters
+    ----------
+    drivers
+        The whole record.
+    window
+        The window.
+    features
+        Of the model.
+    """
+    memory = max(feature.days for feature in features) - 1
+    first = window.start - window.warmup - memory
+    if first >= 0:
+        return drivers.isel(time=slice(first, window.stop))
+    positions = np.arange(first, window.stop, dtype=np.int64)
+    return drivers.isel(time=days_before(positions, drivers.sizes["time"]))
+
+
+def _close(operators: Operators, parts: list[Part]) -> list[Part]:
+    """Order the nodes of each part so that those that read one another are close."""
+    places = [np.argsort(close_order(of.to_scipy())) for of in (operators.coarse, operators.fine)]
+    return [
+        Part(*(nodes[np.argsort(place[nodes])] for nodes, place in zip(part, places, strict=True)))
+        for part in parts
+    ]
+
+
+def _moved(memory: Memory, device: torch.device) -> Memory:
+    return {scale: tuple(part.to(device) for part in state) for scale, state in memory.items()}

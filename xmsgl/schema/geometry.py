@@ -1,0 +1,241 @@
+"""Lines of the dataset convention: ``geometry_<scale>`` as text (hexadecimal WKB) or as xvec geometries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.util.optional import require
+from xmsgl.util.scales import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import xarray as xr
+
+__all__ = ["CRS", "check_geometry", "half_way", "pieces", "read_geometry"]
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Positions: TypeAlias = npt.NDArray[np.int64]
+
+CRS = "EPSG:4326"
+"""The coordinate system of all places: degrees east and north, WGS 84."""
+
+_SPELLINGS = {"EPSG:4326", "4326", "OGC:CRS84", "CRS84", "WGS84", "WGS 84"}
+_FARTHEST = 360.0  # some count from 0 to 360
+
+
+def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
+    """Read the lines of a scale, in whichever form they are kept.
+
+    Parameters
+    ----------
+    ds
+        Dataset with ``geometry_<scale>`` (scale): hexadecimal or binary WKB, or geometries, with or without
+        the index that ``ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs="EPSG:4326")`` gives.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        shapely geometries (n,), degrees; None where there is none.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The variable is missing, can not be read, or is in another coordinate system.
+    MissingDependencyError
+        shapely is not installed.
+
+    Examples
+    --------
+    >>> import shapely, xarray as xr
+    >>> line = shapely.LineString([(-75, 41), (-75.1, 40.9)])
+    >>> ds = xr.Dataset({"geometry_fine": ("fine", [line.wkb_hex, ""])}, {"fine": [1, 2]})
+    >>> read_geometry(ds, "fine")[0] == line
+    True
+    """
+    shapely = require("shapely", "reading geometries", extra="geo")
+    name = f"geometry_{scale}"
+    if name not in ds.variables:
+        raise InvalidDatasetError([f"variable {name!r} over ({scale}) is missing"])
+    faults = list(_faults(ds, scale))
+    if faults:
+        raise InvalidDatasetError(faults)
+    values = np.asarray(ds[name].values, dtype=object)
+    there = np.array([_is_stored(value) for value in values], dtype=bool)
+    geometries = np.full(values.shape, None, dtype=object)
+    known = np.asarray(shapely.is_geometry(values), dtype=bool)
+    geometries[known] = values[known]
+    encoded = there & ~known
+    geometries[encoded] = shapely.from_wkb(values[encoded], on_invalid="ignore")
+    lost = encoded & ~np.asarray(shapely.is_geometry(geometries), dtype=bool)
+    if lost.any():
+        fault = (
+            f"{name}: {lost.sum()} values are no lines: {scale} {shorten(ds.indexes[scale][lost])}; "
+            "keep lines as geometries or as well-known binary in hexadecimal: shapely.to_wkb(lines, hex=True)"
+        )
+        raise InvalidDatasetError([fault])
+    east, north = np.abs(shapely.get_coordinates(geometries)).max(axis=0, initial=0.0)
+    if east > _FARTHEST or north > 90:
+        fault = (
+            f"{name} reaches {east:g} east or west and {north:g} north or south, which are no degrees; "
+            f'say how its lines are projected to learn how to convert: ds["{name}"].attrs["crs"] = "EPSG:..."'
+        )
+        raise InvalidDatasetError([fault])
+    return geometries
+
+
+def _is_stored(value: object) -> bool:
+    """Tell a value from what files keep in the place of none: None, NaN, empty text."""
+    return isinstance(value, str | bytes) and len(value) > 0
+
+
+def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions]:
+    """Take lines apart into arrays of places.
+
+    Parameters
+    ----------
+    geometries
+        shapely lines, in pieces or not, or points (n,), degrees; None where there is none.
+
+    Returns
+    -------
+    paths : list of numpy.ndarray
+        float64 (places, 2) each: longitude and latitude, as stored.
+    line : numpy.ndarray
+        int64, one a path: position of the line it belongs to, ascending.
+
+    Raises
+    ------
+    MissingDependencyError
+        shapely is not installed.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> lines = shapely.from_wkt(["LINESTRING (0 0, 1 1)", "MULTILINESTRING ((0 0, 1 0), (2 0, 3 0))"])
+    >>> paths, line = pieces(lines)
+    >>> [path.tolist() for path in paths], line.tolist()
+    ([[[0.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [3.0, 0.0]]], [0, 1, 1])
+    """
+    shapely = require("shapely", "reading geometries", extra="geo")
+    parts, line = shapely.get_parts(geometries, return_index=True)
+    places, owner = shapely.get_coordinates(parts, return_index=True)
+    kept, first = np.unique(owner, return_index=True)
+    paths = np.split(np.asarray(places, dtype=np.float64), first[1:]) if len(kept) else []
+    return paths, np.asarray(line[kept], dtype=np.int64)
+
+
+def half_way(paths: Sequence[Floats], line: Positions, n: int) -> Floats:
+    """Find the place half-way along each line, as far on the ground to one of its ends as to the other.
+
+    Parameters
+    ----------
+    paths
+        Longitudes and latitudes, (places, 2) each, degrees, none of them empty.
+    line
+        One a path: position of the line it belongs to. Paths of one line are gone along one after the other;
+        the gaps between them do not count.
+    n
+        How many lines there are.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (n, 2): longitude and latitude. NaN for lines without a path.
+
+    Notes
+    -----
+    A degree of longitude is as long as the cosine of the latitude makes it, which for the steps of a river's
+    line is exact to some parts in a thousand, the flattening of the Earth.
+
+    Examples
+    --------
+    >>> bent = np.array([[0.0, 60.0], [0.0, 60.1], [0.2, 60.1]])
+    >>> half_way([bent], np.array([1]), 2).round(3).tolist()
+    [[nan, nan], [0.0, 60.1]]
+    """
+    found = np.full((n, 2), np.nan)
+    if not len(paths):
+        return found
+    order = np.argsort(line, kind="stable")
+    places = np.concatenate([paths[k] for k in order])
+    sizes = np.array([len(paths[k]) for k in order])
+    step = np.diff(places, axis=0, prepend=places[:1])  # to each place, from the one before
+    step[np.cumsum(sizes) - sizes] = 0.0
+    east = step[:, 0] * np.cos(np.deg2rad(places[:, 1] - step[:, 1] / 2))
+    length = np.hypot(east, step[:, 1])
+    length[~np.isfinite(length)] = 0.0  # or one lost place would lose all lines after its own
+    gone = np.cumsum(length)
+    own, first = np.unique(np.repeat(line[order], sizes), return_index=True)
+    last = np.append(first[1:], len(places)) - 1
+    half = (gone[first] + gone[last]) / 2
+    at = np.clip(np.searchsorted(gone, half), first, last)
+    beyond = np.divide(gone[at] - half, length[at], out=np.zeros(len(at)), where=length[at] > 0)
+    found[own] = places[at] - beyond[:, None] * step[at]
+    return found
+
+
+def check_geometry(ds: xr.Dataset) -> Iterator[str]:
+    """Find lines over wrong dimensions, of a wrong kind, or in another coordinate system.
+
+    Nothing is computed; text that is no line is found when it is read.
+    """
+    for scale in SCALES:
+        if f"geometry_{scale}" in ds.variables:
+            yield from _faults(ds, scale)
+
+
+def _faults(ds: xr.Dataset, scale: str) -> Iterator[str]:
+    name = f"geometry_{scale}"
+    array = ds.variables[name]
+    if array.dims != (scale,):
+        yield f"{name} has dimensions {array.dims}, must have ({scale!r},): one line for each id"
+    if array.dtype.kind not in "OUST":
+        yield (
+            f"{name} has dtype {array.dtype}, must be geometries or text (well-known binary in hexadecimal): "
+            "shapely.to_wkb(lines, hex=True)"
+        )
+    index: Any = ds.xindexes.get(name)
+    crs = getattr(index, "crs", None) or array.attrs.get("crs")
+    if crs is not None and not _is_wgs84(crs):
+        yield f"{name} is in {_short(crs)}, must be in {CRS}; convert: {_reproject(name, scale, index)}"
+
+
+def _reproject(name: str, scale: str, index: object) -> str:
+    """Write code that brings lines to degrees; some may be missing, as empty text, None or NaN."""
+    if index is not None:
+        series = f'geopandas.GeoSeries(ds["{name}"].values, crs=ds.xindexes["{name}"].crs)'
+    else:
+        read = f'shapely.from_wkb(ds["{name}"].fillna("").values, on_invalid="ignore")'
+        series = f'geopandas.GeoSeries({read}, crs=ds["{name}"].attrs["crs"])'
+    return (
+        f'lines = {series}.to_crs("{CRS}"); '
+        f'ds = ds.drop_vars("{name}").assign({name}=("{scale}", lines.to_wkb(hex=True).values))'
+    )
+
+
+def _short(crs: Any) -> str:
+    text = str(crs)
+    return text if len(text) < 60 else str(getattr(crs, "name", f"{text[:56]} ..."))
+
+
+def _is_wgs84(crs: Any) -> bool:
+    if str(crs).upper() in _SPELLINGS:
+        return True
+    from importlib.util import find_spec
+
+    if find_spec("pyproj") is None:
+        return False
+    from pyproj import CRS as System  # noqa: N811 - our constant has its name
+    from pyproj.exceptions import CRSError
+
+    try:
+        return bool(System.from_user_input(crs).equals(System.from_user_input(CRS), ignore_axis_order=True))
+    except CRSError:
+        return False

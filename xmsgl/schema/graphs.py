@@ -1,0 +1,144 @@
+"""River graphs of a dataset: the labelled side of :mod:`xmsgl.network`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, overload
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.network.graph import RiverGraph, RiverGraphs
+from xmsgl.network.known import KnownSegments
+from xmsgl.schema.names import id_values
+from xmsgl.schema.rivers import segment_positions, topology
+from xmsgl.schema.tree import as_dataset
+from xmsgl.util.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+    from xmsgl.network.kernels import Kernel
+    from xmsgl.network.pairs import Direction
+
+__all__ = ["build_graph", "known_segments"]
+
+
+@overload
+def build_graph(
+    obj: xr.Dataset | xr.DataTree,
+    scale: Scale,
+    *,
+    kernel: str | Kernel | Mapping[str, Any] | None = None,
+    hops: int | None = None,
+    limit: float | None = None,
+    nearest: int | None = None,
+    direction: Direction = "both",
+) -> RiverGraph: ...
+
+
+@overload
+def build_graph(
+    obj: xr.Dataset | xr.DataTree,
+    scale: None = None,
+    *,
+    kernel: str | Kernel | Mapping[str, Any] | None = None,
+    hops: int | None = None,
+    limit: float | None = None,
+    nearest: int | None = None,
+    direction: Direction = "both",
+) -> RiverGraphs: ...
+
+
+def build_graph(
+    obj: xr.Dataset | xr.DataTree,
+    scale: Scale | None = None,
+    *,
+    kernel: str | Kernel | Mapping[str, Any] | None = None,
+    hops: int | None = None,
+    limit: float | None = None,
+    nearest: int | None = None,
+    direction: Direction = "both",
+) -> RiverGraph | RiverGraphs:
+    """Build the graph of one scale of a dataset, or of both with what joins them.
+
+    Only ids, topology, lengths and crosswalk are read, no daily value.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+    scale
+        ``"coarse"`` or ``"fine"``; default None: both, and the operators from coarse to fine.
+    kernel
+        Distance along the river to weight: a name, a mapping or a kernel. Default: exponential over
+        10 km.
+    hops, limit, nearest, direction
+        Which reaches are neighbours: so many steps, so many m along the river, so many nearest ones,
+        ``"upstream"``, ``"downstream"`` or ``"both"``; see
+        :func:`xmsgl.network.pairs.neighbours`. Default: 5 hops, both ways. `limit` holds for the
+        interpolation from coarse to fine too.
+
+    Returns
+    -------
+    RiverGraph or RiverGraphs
+        Nodes in the order of the dataset.
+
+    Raises
+    ------
+    InvalidDatasetError
+        Topology or crosswalk are missing, or the crosswalk names unknown segments.
+    NetworkError
+        The ids do not make a river network.
+    InvalidArgumentError, UnknownNameError
+        A choice of neighbours or the kernel makes no sense.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"downstream_fine": ("fine", [12, 0]), "length_fine": ("fine", [900.0, 1200.0])},
+    ...                 coords={"fine": [11, 12]})
+    >>> build_graph(ds, "fine", hops=1).n
+    2
+    """
+    ds = as_dataset(obj)
+    if scale is not None and scale not in SCALES:
+        msg = f"scale must be 'coarse', 'fine' or None for both, not {scale!r}"
+        raise InvalidArgumentError(msg)
+
+    def one(which: Scale) -> RiverGraph:
+        ids, downstream, length = topology(ds, which)
+        return RiverGraph.build(
+            ids,
+            downstream,
+            length,
+            scale=which,
+            kernel=kernel,
+            hops=hops,
+            limit=limit,
+            nearest=nearest,
+            direction=direction,
+        )
+
+    if scale is not None:
+        return one(scale)
+    return RiverGraphs.build(one("coarse"), one("fine"), segment_positions(ds), limit=limit)
+
+
+def known_segments(ds: xr.Dataset) -> KnownSegments:
+    """Describe the coarse segments of a dataset so that a model can recognise them.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; ids, links and lengths are read.
+
+    Returns
+    -------
+    KnownSegments
+    """
+    small = ds[["downstream_coarse", "length_coarse"]].compute()
+    return KnownSegments.of(
+        id_values(ds.indexes["coarse"].to_numpy()),
+        id_values(small["downstream_coarse"].values),
+        small["length_coarse"].values,
+    )

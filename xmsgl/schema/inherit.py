@@ -1,0 +1,168 @@
+"""What reaches inherit from their segments, corrected for height."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.schema.names import CROSSWALK, positions
+from xmsgl.schema.rivers import need_ids, read_small, segment_positions, unique_ids
+from xmsgl.schema.roles import inherited
+from xmsgl.schema.tree import as_dataset
+from xmsgl.util.scales import SCALES, Scale
+
+__all__ = ["LAPSE_RATE", "fine_offset", "fine_values"]
+
+
+LAPSE_RATE = -6.5e-3
+"""Change of air temperature with height, degC per m (ICAO standard atmosphere)."""
+
+
+_BLOCK_VALUES = 8_000_000  # values of one block of a gathered array: 32 MB in float32
+
+
+def _lapses(ds: xr.Dataset, base: str) -> bool:
+    """Air temperature alone follows the height, and only where both heights are there."""
+    known = all(f"elevation_{scale}" in ds.variables for scale in SCALES)
+    return base.startswith("air_temperature") and f"{base}_fine" not in ds.variables and known
+
+
+def fine_offset(obj: xr.Dataset | xr.DataTree, base: str) -> npt.NDArray[np.float64] | None:
+    """Tell what to add to a segment's value to get that of its reaches.
+
+    Air temperature that reaches inherit is corrected for height,
+    :data:`LAPSE_RATE` x (elevation of the reach - elevation of its segment); all else is inherited
+    as it is.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+    base
+        Base name of a feature, for example ``"air_temperature"``.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        float64 (n_fine,), degC, 0 where an elevation is NaN; None when there is nothing to add: the
+        feature is no air temperature, the reaches have their own, or elevations are missing.
+
+    Raises
+    ------
+    InvalidDatasetError
+        The crosswalk is missing or names unknown segments.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"elevation_coarse": ("coarse", [100.0]), "elevation_fine": ("fine", [200.0]),
+    ...                  "coarse_segment": ("fine", [7])}, coords={"coarse": [7], "fine": [1]})
+    >>> fine_offset(ds, "air_temperature")
+    array([-0.65])
+
+    References
+    ----------
+    ICAO, Manual of the ICAO Standard Atmosphere, Doc 7488: -6.5 K per km in the troposphere.
+    """
+    ds = as_dataset(obj)
+    if not _lapses(ds, base):
+        return None
+    (own,) = read_small(ds, "fine", "elevation_fine")
+    (segment,) = read_small(ds, "coarse", "elevation_coarse")
+    return _height_correction(own, segment[segment_positions(ds)])
+
+
+def _height_correction(reach: npt.NDArray[Any], segment: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    offset = LAPSE_RATE * (reach.astype(np.float64) - segment)
+    return np.where(np.isfinite(offset), offset, 0.0)
+
+
+def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
+    """Give a feature at the fine scale: the reaches' own values, or their segments'.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+    base
+        Base name of a feature, for example ``"air_temperature"``.
+
+    Returns
+    -------
+    xarray.DataArray
+        (time, fine), or (fine,) for a static attribute, named ``<base>_fine``. Inherited values are
+        always lazy, whatever the dataset is, so that they never stand in memory as a whole; air
+        temperature is corrected for height as in :func:`fine_offset`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The dataset lacks the feature.
+    InvalidDatasetError
+        The crosswalk or the ids are missing; unknown segments are reported on computation.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"slope_coarse": ("coarse", [0.1, 0.2]), "coarse_segment": ("fine", [8, 7, 8])},
+    ...                 coords={"coarse": [7, 8], "fine": [1, 2, 3]})
+    >>> fine_values(ds, "slope").values
+    array([0.2, 0.1, 0.2])
+    """
+    ds = as_dataset(obj)
+    if not inherited(ds, base):
+        return ds[f"{base}_fine"]
+    for scale in SCALES:
+        need_ids(ds, scale)
+    if CROSSWALK not in ds.variables:
+        raise InvalidDatasetError([f"variable {CROSSWALK!r} over (fine) is missing"])
+    source = ds[f"{base}_coarse"]
+    if source.chunks is None:
+        days = max(1, _BLOCK_VALUES // max(1, ds.sizes["fine"]))
+        source = source.chunk({dim: days for dim in source.dims if dim == "time"})
+    source = source.chunk({"coarse": -1}).drop_vars(_over(ds, "coarse"), errors="ignore")
+    heights = [ds[f"elevation_{scale}"] for scale in ("fine", "coarse")] if _lapses(ds, base) else []
+    small = [array.drop_vars(_over(ds, *SCALES), errors="ignore") for array in (ds[CROSSWALK], *heights)]
+    values: xr.DataArray = xr.apply_ufunc(
+        _inherit,
+        source,
+        *(array.chunk(-1) if array.chunks is not None else array for array in small),
+        input_core_dims=[["coarse"], ["fine"], *([["fine"], ["coarse"]] if heights else [])],
+        output_core_dims=[["fine"]],
+        kwargs={"segments": unique_ids(ds, "coarse")},
+        dask="parallelized",
+        output_dtypes=[source.dtype],
+        dask_gufunc_kwargs={"output_sizes": {"fine": ds.sizes["fine"]}},
+    )
+    how = f"inherited from the segment{', corrected for height by -6.5 degC per km' if heights else ''}"
+    attrs = {**ds[f"{base}_coarse"].attrs, "comment": how}
+    coords = {name: ds.coords[name] for name in _over(ds, "fine")}
+    return values.assign_coords(coords).rename(f"{base}_fine").assign_attrs(attrs)
+
+
+def _over(ds: xr.Dataset, *scales: Scale) -> list[str]:
+    return [str(name) for name, coord in ds.coords.items() if set(coord.dims) & set(scales)]
+
+
+def _inherit(
+    values: npt.NDArray[Any],
+    crosswalk: npt.NDArray[Any],
+    reach_height: npt.NDArray[Any] | None = None,
+    segment_height: npt.NDArray[Any] | None = None,
+    *,
+    segments: npt.NDArray[Any],
+) -> npt.NDArray[Any]:
+    """Gather one block, (..., n_coarse) -> (..., n_fine)."""
+    where = positions(segments, crosswalk)
+    if (where < 0).any():
+        lost = shorten(np.unique(crosswalk[where < 0]))
+        raise InvalidDatasetError([f"{CROSSWALK} names segments that are not there: {lost}"])
+    gathered = values[..., where]
+    if reach_height is None or segment_height is None:
+        return gathered
+    offset = _height_correction(reach_height, segment_height[where])
+    return (gathered + offset).astype(values.dtype)

@@ -1,0 +1,154 @@
+"""Rivers of a dataset: topology, crosswalk and stream order as plain arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.network.topology import link, strahler
+from xmsgl.schema.names import CROSSWALK, id_values, positions
+from xmsgl.schema.tree import as_dataset
+from xmsgl.util.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["need_ids", "read_small", "segment_positions", "stream_orders", "topology", "unique_ids"]
+
+
+def topology(
+    obj: xr.Dataset | xr.DataTree, scale: Scale
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Read one scale's river network out of a dataset.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    ids : numpy.ndarray
+        int64 or str (n,), in the order of the dataset.
+    downstream : numpy.ndarray
+        int64 (n,): position of the reach downstream, -1 at an outlet.
+    length : numpy.ndarray
+        float64 (n,), m.
+
+    Raises
+    ------
+    InvalidArgumentError
+        `scale` is neither of the two.
+    InvalidDatasetError
+        ``downstream_<scale>``, ``length_<scale>`` or the ids are missing.
+    NetworkError
+        The ids do not make a network.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"downstream_fine": ("fine", [12, 0]), "length_fine": ("fine", [900.0, 1200.0])},
+    ...                 coords={"fine": [11, 12]})
+    >>> topology(ds, "fine")
+    (array([11, 12]), array([ 1, -1]), array([ 900., 1200.]))
+    """
+    if scale not in SCALES:
+        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
+        raise InvalidArgumentError(msg)
+    ds = as_dataset(obj)
+    downstream, length = read_small(ds, scale, f"downstream_{scale}", f"length_{scale}")
+    ids = id_values(ds.indexes[scale].to_numpy())
+    what = "coarse segment" if scale == "coarse" else "fine reach"
+    return ids, link(ids, id_values(downstream), what=what), length.astype(np.float64)
+
+
+def segment_positions(obj: xr.Dataset | xr.DataTree) -> npt.NDArray[np.int64]:
+    """Find each reach's coarse segment.
+
+    Parameters
+    ----------
+    obj
+        Dataset or DataTree of the convention.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n_fine,): the position along ``coarse`` of the segment each reach lies on.
+
+    Raises
+    ------
+    InvalidDatasetError
+        ``coarse_segment`` or the ids are missing, or it names segments that are not there.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> segment_positions(xr.Dataset({"coarse_segment": ("fine", [7, 7, 5])},
+    ...                              coords={"coarse": [5, 7], "fine": [1, 2, 3]}))
+    array([1, 1, 0])
+    """
+    ds = as_dataset(obj)
+    (segment,) = read_small(ds, "fine", CROSSWALK)
+    need_ids(ds, "coarse")
+    found = positions(unique_ids(ds, "coarse"), segment)
+    lost = found < 0
+    if lost.any():
+        reaches = ds.indexes["fine"][lost]
+        pairs = (f"{reach} -> {there}" for reach, there in zip(reaches, segment[lost], strict=True))
+        fault = f"{CROSSWALK}: {lost.sum()} reaches lie on no segment of the dataset: {shorten(pairs)}"
+        raise InvalidDatasetError([f"{fault}; correct it, or drop these reaches"])
+    return found
+
+
+def unique_ids(ds: xr.Dataset, scale: Scale) -> npt.NDArray[Any]:
+    """Return the ids of a scale, each of which must be there once."""
+    index = ds.indexes[scale]
+    if not index.is_unique:
+        twice = shorten(index[index.duplicated()].unique())
+        raise InvalidDatasetError([f"{scale}: duplicated ids {twice}; keep one of each"])
+    return id_values(index.to_numpy())
+
+
+def need_ids(ds: xr.Dataset, scale: Scale) -> None:
+    """Refuse a dataset without ids of a scale."""
+    if scale not in ds.indexes:
+        fault = f"coordinate {scale!r} is missing; give the ids: ds.assign_coords({scale}=ids)"
+        raise InvalidDatasetError([fault])
+
+
+def read_small(ds: xr.Dataset, scale: Scale, *names: str) -> list[npt.NDArray[Any]]:
+    """Fetch small variables over one scale, those that are lazy in one computation."""
+    need_ids(ds, scale)
+    wrong = [name for name in names if name not in ds.variables or ds[name].dims != (scale,)]
+    if wrong:
+        raise InvalidDatasetError([f"variable {name!r} over ({scale}) is missing" for name in wrong])
+    read = ds.reset_coords()[list(names)].compute()  # without coordinates that nobody asked for
+    return [read[name].to_numpy() for name in names]
+
+
+def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
+    """Give the stream order of every reach: stored, or Strahler's from the topology, or 1.
+
+    Parameters
+    ----------
+    ds
+        Dataset of the convention.
+    scale
+        ``"coarse"`` or ``"fine"``.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n,), 1 or more.
+    """
+    if f"stream_order_{scale}" in ds.variables:
+        stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
+        return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)
+    if f"downstream_{scale}" in ds.variables:
+        return strahler(link(ds[scale].values, ds[f"downstream_{scale}"].values))
+    return np.ones(ds.sizes[scale], dtype=np.int64)

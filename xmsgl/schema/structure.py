@@ -1,0 +1,217 @@
+"""Checks of what a dataset has: dimensions, variables, days and units; no value is looked at."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import shorten
+from xmsgl.schema.advice import daily_means
+from xmsgl.schema.names import CROSSWALK, LABEL, scale_of
+from xmsgl.schema.roles import drivers, statics
+from xmsgl.schema.units import advice, expected_units, same_units, tidy_units
+from xmsgl.util.scales import SCALES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import xarray as xr
+
+__all__ = ["WITHOUT_LABELS", "check_sizes", "check_time", "check_units", "check_variables", "dates"]
+
+_MEANING = {
+    "downstream": "the id of the {node} each {node} flows into, 0 or '' at an outlet",
+    "length": "the length of each {node}, m",
+    CROSSWALK: "the id of the coarse segment each reach lies on",
+}
+WITHOUT_LABELS = (
+    "or check a dataset that is only predicted on with ds.msgl.validate(labels=False), "
+    "on the command line: xmsgl validate --no-labels"
+)
+"""What to do about missing labels, for messages."""
+
+_NODE = {"coarse": "segment", "fine": "reach"}
+_DAILY = re.compile(
+    r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
+    r"|relative_humidity|potential_evapotranspiration)$"
+)
+_DAY = np.timedelta64(1, "D")
+
+
+def check_sizes(ds: xr.Dataset) -> Iterator[str]:
+    """Find dimensions and index coordinates that are missing or empty."""
+    for dim in ("time", *SCALES):
+        if dim not in ds.sizes:
+            there = ", ".join(map(str, ds.sizes)) or "none"
+            yield (
+                f"dimension {dim!r} is missing; the dataset has {there}; "
+                f'rename yours: ds = ds.rename({{"<your name>": "{dim}"}})'
+            )
+        elif ds.sizes[dim] == 0:
+            yield f"dimension {dim!r} has size 0; there is nothing to work with"
+        elif dim not in ds.indexes:
+            what = "days" if dim == "time" else "ids"
+            yield f"coordinate {dim!r} is missing; give the {what}: ds = ds.assign_coords({dim}={what})"
+
+
+def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
+    """Find variables that are missing, along the wrong dimensions or not numeric."""
+    needed = {f"{base}_{scale}": scale for base in ("downstream", "length") for scale in SCALES}
+    for name, scale in {**needed, CROSSWALK: "fine"}.items():
+        if name not in ds.variables:
+            meaning = _MEANING[scale_of(name)[0]].format(node=_NODE[scale])
+            yield (
+                f"variable {name!r} over ({scale}) is missing: {meaning}; "
+                f'add it, or rename yours: ds = ds.rename({{"<your name>": "{name}"}})'
+            )
+        elif ds[name].dims != (scale,):
+            yield f"{name} has dimensions {ds[name].dims}, must have ({scale!r},)"
+        elif name.startswith("length") and ds[name].dtype.kind not in "iuf":
+            yield f"{name} has dtype {ds[name].dtype}, must be numeric: {_cast(name, 'float64')}"
+    if not drivers(ds):
+        yield (
+            "there are no drivers: no numeric variable '<name>_coarse' over (time, coarse) besides labels; "
+            "add at least air_temperature_coarse (degC)"
+        )
+    if labels and not any(f"{LABEL}_{scale}" in ds.variables for scale in SCALES):
+        yield (
+            f"there are no labels: neither {LABEL}_coarse nor {LABEL}_fine is there; add one "
+            f"(NaN where not observed), {WITHOUT_LABELS}"
+        )
+    yield from _check_shapes(ds)
+
+
+def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
+    for name, array in ds.variables.items():
+        base, scale = scale_of(name)
+        if scale is None or base == "downstream" or base == "length":
+            continue
+        other = "fine" if scale == "coarse" else "coarse"
+        if other in array.dims and scale not in array.dims:
+            cure = f'ds = ds.rename({{"{name}": "{base}_{other}"}})'
+            yield f"{name} is named {scale} but lies along {array.dims}; rename it: {cure}"
+        elif _DAILY.match(base) and set(array.dims) != {"time", scale}:
+            yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r})"
+        elif array.dims == (scale, "time"):
+            cure = 'ds = ds.transpose("time", ...)'
+            yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r}): {cure}"
+        if _DAILY.match(base) and array.dtype.kind not in "iuf":
+            yield f"{name} has dtype {array.dtype}, must be numeric: {_cast(str(name), 'float32')}"
+
+
+def _cast(name: str, dtype: str) -> str:
+    return f'ds["{name}"] = ds["{name}"].astype("{dtype}")'
+
+
+def check_time(ds: xr.Dataset) -> Iterator[str]:
+    """Find what is not one sorted day after the other."""
+    index = ds.indexes.get("time")
+    if isinstance(index, pd.DatetimeIndex) and index.tz is None:
+        time = index.dropna()
+        back = np.diff(time.to_numpy()) < np.timedelta64(0)
+        if back.any():
+            where = dates(time[:-1][back])
+            yield f'time is not sorted, it goes back after {where}; ds = ds.sortby("time")'
+    yield from check_days(ds)
+
+
+def check_days(ds: xr.Dataset) -> Iterator[str]:
+    """Find what is not one day each, without gaps, in any order."""
+    if "time" not in ds.indexes or ds.sizes["time"] == 0:
+        return
+    index = ds.indexes["time"]
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
+        kind = type(index).__name__ if not isinstance(index, pd.DatetimeIndex) else "with a time zone"
+        yield f"time is {kind} ({index.dtype}), must be datetime64 of the standard calendar: {_decode(index)}"
+        return
+    if index.hasnans:
+        cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
+        yield f"time has {np.count_nonzero(index.isna())} missing values (NaT); {cure}"
+    time = index.dropna()
+    if time.has_duplicates:
+        twice = time[time.duplicated()].unique()
+        yield f'time has duplicates: {dates(twice)}; ds = ds.drop_duplicates("time")'
+    off = time != time.normalize()
+    if off.any():
+        once = time.normalize().is_unique
+        cure = 'ds = ds.assign_coords(time=ds["time"].dt.floor("D"))' if once else daily_means()
+        yield f"time is not at midnight: {shorten(time[off], 3)}; {cure}"
+    yield from _check_daily_steps(time.unique().sort_values())
+
+
+def _check_daily_steps(time: pd.DatetimeIndex) -> Iterator[str]:
+    if len(time) < 2:
+        return
+    steps = pd.Series(np.diff(time.to_numpy()))
+    usual = steps.mode().iloc[0]
+    if usual > _DAY:
+        cure = "bring daily values: what happens between such times is not in the dataset"
+        yield f"time is not daily: the usual step is {usual}; {cure}"
+        return
+    if usual < _DAY:
+        yield f"time is not daily: the usual step is {usual}; take the means of the days: {daily_means()}"
+        return
+    short = steps.to_numpy() < _DAY
+    if short.any():
+        cure = f"take their mean: {daily_means()}"
+        yield f"time is not daily: several values on {dates(time[:-1][short])}; {cure}"
+    days = time.normalize().unique()
+    absent = pd.date_range(days[0], days[-1], freq="D").difference(days)
+    if len(absent):
+        first, last = _longest(days)
+        yield (
+            f"time has gaps, {len(absent)} days are missing: {dates(absent)}; "
+            f'keep the longest period without: ds = ds.sel(time=slice("{first}", "{last}")); '
+            f'or insert short gaps: ds = ds.reindex(time=pd.date_range("{days[0].date()}", '
+            f'"{days[-1].date()}")); and fill the drivers there'
+        )
+
+
+def _longest(days: pd.DatetimeIndex) -> tuple[Any, Any]:
+    """Find the first and the last day of the longest run of days that follow one another."""
+    start = np.flatnonzero(np.append(True, np.diff(days.to_numpy()) != _DAY))
+    length = np.diff(np.append(start, len(days)))
+    run = int(length.argmax())
+    return days[start[run]].date(), days[start[run] + length[run] - 1].date()
+
+
+def _decode(index: pd.Index[Any]) -> str:
+    """Write code that makes days of what stands in their place."""
+    if isinstance(index, pd.DatetimeIndex):
+        return 'ds = ds.assign_coords(time=ds.indexes["time"].tz_localize(None))'
+    if isinstance(index, pd.PeriodIndex):
+        return 'ds = ds.assign_coords(time=ds.indexes["time"].to_timestamp())'
+    if type(index).__name__ == "CFTimeIndex":
+        return 'ds = ds.convert_calendar("standard", use_cftime=False, align_on="date")'
+    if index.dtype.kind in "iuf":
+        units = '{"units": "days since <first day>"}'
+        return f'ds = xr.decode_cf(ds.assign_coords(time=("time", ds["time"].values, {units})))'
+    return 'ds = ds.assign_coords(time=pd.to_datetime(ds["time"].values))'
+
+
+def check_units(ds: xr.Dataset) -> Iterator[str]:
+    """Find units that are missing or need a conversion."""
+    features = {*drivers(ds), *statics(ds)}
+    for name in ds.variables:
+        base, scale = scale_of(name)
+        known = scale is not None and expected_units(base) is not None
+        if scale is None or not (base in features or known):
+            continue
+        found, expected = ds[name].attrs.get("units"), expected_units(base)
+        if not isinstance(found, str) or not found.strip():
+            yield f'{name} has no units; state them: ds["{name}"].attrs["units"] = "{expected or "<units>"}"'
+        elif expected is not None and not same_units(found, expected):
+            yield f"{name} is in {found!r}, must be in {expected!r}; {advice(str(name), found, expected)}"
+        elif expected is None and scale == "fine":
+            coarse = str(ds[f"{base}_coarse"].attrs.get("units", found))
+            if not same_units(found, coarse):
+                cure = advice(str(name), found, tidy_units(coarse))
+                yield f"{name} is in {found!r} but {base}_coarse in {coarse!r}; {cure}"
+
+
+def dates(time: Iterable[Any]) -> str:
+    """Write the first few days for a message."""
+    return shorten([str(pd.Timestamp(day).date()) for day in time])

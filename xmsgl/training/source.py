@@ -1,0 +1,114 @@
+"""What the training loop is fed with: batches on a device, without the nodes that no label depends on."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from xmsgl.models.methods.base import TASK_SCALES
+from xmsgl.prediction.prefetch import prefetch, to_device
+from xmsgl.training.loop import LabelledBatch
+from xmsgl.util.scales import SCALES, Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from xmsgl.inputs.batches import HostBatch, TrainingData
+    from xmsgl.inputs.features import Scaling
+    from xmsgl.prediction.operators import Operators
+    from xmsgl.training.stages import Stage
+
+__all__ = ["DeviceBatches", "label_scales"]
+
+logger = logging.getLogger(__name__)
+
+
+def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:
+    """Return the scales whose labels some tasks learn from.
+
+    Examples
+    --------
+    >>> label_scales({"fine", "interpolation"})
+    ('fine',)
+    """
+    used = {TASK_SCALES[task] for task in tasks}
+    return tuple(scale for scale in SCALES if scale in used)
+
+
+class DeviceBatches:
+    """Batches of a dataset on a device: the :class:`~xmsgl.training.loop.Source` of the loop.
+
+    Parameters
+    ----------
+    data
+        Labels and inputs.
+    operators
+        The graphs, on the device.
+    """
+
+    def __init__(self, data: TrainingData, operators: Operators) -> None:
+        self._data, self._operators = data, operators
+        self._few, self._few_operators = _pruned(data, operators)
+        self.deviation: Mapping[str, float] = {
+            scale: scaling.label_deviation for scale, scaling in data.scaling.items()
+        }
+
+    def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
+        """Batches of an epoch."""
+        operators = self._few_operators if stage.labels == "observed" else self._operators
+        return self._ahead(self._host_batches(epoch, stage), operators)
+
+    def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
+        """Batches to judge by; none for tasks whose observations the method does not use."""
+        scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
+        batches = self._few.validation_batches(scales) if scales else ()
+        return self._ahead(batches, self._few_operators)
+
+    def drawn(self, seed: int) -> DeviceBatches:
+        """Return the same batches in the order of another seed; the validation days stay."""
+        other = copy.copy(self)
+        other._data, other._few = copy.copy(self._data), copy.copy(self._few)
+        other._data.seed = other._few.seed = seed
+        return other
+
+    def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
+        if stage.labels == "process":
+            return self._data.process_batches(epoch)
+        if stage.labels == "carried":  # the coarse inputs are for who predicts the labels
+            return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
+        return self._few.training_batches(epoch, label_scales(stage.tasks))
+
+    def _ahead(self, batches: Iterable[HostBatch], operators: Operators) -> Iterator[LabelledBatch]:
+        return prefetch(batches, lambda host: self._put(host, operators), operators.coarse.device)
+
+    def _put(self, host: HostBatch, operators: Operators) -> LabelledBatch:
+        device = operators.coarse.device
+        labels = {str(scale): to_device(values, device) for scale, values in host.labels.items()}
+        scored = None if host.scored is None else to_device(host.scored, device)
+        batch = operators.batch(host.inputs, host.nodes)
+        if "fine" in labels:
+            batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
+        carry = _from_coarse_to_fine(self._data.scaling)
+        return LabelledBatch(batch, labels, host.name, scored, carry)
+
+
+def _from_coarse_to_fine(scaling: Mapping[Scale, Scaling]) -> tuple[float, float]:
+    """Return factor and offset from a standardised coarse temperature to a standardised fine one."""
+    coarse, fine = scaling["coarse"], scaling["fine"]
+    offset = (coarse.label_mean - fine.label_mean) / fine.label_deviation
+    return coarse.label_deviation / fine.label_deviation, offset
+
+
+def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:
+    """Leave out the nodes that no observed label depends on: losses and gradients stay the same."""
+    keep = operators.closure(data.labelled_nodes())
+    few = data.prune({"coarse": keep.coarse, "fine": keep.fine})
+    if few is data:
+        return data, operators
+    kept = ", ".join(f"{few.inputs[scale].n} of {data.inputs[scale].n} {scale}" for scale in SCALES)
+    logger.info("labels depend on %s nodes; the others are left out of training", kept)
+    return few, operators.restrict(keep)

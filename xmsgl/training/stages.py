@@ -1,0 +1,206 @@
+"""Stages of training: which tasks learn from which labels, one stage after the other.
+
+References
+----------
+.. [1] Fan et al., Multi-scale graph learning for anti-sparse downscaling, AAAI 2025,
+   doi:10.1609/aaai.v39i27.35014.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import index
+from typing import TYPE_CHECKING
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.schema.names import PROCESS_COARSE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+__all__ = ["LABELS", "PLANS", "Plan", "Stage", "stages_of"]
+
+#: Where the labels of a stage come from.
+LABELS: dict[str, str] = {
+    "observed": "measured temperatures",
+    "carried": "coarse temperatures that the model of the stage before predicts, on every reach and day",
+    "process": f"{PROCESS_COARSE}, on every segment and day",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Epochs that train the same tasks on the same kind of labels.
+
+    Attributes
+    ----------
+    epochs
+        How many, at least one.
+    tasks
+        Tasks of the model to train.
+    labels
+        One of `LABELS`.
+    """
+
+    epochs: int
+    tasks: tuple[str, ...]
+    labels: str = "observed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a method trains before its last stage, and in it.
+
+    Attributes
+    ----------
+    before
+        Task, labels and share of the epochs before the last stage, in order.
+    share
+        Share of all epochs that comes before the last stage, unless the user says.
+    last
+        Tasks of the last stage, on observed labels; None for all the model has.
+    optional
+        Whether the method does without the stages before where their labels or tasks are missing.
+    """
+
+    before: tuple[tuple[str, str, float], ...] = ()
+    share: float = 0.5
+    last: tuple[str, ...] | None = None
+    optional: bool = False
+
+
+#: Plans by method; a method that is not here has one stage.
+PLANS: dict[str, Plan] = {
+    "msgl": Plan((("coarse", "observed", 1.0),), optional=True),
+    "async-msgl": Plan((("coarse", "observed", 2 / 3), ("interpolation", "carried", 1 / 3))),
+    "direct": Plan((("coarse", "process", 1.0),), last=("fine",)),
+    "progressive": Plan((("coarse", "observed", 0.5), ("fine", "carried", 0.5)), share=2 / 3, last=("fine",)),
+}
+
+
+def stages_of(
+    method: str,
+    tasks: Collection[str],
+    epochs: int,
+    pretrain: int | Sequence[int] | None,
+    *,
+    coarse_labels: bool,
+    process: bool,
+) -> tuple[Stage, ...]:
+    """Divide the epochs of a method into stages.
+
+    Parameters
+    ----------
+    method
+        Name of the method; one without a plan has a single stage.
+    tasks
+        Tasks its model has.
+    epochs
+        Epochs in all.
+    pretrain
+        How many of them come before the last stage, in all or for each stage there; None for the plan's own
+        share.
+    coarse_labels, process
+        Whether the dataset has observed and simulated coarse temperatures to learn from.
+
+    Returns
+    -------
+    tuple of Stage
+        In order; their epochs add up to `epochs`.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The method needs labels or tasks that are not there, or `pretrain` does not fit.
+
+    Examples
+    --------
+    >>> for stage in stages_of(
+    ...     "async-msgl", ("coarse", "interpolation", "fine"), 60, None, coarse_labels=True, process=False
+    ... ):
+    ...     print(stage.epochs, *stage.tasks, stage.labels)
+    20 coarse observed
+    10 interpolation carried
+    30 coarse interpolation fine observed
+    """
+    plan = PLANS.get(method, Plan(optional=True))
+    missing = _missing(plan, tasks, coarse_labels=coarse_labels, process=process)
+    if missing and not plan.optional:
+        msg = f"method {method!r} needs {' and '.join(missing)}; use another method, for example 'msgl'"
+        raise InvalidArgumentError(msg)
+    last = tuple(plan.last or tasks)
+    before = () if missing or last == ("coarse",) else plan.before
+    told = _whole(pretrain)
+    if isinstance(told, list):
+        return _as_told(epochs, told, before, last)
+    spent = _epochs_before(epochs, told, plan, needed=bool(before) and not plan.optional)
+    if not before or (plan.optional and not spent):
+        return (Stage(epochs, last),)
+    if spent < len(before):
+        msg = f"pretrain={spent} is less than the {len(before)} stages that method {method!r} begins with"
+        raise InvalidArgumentError(msg)
+    stages, left = [], spent
+    for number, (task, labels, share) in enumerate(before, 1):
+        rest = len(before) - number
+        count = left if not rest else min(max(1, round(spent * share)), left - rest)
+        stages.append(Stage(count, (task,), labels))
+        left -= count
+    return (*stages, Stage(epochs - spent, last))
+
+
+def _whole(pretrain: int | Sequence[int] | None) -> int | list[int] | None:
+    """Return numbers of epochs as plain ones, and refuse what is none."""
+    if pretrain is None:
+        return None
+    try:
+        return [index(count) for count in pretrain] if isinstance(pretrain, Iterable) else index(pretrain)
+    except TypeError:
+        msg = f"pretrain must be a whole number of epochs or a list of them, got {pretrain!r}"
+        raise InvalidArgumentError(msg) from None
+
+
+def _as_told(
+    epochs: int, counts: Sequence[int], before: tuple[tuple[str, str, float], ...], last: tuple[str, ...]
+) -> tuple[Stage, ...]:
+    """Make the stages before the last as long as somebody wants each."""
+    if not before:
+        msg = f"pretrain={list(counts)}, but this training has one stage only; leave pretrain out"
+        raise InvalidArgumentError(msg)
+    if len(counts) != len(before) or min(counts, default=1) < 1 or sum(counts) >= epochs:
+        msg = (
+            f"pretrain={list(counts)} must give each of the {len(before)} stages before the last "
+            f"({'; '.join(f'{task}, {labels} labels' for task, labels, _ in before)}) one epoch or more, and "
+            f"leave some of the {epochs} to the last"
+        )
+        raise InvalidArgumentError(msg)
+    stages = [Stage(count, (task,), labels) for count, (task, labels, _) in zip(counts, before, strict=True)]
+    return (*stages, Stage(epochs - sum(counts), last))
+
+
+def _missing(plan: Plan, tasks: Collection[str], *, coarse_labels: bool, process: bool) -> list[str]:
+    wanted = [*(task for task, _, _ in plan.before), *(plan.last or ())]
+    missing = [f"the task {task!r}" for task in dict.fromkeys(wanted) if task not in tasks]
+    kinds = {labels for _, labels, _ in plan.before}
+    if "observed" in kinds and not coarse_labels:
+        missing.append("finite water_temperature_coarse on training days")
+    if "process" in kinds and not process:
+        missing.append(f"{PROCESS_COARSE} (time, coarse)")
+    return missing
+
+
+def _epochs_before(epochs: int, pretrain: int | None, plan: Plan, *, needed: bool) -> int:
+    if pretrain is None:
+        # Each stage before the last needs an epoch, whatever its share of few epochs rounds to.
+        spent = max(int(epochs * plan.share), len(plan.before) if needed else 0)
+        if spent >= epochs and needed:
+            msg = f"epochs={epochs} is too few for the {len(plan.before) + 1} stages of this method"
+            raise InvalidArgumentError(msg)
+        return spent
+    if pretrain < 0:
+        msg = f"pretrain must be at least 0, got {pretrain}"
+        raise InvalidArgumentError(msg)
+    if pretrain >= epochs:
+        msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
+        raise InvalidArgumentError(msg)
+    return pretrain

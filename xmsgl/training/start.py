@@ -1,0 +1,186 @@
+"""What training begins with: features, sizes and weights of another model, or fresh ones."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.checks import check_features
+from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.neighbours_fit import fit_neighbours, has_labels
+from xmsgl.inputs.season import wants_season
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.start import begin_with, shared_architecture
+from xmsgl.models.methods.registry import create_model
+from xmsgl.schema.graphs import known_segments
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import torch
+    import xarray as xr
+
+    from xmsgl.inputs.features import Feature, Scaling
+    from xmsgl.inputs.neighbours import Neighbours
+    from xmsgl.models.methods.base import NetworkModel
+    from xmsgl.network.known import KnownSegments
+    from xmsgl.util.scales import Scale
+
+__all__ = ["Start"]
+
+logger = logging.getLogger(__name__)
+
+
+class Start:
+    """A model to begin with, or none.
+
+    Parameters
+    ----------
+    model
+        A model, its name or the path of its file; None for fresh weights.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The model is an ensemble.
+    CheckpointError
+        There is no such model.
+    """
+
+    def __init__(self, model: Model | str | os.PathLike[str] | None) -> None:
+        self._model = load_model(model) if isinstance(model, str | PathLike) else model
+        if self._model is not None and self._model.members > 1:
+            msg = (
+                f"the model to start with has {self._model.members} members; start with one of them, "
+                "model.member(k)"
+            )
+            raise InvalidArgumentError(msg)
+
+    @property
+    def scaling(self) -> Mapping[Scale, Scaling] | None:
+        """Scaling of the model; None: to be fitted."""
+        return None if self._model is None else self._model.spec.scaling
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a trained model says of this one."""
+        return {} if self._model is None else {"begun_with": self._model.sha256}
+
+    def neighbours(self, ds: xr.Dataset, lengths: tuple[float, ...]) -> Neighbours | None:
+        """Return what the dataset's coarse labels say of neighbours, if the model is to be told.
+
+        A model keeps its lengths; its anomalies are fitted anew, unless there is no coarse label.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Other lengths than the model's are asked for; or there is no coarse label, and no model knows.
+        """
+        if self._model is None:
+            return fit_neighbours(ds, lengths) if lengths else None
+        known = self._model.spec.neighbours
+        known = known and known.without(_strangers(self._model, ds))
+        kept = () if known is None else known.lengths
+        if lengths and lengths != kept:
+            msg = f"neighbours are those of the model to start with ({list(kept)}); leave them out"
+            raise InvalidArgumentError(msg)
+        return fit_neighbours(ds, kept) if kept and has_labels(ds) else known
+
+    def season(self, asked: bool) -> bool:
+        """Say whether the time of year is among the features, as the model has it or as asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            It is asked for, and the model does not know it.
+        """
+        if self._model is None:
+            return asked
+        known = wants_season(feature.name for feature in self._model.spec.features)
+        if asked and not known:
+            msg = "the model to start with does not know the season; leave season=True out"
+            raise InvalidArgumentError(msg)
+        return known
+
+    def features(
+        self, ds: xr.Dataset, names: Sequence[str] | None, means: Sequence[int] | None
+    ) -> tuple[Feature, ...]:
+        """Return the features of the model, which the dataset must have, or those of the dataset.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Names are given that are not the model's, or that the dataset lacks.
+        ModelMismatchError
+            The dataset lacks features of the model.
+        """
+        if self._model is None:
+            return choose_features(ds, names, means=means)
+        features = self._model.spec.features
+        if names is not None and list(names) != (own := [feature.label for feature in features]):
+            msg = f"features are those of the model to start with ({', '.join(own)}); leave them out"
+            raise InvalidArgumentError(msg)
+        check_features(ds, features)
+        return features
+
+    def network(self, ds: xr.Dataset) -> KnownSegments:
+        """Return the segments that the model will recognise: the dataset's and those of the start."""
+        own = known_segments(ds)
+        return own if self._model is None else own.joined(self._model.spec.network)
+
+    def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:
+        """Return the segments of which identities are known or learned; None in the place of strangers."""
+        if self._model is not None:
+            strangers = _strangers(self._model, ds)
+            return tuple(None if segment in strangers else segment for segment in self._model.spec.segments)
+        return tuple(ds["coarse"].values.tolist()) if identity else ()
+
+    def architecture(
+        self,
+        method: str,
+        asked: Mapping[str, Any],
+        identity: int,
+        segments: Sequence[Any],
+    ) -> dict[str, Any]:
+        """Return the sizes of the model, and whatever else was asked for.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Identities of another size than the model's are asked for.
+        """
+        if self._model is None:
+            return {**asked, "identity": identity, "segments": len(segments)}
+        kept = shared_architecture(method, self._model.spec.architecture)
+        if identity and identity != kept.get("identity"):
+            msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
+            raise InvalidArgumentError(msg)
+        return {**kept, **asked}
+
+    def module(
+        self, method: str, architecture: Mapping[str, Any], n_features: int, device: torch.device, seed: int
+    ) -> NetworkModel:
+        """Make a module; what the model can not give it is drawn from the seed.
+
+        Raises
+        ------
+        ModelMismatchError
+            The weights do not fit.
+        """
+        made = create_model(method, n_features=n_features, seed=seed, **architecture).to(device)
+        if self._model is not None:
+            fresh = begin_with(made, self._model.weights)
+            logger.info(
+                "%s begins with model %s; fresh: %s", method, self._model.sha256[:12], ", ".join(fresh)
+            )
+        return made
+
+
+def _strangers(model: Model, ds: xr.Dataset) -> set[Any]:
+    """Return the ids of the dataset's segments that a model does not recognise."""
+    own = known_segments(ds)
+    same = model.spec.network.recognise(own)
+    return {segment for segment, known in zip(own.ids, same, strict=True) if not known}

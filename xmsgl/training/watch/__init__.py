@@ -1,0 +1,1 @@
+"""Observers of a training: progress bar, curves in a notebook, TensorBoard."""

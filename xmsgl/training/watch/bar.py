@@ -1,0 +1,36 @@
+"""A progress bar of a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.util.progress import progress_bar
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from xmsgl.training.watch.standing import Standing
+
+__all__ = ["TrainingBar"]
+
+
+class TrainingBar:
+    """A progress bar that counts the epochs of all members."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, standing: Standing, /) -> None:
+        """Move the bar to where training stands."""
+        if self._bar is None:
+            total = standing.epochs * standing.members
+            self._bar = progress_bar(total, f"train {standing.method}", unit="epoch", draw=True)
+        self._bar.update(standing.done - self._bar.n)
+        if scores := standing.state.history.get("validation"):
+            best = standing.state.best_score
+            self._bar.set_postfix_str(f"validation {scores[-1]:.3f} degC, best {best:.3f}")
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,96 @@
+"""Progress bars: one way to draw them, silent by option."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from xmsgl.util.options import get_option
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tqdm import tqdm
+
+    from xmsgl.util.options import Progress
+
+__all__ = ["PATIENCE", "dask_bar", "in_notebook", "progress_bar"]
+
+#: What is done sooner (s) draws no bar, where it may well be.
+PATIENCE = 2.0
+
+
+def progress_bar(
+    total: float, what: str, *, unit: str, draw: Progress | None = None, **options: Any
+) -> tqdm[Any]:
+    """Make a progress bar, in a terminal or a notebook.
+
+    Parameters
+    ----------
+    total
+        Units to be done.
+    what
+        What they are done for; stands before the bar.
+    unit
+        Name of one.
+    draw
+        Whether to show it. Default: the option ``progress``.
+    **options
+        Others of :class:`tqdm.tqdm`, such as ``leave`` and ``delay``.
+
+    Returns
+    -------
+    tqdm.tqdm
+        A context manager with ``update``; it shows nothing where none is wanted.
+
+    Examples
+    --------
+    >>> with progress_bar(3, "rivers", unit="river", draw=False) as bar:
+    ...     for _ in range(3):
+    ...         _ = bar.update()
+    """
+    wanted = get_option("progress") if draw is None else draw
+    # tqdm.auto warns of what a notebook lacks, also where nothing is drawn
+    library = import_module("tqdm.auto" if wanted else "tqdm")
+    bar: tqdm[Any] = library.tqdm(total=total, desc=what, unit=unit, disable=not wanted, **options)
+    return bar
+
+
+def dask_bar(what: str) -> AbstractContextManager[Any]:
+    """Draw a bar that counts the tasks dask computes inside a ``with`` block, in this process.
+
+    Parameters
+    ----------
+    what
+        What is computed; stands before the bar.
+
+    Returns
+    -------
+    context manager
+
+    Examples
+    --------
+    >>> from xmsgl import set_options
+    >>> with set_options(progress=False), dask_bar("sum"):
+    ...     pass
+    """
+    if not get_option("progress"):
+        return nullcontext()
+    from tqdm.dask import TqdmCallback
+
+    callback: AbstractContextManager[Any] = TqdmCallback(desc=what, unit="task", delay=PATIENCE)
+    return callback
+
+
+def in_notebook() -> bool:
+    """Say whether a Jupyter kernel runs this code, so that HTML shown is seen.
+
+    Examples
+    --------
+    >>> in_notebook()
+    False
+    """
+    shell = sys.modules.get("IPython")  # a kernel has imported it; nobody else need
+    return getattr(shell and shell.get_ipython(), "kernel", None) is not None

@@ -1,0 +1,11 @@
+"""The two scales, which every room of the package names alike."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["SCALES", "Scale"]
+
+Scale = Literal["coarse", "fine"]
+SCALES: tuple[Scale, Scale] = ("coarse", "fine")
+"""Coarse segments (about 10 km) and fine reaches (about 1 km)."""
