@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xmsgl.network.graph import RiverGraph, RiverGraphs
     from xmsgl.plot.door import Plots
     from xmsgl.schema.report import ValidationReport
+    from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
 
 
@@ -104,39 +105,39 @@ class MsglAccessor:
         method: str = "msgl",
         *,
         recipe: str | None = None,
-        device: str = "auto",
-        seed: int = 0,
-        ensemble: int = 1,
+        epochs: int | None = None,
         validation: Validation = 0.15,
+        seed: int = 0,
+        start: Model | str | os.PathLike[str] | None = None,
+        device: str = "auto",
         progress: Progress | None = None,
+        observers: Sequence[Observer] = (),
         checkpoint: str | os.PathLike[str] | None = None,
         resume: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> Model:
-        """Train a Model on the labels the dataset holds, and return it. Mask a label to hold it out.
+        """Train a model on the observations in the dataset; set those to be held out to NaN.
 
         Parameters
         ----------
         method
             ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
         recipe
-            Settings by name, for all that is not given here: ``"published"``, see
-            :mod:`xmsgl.training.recipes`. Default: the package's own.
-        device
-            ``"auto"``, ``"cpu"`` or ``"cuda"``.
+            Settings by name, such as ``"published"``. Default: the package's own.
+        epochs
+            Passes over the training windows, at most; 60 unless the recipe says otherwise.
+        validation
+            Share of windows, date ranges (``"2011-10-01/2012-09-30"``) or None: days kept to choose the best
+            epoch and to calibrate intervals.
         seed
             Draws initial weights, validation windows and the order of windows.
-        ensemble
-            Members to train, with seeds counted up from `seed`; the model's prediction is their mean.
-        validation
-            Share of windows kept for choosing the best epoch and for intervals, or days as slices, or None.
-        progress
-            True, a bar, and curves in a notebook; ``"bar"``; False. Default: the option ``progress``.
+        start, device, progress, observers
+            A model to begin with, where to compute, what to draw, whom to call after each epoch.
         checkpoint, resume
             File rewritten after every epoch; one to continue from, with the same settings.
         **settings
-            ``epochs`` (passes over the training windows, 60 unless a recipe says so), architecture, graph
-            and optimiser: see :func:`xmsgl.training.train.train`.
+            ``features``, ``hidden``, ``hops`` and others: see
+            :class:`xmsgl.training.settings.TrainSettings` and :func:`xmsgl.training.train.train`.
         """
         from xmsgl.training.train import train
 
@@ -144,11 +145,13 @@ class MsglAccessor:
             self._obj,
             method,
             recipe=recipe,
-            device=device,
-            seed=seed,
-            ensemble=ensemble,
+            epochs=epochs,
             validation=validation,
+            seed=seed,
+            start=start,
+            device=device,
             progress=progress,
+            observers=observers,
             checkpoint=checkpoint,
             resume=resume,
             **settings,

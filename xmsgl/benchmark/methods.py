@@ -12,12 +12,12 @@ from xmsgl.benchmark.clock import EpochClock, member_epochs
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.references.boosting import gradient_boosting
+from xmsgl.inputs.choose import parse_features
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.models.methods.registry import create_model, model_names
 from xmsgl.prediction.downscale import downscale
-from xmsgl.training.checks import check_names, check_settings, stage_rates
-from xmsgl.training.recipes import complete
-from xmsgl.training.stages import stages_of
+from xmsgl.training.settings import TrainSettings
+from xmsgl.training.stages import stage_rates, stages_of
 from xmsgl.training.train import train
 
 if TYPE_CHECKING:
@@ -35,18 +35,7 @@ __all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contende
 logger = logging.getLogger(__name__)
 
 # Arguments of training that are no settings of a method: the run or the machine decides them.
-_RESERVED = (
-    "obj",
-    "method",
-    "seed",
-    "device",
-    "progress",
-    "checkpoint",
-    "resume",
-    "tensorboard",
-    "observers",
-    "fingerprint",
-)
+_RESERVED = ("method", "seed", "device", "progress", "checkpoint", "resume", "observers")
 
 
 @dataclass(frozen=True)
@@ -166,28 +155,24 @@ class Network:
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
         """Say what it learns from, by the stages of its training; see :meth:`Contender.sources`."""
-        known = inspect.signature(train).parameters
         if clash := [name for name in _RESERVED if name in settings]:
             msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
         if "start" in settings:
             msg = f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
             raise InvalidArgumentError(msg)
-        settings = complete(self.name, settings)
-        check_names(settings, self.name, known)
-        check_settings(**{name: settings[name] for name in settings if name in known})
-        sizes = {key: settings[key] for key in settings if key not in known}
-        module = create_model(self.name, n_features=1, seed=0, **sizes)
-        epochs = settings.get("epochs", known["epochs"].default)
+        chosen = TrainSettings.of(self.name, **settings)
+        module = create_model(self.name, n_features=1, seed=0, **chosen.architecture)
         stages = stages_of(
-            self.name, module.tasks, epochs, settings.get("pretrain"), coarse_labels=True, process=True
+            self.name, module.tasks, chosen.epochs, chosen.pretrain, coarse_labels=True, process=True
         )
-        stage_rates(settings.get("learning_rate", known["learning_rate"].default), stages)
-        observed = {
+        stage_rates(chosen.learning_rate, stages)
+        used: set[str] = {
             TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
         }
-        process = {"process"} if any(stage.labels == "process" for stage in stages) else set()
-        return frozenset(observed | process) | _told_of_neighbours(settings)
+        used |= {"process"} if any(stage.labels == "process" for stage in stages) else set()
+        used |= {"coarse"} if parse_features(chosen.features).lengths else set()
+        return frozenset(used)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or go on training, then predict; see :meth:`Contender.run`."""

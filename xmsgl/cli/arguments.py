@@ -57,41 +57,19 @@ def known_days(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
-def parse_validation(text: str) -> float | slice | list[slice] | None:
-    """Read what is kept for validation: a share, days, or nothing.
-
-    Parameters
-    ----------
-    text
-        ``"0.15"``, ``"none"``, or days from/to, several with commas between, open ends as ``".."``.
-
-    Raises
-    ------
-    ValueError
-        None of these.
+def parse_validation(text: str) -> float | str | None:
+    """Read what is kept for validation: a fraction, date ranges, or none.
 
     Examples
     --------
-    >>> parse_validation("0.15"), parse_validation("none")
-    (0.15, None)
-    >>> parse_validation("2011-10-01/..")
-    slice('2011-10-01', None, None)
-    >>> parse_validation("2003/2003,2011-10-01/2012-09-30")
-    [slice('2003', '2003', None), slice('2011-10-01', '2012-09-30', None)]
+    >>> parse_validation("0.15"), parse_validation("none"), parse_validation("2011-10-01/..")
+    (0.15, None, '2011-10-01/..')
     """
-    if text == "none":
-        return None
-    if "/" not in text:
-        try:
-            return float(text)
-        except ValueError:
-            msg = f"{text!r} is no share (0.15), no days (2011-10-01/2012-09-30) and not none"
-            raise ValueError(msg) from None
-    found = []
-    for part in text.split(","):
-        start, sign, stop = part.strip().partition("/")
-        if not (start and sign and stop):
-            msg = f"{part!r} in {text!r} are no days; write the first and the last, 2011-10-01/2012-09-30"
-            raise ValueError(msg)
-        found.append(slice(None if start == ".." else start, None if stop == ".." else stop))
-    return found[0] if len(found) == 1 else found
+    from xmsgl.inputs.validation import read_validation
+
+    try:
+        kept: float | str | None = float(text)
+    except ValueError:
+        kept = None if text == "none" else text
+    read_validation(kept)
+    return kept

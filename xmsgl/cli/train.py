@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,10 @@ from xmsgl.training.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import xarray as xr
+
+    from xmsgl.training.watch.standing import Observer
 
 __all__ = ["train", "train_config"]
 
@@ -99,6 +102,11 @@ def train(
     output: Path,
     others: tuple[str, ...],
     validation: str,
+    device: str,
+    fingerprint: str | None,
+    checkpoint: Path | None,
+    resume: Path | None,
+    tensorboard: Path | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -111,15 +119,20 @@ def train(
     others_given = settings_of_table(ctx, "set", others)
     for name in others_given:
         _refuse_own_option(ctx, name)
-    _check_names(others_given, settings["method"])
-    given = {name: value for name, value in settings.items() if value is not None}
-    reads = paths_of(dataset, config_path(ctx), others_given.get("start"))
-    checkpoint, resume = given.get("checkpoint"), given.get("resume")
+    start = others_given.pop("start", None)
+    kept = parse_validation(validation)
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    _check_settings({**chosen, **others_given, "validation": kept})  # before any data are opened
+    reads = paths_of(dataset, config_path(ctx), start)
     check_model(output, [*reads, *paths_of(resume)])
     if checkpoint is not None:
         _check_checkpoint(checkpoint, output, reads)
     ds = open_data(dataset, **settings_of_table(ctx, "data", data))
-    model = ds.msgl.train(**given, **others_given, validation=parse_validation(validation))
+    _check_fingerprint(ds, fingerprint)
+    files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
+    model = ds.msgl.train(
+        **chosen, **others_given, **files, validation=kept, observers=_observers(tensorboard)
+    )
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     click.echo(strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
@@ -133,12 +146,31 @@ def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None
         raise OutputError(msg)
 
 
-def _check_names(settings: Mapping[str, Any], method: str) -> None:
-    """Look at the names of settings before any data are opened."""
-    from xmsgl.training import train as fit
-    from xmsgl.training.checks import check_names
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    from xmsgl.training.settings import TrainSettings
 
-    check_names(settings, method, inspect.signature(fit.train).parameters)
+    TrainSettings.of(**settings)
+
+
+def _check_fingerprint(ds: xr.Dataset, expected: str | None) -> None:
+    """Refuse a dataset that is not the one that was asked for."""
+    from xmsgl.training.provenance import fingerprint
+
+    if expected is not None and (found := fingerprint(ds)) != expected:
+        msg = (
+            f"the fingerprint of network, days and labels is {found[:12]}, not {expected[:12]} as expected: "
+            "this is another dataset, or other labels are masked; leave fingerprint out to train on it all "
+            "the same"
+        )
+        raise InvalidArgumentError(msg)
+
+
+def _observers(tensorboard: Path | None) -> list[Observer]:
+    if tensorboard is None:
+        return []
+    from xmsgl.training.watch.tensorboard import TensorBoardLog
+
+    return [TensorBoardLog(tensorboard)]
 
 
 def _refuse_own_option(ctx: click.Context, name: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.inputs.features import Feature, Scaling, feature_variables
 from xmsgl.inputs.scales import FloatArray, IntArray, ScaleInputs, Sources
-from xmsgl.inputs.validation import DayMask, Validation, _validation_days
+from xmsgl.inputs.validation import DayMask, SplitDays, label_values
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import PROCESS_COARSE
 from xmsgl.util.scales import SCALES, Scale
@@ -65,12 +65,12 @@ class TrainingData:
         Scales whose labels the method uses.
     window, warmup
         Scored days and warm-up days of a window.
-    validation
-        Share of the windows kept for choosing the best epoch, or the days as slices, or None.
+    days
+        Which days are learned from and which are kept for validation.
     batch
         Windows in a batch.
     seed
-        Draws the validation windows and the order of each epoch.
+        Draws the order of each epoch.
     context
         Scales whose inputs the fine tasks need although no label of theirs is used.
     scaling
@@ -79,10 +79,6 @@ class TrainingData:
         Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
         without labels to learn from takes the label moments of the other.
 
-    Raises
-    ------
-    InvalidArgumentError
-        No label to learn from or to validate with, or a validation that does not fit the dataset.
     """
 
     def __init__(
@@ -93,16 +89,13 @@ class TrainingData:
         scales: Sequence[Scale],
         window: int,
         warmup: int,
-        validation: Validation,
+        days: SplitDays,
         batch: int,
         seed: int,
         context: Sequence[Scale] = (),
         scaling: Mapping[Scale, Scaling] | None = None,
         own_scaling: bool = False,
     ) -> None:
-        if batch < 1:
-            msg = f"batch must be at least one window, got {batch}"
-            raise InvalidArgumentError(msg)
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
@@ -113,18 +106,10 @@ class TrainingData:
         self._process = _process_temperature(ds)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
-        self.labels = {scale: _labels(loaded, scale) for scale in self.scales}
+        self.labels = {scale: label_values(loaded, scale) for scale in self.scales}
         self._windows = cut_windows(self.n_days, window, warmup)
         self._observed = {scale: np.isfinite(values).any(axis=1) for scale, values in self.labels.items()}
-        labelled = np.any(list(self._observed.values()), axis=0)
-        self.validation_days = _validation_days(self.time, labelled, self._windows, validation, seed)
-        self.training_days = labelled & ~self.validation_days
-        if not self.training_days.any():
-            msg = (
-                f"there is no label to learn from: water_temperature_{' and _'.join(self.scales)} have "
-                "no finite value outside the validation days"
-            )
-            raise InvalidArgumentError(msg)
+        self.training_days, self.validation_days = days.training, days.validation
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         fit = self._fit_each if own_scaling else self._fit
@@ -303,13 +288,6 @@ def _process_temperature(ds: xr.Dataset) -> FloatArray:
     if PROCESS_COARSE not in ds:
         return np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan, np.float32)
     return np.asarray(ds[PROCESS_COARSE].transpose("time", "coarse").values, np.float32)
-
-
-def _labels(ds: xr.Dataset, scale: Scale) -> FloatArray:
-    name = f"water_temperature_{scale}"
-    if name not in ds:
-        return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
-    return np.asarray(ds[name].transpose("time", scale).values, np.float32)
 
 
 def _label_moments(values: FloatArray) -> tuple[float, float]:

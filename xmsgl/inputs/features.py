@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -212,80 +211,6 @@ def time_of_year(day_of_year: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """
     angle = 2 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.25
     return np.column_stack([np.cos(angle), np.sin(angle)])
-
-
-# Rivers remember weeks of weather through soil and groundwater, longer than a small cell does.
-MEMORY, MEMORY_DAYS = "air_temperature", (7, 30, 90)
-
-
-def choose_features(
-    ds: xr.Dataset, names: Sequence[str] | None = None, *, means: Sequence[int] | None = None
-) -> tuple[Feature, ...]:
-    """List the inputs of a model for a dataset.
-
-    Parameters
-    ----------
-    ds
-        A dataset that follows the convention.
-    names
-        Base names to use, in this order; ``"air_temperature:30"`` is a mean over 30 days. Default: all
-        drivers, the means of air temperature over 7, 30 and 90 days, and all static attributes.
-    means
-        Days of other means of air temperature among the default features; ``()`` for none, as published.
-        Not together with `names`.
-
-    Returns
-    -------
-    tuple of Feature
-
-    Raises
-    ------
-    InvalidArgumentError
-        A name is neither a driver nor a static attribute of the dataset, or none is a driver; `means` do
-        not fit.
-    """
-    drivers, statics = schema.drivers(ds), schema.statics(ds)
-    if names is None:
-        names = [*drivers, *_memory(drivers, means), *statics]
-    elif means is not None:
-        msg = f"means={means} belong to the default features; write them among features, as {MEMORY}:30"
-        raise InvalidArgumentError(msg)
-    chosen = [parse_feature(name) for name in names]
-    if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
-        msg = f"features {shorten(unknown)} are not in the dataset; it has {', '.join([*drivers, *statics])}"
-        raise InvalidArgumentError(msg)
-    if fixed := [name for name, days in chosen if days > 1 and name in statics]:
-        msg = f"features {shorten(fixed)} do not change in time; there is no mean over days to take"
-        raise InvalidArgumentError(msg)
-    if not any(name in drivers for name, _ in chosen):
-        msg = "a model needs at least one driver, for example air_temperature_coarse (time, coarse)"
-        raise InvalidArgumentError(msg)
-    return tuple(
-        Feature(
-            name=name,
-            units=str(ds[f"{name}_coarse"].attrs.get("units", "")),
-            dynamic=name in drivers,
-            transform=SKEWED.get(name, "identity"),
-            days=days,
-        )
-        for name, days in chosen
-    )
-
-
-def _memory(drivers: Sequence[str], means: Sequence[int] | None) -> list[str]:
-    """Write the trailing means of air temperature as features."""
-    if means is None:
-        return [f"{MEMORY}:{days}" for days in MEMORY_DAYS if MEMORY in drivers]
-    fitting = isinstance(means, list | tuple) and all(
-        isinstance(days, int | np.integer) and days > 1 for days in means
-    )
-    if not fitting or len(set(means)) < len(means):
-        msg = f"means={means!r} must be a list of different numbers of days, each 2 or more, or empty"
-        raise InvalidArgumentError(msg)
-    if means and MEMORY not in drivers:
-        msg = f"means={means!r} are of air temperature, but the dataset has no {MEMORY}_coarse; give means=()"
-        raise InvalidArgumentError(msg)
-    return [f"{MEMORY}:{days}" for days in means]
 
 
 def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:

@@ -35,7 +35,7 @@ from xmsgl.network.distance import river_distance
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features", "with_neighbours"]
+__all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features"]
 
 #: Lengths beyond which a neighbour no longer counts: its weight would be below exp(-5), 0.7 %.
 CUT = 5.0
@@ -175,29 +175,6 @@ def neighbour_features(lengths: Sequence[float]) -> dict[str, dict[str, str]]:
         for length in lengths
         for kind, (units, when) in _KINDS.items()
     }
-
-
-def with_neighbours(names: Sequence[str] | None, lengths: Sequence[float]) -> list[str] | None:
-    """Add the features of neighbours to the names of features that someone chose.
-
-    Parameters
-    ----------
-    names
-        As chosen; None: all there are, to which those of neighbours belong by themselves.
-    lengths
-        E-folding lengths, m.
-
-    Returns
-    -------
-    list of str or None
-        With those that were not among them behind.
-
-    Examples
-    --------
-    >>> with_neighbours(["air_temperature", "neighbour_5km_support"], [5_000])[2:]
-    ['neighbour_5km_mean', 'neighbour_5km_warm', 'neighbour_5km_cold']
-    """
-    return None if names is None else list(dict.fromkeys([*names, *neighbour_features(lengths)]))
 
 
 def check_lengths(lengths: Sequence[float]) -> tuple[float, ...]:

@@ -10,11 +10,11 @@ import pandas as pd
 from xmsgl.inputs.features import time_of_year
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import xarray as xr
 
-__all__ = ["SEASON", "assign_season", "wants_season", "with_season"]
+__all__ = ["SEASON", "assign_season", "wants_season"]
 
 #: Base names of the two drivers.
 SEASON = ("season_cos", "season_sin")
@@ -63,14 +63,3 @@ def assign_season(ds: xr.Dataset) -> xr.Dataset:
 def wants_season(names: Iterable[str]) -> bool:
     """Say whether the time of year is among the base names of some features."""
     return any(name in SEASON for name in names)
-
-
-def with_season(names: Sequence[str] | None) -> list[str] | None:
-    """Add the time of year to the names of features that someone chose; None: all there are.
-
-    Examples
-    --------
-    >>> with_season(["air_temperature"])
-    ['air_temperature', 'season_cos', 'season_sin']
-    """
-    return None if names is None else list(dict.fromkeys([*names, *SEASON]))

@@ -3,43 +3,171 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.windows import Window, cut_windows
+from xmsgl.schema.names import LABEL
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from xmsgl.util.scales import Scale
 
-    from xmsgl.inputs.windows import Window
+__all__ = [
+    "DayMask",
+    "SplitDays",
+    "Validation",
+    "label_values",
+    "read_validation",
+    "split_days",
+    "without_labels",
+    "write_validation",
+]
 
-__all__ = ["DayMask", "Validation"]
-
-
-Validation: TypeAlias = float | slice | Sequence[slice] | None
-
-
+Validation: TypeAlias = float | str | slice | Sequence[slice] | None
 DayMask = npt.NDArray[np.bool_]
 
-
-# Fewer windows than this can not give one away; the validation days are then cut from each.
+# Fewer windows than this cannot give one away; the validation days are then cut from each.
 _MIN_WINDOWS = 5
 
 
-def _validation_days(
-    time: pd.DatetimeIndex, labelled: DayMask, windows: Sequence[Window], validation: Validation, seed: int
-) -> DayMask:
-    days = np.zeros(len(time), bool)
+@dataclass(frozen=True)
+class SplitDays:
+    """Which days a model learns from, and which it is judged by, boolean (time,) each.
+
+    Drawn before anything else, so that nothing is fitted to the days that judge.
+    """
+
+    training: DayMask
+    validation: DayMask
+
+
+def split_days(
+    ds: xr.Dataset, scales: Sequence[Scale], *, window: int, validation: float | str | None, seed: int
+) -> SplitDays:
+    """Divide the labelled days of a dataset.
+
+    Parameters
+    ----------
+    ds
+        A dataset of the convention; labels are read.
+    scales
+        Scales whose labels are learned from.
+    window
+        Days of a window; a share is drawn from whole windows.
+    validation, seed
+        As of :class:`xmsgl.training.settings.TrainSettings`.
+
+    Returns
+    -------
+    SplitDays
+
+    Raises
+    ------
+    InvalidArgumentError
+        No label to learn from or to judge by.
+    """
+    labelled = np.any([np.isfinite(label_values(ds, scale)).any(axis=1) for scale in scales], axis=0)
+    time = pd.DatetimeIndex(ds.indexes["time"])
+    kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), validation, seed)
+    if not (labelled & ~kept).any():
+        msg = (
+            f"there is no label to learn from: {LABEL}_{' and _'.join(scales)} have no finite value outside "
+            "the validation days"
+        )
+        raise InvalidArgumentError(msg)
+    return SplitDays(labelled & ~kept, kept)
+
+
+def label_values(ds: xr.Dataset, scale: Scale) -> npt.NDArray[np.float32]:
+    """Read the labels of a scale, float32 (time, node); NaN throughout where the dataset has none."""
+    name = f"{LABEL}_{scale}"
+    if name not in ds:
+        return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
+    return np.asarray(ds[name].transpose("time", scale).values, np.float32)
+
+
+def without_labels(ds: xr.Dataset, days: DayMask) -> xr.Dataset:
+    """Return a dataset whose labels on some days, boolean (time,), are NaN at both scales."""
+    names = [str(name) for name in ds.data_vars if str(name).startswith(LABEL) and "time" in ds[name].dims]
+    keep = xr.DataArray(~days, dims="time")
+    return ds.assign({name: ds[name].where(keep) for name in names}) if days.any() else ds
+
+
+def write_validation(validation: Validation) -> float | str | None:
+    """Write what is kept for validation as a plain value: a share, days as text, or None.
+
+    Examples
+    --------
+    >>> write_validation([slice("2003", "2003"), slice("2011-10-01", None)])
+    '2003/2003,2011-10-01/..'
+    """
+    if isinstance(validation, slice):
+        return f"{_day(validation.start)}/{_day(validation.stop)}"
+    if validation is None or isinstance(validation, str | int | float):
+        return validation
+    if all(isinstance(period, slice) for period in validation):
+        return ",".join(f"{_day(period.start)}/{_day(period.stop)}" for period in validation)
+    raise InvalidArgumentError(_fault(validation))
+
+
+def read_validation(validation: float | str | None) -> float | list[slice] | None:
+    """Read what :func:`write_validation` wrote, or what a user did.
+
+    Examples
+    --------
+    >>> read_validation("2003/2003,2011-10-01/..")
+    [slice('2003', '2003', None), slice('2011-10-01', None, None)]
+    """
     if validation is None:
+        return None
+    if not isinstance(validation, str):
+        if isinstance(validation, bool) or not 0 < validation < 1:
+            raise InvalidArgumentError(_fault(validation))
+        return float(validation)
+    periods = []
+    for part in validation.split(","):
+        start, sign, stop = (each.strip() for each in part.partition("/"))
+        if not (start and sign and stop):
+            raise InvalidArgumentError(_fault(validation))
+        periods.append(slice(None if start == ".." else start, None if stop == ".." else stop))
+    return periods
+
+
+def _fault(validation: Any) -> str:
+    return (
+        "validation must be a fraction between 0 and 1, date ranges such as '2011-10-01/2012-09-30' (several "
+        f"with commas), or None; got {validation!r}"
+    )
+
+
+def _day(end: Any) -> str:
+    """Write an end of a period; text stays, because a year alone means all of it."""
+    if end is None:
+        return ".."
+    return end if isinstance(end, str) else str(pd.Timestamp(end).date())
+
+
+def _validation_days(
+    time: pd.DatetimeIndex,
+    labelled: DayMask,
+    windows: Sequence[Window],
+    validation: float | str | None,
+    seed: int,
+) -> DayMask:
+    """Draw the days that are kept, boolean (time,), from a share of the windows or as given."""
+    days = np.zeros(len(time), bool)
+    kept = read_validation(validation)
+    if kept is None:
         return days
-    if isinstance(validation, int | float):
-        if not 0 < validation < 1:
-            msg = f"validation must be a share between 0 and 1, slices of days, or None; got {validation!r}"
-            raise InvalidArgumentError(msg)
-        return _share_of_windows(days, labelled, windows, float(validation), seed)
-    for period in [validation] if isinstance(validation, slice) else validation:
+    if isinstance(kept, float):
+        return _share_of_windows(days, labelled, windows, kept, seed)
+    for period in kept:
         days[_period(time, period)] = True
     if not (days & labelled).any():
         msg = (
@@ -52,12 +180,10 @@ def _validation_days(
 
 def _period(time: pd.DatetimeIndex, period: slice) -> slice:
     """Find the days as ``ds.sel(time=period)`` would: both ends count, "2003" means the whole year."""
-    msg = f"validation holds {period!r}; give days as slices, for example slice('2003-10-01', '2004-09-30')"
-    if not isinstance(period, slice):  # callers need not be type-checked
-        raise InvalidArgumentError(msg)
     try:
         found: slice = time.slice_indexer(period.start, period.stop)
     except (ValueError, TypeError, KeyError) as error:
+        msg = f"validation holds {write_validation(period)!r}; give days such as '2003-10-01/2004-09-30'"
         raise InvalidArgumentError(msg) from error
     return found
 

@@ -23,8 +23,8 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
 from xmsgl.inputs.checks import check_features
-from xmsgl.inputs.neighbours_fit import assign_neighbours
-from xmsgl.inputs.season import assign_season, wants_season
+from xmsgl.inputs.choose import assign_inputs
+from xmsgl.inputs.season import wants_season
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
@@ -149,9 +149,8 @@ def downscale(
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
-    ds = assign_neighbours(ds, spec.neighbours, spec.network)
-    if wants_season(feature.name for feature in spec.features):
-        ds = assign_season(ds)
+    seasonal = wants_season(feature.name for feature in spec.features)
+    ds = assign_inputs(ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
     check_features(ds, spec.features)
     drivers, fixed = split_inputs(ds, spec.features)
     days = pd.DatetimeIndex(ds.indexes["time"])

@@ -9,33 +9,18 @@ import numpy as np
 import torch
 import xarray as xr
 
+from xmsgl.inputs.validation import label_values
+from xmsgl.util.scales import SCALES
+from xmsgl.util.version import __version__
+
 if TYPE_CHECKING:
     from xmsgl.inputs.batches import TrainingData
 
 __all__ = ["fingerprint", "provenance"]
 
 
-def provenance(ds: xr.Dataset, data: TrainingData, seed: int, recipe: str | None) -> dict[str, Any]:
-    """Tell where a model comes from, as plain values.
-
-    Parameters
-    ----------
-    ds
-        What it was trained on.
-    data
-        The same, with its training and validation days.
-    seed, recipe
-        As given to training.
-
-    Returns
-    -------
-    dict
-        First and last training day, labels by use and scale, seed, recipe if there is one, title and
-        digest of the dataset, versions.
-    """
-    from xmsgl.util.version import __version__
-
-    named = {} if recipe is None else {"recipe": recipe}
+def provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]:
+    """Return where a model comes from, as plain values: days, labels, seed, dataset, versions."""
     days = np.flatnonzero(data.training_days)
     return {
         "start": str(data.time[days[0]].date()),
@@ -43,23 +28,19 @@ def provenance(ds: xr.Dataset, data: TrainingData, seed: int, recipe: str | None
         "labels": data.counts(),
         "seed": seed,
         "dataset": str(ds.attrs.get("title", "")),
-        **named,
-        "fingerprint": fingerprint(ds, data),
+        "fingerprint": fingerprint(ds),
         "versions": {"xmsgl": __version__, "torch": torch.__version__, "xarray": xr.__version__},
     }
 
 
-def fingerprint(ds: xr.Dataset, data: TrainingData) -> str:
-    """Return a digest of what a model was trained on: network, days and labels."""
+def fingerprint(ds: xr.Dataset) -> str:
+    """Return a digest of what a model can be trained on: network, days, and labels of both scales."""
     sha = hashlib.sha256()
     for name in ("coarse", "fine", "downstream_coarse", "downstream_fine", "coarse_segment"):
         values = np.asarray(ds[name].values)
-        sha.update(
-            repr(values.tolist()).encode()
-            if values.dtype.kind not in "iu"
-            else values.astype("<i8").tobytes()
-        )
-    sha.update(data.time.to_numpy().astype("datetime64[D]").astype("<i8").tobytes())
-    for values in data.labels.values():
-        sha.update(np.nan_to_num(values, nan=-999.0).astype("<f4").tobytes())
+        text = values.dtype.kind not in "iu"
+        sha.update(repr(values.tolist()).encode() if text else values.astype("<i8").tobytes())
+    sha.update(ds["time"].values.astype("datetime64[D]").astype("<i8").tobytes())
+    for scale in SCALES:
+        sha.update(np.nan_to_num(label_values(ds, scale), nan=-999.0).astype("<f4").tobytes())
     return sha.hexdigest()

@@ -1,8 +1,8 @@
 """Recipes: settings of training that belong together, by name.
 
-Without a recipe training uses the package's own defaults. A recipe replaces those defaults; an argument that
-is given wins over both. It is about how a method learns, not about data or machine: what is held out,
-seed, device and files are no part of it.
+A recipe replaces the defaults of :class:`xmsgl.training.settings.TrainSettings`; what is given wins over
+both. It is about how a method learns, not about data or machine: validation, seed, device and files are no
+part of it.
 
 References
 ----------
@@ -14,23 +14,15 @@ References
 
 from __future__ import annotations
 
-import functools
-import inspect
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["RECIPES", "Recipe", "complete", "recipe_settings", "takes_recipe"]
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-# What is given, and what of a recipe it leaves nothing to say about.
-_INSTEAD = {"features": "means"}
+__all__ = ["PUBLISHED", "RECIPES", "Recipe", "recipe_settings"]
 
 
 @dataclass(frozen=True)
@@ -46,12 +38,11 @@ class Recipe:
     source
         Where the settings come from.
     settings
-        Arguments of :func:`xmsgl.training.train.train`, for all methods.
+        Attributes of :class:`xmsgl.training.settings.TrainSettings`, for all methods.
     architecture
-        Arguments of the modules; a method leaves out what its module does not take.
+        Arguments of the networks; a method leaves out what its network does not take.
     methods
-        Arguments of :func:`xmsgl.training.train.train` that hold for one method, by its name; they win over
-        `settings`.
+        Settings for one method, by its name; they win over `settings`.
     """
 
     name: str
@@ -67,7 +58,7 @@ PUBLISHED = Recipe(
     "the method as Fan et al. (2025) describe it, with the graphs of its reference code",
     "Fan et al. (2025), AAAI-25, doi:10.1609/aaai.v39i27.35014",
     settings={
-        "means": (),
+        "features": ("drivers", "statics"),
         "scaling": "own",
         "window": 365,
         "warmup": 0,
@@ -99,21 +90,20 @@ PUBLISHED = Recipe(
 """The published method.
 
 A small cell, the fine head alone, inputs and labels standardised at each scale by itself, no warm-up, no
-memory of past air temperature, the last epoch's weights, and the reference operators: all ancestors and
+means of past air temperature, the weights of the last epoch, and the reference operators: all ancestors and
 descendants are neighbours, signed distances are standardised and passed through the logistic function.
 
 Kept of the reference, although they are traps: the weight grows with the distance of an upstream
 neighbour; the graph is dense, so that memory and time grow with the square of the reaches; an entry equal
-to the mean of its matrix vanishes. Repaired, because no result could be told from a fault: in the
+to the mean of its matrix vanishes. Repaired, because no result could be distinguished from a fault: in the
 interpolation from coarse to fine the outlet reach of a segment has weight 1 for its own segment, where the
 reference has 0; a reach connected to no outlet takes its own segment, where the reference divides 0 by 0;
 segments are matched by id, not by their order in a file. A window without fine labels still trains the
 coarse task, where the reference leaves it out.
 
 The stages of ``async-msgl``, ``direct`` and ``progressive`` are the package's own; so are the transforms of
-quantities that spread over decades, mixed precision on a GPU (``amp=False`` switches it off), and what is
-validated on, which here only watches. One limit on the gradient holds in all stages: none where the
-three tasks are trained together.
+quantities that spread over decades, and mixed precision on a GPU (``amp=False`` switches it off). One limit
+on the gradient holds in all stages: none where the three tasks are trained together.
 """
 
 RECIPES: dict[str, Recipe] = {PUBLISHED.name: PUBLISHED}
@@ -133,7 +123,7 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     Returns
     -------
     dict
-        Arguments of :func:`xmsgl.training.train.train`, none that the method does not take.
+        Keywords of :meth:`xmsgl.training.settings.TrainSettings.of`, none that the method does not take.
 
     Raises
     ------
@@ -160,76 +150,3 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     recipe = RECIPES[name]
     own = recipe.methods.get(method, {})
     return {**recipe.settings, **own, **shared_architecture(method, recipe.architecture)}
-
-
-def complete(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to given arguments of training what their recipe sets beside them.
-
-    Parameters
-    ----------
-    method
-        A name in the registry of methods.
-    given
-        Arguments of :func:`xmsgl.training.train.train`, ``recipe`` among them if there is one. They win.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    UnknownNameError
-        No such recipe or method.
-
-    Examples
-    --------
-    >>> complete("msgl", {"epochs": 5})
-    {'epochs': 5}
-    >>> completed = complete("msgl", {"recipe": "published", "epochs": 5})
-    >>> completed["epochs"], completed["keep"]
-    (5, 'last')
-    """
-    if given.get("recipe") is None:
-        return dict(given)
-    settings = recipe_settings(given["recipe"], method)
-    for argument, instead in _INSTEAD.items():
-        if given.get(argument) is not None:
-            settings.pop(instead, None)
-    return {**settings, **given}
-
-
-def takes_recipe(train: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let a function that trains take the settings of a recipe.
-
-    A decorator, because only outside of the function one can tell an argument that is given from one left
-    at its default.
-
-    Parameters
-    ----------
-    train
-        A function with a parameter `method` and a keyword `recipe`, which it may look at.
-
-    Returns
-    -------
-    callable
-        With the same signature; arguments that are not given come from the recipe, if one is named.
-
-    Examples
-    --------
-    >>> @takes_recipe
-    ... def train(method="msgl", *, recipe=None, epochs=10, **others):
-    ...     return epochs
-    >>> train(), train(recipe="published"), train(recipe="published", epochs=10)
-    (10, 60, 10)
-    """
-    signature = inspect.signature(train)
-
-    @functools.wraps(train)
-    def completed(*args: _P.args, **given: _P.kwargs) -> _R:
-        bound = signature.bind_partial(*args, **given).arguments
-        method = bound.get("method", signature.parameters["method"].default)
-        for name, value in complete(method, given).items():
-            given.setdefault(name, value)
-        return train(*args, **given)
-
-    return completed

@@ -19,7 +19,7 @@ from xmsgl.schema.names import PROCESS_COARSE
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["LABELS", "PLANS", "Plan", "Stage", "stages_of"]
+__all__ = ["LABELS", "PLANS", "Plan", "Stage", "stage_rates", "stages_of"]
 
 #: Where the labels of a stage come from.
 LABELS: dict[str, str] = {
@@ -204,3 +204,20 @@ def _epochs_before(epochs: int, pretrain: int | None, plan: Plan, *, needed: boo
         msg = f"pretrain={pretrain} leaves no epoch for the other tasks; it must be below epochs={epochs}"
         raise InvalidArgumentError(msg)
     return pretrain
+
+
+def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:
+    """Hold learning rates against the stages they are for: one for all, or one for each.
+
+    Examples
+    --------
+    >>> stage_rates(0.01, ())
+    0.01
+    """
+    if isinstance(rate, float | int):
+        return float(rate)
+    if len(rate) != len(stages):
+        named = "; ".join(f"{', '.join(stage.tasks)} ({stage.epochs} epochs)" for stage in stages)
+        msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one, or as many"
+        raise InvalidArgumentError(msg)
+    return tuple(float(each) for each in rate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.checks import check_features
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.neighbours_fit import fit_neighbours, has_labels
 from xmsgl.inputs.season import wants_season
 from xmsgl.models.file.model import Model, load_model
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xmsgl.inputs.neighbours import Neighbours
     from xmsgl.models.methods.base import NetworkModel
     from xmsgl.network.known import KnownSegments
+    from xmsgl.training.settings import TrainSettings
     from xmsgl.util.scales import Scale
 
 __all__ = ["Start"]
@@ -70,14 +71,9 @@ class Start:
         return {} if self._model is None else {"begun_with": self._model.sha256}
 
     def neighbours(self, ds: xr.Dataset, lengths: tuple[float, ...]) -> Neighbours | None:
-        """Return what the dataset's coarse labels say of neighbours, if the model is to be told.
+        """Return the anomalies of observed segments; a model keeps its lengths, fitted anew to labels.
 
-        A model keeps its lengths; its anomalies are fitted anew, unless there is no coarse label.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Other lengths than the model's are asked for; or there is no coarse label, and no model knows.
+        InvalidArgumentError for other lengths than the model's, or if there is no coarse label.
         """
         if self._model is None:
             return fit_neighbours(ds, lengths) if lengths else None
@@ -85,45 +81,31 @@ class Start:
         known = known and known.without(_strangers(self._model, ds))
         kept = () if known is None else known.lengths
         if lengths and lengths != kept:
-            msg = f"neighbours are those of the model to start with ({list(kept)}); leave them out"
+            has = ", ".join(f"neighbour_anomalies:{length / 1000:g}km" for length in kept) or "none"
+            msg = f"neighbour anomalies are those of the model to start with ({has}); leave features out"
             raise InvalidArgumentError(msg)
         return fit_neighbours(ds, kept) if kept and has_labels(ds) else known
 
     def season(self, asked: bool) -> bool:
-        """Say whether the time of year is among the features, as the model has it or as asked for.
-
-        Raises
-        ------
-        InvalidArgumentError
-            It is asked for, and the model does not know it.
-        """
+        """Say whether the time of year is an input: as the model has it, or as asked for."""
         if self._model is None:
             return asked
         known = wants_season(feature.name for feature in self._model.spec.features)
         if asked and not known:
-            msg = "the model to start with does not know the season; leave season=True out"
+            msg = "the model to start with does not have the time of year; leave features out"
             raise InvalidArgumentError(msg)
         return known
 
-    def features(
-        self, ds: xr.Dataset, names: Sequence[str] | None, means: Sequence[int] | None
-    ) -> tuple[Feature, ...]:
-        """Return the features of the model, which the dataset must have, or those of the dataset.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Names are given that are not the model's, or that the dataset lacks.
-        ModelMismatchError
-            The dataset lacks features of the model.
-        """
+    def features(self, ds: xr.Dataset, names: Sequence[str]) -> tuple[Feature, ...]:
+        """Return the features of the model, which the dataset must have, or those that are asked for."""
         if self._model is None:
-            return choose_features(ds, names, means=means)
+            return choose_features(ds, names)
         features = self._model.spec.features
-        if names is not None and list(names) != (own := [feature.label for feature in features]):
+        own = [feature.label for feature in features]
+        check_features(ds, features)
+        if tuple(names) != ("default",) and [each.label for each in choose_features(ds, names)] != own:
             msg = f"features are those of the model to start with ({', '.join(own)}); leave them out"
             raise InvalidArgumentError(msg)
-        check_features(ds, features)
         return features
 
     def network(self, ds: xr.Dataset) -> KnownSegments:
@@ -138,23 +120,12 @@ class Start:
             return tuple(None if segment in strangers else segment for segment in self._model.spec.segments)
         return tuple(ds["coarse"].values.tolist()) if identity else ()
 
-    def architecture(
-        self,
-        method: str,
-        asked: Mapping[str, Any],
-        identity: int,
-        segments: Sequence[Any],
-    ) -> dict[str, Any]:
-        """Return the sizes of the model, and whatever else was asked for.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Identities of another size than the model's are asked for.
-        """
+    def architecture(self, settings: TrainSettings, ds: xr.Dataset) -> dict[str, Any]:
+        """Return the arguments of the network: those asked for, and the sizes of the model."""
+        identity, asked = settings.identity, dict(settings.architecture)
         if self._model is None:
-            return {**asked, "identity": identity, "segments": len(segments)}
-        kept = shared_architecture(method, self._model.spec.architecture)
+            return {**asked, "identity": identity, "segments": ds.sizes["coarse"] if identity else 0}
+        kept = shared_architecture(settings.method, self._model.spec.architecture)
         if identity and identity != kept.get("identity"):
             msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
             raise InvalidArgumentError(msg)

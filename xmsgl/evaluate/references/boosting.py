@@ -18,8 +18,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
-from xmsgl.inputs.features import Feature, choose_features, time_of_year, trailing_mean, weather_memory
-from xmsgl.inputs.neighbours import with_neighbours
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.features import Feature, time_of_year, trailing_mean, weather_memory
+from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
 from xmsgl.schema.inherit import fine_offset, fine_values
 from xmsgl.schema.names import LABEL
@@ -174,7 +175,8 @@ def gradient_boosting(
     validate(ds)
     if neighbours:
         known = fit_neighbours(ds, neighbours)
-        ds, features = assign_neighbours(ds, known), with_neighbours(features, known.lengths)
+        ds = assign_neighbours(ds, known)
+        features = features and list(dict.fromkeys([*features, *neighbour_features(known.lengths)]))
     booster = _Booster(trees, _rows(ds, labels, features))
     booster.fit(_labels(ds, labels), ds.indexes[labels])
     places = da.arange(ds.sizes[labels], chunks=1)

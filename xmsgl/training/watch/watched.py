@@ -2,87 +2,67 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from xmsgl.training.watch.bar import TrainingBar
-from xmsgl.training.watch.standing import Observer
 from xmsgl.util.options import check_progress, get_option
 from xmsgl.util.progress import in_notebook
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
 
 __all__ = ["watched"]
 
 
-class _Closing(Observer, Protocol):
-    """An observer that holds something open."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
 def watched(
-    progress: Progress | None = None, tensorboard: str | os.PathLike[str] | None = None
+    progress: Progress | None = None, observers: Sequence[Observer] = ()
 ) -> AbstractContextManager[list[Observer]]:
-    """Choose who watches a training, and close what they opened at its end.
-
-    What can not be had is refused by the call, before the training is prepared. Nothing is drawn or written
-    until an observer is first called.
+    """Choose who watches a training; observers that can be closed are, at its end.
 
     Parameters
     ----------
     progress
         What to draw: True, a bar, and in a notebook curves; ``"bar"``, a bar; False, nothing. Default: the
         option ``progress``.
-    tensorboard
-        Folder to log to, or None.
+    observers
+        Others to call.
 
     Returns
     -------
     context manager
-        Of the list of observers, which are closed at its end.
+        Of the list of observers. Nothing is drawn until one is first called.
 
     Raises
     ------
     InvalidArgumentError
         `progress` is none of these.
-    MissingDependencyError
-        A folder is given, and TensorBoard is not installed.
 
     Examples
     --------
     >>> with watched(progress=False) as observers:
     ...     observers
     []
-    >>> watched(progress="curves")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.InvalidArgumentError: progress must be True, False or 'bar', not 'curves'
     """
     drawn = get_option("progress") if progress is None else check_progress(progress)
-    observers: list[_Closing] = []
+    chosen: list[Observer] = []
     if drawn:
-        observers.append(TrainingBar())
+        chosen.append(TrainingBar())
     if drawn is True and in_notebook():
         from xmsgl.training.watch.curves import Curves
 
-        observers.append(Curves())
-    if tensorboard is not None:
-        from xmsgl.training.watch.tensorboard import TensorBoardLog
-
-        observers.append(TensorBoardLog(tensorboard))
-    return _closing(observers)
+        chosen.append(Curves())
+    return _closing([*chosen, *observers])
 
 
 @contextmanager
-def _closing(observers: Sequence[_Closing]) -> Iterator[list[Observer]]:
+def _closing(observers: list[Observer]) -> Iterator[list[Observer]]:
     with ExitStack() as stack:
         for observer in observers:
-            stack.enter_context(closing(observer))
-        yield [*observers]
+            if (close := getattr(observer, "close", None)) is not None:
+                stack.callback(close)
+        yield observers

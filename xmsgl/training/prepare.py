@@ -1,0 +1,180 @@
+"""All that a training needs before its first step, fitted in an order that keeps validation days out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.batches import TrainingData
+from xmsgl.inputs.choose import assign_inputs, parse_features
+from xmsgl.inputs.validation import split_days, without_labels
+from xmsgl.models.file.model import ModelSpec
+from xmsgl.models.methods.registry import create_model
+from xmsgl.prediction.operators import Operators
+from xmsgl.schema.graphs import build_graph
+from xmsgl.training.loop import LoopSettings
+from xmsgl.training.provenance import provenance
+from xmsgl.training.source import DeviceBatches, label_scales
+from xmsgl.training.stages import stage_rates, stages_of
+from xmsgl.util.origin import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    import xarray as xr
+
+    from xmsgl.inputs.features import Scaling
+    from xmsgl.inputs.validation import SplitDays
+    from xmsgl.models.methods.base import NetworkModel
+    from xmsgl.training.settings import TrainSettings
+    from xmsgl.training.stages import Stage
+    from xmsgl.training.start import Start
+    from xmsgl.util.scales import Scale
+
+__all__ = ["Prepared", "prepare"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training that is ready to run.
+
+    Attributes
+    ----------
+    ds
+        The dataset with all inputs assigned.
+    days
+        Days to learn from, and to judge by.
+    spec
+        What the model will be.
+    source
+        Batches on the device.
+    loop
+        How to train.
+    module_of
+        Gives a seed its module, on the device.
+    run_of
+        What the training is, plain JSON values: a checkpoint of another one is refused.
+    """
+
+    ds: xr.Dataset
+    days: SplitDays
+    spec: ModelSpec
+    source: DeviceBatches
+    loop: LoopSettings
+    module_of: Callable[[int], NetworkModel]
+    run_of: Mapping[str, Any]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks of the last stage."""
+        return self.loop.stages[-1].tasks
+
+
+def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> Prepared:
+    """Draw the validation days, then fit inputs, scaling and graph to the others.
+
+    `ds` is a valid dataset of the convention. InvalidArgumentError where it lacks what the settings ask for.
+    """
+    architecture = begin.architecture(settings, ds)
+    tasks = create_model(settings.method, n_features=1, seed=0, **architecture).tasks
+    stages = stages_of(settings.method, tasks, settings.epochs, settings.pretrain, **_coarse_teachers(ds))
+    scales = label_scales({task for stage in stages if stage.labels == "observed" for task in stage.tasks})
+    days = split_days(ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed)
+    wanted = parse_features(settings.features)
+    around = begin.neighbours(without_labels(ds, days.validation), wanted.lengths)
+    ds = assign_inputs(ds, season=begin.season(wanted.season), neighbours=around)
+    features = begin.features(ds, settings.features)
+    module_of = partial(begin.module, settings.method, architecture, len(features), device)
+    module = module_of(settings.seed)
+    data = TrainingData(
+        ds,
+        features,
+        scales=scales,
+        window=settings.window,
+        warmup=settings.warmup,
+        days=days,
+        batch=settings.batch,
+        seed=settings.seed,
+        context=module.input_scales,
+        scaling=begin.scaling,
+        own_scaling=settings.scaling == "own",
+    )
+    _check_anchor(module, data.scaling)
+    graph = _graph(ds, settings)
+    segments = begin.segments(ds, settings.identity)
+    spec = ModelSpec(
+        method=settings.method,
+        architecture=architecture,
+        features=features,
+        scaling=dict(data.scaling),
+        graph=graph,
+        segments=segments,
+        window=settings.window,
+        warmup=settings.warmup,
+        training={**provenance(ds, data, settings.seed), **begin.provenance},
+        neighbours=around,
+        network=begin.network(ds),
+        first_day=str(data.time[0].date()),
+    )
+    loop = _loop(settings, stages, device)
+    run_of = {**spec.to_dict(), "settings": settings.to_dict(), "loop": asdict(loop)}
+    noted = {"settings": settings.differing(), "data": origin_of(ds)}
+    return Prepared(
+        ds=ds,
+        days=days,
+        spec=replace(spec, training={**spec.training, **noted}),
+        source=DeviceBatches(data, Operators.build(ds, graph, segments, device)),
+        loop=loop,
+        module_of=lambda seed: module if seed == settings.seed else module_of(seed),
+        run_of=json.loads(json.dumps(run_of)),
+    )
+
+
+def _loop(settings: TrainSettings, stages: Sequence[Stage], device: torch.device) -> LoopSettings:
+    return LoopSettings(
+        epochs=settings.epochs,
+        stages=tuple(stages),
+        learning_rate=stage_rates(settings.learning_rate, stages),
+        clip=settings.clip,
+        patience=settings.patience,
+        weighting=settings.weighting,
+        seed=settings.seed,
+        amp=device.type == "cuda" if settings.amp is None else settings.amp,
+        average=settings.average,
+        keep=settings.keep,
+    )
+
+
+def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
+    """Say which coarse temperatures there are to learn from before the last stage."""
+    observed = ds.get(f"{schema.LABEL}_coarse")
+    return {
+        "coarse_labels": observed is not None and bool(np.isfinite(observed).any()),
+        "process": schema.PROCESS_COARSE in ds,
+    }
+
+
+def _graph(ds: xr.Dataset, settings: TrainSettings) -> dict[str, Any]:
+    """Return graph arguments as plain values, with the kernel written out."""
+    graph = build_graph(ds, "coarse", **settings.graph)
+    return {**settings.graph, "kernel": graph.settings()["kernel"]}
+
+
+def _check_anchor(module: NetworkModel, scaling: Mapping[Scale, Scaling]) -> None:
+    """Refuse an anchored model where a temperature has another number at each scale."""
+    if getattr(module, "anchored", False) and scaling["coarse"] != scaling["fine"]:
+        msg = (
+            "an anchored model adds temperatures of both scales, but scaling='own' standardises each with "
+            "its own mean and deviation; pass anchored=False, or scaling='shared'"
+        )
+        raise InvalidArgumentError(msg)
