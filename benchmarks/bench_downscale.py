@@ -14,7 +14,8 @@ import xarray as xr
 import xmsgl
 from benchmarks.basins import make_basin
 from benchmarks.harness import Bar, Group, Runner, Series, Step, is_tiny, sized
-from xmsgl.inputs.features import Scaling, choose_features
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.features import Scaling
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.models.file.model import Model, ModelSpec
 from xmsgl.models.methods.registry import create_model

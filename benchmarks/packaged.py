@@ -23,12 +23,11 @@ FEATURES = (
     "precipitation", "relative_humidity", "solar_radiation",
     *(f"air_temperature:{days}" for days in (3, 7, 30, 90, 180)),
     "precipitation:7", "precipitation:30", "solar_radiation:7", "solar_radiation:30", "relative_humidity:30",
-    "drainage_area", "elevation", "slope", "stream_order", "width",
+    "drainage_area", "elevation", "slope", "stream_order", "width", "season",
 )  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "hidden": 48,
     "identity": 8,
-    "season": True,
     "features": FEATURES,
     "epochs": 33,
     "pretrain": (30, 1),

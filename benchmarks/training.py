@@ -12,7 +12,8 @@ from benchmarks.basins import make_basin
 from benchmarks.harness import is_tiny, sized
 from benchmarks.published import TASKS, PublishedWindow
 from xmsgl.inputs.batches import TrainingData
-from xmsgl.inputs.features import TRANSFORMS, choose_features, trailing_mean
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.features import TRANSFORMS, trailing_mean
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.operators import Operators
 from xmsgl.schema.inherit import fine_values

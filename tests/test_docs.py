@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -187,10 +188,11 @@ def test_a_module_never_takes_the_place_of_a_public_name(name):
 
 def test_documented_arguments_exist():
     """Settings that the page on the method gives as switches are arguments of training."""
-    from xmsgl.models.methods.msgl import MSGL
+    from xmsgl.training.settings import TrainSettings, network_arguments
     from xmsgl.training.train import train
 
-    known = {*inspect.signature(train).parameters, *inspect.signature(MSGL).parameters}
+    known = {*inspect.signature(train).parameters, *inspect.signature(TrainSettings).parameters}
+    known |= network_arguments("msgl")
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     switches = set(re.findall(r"`(\w+)=", text))
     assert {"kernel", "pretrain", "anchored", "warmup"} <= switches
@@ -229,7 +231,7 @@ def test_documented_session_runs(quiet):
     session = "\n".join(blocks(ROOT / "docs" / "cli.md", "sh"))
     runner = CliRunner()
     for line in filter(None, session.splitlines()):
-        words = re.sub(r"--epochs \d+", "--epochs 1", line).split()[1:]
+        words = shlex.split(re.sub(r"--epochs \d+", "--epochs 1", line))[1:]
         result = runner.invoke(main, ["--quiet", *words])
         assert result.exit_code == 0, f"{line}: {result.output}"
     for name in ("temperature.nc", "bounds.nc"):

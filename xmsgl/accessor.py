@@ -136,8 +136,7 @@ class MsglAccessor:
         checkpoint, resume
             File rewritten after every epoch; one to continue from, with the same settings.
         **settings
-            ``features``, ``hidden``, ``hops`` and others: see
-            :class:`xmsgl.training.settings.TrainSettings` and :func:`xmsgl.training.train.train`.
+            Any other of :class:`xmsgl.training.settings.TrainSettings`: ``hidden=32``, ``hops=10``, ...
         """
         from xmsgl.training.train import train
 

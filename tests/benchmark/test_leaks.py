@@ -35,7 +35,10 @@ DRAW = 3
 
 
 BOOSTERS = ("booster-fine", "booster-coarse")
-TOLD = {"neighbours": [5_000, 20_000]}  # of what other segments were observed to be
+# Of what other segments were observed to be, in the words of the networks and of the boosted trees.
+LENGTHS = [5_000, 20_000]
+TOLD = {"features": ["default", *(f"neighbour_anomalies:{length // 1000}km" for length in LENGTHS)]}
+TREES_TOLD = {"neighbours": LENGTHS}
 
 
 def run_of(protocol, method="msgl", fraction=0.5, **more):
@@ -196,7 +199,8 @@ def test_the_rest_of_a_segment_is_held_out_with_its_drawn_part(rich, offer, draw
 @pytest.mark.parametrize(
     ("method", "more"),
     [pytest.param(method, {}, id=method) for method in METHODS]
-    + [pytest.param(method, TOLD, id=f"{method}, told") for method in ("remap", "msgl", "booster-coarse")],
+    + [pytest.param(method, TOLD, id=f"{method}, told") for method in ("remap", "msgl")]
+    + [pytest.param("booster-coarse", TREES_TOLD, id="booster-coarse, told")],
 )
 def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, more, protocol):
     """No tensor holds the marker, and prediction and scaling are those without any held-out label."""
@@ -224,7 +228,7 @@ def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, meth
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("more", [{}, TOLD], ids=["", "told"])
+@pytest.mark.parametrize("more", [{}, TREES_TOLD], ids=["", "told"])
 @pytest.mark.parametrize("method", BOOSTERS)
 def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, more, protocol):
     ensemble = pytest.importorskip("sklearn.ensemble")
@@ -284,7 +288,7 @@ def test_anomalies_of_neighbours_know_no_held_out_label(rich, offer, monkeypatch
 
     def anomalies(value):
         offer(with_held_out(rich, protocol, value))
-        return fit_neighbours(make_split(run_of(protocol)).training, TOLD["neighbours"])
+        return fit_neighbours(make_split(run_of(protocol)).training, LENGTHS)
 
     if left:
         monkeypatch.setattr(protocols, "mask_labels", careless)

@@ -32,7 +32,8 @@ def warmer(temperature):
 
 METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *model_names()} - {"async-msgl"})]
 TOLD = [
-    pytest.param(name, {"neighbours": [9e3]}, id=f"{name}, told") for name in ("fine-only", "booster-fine")
+    pytest.param("fine-only", {"features": ["default", "neighbour_anomalies:9km"]}, id="fine-only, told"),
+    pytest.param("booster-fine", {"neighbours": [9e3]}, id="booster-fine, told"),
 ]
 
 

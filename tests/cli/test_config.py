@@ -25,7 +25,8 @@ from xmsgl.util.spec import parse_seeds
 
 BASIN = {"n_coarse": 3, "reaches_per_segment": 2, "years": 1, "label_fraction": 0.1}
 DAYS = "2002-01-01/2002-02-15,2002-08-01/.."
-SMALL = ["hidden=4", "heads=2", "window=90", "warmup=10", "means=[7]", "clip=null", "pretrain=1"]
+SMALL = ["hidden=4", "heads=2", "window=90", "warmup=10", "clip=null", "pretrain=1"]
+SMALL += ['features=["drivers","air_temperature:7","statics","season"]']
 
 
 @pytest.fixture
@@ -167,14 +168,15 @@ def test_other_labels_are_refused(run, tmp_path):
         ("epoch = 3", "no such options as epoch; known: checkpoint, data, dataset, device"),
         ("epochs = 0", "Invalid value for '--epochs'"),
         ('epochs = "many"', "Invalid value for '--epochs'"),
-        ('validation = "often"', "is no share (0.15), no days"),
-        ('validation = "2001-01-01/"', "write the first and the last"),
+        ('validation = "often"', "validation must be a fraction between 0 and 1, date ranges"),
+        ('validation = "2001-01-01/"', "got '2001-01-01/'"),
+        ("validation = 1.5", "validation must be a fraction between 0 and 1"),
         ("set = 3", "set must be a table, [set]"),
         ("[set]\nseed = 3", "seed has an option of its own, --seed"),
         ("epochs = ", "is not valid TOML"),
         ("[set]\nclip = " + "[" * 5000, "is not valid TOML"),
         ("[set]\nclip = nan", "clip=nan is not a finite number; give one, or none if allowed"),
-        ("[set]\nmeans = [7, inf]", "means=[7, inf] is not a finite number"),
+        ("[set]\nlearning_rate = [0.1, inf]", "learning_rate=[0.1, inf] is not a finite number"),
         ('[data]\nyears = "-Infinity"', "years=-Infinity is not a finite number"),
         ('dataset = "moon"', "'moon' is neither a file nor a dataset"),
         ('config = "other.toml"', "no such options as config"),
@@ -191,12 +193,16 @@ def test_a_wrong_configuration_is_a_wrong_command_line(run, tmp_path, text, mess
 @pytest.mark.parametrize(
     ("text", "seen"),
     [
-        ('season = "False"', {"season": False}),
-        ("season = true", {"season": True}),
+        ('anchored = "False"', {"anchored": False}),
+        ("amp = true", {"amp": True}),
         ('clip = "None"', {"clip": None}),
         ('clip = "NULL"', {"clip": None}),
-        ('season = "no"', "season must be True or False, got 'no'"),
-        ("season = 1", "season must be True or False, got 1"),
+        ('amp = "no"', "amp must be True, False or None, got 'no'"),
+        ("amp = 1", "amp must be True, False or None, got 1"),
+        (
+            'features = "season"',
+            "features must be a list of names, such as ['default', 'season'], got 'season'",
+        ),
         ('anchored = "off"', "anchored must be True or False, got 'off'"),
         ('features = ["none", "2011"]', {"features": ["none", "2011"]}),
         ("anchord = true", "'msgl' has no setting anchord; did you mean anchored?"),
@@ -240,7 +246,7 @@ out = "bench"
 
 [set]
 epochs = 2
-means = [7, 30]
+features = ["default", "season"]
 
 [data]
 n_coarse = 3
@@ -254,7 +260,7 @@ def test_a_benchmark_by_configuration_is_that_of_the_command_line(run, tmp_path)
     by_words = run(
         "benchmark", "simulated", "--fractions", 0.01, 1, "--methods", "climatology",
         "msgl:hidden=8,kernel=reference", "--seeds", 2, "--degrade", "none", "noise=1", "--set", "epochs=2",
-        "means=[7,30]", "--data", "n_coarse=3", "years=3", "--list",
+        'features=["default","season"]', "--data", "n_coarse=3", "years=3", "--list",
     )  # fmt: skip
     assert by_file.exit_code == by_words.exit_code == 0, by_file.output
     assert by_file.stdout == by_words.stdout

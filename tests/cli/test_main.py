@@ -158,6 +158,7 @@ def test_faults_as_json(run, broken):
         ["train", "FILE"],
         ["train", "FILE", "-o", "m", "--epochs", "0"],
         ["train", "FILE", "-o", "m", "--epochs", "many"],
+        ["train", "FILE", "-o", "m", "--validation", "1.5"],
         ["train", "FILE", "-o", "m", "--ensemble", "0"],
         ["train", "FILE", "-o", "m", "--set", "hidden=4", "epochs=2"],
         ["downscale", "FILE", "-m", "absent", "-o", "x.nc"],
@@ -185,9 +186,8 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             "unknown network model 'lstm'; known: async-msgl, direct, fine-only",
         ),
         (["train", "FILE", "-o", "m", "--recipe", "secret"], "unknown recipe 'secret'; known: published"),
-        (["train", "FILE", "-o", "m", "--validation", "1.5"], "between 0 and 1"),
         (["train", "FILE", "-o", "m", "--device", "quantum"], "'quantum'"),
-        (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be at least 0"),
+        (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
         (["train", "FILE", "-o", "m", "--method", "remap", "--resume", "MODEL"], "not a training checkpoint"),
         (
             ["train", "FILE", "-o", "m", "--method", "remap", "--resume", "CHECKPOINT"],

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.batches import TrainingData
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.scales import ScaleInputs, Sources
+from xmsgl.inputs.validation import split_days, write_validation
 
 SCALES = ("coarse", "fine")
 MARK = 44.0  # a temperature that no river of the tests has
 NAMES = ["air_temperature", "precipitation", "slope"]
 
 
-def prepare(ds, *, scales=SCALES, features=NAMES, **changes):
-    arguments = {"window": 90, "warmup": 15, "validation": None, "batch": 1, "seed": 0, **changes}
+def prepare(ds, *, scales=SCALES, features=NAMES, validation=None, window=90, seed=0, **changes):
+    days = split_days(ds, scales, window=window, validation=write_validation(validation), seed=seed)
+    arguments = {"warmup": 15, "batch": 1, "window": window, "seed": seed, "days": days, **changes}
     return TrainingData(ds, choose_features(ds, features), scales=scales, **arguments)
 
 
@@ -180,8 +179,8 @@ def test_what_is_masked_and_what_is_no_feature_never_reaches_a_batch(river):
     for scale in SCALES:
         for name in ("simulated_temperature", "true_temperature", "discharge"):
             spiked[f"{name}_{scale}"] = ("time", scale), np.full(shapes[scale], MARK, "float32")
-    ours = prepare(spiked, features=None).training_batches(1)
-    theirs = prepare(masked, features=None).training_batches(1)
+    ours = prepare(spiked, features=["default"]).training_batches(1)
+    theirs = prepare(masked, features=["default"]).training_batches(1)
     for one, two in zip(ours, theirs, strict=True):
         for scale in SCALES:
             np.testing.assert_array_equal(dense(one.inputs[scale]), dense(two.inputs[scale]))
@@ -288,86 +287,6 @@ def test_a_dataset_without_fine_labels_trains_the_coarse_scale(river):
     data = prepare(river.drop_vars("water_temperature_fine"))
     assert all(set(batch.labels) == {"coarse"} for batch in data.training_batches(1))
     assert data.counts()["training_fine"] == 0
-
-
-# ---------------------------------------------------------------- validation
-
-
-@settings(max_examples=30, deadline=None)
-@given(share=st.floats(0.02, 0.6), window=st.integers(20, 500), seed=st.integers(0, 99))
-def test_a_share_leaves_labels_on_both_sides(river_once, share, window, seed):
-    data = prepare(river_once, validation=share, window=window, seed=seed)
-    assert data.training_days.any()
-    assert not (data.training_days & data.validation_days).any()
-    counts = data.counts()
-    assert counts["training_coarse"] > 0
-    assert counts["validation_coarse"] > 0
-    if -(-800 // window) >= 5:  # whole windows are given away
-        for start in range(0, 800, window):
-            part = data.validation_days[start : start + window]
-            assert part.all() or not part.any()
-
-
-@pytest.mark.parametrize(
-    ("validation", "expected"),
-    [
-        (slice("2002-03-01", "2002-03-31"), slice("2002-03-01", "2002-03-31")),
-        (slice("2003", None), slice("2003-01-01", "2003-12-09")),
-        (slice(None, "2001"), slice("2001-10-01", "2001-12-31")),
-        (slice("2002", "2002"), slice("2002-01-01", "2002-12-31")),
-        (slice(pd.Timestamp(2002, 5, 1), np.datetime64("2002-05-02")), slice("2002-05-01", "2002-05-02")),
-    ],
-    ids=["days", "open-end", "open-start", "a-year", "timestamps"],
-)
-def test_a_slice_means_the_days_that_sel_would_give(river, validation, expected):
-    data = prepare(river, validation=validation)
-    chosen = data.time[data.validation_days]
-    np.testing.assert_array_equal(chosen, river.time.sel(time=validation).values)
-    np.testing.assert_array_equal(chosen, river.time.sel(time=expected).values)
-
-
-def test_several_slices(river):
-    parts = [slice("2002-01-01", "2002-01-31"), slice("2003-01-01", "2003-01-31")]
-    data = prepare(river, validation=parts)
-    assert data.validation_days.sum() == 62
-    assert set(data.time[data.validation_days].year) == {2002, 2003}
-
-
-def test_no_validation(river):
-    data = prepare(river, validation=None)
-    assert not data.validation_days.any()
-    assert list(data.validation_batches()) == []
-
-
-@pytest.mark.parametrize(
-    ("validation", "message"),
-    [
-        (0.0, "between 0 and 1"),
-        (1.0, "between 0 and 1"),
-        (1, "between 0 and 1"),
-        (-0.5, "between 0 and 1"),
-        (slice("1990", "1991"), "hold no label.*2001-10-01 to 2003-12-09"),
-        (slice("spring", None), "'spring'.*give days as slices"),
-        ("2002", "give days as slices"),
-        (["2002"], "give days as slices"),
-        ([], "hold no label"),
-    ],
-)
-def test_a_validation_that_does_not_fit_is_refused(river, validation, message):
-    with pytest.raises(InvalidArgumentError, match=message):
-        prepare(river, validation=validation)
-
-
-def test_no_label_to_learn_from_is_refused(river):
-    for scale in SCALES:
-        river[f"water_temperature_{scale}"][:600] = np.nan
-    with pytest.raises(InvalidArgumentError, match="no label to learn from"):
-        prepare(river, validation=slice("2003-01-01", None))
-
-
-def test_an_empty_batch_is_refused(river):
-    with pytest.raises(InvalidArgumentError, match="batch must be at least one"):
-        prepare(river, batch=0)
 
 
 # ------------------------------------------------------------------- pruning

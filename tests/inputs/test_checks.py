@@ -11,7 +11,8 @@ import xarray as xr
 
 from xmsgl.errors import ExtrapolationWarning, ModelMismatchError
 from xmsgl.inputs.checks import check_features, warn_outside
-from xmsgl.inputs.features import Scaling, choose_features
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.features import Scaling
 from xmsgl.inputs.scales import ScaleInputs
 
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.features import SKEWED, TRANSFORMS, Feature, Scaling, parse_feature, trailing_mean
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.features import (
+    SKEWED,
+    TRANSFORMS,
+    Feature,
+    Scaling,
+    feature_variables,
+    parse_feature,
+    trailing_mean,
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,3 +73,12 @@ def test_features_and_scaling_survive_json():
     scaling = Scaling((0.1, 1 / 3), (2.0, 1e-9), 11.123456789012345, 6.7)
     assert Feature.from_dict(json.loads(json.dumps(feature.to_dict()))) == feature
     assert Scaling.from_dict(json.loads(json.dumps(scaling.to_dict()))) == scaling
+
+
+def test_variables_of_features_come_once_each_at_both_scales(river):
+    names = ["air_temperature", "air_temperature:7", "precipitation:30", "drainage_area", "slope"]
+    features = choose_features(river, names)
+    daily = ["air_temperature_coarse", "precipitation_coarse"]
+    assert feature_variables(river, features, dynamic=True) == daily
+    fixed = ["drainage_area_coarse", "drainage_area_fine", "slope_coarse"]
+    assert set(fixed) <= set(feature_variables(river, features, dynamic=False))

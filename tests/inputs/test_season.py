@@ -32,7 +32,7 @@ def test_it_takes_no_memory_for_each_segment(river):
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
 def test_a_model_with_it_predicts_from_a_dataset_without(river, tmp_path, lazy):
-    model = train(river, "msgl", season=True, **SMALL)
+    model = train(river, "msgl", features=["default", "season"], **SMALL)
     assert [feature.name for feature in model.spec.features if feature.name in SEASON] == list(SEASON)
     inputs = river.chunk(time=50) if lazy else river
     path = model.save(tmp_path / "m.safetensors")
@@ -46,14 +46,24 @@ def test_it_is_no_feature_unless_asked_for(river):
     assert not set(SEASON) & {feature.name for feature in model.spec.features}
 
 
-def test_it_stands_behind_features_of_ones_own(river):
-    model = train(river, "msgl", features=["air_temperature", "slope"], season=True, **SMALL)
-    assert [feature.name for feature in model.spec.features] == ["air_temperature", "slope", *SEASON]
-    again = train(river, "msgl", start=model, **{**SMALL, "pretrain": 0})
-    assert again.spec.features == model.spec.features
+def test_it_stands_where_it_is_named(river):
+    model = train(river, "msgl", features=["air_temperature", "season", "slope"], **SMALL)
+    assert [feature.name for feature in model.spec.features] == ["air_temperature", *SEASON, "slope"]
 
 
-def test_a_model_that_does_not_know_it_can_not_learn_it_later(river):
-    model = train(river, "msgl", **SMALL)
-    with pytest.raises(InvalidArgumentError, match="does not know the season"):
-        train(river, "msgl", start=model, season=True, **SMALL)
+def test_a_model_that_goes_on_keeps_it(river):
+    model = train(river, "msgl", features=["air_temperature", "slope", "season"], **SMALL)
+    for features in (
+        ["default"],
+        ["air_temperature", "slope", "season"],
+        ["air_temperature", "slope", *SEASON],
+    ):
+        again = train(river, "msgl", start=model, features=features, **{**SMALL, "pretrain": 0})
+        assert again.spec.features == model.spec.features
+
+
+@pytest.mark.parametrize("features", [["default", "season"], ["air_temperature", "slope", "season"]])
+def test_a_model_without_it_cannot_be_given_it_later(river, features):
+    model = train(river, "msgl", features=["air_temperature", "slope"], **SMALL)
+    with pytest.raises(InvalidArgumentError, match="does not have the time of year; leave features out"):
+        train(river, "msgl", start=model, features=features, **SMALL)

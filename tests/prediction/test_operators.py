@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.models.methods.registry import create_model
 from xmsgl.models.parts.inherited import InheritedInputs

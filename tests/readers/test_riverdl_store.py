@@ -62,7 +62,7 @@ def test_trains_and_beats_climatology_on_days_held_out(basin):
         warmup=30,
         learning_rate=0.02,
         validation=None,
-        season=True,
+        features=["default", "season"],
         backend="torch",  # nothing to compile for four segments
         seed=0,
         progress=False,

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from xmsgl.datasets import simulated
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.evaluate import coverage, mask_labels
-from xmsgl.inputs.batches import TrainingData
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.validation import split_days
 from xmsgl.models.file.intervals import (
     BINS,
     LEAST,
@@ -239,16 +238,7 @@ def test_the_table_is_made_of_the_residuals_of_downscaling(basin, model):
 
 def validation_days(ds):
     """The days that training with ``validation=0.3`` keeps apart."""
-    return TrainingData(
-        ds,
-        choose_features(ds, QUICK["features"]),
-        scales=("fine",),
-        window=QUICK["window"],
-        warmup=QUICK["warmup"],
-        validation=0.3,
-        batch=QUICK["batch"],
-        seed=0,
-    ).validation_days
+    return split_days(ds, ("fine",), window=QUICK["window"], validation=0.3, seed=0).validation
 
 
 def test_quantiles_are_labelled(basin, model, quantiles):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,15 +16,14 @@ from xmsgl.models.file.model import load_model
 from xmsgl.models.methods.base import MODELS
 from xmsgl.prediction.downscale import downscale
 from xmsgl.schema.graphs import build_graph
-from xmsgl.training.recipes import RECIPES, complete, recipe_settings, takes_recipe
+from xmsgl.training.recipes import PUBLISHED as RECIPE
+from xmsgl.training.recipes import RECIPES, recipe_settings
+from xmsgl.training.settings import TrainSettings
 from xmsgl.training.train import train
 
 PUBLISHED = ("async-msgl", "direct", "fine-only", "msgl", "progressive", "remap")
 # The run, the data and the machine decide these, not a method.
-NOT_FOR_RECIPES = {
-    *("obj", "method", "recipe", "features", "start", "validation"),
-    *("seed", "device", "amp", "progress", "checkpoint", "resume"),
-}
+NOT_FOR_RECIPES = {"method", "validation", "seed", "ensemble", "amp", "architecture"}
 QUICK = {"epochs": 2, "window": 60, "device": "cpu", "progress": False}
 SMALL = {**QUICK, "hidden": 4, "pretrain": 0, "features": ["air_temperature", "solar_radiation", "slope"]}
 
@@ -51,8 +51,10 @@ def same(one, two):
 @pytest.mark.parametrize("method", PUBLISHED)
 def test_a_recipe_sets_what_the_method_takes_and_no_more(name, method):
     settings = recipe_settings(name, method)
-    takes = {*inspect.signature(train).parameters, *inspect.signature(MODELS[method]).parameters}
-    assert set(settings) <= takes - NOT_FOR_RECIPES
+    own = {each.name for each in fields(TrainSettings)}
+    network = set(inspect.signature(MODELS[method]).parameters) - own
+    assert set(settings) <= (own | network) - NOT_FOR_RECIPES
+    assert set(settings) - {"pretrain"} >= own - NOT_FOR_RECIPES - {"pretrain"}  # no default shows through
     assert ("heads" in settings) == (method in ("msgl", "async-msgl"))
     assert RECIPES[name].name == name
 
@@ -70,6 +72,8 @@ def test_names_that_there_are_not(tiny):
         train(tiny, "lstn", recipe="published", **QUICK)
     with pytest.raises(UnknownNameError, match="unknown recipe 'secret'"):
         tiny.msgl.train(recipe="secret")
+    with pytest.raises(UnknownNameError, match="unknown network model 'lstn'"):
+        recipe_settings("published", "lstn")
 
 
 # ------------------------------------------------------- the published method
@@ -167,36 +171,35 @@ def test_the_published_operators_are_the_formula(river, published):
 
 
 def test_what_is_given_wins_over_the_recipe_even_where_it_is_the_default(tiny):
-    defaults = {name: p.default for name, p in inspect.signature(train).parameters.items()}
-    given = {"warmup": defaults["warmup"], "keep": defaults["keep"], "clip": defaults["clip"]}
-    completed = complete("msgl", {"recipe": "published", **given, "hidden": 8})
-    assert given.items() <= completed.items()
-    assert completed["hidden"] == 8
-    assert completed["scaling"] == "own"
-    model = train(tiny, recipe="published", **{**QUICK, "warmup": 60, "scaling": "shared", "hidden": 8})
+    usual = {each.name: each.default for each in fields(TrainSettings)}
+    given = {name: usual[name] for name in ("warmup", "scaling")}
+    assert all(RECIPE.settings[name] != value for name, value in given.items())
+    model = train(tiny, recipe="published", **{**QUICK, **given, "hidden": 8})
     assert (model.spec.warmup, model.spec.architecture["hidden"]) == (60, 8)
     assert model.spec.scaling["coarse"] == model.spec.scaling["fine"]
     assert model.spec.graph["kernel"] == {"name": "reference"}
 
 
-def test_the_number_of_epochs_is_the_recipes_the_users_or_the_packages(tiny):
-    def epochs_of(obj, method="msgl", *, recipe=None, epochs=7, **others):
-        return epochs
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, 60), ({"recipe": "short"}, 3), ({"recipe": "short", "epochs": 2}, 2), ({"epochs": 1}, 1)],
+    ids=["package", "recipe", "user", "user-alone"],
+)
+def test_the_number_of_epochs_is_the_users_the_recipes_or_the_packages(tiny, monkeypatch, given, expected):
+    """None, the default of the argument, is none of the user's."""
+    short = replace(RECIPE, name="short", settings={**RECIPE.settings, "epochs": 3})
+    monkeypatch.setitem(RECIPES, "short", short)
+    quick = {"window": 60, "hidden": 2, "device": "cpu", "progress": False}
+    for epochs in ({}, {"epochs": None}):
+        model = train(tiny, "remap", **{**quick, **epochs, **given})
+        assert len(model.history["epoch"]) == expected
 
-    decorated = takes_recipe(epochs_of)
-    assert decorated(tiny) == 7
-    assert decorated(tiny, "fine-only", recipe="published") == 60
-    assert decorated(tiny, method="fine-only", recipe="published", epochs=7) == 7
-    assert decorated(tiny, recipe=None) == 7
 
-
-def test_features_that_are_given_leave_no_means_to_choose(tiny):
+def test_features_that_are_given_replace_those_of_the_recipe(tiny):
     model = train(tiny, "remap", recipe="published", features=["air_temperature:7", "slope"], **QUICK)
     assert [feature.label for feature in model.spec.features] == ["air_temperature:7", "slope"]
-    model = train(tiny, "remap", recipe="published", features=None, means=[5], **QUICK)
-    assert "air_temperature:5" in [feature.label for feature in model.spec.features]
-    with pytest.raises(InvalidArgumentError, match="belong to the default features"):
-        train(tiny, "remap", features=["air_temperature"], means=[5], **QUICK)
+    model = train(tiny, "remap", recipe="published", features=["default"], **QUICK)
+    assert "air_temperature:30" in [feature.label for feature in model.spec.features]
 
 
 def test_an_anchored_model_is_refused_where_the_recipe_keeps_scales_apart(tiny):
@@ -255,16 +258,26 @@ def test_without_a_limit_gradients_are_as_long_as_they_are(tiny):
         ({"keep": "last"}, r"loop\.keep: 'best' there, 'last' here"),
         ({"clip": None}, r"loop\.clip: 3\.0 there, None here"),
         ({"scaling": "own"}, r"scaling\.fine\.label_mean"),
-        ({"features": None, "means": ()}, "features"),
-        ({"recipe": "published"}, r"training\.recipe: None there, 'published' here"),
+        ({"features": ["drivers", "statics"]}, "features"),
+        ({"recipe": "published"}, r"settings\.weighting: 'uniform' there, 'mgda' here"),
     ],
-    ids=["keep", "clip", "scaling", "means", "recipe"],
+    ids=["keep", "clip", "scaling", "features", "recipe"],
 )
 def test_a_checkpoint_of_other_options_is_refused(tiny, tmp_path, changed, named):
     settings = {**SMALL, "epochs": 1, "pretrain": 0, "anchored": False}
     train(tiny, checkpoint=tmp_path / "c", **settings)
     with pytest.raises(CheckpointError, match=named):
         train(tiny, resume=tmp_path / "c", **{**settings, **changed})
+
+
+def test_a_recipe_is_its_settings_also_to_a_checkpoint(tiny, published, tmp_path):
+    """Who gives all of them by hand goes on where the recipe stopped."""
+    train(tiny, recipe="published", checkpoint=tmp_path / "c", **QUICK)
+    by_hand = {**recipe_settings("published", "msgl"), **QUICK}
+    again = train(tiny, resume=tmp_path / "c", **by_hand)
+    assert "recipe" not in again.spec.training
+    assert again.spec.training["settings"] == published.spec.training["settings"]
+    assert same(again, published)
 
 
 def test_a_published_run_goes_on_bit_for_bit(tiny, published, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.methods.base import MODELS
 from xmsgl.models.methods.registry import model_names
-from xmsgl.training.stages import LABELS, PLANS, Stage, stages_of
+from xmsgl.training.stages import LABELS, PLANS, Stage, stage_rates, stages_of
 
 ALL = ("coarse", "interpolation", "fine")
 RICH = {"coarse_labels": True, "process": True}
@@ -116,3 +116,24 @@ def test_epochs_that_are_no_whole_numbers_are_refused(pretrain):
 def test_lengths_of_stages_that_are_not_there_are_refused():
     with pytest.raises(InvalidArgumentError, match=r"pretrain=\[2\], but this training has one stage"):
         stages_of("remap", ("coarse",), 17, [2], **RICH)
+
+
+# --------------------------------------------------------------------- learning rates
+
+TWO = (Stage(3, ("coarse",)), Stage(2, ("coarse", "fine")))
+
+
+def test_one_rate_is_for_all_stages_and_several_are_one_each():
+    assert stage_rates(0.5, TWO) == 0.5
+    assert type(stage_rates(1, TWO)) is float
+    assert stage_rates((0.5, 1), TWO) == (0.5, 1.0)
+    assert stage_rates((0.5,), TWO[:1]) == (0.5,)
+
+
+@pytest.mark.parametrize("rates", [(), (0.5,), (0.5, 0.2, 0.1)], ids=len)
+def test_other_numbers_of_rates_than_stages_are_refused_with_the_stages(rates):
+    told = (
+        rf"learning_rate has {len(rates)} values for 2 stages: coarse \(3 epochs\); coarse, fine \(2 epochs\)"
+    )
+    with pytest.raises(InvalidArgumentError, match=told):
+        stage_rates(rates, TWO)

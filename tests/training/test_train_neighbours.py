@@ -12,12 +12,14 @@ import xarray as xr
 from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
+from xmsgl.inputs.validation import split_days, without_labels
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 
 LENGTHS = (5_000, 20_000)
 NAMES = list(neighbour_features(LENGTHS))
+OWN = ["air_temperature", "solar_radiation", "slope"]
 SMALL = {
     "hidden": 4,
     "window": 60,
@@ -25,14 +27,22 @@ SMALL = {
     "epochs": 2,
     "device": "cpu",
     "progress": False,
-    "features": ["air_temperature", "solar_radiation", "slope"],
+    "features": [*OWN, "neighbour_anomalies:5km", "neighbour_anomalies:20km"],
 }
+PLAIN = {**SMALL, "features": OWN}
 STILL = {"window": 60, "warmup": 5, "epochs": 1, "pretrain": 0, "learning_rate": 1e-12, "progress": False}
 
 
 @pytest.fixture(scope="module")
 def model(river_once):
-    return train(river_once, "remap", neighbours=LENGTHS, **SMALL)
+    return train(river_once, "remap", **SMALL)
+
+
+def fitted(ds, scales=("coarse",), window=60):
+    """The anomalies of a dataset without the labels of the days that training keeps for validation."""
+    days = split_days(ds, scales, window=window, validation=0.15, seed=0).validation
+    assert 0 < days.sum() < 300
+    return fit_neighbours(without_labels(ds, days), LENGTHS)
 
 
 def same(one, two):
@@ -42,33 +52,34 @@ def same(one, two):
 
 
 def test_the_model_keeps_lengths_and_anomalies(river_once, model):
-    assert model.spec.neighbours == fit_neighbours(river_once, LENGTHS)
-    assert [feature.name for feature in model.spec.features] == [*SMALL["features"], *NAMES]
+    assert model.spec.neighbours == fitted(river_once)
+    assert [feature.name for feature in model.spec.features] == [*OWN, *NAMES]
     assert not any(feature.dynamic for feature in model.spec.features[2:])
     assert "5 observed segments" in repr(model)
 
 
-def test_they_are_among_the_default_features(river_once):
-    default = {**SMALL, "features": None, "epochs": 1}
-    model = train(river_once, "remap", neighbours=LENGTHS[:1], **default)
-    assert set(NAMES[:4]) < {feature.label for feature in model.spec.features}
-    assert "slope" in {feature.label for feature in model.spec.features}
+def test_they_stand_where_they_are_named(river_once):
+    features = ["neighbour_anomalies:5km", "default", "slope"]
+    model = train(river_once, "remap", **{**SMALL, "features": features, "epochs": 1})
+    labels = [feature.label for feature in model.spec.features]
+    assert labels[:5] == [*NAMES[:4], "air_temperature"]
+    assert labels[-1] == "slope"
 
 
 @pytest.mark.parametrize("method", ["remap", "msgl"])
 def test_it_is_training_on_a_dataset_that_has_them(river_once, method):
     """Bit for bit the weights of a training on the same attributes, given by hand."""
-    by_hand = assign_neighbours(river_once, fit_neighbours(river_once, LENGTHS))
-    given = train(by_hand, method, **{**SMALL, "features": [*SMALL["features"], *NAMES]})
-    asked = train(river_once, method, neighbours=list(LENGTHS), **SMALL)
+    known = fitted(river_once, ("coarse",) if method == "remap" else ("coarse", "fine"))
+    by_hand = assign_neighbours(river_once, known)
+    given = train(by_hand, method, **{**SMALL, "features": [*OWN, *NAMES]})
+    asked = train(river_once, method, **SMALL)
     assert same(given, asked)
     assert given.spec.scaling == asked.spec.scaling
     np.testing.assert_array_equal(downscale(by_hand, given), downscale(river_once, asked))
 
 
-def test_without_lengths_nothing_changes(river_once):
-    plain, none = train(river_once, "remap", **SMALL), train(river_once, "remap", neighbours=(), **SMALL)
-    assert plain.payload == none.payload
+def test_without_lengths_a_model_has_none(river_once):
+    plain = train(river_once, "remap", **PLAIN)
     assert "neighbours" not in plain.spec.to_dict()
     assert "neighbours" not in plain.facts()
 
@@ -125,26 +136,35 @@ def test_without_coarse_labels_it_says_so(river_once, gone):
     if gone == "masked":
         ds = ds.assign({label.name: (label * np.nan).assign_attrs(label.attrs)})
     with pytest.raises(InvalidArgumentError, match="features of neighbours need labels of segments"):
-        train(ds, "fine-only", neighbours=LENGTHS, **SMALL)
+        train(ds, "fine-only", **SMALL)
+
+
+def test_without_coarse_labels_outside_the_validation_days_it_says_so(river_once):
+    late = river_once.time >= np.datetime64("2003-06-01")
+    label = river_once.water_temperature_coarse
+    ds = river_once.assign({label.name: label.where(late)})
+    with pytest.raises(InvalidArgumentError, match="features of neighbours need labels of segments"):
+        train(ds, "fine-only", validation="2003-06-01/..", **SMALL)
 
 
 def test_lengths_are_checked_before_anything_else():
-    with pytest.raises(InvalidArgumentError, match="neighbours=5000 must be a list"):
-        train(xr.Dataset(), neighbours=5000)
+    with pytest.raises(InvalidArgumentError, match="give a length along the river, as in"):
+        train(xr.Dataset(), features=["default", "neighbour_anomalies:5000"])
 
 
 # ----------------------------------------------------------------- beginning with another model
 
 
 def test_a_model_that_goes_on_keeps_them(river_once, model):
-    again = train(river_once, "msgl", start=model, neighbours=LENGTHS, **STILL)
-    assert again.spec.neighbours == model.spec.neighbours
-    assert again.spec.features == model.spec.features
+    for features in (["default"], SMALL["features"], [*OWN, *NAMES]):
+        again = train(river_once, "remap", start=model, features=features, **STILL)
+        assert again.spec.neighbours == model.spec.neighbours
+        assert again.spec.features == model.spec.features
 
 
 def test_in_another_basin_its_lengths_hold_and_its_labels_count(two_rivers, model):
     again = train(two_rivers, "remap", start=model, **STILL)
-    assert again.spec.neighbours == fit_neighbours(two_rivers, LENGTHS)
+    assert again.spec.neighbours == fitted(two_rivers)
     assert again.spec.scaling == model.spec.scaling
 
 
@@ -154,15 +174,20 @@ def test_where_no_segment_is_observed_the_old_anomalies_hold(river_once, model):
     assert again.spec.neighbours == model.spec.neighbours
 
 
-@pytest.mark.parametrize("lengths", [(), LENGTHS], ids=["none", "others"])
-def test_other_lengths_than_its_own_are_refused(river_once, lengths):
-    first = train(river_once, "remap", neighbours=lengths, **{**SMALL, "epochs": 1})
-    with pytest.raises(InvalidArgumentError, match="neighbours are those of the model to start with"):
-        train(river_once, "remap", start=first, neighbours=(7_000,), **STILL)
+@pytest.mark.parametrize(
+    ("features", "has"),
+    [(OWN, "none"), (SMALL["features"], "neighbour_anomalies:5km, neighbour_anomalies:20km")],
+    ids=["none", "others"],
+)
+def test_other_lengths_than_its_own_are_refused(river_once, features, has):
+    first = train(river_once, "remap", **{**SMALL, "features": features, "epochs": 1})
+    message = rf"those of the model to start with \({has}\); leave features out"
+    with pytest.raises(InvalidArgumentError, match=message):
+        train(river_once, "remap", start=first, features=[*OWN, "neighbour_anomalies:7km"], **STILL)
 
 
 def test_training_can_be_resumed(river_once, tmp_path, model):
     path = tmp_path / "training.ckpt"
-    train(river_once, "remap", neighbours=LENGTHS, checkpoint=path, **SMALL)
-    again = train(river_once, "remap", neighbours=LENGTHS, resume=path, **SMALL)
+    train(river_once, "remap", checkpoint=path, **SMALL)
+    again = train(river_once, "remap", resume=path, **SMALL)
     assert same(again, model)

@@ -9,7 +9,8 @@ import pytest
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.inputs.batches import TrainingData
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.validation import split_days, write_validation
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
@@ -36,8 +37,9 @@ def apart(river):
     return river.isel(time=slice(0, 365))
 
 
-def prepare(ds, features, *, scales=SCALES, **changes):
-    arguments = {"window": 90, "warmup": 0, "validation": None, "batch": 1, "seed": 0, **changes}
+def prepare(ds, features, *, scales=SCALES, validation=None, window=90):
+    days = split_days(ds, scales, window=window, validation=write_validation(validation), seed=0)
+    arguments = {"window": window, "warmup": 0, "days": days, "batch": 1, "seed": 0}
     return TrainingData(ds, choose_features(ds, features), scales=scales, own_scaling=True, **arguments)
 
 

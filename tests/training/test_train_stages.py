@@ -8,8 +8,6 @@ import torch
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.prediction.downscale import downscale
-from xmsgl.training.checks import check_settings, stage_rates
-from xmsgl.training.stages import Stage
 from xmsgl.training.train import train
 
 TASKS = ("coarse", "interpolation", "fine")
@@ -109,18 +107,3 @@ def test_the_rates_must_be_as_many_as_the_stages(tiny):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02])
     with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number"):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, -1])
-
-
-@pytest.mark.parametrize(
-    "settings", [{"clip": [1.0, 2.0]}, {"learning_rate": "fast"}, {"learning_rate": ["fast"]}], ids=str
-)
-def test_only_learning_rates_may_be_several_and_all_are_numbers(settings):
-    with pytest.raises(InvalidArgumentError, match="must be a positive number"):
-        check_settings(**settings)
-
-
-def test_rates_of_numpy_are_as_good():
-    check_settings(learning_rate=np.array([0.5, 0.25]))
-    stages = (Stage(1, ("coarse",)), Stage(1, ("fine",)))
-    assert stage_rates(np.array([0.5, 0.25]), stages) == (0.5, 0.25)
-    assert type(stage_rates(np.float32(0.5), stages)) is float

@@ -131,7 +131,8 @@ class Reference:
         if unknown := [name for name in settings if name not in known]:
             msg = f"this method has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
             raise InvalidArgumentError(msg)
-        return self.learns_from | _told_of_neighbours(settings)
+        # Neighbour anomalies are fitted to the labels of segments.
+        return self.learns_from | ({"coarse"} if settings.get("neighbours") else set())
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], _: Place) -> Outcome:
         """Fit and predict at once; see :meth:`Contender.run`."""
@@ -200,11 +201,6 @@ class Network:
                 logger.warning("training starts anew: %s", error)
                 checkpoint.unlink()
         return train(ds, self.name, **arguments)
-
-
-def _told_of_neighbours(settings: Mapping[str, Any]) -> frozenset[str]:
-    """Name the labels that features of neighbours are made of, where there are any."""
-    return frozenset({"coarse"} if settings.get("neighbours") else ())
 
 
 def _booster(labels: Scale) -> Reference:

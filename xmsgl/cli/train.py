@@ -207,12 +207,22 @@ def train_config(training: Mapping[str, Any], origin: str) -> str:
             "older than xmsgl 0.2"
         )
         raise InvalidArgumentError(msg)
-    settings, data = dict(training["settings"]), dict(training["data"])
+    settings, data = _beside_recipe(training), dict(training["data"])
     own = {name: settings.pop(name) for name in _OPTIONS if name in settings}
     named = {"dataset": data.pop("dataset")} if data else {}
     values = {**named, **own, "fingerprint": training["fingerprint"]}
     tables = {name: table for name, table in (("data", data), ("set", settings)) if table}
     return to_toml({**values, **tables}, comment="\n".join(_remarks(training, known=bool(named))))
+
+
+def _beside_recipe(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a model, those that its recipe sets by the recipe's name."""
+    from xmsgl.training.settings import TrainSettings
+
+    settings = dict(training["settings"])
+    if (recipe := training.get("recipe")) is None:
+        return settings
+    return {"recipe": recipe, **TrainSettings.of(**settings).differing(recipe)}
 
 
 def _remarks(training: Mapping[str, Any], *, known: bool) -> list[str]:

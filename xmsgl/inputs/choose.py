@@ -53,7 +53,7 @@ def parse_features(names: Sequence[str]) -> Wanted:
     >>> parse_features(["default", "season", "neighbour_anomalies:10km"])
     Wanted(season=True, lengths=(10000.0,))
     """
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         msg = f"features must be a list of names, such as ['default', 'season'], got {names!r}"
         raise InvalidArgumentError(msg)
     if len(set(names)) < len(names):
@@ -69,6 +69,9 @@ def parse_features(names: Sequence[str]) -> Wanted:
             lengths.append(1000.0 * float(found[1]))
         else:
             parse_feature(name)
+    if len(set(lengths)) < len(lengths):
+        msg = f"features {shorten(names)} give the same length of {_ANOMALIES} twice"
+        raise InvalidArgumentError(msg)
     return Wanted("season" in names, tuple(lengths))
 
 
@@ -103,7 +106,8 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tupl
     InvalidArgumentError
         A name is neither a driver nor a static attribute of the dataset, or none is a driver.
     """
-    computed = {*SEASON, *neighbour_features(parse_features(names).lengths)}
+    wanted = parse_features(names)
+    computed = {*(SEASON if wanted.season else ()), *neighbour_features(wanted.lengths)}
     drivers, statics = schema.drivers(ds), schema.statics(ds)
     own = {
         "drivers": [name for name in drivers if name not in computed],

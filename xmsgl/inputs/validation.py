@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -107,13 +108,14 @@ def write_validation(validation: Validation) -> float | str | None:
     >>> write_validation([slice("2003", "2003"), slice("2011-10-01", None)])
     '2003/2003,2011-10-01/..'
     """
-    if isinstance(validation, slice):
-        return f"{_day(validation.start)}/{_day(validation.stop)}"
-    if validation is None or isinstance(validation, str | int | float):
+    if validation is None or isinstance(validation, str | bool):
         return validation
-    if all(isinstance(period, slice) for period in validation):
-        return ",".join(f"{_day(period.start)}/{_day(period.stop)}" for period in validation)
-    raise InvalidArgumentError(_fault(validation))
+    if isinstance(validation, Real):
+        return float(validation)
+    periods = [validation] if isinstance(validation, slice) else validation
+    if not isinstance(periods, Sequence) or not all(isinstance(period, slice) for period in periods):
+        raise InvalidArgumentError(_fault(validation))
+    return ",".join(f"{_day(period.start)}/{_day(period.stop)}" for period in periods)
 
 
 def read_validation(validation: float | str | None) -> float | list[slice] | None:
@@ -150,7 +152,11 @@ def _day(end: Any) -> str:
     """Write an end of a period; text stays, because a year alone means all of it."""
     if end is None:
         return ".."
-    return end if isinstance(end, str) else str(pd.Timestamp(end).date())
+    if isinstance(end, str):
+        return end.replace("/", "-")  # a slash stands between the two ends
+    if isinstance(end, Real):  # pandas would take it for nanoseconds since 1970
+        raise InvalidArgumentError(_fault(end))
+    return str(pd.Timestamp(end).date())
 
 
 def _validation_days(

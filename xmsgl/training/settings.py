@@ -43,7 +43,7 @@ _LEAST = {
     "seed": 0,
     "identity": 0,
 }
-_OPTIONAL = {"patience", "clip", "amp", "pretrain", "validation", "kernel", "hops", "limit", "nearest"}
+_OPTIONAL = {"patience", "clip", "amp"}
 _POSITIVE = {"learning_rate", "clip"}
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
 
@@ -215,9 +215,9 @@ class TrainSettings:
         plain: dict[str, Any] = json.loads(json.dumps({**values, **sizes}))
         return plain
 
-    def differing(self) -> dict[str, Any]:
-        """Return the method and those settings that are not its defaults, as :meth:`to_dict` does."""
-        base = TrainSettings(method=self.method).to_dict()
+    def differing(self, recipe: str | None = None) -> dict[str, Any]:
+        """Return the method and those settings that are not its defaults, or else not the recipe's."""
+        base = TrainSettings.of(self.method, recipe=recipe).to_dict()
         own = self.to_dict()
         return {"method": self.method} | {
             name: value for name, value in own.items() if name not in base or base[name] != value
@@ -255,9 +255,9 @@ def _check(name: str, value: Any) -> None:
         return
     if name == "amp" and not isinstance(value, bool):
         msg = f"{name} must be True, False or None, got {value!r}"
-    elif name in _LEAST and not (_is_number(value) and float(value).is_integer() and value >= _LEAST[name]):
+    elif name in _LEAST and not (isinstance(value, int) and _is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
-    elif name in _POSITIVE and not all(map(_positive, value if isinstance(value, tuple) else [value])):
+    elif name in _POSITIVE and not all(map(_positive, _each(name, value))):
         msg = f"{name} must be a positive number, got {value!r}"
     elif name == "average" and not (_is_number(value) and 0 <= value < 1):
         msg = f"{name} must be in [0, 1), got {value!r}"
@@ -266,6 +266,11 @@ def _check(name: str, value: Any) -> None:
     else:
         return
     raise InvalidArgumentError(msg)
+
+
+def _each(name: str, value: Any) -> Iterable[Any]:
+    """Return the numbers in a value; only of learning rates there may be several."""
+    return value if name == "learning_rate" and isinstance(value, tuple) else [value]
 
 
 def _is_number(value: Any) -> bool:

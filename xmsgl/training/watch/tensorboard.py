@@ -51,7 +51,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        require("tensorboard", "tensorboard=", extra="tensorboard")
+        require("tensorboard", "TensorBoardLog", extra="tensorboard")
         from torch.utils.tensorboard import writer
 
         self._library = writer
@@ -76,6 +76,7 @@ class TensorBoardLog:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left and close the files."""
+        """Write what is left and close the files; another training begins with new ones."""
         if self._writer is not None:
             self._writer.close()
+            self._writer = None

@@ -134,7 +134,7 @@ def test_models_can_be_joined_if_they_differ_in_weights_only(several, singles):
 
 @pytest.mark.parametrize("ensemble", [0, -1])
 def test_there_is_a_member_at_least(tiny, ensemble):
-    with pytest.raises(InvalidArgumentError, match="ensemble must be at least 1"):
+    with pytest.raises(InvalidArgumentError, match="ensemble must be a whole number of at least 1"):
         train(tiny, ensemble=ensemble, **SMALL)
 
 
@@ -187,7 +187,7 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
 def test_a_checkpoint_of_another_number_of_members_is_refused(tiny, tmp_path):
     settings = {**SMALL, "epochs": 1}
     train(tiny, checkpoint=tmp_path / "one", **settings)
-    with pytest.raises(CheckpointError, match=r"ensemble: None there, 2 here"):
+    with pytest.raises(CheckpointError, match=r"settings\.ensemble: 1 there, 2 here"):
         train(tiny, resume=tmp_path / "one", ensemble=2, **settings)
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from xmsgl.inputs.batches import TrainingData
-from xmsgl.inputs.features import choose_features
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.validation import split_days
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.prediction.operators import Operators
@@ -65,7 +66,7 @@ def make_source(ds, direction, identity=False):
         scales=SCALES,
         window=60,
         warmup=5,
-        validation=0.3,
+        days=split_days(ds, SCALES, window=60, validation=0.3, seed=0),
         batch=2,
         seed=0,
     )
