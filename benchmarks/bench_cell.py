@@ -12,7 +12,7 @@ from benchmarks.dense import dense_cell
 from benchmarks.harness import Bar, Group, Series, sized
 from benchmarks.rivers import make_river
 from xmsgl.models.cell.cell import RecurrentGraphCell
-from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.cell.given import CellWeights
 from xmsgl.models.parts.operator import GraphOperator
 from xmsgl.network.graph import RiverGraph
 

@@ -10,6 +10,9 @@ import pytest
 from benchmarks import report
 from benchmarks.hardware import busy_share, describe_machine
 from benchmarks.harness import Runner, is_tiny
+from xmsgl.util.options import set_options
+
+set_options(process_tuning=True)  # as the command does
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from xmsgl.models.cell.torch_scan import CellWeights
+    from xmsgl.models.cell.given import CellWeights
 
 __all__ = ["dense_cell"]
 

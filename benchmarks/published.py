@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.dense import dense_cell
-from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.cell.given import CellWeights
 
 if TYPE_CHECKING:
     from xmsgl.models.methods.heads import TemporalAttention

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.simulate import Basin, Scale, random_basin
+from xmsgl.simulate import Basin, River, random_basin
 
 
-def graph(scale: Scale) -> nx.DiGraph:
+def graph(scale: River) -> nx.DiGraph:
     tree = nx.DiGraph()
     tree.add_nodes_from(range(scale.downstream.size))
     tree.add_edges_from((i, int(j)) for i, j in enumerate(scale.downstream) if j >= 0)
@@ -28,7 +28,7 @@ def basin(request: pytest.FixtureRequest) -> Basin:
 
 @pytest.mark.parametrize("scale", ["coarse", "fine"])
 def test_is_one_tree_towards_one_outlet(basin: Basin, scale: str) -> None:
-    reaches: Scale = getattr(basin, scale)
+    reaches: River = getattr(basin, scale)
     tree = graph(reaches)
     assert nx.is_tree(tree.to_undirected())
     assert nx.is_directed_acyclic_graph(tree)
@@ -52,7 +52,7 @@ def test_segments_are_chains_that_hand_over_to_their_downstream_segment(basin: B
 
 @pytest.mark.parametrize("scale", ["coarse", "fine"])
 def test_attributes_go_downstream(basin: Basin, scale: str) -> None:
-    reaches: Scale = getattr(basin, scale)
+    reaches: River = getattr(basin, scale)
     linked = np.flatnonzero(reaches.downstream >= 0)
     below = reaches.downstream[linked]
     assert (reaches.drainage_area[below] > reaches.drainage_area[linked]).all()

@@ -9,6 +9,7 @@ import pytest
 
 from xmsgl.training import memory
 from xmsgl.training.memory import freed_memory_kept
+from xmsgl.util.options import set_options
 
 GLIBC = memory._glibc() is not None
 
@@ -19,6 +20,8 @@ import sys
 import numpy as np
 from contextlib import nullcontext
 from xmsgl.training.memory import freed_memory_kept
+from xmsgl.util.options import set_options
+set_options(process_tuning=True)
 context = freed_memory_kept() if sys.argv[1] == "kept" else nullcontext()
 def use():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -50,7 +53,7 @@ def test_memory_is_handed_back_afterwards():
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
     before = resident()
-    with freed_memory_kept() as kept:
+    with set_options(process_tuning=True), freed_memory_kept() as kept:
         assert kept
         np.ones(2**26, "f4")  # 256 MB
         inside = resident()
@@ -60,5 +63,14 @@ def test_memory_is_handed_back_afterwards():
 
 def test_without_glibc_nothing_changes(monkeypatch):
     monkeypatch.setattr(memory, "_glibc", lambda: None)
+    with freed_memory_kept() as kept:
+        assert not kept
+
+
+def test_a_process_is_left_alone_unless_asked(monkeypatch):
+    def refuse():
+        raise AssertionError("the C library was looked for")
+
+    monkeypatch.setattr(memory, "_glibc", refuse)
     with freed_memory_kept() as kept:
         assert not kept

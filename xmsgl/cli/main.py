@@ -76,7 +76,7 @@ def main(*, quiet: bool, verbose: bool) -> None:
       XMSGL_DATA_DIR     where downloads and built datasets are kept
       XMSGL_DATA_MIRROR  a folder or URL tried before the real addresses
     """  # noqa: D301 - click reads the backspace, which keeps the lines as they are
-    set_options(progress=not quiet)
+    set_options(progress=not quiet, process_tuning=True)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
 

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.simulate.basin import Basin, Scale, random_basin
+from xmsgl.simulate.basin import Basin, River, random_basin
 from xmsgl.simulate.hydrology import discharge
 from xmsgl.simulate.layout import hex_wkb
 from xmsgl.simulate.parameters import StreamParameters
@@ -252,7 +252,7 @@ def _true_temperature(basin: Basin, weather: Weather) -> NDArray[np.float64]:
     return run(float(np.clip(wanted, *_FACTORS)))
 
 
-def _uncalibrated_temperature(coarse: Scale, weather: Weather) -> NDArray[np.floating]:
+def _uncalibrated_temperature(coarse: River, weather: Weather) -> NDArray[np.floating]:
     """Run the process model on the coarse network with what the dataset tells and wrong parameters."""
     water = discharge(
         coarse.downstream,

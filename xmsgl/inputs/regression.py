@@ -18,15 +18,22 @@ from xmsgl.inputs.features import parse_feature, time_of_year, trailing_mean, we
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Regression", "Rows"]
+__all__ = ["Regression", "Rows", "static_ridge"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 # Ridge on standardised columns: keeps those that say the same solvable.
 _RIDGE = 1.0
-# A static attribute is known once a segment, however many days it has: so many segments' worth of labels
-# draw its coefficient to 0. Else a few attributes would explain a few segments, and leave no anomaly.
 _STATIC_STRENGTH = 3.0
+
+
+def static_ridge(n_labels: int, n_places: int) -> float:
+    """Return the ridge of a static attribute: the weight of three places' labels.
+
+    An attribute is known once a place, however many days it has. Without the ridge a few attributes would
+    explain a few places, and leave no anomaly.
+    """
+    return _STATIC_STRENGTH * n_labels / n_places
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Rows:
 
     def ridge(self, n: int) -> Floats:
         """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
-        fixed = max(_RIDGE, _STATIC_STRENGTH * n / len(self.fixed))
+        fixed = max(_RIDGE, static_ridge(n, len(self.fixed)))
         weather = len(self.features) + self.season.shape[1]
         return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xmsgl.simulate.basin import Basin, Scale, random_basin
+from xmsgl.simulate.basin import Basin, River, random_basin
 from xmsgl.simulate.hydrology import ChannelShape, Runoff, discharge, hydraulic_geometry
 from xmsgl.simulate.parameters import StreamParameters
 from xmsgl.simulate.process import (
@@ -12,20 +12,19 @@ from xmsgl.simulate.process import (
     stream_temperature,
 )
 from xmsgl.simulate.sensors import sensor_days
-from xmsgl.simulate.weather import Weather, extraterrestrial_radiation, random_weather
+from xmsgl.simulate.weather import Weather, random_weather
 
 __all__ = [
     "Basin",
     "ChannelShape",
     "EquilibriumState",
+    "River",
     "Runoff",
-    "Scale",
     "StreamParameters",
     "Weather",
     "canopy_shade",
     "discharge",
     "equilibrium_temperature",
-    "extraterrestrial_radiation",
     "hydraulic_geometry",
     "random_basin",
     "random_weather",

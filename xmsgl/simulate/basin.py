@@ -13,7 +13,7 @@ from xmsgl.simulate.hydrology import hydraulic_geometry
 from xmsgl.simulate.layout import Layout, cut_line, draw_layout, midpoint, path_length, side_branch
 from xmsgl.simulate.process import canopy_shade
 
-__all__ = ["Basin", "Scale", "random_basin"]
+__all__ = ["Basin", "River", "random_basin"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,7 +23,7 @@ OUTLET_ELEVATION = 15.0  # m
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale:
+class River:
     """One scale's reaches or segments; all arrays have one entry each.
 
     Parameters
@@ -76,8 +76,8 @@ class Basin:
         real groundwater, some 3 K either way: it is what makes segments differ as much as observed.
     """
 
-    coarse: Scale
-    fine: Scale
+    coarse: River
+    fine: River
     segment: Ints
     main_stem: NDArray[np.bool_]
     shade: Floats
@@ -189,7 +189,7 @@ def _drainage_area(layout: Layout, chains: _Chains, rng: np.random.Generator) ->
     return accumulate(chains.downstream, own)
 
 
-def _fine_scale(layout: Layout, chains: _Chains, area: Floats, rng: np.random.Generator) -> Scale:
+def _fine_scale(layout: Layout, chains: _Chains, area: Floats, rng: np.random.Generator) -> River:
     n = area.size
     length = np.array([path_length(line) for line in chains.lines]) * 1000.0
     terrain = _along_river(layout.downstream, 0.6, rng)[chains.segment]
@@ -205,10 +205,10 @@ def _fine_scale(layout: Layout, chains: _Chains, area: Floats, rng: np.random.Ge
     bed = 0.25 * _along_river(layout.downstream, 0.3, rng)[chains.segment] + 0.12 * rng.normal(size=n)
     width = hydraulic_geometry(area * MEAN_RUNOFF / 86.4, width_coefficient=9.0).width * np.exp(bed)
     order = strahler(chains.downstream)
-    return Scale(chains.downstream, length, slope, elevation, width, area, order, chains.lines)
+    return River(chains.downstream, length, slope, elevation, width, area, order, chains.lines)
 
 
-def _coarse_scale(layout: Layout, chains: _Chains, fine: Scale) -> Scale:
+def _coarse_scale(layout: Layout, chains: _Chains, fine: River) -> River:
     """Take a segment as its main stem: summed lengths, means by length, the area at its lower end."""
     n = layout.downstream.size
     stem = np.where(chains.main_stem, fine.length, 0.0)
@@ -217,7 +217,7 @@ def _coarse_scale(layout: Layout, chains: _Chains, fine: Scale) -> Scale:
     def mean(values: Floats) -> Floats:
         return np.asarray(np.bincount(chains.segment, stem * values, minlength=n) / length)
 
-    return Scale(
+    return River(
         layout.downstream,
         length,
         mean(fine.slope),
@@ -230,7 +230,7 @@ def _coarse_scale(layout: Layout, chains: _Chains, fine: Scale) -> Scale:
 
 
 def _hidden(
-    coarse: Scale, fine: Scale, chains: _Chains, rng: np.random.Generator
+    coarse: River, fine: River, chains: _Chains, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
     """Shade and groundwater: part map, part land use and geology that no attribute tells.
 

@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LAPSE_RATE", "Weather", "extraterrestrial_radiation", "random_weather"]
+from xmsgl.simulate import fao56
+
+__all__ = ["LAPSE_RATE", "Weather", "random_weather"]
 
 Floats = NDArray[np.float64]
 
 LAPSE_RATE = -0.0065
 """Change of the air temperature with elevation, K m-1."""
+_SOLAR_CONSTANT = 1366.7  # W m-2
 
 
 class Weather(NamedTuple):
@@ -40,41 +43,6 @@ class Weather(NamedTuple):
     relative_humidity: Floats
     solar_radiation: Floats
     cloud_cover: Floats
-
-
-def extraterrestrial_radiation(day_of_year: NDArray[np.number], latitude: float) -> Floats:
-    """Daily mean radiation on top of the atmosphere.
-
-    Parameters
-    ----------
-    day_of_year
-        1..366.
-    latitude
-        (degrees north), between the polar circles.
-
-    Returns
-    -------
-    ndarray
-        (W m-2), shape of ``day_of_year``.
-
-    References
-    ----------
-    Allen, R. G., Pereira, L. S., Raes, D., Smith, M. (1998). Crop evapotranspiration. FAO Irrigation and
-    Drainage Paper 56, equations 21-25.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> extraterrestrial_radiation(np.array([246]), -20.0).round().tolist()
-    [373.0]
-    """
-    angle = 2.0 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.0
-    distance = 1.0 + 0.033 * np.cos(angle)
-    declination = 0.409 * np.sin(angle - 1.39)
-    phi = np.deg2rad(latitude)
-    sunset = np.arccos(-np.tan(phi) * np.tan(declination))
-    height = sunset * np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.sin(sunset)
-    return np.asarray(1366.7 / np.pi * distance * height)
 
 
 def random_weather(
@@ -153,7 +121,8 @@ def random_weather(
     low, high = air - 0.5 * span, air + 0.5 * span
     amount = rng.gamma(0.75, 11.0, (days, 1)) * np.exp(0.35 * (rng.normal(size=(days, n)) @ near))
     rain = np.where(wet[:, None] > 0.0, amount * (1.0 + 0.0006 * elevation), 0.0)
-    top = extraterrestrial_radiation(day, latitude)[:, None]
+    distance, height = fao56.sun(day, latitude)
+    top = np.asarray(_SOLAR_CONSTANT / np.pi * distance * height)[:, None]
     sun = 0.75 * top * (1.0 - 0.75 * cloud**3.4)
     dew = low - 1.0 - 2.0 * (1.0 - cloud)
     humidity = np.clip(100.0 * _saturation(dew) / _saturation(air), 5.0, 100.0)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+from xmsgl.util.options import get_option
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,7 +32,8 @@ def freed_memory_kept() -> Iterator[bool]:
     Yields
     ------
     bool
-        Whether the C library has such a setting; without, nothing changes.
+        Whether the C library has such a setting and the option ``process_tuning`` is on; otherwise nothing
+        changes.
 
     Notes
     -----
@@ -41,7 +44,7 @@ def freed_memory_kept() -> Iterator[bool]:
     >>> with freed_memory_kept() as kept:
     ...     pass  # train here
     """
-    library = _glibc()
+    library = _glibc() if get_option("process_tuning") else None
     if library is None:
         yield False
         return

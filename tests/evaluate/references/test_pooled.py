@@ -223,7 +223,7 @@ def test_static_attributes_tell_places_without_labels_apart():
         pytest.param(
             lambda ds: ds.assign(air_temperature_coarse=ds.air_temperature_coarse.where(ds.time != DAYS[3])),
             InvalidDatasetError,
-            "1 on 2001-03-04",
+            "4 values are NaN or infinite.*2001-03-04",
             id="nan-in-air",
         ),
         pytest.param(

@@ -32,12 +32,12 @@ _RECIPE = (
         f"datasets/delaware_basin/{part}.py"
         for part in ("build", "forcing", "labels", "reaches", "region", "segments", "text")
     ),
-    *(f"datasets/{part}.py" for part in ("fao56", "store")),
+    "datasets/store.py",
     *(
         f"readers/{part}.py"
         for part in ("cbh", "geometry", "prms", "prms_parameters", "rds", "response_units")
     ),
-    *(f"simulate/{part}.py" for part in ("hydrology", "kernels", "parameters", "process")),
+    *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "kernels", "parameters", "process")),
 )
 
 

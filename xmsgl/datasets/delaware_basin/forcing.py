@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xmsgl.datasets import fao56
 from xmsgl.readers.prms import DAILY, converter
 from xmsgl.readers.prms_parameters import open_parameters
 from xmsgl.readers.response_units import average, read_daily, unit_weights
+from xmsgl.simulate import fao56
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -236,7 +236,7 @@ def observed_weather(hru: HruForcing, segments: pd.DataFrame) -> Weather:
     -------
     Weather
         Solar radiation follows from the diurnal range of air temperature
-        (:func:`xmsgl.datasets.fao56.diurnal_radiation`).
+        (:func:`xmsgl.simulate.fao56.diurnal_radiation`).
     """
     low, high, crossed = _ordered(hru.low, hru.high)
     top = _top(hru.time, segments)
@@ -263,7 +263,7 @@ def era5_weather(
     (:func:`era5_predictors`), fitted to the observed forcing. Precipitation is that of ERA5, scaled to each
     segment's observed total, relative humidity (Magnus formula on ERA5's dew point) to its observed mean.
     Solar radiation is that of a clear sky times a factor of ERA5's cloud cover
-    (:func:`xmsgl.datasets.fao56.cloud_factor`).
+    (:func:`xmsgl.simulate.fao56.cloud_factor`).
 
     Parameters
     ----------

@@ -27,7 +27,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import AIR_WINDOWS, time_of_year, trailing_mean
+from xmsgl.inputs.regression import static_ridge
 from xmsgl.schema.inherit import fine_values
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.rivers import segment_positions
@@ -44,9 +46,6 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 _HARMONICS = 2
 _HINGE_WINDOW = 7  # days; below freezing, water no longer follows the air
 _SLOW_WINDOW = 30  # days; spring water is colder than autumn water at the same air temperature
-# A static attribute is known once a segment, whatever the number of days: this many segments' worth
-# of labels draw its coefficient to 0.
-_STATIC_STRENGTH = 3.0
 _NEGLIGIBLE = 1e-9  # relative ridge that keeps collinear features solvable
 _FREEZING = 0.0  # degC
 _REACHES_AT_ONCE = 128  # bounds memory: a block of air temperature and of one reach's features
@@ -187,7 +186,7 @@ def air_temperature_regression(
     """
     ds = _with_air(as_dataset(obj), air)
     known = ds[f"{air}_coarse"]
-    _check_air(known)
+    refuse_unfit(known.to_dataset(), [str(known.name)])
     gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))
     if gaps.size:
         dates = shorten(f"{ds.indexes['time'][gap]:%Y-%m-%d}" for gap in gaps.tolist())
@@ -230,15 +229,6 @@ def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
     return ds.assign({f"{air}_coarse": ds[f"{air}_coarse"].transpose("time", "coarse").load()})
 
 
-def _check_air(air: xr.DataArray) -> None:
-    row, column = np.nonzero(~np.isfinite(air.values))
-    if row.size:
-        ids, times = air.indexes[str(air.dims[1])], air.indexes["time"]
-        where = shorten(f"{ids[c]} on {times[r]:%Y-%m-%d}" for r, c in zip(row, column, strict=True))
-        cure = "ds.msgl.validate() says how to fill them"
-        raise InvalidDatasetError([f"{air.name}: {row.size} values are not finite: {where}; {cure}"])
-
-
 def _static_features(ds: xr.Dataset) -> tuple[Floats, Floats]:
     """Standardise the static attributes of segments and of reaches; 0 where not known."""
     coarse: list[Floats] = []
@@ -279,7 +269,7 @@ def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice
             values = ds[f"{air}_coarse"].isel(coarse=block)
         else:
             values = fine_values(ds.isel(fine=block), air).transpose("time", "fine").compute()
-            _check_air(values)
+            refuse_unfit(values.to_dataset(), [str(values.name)])
         yield block, np.asarray(values.values, dtype=np.float64)
 
 
@@ -308,7 +298,7 @@ def _pooled(normals: list[_Normal], n_static: int) -> Floats:
     count = sum(each.n for each in normals)
     ridge = np.full(len(gram), _NEGLIGIBLE * count)
     if n_static:
-        ridge[-n_static:] = _STATIC_STRENGTH * count / len(normals)
+        ridge[-n_static:] = static_ridge(count, len(normals))
     return np.asarray(np.linalg.solve(gram + np.diag(ridge), right), dtype=np.float64)
 
 

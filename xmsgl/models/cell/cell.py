@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.cell.choose import choose_nodes
 from xmsgl.models.cell.compiled.scan import compiled_scan
-from xmsgl.models.cell.torch_scan import CellWeights, fused_scan
+from xmsgl.models.cell.given import CellWeights
+from xmsgl.models.cell.torch_scan import fused_scan
 from xmsgl.models.cell.triton.scan import triton_scan
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.models.parts.operator import GraphOperator

@@ -6,42 +6,20 @@ two, the hidden and the cell state, and computes the gates again on the way back
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from xmsgl.models.cell.given import CellWeights, in_one_precision
+
 if TYPE_CHECKING:
     from xmsgl.models.parts.operator import GraphOperator
 
-__all__ = ["CellWeights", "fused_scan"]
+__all__ = ["fused_scan"]
 
 _aten = torch.ops.aten
-
-
-class CellWeights(NamedTuple):
-    """The five parameters of the cell; gates in the order i, f, o, g.
-
-    Attributes
-    ----------
-    W_ih
-        ``(F, 4H)``.
-    W_hh
-        ``(H, 4H)``.
-    b
-        ``(4H,)``.
-    W_q
-        ``(H, H)``.
-    b_q
-        ``(H,)``.
-    """
-
-    W_ih: Tensor
-    W_hh: Tensor
-    b: Tensor
-    W_q: Tensor
-    b_q: Tensor
 
 
 def fused_scan(
@@ -86,13 +64,11 @@ def fused_scan(
     >>> hidden.shape, float(cell.sum())
     (torch.Size([5, 3, 1, 4]), 0.0)
     """
-    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
-    mask = None if mask is None else mask.to(kind)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
-        hidden, cell = _FusedScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
+    x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
+    if differentiable:
+        hidden, cell = _FusedScan.apply(x, h, c, *weights, mask, operator)  # type: ignore[no-untyped-call]
         return hidden, cell
-    hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+    hidden, cell, _ = _forward(x, h, c, weights, mask, operator, keep=False)
     return hidden, cell
 
 

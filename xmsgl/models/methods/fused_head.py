@@ -27,7 +27,7 @@ from xmsgl.models.cell.compiled.scan import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from xmsgl.models.cell.torch_scan import CellWeights
+    from xmsgl.models.cell.given import CellWeights
     from xmsgl.models.methods.heads import FineHead, LinearHead
     from xmsgl.models.parts.inherited import InheritedInputs
     from xmsgl.models.parts.operator import GraphOperator

@@ -13,12 +13,19 @@ import torch
 
 from xmsgl.models.cell.compiled import openmp
 from xmsgl.models.cell.compiled import scan as compiled
+from xmsgl.util.options import set_options
 
 TASKS = Path("/proc/self/task")
 
 pytestmark = pytest.mark.skipif(
     not TASKS.exists() or openmp._pause() is None, reason="torch is not built with GNU's OpenMP here"
 )
+
+
+@pytest.fixture(autouse=True)
+def tuned():
+    with set_options(process_tuning=True):
+        yield
 
 
 @pytest.fixture
@@ -103,3 +110,11 @@ def test_a_single_worker_leaves_them_alone(three_threads):
     waiting = count()
     compiled.share_out(1, lambda _team, worker: None)
     assert count() == waiting
+
+
+def test_threads_are_left_alone_unless_asked(three_threads):
+    alone = count()
+    torch.linspace(-1.0, 1.0, 2**20).exp()
+    with set_options(process_tuning=False):
+        assert not openmp.dismiss_waiting()
+    assert count() == alone + 2

@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell.cell import CELL_BACKENDS, RecurrentGraphCell
-from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.cell.given import CellWeights
 from xmsgl.models.parts.operator import GraphOperator
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

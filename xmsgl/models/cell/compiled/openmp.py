@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from xmsgl.util.options import get_option
+
 __all__ = ["dismiss_waiting"]
 
 _NAME = "omp_pause_resource_all"
@@ -46,7 +48,7 @@ def dismiss_waiting() -> bool:
     >>> _ = torch.ones(2**20).exp()
     >>> dismissed = dismiss_waiting()  # a kernel with threads of its own may run now
     """
-    if torch.get_num_threads() == 1 or os.getpid() != _PROCESS:
+    if not get_option("process_tuning") or torch.get_num_threads() == 1 or os.getpid() != _PROCESS:
         return False
     pause = _pause()
     return pause is not None and pause(_SOFT) == 0

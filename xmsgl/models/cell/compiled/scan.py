@@ -23,8 +23,8 @@ from torch.autograd.function import once_differentiable
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell.compiled.openmp import dismiss_waiting
 from xmsgl.models.cell.compiled.parts import Gradients, Graph, Sizes, Team, Weights, Window
+from xmsgl.models.cell.given import CellWeights, in_one_precision
 from xmsgl.models.cell.rounding import tiny_as_zero
-from xmsgl.models.cell.torch_scan import CellWeights
 from xmsgl.models.parts.inherited import InheritedInputs
 
 if TYPE_CHECKING:
@@ -115,18 +115,15 @@ def compiled_scan(
     if x.device.type != "cpu":
         msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'
         raise InvalidArgumentError(msg)
-    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    x = x.to(kind)
-    h, c, *rest = (tensor.to(kind) for tensor in (*state, *weights))
-    mask = None if mask is None else mask.to(kind)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
+    x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
+    if differentiable:
         if isinstance(x, InheritedInputs) and x.requires_grad:
             x = x.expand()  # the kernels give no gradient to what is inherited
         given = (x.rows, x.place, x.fixed) if isinstance(x, InheritedInputs) else (x, None, None)
-        hidden, cell = _CompiledScan.apply(*given, h, c, *rest, mask, nodes, operator)  # type: ignore[no-untyped-call]
+        hidden, cell = _CompiledScan.apply(*given, h, c, *weights, mask, nodes, operator)  # type: ignore[no-untyped-call]
         return hidden, cell
     with torch.no_grad():
-        hidden, cell, _ = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+        hidden, cell, _ = _forward(x, h, c, weights, mask, operator, keep=False)
         return hidden if nodes is None else hidden.index_select(1, nodes), cell
 
 

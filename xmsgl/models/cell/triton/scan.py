@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from xmsgl.errors import InvalidArgumentError, MissingDependencyError
-from xmsgl.models.cell.torch_scan import CellWeights
+from xmsgl.models.cell.given import CellWeights, in_one_precision
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -83,14 +83,12 @@ def triton_scan(
     RecurrentGraphCell(7, 20, dropout=0.0, backend='triton')
     """
     _check(x, operator, _kernels())
-    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
-    x, h, c, *rest = (tensor.to(kind) for tensor in (x, *state, *weights))
-    mask = None if mask is None else mask.to(kind)
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h, c, *rest)):
-        hidden, cell = _TritonScan.apply(x, h, c, *rest, mask, operator)  # type: ignore[no-untyped-call]
+    x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
+    if differentiable:
+        hidden, cell = _TritonScan.apply(x, h, c, *weights, mask, operator)  # type: ignore[no-untyped-call]
         return hidden, cell
     with torch.no_grad():
-        hidden, cells = _forward(x, h, c, CellWeights(*rest), mask, operator, keep=False)
+        hidden, cells = _forward(x, h, c, weights, mask, operator, keep=False)
     return hidden, cells[len(x) % 2].clone()
 
 

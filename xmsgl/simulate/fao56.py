@@ -17,6 +17,7 @@ __all__ = [
     "hargreaves_evapotranspiration",
     "relative_humidity",
     "saturation_vapour_pressure",
+    "sun",
 ]
 
 WATTS = 1.0 / 0.0864
@@ -51,6 +52,12 @@ def extraterrestrial_radiation(day_of_year: ArrayLike, lat: ArrayLike) -> NDArra
     Allen, R. G. et al. (1998), Crop evapotranspiration, FAO Irrigation and Drainage Paper 56,
     equations 21 to 25.
     """
+    distance, height = sun(day_of_year, lat)
+    return np.asarray(24.0 * 60.0 / np.pi * _SOLAR_CONSTANT * distance * height)
+
+
+def sun(day_of_year: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Inverse relative distance from the sun, and its height integrated from sunrise to sunset, radians."""
     angle = 2.0 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.0
     latitude = np.deg2rad(np.asarray(lat, dtype=np.float64))
     distance = 1.0 + 0.033 * np.cos(angle)
@@ -58,7 +65,7 @@ def extraterrestrial_radiation(day_of_year: ArrayLike, lat: ArrayLike) -> NDArra
     sunset = np.arccos(np.clip(-np.tan(latitude) * np.tan(declination), -1.0, 1.0))
     height = sunset * np.sin(latitude) * np.sin(declination)
     height = height + np.cos(latitude) * np.cos(declination) * np.sin(sunset)
-    return np.asarray(24.0 * 60.0 / np.pi * _SOLAR_CONSTANT * distance * height)
+    return np.asarray(distance), np.asarray(height)
 
 
 def clear_sky_radiation(top: ArrayLike, elevation: ArrayLike) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xmsgl.datasets import fao56 as weather
+from xmsgl.simulate import fao56 as weather
 
 celsius = st.floats(-40.0, 45.0)
 
