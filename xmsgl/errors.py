@@ -141,13 +141,7 @@ class MissingDependencyError(XMSGLError, ImportError):
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:
-    """Warn with the place of the first caller outside of the package.
-
-    Parameters
-    ----------
-    message, category
-        As of :func:`warnings.warn`.
-    """
+    """Warn with the place of the first caller outside of the package."""
     package = str(Path(__file__).parent)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
@@ -156,25 +150,7 @@ def warn(message: str, category: type[XMSGLWarning]) -> None:
 
 
 def shorten(items: Iterable[object], limit: int = 5) -> str:
-    """Write the first few items of a list for an error message.
-
-    Parameters
-    ----------
-    items
-        What to list.
-    limit
-        How many to write out; the rest is counted.
-
-    Returns
-    -------
-    str
-        For example ``"3, 8, 9 and 4 more"``.
-
-    Examples
-    --------
-    >>> shorten([1, 2, 3], limit=2)
-    '1, 2 and 1 more'
-    """
+    """Write the first few items of a list for an error message."""
     values = list(items)
     head = ", ".join(str(value) for value in values[:limit])
     return head if len(values) <= limit else f"{head} and {len(values) - limit} more"

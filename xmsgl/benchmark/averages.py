@@ -30,15 +30,7 @@ _SPLIT = ("dataset", "data", "protocol", "degrade")
 
 
 def columns_of(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a run in the columns of the frame of scores.
-
-    Parameters
-    ----------
-    record
-        Of the run.
-    shared
-        Settings that all networks have, which the label of a network leaves out.
-    """
+    """Describe a run in the columns of the frame of scores."""
     run, hidden = record["run"], shared if "sha256" in record else {}
     own = {name: value for name, value in run["settings"].items() if name not in hidden}
     return {
@@ -52,17 +44,7 @@ def columns_of(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str
 def score_ensembles(
     store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any]
 ) -> Iterator[pd.DataFrame]:
-    """Score the mean of seeds that differ in nothing but their own seed.
-
-    Parameters
-    ----------
-    store
-        Folder of the benchmark.
-    records
-        Of its finished runs.
-    shared
-        As of :func:`columns_of`.
-    """
+    """Score the mean of seeds that differ in nothing but their own seed."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if "sha256" in record:
@@ -85,23 +67,7 @@ def score_ensembles(
 def score_blends(
     store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any], blends: Sequence[str]
 ) -> Iterator[pd.DataFrame]:
-    """Score the mean prediction of several methods on the same split, each with all its seeds.
-
-    Parameters
-    ----------
-    store, records, shared
-        As of :func:`score_ensembles`.
-    blends
-        Labels of methods as the table shows them, for example ``"msgl + booster-coarse"``; each counts
-        alike, whatever the number of its seeds.
-
-    Raises
-    ------
-    UnknownNameError
-        No finished run has such a label.
-    InvalidArgumentError
-        A blend of fewer than two methods.
-    """
+    """Score the mean prediction of several methods on the same split, each with all its seeds."""
     known: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         known.setdefault(columns_of(record, shared)["label"], []).append(record)

@@ -24,15 +24,7 @@ _Epoch: TypeAlias = tuple[int, int]
 
 
 def member_epochs(history: Mapping[str, Sequence[float]]) -> list[_Epoch]:
-    """List the epochs of a training: member, counted from 0, and epoch, counted from 1.
-
-    Examples
-    --------
-    >>> member_epochs({"epoch": [1.0, 2.0]})
-    [(0, 1), (0, 2)]
-    >>> member_epochs({"member": [0.0, 1.0], "epoch": [1.0, 1.0]})
-    [(0, 1), (1, 1)]
-    """
+    """List the epochs of a training: member, counted from 0, and epoch, counted from 1."""
     epochs = history.get("epoch", [])
     members = history.get("member", [0.0] * len(epochs))
     return [(int(member), int(epoch)) for member, epoch in zip(members, epochs, strict=True)]
@@ -88,13 +80,7 @@ class EpochClock:
 
 
 def _written(epoch: _Epoch) -> str:
-    """Name an epoch in the file: its number, behind that of its member unless this is the first.
-
-    Examples
-    --------
-    >>> _written((0, 7)), _written((2, 7))
-    ('7', '2/7')
-    """
+    """Name an epoch in the file: its number, behind that of its member unless this is the first."""
     member, number = epoch
     return f"{member}/{number}" if member else f"{number}"
 

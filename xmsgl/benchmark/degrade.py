@@ -48,42 +48,7 @@ _RANDOM = ("noise", "missing_segments")
 
 
 def add_noise(ds: xr.Dataset, deviation: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
-    """Add independent Gaussian noise to every value, as careless sensors would.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; it is not changed.
-    deviation
-        Standard deviation of the noise, degC, not below 0.
-    seed
-        Of the noise. The draw belongs to dates and ids: another order of the file changes nothing.
-    source
-        ``"coarse"``, the coarse labels, or ``"process"``, the process model's temperature.
-
-    Returns
-    -------
-    xarray.Dataset
-        Missing values stay missing; values stay within -5..45 degC, the range of the convention.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A negative deviation.
-    InvalidDatasetError
-        The dataset has no such temperature.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> labels = xr.DataArray([[10.0], [11.0]], dims=("time", "coarse"))
-    >>> ds = xr.Dataset(
-    ...     {"water_temperature_coarse": labels},
-    ...     {"time": pd.date_range("2000-01-01", periods=2), "coarse": [1]},
-    ... )
-    >>> bool((add_noise(ds, 0.0).water_temperature_coarse == labels).all())
-    True
-    """
+    """Add independent Gaussian noise to every value, as careless sensors would."""
     _not_negative("noise", deviation)
     variable = _variable(ds, source)
     rows, columns = _ranks(variable["time"].values), _ranks(variable["coarse"].values)
@@ -92,73 +57,13 @@ def add_noise(ds: xr.Dataset, deviation: float, seed: int = 0, *, source: str = 
 
 
 def add_bias(ds: xr.Dataset, bias: float, *, source: str = "coarse") -> xr.Dataset:
-    """Add the same number to every value.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; it is not changed.
-    bias
-        What to add, degC.
-    source
-        As for :func:`add_noise`.
-
-    Returns
-    -------
-    xarray.Dataset
-        As of :func:`add_noise`.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The dataset has no such temperature.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> ds = xr.Dataset(
-    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0]])},
-    ...     {"time": pd.date_range("2000-01-01", periods=1), "coarse": [1]},
-    ... )
-    >>> add_bias(ds, -1.5).water_temperature_coarse.item()
-    8.5
-    """
+    """Add the same number to every value."""
     shape = tuple(_variable(ds, source).sizes.values())
     return _shifted(ds, source, np.full(shape, bias, np.float32), f"bias {bias}")
 
 
 def add_seasonal_bias(ds: xr.Dataset, amplitude: float, *, source: str = "coarse") -> xr.Dataset:
-    """Add a bias that follows the year: too warm in summer and too cold in winter, or the reverse.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; it is not changed.
-    amplitude
-        What is added at the end of July and taken away half a year later, degC.
-    source
-        As for :func:`add_noise`.
-
-    Returns
-    -------
-    xarray.Dataset
-        As of :func:`add_noise`.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The dataset has no such temperature.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> ds = xr.Dataset(
-    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0], [10.0]])},
-    ...     {"time": pd.to_datetime(["2001-01-26", "2001-07-27"]), "coarse": [1]},
-    ... )
-    >>> add_seasonal_bias(ds, 2.0).water_temperature_coarse.values.ravel().round(3).tolist()
-    [8.0, 12.0]
-    """
+    """Add a bias that follows the year: too warm in summer and too cold in winter, or the reverse."""
     variable = _variable(ds, source)
     day = pd.DatetimeIndex(variable["time"].values).day_of_year.to_numpy(np.float64)
     wave = amplitude * np.cos(2 * np.pi * (day - _WARMEST) / 365.25)
@@ -167,41 +72,7 @@ def add_seasonal_bias(ds: xr.Dataset, amplitude: float, *, source: str = "coarse
 
 
 def drop_segments(ds: xr.Dataset, fraction: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
-    """Take all values of some segments away.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; it is not changed.
-    fraction
-        Part of the segments that have values, 0 to 1; the count is rounded.
-    seed
-        Draws the segments, from their sorted ids.
-    source
-        As for :func:`add_noise`.
-
-    Returns
-    -------
-    xarray.Dataset
-        NaN on those segments, every day. Which segments have values is computed at the call.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A fraction outside 0..1.
-    InvalidDatasetError
-        The dataset has no such temperature.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> ds = xr.Dataset(
-    ...     {"water_temperature_coarse": (("time", "coarse"), [[10.0, 11.0, 12.0, 13.0]])},
-    ...     {"time": pd.date_range("2000-01-01", periods=1), "coarse": [1, 2, 3, 4]},
-    ... )
-    >>> int(drop_segments(ds, 0.5).water_temperature_coarse.count())
-    2
-    """
+    """Take all values of some segments away."""
     if not 0 <= fraction <= 1:
         msg = f"missing_segments is {fraction}; it is a part of the segments, between 0 and 1"
         raise InvalidArgumentError(msg)
@@ -222,28 +93,7 @@ DEGRADATIONS: dict[str, Callable[..., xr.Dataset]] = {
 
 
 def parse_degradation(name: str) -> tuple[Callable[..., xr.Dataset], str]:
-    """Find what a name means.
-
-    Parameters
-    ----------
-    name
-        A name of :data:`DEGRADATIONS`, or one with ``process_`` before it.
-
-    Returns
-    -------
-    tuple
-        The function, and the source it acts on: ``"coarse"`` or ``"process"``.
-
-    Raises
-    ------
-    UnknownNameError
-        No degradation has that name.
-
-    Examples
-    --------
-    >>> parse_degradation("process_bias")[1]
-    'process'
-    """
+    """Find what a name means."""
     base = name.removeprefix(_PREFIX)
     if base not in DEGRADATIONS:
         raise UnknownNameError(
@@ -253,13 +103,7 @@ def parse_degradation(name: str) -> tuple[Callable[..., xr.Dataset], str]:
 
 
 def is_random(name: str) -> bool:
-    """Say whether a degradation draws anything, so that its seed matters.
-
-    Examples
-    --------
-    >>> is_random("process_noise"), is_random("bias")
-    (True, False)
-    """
+    """Say whether a degradation draws anything, so that its seed matters."""
     return name.removeprefix(_PREFIX) in _RANDOM
 
 

@@ -29,15 +29,7 @@ _DPI = 150
 
 
 def draw_figures(store: Store, scores: pd.DataFrame) -> None:
-    """Draw what the scores have to show into ``figures/``; without matplotlib say so and draw nothing.
-
-    Parameters
-    ----------
-    store
-        Folder of the benchmark.
-    scores
-        Its tidy scores.
-    """
+    """Draw what the scores have to show into ``figures/``; without matplotlib say so and draw nothing."""
     folder = store.folder / "figures"
     folder.mkdir(exist_ok=True)
     records = store.records()
@@ -108,22 +100,7 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
 
 
 def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """List the epochs of the networks among some scores: validation error against the time spent.
-
-    Parameters
-    ----------
-    scores
-        Says which runs, and what they are called.
-    records
-        What the runs say of themselves.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row an epoch: ``run``, ``label``, ``seconds`` since the start, ``validation`` (degC): the error on
-        fine labels, NaN where the epoch has none. Networks that see no fine label are left out, for errors
-        at different scales do not compare. The members of an ensemble have names of their own in ``run``.
-    """
+    """List the epochs of the networks among some scores: validation error against the time spent."""
     names = scores.drop_duplicates("run").set_index("run")["label"]
     frames = [pd.DataFrame(columns=["run", "label", "seconds", "validation"])]
     for record in records:

@@ -31,19 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Describe the machine.
-
-    Parameters
-    ----------
-    device
-        Where networks run; its GPU is named if it has one.
-
-    Returns
-    -------
-    dict
-        Processor, cores this process may use, threads of torch, memory (GB), GPU; None for what can not
-        be found out.
-    """
+    """Describe the machine."""
     memory = _first(r"^MemTotal:\s+(\d+) kB", "/proc/meminfo")
     gpu = device != "cpu" and torch.cuda.is_available()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -91,13 +91,7 @@ class Contender(Protocol):
         """Whether it is a network, which the settings for all networks concern."""
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
-        """Say what it learns from: ``"fine"`` and ``"coarse"`` labels, the ``"process"`` model.
-
-        Raises
-        ------
-        InvalidArgumentError
-            The settings do not fit.
-        """
+        """Say what it learns from: ``"fine"`` and ``"coarse"`` labels, the ``"process"`` model."""
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Learn from the training part of a split and predict every reach and day."""
@@ -252,18 +246,7 @@ def register_reference(
 
 
 def contender(name: str) -> Contender:
-    """Find a method by its name.
-
-    Raises
-    ------
-    UnknownNameError
-        Neither a reference nor a network model has that name.
-
-    Examples
-    --------
-    >>> contender("msgl").random, contender("climatology").random
-    (True, False)
-    """
+    """Find a method by its name."""
     if name in REFERENCES:
         return REFERENCES[name]
     if name in model_names():

@@ -39,36 +39,7 @@ _NAMES = {
 
 
 def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the skill of each method against the part of the fine labels it learned from.
-
-    Parameters
-    ----------
-    scores
-        Tidy scores of one dataset and protocol.
-    metric
-        A metric of :func:`xmsgl.evaluate.score`.
-    ax
-        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A dot is the mean over seeds, its bar the range; a method that uses no fine label is a level line.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No score of that metric.
-    MissingDependencyError
-        No matplotlib.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = {"group": "all", "metric": "rmse", "label": "msgl", "fraction": [0.01, 1.0]}
-    >>> fractions(pd.DataFrame({**rows, "value": [1.5, 1.3]})).get_xlabel()
-    'part of the fine labels [%]'
-    """
+    """Draw the skill of each method against the part of the fine labels it learned from."""
     chosen = _chosen(scores, "all", metric)
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(chosen):
@@ -85,30 +56,7 @@ def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any
 
 
 def months(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the error of each method by calendar month.
-
-    Parameters
-    ----------
-    scores, metric, ax
-        As for :func:`fractions`; of one fraction.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    InvalidArgumentError
-        No score of that metric by month.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = {"group": "month", "metric": "rmse", "label": "msgl", "member": ["1", "2"]}
-    >>> ax = months(pd.DataFrame({**rows, "value": [1.5, 1.3]}))
-    >>> [text.get_text() for text in ax.get_xticklabels()][:2]
-    ['Jan', 'Feb']
-    """
+    """Draw the error of each method by calendar month."""
     ax = _by_number(scores, "month", metric, ax)
     ax.set_xticks(range(1, 13), _MONTHS)
     ax.set_xlabel("month")
@@ -116,31 +64,7 @@ def months(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
 
 
 def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the error of each method by Strahler stream order.
-
-    Parameters
-    ----------
-    scores, metric, ax
-        As for :func:`fractions`; of one fraction.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The number of reach-days of each order stands below it.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No score of that metric by stream order.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = {"group": "stream_order", "metric": "rmse", "label": "msgl", "member": ["1", "3"]}
-    >>> ax = stream_orders(pd.DataFrame({**rows, "value": [1.5, 1.3], "n": [40, 60]}))
-    >>> [text.get_text().splitlines() for text in ax.get_xticklabels()]
-    [['1', 'n = 40'], ['3', 'n = 60']]
-    """
+    """Draw the error of each method by Strahler stream order."""
     chosen = _chosen(scores, "stream_order", metric)
     counts = chosen.groupby(chosen["member"].astype(int))["n"].mean()
     ax = _by_number(scores, "stream_order", metric, ax)
@@ -150,36 +74,7 @@ def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) ->
 
 
 def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the skill against one setting of a method, or against a degradation.
-
-    Parameters
-    ----------
-    scores
-        Tidy scores of one dataset and protocol with the columns ``settings`` and ``degrade`` (JSON).
-    setting
-        Name of the setting or degradation. Runs without it stand as ``default`` (a setting) or 0 (a
-        degradation).
-    metric, ax
-        As for :func:`fractions`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        One line a method and whatever else differs.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No run has that setting or degradation.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = {"group": "all", "metric": "rmse", "method": "msgl", "fraction": 1.0, "degrade": "{}"}
-    >>> rows |= {"settings": ['{"hops": 1}', '{"hops": 5}'], "value": [1.5, 1.3]}
-    >>> [text.get_text() for text in sensitivity(pd.DataFrame(rows), "hops").get_xticklabels()]
-    ['1', '5']
-    """
+    """Draw the skill against one setting of a method, or against a degradation."""
     chosen = _chosen(scores, "all", metric)
     table = _spread_setting(chosen, setting)
     order = _order(table["at"].unique())
@@ -195,33 +90,7 @@ def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: An
 
 
 def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
-    """Draw the validation error over the time that training took.
-
-    Parameters
-    ----------
-    epochs
-        One row an epoch of a run: ``run``, ``label``, ``seconds`` since the start, and ``validation``
-        (degC, NaN where the epoch belongs to a stage that is not judged by fine labels).
-    ax
-        As for :func:`fractions`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A thin line a run, in the colour of its method.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No epoch has a validation error.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> rows = {"run": "a", "label": "msgl", "seconds": [1.0, 2.0], "validation": [3.0, 2.0]}
-    >>> convergence(pd.DataFrame(rows)).get_xlabel()
-    'wall time of training [s]'
-    """
+    """Draw the validation error over the time that training took."""
     known = epochs[epochs["validation"].notna()]
     if known.empty:
         msg = "no epoch has a validation error: there is nothing to draw"
@@ -247,30 +116,7 @@ def reaches(
     *,
     limits: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the error of one method at each reach on the map, the mean over seeds.
-
-    Parameters
-    ----------
-    scores
-        Tidy scores of one case.
-    ds
-        Its dataset, for the lines of the rivers.
-    metric, ax
-        As for :func:`fractions`.
-    limits
-        Values of the two ends of the colours, so that maps of several methods can be compared. Default: as
-        for :func:`xmsgl.plot.network`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Reaches without a score are grey.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Scores of several methods, or none by reach.
-    """
+    """Draw the error of one method at each reach on the map, the mean over seeds."""
     chosen = _chosen(scores, "reach", metric)
     if len(labels := chosen["label"].unique()) > 1:
         msg = f"a map shows one method, these scores are of {shorten(labels)}; select one"

@@ -83,13 +83,7 @@ class Protocol:
     fixed: tuple[str, ...] = ()
 
     def check(self, method: str, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that the protocol decides.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Naming them.
-        """
+        """Refuse settings that the protocol decides."""
         if clash := [name for name in self.fixed if settings.get(name) is not None]:
             msg = f"{method}: the protocol sets {', '.join(clash)} itself; leave it out"
             raise InvalidArgumentError(msg)
@@ -128,36 +122,14 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol_of(name: str) -> Protocol:
-    """Find a protocol, or say which there are.
-
-    Raises
-    ------
-    UnknownNameError
-        No protocol has that name.
-    """
+    """Find a protocol, or say which there are."""
     if name not in PROTOCOLS:
         raise UnknownNameError("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 
 def make_split(run: Run) -> Split:
-    """Take the dataset of a run apart.
-
-    Parameters
-    ----------
-    run
-        Dataset, protocol, fraction, draw and degradation are looked at, the method is not.
-
-    Returns
-    -------
-    Split
-        Lazy where the dataset is, but for what is scored.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Nothing is left to score.
-    """
+    """Take the dataset of a run apart."""
     source = source_of(run.dataset)
     ds = open_source(run.dataset, run.data, fraction=run.fraction, draw=run.draw)
     hidden, where, validation = protocol_of(run.protocol).hide(

@@ -39,20 +39,7 @@ Labels are those a run learned from, validation included. Fraction "any": the me
 
 
 def write_report(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:
-    """Write ``scores.parquet`` and ``table.md`` from all finished runs of a folder.
-
-    Parameters
-    ----------
-    store
-        Folder of the benchmark.
-    ensembles, blends
-        As for :func:`xmsgl.benchmark.table.collect_scores`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The tidy scores.
-    """
+    """Write ``scores.parquet`` and ``table.md`` from all finished runs of a folder."""
     records = store.records()
     scores = collect_scores(store, ensembles=ensembles, blends=blends)
     with whole(store.folder / "scores.parquet") as part:

@@ -33,31 +33,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA
 
 
 def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "auto") -> list[str]:
-    """Do all runs that are not finished; a run that fails does not stop the others.
-
-    Parameters
-    ----------
-    runs
-        The plan.
-    store
-        Folder of the benchmark.
-    jobs
-        Processes side by side, each with one thread. 1: in this process, with the threads it has.
-    device
-        Of the networks.
-
-    Returns
-    -------
-    list of str
-        Ids of the runs that failed; why is in the store.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Fewer than one process.
-    KeyboardInterrupt
-        After Ctrl-C, with everything left so that the same call goes on.
-    """
+    """Do all runs that are not finished; a run that fails does not stop the others."""
     if jobs < 1:
         msg = f"jobs must be at least 1, got {jobs}"
         raise InvalidArgumentError(msg)

@@ -27,19 +27,7 @@ _COUNT_OF = {"rmse_hot": "n_hot", "rmse_cold": "n_cold"}
 def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
     """Put observed and predicted temperature side by side.
 
-    Parameters
-    ----------
-    prediction
-        Temperature (time, fine), degC, on at least the days and reaches observed. Where it is lazy, only
-        those days are computed.
-    split
-        Says what is observed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a scored reach-day in the order of reaches and days: ``reach``, ``day``, ``observed`` and
-        ``predicted`` (float32, degC), ``stream_order``.
+    Shapes: `prediction` (time, fine), returns (float32, degC).
     """
     observed = split.observed.transpose("time", "fine")
     chosen = prediction.transpose("time", "fine").sel(time=observed["time"]).sel(fine=observed["fine"])
@@ -59,24 +47,7 @@ def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
 
 
 def score_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Score pairs, over all and in groups.
-
-    Parameters
-    ----------
-    pairs
-        As :func:`pair_up` gives them.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a number: ``group`` of :data:`GROUPS`, ``member`` (text, empty for ``"all"``), ``metric`` of
-        :func:`xmsgl.evaluate.score`, ``value`` (degC or 1) and ``n``, the reach-days behind it.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A prediction that is not finite.
-    """
+    """Score pairs, over all and in groups."""
     table = pairs.set_index(["day", "reach"])[["observed", "predicted"]].to_xarray()
     field = table.rename(day="time", reach="fine").transpose("time", "fine")
     orders = pairs.groupby("reach")["stream_order"].first()

@@ -84,29 +84,7 @@ def published_years(ds: xr.Dataset) -> Years:
 
 
 def late_years(ds: xr.Dataset) -> Years:
-    """Give the last sixth of the water years to the test and as many before them to the validation.
-
-    Parameters
-    ----------
-    ds
-        A dataset with at least three water years.
-
-    Returns
-    -------
-    mapping
-        First and last year (both included) of ``train``, ``validation`` and ``test``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Fewer than three water years.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> late_years(xr.Dataset(coords={"time": pd.date_range("2001-10-01", "2007-09-30")}))
-    {'train': ((2002, 2005),), 'validation': ((2006, 2006),), 'test': ((2007, 2007),)}
-    """
+    """Give the last sixth of the water years to the test and as many before them to the validation."""
     years = np.unique(water_year(ds).values).tolist()
     if len(years) < 3:
         msg = (
@@ -148,13 +126,7 @@ def register_source(name: str, source: Source) -> None:
 
 
 def source_of(name: str) -> Source:
-    """Find a source, or say which there are.
-
-    Raises
-    ------
-    UnknownNameError
-        No source has that name.
-    """
+    """Find a source, or say which there are."""
     if name not in SOURCES:
         raise UnknownNameError("dataset", name, SOURCES)
     return SOURCES[name]
@@ -163,27 +135,7 @@ def source_of(name: str) -> Source:
 def open_source(
     name: str, arguments: Mapping[str, Any], *, fraction: float | None = None, draw: int = 0
 ) -> xr.Dataset:
-    """Open a source with a part of its fine labels.
-
-    Parameters
-    ----------
-    name
-        Name of a source.
-    arguments
-        Its arguments.
-    fraction
-        Of a random source the observed share of **all** fine reach-days, where and when sensors would
-        be; of another one nothing is taken away here, for the split must know what it may thin. None:
-        the source's own.
-    draw
-        Seed of a random source.
-
-    Returns
-    -------
-    xarray.Dataset
-        Kept for the next call with the same arguments; do not change it.
-
-    """
+    """Open a source with a part of its fine labels."""
     everything = dict(arguments)
     if source_of(name).random:
         everything |= {"seed": draw} | ({} if fraction is None else {"label_fraction": fraction})

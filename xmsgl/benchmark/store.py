@@ -24,13 +24,7 @@ _COMMANDS = "commands.json"
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write a data frame as Parquet, compressed with zstd.
-
-    Raises
-    ------
-    MissingDependencyError
-        No pyarrow.
-    """
+    """Write a data frame as Parquet, compressed with zstd."""
     try:
         frame.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
     except ImportError as error:
@@ -58,13 +52,7 @@ class Store:
     folder: Path
 
     def make(self) -> None:
-        """Make the folder, or go on in one of a benchmark.
-
-        Raises
-        ------
-        OutputError
-            It has files that would be replaced and are not of a benchmark.
-        """
+        """Make the folder, or go on in one of a benchmark."""
         found = [name for name in ("scores.parquet", "table.md") if (self.folder / name).exists()]
         if found and not (self.folder / _COMMANDS).is_file():
             msg = (
@@ -98,21 +86,7 @@ class Store:
         scores: pd.DataFrame,
         model: bytes | None = None,
     ) -> None:
-        """Write a finished run and remove what it was worked on with.
-
-        Parameters
-        ----------
-        run_id
-            Of the run.
-        record
-            What was run, on what, how long; values that JSON can hold, NaN becomes null.
-        pairs
-            Observed and predicted temperature at each scored reach-day.
-        scores
-            Tidy scores of this run.
-        model
-            File of the trained network.
-        """
+        """Write a finished run and remove what it was worked on with."""
         self.runs.mkdir(parents=True, exist_ok=True)
         # If another process was faster, with the same numbers, its folder stays.
         with whole(self.runs / run_id, folder=True, keep=True) as part:

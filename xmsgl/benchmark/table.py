@@ -35,22 +35,7 @@ _COLUMNS = {
 def collect_scores(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:
     """Put the scores of all finished runs into one tidy frame.
 
-    Parameters
-    ----------
-    store
-        Folder of the benchmark.
-    ensembles
-        Also score the mean prediction of the seeds of each method that learned from the same labels.
-    blends
-        Also score the mean prediction of several methods, see :func:`xmsgl.benchmark.averages.score_blends`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a number: ``run`` (id), ``dataset``, ``data``, ``protocol``, ``degrade``, ``method``,
-        ``settings`` (JSON), ``label`` (method and settings, those left out that all networks have),
-        ``fraction`` (NaN: the method uses no fine label), ``seed``, ``draw``, ``group``, ``member``,
-        ``metric``, ``value``, ``n``. Empty where nothing is finished.
+    Shapes: returns (method and settings, those left out that all networks have).
     """
     records = store.records()
     shared = shared_settings(records)
@@ -69,14 +54,7 @@ def collect_scores(store: Store, *, ensembles: bool = False, blends: Sequence[st
 
 
 def shared_settings(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Find the settings that all networks of a folder have in common.
-
-    Examples
-    --------
-    >>> runs = [{"epochs": 40}, {"epochs": 40, "hops": 5}]
-    >>> shared_settings([{"run": {"settings": settings}, "sha256": ""} for settings in runs])
-    {'epochs': 40}
-    """
+    """Find the settings that all networks of a folder have in common."""
     networks = [record["run"]["settings"] for record in records if "sha256" in record]
     if not networks:
         return {}
@@ -88,20 +66,7 @@ def shared_settings(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def markdown_sections(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> str:
-    """Write one table a dataset and protocol: mean over seeds, spread, n, wall time.
-
-    Parameters
-    ----------
-    scores
-        As :func:`collect_scores` gives them.
-    records
-        Of the finished runs.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Write one table a dataset and protocol: mean over seeds, spread, n, wall time."""
     wall = pd.Series({record["id"]: record["wall_s"] for record in records}, dtype=float)
     labels = {record["id"]: record["labels"] for record in records}
     overall = scores[scores["group"] == "all"]

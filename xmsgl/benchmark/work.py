@@ -28,24 +28,7 @@ __all__ = ["execute"]
 def execute(
     run: Run, folder: Path, *, device: str = "cpu", tell: Callable[[int], None] = lambda _: None
 ) -> None:
-    """Do a run, or the rest of it, and write its files.
-
-    Parameters
-    ----------
-    run
-        What to do.
-    folder
-        Of the benchmark.
-    device
-        Of the networks.
-    tell
-        Called with the number of each finished epoch.
-
-    Raises
-    ------
-    XMSGLError
-        The run can not be done as it is.
-    """
+    """Do a run, or the rest of it, and write its files."""
     store = Store(Path(folder))
     wall, cpu = time.perf_counter(), time.process_time()
     with set_options(progress=False):

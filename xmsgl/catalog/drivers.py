@@ -116,14 +116,6 @@ class DatasetSource(_XarraySource):
         What the catalog says about the entry. ``discover()`` puts what the dataset says in its place.
     **arguments
         Arguments of :func:`xmsgl.datasets.delaware` or :func:`xmsgl.datasets.simulated`.
-
-    Examples
-    --------
-    >>> source = DatasetSource("simulated", n_coarse=3, years=1)
-    >>> source.to_dask().chunks["time"]
-    (365,)
-    >>> source.discover()["shape"]["coarse"]
-    3
     """
 
     name = "xmsgl_dataset"
@@ -157,11 +149,6 @@ class NetCDFSource(_XarraySource):
         Size of chunks by dimension for ``to_dask``. Default None: those of the file.
     metadata, **arguments
         As for :class:`DatasetSource`.
-
-    Examples
-    --------
-    >>> source = NetCDFSource("simulated", n_coarse=3, years=1)
-    >>> xr.open_dataset(source.urlpath, engine="netcdf4")  # doctest: +SKIP
     """
 
     name = "xmsgl_netcdf"
@@ -195,10 +182,6 @@ class ModelSource(_Source):
         Name or path, see :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``.
     metadata
         What the catalog says about the entry. ``discover()`` puts what the model says in its place.
-
-    Examples
-    --------
-    >>> ModelSource("river.safetensors").read()  # doctest: +SKIP
     """
 
     name = "xmsgl_model"
@@ -227,13 +210,7 @@ class ModelSource(_Source):
         return model
 
     def to_dask(self) -> Any:
-        """Refuse: there is nothing to compute later.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Always.
-        """
+        """Refuse: there is nothing to compute later."""
         msg = "a model is not an array that dask could hold; use read()"
         raise InvalidArgumentError(msg)
 
@@ -253,11 +230,6 @@ class TemperatureSource(_XarraySource):
         Further arguments of ``ds.msgl.downscale``, such as ``{"quantiles": [0.05, 0.5, 0.95]}``.
     metadata, **arguments
         As for :class:`DatasetSource`.
-
-    Examples
-    --------
-    >>> source = TemperatureSource("my_basin.nc", "river.safetensors")
-    >>> source.to_dask()  # doctest: +SKIP
     """
 
     name = "xmsgl_temperature"

@@ -38,27 +38,7 @@ _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 
 def lazy(obj: Labelled, chunks: Mapping[str, int] | None = None) -> Labelled:
-    """Return the object with dask behind what varies from day to day.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataArray.
-    chunks
-        Size by dimension. Default None: as it is where it is lazy already, else 365 days.
-
-    Returns
-    -------
-    same type as `obj`
-        Variables over ``time`` are lazy; topology, attributes and places stay as they are. Nothing is
-        computed.
-
-    Examples
-    --------
-    >>> import numpy as np, xarray as xr
-    >>> lazy(xr.Dataset({"a": ("time", np.zeros(400))})).chunks["time"]
-    (365, 35)
-    """
+    """Return the object with dask behind what varies from day to day."""
     if isinstance(obj, xr.DataArray):
         return lazy(obj.to_dataset(name="_"), chunks)["_"].rename(obj.name)
     daily = {name: variable for name, variable in obj.data_vars.items() if "time" in variable.dims}
@@ -78,31 +58,6 @@ def netcdf_file(dataset: str, **arguments: Any) -> Path:
 
     The file's name depends on the arguments, on the code that makes the dataset and on the version of the
     package, so that none is ever stale.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``.
-    **arguments
-        As for :func:`xmsgl.datasets.open.open_data`.
-
-    Returns
-    -------
-    pathlib.Path
-        A compressed netCDF-4 file, ``<cache>/netcdf/<dataset>-<12 digits>.nc``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No such dataset of the package, or arguments it can not take.
-    DataUnavailableError
-        Files of the Delaware can be had from nowhere.
-
-    Examples
-    --------
-    >>> path = netcdf_file("simulated", n_coarse=3, years=1)  # doctest: +SKIP
-    >>> xr.open_dataset(path, engine="netcdf4").sizes["coarse"]  # doctest: +SKIP
-    3
     """
     if dataset not in DATASETS:
         msg = (
@@ -157,27 +112,7 @@ def temperature(
 ) -> xr.DataArray:
     """Downscale a dataset, lazily.
 
-    Parameters
-    ----------
-    dataset, **arguments
-        As for :func:`xmsgl.datasets.open.open_data`.
-    model
-        Name of a packaged model or path of a file, see :func:`xmsgl.load_model`. Default: the packaged
-        ``"delaware-async-msgl"``.
-    chunks
-        Chunks of the result. Default None: one a window of days.
-    downscale
-        Further arguments of ``ds.msgl.downscale``, such as ``{"quantiles": [0.05, 0.5, 0.95]}``.
-
-    Returns
-    -------
-    xarray.DataArray
-        degC, (time, fine), or (quantile, time, fine); lazy.
-
-    Examples
-    --------
-    >>> temperature("simulated", n_coarse=3, years=1).dims  # doctest: +SKIP
-    ('time', 'fine')
+    Shapes: returns (time, fine).
     """
     from xmsgl.prediction.downscale import downscale as predict
 
@@ -185,26 +120,7 @@ def temperature(
 
 
 def describe(obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
-    """Tell what a catalog should say about a dataset or a result, from its own attributes.
-
-    Parameters
-    ----------
-    obj
-        Dataset of the convention, or a downscaled temperature. Nothing is computed.
-
-    Returns
-    -------
-    dict
-        ``title``, ``licence``, ``credit`` and other texts as far as the object has them, and ``variables``:
-        name -> ``units`` and ``role`` (see :func:`xmsgl.schema.roles.roles`; of a result ``"prediction"``).
-        Ready for YAML and JSON.
-
-    Examples
-    --------
-    >>> about = describe(open_data("simulated", n_coarse=3, years=1))
-    >>> about["variables"]["air_temperature_coarse"]
-    {'units': 'degC', 'role': 'driver'}
-    """
+    """Tell what a catalog should say about a dataset or a result, from its own attributes."""
     texts = {name: str(obj.attrs[name]) for name in _TEXTS if name in obj.attrs}
     if isinstance(obj, xr.DataArray):
         known = {str(obj.name): "prediction"}
@@ -217,24 +133,7 @@ def describe(obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
 
 
 def describe_model(model: Model) -> dict[str, Any]:
-    """Tell what a catalog should say about a model, from its own file.
-
-    Parameters
-    ----------
-    model
-        A trained model.
-
-    Returns
-    -------
-    dict
-        ``method``, ``trained_on``, ``sha256`` and ``variables``: what it reads (role ``"driver"`` or
-        ``"static"``), and ``water_temperature`` (role ``"prediction"``), each with its units.
-
-    Examples
-    --------
-    >>> describe_model(xmsgl.load_model())["variables"]["water_temperature"]  # doctest: +SKIP
-    {'units': 'degC', 'role': 'prediction'}
-    """
+    """Tell what a catalog should say about a model, from its own file."""
     training = model.spec.training
     period = f"{training.get('start', '?')} to {training.get('stop', '?')}"
     inputs = {

@@ -40,11 +40,6 @@ class DatasetReader(_LazyReader):
     """Reads a dataset of the package, or a file of the convention.
 
     ``read`` takes the arguments of :func:`xmsgl.datasets.open.open_data` and ``chunks``.
-
-    Examples
-    --------
-    >>> DatasetReader(dataset="simulated", n_coarse=3, years=1).read().sizes["coarse"]
-    3
     """
 
     func = "xmsgl.datasets.open:open_data"
@@ -60,12 +55,7 @@ class DatasetReader(_LazyReader):
 
 
 class TemperatureReader(_LazyReader):
-    """Reads a downscaled temperature; takes the arguments of :func:`xmsgl.catalog.entries.temperature`.
-
-    Examples
-    --------
-    >>> TemperatureReader(dataset="my_basin.nc", model="river.safetensors").read()  # doctest: +SKIP
-    """
+    """Reads a downscaled temperature; takes the arguments of :func:`xmsgl.catalog.entries.temperature`."""
 
     func = "xmsgl.catalog.entries:temperature"
     output_instance = "xarray:DataArray"
@@ -75,12 +65,7 @@ class TemperatureReader(_LazyReader):
 
 
 class ModelReader(BaseReader):  # type: ignore[misc]
-    """Reads a trained model; takes the name or the path that :func:`xmsgl.load_model` takes.
-
-    Examples
-    --------
-    >>> ModelReader(model="river.safetensors").read()  # doctest: +SKIP
-    """
+    """Reads a trained model; takes the name or the path that :func:`xmsgl.load_model` takes."""
 
     imports: ClassVar[set[str]] = {"xmsgl"}
     func = "xmsgl:load_model"
@@ -103,11 +88,6 @@ class NetCDFFile(HDF5):  # type: ignore[misc]
         Arguments of the dataset.
     metadata
         What the catalog says about it.
-
-    Examples
-    --------
-    >>> file = NetCDFFile("simulated", {"n_coarse": 3, "years": 1})
-    >>> file.to_reader(reader="XArrayDataset", engine="netcdf4").read()  # doctest: +SKIP
     """
 
     storage_options = None

@@ -58,13 +58,7 @@ def known_days(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 def parse_validation(text: str) -> float | str | None:
-    """Read what is kept for validation: a fraction, date ranges, or none.
-
-    Examples
-    --------
-    >>> parse_validation("0.15"), parse_validation("none"), parse_validation("2011-10-01/..")
-    (0.15, None, '2011-10-01/..')
-    """
+    """Read what is kept for validation: a fraction, date ranges, or none."""
     from xmsgl.inputs.validation import read_validation
 
     try:

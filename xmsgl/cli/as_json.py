@@ -30,13 +30,7 @@ def json_option(command: Command) -> Command:
 
 
 def strict_json(value: Any) -> str:
-    """Write JSON that every reader takes: what is not finite becomes null.
-
-    Examples
-    --------
-    >>> strict_json({"rmse": float("nan")})
-    '{"rmse": null}'
-    """
+    """Write JSON that every reader takes: what is not finite becomes null."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, dict):

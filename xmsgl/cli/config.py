@@ -47,13 +47,7 @@ def config_path(ctx: click.Context) -> Path | None:
 
 
 def settings_of_table(ctx: click.Context, table: str, words: Sequence[str]) -> dict[str, Any]:
-    """Join what a table of the configuration says and what the option of its name does, which wins.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A word is no setting.
-    """
+    """Join what a table of the configuration says and what the option of its name does, which wins."""
     said: Mapping[str, Any] = ctx.meta.get(_SETTINGS, {}).get(table, {})
     return {**said, **parse_settings(",".join(words))}
 
@@ -120,36 +114,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(values: Mapping[str, Any], *, comment: str = "") -> str:
-    """Write a TOML document.
-
-    Parameters
-    ----------
-    values
-        Text, numbers, truth values, lists and mappings of these. A mapping at the top is a table, below
-        it is written in a line. None is the text ``"none"``, for TOML has no word for it.
-    comment
-        Lines to stand above.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    InvalidArgumentError
-        A value of another kind.
-
-    Examples
-    --------
-    >>> print(to_toml({"set": {"means": [7, 30], "clip": None}, "epochs": 5}, comment="a run"))
-    # a run
-    epochs = 5
-    <BLANKLINE>
-    [set]
-    means = [7, 30]
-    clip = "none"
-    <BLANKLINE>
-    """
+    """Write a TOML document."""
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     tables = {name: value for name, value in values.items() if isinstance(value, dict)}
     lines += _pairs({name: value for name, value in values.items() if name not in tables})

@@ -70,19 +70,7 @@ class Plan:
 
 
 def choose(data: str, found: Availability) -> Plan:
-    """Decide what to run on; nothing is fetched.
-
-    Parameters
-    ----------
-    data
-        ``"auto"``, ``"delaware"`` or ``"simulated"``.
-    found
-        Whether the Delaware files can be had.
-
-    Returns
-    -------
-    Plan
-    """
+    """Decide what to run on; nothing is fetched."""
     if data == "delaware" or (data == "auto" and found):
         why = f"the real Delaware River Basin: {found.reason}"
         return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 40, 0)
@@ -93,34 +81,7 @@ def choose(data: str, found: Availability) -> Plan:
 
 
 def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -> SkillTable:
-    """Run the main job and write its results.
-
-    Parameters
-    ----------
-    data
-        ``"auto"``, ``"delaware"`` or ``"simulated"``.
-    out
-        Folder for the results, made if it is not there.
-    epochs
-        Passes of training; None takes the plan's.
-    seed
-        Draws the held-out segments and the initial weights.
-    say
-        Takes each line for the user.
-
-    Returns
-    -------
-    SkillTable
-        Also written to ``skill.md``, beside ``temperature.nc``, ``overview.png`` and
-        ``model.safetensors``.
-
-    Raises
-    ------
-    DataUnavailableError
-        The Delaware was insisted on and can not be had.
-    OutputError
-        The folder cannot be written to, or has files of these names that are not of a demo.
-    """
+    """Run the main job and write its results."""
     out.mkdir(parents=True, exist_ok=True)
     _check_folder(out)
     plan = choose(data, availability("delaware"))

@@ -30,13 +30,7 @@ class ListsCommand(click.Command):
 
 
 def _repeat(args: Sequence[str], lists: set[str]) -> list[str]:
-    """Write ``--option a b`` as ``--option a --option b``.
-
-    Examples
-    --------
-    >>> _repeat(["delaware", "--seeds", "0", "1", "-j", "2"], {"--seeds"})
-    ['delaware', '--seeds', '0', '--seeds', '1', '-j', '2']
-    """
+    """Write ``--option a b`` as ``--option a --option b``."""
     done: list[str] = []
     option, given = "", 0
     for word in args:

@@ -34,29 +34,7 @@ _ZARR_METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 
 
 def check_prediction(path: str | os.PathLike[str], reads: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Check, before anything is computed, that a prediction can be written.
-
-    Parameters
-    ----------
-    path
-        A ``.nc`` file or a ``.zarr`` folder. What is there is replaced only if it is a prediction.
-    reads
-        Files the prediction is computed from.
-
-    Raises
-    ------
-    OutputError
-        Another ending, something else of that name, or as :func:`xmsgl.util.writing.check_target` does.
-    MissingDependencyError
-        A Zarr store is asked for and Zarr is not installed.
-
-    Examples
-    --------
-    >>> check_prediction("temperature.csv")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.OutputError: cannot write temperature.csv: a prediction is a netCDF file (.nc) or ...
-    """
+    """Check, before anything is computed, that a prediction can be written."""
     suffix = Path(path).suffix.lower()
     if suffix not in (NETCDF, ZARR):
         msg = (
@@ -71,18 +49,7 @@ def check_prediction(path: str | os.PathLike[str], reads: Iterable[str | os.Path
 
 
 def check_dataset(path: str | os.PathLike[str]) -> None:
-    """Check that a dataset of the package can be written as netCDF.
-
-    Parameters
-    ----------
-    path
-        A ``.nc`` file. What is there is replaced only if it is a dataset of the package.
-
-    Raises
-    ------
-    OutputError
-        Another ending, something else of that name, or as :func:`xmsgl.util.writing.check_target` does.
-    """
+    """Check that a dataset of the package can be written as netCDF."""
     if Path(path).suffix.lower() != NETCDF:
         msg = f"cannot write {path}: the dataset is written as netCDF; choose a name that ends in .nc"
         raise OutputError(msg)
@@ -90,20 +57,7 @@ def check_dataset(path: str | os.PathLike[str]) -> None:
 
 
 def check_model(path: str | os.PathLike[str], reads: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Check, before training, that a model or a checkpoint can be written.
-
-    Parameters
-    ----------
-    path
-        Any file. What is there is replaced only if it is a model or a checkpoint.
-    reads
-        Files that training reads.
-
-    Raises
-    ------
-    OutputError
-        Something else of that name, or as :func:`xmsgl.util.writing.check_target` does.
-    """
+    """Check, before training, that a model or a checkpoint can be written."""
     target = check_target(path, reads=reads)
     _refuse_other(path, target, _is_trained, "a model or a checkpoint that xmsgl has written")
 
@@ -117,18 +71,7 @@ def _refuse_other(
 
 
 def is_prediction(path: Path) -> bool:
-    """Tell whether a file or folder is a prediction that the package has written, and nothing besides.
-
-    Parameters
-    ----------
-    path
-        A netCDF file or a Zarr folder that exists.
-
-    Returns
-    -------
-    bool
-        False also for what cannot be read.
-    """
+    """Tell whether a file or folder is a prediction that the package has written, and nothing besides."""
     ds = _opened(path)
     if ds is None or list(ds.data_vars) != [_NAME]:
         return False
@@ -166,20 +109,7 @@ def _is_trained(path: Path) -> bool:
 
 
 def write_prediction(temperature: xr.DataArray, path: str | os.PathLike[str]) -> None:
-    """Compute a prediction and write it, whole or not at all.
-
-    Parameters
-    ----------
-    temperature
-        As :func:`xmsgl.prediction.downscale.downscale` returns it.
-    path
-        A ``.nc`` file or a ``.zarr`` folder.
-
-    Raises
-    ------
-    OutputError
-        As :func:`xmsgl.util.writing.check_target` does.
-    """
+    """Compute a prediction and write it, whole or not at all."""
     zarr = Path(path).suffix.lower() == ZARR
     with whole(path, folder=zarr) as part, _own_threads():
         if not zarr:
@@ -193,20 +123,7 @@ def write_prediction(temperature: xr.DataArray, path: str | os.PathLike[str]) ->
 
 
 def write_dataset(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a dataset as netCDF, whole or not at all.
-
-    Parameters
-    ----------
-    ds
-        Computed block by block where it is lazy.
-    path
-        The file.
-
-    Raises
-    ------
-    OutputError
-        As :func:`xmsgl.util.writing.check_target` does.
-    """
+    """Write a dataset as netCDF, whole or not at all."""
     with whole(path) as part, _own_threads():
         ds.to_netcdf(part, engine="netcdf4")
 

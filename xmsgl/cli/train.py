@@ -181,26 +181,7 @@ def _refuse_own_option(ctx: click.Context, name: str) -> None:
 
 
 def train_config(training: Mapping[str, Any], origin: str) -> str:
-    """Write the configuration that trains a model again.
-
-    Parameters
-    ----------
-    training
-        What a model says of its training, ``Model.spec.training``.
-    origin
-        Where it says so, for messages.
-
-    Returns
-    -------
-    str
-        TOML for ``xmsgl train --config``. A dataset of the package is named; a file is not, for models do
-        not keep where it lay: it is to be given, and its fingerprint is checked.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The model does not tell its settings.
-    """
+    """Write the configuration that trains a model again."""
     if "settings" not in training:
         msg = (
             f"{origin} does not tell the settings it was trained with: it is one member of an ensemble, or "

@@ -64,39 +64,13 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def mirror_root() -> str | None:
-    """Return the mirror to try before the published addresses.
-
-    Returns
-    -------
-    str or None
-        The option ``data_mirror``, else the environment variable ``XMSGL_DATA_MIRROR``, else None.
-        Either a URL or a folder's path.
-    """
+    """Return the mirror to try before the published addresses."""
     chosen = get_option("data_mirror") or os.environ.get(MIRROR_VARIABLE)
     return str(chosen) if chosen else None
 
 
 def addresses(file: RemoteFile, mirror: str | None = None) -> tuple[str, ...]:
-    """Decide where to look for a file, best first. Nothing is asked of anybody.
-
-    Parameters
-    ----------
-    file
-        The file.
-    mirror
-        Root of a mirror that serves the same paths: a URL or a folder. Default None: no mirror.
-
-    Returns
-    -------
-    tuple of str
-        URLs and folder paths.
-
-    Examples
-    --------
-    >>> from xmsgl.datasets.registry import registry
-    >>> [where.split("/USGS-R")[0] for where in addresses(registry()["crosswalk"], "http://localhost:8000/")]
-    ['http://localhost:8000', 'https://raw.githubusercontent.com']
-    """
+    """Decide where to look for a file, best first. Nothing is asked of anybody."""
     published = (BASE_URL + file.path,)
     if not mirror:
         return published

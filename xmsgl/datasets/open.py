@@ -27,37 +27,7 @@ DATASETS = ("delaware", "simulated")
 
 
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
-    """Open a dataset of the package, or a file of the convention.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``; otherwise the path of a netCDF file or a Zarr folder. A file of
-        one of these names is meant by ``"./delaware"``.
-    **arguments
-        Arguments of :func:`xmsgl.datasets.delaware` or :func:`xmsgl.datasets.simulated`; a file takes none.
-
-    Returns
-    -------
-    xarray.Dataset
-        Lazy (dask), but for the simulated basin, which is made in memory.
-
-    Raises
-    ------
-    InvalidArgumentError
-        An argument that the dataset does not have, or a value it can not take.
-    DataUnavailableError
-        There is no such file, or files of the Delaware can be had from nowhere.
-
-    Examples
-    --------
-    >>> open_data("simulated", n_coarse=3, years=1).sizes["coarse"]
-    3
-    >>> open_data("missouri.nc")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.DataUnavailableError: 'missouri.nc' is neither delaware or simulated nor a file that is there
-    """
+    """Open a dataset of the package, or a file of the convention."""
     name = str(dataset)
     if name in DATASETS:
         arguments_of(name, arguments)
@@ -80,30 +50,7 @@ def open_file(path: Path) -> xr.Dataset:
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete the arguments of a dataset of the package; nothing is opened.
-
-    Parameters
-    ----------
-    name
-        One of :data:`DATASETS`.
-    given
-        Arguments of its function.
-
-    Returns
-    -------
-    dict
-        All arguments of it, those not given at their defaults.
-
-    Raises
-    ------
-    InvalidArgumentError
-        An argument that the dataset does not have.
-
-    Examples
-    --------
-    >>> arguments_of("delaware", {"region": "02040104"})["fine"]
-    'mainstem'
-    """
+    """Complete the arguments of a dataset of the package; nothing is opened."""
     signature = inspect.signature(_function(name))
     try:
         bound = signature.bind(**given)

@@ -145,18 +145,7 @@ DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @cache
 def registry() -> Mapping[str, RemoteFile]:
-    """Return every file the package knows, by its short name.
-
-    Returns
-    -------
-    mapping of str to RemoteFile
-        Read-only, in the order of ``registry.txt``.
-
-    Examples
-    --------
-    >>> registry()["crosswalk"].repository
-    'USGS-R/drb-network-prep'
-    """
+    """Return every file the package knows, by its short name."""
     entries = {}
     text = files("xmsgl.datasets").joinpath("registry.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -173,28 +162,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def dataset_files(name: str) -> tuple[RemoteFile, ...]:
-    """Return the files a dataset is built from.
-
-    Parameters
-    ----------
-    name
-        A key of :data:`DATASETS`.
-
-    Returns
-    -------
-    tuple of RemoteFile
-        In the order in which they are fetched.
-
-    Raises
-    ------
-    UnknownNameError
-        No dataset has that name.
-
-    Examples
-    --------
-    >>> len(dataset_files("delaware"))
-    16
-    """
+    """Return the files a dataset is built from."""
     if name not in DATASETS:
         raise UnknownNameError("dataset", name, DATASETS)
     entries = registry()

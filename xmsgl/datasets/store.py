@@ -26,25 +26,7 @@ _DAYS = 732  # days in one chunk
 
 
 def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
-    """Name a way of building: it changes with the code and with the files it reads.
-
-    Parameters
-    ----------
-    modules
-        Source files below the package, for example ``"datasets/weather.py"``.
-    hashes
-        Hashes of the files read.
-
-    Returns
-    -------
-    str
-        12 hexadecimal digits.
-
-    Examples
-    --------
-    >>> recipe(["errors.py"], ["00"]) == recipe(["errors.py"], ["01"])
-    False
-    """
+    """Name a way of building: it changes with the code and with the files it reads."""
     digest = hashlib.sha256()
     package = files("xmsgl")
     for module in modules:
@@ -59,23 +41,6 @@ def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
 
     A process killed on the way leaves no `path`, see :func:`xmsgl.util.writing.whole`; of two that write at
     once, the first to finish wins and the other throws its own away, for both would have written the same.
-
-    Parameters
-    ----------
-    ds
-        What to write; computed block by block where it is lazy.
-    path
-        Zarr folder. The folder it lies in is made.
-    digits
-        Decimals to keep of variables over time, by name; more are noise that does not compress. Variables
-        not named keep all.
-
-    Raises
-    ------
-    MissingDependencyError
-        Zarr is not installed.
-    OutputError
-        The folder cannot be written to, or a file has its name.
     """
     require("zarr", "keeping a built dataset")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,23 +68,7 @@ def _encoding(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
 
 
 def open_store(path: Path) -> xr.Dataset:
-    """Open a dataset written by :func:`write_store`.
-
-    Parameters
-    ----------
-    path
-        Zarr folder.
-
-    Returns
-    -------
-    xarray.Dataset
-        Variables over time are lazy (dask), the few others in memory; text as objects.
-
-    Raises
-    ------
-    MissingDependencyError
-        Zarr is not installed.
-    """
+    """Open a dataset written by :func:`write_store`."""
     require("zarr", "opening a built dataset")
     ds = xr.open_zarr(path, chunks={"time": _DAYS}, consolidated=True)
     small = [name for name, variable in ds.data_vars.items() if "time" not in variable.dims]

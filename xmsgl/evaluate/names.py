@@ -58,22 +58,7 @@ _OWN_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("int
 
 
 def label_scores(numbers: Mapping[str, Any], dims: tuple[str, ...], units: str) -> xr.Dataset:
-    """Make a dataset of scores.
-
-    Parameters
-    ----------
-    numbers
-        A number, or an array of them, by name.
-    dims
-        Of the groups; scores of quantiles and intervals have a dimension of their own behind these.
-    units
-        Of temperature.
-
-    Examples
-    --------
-    >>> label_scores({"mae": 0.5}, (), "degC").mae.attrs["long_name"]
-    'mean absolute error'
-    """
+    """Make a dataset of scores."""
     variables = {}
     for key, value in numbers.items():
         dtype = "int64" if key == "n" or key.startswith("n_") else "float64"

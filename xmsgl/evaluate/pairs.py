@@ -59,37 +59,7 @@ class Pairs:
 def observations(
     ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset, given: xr.DataArray | xr.Dataset | None = None
 ) -> xr.DataArray:
-    """Find what a prediction is scored against: what is given, else the labels of its own scale.
-
-    Parameters
-    ----------
-    ds
-        Where the labels are.
-    prediction
-        Over ``fine`` or ``coarse``; also a Dataset of this one variable.
-    given
-        Observations to take instead; None: there are none.
-
-    Returns
-    -------
-    xarray.DataArray
-        `given`, or ``water_temperature_coarse`` for a prediction over ``coarse``, or
-        ``water_temperature_fine``.
-
-    Raises
-    ------
-    InvalidDatasetError
-        There are neither.
-    InvalidArgumentError
-        The labels are in other units than the prediction, or an argument is not one array.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"water_temperature_coarse": (("time", "coarse"), [[4.0]])})
-    >>> observations(ds, ds["water_temperature_coarse"] + 1).name
-    'water_temperature_coarse'
-    """
+    """Find what a prediction is scored against: what is given, else the labels of its own scale."""
     prediction = as_array(prediction)
     if given is not None:
         return as_array(given, "observed")
@@ -104,20 +74,7 @@ def observations(
 def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:
     """Find the observed reach-days and what was predicted there, aligned by label.
 
-    Parameters
-    ----------
-    prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``; may be lazy.
-    observed
-        Temperature with the same dims, NaN where not observed; may be lazy.
-    across
-        A further dimension of the prediction: quantiles or members.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No observed reach-day in common; a prediction that is not finite at one; different units; wrong
-        dims.
+    Shapes: `prediction` (time, fine).
     """
     dim = _reach_dim(prediction, observed, across)
     units = common_units(prediction, observed)
@@ -176,31 +133,7 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
 
 
 def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str = "observed") -> str:
-    """Return the units of a prediction and of observations; refuse them where they differ.
-
-    Parameters
-    ----------
-    prediction, observed
-        Both in the same units, however these are spelled; degC where neither says.
-    called
-        What code that converts the observations calls them.
-
-    Returns
-    -------
-    str
-        In the spelling of the convention.
-
-    Raises
-    ------
-    InvalidArgumentError
-        They differ; with the code that converts one of them, where it is known.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> common_units(xr.DataArray(4.0, attrs={"units": "degC"}), xr.DataArray(4.0, attrs={"units": "°C"}))
-    'degC'
-    """
+    """Return the units of a prediction and of observations; refuse them where they differ."""
     found = [str(array.attrs["units"]) for array in (prediction, observed) if "units" in array.attrs]
     if len(found) == 2 and not same_units(*found):
         mine, theirs = found

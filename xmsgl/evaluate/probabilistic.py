@@ -176,18 +176,7 @@ def _member_crps(members: Floats, observed: Floats, partners: int) -> Floats:
 
 
 def levels(prediction: xr.DataArray) -> list[float]:
-    """Return the probabilities along ``quantile``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is no such dimension, it has no coordinate, or one that holds no probabilities.
-
-    Examples
-    --------
-    >>> levels(xr.DataArray([3.0, 4.0], coords={"quantile": [0.1, 0.9]}))
-    [0.1, 0.9]
-    """
+    """Return the probabilities along ``quantile``."""
     if "quantile" not in prediction.dims or "quantile" not in prediction.coords:
         msg = (
             f"the prediction has dims {prediction.dims} and no labelled 'quantile' among them; make it with "
@@ -202,13 +191,7 @@ def levels(prediction: xr.DataArray) -> list[float]:
 
 
 def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
-    """Find the pairs of quantiles p and 1 - p: positions of both bounds by nominal coverage.
-
-    Examples
-    --------
-    >>> intervals([0.05, 0.25, 0.5, 0.95])
-    {0.9: (0, 3)}
-    """
+    """Find the pairs of quantiles p and 1 - p: positions of both bounds by nominal coverage."""
     found = {
         round(q - p, 9): (low, high)
         for low, p in enumerate(probabilities)
@@ -221,19 +204,7 @@ def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
 def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed: Floats) -> dict[str, Any]:
     """Score quantiles of some reach-days.
 
-    Parameters
-    ----------
-    probabilities
-        Of the quantiles.
-    predicted
-        Temperature, degC, (quantile, pair).
-    observed
-        Temperature, degC, (pair,).
-
-    Returns
-    -------
-    dict
-        ``crps``; ``pinball`` of each quantile; ``coverage`` and ``width`` of each of :func:`intervals`.
+    Shapes: `predicted` (quantile, pair), `observed` (pair,).
     """
     p = np.asarray(probabilities)
     above = observed - predicted

@@ -335,25 +335,7 @@ def keep_fraction(
 
 
 def label_names(ds: xr.Dataset) -> list[str]:
-    """Name the variables that hold labels: ``water_temperature*`` of both scales.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention of :mod:`xmsgl.schema.rivers`.
-
-    Returns
-    -------
-    list of str
-        Daily minima and maxima (``water_temperature_max_fine``) are among them: they would give the
-        mean away.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> label_names(xr.Dataset({"water_temperature_fine": (("time", "fine"), [[1.0]]), "a": 1}))
-    ['water_temperature_fine']
-    """
+    """Name the variables that hold labels: ``water_temperature*`` of both scales."""
     return [
         str(name)
         for name, variable in ds.data_vars.items()

@@ -29,17 +29,6 @@ _LONG_NAMES = {
 def to_cf(table: Table) -> xr.Dataset:
     """Write a table in the words of the CF conventions.
 
-    Parameters
-    ----------
-    table
-        Values and attributes of reaches.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dimensions ``geometry`` and ``time`` in this order, further ones before them. Lines are nodes that a
-        geometry container describes; ``.xvec.decode_cf()`` gives them back. Values stay lazy.
-
     References
     ----------
     CF conventions 1.11, section 7.5 (geometries), chapter 9 and appendix H.2 (time series).

@@ -37,19 +37,7 @@ _DAY = np.timedelta64(1, "D")
 
 
 def prepare(flat: xr.Dataset) -> xr.Dataset:
-    """Bring values, attributes and days to what a file can hold, along whichever dimension the ids lie.
-
-    Parameters
-    ----------
-    flat
-        Values and attributes of reaches.
-
-    Returns
-    -------
-    xarray.Dataset
-        Text as text of NumPy, attributes that files keep, ``time`` as a dimension with bounds where the days
-        follow one another. Nothing is computed but text.
-    """
+    """Bring values, attributes and days to what a file can hold, along whichever dimension the ids lie."""
     if "time" in flat.coords and "time" not in flat.dims:  # one day was chosen
         timed = [name for name in flat.data_vars if "cell_methods" in flat[name].attrs]
         flat = flat.assign({name: flat[name].expand_dims("time") for name in timed})
@@ -97,21 +85,7 @@ def _date(flat: xr.Dataset) -> xr.Dataset:
 
 
 def describe(table: Table, convention: str) -> dict[str, str]:
-    """Write the global attributes of a file.
-
-    Parameters
-    ----------
-    table
-        What is exported.
-    convention
-        For the attribute ``Conventions``.
-
-    Returns
-    -------
-    dict
-        ``Conventions``, ``title``, ``source``, ``references``, ``history``, and what the dataset says of
-        institution, licence, credit and limits.
-    """
+    """Write the global attributes of a file."""
     whole = table.network.attrs
     given = [table.values[name].attrs for name in table.given]
     model = next((attrs for attrs in given if "model_sha256" in attrs), None)
@@ -136,18 +110,7 @@ def describe(table: Table, convention: str) -> dict[str, str]:
 
 
 def pack(done: xr.Dataset) -> xr.Dataset:
-    """Set how the file stores things: no fill values where nothing may be missing, chunks as in memory.
-
-    Parameters
-    ----------
-    done
-        The dataset to be written.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same, with encodings.
-    """
+    """Set how the file stores things: no fill values where nothing may be missing, chunks as in memory."""
     for name in list(done.variables):
         array = done[name]
         if array.dtype.kind in "fM" and (name in done.coords or (array.dims and array.dims[0] == "node")):

@@ -101,15 +101,7 @@ def _text(label: Any) -> str:
 def places(table: Table) -> npt.NDArray[np.object_]:
     """Return the line of each id, or its point where the dataset has no lines.
 
-    Returns
-    -------
-    numpy.ndarray
-        shapely geometries (n,), EPSG:4326.
-
-    Raises
-    ------
-    InvalidDatasetError
-        There is neither, or some ids have none.
+    Shapes: returns (n,).
     """
     shapely = need("shapely")
     scale, network = table.scale, table.network
@@ -153,19 +145,7 @@ def middles(table: Table, lines: npt.NDArray[np.object_]) -> dict[str, npt.NDArr
 
 
 def cube(table: Table) -> xr.Dataset:
-    """Turn a table into what xvec calls a vector data cube: a dimension whose labels are lines.
-
-    Parameters
-    ----------
-    table
-        Values and attributes of reaches.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dimension ``geometry`` in the place of the scale, indexed by lines in EPSG:4326; ids, ``lat`` and
-        ``lon`` are coordinates along it. Values stay lazy; places are read.
-    """
+    """Turn a table into what xvec calls a vector data cube: a dimension whose labels are lines."""
     need("xvec")
     lines = places(table)
     ids = table.network[table.scale]

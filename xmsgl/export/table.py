@@ -51,36 +51,7 @@ class Table:
 
 
 def table_of(obj: xr.Dataset | xr.DataTree, prediction: xr.DataArray | xr.Dataset | None) -> Table:
-    """Put values and the attributes of their reaches side by side.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    prediction
-        Values over ``fine`` or ``coarse``, one array or several; None: the daily variables that the dataset
-        has at the fine scale.
-
-    Returns
-    -------
-    Table
-        Nothing is computed.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The values lie along neither or both scales, or have ids that the dataset lacks.
-    InvalidDatasetError
-        The dataset has no ids.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"slope_fine": ("fine", [0.1, 0.2])}, {"fine": [7, 8]})
-    >>> table = table_of(ds, xr.DataArray([14.0], coords={"fine": [8]}, name="warmest"))
-    >>> table.values.slope.values, table.given
-    (array([0.2]), ('warmest',))
-    """
+    """Put values and the attributes of their reaches side by side."""
     ds = schema.as_dataset(obj)
     given = _given(ds, prediction)
     scale = _scale_of(given)

@@ -33,16 +33,6 @@ def to_ugrid(table: Table) -> xr.Dataset:
     so edges hang together as the topology says, whatever gaps the lines have. Nodes lie at upper ends, and
     at the lower ends of outlets; between them edges are straight.
 
-    Parameters
-    ----------
-    table
-        Values and attributes of reaches.
-
-    Returns
-    -------
-    xarray.Dataset
-        Dimensions ``network1d_nNodes``, ``network1d_nEdges`` and those of the values.
-
     References
     ----------
     UGRID conventions 1.0, section "1D network topology".
@@ -85,20 +75,7 @@ def _downstream(table: Table) -> Positions:
 def edges(downstream: npt.ArrayLike) -> Positions:
     """Return the nodes at both ends of each reach.
 
-    Parameters
-    ----------
-    downstream
-        Position of the reach downstream, (n,), -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (n, 2): node ``i`` is the upper end of reach ``i``; outlets have further nodes of their own.
-
-    Examples
-    --------
-    >>> edges([2, 2, -1]).tolist()
-    [[0, 2], [1, 2], [2, 3]]
+    Shapes: `downstream` (n,), returns (n, 2).
     """
     below = np.asarray(downstream, dtype=np.int64)
     outlets = below < 0
@@ -112,25 +89,7 @@ def ends(lines: npt.NDArray[np.object_], downstream: Positions) -> tuple[Floats,
     The lower end is the one closer to the line of the reach downstream; of an outlet, the one farther from
     the reaches that flow into it. Where that does not tell, lines are taken as drawn downstream.
 
-    Parameters
-    ----------
-    lines
-        shapely lines or points (n,).
-    downstream
-        Position of the reach downstream, (n,), -1 at an outlet.
-
-    Returns
-    -------
-    upper, lower : numpy.ndarray
-        float64 (n, 2): longitude and latitude. A point is both of its ends.
-
-    Examples
-    --------
-    >>> import shapely
-    >>> lines = shapely.from_wkt(["LINESTRING (1 0, 0 0)", "LINESTRING (1 0, 2 0)"])
-    >>> upper, lower = ends(lines, np.array([1, -1]))
-    >>> upper.tolist(), lower.tolist()
-    ([[0.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [2.0, 0.0]])
+    Shapes: `lines` (n,), `downstream` (n,), returns (n, 2).
     """
     shapely = need("shapely")
     places, owner = shapely.get_coordinates(lines, return_index=True)

@@ -118,41 +118,19 @@ class TrainingData:
             inputs.use(self.scaling[scale])
 
     def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
-        """Yield the windows that hold training labels, in an order drawn from seed and epoch.
-
-        Parameters
-        ----------
-        epoch
-            Number of the epoch.
-        scales
-            Scales whose labels are wanted; default: all the data were made for.
-        """
+        """Yield the windows that hold training labels, in an order drawn from seed and epoch."""
         use = self.training_days
         for windows in self._shuffled(self._labelled(use, scales), epoch):
             yield self._assemble(windows, use, scales or self.scales, self.labels)
 
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
-        """Yield all windows with the process model's coarse temperature as labels.
-
-        Parameters
-        ----------
-        epoch
-            Number of the epoch; with the seed it draws the order.
-        """
+        """Yield all windows with the process model's coarse temperature as labels."""
         source: dict[Scale, FloatArray] = {"coarse": self._process}
         for windows in self._shuffled(self._windows, epoch):
             yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
 
     def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
-        """Yield all windows with some fine reaches drawn anew, whose labels are still to be carried there.
-
-        Parameters
-        ----------
-        epoch
-            Number of the epoch; with the seed it draws order and reaches.
-        context
-            Scales whose inputs are wanted.
-        """
+        """Yield all windows with some fine reaches drawn anew, whose labels are still to be carried there."""
         rng = np.random.default_rng([self.seed, epoch, 1])
         n = self.inputs["fine"].n
         for windows in self._shuffled(self._windows, epoch):
@@ -171,24 +149,7 @@ class TrainingData:
         return {scale: self._labelled_nodes(scale, values)[1] for scale, values in self.labels.items()}
 
     def prune(self, keep: Mapping[Scale, IntArray]) -> TrainingData:
-        """Return the same days, labels and scaling for some of the nodes.
-
-        Parameters
-        ----------
-        keep
-            Positions of the nodes by scale, each sorted; every node with a label is among them. Batches
-            count their nodes anew, among these; all else stays as it is, and nothing is copied.
-
-        Returns
-        -------
-        TrainingData
-            Itself if all nodes are kept.
-
-        Raises
-        ------
-        InvalidArgumentError
-            A node with a label would be left out.
-        """
+        """Return the same days, labels and scaling for some of the nodes."""
         if all(keep[scale].size == self.inputs[scale].n for scale in SCALES):
             return self
         for scale, nodes in self.labelled_nodes().items():

@@ -35,19 +35,6 @@ def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
     """Refuse a dataset that lacks a model's features or states other units.
 
     Features are found by name; the order of variables and dimensions does not matter. Nothing is computed.
-
-    Parameters
-    ----------
-    ds
-        The dataset to predict on.
-    features
-        What the model was trained with.
-
-    Raises
-    ------
-    ModelMismatchError
-        Naming every feature that is missing, of the wrong shape or in other units; what the dataset has
-        instead that looks alike; and what to do about each.
     """
     bases = {feature.name: feature for feature in features}  # once each, however many means it has
     faults = [fault for feature in bases.values() for fault in _faults(ds, feature, set(bases))]
@@ -125,23 +112,7 @@ def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
 
 
 def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[Scale, Scaling]) -> None:
-    """Warn where a dataset lies far outside of what a model was trained on.
-
-    Parameters
-    ----------
-    ds
-        Static attributes or drivers of some days, in memory; features that it does not have are left out.
-    features
-        The model's inputs, in its order.
-    scaling
-        Mean and deviation of each by scale, as fitted on the training days.
-
-    Warns
-    -----
-    ExtrapolationWarning
-        Naming every variable of which more than 5 % of the values looked at lie more than 6 training
-        deviations from the training mean.
-    """
+    """Warn where a dataset lies far outside of what a model was trained on."""
     found: dict[str, str] = {}
     for number, feature in enumerate(features):
         for scale, fitted in scaling.items():
@@ -165,20 +136,7 @@ def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[S
 
 
 def warn_foreign(fixed: xr.Dataset, network: KnownSegments) -> None:
-    """Warn where none of a dataset's segments was among those of a model's training.
-
-    Parameters
-    ----------
-    fixed
-        Topology of the dataset, in memory.
-    network
-        The segments of the training; empty where the model does not say.
-
-    Warns
-    -----
-    ExtrapolationWarning
-        Once for the basin, with the number of segments, and of ids that are equal by chance.
-    """
+    """Warn where none of a dataset's segments was among those of a model's training."""
     here = known_segments(fixed)
     if not network.ids or network.recognise(here).any():
         return
@@ -197,18 +155,6 @@ def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
 
     The graph would carry one NaN to every reach around, and values in other units than stated pass through a
     model unnoticed.
-
-    Parameters
-    ----------
-    ds
-        In memory.
-    names
-        Variables to look at.
-
-    Raises
-    ------
-    InvalidDatasetError
-        Naming each variable, its first ids and dates, and code that fills or converts them.
     """
     faults = []
     for name in names:

@@ -46,13 +46,7 @@ class Wanted:
 
 
 def parse_features(names: Sequence[str]) -> Wanted:
-    """Read what features ask for, and refuse what cannot be one.
-
-    Examples
-    --------
-    >>> parse_features(["default", "season", "neighbour_anomalies:10km"])
-    Wanted(season=True, lengths=(10000.0,))
-    """
+    """Read what features ask for, and refuse what cannot be one."""
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         msg = f"features must be a list of names, such as ['default', 'season'], got {names!r}"
         raise InvalidArgumentError(msg)
@@ -88,24 +82,7 @@ def assign_inputs(
 
 
 def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tuple[Feature, ...]:
-    """List the inputs of a model for a dataset that has all it needs.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention, after :func:`assign_inputs`.
-    names
-        Base names and words, in order; see :class:`xmsgl.training.settings.TrainSettings`.
-
-    Returns
-    -------
-    tuple of Feature
-
-    Raises
-    ------
-    InvalidArgumentError
-        A name is neither a driver nor a static attribute of the dataset, or none is a driver.
-    """
+    """List the inputs of a model for a dataset that has all it needs."""
     wanted = parse_features(names)
     computed = {*(SEASON if wanted.season else ()), *neighbour_features(wanted.lengths)}
     drivers, statics = schema.drivers(ds), schema.statics(ds)

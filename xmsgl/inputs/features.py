@@ -104,28 +104,7 @@ class Scaling:
 
 
 def parse_feature(label: str) -> tuple[str, int]:
-    """Split what a user wrote into a base name and the days of a trailing mean.
-
-    Parameters
-    ----------
-    label
-        ``"air_temperature"`` or, for its mean over 30 days, ``"air_temperature:30"``.
-
-    Returns
-    -------
-    tuple
-        Base name and days.
-
-    Raises
-    ------
-    InvalidArgumentError
-        What stands behind the colon is not a number of days.
-
-    Examples
-    --------
-    >>> parse_feature("air_temperature:30")
-    ('air_temperature', 30)
-    """
+    """Split what a user wrote into a base name and the days of a trailing mean."""
     name, colon, days = label.partition(":")
     if not colon:
         return name, 1
@@ -138,22 +117,7 @@ def parse_feature(label: str) -> tuple[str, int]:
 def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64]:
     """Return the mean over the last days, the day itself included; over fewer at the start.
 
-    Parameters
-    ----------
-    values
-        (time, ...).
-    days
-        How many.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, as large as `values`.
-
-    Examples
-    --------
-    >>> trailing_mean(np.array([1.0, 2.0, 6.0]), 2).tolist()
-    [1.0, 1.5, 4.0]
+    Shapes: `values` (time, ...).
     """
     total = np.cumsum(values, axis=0, dtype=np.float64)
     shifted = np.zeros_like(total)
@@ -166,21 +130,7 @@ def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64
 def weather_memory(drivers: Sequence[str]) -> list[str]:
     """List means of drivers over days to months: what a model without a memory is to be told.
 
-    Parameters
-    ----------
-    drivers
-        Base names, see :func:`xmsgl.schema.rivers.drivers`.
-
-    Returns
-    -------
-    list of str
-        Air temperature (its extremes, where the mean is missing) over :data:`AIR_WINDOWS`, every other driver
-        over :data:`OTHER_WINDOWS`, for :func:`parse_feature`.
-
-    Examples
-    --------
-    >>> weather_memory(["precipitation"])
-    ['precipitation:1', 'precipitation:7', 'precipitation:30']
+    Shapes: returns (its extremes, where the mean is missing).
     """
     air = "air_temperature"
     warmth = [air] if air in drivers else [name for name in drivers if name.startswith(air)]
@@ -194,20 +144,7 @@ def weather_memory(drivers: Sequence[str]) -> list[str]:
 def time_of_year(day_of_year: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the time of the year as a point on a circle.
 
-    Parameters
-    ----------
-    day_of_year
-        1 to 366, shape (time,).
-
-    Returns
-    -------
-    numpy.ndarray
-        Cosine and sine of the year, (time, 2).
-
-    Examples
-    --------
-    >>> time_of_year([91.3125]).round(6) + 0.0
-    array([[0., 1.]])
+    Shapes: `day_of_year` (time,), returns (time, 2).
     """
     angle = 2 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.25
     return np.column_stack([np.cos(angle), np.sin(angle)])

@@ -106,29 +106,7 @@ class Neighbours:
         ``exp(-d / length) * days / (days + 60)``, and the mean is taken as if another, with an anomaly of
         0, counted 0.3.
 
-        Parameters
-        ----------
-        ids
-            Of the segments, int64 or str (n,). Observed segments that are not among them play no part.
-        downstream
-            Position each segment flows to, (n,); -1 at an outlet.
-        length
-            Of each segment, m, (n,).
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (n, 4 times the number of lengths), in the order of :func:`neighbour_features`.
-
-        Examples
-        --------
-        Of three segments in a row, 10 km each, the first was 2 degC too warm for a long time:
-
-        >>> known = Neighbours((1e4,), (7,), (2.0,), (2.0,), (2.0,), (6000,))
-        >>> known.table(np.array([7, 8, 9]), np.array([1, 2, -1]), np.full(3, 1e4)).round(2)
-        array([[0.  , 0.  , 0.  , 0.  ],
-               [1.1 , 1.1 , 1.1 , 0.36],
-               [0.62, 0.62, 0.62, 0.13]], dtype=float32)
+        Shapes: `ids` (n,), `downstream` (n,), `length` (n,), returns (n, 4 times the number of lengths).
         """
         place = {segment: k for k, segment in enumerate(ids.tolist())}
         there = [k for k, segment in enumerate(self.segments) if segment in place]
@@ -147,23 +125,7 @@ class Neighbours:
 
 
 def neighbour_features(lengths: Sequence[float]) -> dict[str, dict[str, str]]:
-    """Name the features of neighbours, in the order of :meth:`Neighbours.table`.
-
-    Parameters
-    ----------
-    lengths
-        E-folding lengths, m.
-
-    Returns
-    -------
-    dict
-        Base name to the attributes of its variable.
-
-    Examples
-    --------
-    >>> list(neighbour_features([5_000]))
-    ['neighbour_5km_mean', 'neighbour_5km_warm', 'neighbour_5km_cold', 'neighbour_5km_support']
-    """
+    """Name the features of neighbours, in the order of :meth:`Neighbours.table`."""
     return {
         f"neighbour_{length / 1000:.12g}km_{kind}": {
             "units": units,
@@ -178,27 +140,7 @@ def neighbour_features(lengths: Sequence[float]) -> dict[str, dict[str, str]]:
 
 
 def check_lengths(lengths: Sequence[float]) -> tuple[float, ...]:
-    """Check e-folding lengths.
-
-    Parameters
-    ----------
-    lengths
-        Lengths along the river, m; none is fine.
-
-    Returns
-    -------
-    tuple of float
-
-    Raises
-    ------
-    InvalidArgumentError
-        They are no sequence of different numbers above 0.
-
-    Examples
-    --------
-    >>> check_lengths([5_000, 20_000])
-    (5000.0, 20000.0)
-    """
+    """Check e-folding lengths."""
     fitting = isinstance(lengths, list | tuple) and all(
         isinstance(length, int | float | np.integer | np.floating)
         and not isinstance(length, bool)

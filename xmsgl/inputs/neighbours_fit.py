@@ -48,34 +48,6 @@ def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
     is the mean of observed minus regressed over its labelled days; that of the warm season and that of the
     rest are drawn to the year's with the weight of 20 days. The warm season is May to September, or November
     to March where the regression makes those warmer.
-
-    Parameters
-    ----------
-    ds
-        A valid dataset of the convention. Labels that are NaN play no part.
-    lengths
-        E-folding lengths along the river to keep with them, m, at least one.
-
-    Returns
-    -------
-    Neighbours
-
-    Raises
-    ------
-    InvalidArgumentError
-        The dataset has no coarse labels, or the lengths do not fit.
-
-    Notes
-    -----
-    Memory: the labels, the drivers of labelled segments, and the rows of one segment at a time. An anomaly
-    rests on its own segment's labels, but for the regression, where it is one segment among all.
-
-    Examples
-    --------
-    >>> import xmsgl
-    >>> ds = xmsgl.datasets.simulated(n_coarse=4, reaches_per_segment=2, years=1, label_fraction=0.1)
-    >>> fit_neighbours(ds, [10_000]).lengths
-    (10000.0,)
     """
     checked = check_lengths(lengths)
     if not checked or not has_labels(ds):
@@ -112,22 +84,6 @@ def assign_neighbours(
     Observed segments are found by id; on another basin, where there are none of them, all features are 0,
     which is what they are far from observations. Labels of the dataset play no part. Stays lazy where the
     topology is.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention.
-    neighbours
-        What is known; None returns the dataset as it is.
-    network
-        The segments that the ids of `neighbours` belong to: those of the dataset that are not among them
-        get nothing by their id alone. Default: the dataset's own.
-
-    Returns
-    -------
-    xarray.Dataset
-        With static attributes ``neighbour_<length>_mean_coarse``, ``_warm_``, ``_cold_`` and ``_support_``
-        for each length, that reaches inherit; see ``Neighbours.table``.
     """
     if neighbours is None:
         return ds

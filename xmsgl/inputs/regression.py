@@ -82,13 +82,7 @@ class Regression:
     def fit(cls, gram: Floats, ridge: Floats) -> Regression:
         """Solve the normal equations of standardised columns with a ridge.
 
-        Parameters
-        ----------
-        gram
-            Products of all columns summed over the labels, (column, column): 1, what is regressed on, and
-            the observed temperature at last.
-        ridge
-            What to add for each column that is regressed on, standardised, (column - 2,).
+        Shapes: `gram` (column, column).
         """
         n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
         spread = gram[1:, 1:] - n * np.outer(mean, mean)

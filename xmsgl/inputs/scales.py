@@ -111,10 +111,7 @@ class ScaleInputs:
     def fit(self, days: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and deviation of every feature over the given days and all nodes.
 
-        Parameters
-        ----------
-        days
-            Boolean (time,), the days to look at.
+        Shapes: `days` (time,).
         """
         pairs = [
             _moments(column, self._segment if column.inherited else self._node, days)
@@ -128,13 +125,7 @@ class ScaleInputs:
         self._deviation = np.asarray(scaling.deviation, np.float32)
 
     def prune(self, nodes: IntArray) -> ScaleInputs:
-        """Return the inputs of some nodes, with the scaling in use; drivers are shared, not copied.
-
-        Parameters
-        ----------
-        nodes
-            Their positions, in the order wanted.
-        """
+        """Return the inputs of some nodes, with the scaling in use; drivers are shared, not copied."""
         few = copy.copy(self)
         few.n = nodes.size
         few._segment = None if self._segment is None else self._segment[nodes]
@@ -145,15 +136,7 @@ class ScaleInputs:
     def gather(self, days: IntArray) -> FloatArray:
         """Return the standardised features of a batch of windows.
 
-        Parameters
-        ----------
-        days
-            Positions of the days, (window, day).
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (day, node, window, feature), the order the recurrent cell wants.
+        Shapes: `days` (window, day), returns (day, node, window, feature).
         """
         windows, length = days.shape
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
@@ -177,10 +160,7 @@ class ScaleInputs:
     def sources(self, days: IntArray) -> Sources | None:
         """Return what :meth:`gather` brings together, where all drivers are inherited; else None.
 
-        Parameters
-        ----------
-        days
-            Positions of the days, (window, day).
+        Shapes: `days` (window, day).
         """
         if not self.inherited:
             return None

@@ -27,23 +27,7 @@ def assign_season(ds: xr.Dataset) -> xr.Dataset:
     Air temperature and radiation are alike in spring and autumn, rivers are not: snow melts, groundwater
     lags, leaves shade.
 
-    Parameters
-    ----------
-    ds
-        A dataset of the convention, with days and segments.
-
-    Returns
-    -------
-    xarray.Dataset
-        With ``season_cos_coarse`` and ``season_sin_coarse`` (time, coarse); one series, whatever the
-        number of segments.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> days = xr.Dataset(coords={"time": pd.date_range("2001-01-01", periods=3), "coarse": [7, 8]})
-    >>> assign_season(days)["season_sin_coarse"].sel(coarse=8).round(4).values
-    array([0.0172, 0.0344, 0.0516], dtype=float32)
+    Shapes: returns (time, coarse).
     """
     circle = time_of_year(pd.DatetimeIndex(ds["time"].values).day_of_year)
     shape = ds.sizes["time"], ds.sizes["coarse"]

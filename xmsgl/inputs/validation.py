@@ -51,28 +51,7 @@ class SplitDays:
 def split_days(
     ds: xr.Dataset, scales: Sequence[Scale], *, window: int, validation: float | str | None, seed: int
 ) -> SplitDays:
-    """Divide the labelled days of a dataset.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; labels are read.
-    scales
-        Scales whose labels are learned from.
-    window
-        Days of a window; a share is drawn from whole windows.
-    validation, seed
-        As of :class:`xmsgl.training.settings.TrainSettings`.
-
-    Returns
-    -------
-    SplitDays
-
-    Raises
-    ------
-    InvalidArgumentError
-        No label to learn from or to judge by.
-    """
+    """Divide the labelled days of a dataset."""
     labelled = np.any([np.isfinite(label_values(ds, scale)).any(axis=1) for scale in scales], axis=0)
     time = pd.DatetimeIndex(ds.indexes["time"])
     kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), validation, seed)
@@ -101,13 +80,7 @@ def without_labels(ds: xr.Dataset, days: DayMask) -> xr.Dataset:
 
 
 def write_validation(validation: Validation) -> float | str | None:
-    """Write what is kept for validation as a plain value: a share, days as text, or None.
-
-    Examples
-    --------
-    >>> write_validation([slice("2003", "2003"), slice("2011-10-01", None)])
-    '2003/2003,2011-10-01/..'
-    """
+    """Write what is kept for validation as a plain value: a share, days as text, or None."""
     if validation is None or isinstance(validation, str | bool):
         return validation
     if isinstance(validation, Real):
@@ -119,13 +92,7 @@ def write_validation(validation: Validation) -> float | str | None:
 
 
 def read_validation(validation: float | str | None) -> float | list[slice] | None:
-    """Read what :func:`write_validation` wrote, or what a user did.
-
-    Examples
-    --------
-    >>> read_validation("2003/2003,2011-10-01/..")
-    [slice('2003', '2003', None), slice('2011-10-01', None, None)]
-    """
+    """Read what :func:`write_validation` wrote, or what a user did."""
     if validation is None:
         return None
     if not isinstance(validation, str):

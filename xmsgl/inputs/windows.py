@@ -48,35 +48,7 @@ class Window:
 
 
 def cut_windows(n_days: int, length: int, warmup: int, first: int = 0) -> list[Window]:
-    """Cut a record into windows that follow each other; the first and the last may be shorter.
-
-    Parameters
-    ----------
-    n_days
-        Days in the record.
-    length
-        Scored days a window.
-    warmup
-        Days of warm-up before each.
-    first
-        Position of a day on which a window begins, or would where it lies outside of the record.
-
-    Returns
-    -------
-    list of Window
-
-    Raises
-    ------
-    InvalidArgumentError
-        A length below one day, or a negative warm-up.
-
-    Examples
-    --------
-    >>> [(window.start, window.stop) for window in cut_windows(800, 365, 60)]
-    [(0, 365), (365, 730), (730, 800)]
-    >>> [(window.start, window.stop) for window in cut_windows(800, 365, 60, first=-300)]
-    [(0, 65), (65, 430), (430, 795), (795, 800)]
-    """
+    """Cut a record into windows that follow each other; the first and the last may be shorter."""
     if length < 1 or warmup < 0:
         msg = f"a window needs at least one day and no negative warm-up, got window={length}, warmup={warmup}"
         raise InvalidArgumentError(msg)
@@ -86,26 +58,6 @@ def cut_windows(n_days: int, length: int, warmup: int, first: int = 0) -> list[W
 
 
 def calendar_windows(days: pd.DatetimeIndex, length: int, warmup: int, first_day: str) -> list[Window]:
-    """Cut a record into windows whose first days do not depend on where the record begins.
-
-    Parameters
-    ----------
-    days
-        Days of the record, ascending.
-    length, warmup
-        As of :func:`cut_windows`.
-    first_day
-        A date on which a window begins, inside of the record or not.
-
-    Returns
-    -------
-    list of Window
-
-    Examples
-    --------
-    >>> days = pd.date_range("2001-01-11", periods=20)
-    >>> [(window.start, window.stop) for window in calendar_windows(days, 15, 0, "2001-01-01")]
-    [(0, 5), (5, 20)]
-    """
+    """Cut a record into windows whose first days do not depend on where the record begins."""
     first = (pd.Timestamp(first_day) - days[0]).days if len(days) else 0
     return cut_windows(len(days), length, warmup, first)

@@ -17,24 +17,7 @@ __all__ = ["check_downstream", "check_length", "check_segment", "id_keys", "kind
 def id_keys(values: ArrayLike, what: str) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Bring ids to int64 or str, and say which are missing.
 
-    Parameters
-    ----------
-    values
-        Ids, shape (n,).
-    what
-        What an id names, for messages.
-
-    Returns
-    -------
-    keys : numpy.ndarray
-        The ids as int64 or str.
-    missing : numpy.ndarray
-        True where an id is 0, ``""``, NaN or None.
-
-    Raises
-    ------
-    NetworkError
-        If the ids are not one-dimensional, of mixed types, or neither integers nor strings.
+    Shapes: `values` (n,).
     """
     array = np.asarray(values)
     if array.ndim != 1:
@@ -73,38 +56,14 @@ def _homogeneous(array: NDArray[Any], what: str) -> NDArray[Any]:
 
 
 def kind_of(keys: NDArray[Any]) -> str:
-    """Name the kind of ids for a message.
-
-    Parameters
-    ----------
-    keys
-        As of :func:`id_keys`.
-
-    Returns
-    -------
-    str
-        ``"strings"`` or ``"integers"``.
-    """
+    """Name the kind of ids for a message."""
     return "strings" if keys.dtype.kind == "U" else "integers"
 
 
 def check_downstream(downstream: ArrayLike) -> NDArray[np.int64]:
     """Check an array of downstream positions and bring it to int64.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        The same, int64 and contiguous.
-
-    Raises
-    ------
-    NetworkError
-        If it is not one-dimensional, not of integers, or points outside ``-1 .. n - 1``.
+    Shapes: `downstream` (n,).
     """
     array = np.asarray(downstream)
     if array.size == 0 and array.ndim == 1:
@@ -126,22 +85,7 @@ def check_downstream(downstream: ArrayLike) -> NDArray[np.int64]:
 def check_length(length: ArrayLike, n: int) -> NDArray[np.float64]:
     """Check reach lengths and bring them to float64.
 
-    Parameters
-    ----------
-    length
-        Length of each reach (m), shape (n,).
-    n
-        How many reaches there are.
-
-    Returns
-    -------
-    numpy.ndarray
-        The same, float64 and contiguous.
-
-    Raises
-    ------
-    NetworkError
-        If the shape is wrong or a length is not finite and above 0.
+    Shapes: `length` (n,).
     """
     array = np.ascontiguousarray(length, dtype=np.float64)
     if array.shape != (n,):
@@ -158,24 +102,7 @@ def check_length(length: ArrayLike, n: int) -> NDArray[np.float64]:
 def check_segment(segment: ArrayLike, n_coarse: int, n_fine: int | None = None) -> NDArray[np.int64]:
     """Check the positions of coarse segments and bring them to int64.
 
-    Parameters
-    ----------
-    segment
-        Position of each reach's coarse segment, shape (n_fine,).
-    n_coarse
-        Number of coarse segments.
-    n_fine
-        Number of fine reaches. Default: whatever ``segment`` has.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, shape (n_fine,).
-
-    Raises
-    ------
-    NetworkError
-        If the shape is wrong or a position is not one of a segment.
+    Shapes: `segment` (n_fine,), returns (n_fine,).
     """
     place = np.asarray(segment)
     if place.size == 0 and place.ndim == 1:

@@ -26,27 +26,7 @@ Floats = NDArray[np.float64]
 def remap_operator(segment: ArrayLike, n_coarse: int) -> sp.csr_array:
     """Build R, which gives each fine reach the value of the segment it lies on.
 
-    Parameters
-    ----------
-    segment
-        Position of each reach's coarse segment, shape (n_fine,).
-    n_coarse
-        Number of coarse segments.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        float64, shape (n_fine, n_coarse), a single 1 in each row.
-
-    Raises
-    ------
-    NetworkError
-        If a reach lies on no segment.
-
-    Examples
-    --------
-    >>> remap_operator([0, 1, 1], 2) @ np.array([10.0, 20.0])
-    array([10., 20., 20.])
+    Shapes: `segment` (n_fine,), returns (n_fine, n_coarse).
     """
     place = check_segment(segment, n_coarse)
     index = index_dtype(place.size, n_coarse)
@@ -62,33 +42,7 @@ def outlet_reaches(
     Of the reaches whose downstream reach is not on the same segment, it is the one with the greatest
     length of river upstream; of equals, the first.
 
-    Parameters
-    ----------
-    fine_downstream
-        Position each fine reach flows to, shape (n_fine,); -1 at an outlet.
-    fine_length
-        Length of each fine reach (m), above 0, shape (n_fine,).
-    segment
-        Position of each reach's coarse segment, shape (n_fine,).
-    n_coarse
-        Number of coarse segments.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 position of a fine reach for each segment, shape (n_coarse,); -1 for a segment without
-        reaches.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle, a length is not finite and above 0, or a reach lies
-        on no segment.
-
-    Examples
-    --------
-    >>> outlet_reaches([1, 2, -1], [1.0, 1.0, 1.0], [0, 0, 1], 3)
-    array([ 1,  2, -1])
+    Shapes: `fine_downstream` (n_fine,), `fine_length` (n_fine,), `segment` (n_fine,), returns (n_coarse,).
     """
     down = check_downstream(fine_downstream)
     metres = check_length(fine_length, down.size)
@@ -118,43 +72,8 @@ def interpolation_operator(
     outlet reach the distance is 0 and the weight 1; a reach that does not flow through it is treated
     alike. Where a kernel leaves nothing of a row, the own segment takes all. Rows sum to 1.
 
-    Parameters
-    ----------
-    fine_downstream
-        Position each fine reach flows to, shape (n_fine,); -1 at an outlet.
-    fine_length
-        Length of each fine reach (m), above 0, shape (n_fine,).
-    segment
-        Position of each reach's coarse segment, shape (n_fine,).
-    n_coarse
-        Number of coarse segments. Those without a reach get an empty column.
-    kernel
-        Distance to weight, see :func:`xmsgl.network.kernels.get_kernel`. Default: exponential over
-        10 km.
-    limit
-        Leave out other segments' outlet reaches farther away than this (m). Default: five length
-        scales of the kernel; no limit for the reference kernel. ``inf``: no limit.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        float64, shape (n_fine, n_coarse); every row is finite and sums to 1.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the limit is not above 0 or the kernel gives negative or infinite weights.
-    NetworkError
-        If the network is malformed or has a cycle, a length is not finite and above 0, or a reach lies
-        on no segment.
-
-    Examples
-    --------
-    >>> M = interpolation_operator([1, 2, -1], [1e3, 1e3, 1e3], [0, 0, 1], 2, kernel="inverse")
-    >>> M.toarray().round(3)
-    array([[0.522, 0.478],
-           [0.524, 0.476],
-           [0.476, 0.524]])
+    Shapes: `fine_downstream` (n_fine,), `fine_length` (n_fine,), `segment` (n_fine,), returns (n_fine,
+    n_coarse).
     """
     from xmsgl.network import _loops
 

@@ -42,40 +42,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Spread:
-        """Take the spread of an array.
-
-        Parameters
-        ----------
-        values
-            Any shape, any unit.
-
-        Returns
-        -------
-        Spread
-            Its minimum, mean and maximum.
-
-        Examples
-        --------
-        >>> Spread.of(np.array([1, 2, 6]))
-        Spread(minimum=1.0, mean=3.0, maximum=6.0)
-        """
+        """Take the spread of an array."""
         if values.size == 0:
             return cls(np.nan, np.nan, np.nan)
         return cls(float(values.min()), float(values.mean()), float(values.max()))
 
     def cells(self) -> list[str]:
-        """Write the three numbers for a table.
-
-        Returns
-        -------
-        list of str
-            Minimum, mean, maximum; ``"-"`` where there is none.
-
-        Examples
-        --------
-        >>> Spread(0.5, 1234.5678, 20000.0).cells()
-        ['0.5', '1,235', '20,000']
-        """
+        """Write the three numbers for a table."""
         return [_number(value) for value in (self.minimum, self.mean, self.maximum)]
 
 
@@ -126,13 +99,7 @@ class GraphDescription:
     degree: Spread
 
     def facts(self) -> list[tuple[str, str]]:
-        """List what is not in the table of spreads.
-
-        Returns
-        -------
-        list of tuple
-            Label and text.
-        """
+        """List what is not in the table of spreads."""
         orphans = f"{len(self.orphans):,} ({shorten(self.orphans)})" if self.orphans else "none"
         return [
             ("nodes", f"{self.nodes:,} {NAMES[self.scale]}{_plural(self.nodes, NAMES[self.scale])}"),
@@ -144,13 +111,7 @@ class GraphDescription:
         ]
 
     def spreads(self) -> list[tuple[str, Spread]]:
-        """List the rows of the table.
-
-        Returns
-        -------
-        list of tuple
-            Label with its unit, and spread.
-        """
+        """List the rows of the table."""
         return [
             ("edge distance (m)", self.distance),
             ("edge weight", self.weight),
@@ -192,13 +153,7 @@ class CrosswalkDescription:
     own: Spread
 
     def facts(self) -> list[tuple[str, str]]:
-        """List what is not in the table of spreads.
-
-        Returns
-        -------
-        list of tuple
-            Label and text.
-        """
+        """List what is not in the table of spreads."""
         return [
             ("entries", f"{self.entries:,}"),
             ("kernel", self.kernel),
@@ -206,13 +161,7 @@ class CrosswalkDescription:
         ]
 
     def spreads(self) -> list[tuple[str, Spread]]:
-        """List the rows of the table.
-
-        Returns
-        -------
-        list of tuple
-            Label and spread.
-        """
+        """List the rows of the table."""
         return [
             ("reaches on a segment", self.reaches),
             ("segments a reach takes from", self.sources),
@@ -250,23 +199,7 @@ class GraphsDescription:
 
 
 def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, direction: str) -> str:
-    """Say in words how neighbours were chosen.
-
-    Parameters
-    ----------
-    hops, limit, nearest, direction
-        As for :func:`xmsgl.network.pairs.neighbours`.
-
-    Returns
-    -------
-    str
-        One phrase.
-
-    Examples
-    --------
-    >>> neighbour_rule(5, 30_000.0, None, "both")
-    'up to 5 hops, within 30,000 m, upstream and downstream'
-    """
+    """Say in words how neighbours were chosen."""
     parts = [] if hops is None else [f"up to {hops} hops"]
     if limit is not None and limit < sys.float_info.max:
         parts.append(f"within {limit:,.0f} m")
@@ -283,30 +216,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:
-    """Write facts and spreads as aligned text.
-
-    Parameters
-    ----------
-    title
-        First line.
-    facts
-        Labels and texts.
-    spreads
-        Labels and spreads, written under the heads min, mean, max.
-
-    Returns
-    -------
-    str
-        Several lines.
-
-    Examples
-    --------
-    >>> print(text_block("graph", [("nodes", "3")], [("degree", Spread(1.0, 1.5, 2.0))]))
-    graph
-      nodes   3
-                     min      mean       max
-      degree           1       1.5         2
-    """
+    """Write facts and spreads as aligned text."""
     wide = max(len(label) for label, _ in [*facts, *spreads]) + 2
     lines = [title, *(f"  {label:<{wide}}{text}" for label, text in facts)]
     lines.append(f"  {'':<{wide}}" + "".join(f"{head:>10}" for head in ("min", "mean", "max")))

@@ -38,39 +38,7 @@ def river_distance(
     Half of each of the two, and whatever lies between them. Branches meet where the reach below them
     begins. Reaches of different basins are infinitely far apart.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    length
-        Length of each reach (m), above 0, shape (n,).
-    sources
-        Positions of the reaches to measure from, shape (m,). Default: all.
-    limit
-        Pairs farther apart (m) are left out: time and memory grow with the pairs that are not.
-
-    Returns
-    -------
-    scipy.sparse.csr_array
-        float64 (n, m): distance (m) of every reach from every source within the limit, sorted by source
-        in a row. What is left out is not stored: pairs beyond the limit, and of a reach with itself.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The limit is not above 0 m.
-    NetworkError
-        The network is malformed or has a cycle, a length is not finite and above 0, or a source is not
-        among the reaches.
-
-    Examples
-    --------
-    Brooks of 1 and 3 km meet and flow on for 4 km:
-
-    >>> river_distance([2, 2, -1], [1e3, 3e3, 4e3], limit=1e4).toarray()
-    array([[   0., 2000., 2500.],
-           [2000.,    0., 3500.],
-           [2500., 3500.,    0.]])
+    Shapes: `downstream` (n,), `length` (n,), `sources` (m,), returns (n, m).
     """
     if isinstance(limit, str | bool) or not limit > 0:
         msg = f"limit must be a distance along the river above 0 m, not {limit!r}"

@@ -42,27 +42,7 @@ class Handoffs:
 def flows_through(downstream: ArrayLike, start: ArrayLike, gate: ArrayLike) -> NDArray[np.bool_]:
     """Tell whether water that leaves one reach passes another.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet; without cycles.
-    start, gate
-        Pairs of positions, shape (m,).
-
-    Returns
-    -------
-    numpy.ndarray
-        bool (m,): the gate lies downstream of the start. No reach lies downstream of itself.
-
-    Raises
-    ------
-    NetworkError
-        The network is malformed.
-
-    Examples
-    --------
-    >>> flows_through([1, 2, -1], [0, 2, 0], [2, 0, 0])
-    array([ True, False, False])
+    Shapes: `downstream` (n,), `start, gate` (m,), returns (m,).
     """
     down = check_downstream(downstream)
     place, goal = (np.asarray(values, dtype=np.int64).copy() for values in (start, gate))
@@ -80,28 +60,7 @@ def flows_through(downstream: ArrayLike, start: ArrayLike, gate: ArrayLike) -> N
 def handoffs(fine_downstream: ArrayLike, segment: ArrayLike, coarse_downstream: ArrayLike) -> Handoffs:
     """Compare where reaches hand their water on to with where their segments do.
 
-    Parameters
-    ----------
-    fine_downstream
-        Position each reach flows to, shape (n_fine,); -1 at an outlet; without cycles.
-    segment
-        Position of each reach's segment, shape (n_fine,).
-    coarse_downstream
-        Position each segment flows to, shape (n_coarse,); -1 at an outlet; without cycles.
-
-    Returns
-    -------
-    Handoffs
-
-    Raises
-    ------
-    NetworkError
-        A network is malformed, or a reach lies on no segment.
-
-    Examples
-    --------
-    >>> handoffs([1, 2, -1], [0, 1, 0], [1, -1])
-    Handoffs(along=array([0]), against=array([1]), aside=array([], dtype=int64))
+    Shapes: `fine_downstream` (n_fine,), `segment` (n_fine,), `coarse_downstream` (n_coarse,).
     """
     down, coarse = check_downstream(fine_downstream), check_downstream(coarse_downstream)
     place = check_segment(segment, coarse.size, down.size)
@@ -140,28 +99,7 @@ def stranded(
     than a tenth of the largest area on its segment or, where areas are not known, fewer reaches than
     another one there.
 
-    Parameters
-    ----------
-    fine_downstream, segment, coarse_downstream
-        As in :func:`handoffs`.
-    area
-        Drainage area of each reach, any unit, shape (n_fine,); NaN where unknown. Default: not known.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 positions of reaches. Where the fine network ends for good, with no reach on any segment
-        downstream, an outlet reach is right.
-
-    Raises
-    ------
-    NetworkError
-        A network is malformed or has a cycle, or a reach lies on no segment.
-
-    Examples
-    --------
-    >>> stranded([1, -1, 3, -1], [0, 0, 1, 1], [1, -1])
-    array([1])
+    Shapes: `area` (n_fine,).
     """
     down, coarse = check_downstream(fine_downstream), check_downstream(coarse_downstream)
     place = check_segment(segment, coarse.size, down.size)

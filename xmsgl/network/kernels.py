@@ -335,24 +335,7 @@ class Reference(Kernel):
 def kernel_weights(kernel: Kernel, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
     """Weigh entries with a kernel; what is at distance 0 weighs 1.
 
-    Parameters
-    ----------
-    kernel
-        The kernel.
-    distance
-        Distances (m), 0 for an entry with itself, shape (p,).
-    downstream
-        True where the source lies downstream, shape (p,).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 weights, shape (p,).
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the kernel gives weights that are negative, not finite, or of another shape.
+    Shapes: `distance` (p,), `downstream` (p,), returns (p,).
     """
     apart = distance > 0
     given = np.asarray(kernel.weight(distance[apart], downstream[apart]), dtype=np.float64)

@@ -60,24 +60,6 @@ class KnownSegments:
         A segment is the same if its id is, its length within 1 %, and its link too, unless either network
         ends there. Small numbers are common ids: where fewer than 90 % of the ids in common belong to the
         same segments, the networks are taken for different ones, and none is.
-
-        Parameters
-        ----------
-        other
-            The network to look at.
-
-        Returns
-        -------
-        numpy.ndarray
-            Boolean, one value a segment of `other`.
-
-        Examples
-        --------
-        >>> known = KnownSegments((7, 8, 9), (8, 9, 0), (900.0, 400.0, 700.0))
-        >>> known.recognise(KnownSegments((8, 9, 5), (9, 0, 9), (401.0, 700.0, 20.0)))
-        array([ True,  True, False])
-        >>> known.recognise(KnownSegments((8, 9), (9, 0), (550.0, 800.0)))
-        array([False, False])
         """
         place = {segment: k for k, segment in enumerate(self.ids)}
         same = np.zeros(len(other.ids), np.bool_)

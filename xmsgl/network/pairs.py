@@ -139,25 +139,7 @@ def pair_rows(
     direction: Direction = "both",
     loops: bool = False,
 ) -> PairRows:
-    """Find neighbours as CSR rows, written in place without a list of coordinates.
-
-    Parameters
-    ----------
-    downstream, length, hops, limit, nearest, direction
-        As for :func:`neighbours`.
-    loops
-        Whether each row has its own reach too, at distance 0.
-
-    Returns
-    -------
-    PairRows
-        One row a target.
-
-    Raises
-    ------
-    InvalidArgumentError, NetworkError
-        As for :func:`neighbours`.
-    """
+    """Find neighbours as CSR rows, written in place without a list of coordinates."""
     from xmsgl.network import _loops
 
     check_criteria(hops=hops, limit=limit, nearest=nearest, direction=direction)
@@ -210,34 +192,12 @@ def _search(
 
 
 def index_dtype(entries: int, columns: int) -> type[np.int32] | type[np.int64]:
-    """Choose the smallest integer type a sparse matrix of this size can be indexed with.
-
-    Parameters
-    ----------
-    entries, columns
-        Number of stored entries and of columns.
-
-    Returns
-    -------
-    type
-        ``numpy.int32`` where it suffices, else ``numpy.int64``.
-    """
+    """Choose the smallest integer type a sparse matrix of this size can be indexed with."""
     return np.int32 if max(entries, columns) < np.iinfo(np.int32).max else np.int64
 
 
 def check_criteria(*, hops: int | None, limit: float | None, nearest: int | None, direction: str) -> None:
-    """Check how neighbours are chosen.
-
-    Parameters
-    ----------
-    hops, limit, nearest, direction
-        As for :func:`neighbours`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a criterion is not positive or the direction is unknown.
-    """
+    """Check how neighbours are chosen."""
     whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
     for name, value in whole.items():
         if value is None:

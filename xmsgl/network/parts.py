@@ -47,38 +47,7 @@ def closure(
     However many days a window has: on rivers a limit to the days would leave out next to nothing, and a
     part that is closed for good can be computed alone. Weights of exactly zero carry nothing.
 
-    Parameters
-    ----------
-    coarse, fine
-        Graph operators A, SciPy sparse matrices of shape (n_coarse, n_coarse) and (n_fine, n_fine): rows
-        read columns.
-    interpolation, remap
-        M and R, of shape (n_fine, n_coarse).
-    coarse_nodes, fine_nodes
-        Positions of the nodes whose outputs matter; either may be empty.
-
-    Returns
-    -------
-    Part
-        No node in it reads one outside.
-
-    Raises
-    ------
-    NetworkError
-        If the shapes do not fit together.
-    InvalidArgumentError
-        If a position is not one of the network.
-
-    Examples
-    --------
-    Reach 1 reads reach 0, which lies on segment 0; segment 1 and reach 2 matter to neither.
-
-    >>> import scipy.sparse as sp
-    >>> A = sp.csr_array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
-    >>> R = sp.csr_array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> part = closure(sp.eye_array(2), A, R, R, coarse_nodes=[], fine_nodes=[1])
-    >>> part.coarse.tolist(), part.fine.tolist()
-    ([0], [0, 1])
+    Shapes: `coarse, fine` (n_coarse, n_coarse), `interpolation, remap` (n_fine, n_coarse).
     """
     from xmsgl.network._part_loops import mark_read, mark_sources
 
@@ -97,33 +66,6 @@ def independent_parts(coarse: Any, fine: Any, interpolation: Any, remap: Any, *,
 
     Every part is a set of whole river basins, taken in the order of their first reaches. Basins without a
     reach go with the last part.
-
-    Parameters
-    ----------
-    coarse, fine, interpolation, remap
-        As in :func:`closure`.
-    largest
-        Reaches in a part, at least 1. A basin with more is a part of its own.
-
-    Returns
-    -------
-    list of Part
-        Every node is in exactly one; none if there are no nodes.
-
-    Raises
-    ------
-    NetworkError
-        If the shapes do not fit together.
-    InvalidArgumentError
-        If `largest` is less than 1.
-
-    Examples
-    --------
-    >>> import scipy.sparse as sp
-    >>> A = sp.csr_array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    >>> R = sp.csr_array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-    >>> [part.fine.tolist() for part in independent_parts(sp.eye_array(2), A, R, R, largest=2)]
-    [[0, 2], [1]]
     """
     if largest < 1:
         msg = f"largest must be at least 1 reach a part, got {largest}"

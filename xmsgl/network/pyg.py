@@ -35,20 +35,7 @@ class Between(NamedTuple):
 
 
 def hetero_data(scales: Iterable[Nodes], between: Between | None = None) -> HeteroData:
-    """Make heterogeneous graph data.
-
-    Parameters
-    ----------
-    scales
-        Graph of each scale.
-    between
-        What joins the two, from coarse to fine; None: nothing.
-
-    Returns
-    -------
-    torch_geometric.data.HeteroData
-        A node type and an edge type for each scale, and the edges in between.
-    """
+    """Make heterogeneous graph data."""
     import torch
     from torch_geometric.data import HeteroData
 

@@ -36,31 +36,7 @@ Floats = NDArray[np.float64]
 def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> Ints:
     """Turn downstream ids into positions, the form all of :mod:`xmsgl.network` works on.
 
-    Parameters
-    ----------
-    ids
-        Integer or string id of each reach, shape (n,).
-    downstream_ids
-        Id of the reach each one flows into, shape (n,). 0, ``""``, NaN or None: an outlet.
-    what
-        What a reach is called in messages, for example ``"coarse segment"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 positions, shape (n,); -1 at an outlet.
-
-    Raises
-    ------
-    NetworkError
-        If ids are duplicated or missing, a downstream id is not among the ids, or a reach flows into
-        itself. One message lists all of these faults. Longer cycles are found by
-        :func:`topological_order`.
-
-    Examples
-    --------
-    >>> link([11, 12, 13], [13, 13, 0])
-    array([ 2,  2, -1])
+    Shapes: `ids` (n,), `downstream_ids` (n,), returns (n,).
     """
     own, absent = id_keys(ids, what)
     below, outlet = id_keys(downstream_ids, f"downstream {what}")
@@ -102,25 +78,7 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
 def find_cycles(downstream: ArrayLike) -> list[Ints]:
     """Find every cycle, each as the positions on it in flow order.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    list of numpy.ndarray
-        One int64 array a cycle, from its lowest position on; empty for a proper river network.
-
-    Raises
-    ------
-    NetworkError
-        If ``downstream`` is not an array of positions.
-
-    Examples
-    --------
-    >>> find_cycles([1, 2, 1, -1])
-    [array([1, 2])]
+    Shapes: `downstream` (n,).
     """
     from xmsgl.network import _loops
 
@@ -142,33 +100,11 @@ def find_cycles(downstream: ArrayLike) -> list[Ints]:
 def topological_order(downstream: ArrayLike, *, ids: ArrayLike | None = None) -> Ints:
     """Order reaches so that each comes after everything upstream of it.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    ids
-        Names of the reaches for the message, shape (n,). Default: their positions.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 positions, shape (n,), headwaters first.
-
-    Raises
-    ------
-    CycleError
-        If water would flow in a circle; the message gives the ids on each cycle.
-    NetworkError
-        If ``downstream`` is not an array of positions.
+    Shapes: `downstream` (n,), `ids` (n,), returns (n,).
 
     References
     ----------
     Kahn, A. B. (1962). Topological sorting of large networks. Communications of the ACM 5(11).
-
-    Examples
-    --------
-    >>> topological_order([2, 2, 3, -1])
-    array([0, 1, 2, 3])
     """
     from xmsgl.network import _loops
 
@@ -194,25 +130,7 @@ def _circle(names: NDArray[Any]) -> str:
 def outlets(downstream: ArrayLike) -> Ints:
     """Find the basin outlet that each reach drains to.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 position of the outlet reach, shape (n,); an outlet gives itself.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle.
-
-    Examples
-    --------
-    >>> outlets([2, 2, -1, -1])
-    array([2, 2, 2, 3])
+    Shapes: `downstream` (n,), returns (n,).
     """
     from xmsgl.network import _loops
 
@@ -223,25 +141,7 @@ def outlets(downstream: ArrayLike) -> Ints:
 def basins(downstream: ArrayLike) -> Ints:
     """Label the basins: reaches that share an outlet share a number.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 labels 0 .. B - 1, shape (n,), in the order of the outlets' positions.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle.
-
-    Examples
-    --------
-    >>> basins([2, 2, -1, -1])
-    array([0, 0, 0, 1])
+    Shapes: `downstream` (n,), returns (n,).
     """
     outlet = outlets(downstream)
     label = np.cumsum(outlet == np.arange(outlet.size)) - 1
@@ -251,27 +151,7 @@ def basins(downstream: ArrayLike) -> Ints:
 def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
     """Sum a quantity over each reach and everything upstream of it.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    values
-        What each reach adds, in any unit, shape (n, ...). NaN spreads downstream.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 sums in the same unit and shape.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle, or the first dimension of ``values`` is not n.
-
-    Examples
-    --------
-    >>> accumulate([2, 2, -1], [1.0, 2.0, 4.0])
-    array([1., 2., 7.])
+    Shapes: `downstream` (n,), `values` (n, ...).
     """
     from xmsgl.network import _loops
 
@@ -292,27 +172,7 @@ def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
     Distances run from the downstream end of a reach to the downstream end of another: an edge
     ``i -> downstream[i]`` weighs the length of the reach it enters.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    length
-        Length of each reach (m), above 0, shape (n,).
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 distance (m), shape (n,); 0 at an outlet reach.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle, or a length is not finite and above 0.
-
-    Examples
-    --------
-    >>> distance_to_outlet([1, 2, -1], [10.0, 20.0, 40.0])
-    array([60., 40.,  0.])
+    Shapes: `downstream` (n,), `length` (n,), returns (n,).
     """
     from xmsgl.network import _loops
 
@@ -323,25 +183,7 @@ def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
 def hops_to_outlet(downstream: ArrayLike) -> Ints:
     """Count the steps from each reach to its basin outlet.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 steps, shape (n,); 0 at an outlet reach.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle.
-
-    Examples
-    --------
-    >>> hops_to_outlet([1, 2, -1])
-    array([2, 1, 0])
+    Shapes: `downstream` (n,), returns (n,).
     """
     down = check_downstream(downstream)
     return distance_to_outlet(down, np.ones(down.size)).astype(np.int64)
@@ -350,30 +192,12 @@ def hops_to_outlet(downstream: ArrayLike) -> Ints:
 def strahler(downstream: ArrayLike) -> Ints:
     """Compute Strahler's stream order.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 stream order, shape (n,); 1 at a headwater, one more where two of the highest meet.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle.
+    Shapes: `downstream` (n,), returns (n,).
 
     References
     ----------
     Strahler, A. N. (1957). Quantitative analysis of watershed geomorphology. Transactions of the
     American Geophysical Union 38(6).
-
-    Examples
-    --------
-    >>> strahler([2, 2, 3, -1])
-    array([1, 1, 2, 2])
     """
     from xmsgl.network import _loops
 
@@ -384,27 +208,7 @@ def strahler(downstream: ArrayLike) -> Ints:
 def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
     """Mark a reach and all that drains into it.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    position
-        The reach, 0 .. n - 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool mask, shape (n,); True at ``position`` itself.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle, or there is no such position.
-
-    Examples
-    --------
-    >>> upstream_of([2, 2, 3, -1], 2)
-    array([ True,  True,  True, False])
+    Shapes: `downstream` (n,), returns (n,).
     """
     from xmsgl.network import _loops
 
@@ -418,28 +222,7 @@ def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
 def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
     """Link the selected reaches among each other, across the ones left out.
 
-    Parameters
-    ----------
-    downstream
-        Position each reach flows to, shape (n,); -1 at an outlet.
-    selected
-        Which reaches stay, boolean, shape (n,).
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, among the selected reaches, in their order: position of the next selected reach downstream,
-        -1 where there is none.
-
-    Raises
-    ------
-    NetworkError
-        If the network is malformed or has a cycle, or `selected` has another shape.
-
-    Examples
-    --------
-    >>> contract([1, 2, -1], [True, False, True]).tolist()
-    [1, -1]
+    Shapes: `downstream` (n,), `selected` (n,).
     """
     down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
     if stay.shape != down.shape:

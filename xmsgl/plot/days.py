@@ -13,38 +13,7 @@ __all__ = ["at_time"]
 
 
 def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
-    """Take a day of a record, or the mean over a period, and say which.
-
-    Parameters
-    ----------
-    da
-        Anything with or without ``time``; if lazy, what is chosen stays lazy.
-    time
-        What ``da.sel(time=...)`` takes: a day, or a month (``"2010-07"``) or a slice, whose mean over the
-        days that are not missing is given. May be left out where there is one day only.
-
-    Returns
-    -------
-    tuple
-        The array without ``time``, and a title; ``""`` for what has no time.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No time where one is needed, one where there is none, or one that the record does not have.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> days = pd.date_range("2001-07-01", periods=3)
-    >>> da = xr.DataArray([14.0, 15.0, 19.0], coords={"time": days})
-    >>> day, title = at_time(da, "2001-07-02")
-    >>> day.item(), title
-    (15.0, '2001-07-02')
-    >>> mean, title = at_time(da, "2001-07")
-    >>> mean.item(), title.splitlines()
-    (16.0, ['2001-07-01 to 2001-07-03', 'mean of 3 days'])
-    """
+    """Take a day of a record, or the mean over a period, and say which."""
     name = "the array" if da.name is None else repr(da.name)
     if "time" not in da.dims:
         if time is not None:

@@ -35,47 +35,7 @@ _BEND = np.linspace(0.0, 1.0, 9)
 def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
     """Draw the graph of one scale: its reaches, and the links between them coloured by weight.
 
-    Parameters
-    ----------
-    river
-        The graph, from ``ds.msgl.graph("fine")``.
-    obj
-        Dataset or DataTree that says where its reaches lie.
-    ax
-        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
-    reach
-        Id of a reach (of a segment, of a coarse graph): only the links into it are drawn, and the map is
-        cut to them. Default: all links.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        With the colour bar of the weights as ``.child_axes[0]``. Links are arcs between the middles of
-        reaches: one there, one back. The weight a reach gives to itself is not drawn.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The dataset lacks reaches of the graph, or the graph lacks `reach`, or no link is left to draw.
-    InvalidDatasetError
-        Nothing in the dataset says where the reaches lie.
-    MissingDependencyError
-        No matplotlib, or a geometry and no shapely.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset(
-    ...     {
-    ...         "downstream_fine": ("fine", [2, 3, 0]),
-    ...         "length_fine": ("fine", [900.0, 800.0, 1200.0]),
-    ...         "lat_fine": ("fine", [41.0, 40.9, 40.8]),
-    ...         "lon_fine": ("fine", [-75.0, -75.1, -75.1]),
-    ...     },
-    ...     coords={"fine": [1, 2, 3]},
-    ... )
-    >>> graph(ds.msgl.graph("fine"), ds, reach=1).get_title(loc="left")
-    'reach 1 and its 2 neighbours'
+    Shapes: `reach` (of a segment, of a coarse graph).
     """
     ds = as_dataset(obj)
     own = _positions(ds, river)
@@ -104,36 +64,7 @@ def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, r
 
 
 def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
-    """Draw both scales together, and which reach lies on which segment.
-
-    Parameters
-    ----------
-    rivers
-        Both graphs, from ``ds.msgl.graph()``.
-    obj, ax
-        As for :func:`graph`.
-    reach
-        Id of a fine reach: the segments that it is interpolated from are drawn instead, with their weights.
-        Default: every reach is joined to its segment.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Segments are wide and light, reaches thin and dark. With `reach` there is a colour bar, as
-        ``.child_axes[0]``.
-
-    Raises
-    ------
-    InvalidArgumentError, InvalidDatasetError, MissingDependencyError
-        As for :func:`graph`.
-
-    Examples
-    --------
-    >>> import xmsgl
-    >>> ds = xmsgl.datasets.simulated(n_coarse=3, years=2)
-    >>> [text.get_text() for text in graphs(ds.msgl.graph(), ds).get_legend().get_texts()]
-    ['coarse segment', 'fine reach', 'reach on its segment']
-    """
+    """Draw both scales together, and which reach lies on which segment."""
     ds = as_dataset(obj)
     coarse, fine = lines(ds, "coarse"), lines(ds, "fine")
     segments = coarse.middles(ds.sizes["coarse"])[_positions(ds, rivers.coarse)]

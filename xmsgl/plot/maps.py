@@ -154,24 +154,7 @@ def _colours(da: xr.DataArray, center: float | None) -> Any:
 def draw_rivers(
     ax: Any, found: Lines, orders: npt.NDArray[np.int64], **look: Any
 ) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Draw all reaches, wider where the river is larger.
-
-    Parameters
-    ----------
-    ax
-        matplotlib axes.
-    found
-        The lines.
-    orders
-        Stream order of every reach, whether it has a line or not.
-    **look
-        Of the lines, as matplotlib has it; ``linewidths`` takes the place of those of the order.
-
-    Returns
-    -------
-    tuple
-        The collection of lines, and the position of the reach that each of them belongs to.
-    """
+    """Draw all reaches, wider where the river is larger."""
     collections = need("matplotlib.collections")
     # Large rivers last, so that they lie on top of their tributaries' mouths.
     order = np.argsort(orders[found.reach], kind="stable")

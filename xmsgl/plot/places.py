@@ -56,28 +56,7 @@ class Lines:
 
 
 def lines(ds: xr.Dataset, scale: str) -> Lines:
-    """Find the lines of all reaches of a scale.
-
-    Parameters
-    ----------
-    ds
-        Dataset with ``geometry_<scale>`` (hex WKB or xvec geometries, EPSG:4326), or with ``lat_<scale>``,
-        ``lon_<scale>`` and ``downstream_<scale>``.
-    scale
-        ``"coarse"`` or ``"fine"``.
-
-    Returns
-    -------
-    Lines
-        From points, each reach is a straight line to the reach downstream, and an outlet a dot.
-
-    Raises
-    ------
-    InvalidDatasetError
-        Neither is there, or nothing of it can be drawn.
-    MissingDependencyError
-        A geometry and no shapely.
-    """
+    """Find the lines of all reaches of a scale."""
     if f"geometry_{scale}" in ds.variables:
         found = Lines(*pieces(read_geometry(ds, scale)))
     else:

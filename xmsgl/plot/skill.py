@@ -44,35 +44,7 @@ _FEW_GROUPS = 14  # groups whose n can stand below them
 def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any = None) -> Any:
     """Draw the predicted against the observed temperature of all observed reach-days.
 
-    Parameters
-    ----------
-    prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``, degC; of quantiles the median is drawn.
-    observed
-        Temperature with the same dims, NaN where not observed, degC.
-    ax
-        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Dots, or of more than 3,000 reach-days their number in hexagons, with a colour bar as
-        ``.child_axes[0]``. RMSE, bias and n stand in the title; on the dashed line both are equal.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No observed reach-day in common; else as :func:`xmsgl.evaluate.score`; quantiles without median.
-    MissingDependencyError
-        No matplotlib.
-
-    Examples
-    --------
-    >>> import numpy as np, pandas as pd, xarray as xr
-    >>> days = pd.date_range("2000-01-01", periods=3)
-    >>> observed = xr.DataArray([[4.0], [np.nan], [6.0]], coords={"time": days, "fine": [7]})
-    >>> against_observed(observed.fillna(0.0) + 0.5, observed).get_title(loc="left")
-    'RMSE 0.50 °C, bias +0.50 °C, n = 2'
+    Shapes: `prediction` (time, fine).
     """
     prediction = _median(prediction)
     pairs = gather(prediction, observed)
@@ -123,44 +95,7 @@ def _median(prediction: xr.DataArray) -> xr.DataArray:
 
 
 def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw one score of one or several methods by month, season, year, stream order or over the reaches.
-
-    Parameters
-    ----------
-    scores
-        What :func:`xmsgl.evaluate.score` returned with ``by``, the same for all, by the method's name;
-        a single one may be named ``""``.
-    metric
-        Which score.
-    ax
-        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A dot a group, n below it. Of reaches and segments the part of them that is below a score, for
-        those with at least 30 observed days; the score of half of them is dotted.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Scores without groups or in several dims, of different reach-days or groups, or no reach with 30
-        observed days.
-    UnknownNameError
-        There is no such score.
-    MissingDependencyError
-        No matplotlib.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> scores = xr.Dataset(
-    ...     {"rmse": ("month", [1.5, 1.2], {"units": "degC"}), "n": ("month", [310, 280])}, {"month": [1, 2]}
-    ... )
-    >>> ax = by_group({"msgl": scores})
-    >>> [text.get_text().splitlines() for text in ax.get_xticklabels()]
-    [['Jan', '310'], ['Feb', '280']]
-    """
+    """Draw one score of one or several methods by month, season, year, stream order or over the reaches."""
     dim = _checked(scores, metric)
     ax = axes((6.8, 4.0)) if ax is None else ax
     if dim in ("fine", "coarse"):

@@ -57,11 +57,6 @@ def temperature_colours() -> Any:
 
     Plasma without its yellow end: lightness rises evenly, so it reads in grey and for colour-blind
     eyes, and the warmest lines still stand out from a white page.
-
-    Returns
-    -------
-    matplotlib.colors.LinearSegmentedColormap
-        Grey for missing values.
     """
     plasma = need("matplotlib").colormaps["plasma"]
     return _from_shades("temperature", [plasma(0.84 * k / 255) for k in range(256)])
@@ -71,11 +66,6 @@ def strength_colours() -> Any:
     """Build the colour map of counts and weights: light green (little) to dark violet (much).
 
     Viridis from its dark end, without its yellow, which would be lost on a white page.
-
-    Returns
-    -------
-    matplotlib.colors.LinearSegmentedColormap
-        Grey for missing values.
     """
     viridis = need("matplotlib").colormaps["viridis"]
     return _from_shades("strength", [viridis(0.88 * (1 - k / 255)) for k in range(256)])
@@ -86,11 +76,6 @@ def difference_colours() -> Any:
 
     The greater the difference the darker, evenly to both sides; blue against red is told apart by all
     common kinds of colour vision. Grey stands in the middle, for white lines would be lost on the page.
-
-    Returns
-    -------
-    matplotlib.colors.LinearSegmentedColormap
-        Light grey for missing values.
     """
     ends = need("matplotlib.colors").LinearSegmentedColormap.from_list(
         "difference", ["#0b2d6b", "#4477c4", "#a9a9a9", "#d0603a", "#7a0c1e"]
@@ -205,14 +190,7 @@ def describe(da: xr.DataArray, fallback: str = "water temperature") -> str:
 
 
 def which_quantile(da: xr.DataArray) -> str:
-    """Write which quantile an array is that was selected from several; empty where it is none.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> which_quantile(xr.DataArray(14.0, {"quantile": 0.95}))
-    'quantile 0.95'
-    """
+    """Write which quantile an array is that was selected from several; empty where it is none."""
     if "quantile" not in da.coords or da["quantile"].ndim:
         return ""
     probability = float(da["quantile"])

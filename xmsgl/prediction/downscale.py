@@ -82,60 +82,7 @@ def downscale(
 ) -> xr.DataArray:
     """Return the daily temperature of every fine reach.
 
-    Parameters
-    ----------
-    obj
-        Dataset with the drivers and the network; labels are not needed and not used. Its days may be in any
-        order, but each is there once and none is missing in between.
-    model
-        A trained model, the name of a packaged one, or the path of a file; see
-        :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``, trained on one basin:
-        on another it is a first guess, and ``ds.msgl.train`` the way to a better one.
-    warmup
-        Days run before each window to fill the model's memory, at least 0; default: as in training.
-        Before the start of the record, the same days of its following year stand in.
-    carry
-        Hand the model's memory on from window to window: it reaches back to the start of the record,
-        only the first window is warmed up, and days must be computed in order. A lazy result computes
-        all days before the ones asked for. False: windows are independent, and any can be computed alone.
-        A model that attends to the days of a window (``msgl`` without the fine task) still sees no others.
-    device
-        ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    quantiles
-        Probabilities, such as ``[0.05, 0.5, 0.95]``, of quantiles to return instead of one temperature: the
-        temperature plus the residuals the model had on its validation days at temperatures like it, see
-        ``xmsgl.training.calibrate``. They say how far the model was off where it was trained, not
-        what lies beyond: neither another basin nor a warmer climate widens them.
-
-    Returns
-    -------
-    xarray.DataArray
-        ``water_temperature`` (time, fine), float32, degC, never below 0. Lazy where the drivers are
-        lazy, then one chunk a window of days; each needs the drivers of its days for the whole basin.
-        With `quantiles` (quantile, time, fine), as ``DataArray.quantile`` has it, and chunked the same.
-        The coordinate ``spin_up`` is 1 on the days that depend on the weather before the record, which is
-        not known: the first year.
-
-    Warns
-    -----
-    ExtrapolationWarning
-        None of the segments was among those the model was trained on; or static attributes, or drivers in
-        the window that is computed first, lie far outside of what it was trained on. Of a lazy result when
-        it is computed.
-
-    Raises
-    ------
-    ModelMismatchError
-        Features of the model are missing in the dataset or have other units; lists all, and what to do.
-    CheckpointError
-        There is no such model.
-    InvalidDatasetError
-        The days are not daily, repeated, or with gaps; or a driver is NaN: of a lazy result, when the days
-        are computed.
-    InvalidArgumentError
-        A negative warm-up; quantiles that are no probabilities or further out than the model can tell.
-    UncalibratedModelError
-        Quantiles of a model that was trained without validation, or with too few validation labels.
+    Shapes: returns (time, fine).
 
     References
     ----------

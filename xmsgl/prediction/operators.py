@@ -61,18 +61,7 @@ class Operators:
     ) -> Operators:
         """Build the operators of a dataset.
 
-        Parameters
-        ----------
-        ds
-            Its topology.
-        graph
-            Arguments of :func:`xmsgl.schema.graphs.build_graph`.
-        segments
-            Ids of the segments a model knows, in the order of its table.
-        device
-            Where they go.
-        known
-            Which segments of the dataset may be looked up in that table, boolean (coarse,). Default: all.
+        Shapes: `known` (coarse,).
         """
         graphs = build_graph(ds, None, **graph)
         coarse, fine, interpolation, remap = (
@@ -87,51 +76,18 @@ class Operators:
         return cls(coarse, fine, interpolation, remap, rows.to(device), carried.to(device))
 
     def closure(self, nodes: Mapping[Scale, npt.NDArray[np.int64]]) -> Part:
-        """Find all nodes that can influence what a model predicts at some nodes.
-
-        Parameters
-        ----------
-        nodes
-            Their positions by scale; a scale that is not there has none.
-
-        Returns
-        -------
-        Part
-            See :func:`xmsgl.network.parts.closure`.
-        """
+        """Find all nodes that can influence what a model predicts at some nodes."""
         none: list[int] = []
         return closure(
             *self._matrices(), coarse_nodes=nodes.get("coarse", none), fine_nodes=nodes.get("fine", none)
         )
 
     def parts(self, largest: int) -> list[Part]:
-        """Divide the basin into parts that do not depend on one another.
-
-        Parameters
-        ----------
-        largest
-            Reaches in a part, see :func:`xmsgl.network.parts.independent_parts`.
-        """
+        """Divide the basin into parts that do not depend on one another."""
         return independent_parts(*self._matrices(), largest=largest)
 
     def restrict(self, part: Part) -> Operators:
-        """Return the operators of some nodes, which compute there what these do.
-
-        Parameters
-        ----------
-        part
-            Nodes to keep, in the order wanted: a :meth:`closure` or one of :meth:`parts`.
-
-        Returns
-        -------
-        Operators
-            On the same device; its nodes are counted anew.
-
-        Raises
-        ------
-        InvalidArgumentError
-            One of the nodes reads a node that is left out.
-        """
+        """Return the operators of some nodes, which compute there what these do."""
         coarse, fine = part
         return Operators(
             coarse=self.coarse.submatrix(coarse, coarse),
@@ -154,13 +110,7 @@ class Operators:
     ) -> Batch:
         """Put the inputs of a batch beside the operators, on their device.
 
-        Parameters
-        ----------
-        inputs
-            Standardised features by scale, (day, node, window, feature); the fine ones also as what they
-            are inherited from.
-        nodes
-            Positions of the labelled nodes by scale.
+        Shapes: `inputs` (day, node, window, feature).
         """
         device = self.coarse.device
         tensors: dict[Scale, Any] = {

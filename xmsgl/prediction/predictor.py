@@ -43,13 +43,6 @@ _DAYS = 16
 class Engine:
     """A trained model ready to predict on one network, window by window.
 
-    Of an ensemble every member sees the same inputs, keeps a memory of its own, and the mean of their
-    standardised outputs becomes the temperature; only that is kept from falling below 0.
-
-    Rivers that share no water share no numbers either: a network of many is worked off in parts whose
-    memory stays in the processor's cache. Within a part days go through in pieces, the state carried,
-    so that inputs are never held for a whole window. Neither changes the result by more than rounding.
-
     Parameters
     ----------
     model
@@ -97,49 +90,14 @@ class Engine:
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
         """Predict the scored days of a window.
 
-        Parameters
-        ----------
-        drivers
-            The dynamic inputs of the window and of as many warm-up days as the record has.
-        window
-            Which days these are.
-
-        Returns
-        -------
-        numpy.ndarray
-            Temperature, degC, float32 (day, fine); never below 0, where water stays until it is ice.
-
-        Raises
-        ------
-        InvalidDatasetError
-            A driver is not finite on these days, or outside of its physical range.
+        Shapes: returns (day, fine).
         """
         return self.resume(drivers, window, None)[0]
 
     def resume(
         self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None
     ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
-        """Predict the scored days of a window with what the days before have left.
-
-        Parameters
-        ----------
-        drivers, window
-            As in :meth:`run`.
-        memory
-            What this method returned for the window before; None: nothing is remembered.
-
-        Returns
-        -------
-        values : numpy.ndarray
-            As :meth:`run` returns them.
-        memory : list of dict
-            The state after the last day, for each part of the network and in it for each member.
-
-        Raises
-        ------
-        InvalidDatasetError
-            A driver is not finite on these days, or outside of its physical range.
-        """
+        """Predict the scored days of a window with what the days before have left."""
         loaded = drivers.compute()
         refuse_unfit(loaded, [str(name) for name in loaded.data_vars])
         if self._look is not None:
@@ -210,20 +168,7 @@ class Engine:
 
 
 def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Dataset, xr.Dataset]:
-    """Divide a dataset into the drivers of a model and what does not change in time.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; stays lazy where it is.
-    features
-        Of the model.
-
-    Returns
-    -------
-    drivers, fixed : xarray.Dataset
-        What :meth:`Engine.run` and :class:`Engine` take.
-    """
+    """Divide a dataset into the drivers of a model and what does not change in time."""
     others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
     drivers = ds[feature_variables(ds, features, dynamic=True)].drop_vars(others, errors="ignore")
     return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
@@ -233,15 +178,6 @@ def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]
     """Cut out the days of a window, its warm-up, and those that trailing means look back on.
 
     Days before the record are replaced by days of it, see :mod:`xmsgl.prediction.spin_up`.
-
-    Parameters
-    ----------
-    drivers
-        The whole record.
-    window
-        The window.
-    features
-        Of the model.
     """
     memory = max(feature.days for feature in features) - 1
     first = window.start - window.warmup - memory

@@ -34,19 +34,6 @@ def to_device(values: npt.NDArray[np.generic], device: torch.device) -> Tensor:
 
     Later work of the same stream sees the copy finished. It starts from pinned memory, which torch keeps
     until then: from other memory the driver would copy twice and wait.
-
-    Parameters
-    ----------
-    values
-        An array of a type torch knows. On the processor the tensor shares its memory.
-    device
-        Where it goes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> to_device(np.arange(3), torch.device("cpu"))
-    tensor([0, 1, 2])
     """
     tensor = torch.from_numpy(values)
     if device.type == "cuda":
@@ -62,28 +49,6 @@ def prefetch(
     A thread makes the next items and copies them on a stream of its own, so that neither the making nor
     the copy holds up the GPU. On the processor this is :func:`map`: there training uses every core, making
     a batch is some 3 % of it, and a thread beside it cost more than it saved.
-
-    Parameters
-    ----------
-    items
-        What to put, in order; it is drawn from in the thread, so nobody else may use it meanwhile.
-    put
-        Turns an item into something of tensors on the device, in dataclasses, mappings, lists or tuples.
-        It launches its work on torch's current stream, as all torch functions do.
-    device
-        Where they go.
-    depth
-        Items that wait ready at most.
-
-    Returns
-    -------
-    iterator
-        ``put(item)`` of every item, in order. Closing or dropping it ends the thread.
-
-    Examples
-    --------
-    >>> list(prefetch([1, 2], lambda item: torch.tensor(item) * 10, torch.device("cpu")))
-    [tensor(10), tensor(20)]
     """
     if device.type != "cuda":
         return map(put, items)
@@ -136,26 +101,7 @@ class _Said(Generic[Item]):
 
 
 def in_background(items: Iterable[Item], *, depth: int = _DEPTH) -> Generator[Item, None, None]:
-    """Draw from an iterable in a thread, ahead of whoever asks.
-
-    Parameters
-    ----------
-    items
-        What to draw from; never more than `depth` + 1 items ahead.
-    depth
-        Items that wait at most, 1 or more.
-
-    Yields
-    ------
-    item
-        All items, in order. An error of the thread is raised here, in its place, with its traceback.
-        Closing or dropping the generator ends the thread and waits for it, as long as one item takes.
-
-    Examples
-    --------
-    >>> list(in_background(range(4)))
-    [0, 1, 2, 3]
-    """
+    """Draw from an iterable in a thread, ahead of whoever asks."""
     queue: Queue[_Said[Item]] = Queue(depth)
     stop = threading.Event()
     # The thread must not know this generator, or dropping the generator would not end it.
@@ -194,23 +140,7 @@ def _drain(queue: Queue[_Said[Item]]) -> None:
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device to compute on.
-
-    Parameters
-    ----------
-    device
-        ``"auto"`` (a GPU where there is one), or what torch understands.
-
-    Raises
-    ------
-    InvalidArgumentError
-        No such device here.
-
-    Examples
-    --------
-    >>> resolve_device("cpu")
-    device(type='cpu')
-    """
+    """Return the device to compute on."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

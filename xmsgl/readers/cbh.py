@@ -16,35 +16,7 @@ _DATE_COLUMNS = 6  # year month day hour minute second
 def read_cbh(path: str | Path) -> tuple[str, np.ndarray, np.ndarray]:
     r"""Read a PRMS climate-by-HRU file.
 
-    Parameters
-    ----------
-    path
-        The file: a line of text, a line ``NAME COUNT``, a line of ``#``, then one line a day with year,
-        month, day, hour, minute, second and `COUNT` values.
-
-    Returns
-    -------
-    name : str
-        Name of the variable.
-    time : numpy.ndarray
-        Days, ``datetime64[D]``, shape (time,).
-    values : numpy.ndarray
-        float32, shape (time, COUNT), in the file's units and order of columns.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The file does not follow this layout.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "tmax.cbh"
-    ...     _ = path.write_text("a title\ntmax 2\n####\n1979 1 31 0 0 0 56.2 55.1\n")
-    ...     name, time, values = read_cbh(path)
-    >>> name, str(time[0]), values.shape
-    ('tmax', '1979-01-31', (1, 2))
+    Shapes: returns (time,).
 
     References
     ----------

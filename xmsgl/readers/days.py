@@ -38,22 +38,7 @@ _YEARS = (1678, 2261)  # those that datetime64[ns] holds whole
 
 
 def check_date_format(date_format: str | None) -> None:
-    """Refuse a format that does not say the year, the month and the day.
-
-    Parameters
-    ----------
-    date_format
-        As for :func:`datetime.datetime.strptime`; None is fine.
-
-    Raises
-    ------
-    InvalidArgumentError
-        It leaves one of them to be guessed, or has a zone.
-
-    Examples
-    --------
-    >>> check_date_format("%d/%m/%Y")
-    """
+    """Refuse a format that does not say the year, the month and the day."""
     if date_format is None:
         return
     known = set(_FIELD.findall(date_format)) if isinstance(date_format, str) else set()  # type: ignore[redundant-expr]
@@ -75,36 +60,7 @@ def check_date_format(date_format: str | None) -> None:
 def read_days(
     column: pd.Series[Any], what: str, *, header: str, id_header: str, date_format: str | None = None
 ) -> pd.DatetimeIndex:
-    """Read the days of a table.
-
-    Parameters
-    ----------
-    column
-        Dates of pandas or Python, or text: ISO 8601 (2001-01-31, with or without a time of day) unless
-        `date_format` says otherwise.
-    what
-        The table's name, for messages.
-    header, id_header
-        What the table calls this column and that of the ids, for messages.
-    date_format
-        How text and numbers are written, as for :func:`datetime.datetime.strptime`. Dates need none.
-
-    Returns
-    -------
-    pandas.DatetimeIndex
-        Midnights in nanoseconds, one for each row.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Times are missing, written in another way, in a zone, not at midnight or beyond the years that
-        nanoseconds reach; or there are no rows.
-
-    Examples
-    --------
-    >>> read_days(pd.Series(["31/01/2001"]), "t", header="date", id_header="id", date_format="%d/%m/%Y")
-    DatetimeIndex(['2001-01-31'], dtype='datetime64[ns]', freq=None)
-    """
+    """Read the days of a table."""
     check_date_format(date_format)
     if column.empty:
         msg = f"{what} has no rows; leave the table out"

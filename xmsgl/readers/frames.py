@@ -30,23 +30,7 @@ _PACKED = {".gz", ".bz2", ".xz", ".zip", ".zst"}  # pandas unpacks these by itse
 
 
 def name_of(source: Source) -> str:
-    """Name a source for messages and attributes.
-
-    Parameters
-    ----------
-    source
-        Path or frame.
-
-    Returns
-    -------
-    str
-        The file's name without its folders, or the type of the frame.
-
-    Examples
-    --------
-    >>> name_of("data/flowlines.gpkg"), name_of(pd.DataFrame())
-    ('flowlines.gpkg', 'DataFrame')
-    """
+    """Name a source for messages and attributes."""
     return Path(source).name if isinstance(source, str | Path) else type(source).__name__
 
 
@@ -57,35 +41,7 @@ def open_frame(
     layered: bool = False,
     text: Callable[[str], bool] | None = None,
 ) -> pd.DataFrame:
-    """Open a table, with geometry where it has one.
-
-    Parameters
-    ----------
-    source
-        A frame, which is handed back as it is, or a path: Parquet (with geometry or without), CSV (packed or
-        not), and whatever GDAL reads: GeoPackage, Shapefile, dBASE, file geodatabase, FlatGeobuf.
-    layer
-        Layer of a GeoPackage or geodatabase. Default None: the only one.
-    layered
-        Whether the caller's own callers can give `layer`, for the advice.
-    text
-        Says of a CSV's column, by its name, whether it stays text: ids may begin with zeros. Default None:
-        what looks like numbers becomes numbers.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Or geopandas.GeoDataFrame.
-
-    Raises
-    ------
-    DataUnavailableError
-        There is no such file.
-    InvalidArgumentError
-        The file can not be read, or has several layers and `layer` names none of them.
-    MissingDependencyError
-        The library that reads this kind of file is not installed.
-    """
+    """Open a table, with geometry where it has one."""
     if isinstance(source, pd.DataFrame):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
@@ -143,53 +99,14 @@ def _read_gdal(path: Path, layer: str | None, layered: bool) -> pd.DataFrame:
 def rows_of(marked: NDArray[np.bool_]) -> str:
     """Name rows of a table for a message, the first below the header being row 1.
 
-    Parameters
-    ----------
-    marked
-        Which rows, shape (rows,).
-
-    Returns
-    -------
-    str
-        The first few; the rest is counted.
-
-    Examples
-    --------
-    >>> rows_of(np.array([False, True, True]))
-    'rows 2, 3 below the header'
+    Shapes: `marked` (rows,).
     """
     rows = np.flatnonzero(marked) + 1
     return f"row{'s' if rows.size > 1 else ''} {shorten(rows)} below the header"
 
 
 def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
-    """Find the columns of a table, whatever the case and the project they come from.
-
-    Parameters
-    ----------
-    frame
-        The table; a named index counts as a column where :meth:`pandas.DataFrame.reset_index` made it one.
-    spellings
-        By our name the lower-case spellings to look for, the preferred one first.
-    what
-        The table's name, for messages.
-
-    Returns
-    -------
-    dict
-        Our names of the columns that are there to theirs.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Two columns differ in their case only.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame(columns=["COMID", "LengthKM"])
-    >>> find_fields(table, {"id": ["nhdplusid", "comid"], "length": ["lengthkm"], "slope": ["slope"]}, "t")
-    {'id': 'COMID', 'length': 'LengthKM'}
-    """
+    """Find the columns of a table, whatever the case and the project they come from."""
     columns: dict[str, list[str]] = {}
     for column in frame.columns:
         columns.setdefault(str(column).lower(), []).append(str(column))
@@ -208,32 +125,7 @@ def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], wha
 
 
 def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) -> NDArray[np.int64]:
-    """Read ids or node numbers, which files keep as integers, floats or text.
-
-    Parameters
-    ----------
-    column
-        The values.
-    what
-        Field and table, for messages.
-    optional
-        Whether a value may be missing: NaN, None, empty text or one of ``FILLS``.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, 0 where missing.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A value is no whole number, too large for a float to hold exactly, or missing where it must not.
-
-    Examples
-    --------
-    >>> whole_numbers(pd.Series(["5329303", "5329293"]), "comid").tolist()
-    [5329303, 5329293]
-    """
+    """Read ids or node numbers, which files keep as integers, floats or text."""
     empty = column.isna() | column.isin(["", *(FILLS if optional else ())])
     kept = column[~empty]
     # Integers and text are not led through floats, which tell whole numbers apart up to 2**53 only.
@@ -257,32 +149,7 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
 
 
 def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FILLS) -> NDArray[np.float64]:
-    """Read a measured field, NaN where it has no value.
-
-    Parameters
-    ----------
-    column
-        The values.
-    what
-        Field and table, for messages.
-    fills
-        Numbers that mean "no value".
-
-    Returns
-    -------
-    numpy.ndarray
-        float64.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A value is no number.
-
-    Examples
-    --------
-    >>> measures(pd.Series([0.01, -9998.0]), "slope").tolist()
-    [0.01, nan]
-    """
+    """Read a measured field, NaN where it has no value."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():

@@ -24,37 +24,14 @@ _GRID = 1e-5  # degrees, about 1 m
 
 
 def merged_lines(frame: Any, by: str, ids: ArrayLike) -> Any:
-    """Join the lines of one id to one.
-
-    Parameters
-    ----------
-    frame
-        geopandas.GeoDataFrame of lines.
-    by
-        The column that holds the ids.
-    ids
-        Which ids to return, in order.
-
-    Returns
-    -------
-    geopandas.GeoSeries
-        One line an id, of several parts where they do not meet; None for ids that are not there.
-    """
+    """Join the lines of one id to one."""
     return frame.dissolve(by).geometry.line_merge().reindex(ids)
 
 
 def midpoints(lines: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the point half-way along each line.
 
-    Parameters
-    ----------
-    lines
-        geopandas.GeoSeries of lines with a coordinate system.
-
-    Returns
-    -------
-    lat, lon : numpy.ndarray
-        Degrees north and east (EPSG:4326), float64, shape (lines,).
+    Shapes: returns (lines,).
     """
     # Measured in the projection that both scales are matched in, along lines of full detail;
     # schema_geometry.half_way is for the lines in degrees, simplified, that a dataset keeps.
@@ -67,15 +44,7 @@ def encode_lines(lines: Any) -> NDArray[np.object_]:
 
     Text survives netCDF and Zarr alike; ``shapely.from_wkb`` reads it.
 
-    Parameters
-    ----------
-    lines
-        geopandas.GeoSeries of lines with a coordinate system.
-
-    Returns
-    -------
-    numpy.ndarray
-        Upper-case hexadecimal text in EPSG:4326, objects, shape (lines,).
+    Shapes: returns (lines,).
     """
     shapely = require("shapely", "river geometry")
     simple = lines.to_crs(EQUAL_AREA).simplify(_TOLERANCE).to_crs("EPSG:4326")

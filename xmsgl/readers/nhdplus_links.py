@@ -41,27 +41,7 @@ MINOR = 2
 
 
 def choose_topology(there: Collection[str], wanted: str | None, what: str) -> str:
-    """Choose how the links are read.
-
-    Parameters
-    ----------
-    there
-        Our names of the fields that are there.
-    wanted
-        One of ``TOPOLOGIES``; None: the first whose fields are there.
-    what
-        The source, for messages.
-
-    Returns
-    -------
-    str
-        One of ``TOPOLOGIES``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is no such topology, or its fields are missing.
-    """
+    """Choose how the links are read."""
     if wanted is not None and wanted not in TOPOLOGIES:
         msg = f"topology must be one of {', '.join(TOPOLOGIES)}, not {wanted!r}"
         raise InvalidArgumentError(msg)
@@ -76,28 +56,7 @@ def choose_topology(there: Collection[str], wanted: str | None, what: str) -> st
 
 
 def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
-    """Find the one reach downstream of each: the next on the main path.
-
-    Parameters
-    ----------
-    flow
-        Columns ``id`` and those of the topology, int64; ``divergence`` where it is known. A table of
-        ``tocomid`` may have several rows a reach, one for each reach below it.
-    topology
-        One of ``TOPOLOGIES``.
-
-    Returns
-    -------
-    pandas.Series
-        Index: the ids, each once, in the order of the table; values: the id downstream, 0 where there is
-        none in the table.
-
-    Raises
-    ------
-    NetworkError
-        Ids are repeated, numbers are missing, several main paths begin below one reach, a reach flows
-        into itself, water would flow in a circle, or other fields lead on from an outlet.
-    """
+    """Find the one reach downstream of each: the next on the main path."""
     _CHECKS[topology](flow)
     pairs = _PAIRS[topology](flow)
     several = pairs[pairs["id"].duplicated(keep=False)]
@@ -124,27 +83,7 @@ def _several(flow: pd.DataFrame, several: pd.DataFrame, topology: str) -> str:
 
 
 def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> str:
-    """Name the rows in which values stand, for a message, the first below the header being row 1.
-
-    Parameters
-    ----------
-    frame
-        A table whose index counts its rows from 0.
-    field
-        The column that holds the values.
-    values
-        Some of them.
-
-    Returns
-    -------
-    str
-        The first few values, each with its rows.
-
-    Examples
-    --------
-    >>> rows_by_value(pd.DataFrame({"id": [7, 8, 7]}), "id", [7])
-    '7 (rows 1, 3 below the header)'
-    """
+    """Name the rows in which values stand, for a message, the first below the header being row 1."""
     held = frame.loc[frame[field].isin(values), field]
     rows = (held.index.to_series() + 1).groupby(held, sort=False).agg(list)
     return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
@@ -253,27 +192,7 @@ def _numbered(flow: pd.DataFrame, topology: str) -> pd.DataFrame:
 
 
 def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the reaches whose water comes out of minor paths alone.
-
-    Parameters
-    ----------
-    links
-        As of :func:`main_links`.
-    divergence
-        By reach, in the order of `links`.
-
-    Returns
-    -------
-    numpy.ndarray
-        True for the first reach of each minor path into which no main link leads, and for the reaches
-        below it until another stream or the main path joins.
-
-    Examples
-    --------
-    >>> links = pd.Series([2, 5, 4, 5, 0], index=[1, 2, 3, 4, 5])  # 3 and 4 leave 1 and come back at 5
-    >>> minor_paths(links, np.array([0, 1, 2, 0, 0])).tolist()
-    [False, False, True, True, False]
-    """
+    """Mark the reaches whose water comes out of minor paths alone."""
     down = link(links.index, links.to_numpy())
     minor = np.zeros(len(down), dtype=bool)
     above = np.bincount(down[down >= 0], minlength=len(down))
@@ -292,22 +211,7 @@ def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray
 def fill_along(values: NDArray[np.float64], downstream: NDArray[np.int64]) -> NDArray[np.float64]:
     """Fill gaps with the value of the nearest reach downstream that has one, else upstream.
 
-    Parameters
-    ----------
-    values
-        By reach, NaN where missing, shape (reaches,).
-    downstream
-        Position downstream, -1 at outlets, shape (reaches,).
-
-    Returns
-    -------
-    numpy.ndarray
-        A copy; NaN stays where a whole basin has no value.
-
-    Examples
-    --------
-    >>> fill_along(np.array([1.0, np.nan, 3.0, np.nan]), np.array([1, 2, 3, -1])).tolist()
-    [1.0, 3.0, 3.0, 3.0]
+    Shapes: `values` (reaches,), `downstream` (reaches,).
     """
     filled = values.copy()
     order = topological_order(downstream)

@@ -26,31 +26,7 @@ def doubtful_outlets(
 ) -> str:
     """Say which outlets end where another line begins.
 
-    Parameters
-    ----------
-    lines
-        geopandas.GeoSeries of lines in the direction of flow, indexed by the ids of the reaches.
-    outlets
-        Which reaches name none downstream, shape (reaches,).
-    field
-        What the file calls the id downstream.
-    area
-        Drainage areas, NaN where unknown: a reach that drains less is none downstream. Default None: unknown.
-    minor
-        Which reaches are minor paths, into which no main path leads. Default None: unknown.
-
-    Returns
-    -------
-    str
-        A warning; empty where there is no doubt.
-
-    Examples
-    --------
-    >>> import geopandas, shapely
-    >>> lines = geopandas.GeoSeries(
-    ...     [shapely.LineString([(0, 0), (1, 1)]), shapely.LineString([(1, 1), (2, 2)])], index=[7, 8])
-    >>> doubtful_outlets(lines, np.array([True, True]), "tocomid")[:41]
-    '1 reaches have no tocomid and are outlets'
+    Shapes: `outlets` (reaches,).
     """
     end, begin = continuations(lines)
     doubt = outlets[end]
@@ -70,25 +46,7 @@ def doubtful_outlets(
 
 
 def continuations(lines: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the lines that begin exactly where another ends.
-
-    Parameters
-    ----------
-    lines
-        geopandas.GeoSeries of lines in the direction of flow; those of several parts are passed over.
-
-    Returns
-    -------
-    end, begin : numpy.ndarray
-        Positions of the line that ends and of the one that begins there, one pair each.
-
-    Examples
-    --------
-    >>> import geopandas, shapely
-    >>> continuations(geopandas.GeoSeries([shapely.LineString([(1, 1), (2, 2)]),
-    ...                                    shapely.LineString([(0, 0), (1, 1)])]))
-    (array([1]), array([0]))
-    """
+    """Find the lines that begin exactly where another ends."""
     shapely = require("shapely", "river geometry")
     ends = [shapely.get_coordinates(shapely.get_point(lines.to_numpy(), place)) for place in (0, -1)]
     whole = np.flatnonzero(shapely.get_type_id(lines.to_numpy()) == shapely.GeometryType.LINESTRING)

@@ -75,37 +75,7 @@ _SPELLED = {"decimal fraction": "1"}
 
 
 def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]:
-    """Return what brings a variable to the units of the convention.
-
-    Parameters
-    ----------
-    name
-        Their name, for the message.
-    found
-        Units of the file, in any spelling; None where nobody states them.
-    wanted
-        Units of the convention.
-
-    Returns
-    -------
-    callable
-        From values to values, arrays of any kind.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The units are not stated, or no conversion is known.
-
-    Examples
-    --------
-    >>> converter("tmax", "degree_fahrenheit", "degC")(50.0)
-    10.0
-    >>> converter("prcp", "furlong", "mm d-1")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.InvalidDatasetError: the dataset has 1 fault:
-      1. 'prcp' is in 'furlong', which can not be brought to 'mm d-1'; convert it and say so in its units
-    """
+    """Return what brings a variable to the units of the convention."""
     if found is None:
         raise InvalidDatasetError([f"{name!r} does not state its units; give them: units={{'{name}': ...}}"])
     plain = found.strip().lower()

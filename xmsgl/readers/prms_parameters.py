@@ -35,25 +35,7 @@ _UNITS = {"seg_length": "m", "seg_slope": "1", "seg_elev": "m", "seg_width": "m"
 
 
 def open_netcdf(source: Source) -> xr.Dataset:
-    """Read a netCDF file into memory; hand a Dataset back as it is.
-
-    Parameters
-    ----------
-    source
-        Path or Dataset.
-
-    Returns
-    -------
-    xarray.Dataset
-        In memory from a path. A Dataset that dask holds stays lazy.
-
-    Raises
-    ------
-    DataUnavailableError
-        There is no such file.
-    InvalidArgumentError
-        The file is no netCDF, or `source` is neither.
-    """
+    """Read a netCDF file into memory; hand a Dataset back as it is."""
     if isinstance(source, xr.Dataset):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
@@ -70,31 +52,7 @@ def open_netcdf(source: Source) -> xr.Dataset:
 
 
 def open_parameters(sources: Source | Iterable[Source]) -> xr.Dataset:
-    """Join the parameter files of a model.
-
-    Parameters
-    ----------
-    sources
-        One file or several, such as ``parameters_dis_seg.nc``, ``parameters_dis_hru.nc`` and
-        ``parameters_PRMSChannel.nc``. What several of them hold must be the same.
-
-    Returns
-    -------
-    xarray.Dataset
-        Everything along ``nsegment`` and ``nhru``, with ``nhm_seg`` and, where there are units, ``nhm_id``.
-
-    Raises
-    ------
-    InvalidDatasetError
-        No file has ``nhm_seg``, or two contradict each other.
-
-    Examples
-    --------
-    >>> one = xr.Dataset({"seg_slope": ("nsegment", [0.1])}, coords={"nhm_seg": ("nsegment", [7])})
-    >>> two = xr.Dataset({"seg_width": ("nsegment", [9.0])}, coords={"nhm_seg": ("nsegment", [7])})
-    >>> sorted(open_parameters([one, two]).variables)
-    ['nhm_seg', 'seg_slope', 'seg_width']
-    """
+    """Join the parameter files of a model."""
     listed = [sources] if isinstance(sources, xr.Dataset | str | Path) else list(sources)
     found: dict[str, xr.Variable] = {}
     for source in listed:
@@ -120,24 +78,7 @@ def open_parameters(sources: Source | Iterable[Source]) -> xr.Dataset:
 def segment_table(parameters: xr.Dataset) -> pd.DataFrame:
     """Bring the attributes of the segments to the names and units of the convention.
 
-    Parameters
-    ----------
-    parameters
-        From :func:`open_parameters`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: id of the segment. Those of ``length``, ``slope``, ``elevation``, ``width`` (m, 1, m, m) and
-        ``drainage_area`` (km2) that the files have, float64. Where a file does not know its units: acres.
-
-    Examples
-    --------
-    >>> segment_table(xr.Dataset(
-    ...     {"seg_elev": ("nsegment", [100.0], {"units": "feet"})}, coords={"nhm_seg": ("nsegment", [7])}))
-             elevation
-    nhm_seg
-    7            30.48
+    Shapes: returns (m, 1, m, m).
     """
     columns = {}
     for theirs, ours in STATIC.items():
@@ -152,29 +93,7 @@ def segment_table(parameters: xr.Dataset) -> pd.DataFrame:
 def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
     """Read where each segment flows.
 
-    Parameters
-    ----------
-    parameters
-        From :func:`open_parameters`, with ``tosegment`` (counted from 1 in the order of the file; 0 or less:
-        out of the model), ``tosegment_nhm`` (ids, 0 at an outlet), or both.
-
-    Returns
-    -------
-    downstream : numpy.ndarray
-        Position of the segment downstream, -1 at outlets, int64, shape (nsegment,).
-    leaving : int
-        How many flow to a segment of the national model that the files lack; they are outlets here.
-
-    Raises
-    ------
-    NetworkError
-        Neither is there, the two disagree, or they are no river network.
-
-    Examples
-    --------
-    >>> ds = xr.Dataset({"tosegment": ("nsegment", [2, 0])}, coords={"nhm_seg": ("nsegment", [7, 8])})
-    >>> segment_links(ds)
-    (array([ 1, -1]), 0)
+    Shapes: `parameters` (ids, 0 at an outlet), returns (nsegment,).
     """
     ids = parameters["nhm_seg"].to_numpy().astype(np.int64)
     known = {

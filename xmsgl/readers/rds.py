@@ -16,25 +16,7 @@ __all__ = ["read_rds"]
 
 
 def read_rds(path: str | Path) -> pd.DataFrame:
-    """Read a data frame that R saved with ``saveRDS``.
-
-    Parameters
-    ----------
-    path
-        The file, compressed or not.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns under their names in R; ``POSIXct`` columns as datetime64 in UTC without a zone.
-
-    Raises
-    ------
-    MissingDependencyError
-        The library rdata is not installed.
-    InvalidArgumentError
-        Not an R file, or one that holds no data frame.
-    """
+    """Read a data frame that R saved with ``saveRDS``."""
     import pandas as pd
 
     try:

@@ -135,29 +135,7 @@ def one_scale(ds: xr.Dataset) -> xr.Dataset:
 
 
 def only_scale(ds: xr.Dataset) -> Scale:
-    """Return the one scale of a dataset that has a network.
-
-    Parameters
-    ----------
-    ds
-        Any dataset.
-
-    Returns
-    -------
-    {"coarse", "fine"}
-        The scale.
-
-    Raises
-    ------
-    InvalidArgumentError
-        There is none, or both are there.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> only_scale(xr.Dataset({"downstream_fine": ("fine", [2, 0])}, coords={"fine": [1, 2]}))
-    'fine'
-    """
+    """Return the one scale of a dataset that has a network."""
     there = [scale for scale in SCALES if scale in ds.indexes and f"downstream_{scale}" in ds]
     if len(there) != 1:
         has = shorten(ds.variables, 40) or "nothing"

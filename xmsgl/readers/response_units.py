@@ -45,30 +45,7 @@ def hru_weights(
 ) -> tuple[sparse.csr_array, int]:
     """Build the operator that averages units onto segments, weighted by area.
 
-    Parameters
-    ----------
-    area
-        Area of each unit, any units, shape (hru,).
-    segment
-        Position of the segment each unit drains to, -1 where it drains to none, shape (hru,).
-    hru_place, segment_place
-        Latitude and longitude, degrees, shape (hru, 2) and (coarse, 2).
-
-    Returns
-    -------
-    weights : scipy.sparse.csr_array
-        Shape (coarse, hru), rows sum to 1.
-    borrowed : int
-        Number of segments to which no unit drains; each takes the unit whose centre is nearest.
-
-    Examples
-    --------
-    >>> weights, borrowed = hru_weights(
-    ...     np.array([1.0, 3.0]), np.array([0, 0]), np.array([[40.0, -75.0], [41.0, -75.0]]),
-    ...     np.array([[40.0, -75.0], [41.2, -75.0]]),
-    ... )
-    >>> weights.toarray().tolist(), borrowed
-    ([[0.25, 0.75], [0.0, 1.0]], 1)
+    Shapes: `area` (hru,), `segment` (hru,), `hru_place, segment_place` (hru, 2), returns (coarse, hru).
     """
     used = segment >= 0
     n = len(segment_place)
@@ -88,29 +65,7 @@ def unit_weights(
 ) -> tuple[sparse.csr_array, int]:
     """Build the operator of :func:`hru_weights` from parameter files.
 
-    Parameters
-    ----------
-    parameters
-        From :func:`~xmsgl.readers.prms_parameters.open_parameters`, with ``hru_area``, ``hru_segment``
-        (counted from 1, 0 for none), ``hru_lat`` and ``hru_lon``.
-    segments
-        Ids of the segments wanted, in order; units that drain to others are not used.
-    place
-        Latitude and longitude of the segments, degrees, shape (coarse, 2). None where nobody knows.
-
-    Returns
-    -------
-    weights : scipy.sparse.csr_array
-        Shape (coarse, nhru), rows sum to 1.
-    borrowed : int
-        Number of segments to which no unit drains; each takes the unit whose centre is nearest.
-
-    Raises
-    ------
-    InvalidDatasetError
-        A parameter is missing.
-    NetworkError
-        Segments have no unit, and `place` is None; or a unit drains to a segment that is not there.
+    Shapes: `parameters` (counted from 1, 0 for none), `place` (coarse, 2), returns (coarse, nhru).
     """
     needed = ("hru_area", "hru_segment", "hru_lat", "hru_lon")
     if lost := [name for name in needed if name not in parameters]:
@@ -141,23 +96,7 @@ def unit_weights(
 def average(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
     """Average a field of units onto segments.
 
-    Parameters
-    ----------
-    weights
-        Shape (coarse, nhru).
-    values
-        Over (time, nhru); may be lazy.
-
-    Returns
-    -------
-    xarray.DataArray
-        Over (time, nsegment), float64, lazy where `values` is. Attributes are kept.
-
-    Examples
-    --------
-    >>> field = xr.DataArray([[1.0, 3.0]], dims=("time", "nhru"))
-    >>> average(sparse.csr_array([[0.5, 0.5]]), field).values
-    array([[2.]])
+    Shapes: `weights` (coarse, nhru), `values` (time, nhru), returns (time, nsegment).
     """
     averaged: xr.DataArray = xr.apply_ufunc(
         partial(_onto, weights),
@@ -180,24 +119,7 @@ def _onto(weights: sparse.csr_array, values: NDArray[np.floating]) -> Floats:
 def read_daily(sources: Iterable[Source], parameters: xr.Dataset) -> xr.Dataset:
     """Read daily series of units and of segments, in the order of the parameter files.
 
-    Parameters
-    ----------
-    sources
-        netCDF files or Datasets over days and over ``nhm_id`` or ``nhru``, or ``nhm_seg``, ``nsegment`` or
-        ``seg_id_nat``; and climate-by-HRU text files (``.cbh``), whose columns are the units in order.
-    parameters
-        From :func:`~xmsgl.readers.prms_parameters.open_parameters`.
-
-    Returns
-    -------
-    xarray.Dataset
-        The variables of :data:`xmsgl.readers.prms.DAILY` that the sources hold, under their own names and in
-        their own units, over (time, nhru) or (time, nsegment).
-
-    Raises
-    ------
-    InvalidDatasetError
-        A source holds none of them, has other days than the one before, or other units or segments.
+    Shapes: returns (time, nhru).
     """
     found: dict[str, xr.DataArray] = {}
     time: pd.DatetimeIndex | None = None

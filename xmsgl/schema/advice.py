@@ -6,24 +6,7 @@ __all__ = ["daily_means", "fill_days", "fill_places", "mask", "settle_none"]
 
 
 def mask(name: str, condition: str) -> str:
-    """Write code that sets to NaN what does not meet a condition.
-
-    Parameters
-    ----------
-    name
-        Variable.
-    condition
-        Of what is kept, with ``{}`` in the place of the variable.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> mask("slope_fine", "{} >= 0")
-    'ds["slope_fine"] = ds["slope_fine"].where(ds["slope_fine"] >= 0)'
-    """
+    """Write code that sets to NaN what does not meet a condition."""
     return f'ds["{name}"] = {_kept(name, condition)}'
 
 
@@ -35,31 +18,7 @@ def _kept(name: str, condition: str | None) -> str:
 def fill_days(
     name: str, scale: str, *, condition: str | None = None, lost: bool = False, chunked: bool = False
 ) -> str:
-    """Write code that fills the gaps of a daily variable with the values of the nearest days.
-
-    Parameters
-    ----------
-    name
-        Variable.
-    scale
-        ``"coarse"`` or ``"fine"``.
-    condition
-        As in :func:`mask`: what does not meet it is filled too. Default: only NaN.
-    lost
-        There are ids with at most one value: they take the mean of the others.
-    chunked
-        The variable is held lazily; days must then be in one chunk.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> fill_days("precipitation_coarse", "coarse")
-    'ds["precipitation_coarse"] = ds["precipitation_coarse"].interpolate_na(dim="time", method="nearest", \
-fill_value="extrapolate")'
-    """
+    """Write code that fills the gaps of a daily variable with the values of the nearest days."""
     kept = _kept(name, condition)
     whole = ".chunk(time=-1)" if chunked else ""
     filled = f'{kept}{whole}.interpolate_na(dim="time", method="nearest", fill_value="extrapolate")'
@@ -67,65 +26,19 @@ fill_value="extrapolate")'
 
 
 def fill_places(name: str, *, condition: str | None = None) -> str:
-    """Write code that fills the gaps of a static variable with its median.
-
-    Parameters
-    ----------
-    name
-        Variable.
-    condition
-        As in :func:`mask`: what does not meet it is filled too. Default: only NaN.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> fill_places("slope_fine")
-    'ds["slope_fine"] = ds["slope_fine"].fillna(ds["slope_fine"].compute().median())'
-    """
+    """Write code that fills the gaps of a static variable with its median."""
     kept = _kept(name, condition)
     return f'ds["{name}"] = {kept}.fillna({kept}.compute().median())'
 
 
 def settle_none(name: str, condition: str, kind: str) -> str:
-    """Write code that sets ids to "none" where they do not meet a condition.
-
-    Parameters
-    ----------
-    name
-        Variable that holds ids.
-    condition
-        Of what is kept, as in :func:`mask`.
-    kind
-        NumPy's kind of the ids: ``"U"`` for text.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> settle_none("downstream_fine", "{} > 0", "i")
-    'ds["downstream_fine"] = ds["downstream_fine"].where(ds["downstream_fine"] > 0, 0)'
-    """
+    """Write code that sets ids to "none" where they do not meet a condition."""
     array = f'ds["{name}"]'
     none = '""' if kind == "U" else "0"
     return f"{array} = {array}.where({condition.replace('{}', array)}, {none})"
 
 
 def daily_means() -> str:
-    """Write code that brings several values a day to one, and leaves what has no days as it is.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> daily_means().partition(".merge")[0]
-    'ds = ds.drop_dims("time")'
-    """
+    """Write code that brings several values a day to one, and leaves what has no days as it is."""
     daily = 'ds[[name for name in ds.data_vars if "time" in ds[name].dims]]'
     return f'ds = ds.drop_dims("time").merge({daily}.resample(time="D").mean(keep_attrs=True))'

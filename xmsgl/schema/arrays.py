@@ -13,28 +13,6 @@ def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.Dat
     """Return the array of an argument that may be a Dataset of one variable.
 
     A prediction that was written with ``.to_netcdf()`` or ``.to_zarr()`` opens as such a Dataset.
-
-    Parameters
-    ----------
-    obj
-        DataArray, or Dataset with one data variable.
-    what
-        Name of the argument, for messages.
-
-    Returns
-    -------
-    xarray.DataArray
-        Nothing is copied or computed.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A Dataset with no or several variables, or something else.
-
-    Examples
-    --------
-    >>> as_array(xr.Dataset({"water_temperature": ("fine", [4.0, 5.0])})).name
-    'water_temperature'
     """
     if isinstance(obj, xr.DataArray):
         return obj

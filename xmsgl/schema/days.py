@@ -46,30 +46,6 @@ def join_days(coarse: xr.Dataset, fine: xr.Dataset) -> Joined:
 
     Weather are the drivers: daily features by their names. Days are those that the weather of both has, or
     of the one that has any; without weather, all. Labels and simulated states are filled with NaN.
-
-    Parameters
-    ----------
-    coarse, fine
-        Datasets of one scale with the names of the convention, each day once, and at least one in common.
-        One without ``time`` is left alone.
-
-    Returns
-    -------
-    Joined
-        Both datasets, lazy where they were; no value that is not in memory is read.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> days = pd.date_range("2001-01-01", periods=4)
-    >>> weather = xr.Dataset(
-    ...     {"air_temperature_coarse": (("time", "coarse"), [[1.0], [2.0], [3.0], [4.0]])}, {"time": days})
-    >>> labels = xr.Dataset({"water_temperature_fine": (("time", "fine"), [[5.0]])}, {"time": days[1:2]})
-    >>> joined = join_days(weather, labels)
-    >>> joined.fine["water_temperature_fine"].values.ravel()
-    array([nan,  5., nan, nan])
-    >>> joined.note
-    '1 of 1 days of the fine dataset joined'
     """
     if "time" not in coarse.indexes or "time" not in fine.indexes:
         return Joined(coarse, fine)
@@ -125,29 +101,7 @@ def _loss(ds: xr.Dataset, scale: Scale, days: pd.Index, told: list[Scale]) -> st
 
 
 def lost(ds: xr.Dataset, dim: str, kept: pd.Index) -> pd.Index:
-    """Return the labels along a dimension that `kept` lacks and that hold values.
-
-    Parameters
-    ----------
-    ds
-        Any dataset with an index along `dim`.
-    dim
-        ``"time"`` or a scale.
-    kept
-        What stays, without duplicates.
-
-    Returns
-    -------
-    pandas.Index
-        Where a variable is not in memory, all that `kept` lacks: nothing is read to look.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"a": ("fine", [1.0, np.nan, 3.0])}, coords={"fine": [7, 8, 9]})
-    >>> lost(ds, "fine", pd.Index([7]))
-    Index([9], dtype='int64', name='fine')
-    """
+    """Return the labels along a dimension that `kept` lacks and that hold values."""
     outside = kept.get_indexer(ds.indexes[dim]) < 0
     index = ds.indexes[dim][outside]
     along = [array for array in ds.data_vars.values() if dim in array.dims]
@@ -161,27 +115,7 @@ def lost(ds: xr.Dataset, dim: str, kept: pd.Index) -> pd.Index:
 
 
 def padded(ds: xr.Dataset, indexes: Mapping[str, pd.Index]) -> xr.Dataset:
-    """Bring a dataset to other labels, NaN where it has none; what is not in memory stays so.
-
-    Parameters
-    ----------
-    ds
-        Any dataset with indexes along these dimensions.
-    indexes
-        The labels wanted, by dimension.
-
-    Returns
-    -------
-    xarray.Dataset
-        Variables that xarray would read from their file for this become dask's.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"a": ("fine", [1.0])}, coords={"fine": [7]})
-    >>> padded(ds, {"fine": pd.Index([7, 8])})["a"].values
-    array([ 1., nan])
-    """
+    """Bring a dataset to other labels, NaN where it has none; what is not in memory stays so."""
     if any((ds.indexes[dim].get_indexer(index) < 0).any() for dim, index in indexes.items()):
         stored = {
             name: array.chunk("auto" if array.dtype.kind in "biufcmM" else -1)
@@ -194,23 +128,7 @@ def padded(ds: xr.Dataset, indexes: Mapping[str, pd.Index]) -> xr.Dataset:
 
 
 def day_spans(days: pd.Index) -> str:
-    """Write days for a message, those in a row as one span.
-
-    Parameters
-    ----------
-    days
-        Days, or whatever a time index holds.
-
-    Returns
-    -------
-    str
-        The first spans; the rest is counted.
-
-    Examples
-    --------
-    >>> day_spans(pd.to_datetime(["2001-01-01", "2001-01-02", "2001-03-05"]))
-    '2001-01-01 to 2001-01-02, 2001-03-05'
-    """
+    """Write days for a message, those in a row as one span."""
     if not isinstance(days, pd.DatetimeIndex) or days.tz is not None or not (days == days.normalize()).all():
         return shorten(days)
     days = days.sort_values()

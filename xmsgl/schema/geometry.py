@@ -31,33 +31,7 @@ _FARTHEST = 360.0  # some count from 0 to 360
 def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
     """Read the lines of a scale, in whichever form they are kept.
 
-    Parameters
-    ----------
-    ds
-        Dataset with ``geometry_<scale>`` (scale): hexadecimal or binary WKB, or geometries, with or without
-        the index that ``ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs="EPSG:4326")`` gives.
-    scale
-        ``"coarse"`` or ``"fine"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        shapely geometries (n,), degrees; None where there is none.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The variable is missing, can not be read, or is in another coordinate system.
-    MissingDependencyError
-        shapely is not installed.
-
-    Examples
-    --------
-    >>> import shapely, xarray as xr
-    >>> line = shapely.LineString([(-75, 41), (-75.1, 40.9)])
-    >>> ds = xr.Dataset({"geometry_fine": ("fine", [line.wkb_hex, ""])}, {"fine": [1, 2]})
-    >>> read_geometry(ds, "fine")[0] == line
-    True
+    Shapes: returns (n,).
     """
     shapely = require("shapely", "reading geometries", extra="geo")
     name = f"geometry_{scale}"
@@ -98,30 +72,7 @@ def _is_stored(value: object) -> bool:
 def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions]:
     """Take lines apart into arrays of places.
 
-    Parameters
-    ----------
-    geometries
-        shapely lines, in pieces or not, or points (n,), degrees; None where there is none.
-
-    Returns
-    -------
-    paths : list of numpy.ndarray
-        float64 (places, 2) each: longitude and latitude, as stored.
-    line : numpy.ndarray
-        int64, one a path: position of the line it belongs to, ascending.
-
-    Raises
-    ------
-    MissingDependencyError
-        shapely is not installed.
-
-    Examples
-    --------
-    >>> import shapely
-    >>> lines = shapely.from_wkt(["LINESTRING (0 0, 1 1)", "MULTILINESTRING ((0 0, 1 0), (2 0, 3 0))"])
-    >>> paths, line = pieces(lines)
-    >>> [path.tolist() for path in paths], line.tolist()
-    ([[[0.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]], [[2.0, 0.0], [3.0, 0.0]]], [0, 1, 1])
+    Shapes: `geometries` (n,), returns (places, 2).
     """
     shapely = require("shapely", "reading geometries", extra="geo")
     parts, line = shapely.get_parts(geometries, return_index=True)
@@ -134,31 +85,7 @@ def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions
 def half_way(paths: Sequence[Floats], line: Positions, n: int) -> Floats:
     """Find the place half-way along each line, as far on the ground to one of its ends as to the other.
 
-    Parameters
-    ----------
-    paths
-        Longitudes and latitudes, (places, 2) each, degrees, none of them empty.
-    line
-        One a path: position of the line it belongs to. Paths of one line are gone along one after the other;
-        the gaps between them do not count.
-    n
-        How many lines there are.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64 (n, 2): longitude and latitude. NaN for lines without a path.
-
-    Notes
-    -----
-    A degree of longitude is as long as the cosine of the latitude makes it, which for the steps of a river's
-    line is exact to some parts in a thousand, the flattening of the Earth.
-
-    Examples
-    --------
-    >>> bent = np.array([[0.0, 60.0], [0.0, 60.1], [0.2, 60.1]])
-    >>> half_way([bent], np.array([1]), 2).round(3).tolist()
-    [[nan, nan], [0.0, 60.1]]
+    Shapes: `paths` (places, 2), returns (n, 2).
     """
     found = np.full((n, 2), np.nan)
     if not len(paths):

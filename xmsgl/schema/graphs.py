@@ -62,43 +62,6 @@ def build_graph(
     """Build the graph of one scale of a dataset, or of both with what joins them.
 
     Only ids, topology, lengths and crosswalk are read, no daily value.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    scale
-        ``"coarse"`` or ``"fine"``; default None: both, and the operators from coarse to fine.
-    kernel
-        Distance along the river to weight: a name, a mapping or a kernel. Default: exponential over
-        10 km.
-    hops, limit, nearest, direction
-        Which reaches are neighbours: so many steps, so many m along the river, so many nearest ones,
-        ``"upstream"``, ``"downstream"`` or ``"both"``; see
-        :func:`xmsgl.network.pairs.neighbours`. Default: 5 hops, both ways. `limit` holds for the
-        interpolation from coarse to fine too.
-
-    Returns
-    -------
-    RiverGraph or RiverGraphs
-        Nodes in the order of the dataset.
-
-    Raises
-    ------
-    InvalidDatasetError
-        Topology or crosswalk are missing, or the crosswalk names unknown segments.
-    NetworkError
-        The ids do not make a river network.
-    InvalidArgumentError, UnknownNameError
-        A choice of neighbours or the kernel makes no sense.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"downstream_fine": ("fine", [12, 0]), "length_fine": ("fine", [900.0, 1200.0])},
-    ...                 coords={"fine": [11, 12]})
-    >>> build_graph(ds, "fine", hops=1).n
-    2
     """
     ds = as_dataset(obj)
     if scale is not None and scale not in SCALES:
@@ -125,17 +88,7 @@ def build_graph(
 
 
 def known_segments(ds: xr.Dataset) -> KnownSegments:
-    """Describe the coarse segments of a dataset so that a model can recognise them.
-
-    Parameters
-    ----------
-    ds
-        A dataset of the convention; ids, links and lengths are read.
-
-    Returns
-    -------
-    KnownSegments
-    """
+    """Describe the coarse segments of a dataset so that a model can recognise them."""
     small = ds[["downstream_coarse", "length_coarse"]].compute()
     return KnownSegments.of(
         id_values(ds.indexes["coarse"].to_numpy()),

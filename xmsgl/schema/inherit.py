@@ -38,31 +38,7 @@ def fine_offset(obj: xr.Dataset | xr.DataTree, base: str) -> npt.NDArray[np.floa
     :data:`LAPSE_RATE` x (elevation of the reach - elevation of its segment); all else is inherited
     as it is.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    base
-        Base name of a feature, for example ``"air_temperature"``.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        float64 (n_fine,), degC, 0 where an elevation is NaN; None when there is nothing to add: the
-        feature is no air temperature, the reaches have their own, or elevations are missing.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The crosswalk is missing or names unknown segments.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"elevation_coarse": ("coarse", [100.0]), "elevation_fine": ("fine", [200.0]),
-    ...                  "coarse_segment": ("fine", [7])}, coords={"coarse": [7], "fine": [1]})
-    >>> fine_offset(ds, "air_temperature")
-    array([-0.65])
+    Shapes: returns (n_fine,).
 
     References
     ----------
@@ -84,34 +60,7 @@ def _height_correction(reach: npt.NDArray[Any], segment: npt.NDArray[Any]) -> np
 def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
     """Give a feature at the fine scale: the reaches' own values, or their segments'.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    base
-        Base name of a feature, for example ``"air_temperature"``.
-
-    Returns
-    -------
-    xarray.DataArray
-        (time, fine), or (fine,) for a static attribute, named ``<base>_fine``. Inherited values are
-        always lazy, whatever the dataset is, so that they never stand in memory as a whole; air
-        temperature is corrected for height as in :func:`fine_offset`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The dataset lacks the feature.
-    InvalidDatasetError
-        The crosswalk or the ids are missing; unknown segments are reported on computation.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"slope_coarse": ("coarse", [0.1, 0.2]), "coarse_segment": ("fine", [8, 7, 8])},
-    ...                 coords={"coarse": [7, 8], "fine": [1, 2, 3]})
-    >>> fine_values(ds, "slope").values
-    array([0.2, 0.1, 0.2])
+    Shapes: returns (time, fine).
     """
     ds = as_dataset(obj)
     if not inherited(ds, base):

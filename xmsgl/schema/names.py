@@ -37,27 +37,7 @@ PLACE = {"lat", "lon", "latitude", "longitude", "x", "y", "geometry"}
 
 
 def scale_of(name: Hashable) -> tuple[str, Scale | None]:
-    """Split a variable's name into base name and scale.
-
-    Parameters
-    ----------
-    name
-        For example ``"air_temperature_coarse"``.
-
-    Returns
-    -------
-    base : str
-        The name without the scale.
-    scale : {"coarse", "fine"} or None
-        None when the name ends with neither.
-
-    Examples
-    --------
-    >>> scale_of("air_temperature_coarse")
-    ('air_temperature', 'coarse')
-    >>> scale_of("coarse_segment")
-    ('coarse_segment', None)
-    """
+    """Split a variable's name into base name and scale."""
     text = str(name)
     for scale in SCALES:
         if text.endswith(f"_{scale}") and len(text) > len(scale) + 1:
@@ -69,24 +49,6 @@ def id_values(values: npt.ArrayLike) -> npt.NDArray[Any]:
     """Bring ids to one of two kinds: int64 with 0 for "none", or text with "" for "none".
 
     Files keep ids as floats with NaN or as objects with None; this undoes it.
-
-    Parameters
-    ----------
-    values
-        Ids, any shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 or str; unchanged (float or object) when they are neither whole numbers nor text
-        throughout, for the caller to refuse.
-
-    Examples
-    --------
-    >>> id_values([101.0, float("nan")])
-    array([101,   0])
-    >>> id_values(np.array(["a", None], dtype=object))
-    array(['a', ''], dtype='<U1')
     """
     array = np.asarray(values)
     if array.dtype.kind in "iu":
@@ -111,22 +73,7 @@ def id_values(values: npt.ArrayLike) -> npt.NDArray[Any]:
 def positions(ids: npt.ArrayLike, wanted: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """Find ids by value.
 
-    Parameters
-    ----------
-    ids
-        The ids there are, shape (n,), without duplicates.
-    wanted
-        Ids to find, shape (m,).
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (m,): the position of each wanted id in `ids`; -1 where it is not among them.
-
-    Examples
-    --------
-    >>> positions([7, 5, 9], [9, 7, 1])
-    array([ 2,  0, -1])
+    Shapes: `ids` (n,), `wanted` (m,), returns (m,).
     """
     known, sought = id_values(ids), id_values(wanted)
     # pandas would call 1 and "1" different anyway; numbers against text must not be cast

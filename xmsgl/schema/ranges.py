@@ -83,23 +83,7 @@ _FILL = Cause("fill values")
 
 
 def physical_range(base: str) -> Range | None:
-    """Return the least and the greatest value a quantity can have, in the units of the convention.
-
-    Parameters
-    ----------
-    base
-        Base name, for example ``"air_temperature_max"``.
-
-    Returns
-    -------
-    tuple of float or None
-        Both ends are allowed. None for names the convention does not know.
-
-    Examples
-    --------
-    >>> physical_range("precipitation"), physical_range("soil_moisture")
-    ((-0.5, 2000.0), None)
-    """
+    """Return the least and the greatest value a quantity can have, in the units of the convention."""
     if "dew_point" in base:
         return _DEW
     if base.startswith(_STATES):
@@ -110,23 +94,7 @@ def physical_range(base: str) -> Range | None:
 
 
 def fill_like(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Tell values that stand for a missing one, whatever the quantity: -999, -9998, -9999, 1e20, 9.97e36.
-
-    Parameters
-    ----------
-    values
-        Numbers, any shape.
-
-    Returns
-    -------
-    numpy.ndarray
-        bool, same shape.
-
-    Examples
-    --------
-    >>> fill_like([3.0, -9999.0, 1e20])
-    array([False,  True,  True])
-    """
+    """Tell values that stand for a missing one, whatever the quantity: -999, -9998, -9999, 1e20, 9.97e36."""
     found = np.asarray(values, dtype=np.float64)
     return (np.isfinite(found) & (np.abs(found) >= HUGE)) | _among(found, _CODES)
 
@@ -137,53 +105,12 @@ def _among(values: npt.ArrayLike, codes: tuple[float, ...]) -> npt.NDArray[np.bo
 
 
 def is_code(value: float) -> bool:
-    """Tell whether a value that cannot be right is one of those that files hold where there is none.
-
-    Parameters
-    ----------
-    value
-        Outside of the physical range.
-
-    Returns
-    -------
-    bool
-        For values that can be right see :func:`fill_like`, which knows fewer codes.
-
-    Examples
-    --------
-    >>> is_code(-99.0), is_code(9999.9), is_code(61.0)
-    (True, True, False)
-    """
+    """Tell whether a value that cannot be right is one of those that files hold where there is none."""
     return bool(_among(np.float64(value), (*_CODES, *_OTHER_CODES)) or abs(value) >= HUGE)
 
 
 def likely_cause(name: str, low: float, high: float, middle: float) -> Cause | None:
-    """Guess from the extent of a variable what is wrong with it as a whole.
-
-    Parameters
-    ----------
-    name
-        Variable or base name, for example ``"length_fine"``.
-    low, high
-        Least and greatest finite value.
-    middle
-        Median or mean of the finite values that are not :func:`fill_like`.
-
-    Returns
-    -------
-    Cause or None
-        None where the values could be right, or nothing is known of what they are. Values may be inside
-        the physical range and wrong all the same: humidity from 0 to 1, lengths of 0.9.
-
-    Examples
-    --------
-    >>> likely_cause("air_temperature", 250.0, 305.0, 283.0)
-    Cause(what='kelvin', units='K')
-    >>> likely_cause("precipitation", -9999.0, 30.0, 2.0).what
-    'fill values'
-    >>> likely_cause("air_temperature", -25.0, 32.0, 10.0) is None
-    True
-    """
+    """Guess from the extent of a variable what is wrong with it as a whole."""
     if np.any(fill_like([low, high])):
         return _FILL
     base, scale = scale_of(name)

@@ -70,12 +70,7 @@ class ValidationReport:
     features: tuple[FeatureSource, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON.
-
-        Returns
-        -------
-        dict
-        """
+        """Return everything as plain values, for JSON."""
         return asdict(self)
 
     def _rows(self) -> list[tuple[str, str, str]]:

@@ -24,38 +24,7 @@ def topology(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Read one scale's river network out of a dataset.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    scale
-        ``"coarse"`` or ``"fine"``.
-
-    Returns
-    -------
-    ids : numpy.ndarray
-        int64 or str (n,), in the order of the dataset.
-    downstream : numpy.ndarray
-        int64 (n,): position of the reach downstream, -1 at an outlet.
-    length : numpy.ndarray
-        float64 (n,), m.
-
-    Raises
-    ------
-    InvalidArgumentError
-        `scale` is neither of the two.
-    InvalidDatasetError
-        ``downstream_<scale>``, ``length_<scale>`` or the ids are missing.
-    NetworkError
-        The ids do not make a network.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"downstream_fine": ("fine", [12, 0]), "length_fine": ("fine", [900.0, 1200.0])},
-    ...                 coords={"fine": [11, 12]})
-    >>> topology(ds, "fine")
-    (array([11, 12]), array([ 1, -1]), array([ 900., 1200.]))
+    Shapes: returns (n,), returns (n,), returns (n,).
     """
     if scale not in SCALES:
         msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
@@ -70,27 +39,7 @@ def topology(
 def segment_positions(obj: xr.Dataset | xr.DataTree) -> npt.NDArray[np.int64]:
     """Find each reach's coarse segment.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (n_fine,): the position along ``coarse`` of the segment each reach lies on.
-
-    Raises
-    ------
-    InvalidDatasetError
-        ``coarse_segment`` or the ids are missing, or it names segments that are not there.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> segment_positions(xr.Dataset({"coarse_segment": ("fine", [7, 7, 5])},
-    ...                              coords={"coarse": [5, 7], "fine": [1, 2, 3]}))
-    array([1, 1, 0])
+    Shapes: returns (n_fine,).
     """
     ds = as_dataset(obj)
     (segment,) = read_small(ds, "fine", CROSSWALK)
@@ -134,17 +83,7 @@ def read_small(ds: xr.Dataset, scale: Scale, *names: str) -> list[npt.NDArray[An
 def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
     """Give the stream order of every reach: stored, or Strahler's from the topology, or 1.
 
-    Parameters
-    ----------
-    ds
-        Dataset of the convention.
-    scale
-        ``"coarse"`` or ``"fine"``.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 (n,), 1 or more.
+    Shapes: returns (n,).
     """
     if f"stream_order_{scale}" in ds.variables:
         stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)

@@ -24,25 +24,7 @@ __all__ = ["drivers", "features_along", "inherited", "roles", "statics"]
 def roles(obj: xr.Dataset | xr.DataTree) -> dict[str, str]:
     """Name the role of every variable.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention; nothing is computed.
-
-    Returns
-    -------
-    dict
-        Variable -> ``"topology"`` (where water flows, how far), ``"crosswalk"`` (which segment a reach lies
-        on), ``"place"``, ``"driver"`` (daily input of a model), ``"static"`` (its other input), ``"label"``
-        (observed temperature) or ``"other"``: what a model is not told, such as ids, simulated and true
-        temperatures.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> roles(xr.Dataset({"slope_coarse": ("coarse", [0.1]), "slope_fine": ("fine", [0.2]),
-    ...                   "huc8_coarse": ("coarse", ["02040101"])}))
-    {'slope_coarse': 'static', 'slope_fine': 'static', 'huc8_coarse': 'other'}
+    Shapes: returns (where water flows, how far).
     """
     ds = as_dataset(obj)
     features = dict.fromkeys(drivers(ds), "driver") | dict.fromkeys(statics(ds), "static")
@@ -71,24 +53,6 @@ def drivers(obj: xr.Dataset | xr.DataTree) -> list[str]:
 
     Labels, simulated, observed and true states (``water_temperature*``, ``discharge*``,
     ``simulated_*``, ``observed_*``, ``true_*``) are left out: a model must not be told them.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-
-    Returns
-    -------
-    list of str
-        Base names, sorted, so that the order of features never depends on that of a file.
-
-    Examples
-    --------
-    >>> import numpy as np, xarray as xr
-    >>> ds = xr.Dataset({n: (("time", "coarse"), np.zeros((2, 3)))
-    ...                  for n in ("air_temperature_coarse", "water_temperature_coarse")})
-    >>> drivers(ds)
-    ['air_temperature']
     """
     return features_along(as_dataset(obj), "coarse", {"time", "coarse"})
 
@@ -98,22 +62,6 @@ def statics(obj: xr.Dataset | xr.DataTree) -> list[str]:
 
     Topology (``downstream``, ``length``), place (``lat``, ``lon``, ``geometry``) and identifiers are
     left out.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-
-    Returns
-    -------
-    list of str
-        Base names, sorted.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> statics(xr.Dataset({"slope_coarse": ("coarse", [0.1]), "lat_coarse": ("coarse", [41.0])}))
-    ['slope']
     """
     return features_along(as_dataset(obj), "coarse", {"coarse"})
 
@@ -132,31 +80,7 @@ def features_along(ds: xr.Dataset, scale: Scale, dims: set[str]) -> list[str]:
 
 
 def inherited(obj: xr.Dataset | xr.DataTree, base: str) -> bool:
-    """Say whether the reaches take a feature from their segments.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-    base
-        Base name of a driver or static attribute, for example ``"air_temperature"``.
-
-    Returns
-    -------
-    bool
-        True where ``<base>_fine`` is missing, False where the fine scale has its own values.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The coarse scale lacks the feature too.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> inherited(xr.Dataset({"slope_coarse": ("coarse", [0.1])}), "slope")
-    True
-    """
+    """Say whether the reaches take a feature from their segments."""
     ds = as_dataset(obj)
     if f"{base}_coarse" not in ds.variables:
         known = ", ".join(drivers(ds) + statics(ds)) or "none"

@@ -86,28 +86,6 @@ def scan(
 
     Lazy arrays are summarised chunk by chunk, others in slices of days, so that no daily array
     stands in memory because of it.
-
-    Parameters
-    ----------
-    ds
-        Dataset.
-    daily
-        Names of variables over time and one scale, each with its allowed range (may be infinite).
-    small
-        Names of variables to read as a whole.
-
-    Returns
-    -------
-    summaries : dict of str to Summary
-    values : dict of str to numpy.ndarray
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"t_coarse": (("time", "coarse"), [[1.0, np.nan], [99.0, 0.0]])})
-    >>> found = scan(ds, {"t_coarse": (-5.0, 45.0)}, [])[0]["t_coarse"]
-    >>> found.finite, found.nan.nodes, found.outside.days
-    (3, array([1]), array([1]))
     """
     summaries: dict[str, Summary] = {}
     lazy: dict[str, tuple[da.Array, tuple[tuple[int, ...], ...]]] = {}

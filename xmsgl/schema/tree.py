@@ -21,36 +21,7 @@ __all__ = ["as_dataset", "period", "rename", "suffixed", "to_datatree", "union"]
 def rename(
     obj: xr.Dataset | xr.DataTree, names: Mapping[str, str] | None, *, partial: bool = False
 ) -> xr.Dataset:
-    """Give a dataset that uses other names those of the convention.
-
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree.
-    names
-        Ours to theirs, for variables, coordinates and dimensions, for example
-        ``{"coarse": "seg_id_nat", "water_temperature_coarse": "temp_c"}``. When a dimension's ids
-        stand in an ordinary 1-D variable, name that variable: it becomes the index. None: nothing to do.
-    partial
-        Skip names that are not there. Default False: they are an error.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same data under our names; nothing is computed.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A name is not in the dataset, is used twice, or a new name is taken already.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"temp_c": (("date", "seg"), [[1.0, 2.0]])})
-    >>> rename(ds, {"water_temperature_coarse": "temp_c", "time": "date", "coarse": "seg"}).sizes
-    Frozen({'time': 1, 'coarse': 2})
-    """
+    """Give a dataset that uses other names those of the convention."""
     ds = as_dataset(obj)
     there = {str(name) for name in (*ds.variables, *ds.dims)}
     wanted = {
@@ -94,34 +65,7 @@ def _refuse_clashes(wanted: Mapping[str, str], there: set[str]) -> None:
 
 
 def as_dataset(obj: xr.Dataset | xr.DataTree) -> xr.Dataset:
-    """Turn a DataTree with ``/coarse`` and ``/fine`` into the flat dataset of the convention.
-
-    Parameters
-    ----------
-    obj
-        A Dataset, returned as it is, or a DataTree. Variables of a node that lack the scale's suffix
-        get it (``/fine/slope`` becomes ``slope_fine``); ``coarse_segment`` keeps its name.
-
-    Returns
-    -------
-    xarray.Dataset
-        Nothing is copied or computed.
-
-    Raises
-    ------
-    InvalidDatasetError
-        A node is missing, or the two have different times.
-    InvalidArgumentError
-        `obj` is neither a Dataset nor a DataTree, or two variables would get the same name.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> tree = xr.DataTree.from_dict({"/coarse": xr.Dataset({"slope": ("coarse", [0.1])}),
-    ...                               "/fine": xr.Dataset({"slope": ("fine", [0.1, 0.2])})})
-    >>> sorted(as_dataset(tree))
-    ['slope_coarse', 'slope_fine']
-    """
+    """Turn a DataTree with ``/coarse`` and ``/fine`` into the flat dataset of the convention."""
     if isinstance(obj, xr.Dataset):
         return obj
     if not isinstance(obj, xr.DataTree):  # callers need not be type-checked
@@ -197,28 +141,6 @@ def to_datatree(obj: xr.Dataset | xr.DataTree) -> xr.DataTree:
 
     Inside a node names lose the scale's suffix (``tree["fine/water_temperature"]``); the crosswalk
     stands in ``/fine``; time, and what has neither scale, stands in the root and is inherited.
-
-    Parameters
-    ----------
-    obj
-        Dataset of the convention (a DataTree is brought to the standard form).
-
-    Returns
-    -------
-    xarray.DataTree
-        Nothing is copied or computed; :func:`as_dataset` gives the dataset back.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A variable has both scales as dimensions, or two would get the same name.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> ds = xr.Dataset({"slope_coarse": ("coarse", [0.1]), "slope_fine": ("fine", [0.1, 0.2])})
-    >>> to_datatree(ds)["fine/slope"].values
-    array([0.1, 0.2])
     """
     ds = as_dataset(obj)
     names: dict[str, dict[Hashable, Hashable]] = {"": {}, "coarse": {}, "fine": {}}

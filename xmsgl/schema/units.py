@@ -166,47 +166,14 @@ _CONVERSIONS = {
 
 
 def expected_units(base: str) -> str | None:
-    """Return the units the convention asks of a base name.
-
-    Parameters
-    ----------
-    base
-        For example ``"air_temperature_max"``; every name with ``temperature`` or ``dew_point`` in it
-        is a temperature.
-
-    Returns
-    -------
-    str or None
-        None when the convention does not know the name, and any units will do.
-
-    Examples
-    --------
-    >>> expected_units("air_temperature_max"), expected_units("soil_moisture")
-    ('degC', None)
-    """
+    """Return the units the convention asks of a base name."""
     if "temperature" in base or "dew_point" in base:
         return "degC"
     return _BASES.get(base)
 
 
 def tidy_units(units: str) -> str:
-    """Bring the usual spellings of units to one.
-
-    Parameters
-    ----------
-    units
-        For example ``"mm/day"``.
-
-    Returns
-    -------
-    str
-        For example ``"mm d-1"``; what is not understood comes back in a tidier spelling.
-
-    Examples
-    --------
-    >>> tidy_units("mm/day"), tidy_units("degree_Celsius"), tidy_units("W m**-2"), tidy_units("km^2")
-    ('mm d-1', 'degC', 'W m-2', 'km2')
-    """
+    """Bring the usual spellings of units to one."""
     text = (
         units.strip().translate(str.maketrans("⁻\u2212²³¹·⋅", "--231  ")).replace("**", "").replace("^", "")
     )
@@ -230,23 +197,7 @@ def tidy_units(units: str) -> str:
 
 
 def same_units(first: str, second: str) -> bool:
-    """Say whether two spellings mean the same units.
-
-    Parameters
-    ----------
-    first, second
-        For example ``"degC"`` and ``"°C"``.
-
-    Returns
-    -------
-    bool
-        True when they do. Units that would need a conversion are not the same.
-
-    Examples
-    --------
-    >>> same_units("degC", "degree_Celsius"), same_units("K", "degC"), same_units("W/m2", "W m-2")
-    (True, False, True)
-    """
+    """Say whether two spellings mean the same units."""
     return tidy_units(first) == tidy_units(second)
 
 
@@ -255,27 +206,6 @@ def conversion(found: str, expected: str) -> Conversion | None:
 
     Sums without a time, such as ``"mm"`` of precipitation, are taken for those of a day, the step of the
     convention.
-
-    Parameters
-    ----------
-    found
-        Units, in any spelling.
-    expected
-        Units of the convention.
-
-    Returns
-    -------
-    Conversion or None
-        None where no conversion is known.
-
-    Examples
-    --------
-    >>> conversion("cfs", "m3 s-1").formula
-    '{} * 0.028316846592'
-    >>> conversion("degree_Celsius", "degC").apply(4.0), conversion("in/day", "mm d-1").apply(2.0)
-    (4.0, 50.8)
-    >>> conversion("furlong", "m") is None
-    True
 
     References
     ----------
@@ -287,25 +217,7 @@ def conversion(found: str, expected: str) -> Conversion | None:
 
 
 def advice(name: str, found: str, expected: str) -> str:
-    """Say how to bring a variable to the expected units.
-
-    Parameters
-    ----------
-    name
-        The variable.
-    found, expected
-        Units, in any spelling.
-
-    Returns
-    -------
-    str
-        Code to run where the conversion is known.
-
-    Examples
-    --------
-    >>> advice("t_coarse", "K", "degC")
-    'convert: ds["t_coarse"] = (ds["t_coarse"] - 273.15).assign_attrs(units="degC")'
-    """
+    """Say how to bring a variable to the expected units."""
     variable = f'ds["{name}"]'
     code = converted(variable, found, expected)
     return (
@@ -314,25 +226,7 @@ def advice(name: str, found: str, expected: str) -> str:
 
 
 def converted(variable: str, found: str, expected: str) -> str | None:
-    """Write code that brings an array to the expected units.
-
-    Parameters
-    ----------
-    variable
-        The array in code, such as ``observed``.
-    found, expected
-        Units, in any spelling.
-
-    Returns
-    -------
-    str or None
-        None where no conversion is known.
-
-    Examples
-    --------
-    >>> converted("observed", "kelvin", "degC")
-    'observed = (observed - 273.15).assign_attrs(units="degC")'
-    """
+    """Write code that brings an array to the expected units."""
     known = conversion(found, tidy_units(expected))
     if known is None:
         return None

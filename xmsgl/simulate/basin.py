@@ -94,36 +94,10 @@ def random_basin(n_coarse: int, reaches_per_segment: int, rng: np.random.Generat
     outlet, widths follow hydraulic geometry. Shade and groundwater are drawn as fields that hang together
     along the river; they depend in part on width, slope and elevation, and in part on nothing on the map.
 
-    Parameters
-    ----------
-    n_coarse
-        Number of coarse segments, at least 1.
-    reaches_per_segment
-        Mean number of fine reaches on a segment, side branches included; the basin has exactly
-        ``n_coarse * reaches_per_segment``.
-    rng
-        The source of randomness.
-
-    Returns
-    -------
-    Basin
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a number is below 1.
-
     References
     ----------
     Flint, J. J. (1974). Stream gradient as a function of order, magnitude, and discharge. Water Resources
     Research 10(5), 969-973.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> basin = random_basin(5, 4, np.random.default_rng(0))
-    >>> basin.coarse.length.size, basin.fine.length.size, int((basin.fine.downstream < 0).sum())
-    (5, 20, 1)
     """
     if n_coarse < 1 or reaches_per_segment < 1:
         msg = f"n_coarse and reaches_per_segment must be at least 1, not {n_coarse}, {reaches_per_segment}"

@@ -30,22 +30,7 @@ _EVAPORATION = 0.408  # mm of water evaporated by one MJ m-2
 def extraterrestrial_radiation(day_of_year: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
     """Daily radiation at the top of the atmosphere.
 
-    Parameters
-    ----------
-    day_of_year
-        1 to 366, shape (time,) or any that broadcasts with `lat`.
-    lat
-        Latitude, degrees north.
-
-    Returns
-    -------
-    numpy.ndarray
-        MJ m-2 d-1, float64.
-
-    Examples
-    --------
-    >>> float(extraterrestrial_radiation(246, -20.0).round(1))
-    32.2
+    Shapes: `day_of_year` (time,).
 
     References
     ----------
@@ -71,23 +56,6 @@ def sun(day_of_year: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], ND
 def clear_sky_radiation(top: ArrayLike, elevation: ArrayLike) -> NDArray[np.float64]:
     """Radiation at the ground under a clear sky.
 
-    Parameters
-    ----------
-    top
-        Extraterrestrial radiation, MJ m-2 d-1 or W m-2.
-    elevation
-        Height above sea level, m.
-
-    Returns
-    -------
-    numpy.ndarray
-        In the units of `top`.
-
-    Examples
-    --------
-    >>> float(clear_sky_radiation(40.0, 0.0))
-    30.0
-
     References
     ----------
     Allen, R. G. et al. (1998), FAO Irrigation and Drainage Paper 56, equation 37.
@@ -98,21 +66,6 @@ def clear_sky_radiation(top: ArrayLike, elevation: ArrayLike) -> NDArray[np.floa
 
 def cloud_factor(cloud_cover: ArrayLike) -> NDArray[np.float64]:
     """Share of the clear-sky radiation that passes the clouds.
-
-    Parameters
-    ----------
-    cloud_cover
-        Share of the sky under cloud, 0 to 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        0.25 (overcast) to 1 (clear).
-
-    Examples
-    --------
-    >>> cloud_factor([0.0, 1.0]).tolist()
-    [1.0, 0.25]
 
     References
     ----------
@@ -126,27 +79,6 @@ def diurnal_radiation(
     top: ArrayLike, elevation: ArrayLike, low: ArrayLike, high: ArrayLike, coefficient: float = 0.16
 ) -> NDArray[np.float64]:
     """Radiation at the ground from the daily range of air temperature: clear days have large ones.
-
-    Parameters
-    ----------
-    top
-        Extraterrestrial radiation, MJ m-2 d-1 or W m-2.
-    elevation
-        Height above sea level, m; the result is at most the clear-sky radiation there.
-    low, high
-        Minimum and maximum air temperature of the day, degC.
-    coefficient
-        degC^-0.5: 0.16 inland, 0.19 at the coast.
-
-    Returns
-    -------
-    numpy.ndarray
-        In the units of `top`.
-
-    Examples
-    --------
-    >>> float(diurnal_radiation(40.6, 200.0, 14.8, 26.6).round(1))
-    22.3
 
     References
     ----------
@@ -164,25 +96,6 @@ def hargreaves_evapotranspiration(
 ) -> NDArray[np.float64]:
     """Potential evapotranspiration of grass by the formula of Hargreaves and Samani.
 
-    Parameters
-    ----------
-    low, high
-        Minimum and maximum air temperature of the day, degC.
-    top
-        Extraterrestrial radiation, MJ m-2 d-1.
-    mean
-        Mean air temperature, degC. Default None: half the sum of `low` and `high`.
-
-    Returns
-    -------
-    numpy.ndarray
-        mm d-1, never negative.
-
-    Examples
-    --------
-    >>> float(hargreaves_evapotranspiration(14.8, 26.6, 40.55).round(1))
-    5.0
-
     References
     ----------
     Hargreaves, G. H. and Samani, Z. A. (1985), Reference crop evapotranspiration from temperature, Applied
@@ -199,21 +112,6 @@ def hargreaves_evapotranspiration(
 def saturation_vapour_pressure(temperature: ArrayLike) -> NDArray[np.float64]:
     """Saturation vapour pressure over water by the Magnus formula.
 
-    Parameters
-    ----------
-    temperature
-        degC.
-
-    Returns
-    -------
-    numpy.ndarray
-        kPa.
-
-    Examples
-    --------
-    >>> float(saturation_vapour_pressure(24.5).round(3))
-    3.075
-
     References
     ----------
     Murray, F. W. (1967), On the computation of saturation vapor pressure, Journal of Applied Meteorology
@@ -225,21 +123,6 @@ def saturation_vapour_pressure(temperature: ArrayLike) -> NDArray[np.float64]:
 
 def relative_humidity(temperature: ArrayLike, dew_point: ArrayLike) -> NDArray[np.float64]:
     """Relative humidity from air temperature and dew point.
-
-    Parameters
-    ----------
-    temperature, dew_point
-        degC.
-
-    Returns
-    -------
-    numpy.ndarray
-        Per cent, at most 100.
-
-    Examples
-    --------
-    >>> float(relative_humidity(20.0, 20.0))
-    100.0
 
     References
     ----------

@@ -37,25 +37,6 @@ def draw_layout(n: int, spacing: float, rng: np.random.Generator) -> Layout:
 
     A lattice without crossing edges gives a river without crossing segments. A segment that already
     takes in one other is a third as likely to take in a second, and never takes in a third.
-
-    Parameters
-    ----------
-    n
-        Number of segments.
-    spacing
-        Distance of the lattice's points (km).
-    rng
-        The source of randomness.
-
-    Returns
-    -------
-    Layout
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> draw_layout(3, 6.0, np.random.default_rng(1)).downstream.tolist()[0]
-    -1
     """
     nodes: list[tuple[int, int]] = [(0, 1)]  # the upper end of each segment
     downstream = [-1]
@@ -101,14 +82,7 @@ def _wander(start: Floats, end: Floats, levels: int, rng: np.random.Generator) -
 
 
 def path_length(line: Floats) -> float:
-    """Length of a line in its own unit.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> path_length(np.array([[0.0, 0.0], [3.0, 4.0]]))
-    5.0
-    """
+    """Length of a line in its own unit."""
     return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
@@ -143,21 +117,7 @@ def side_branch(entered: Floats, rng: np.random.Generator) -> Floats:
 def hex_wkb(line: Floats) -> str:
     """Write a line as upper-case hexadecimal well-known binary, which needs no geometry library.
 
-    Parameters
-    ----------
-    line
-        Vertices (x, y), (vertex, 2).
-
-    Returns
-    -------
-    str
-        Read it with ``shapely.from_wkb``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> hex_wkb(np.zeros((2, 2)))[:18]
-    '010200000002000000'
+    Shapes: `line` (x, y).
     """
     vertices = np.ascontiguousarray(line, dtype="<f8")
     return (struct.pack("<BII", 1, 2, len(vertices)) + vertices.tobytes()).hex().upper()

@@ -66,11 +66,6 @@ class StreamParameters:
     specific_discharge
         Mean runoff used where no discharge is given (mm d-1).
 
-    Raises
-    ------
-    InvalidArgumentError
-        If a value is not finite or outside its physical range.
-
     References
     ----------
     Edinger, J. E., Brady, D. K., Geyer, J. C. (1974). Heat exchange and transport in the environment.
@@ -78,13 +73,6 @@ class StreamParameters:
 
     Leopold, L. B., Maddock, T. (1953). The hydraulic geometry of stream channels and some physiographic
     implications. US Geological Survey Professional Paper 252.
-
-    Examples
-    --------
-    >>> StreamParameters(groundwater_memory=100.0).groundwater_memory
-    100.0
-    >>> StreamParameters.from_dict(StreamParameters().to_dict()) == StreamParameters()
-    True
     """
 
     albedo: float = 0.06
@@ -120,33 +108,12 @@ class StreamParameters:
             raise InvalidArgumentError(f"StreamParameters: {'; '.join(faults)}")
 
     def to_dict(self) -> dict[str, float]:
-        """Return the parameters as a plain dictionary, for attributes and files.
-
-        Returns
-        -------
-        dict
-            Name to number.
-        """
+        """Return the parameters as a plain dictionary, for attributes and files."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, float]) -> StreamParameters:
-        """Make the parameters from :meth:`to_dict`'s dictionary.
-
-        Parameters
-        ----------
-        values
-            Name to number; names left out keep their default.
-
-        Returns
-        -------
-        StreamParameters
-
-        Raises
-        ------
-        InvalidArgumentError
-            If a name is unknown or a value is out of range.
-        """
+        """Make the parameters from :meth:`to_dict`'s dictionary."""
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise InvalidArgumentError(f"StreamParameters has no {', '.join(map(repr, unknown))}")

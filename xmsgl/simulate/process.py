@@ -69,26 +69,6 @@ def equilibrium_temperature(
     linearised about the air temperature: ``H(T) = H(Ta) - K (T - Ta)``, hence ``Te = Ta + H(Ta) / K``.
     Trees take their share of the sun and replace the sky by leaves as warm as the air.
 
-    Parameters
-    ----------
-    air_temperature
-        Daily mean (degC), any shape; the other arguments broadcast with it.
-    solar_radiation
-        Daily mean downward shortwave radiation (W m-2).
-    relative_humidity
-        (%). None: the constant of the parameters.
-    cloud_cover
-        Covered share of the sky (1). None: the constant of the parameters.
-    shade
-        Share of the sky hidden by trees and banks (1).
-    parameters
-        None: the default :class:`StreamParameters`.
-
-    Returns
-    -------
-    EquilibriumState
-        ``temperature`` (degC) and ``coefficient`` (W m-2 K-1), broadcast shape.
-
     References
     ----------
     Edinger, J. E., Duttweiler, D. W., Geyer, J. C. (1968). The response of water temperatures to
@@ -99,13 +79,6 @@ def equilibrium_temperature(
 
     Mohseni, O., Stefan, H. G. (1999). Stream temperature/air temperature relationship: a physical
     interpretation. Journal of Hydrology 218, 128-141.
-
-    Examples
-    --------
-    >>> sunny = equilibrium_temperature(20.0, 250.0)
-    >>> shaded = equilibrium_temperature(20.0, 250.0, shade=0.8)
-    >>> bool(sunny.temperature > shaded.temperature)
-    True
     """
     p = parameters or StreamParameters()
     air = np.asarray(air_temperature, dtype=np.float64)
@@ -131,25 +104,7 @@ def equilibrium_temperature(
 
 
 def canopy_shade(width: ArrayLike, *, parameters: StreamParameters | None = None) -> Floats:
-    """Share of the sky hidden by riparian trees: large over brooks, small over rivers.
-
-    Parameters
-    ----------
-    width
-        Wetted width (m).
-    parameters
-        ``max_shade`` and ``shade_width`` are used: ``max_shade * exp(-width / shade_width)``.
-
-    Returns
-    -------
-    ndarray of float64
-        0..1, shape of ``width``.
-
-    Examples
-    --------
-    >>> canopy_shade([0.0, 1000.0]).round(2).tolist()
-    [0.75, 0.0]
-    """
+    """Share of the sky hidden by riparian trees: large over brooks, small over rivers."""
     p = parameters or StreamParameters()
     return np.asarray(p.max_shade * np.exp(-np.asarray(width, dtype=np.float64) / p.shade_width))
 
@@ -178,63 +133,6 @@ def stream_temperature(
     arrives equals the heat that goes on. Everything given as (time, reach) may also be anything that
     broadcasts to it: a number, (reach,), (time, 1).
 
-    Parameters
-    ----------
-    downstream
-        Position of the reach downstream, -1 at outlets; int (reach,).
-    length
-        Length (m), (reach,).
-    width
-        Wetted width (m), (reach,).
-    air_temperature
-        Daily mean (degC), (time, reach). Its shape and its type (float32 or float64) are the result's.
-    solar_radiation
-        Daily mean shortwave radiation above the trees (W m-2).
-    discharge
-        At the downstream end of the reach (m3 s-1). What exceeds the inflow from upstream is lateral
-        inflow; where it is less, the river loses water at its own temperature. None: the mean runoff
-        ``parameters.specific_discharge`` from ``drainage_area``.
-    drainage_area
-        Area drained at the downstream end (km2), (reach,). Only used where ``discharge`` is None.
-    slope
-        Channel slope (1), (reach,): the depth follows Manning. None or not above 0: hydraulic geometry.
-    relative_humidity
-        (%). None: the constant of the parameters.
-    cloud_cover
-        Covered share of the sky (1). None: the constant of the parameters.
-    shade
-        Share of the sky hidden (1), (reach,). None: :func:`canopy_shade` of the width.
-    groundwater_fraction
-        Groundwater in the lateral inflow (1). None: the constant of the parameters.
-    groundwater_offset
-        Groundwater minus the long-term mean of the air (K), (reach,): it is warmer under open land than
-        under forest. None: the constant of the parameters.
-    snowmelt_fraction
-        Melt water, at 0 degC, in the rest of the lateral inflow (1). None: 0.
-    parameters
-        None: the default :class:`StreamParameters`.
-
-    Returns
-    -------
-    ndarray (time, reach)
-        Stream temperature (degC), never below 0.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If shapes do not fit, a driver is not finite, or a length or width is not above 0.
-    CycleError
-        If the network has a cycle.
-
-    Notes
-    -----
-    Surface runoff comes through brooks too small to be mapped: its temperature follows the equilibrium
-    temperature under the reach's shade, through a first-order filter of ``runoff_memory`` days. The first
-    days remember a start: water in the reach and bed as on the first day, brooks as in the first week,
-    groundwater as after two repetitions of the first year. Where ``parameters.bed_exchange`` is above 0,
-    the streambed takes up heat and gives it back over some days. Linearised surface exchange and full
-    mixing over the cross-section; no reservoirs, no stratification.
-
     References
     ----------
     Caissie, D. (2006). The thermal regime of rivers: a review. Freshwater Biology 51, 1389-1406.
@@ -248,17 +146,6 @@ def stream_temperature(
 
     van Vliet, M. T. H., et al. (2012). Coupled daily streamflow and water temperature modelling in large
     river basins. Hydrology and Earth System Sciences 16, 4303-4321.
-
-    Examples
-    --------
-    Two brooks that meet; 30 equal days.
-
-    >>> import numpy as np
-    >>> water = stream_temperature(
-    ...     [2, 2, -1], length=[1e3, 2e3, 1e3], width=[2.0, 3.0, 4.0], discharge=[0.1, 0.2, 0.3],
-    ...     air_temperature=np.full((30, 3), 15.0), solar_radiation=150.0)
-    >>> water.shape, bool((water > 5).all() and (water < 25).all())
-    ((30, 3), True)
     """
     p = parameters or StreamParameters()
     air = _floating(air_temperature)

@@ -27,36 +27,7 @@ def sensor_days(
     the runs are field seasons of 60 to 200 days that start between April and July, half begin on any day
     and last 60 to 500 days. Site years are unequal, as in any archive.
 
-    Parameters
-    ----------
-    day_of_year
-        Of each day (1..366), (time,).
-    n_places
-        Number of reaches or segments.
-    n_labels
-        Number of measured cells, met exactly.
-    n_sites
-        Number of places with a sensor; more are taken where these can not hold so many labels, fewer
-        where there are fewer labels.
-    rng
-        The source of randomness.
-
-    Returns
-    -------
-    ndarray of bool, (time, n_places)
-        True where measured.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the table can not hold so many labels.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mask = sensor_days(np.arange(1, 366), 50, 600, 4, np.random.default_rng(0))
-    >>> int(mask.sum()), int(mask.any(axis=0).sum())
-    (600, 4)
+    Shapes: `day_of_year` (time,).
     """
     days = len(day_of_year)
     if not 0 <= n_labels <= days * n_places:

@@ -28,15 +28,6 @@ class RunningMean:
     ----------
     Polyak & Juditsky (1992), doi:10.1137/0330046; Izmailov et al. (2018), arXiv:1803.05407, for the mean
     over late epochs with equal weights.
-
-    Examples
-    --------
-    >>> mean, layer = RunningMean(0.5), torch.nn.Linear(1, 1, bias=False)
-    >>> for value in (1.0, 3.0):
-    ...     _ = torch.nn.init.constant_(layer.weight, value)
-    ...     mean.update(layer)
-    >>> mean.weights["weight"].item()
-    2.0
     """
 
     def __init__(self, keep: float, weights: Mapping[str, Tensor] | None = None) -> None:

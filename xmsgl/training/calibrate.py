@@ -101,21 +101,6 @@ def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
     """Give a model the changes of its prediction where a record begins later.
 
     The first three years of the record are predicted as a whole and cut after 365, 456, 547 and 638 days.
-
-    Parameters
-    ----------
-    model
-        As trained.
-    ds
-        What it was trained on; up to 1,000 of its reaches are looked at.
-    device
-        Where to compute.
-
-    Returns
-    -------
-    Model
-        With the root-mean-square change, degC, over reaches and cuts on the days :data:`SPIN_UP` after the
-        cut; the same model where the record is shorter than three years.
     """
     last = _CUTS[-1] + SPIN_UP[-1]
     if ds.sizes["time"] < last:

@@ -44,21 +44,7 @@ def write_checkpoint(
     finished: Sequence[Trained] = (),
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write where training stands, whole or not at all.
-
-    Parameters
-    ----------
-    path
-        Target; its folder must exist.
-    progress
-        The state after a whole number of epochs.
-    settings
-        What the run was started with; compared on resuming. Plain JSON values.
-    finished
-        Members of the ensemble before this one.
-    training
-        Provenance of the model to be, for who looks into the file; plain JSON values.
-    """
+    """Write where training stands, whole or not at all."""
     moments = progress.optimizer["state"]
     tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
     # After a best epoch both are the same tensors, and safetensors refuses to write one memory twice.
@@ -89,24 +75,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> Progress:
-    """Read where training stood.
-
-    Parameters
-    ----------
-    path
-        A file that :func:`write_checkpoint` wrote.
-    settings
-        What the resumed run is started with. Versions of libraries may differ, which is logged.
-
-    Returns
-    -------
-    Progress
-
-    Raises
-    ------
-    CheckpointError
-        Not a checkpoint, or one of a run with other settings; the message names them.
-    """
+    """Read where training stood."""
     tensors, header = storage.from_bytes(storage.read(path), str(path))
     if header.get("format") != _FORMAT or "settings" not in header:
         msg = (
@@ -148,23 +117,7 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
 
 
 def read_finished(path: str | os.PathLike[str]) -> list[Trained]:
-    """Read the members of an ensemble that were done before the one :func:`read_checkpoint` returns.
-
-    Parameters
-    ----------
-    path
-        A file that :func:`write_checkpoint` wrote.
-
-    Returns
-    -------
-    list of Trained
-        In order; none for the first member, or without an ensemble.
-
-    Raises
-    ------
-    CheckpointError
-        Not a file of xmsgl.
-    """
+    """Read the members of an ensemble that were done before the one :func:`read_checkpoint` returns."""
     tensors, header = storage.from_bytes(storage.read(path), str(path))
     return [
         Trained(_part(tensors, f"finished/{k}/"), storage.restore_history(history))

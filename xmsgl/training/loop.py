@@ -162,30 +162,6 @@ def run(
 
     Everything random in an epoch is drawn from the seed and the epoch's number, so a run that was
     stopped and resumed gives the weights of one that was not, bit for bit on CPU.
-
-    Parameters
-    ----------
-    module
-        On its device; holds the last epoch's weights afterwards.
-    source
-        Batches for training and validation.
-    settings
-        How to train.
-    resume
-        Where an earlier run stood.
-    observers
-        Called in turn with the state after each epoch, and once before the first: they write checkpoints,
-        move progress bars, draw curves.
-
-    Returns
-    -------
-    Progress
-        The final state; ``best`` holds the weights to use.
-
-    Raises
-    ------
-    DivergenceError
-        A loss or gradient is not finite; the message names the batch.
     """
     optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate(settings, 1))
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
@@ -344,25 +320,7 @@ def _train_epoch(
 def validate(
     module: NetworkModel, source: Source, tasks: Collection[str], *, amp: bool = False
 ) -> dict[str, float]:
-    """Score a module on the validation batches.
-
-    Parameters
-    ----------
-    module
-        The module; left in evaluation mode.
-    source
-        Where the batches come from.
-    tasks
-        Tasks to score.
-    amp
-        As in training.
-
-    Returns
-    -------
-    dict
-        RMSE (degC) of each task and, as ``validation``, the mean of the coarse and the fine task's;
-        empty without validation labels.
-    """
+    """Score a module on the validation batches."""
     module.eval()
     squares: dict[str, float] = {}
     counts: dict[str, int] = {}

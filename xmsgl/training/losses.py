@@ -14,37 +14,7 @@ _SMALLEST_SQUARE = 1e-12
 
 
 def masked_rmse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor | None:
-    """Root mean square error pooled over the observed pairs of node and day.
-
-    Parameters
-    ----------
-    prediction
-        Any shape, standardised.
-    target
-        Labels of the same shape; NaN where nothing was observed.
-    mask
-        True where a pair counts. None counts every label that is not NaN; a NaN label never counts.
-
-    Returns
-    -------
-    Tensor or None
-        A scalar; None if there is no label, for then there is no loss, and a task without a loss takes
-        no part in the step.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If shapes differ.
-
-    Examples
-    --------
-    >>> import torch
-    >>> loss = masked_rmse(torch.tensor([1.0, 5.0, 9.0]), torch.tensor([4.0, 1.0, torch.nan]))
-    >>> round(float(loss), 6)  # sqrt((3^2 + 4^2) / 2)
-    3.535534
-    >>> masked_rmse(torch.zeros(2), torch.full((2,), torch.nan)) is None
-    True
-    """
+    """Root mean square error pooled over the observed pairs of node and day."""
     if prediction.shape != target.shape or (mask is not None and mask.shape != target.shape):
         shapes = [tuple(part.shape) for part in (prediction, target, mask) if part is not None]
         msg = f"prediction, target and mask must have one shape, got {shapes}"

@@ -70,26 +70,6 @@ def train_members(
 ) -> Model:
     """Train a model, or the members of an ensemble.
 
-    Parameters
-    ----------
-    spec
-        Of the first member; the others differ in their seed.
-    count
-        Members.
-    module_of, source_of
-        Give a seed its module, on its device, and its batches.
-    settings
-        How to train; the seeds count up from this one.
-    files
-        What to go on from.
-    observers
-        Called with where training stands after each epoch, and once before each member's first.
-
-    Returns
-    -------
-    Model
-        An ensemble where there are two members or more.
-
     References
     ----------
     Lakshminarayanan, Pritzel & Blundell (2017), arXiv:1612.01474.

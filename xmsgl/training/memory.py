@@ -28,21 +28,6 @@ def freed_memory_kept() -> Iterator[bool]:
     A step allocates and frees the same hidden states, each some ten to a hundred megabytes. By default
     glibc maps such blocks freshly each time, and the system clears every page at its first use: about a
     sixth of a step. On leaving, the kept memory is handed back and large blocks are mapped again.
-
-    Yields
-    ------
-    bool
-        Whether the C library has such a setting and the option ``process_tuning`` is on; otherwise nothing
-        changes.
-
-    Notes
-    -----
-    The setting is one of the whole process. It changes no result.
-
-    Examples
-    --------
-    >>> with freed_memory_kept() as kept:
-    ...     pass  # train here
     """
     library = _glibc() if get_option("process_tuning") else None
     if library is None:

@@ -28,13 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:
-    """Return the scales whose labels some tasks learn from.
-
-    Examples
-    --------
-    >>> label_scales({"fine", "interpolation"})
-    ('fine',)
-    """
+    """Return the scales whose labels some tasks learn from."""
     used = {TASK_SCALES[task] for task in tasks}
     return tuple(scale for scale in SCALES if scale in used)
 

@@ -88,42 +88,7 @@ def stages_of(
     coarse_labels: bool,
     process: bool,
 ) -> tuple[Stage, ...]:
-    """Divide the epochs of a method into stages.
-
-    Parameters
-    ----------
-    method
-        Name of the method; one without a plan has a single stage.
-    tasks
-        Tasks its model has.
-    epochs
-        Epochs in all.
-    pretrain
-        How many of them come before the last stage, in all or for each stage there; None for the plan's own
-        share.
-    coarse_labels, process
-        Whether the dataset has observed and simulated coarse temperatures to learn from.
-
-    Returns
-    -------
-    tuple of Stage
-        In order; their epochs add up to `epochs`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The method needs labels or tasks that are not there, or `pretrain` does not fit.
-
-    Examples
-    --------
-    >>> for stage in stages_of(
-    ...     "async-msgl", ("coarse", "interpolation", "fine"), 60, None, coarse_labels=True, process=False
-    ... ):
-    ...     print(stage.epochs, *stage.tasks, stage.labels)
-    20 coarse observed
-    10 interpolation carried
-    30 coarse interpolation fine observed
-    """
+    """Divide the epochs of a method into stages."""
     plan = PLANS.get(method, Plan(optional=True))
     missing = _missing(plan, tasks, coarse_labels=coarse_labels, process=process)
     if missing and not plan.optional:
@@ -207,13 +172,7 @@ def _epochs_before(epochs: int, pretrain: int | None, plan: Plan, *, needed: boo
 
 
 def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:
-    """Hold learning rates against the stages they are for: one for all, or one for each.
-
-    Examples
-    --------
-    >>> stage_rates(0.01, ())
-    0.01
-    """
+    """Hold learning rates against the stages they are for: one for all, or one for each."""
     if isinstance(rate, float | int):
         return float(rate)
     if len(rate) != len(stages):

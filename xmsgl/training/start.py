@@ -42,13 +42,6 @@ class Start:
     ----------
     model
         A model, its name or the path of its file; None for fresh weights.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The model is an ensemble.
-    CheckpointError
-        There is no such model.
     """
 
     def __init__(self, model: Model | str | os.PathLike[str] | None) -> None:
@@ -134,13 +127,7 @@ class Start:
     def module(
         self, method: str, architecture: Mapping[str, Any], n_features: int, device: torch.device, seed: int
     ) -> NetworkModel:
-        """Make a module; what the model can not give it is drawn from the seed.
-
-        Raises
-        ------
-        ModelMismatchError
-            The weights do not fit.
-        """
+        """Make a module; what the model can not give it is drawn from the seed."""
         made = create_model(method, n_features=n_features, seed=seed, **architecture).to(device)
         if self._model is not None:
             fresh = begin_with(made, self._model.weights)

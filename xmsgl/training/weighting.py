@@ -43,27 +43,7 @@ def min_norm_weights(gram: npt.ArrayLike) -> FloatArray:
     minimises ``|V u|^2 + (sum(u) - 1)^2`` is the answer times a number, and an active-set method finds it
     in finitely many steps.
 
-    Parameters
-    ----------
-    gram
-        Inner products ``(k, k)``, symmetric and positive semi-definite.
-
-    Returns
-    -------
-    numpy.ndarray
-        Weights ``(k,)``, not negative, summing to 1. Where several points do equally well, one of them.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If `gram` is not a square matrix of finite numbers.
-
-    Examples
-    --------
-    Two orthogonal vectors, the second twice as long, so that it gets a fifth:
-
-    >>> min_norm_weights([[1.0, 0.0], [0.0, 4.0]]).round(6).tolist()
-    [0.8, 0.2]
+    Shapes: `gram` (k, k), returns (k,).
     """
     matrix = np.asarray(gram, np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
@@ -89,24 +69,6 @@ def task_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> FloatA
     Each gradient is divided by loss times norm, as published. A task whose shared gradient is zero says
     nothing about the shared parameters; it would take all the weight, so it keeps an equal share for its
     own head and the others divide the rest.
-
-    Parameters
-    ----------
-    gradients
-        Flat gradient of each task on the shared parameters.
-    losses
-        Loss of each task, not negative.
-
-    Returns
-    -------
-    numpy.ndarray
-        One weight a task, summing to 1; they multiply the losses as they are.
-
-    Examples
-    --------
-    >>> import torch
-    >>> task_weights([torch.tensor([1.0, 0.0]), torch.tensor([0.0, 9.0])], [1.0, 1.0]).round(6).tolist()
-    [0.5, 0.5]
     """
     stacked = torch.stack(tuple(gradients)).detach().to("cpu", torch.float64).numpy()
     norms = np.linalg.norm(stacked, axis=1)
@@ -121,23 +83,7 @@ def task_weights(gradients: Sequence[Tensor], losses: Sequence[float]) -> FloatA
 
 
 def uniform_weights(losses: Sequence[float]) -> FloatArray:
-    """Give every task the same weight.
-
-    Parameters
-    ----------
-    losses
-        Loss of each task; only their number matters.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``1 / k`` for each of k tasks.
-
-    Examples
-    --------
-    >>> uniform_weights([1.0, 2.0, 3.0, 4.0]).tolist()
-    [0.25, 0.25, 0.25, 0.25]
-    """
+    """Give every task the same weight."""
     return np.full(len(losses), 1 / len(losses))
 
 
@@ -157,42 +103,6 @@ def multi_task_backward(
     With ``"mgda"`` one backward pass a task and no more: the parts are kept and added up once the weights
     are known. ``"uniform"`` needs one pass in all.
     Tasks may share a graph, so that each trunk is run forward once.
-
-    Parameters
-    ----------
-    losses
-        A scalar for each task that has labels in the batch.
-    shared
-        Parameters whose gradients decide the weights.
-    parameters
-        All parameters to train, the shared ones among them. Their ``.grad`` is overwritten; None for
-        those no task reaches.
-    weighting
-        ``"mgda"`` or ``"uniform"``, see `WEIGHTINGS`.
-
-    Returns
-    -------
-    dict
-        The weight of each task; they sum to 1.
-
-    Raises
-    ------
-    DivergenceError
-        If a loss is not finite; names the tasks.
-    InvalidArgumentError
-        If there is no task.
-    UnknownNameError
-        If no weighting has that name.
-
-    Examples
-    --------
-    >>> import torch
-    >>> w = torch.nn.Parameter(torch.tensor([1.0, 1.0]))
-    >>> weights = multi_task_backward({"a": w[0] ** 2, "b": w[1] ** 2}, [w], [w], weighting="mgda")
-    >>> {task: round(weight, 6) for task, weight in weights.items()}
-    {'a': 0.5, 'b': 0.5}
-    >>> w.grad.tolist()
-    [1.0, 1.0]
     """
     if weighting not in WEIGHTINGS:
         raise UnknownNameError("task weighting", weighting, WEIGHTINGS)

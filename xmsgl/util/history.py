@@ -20,33 +20,6 @@ def stamp(obj: Labelled, line: str) -> Labelled:
     Lines stand in the order of time, newest last, each with its moment in UTC and the version of the
     package, so that a file tells how it was made.
 
-    Parameters
-    ----------
-    obj
-        Dataset, DataArray or DataTree (its root is stamped). It is left as it is.
-    line
-        What was done; line breaks become blanks, for one step is one line.
-
-    Returns
-    -------
-    same type as `obj`
-        A shallow copy (no data is copied or computed) whose ``attrs["history"]`` ends with
-        ``"<ISO time>Z xmsgl <version>: <line>"``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        `line` is empty.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> done = stamp(xr.Dataset(attrs={"history": "made by hand"}), "cut to the main stem")
-    >>> done.attrs["history"].splitlines()[0]
-    'made by hand'
-    >>> done.attrs["history"].endswith(": cut to the main stem")
-    True
-
     References
     ----------
     CF conventions 1.11, section 2.6.2, "Description of file contents".

@@ -33,27 +33,7 @@ _HEAD = f"font-weight:normal;opacity:0.75;vertical-align:bottom;border-bottom:{_
 
 
 def card(title: str, *parts: Markup, about: str = "") -> Markup:
-    """Put a title above parts.
-
-    Parameters
-    ----------
-    title
-        What the object is.
-    *parts
-        What :func:`facts`, :func:`table`, :func:`folded` or :func:`card` returned.
-    about
-        A few words behind the title.
-
-    Returns
-    -------
-    Markup
-        One ``<div>``.
-
-    Examples
-    --------
-    >>> card("a <b> graph").count("<b>")
-    0
-    """
+    """Put a title above parts."""
     behind = f" <span style='opacity:0.75'>{escape(about)}</span>" if about else ""
     return Markup(
         "<div class='xmsgl' style='color:inherit;background:none;margin:0 0 0.6em;overflow-x:auto'>"
@@ -62,23 +42,7 @@ def card(title: str, *parts: Markup, about: str = "") -> Markup:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Markup:
-    """Write labels and texts beside each other.
-
-    Parameters
-    ----------
-    rows
-        Label and text of each row.
-
-    Returns
-    -------
-    Markup
-        A ``<table>``.
-
-    Examples
-    --------
-    >>> "1 &lt; 2" in facts([("order", "1 < 2")])
-    True
-    """
+    """Write labels and texts beside each other."""
     body = "".join(
         f"<tr><th scope='row' style='{_LABEL}'>{escape(label)}</th>"
         f"<td style='{_WORDS};overflow-wrap:anywhere'>{escape(text)}</td></tr>"
@@ -94,29 +58,7 @@ def table(
     words: int = 1,
     groups: Sequence[tuple[str, int]] = (),
 ) -> Markup:
-    """Write a table with a head.
-
-    Parameters
-    ----------
-    head
-        Name of each column.
-    rows
-        Texts of each row, one a column.
-    words
-        So many of the first columns hold words and stand left; the others hold numbers and stand right.
-    groups
-        Names above the columns behind those of words, each with the number of columns it spans.
-
-    Returns
-    -------
-    Markup
-        A ``<table>``; the first cell of a row is its head.
-
-    Examples
-    --------
-    >>> table(["method", "n"], [["msgl", "12"]]).count("<th ")
-    3
-    """
+    """Write a table with a head."""
     above = ""
     if groups:
         names = "".join(
@@ -145,27 +87,7 @@ def _row(row: Sequence[str], styles: Sequence[str]) -> str:
 
 
 def folded(summary: str, body: Markup, *, unfolded: bool = False) -> Markup:
-    """Hide a part behind a line that opens it.
-
-    Parameters
-    ----------
-    summary
-        The line.
-    body
-        What it opens.
-    unfolded
-        Show the body from the start.
-
-    Returns
-    -------
-    Markup
-        A ``<details>``.
-
-    Examples
-    --------
-    >>> "open" in folded("features", facts([]), unfolded=True)
-    True
-    """
+    """Hide a part behind a line that opens it."""
     state = " open" if unfolded else ""
     return Markup(
         f"<details{state} style='margin:0.3em 0'><summary style='cursor:pointer'>{escape(summary)}</summary>"

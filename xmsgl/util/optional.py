@@ -11,27 +11,7 @@ __all__ = ["require"]
 
 
 def require(name: str, purpose: str, *, extra: str = "data") -> Any:
-    """Import an optional library.
-
-    Parameters
-    ----------
-    name
-        Name to import, of a library or a module of it.
-    purpose
-        What it is needed for, for the error message.
-    extra
-        The package's extra that brings it, for the error message.
-
-    Returns
-    -------
-    module
-        The one of that name.
-
-    Raises
-    ------
-    MissingDependencyError
-        It is not installed.
-    """
+    """Import an optional library."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -18,13 +18,7 @@ Progress: TypeAlias = bool | Literal["bar"]
 
 
 def check_progress(value: object) -> Progress:
-    """Return what is to be drawn of progress.
-
-    Raises
-    ------
-    InvalidArgumentError
-        Neither True nor False nor ``"bar"``.
-    """
+    """Return what is to be drawn of progress."""
     if value is True or value is False:
         return value
     if value == "bar":

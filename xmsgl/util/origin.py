@@ -15,25 +15,7 @@ ATTRIBUTE = "xmsgl_dataset"
 
 
 def write_origin(dataset: str, **arguments: Any) -> str:
-    """Write the attribute: what makes a dataset again.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``.
-    **arguments
-        Of its function, plain values; those that are None are left out.
-
-    Returns
-    -------
-    str
-        JSON.
-
-    Examples
-    --------
-    >>> write_origin("simulated", n_coarse=5, years=None)
-    '{"dataset": "simulated", "n_coarse": 5}'
-    """
+    """Write the attribute: what makes a dataset again."""
     given = {name: value for name, value in arguments.items() if value is not None}
     return json.dumps({"dataset": dataset, **given})
 
@@ -42,24 +24,6 @@ def origin_of(ds: xr.Dataset) -> dict[str, Any]:
     """Read the attribute.
 
     It tells what a dataset began as. That labels were masked or days chosen since, it does not.
-
-    Parameters
-    ----------
-    ds
-        Any dataset.
-
-    Returns
-    -------
-    dict
-        ``dataset`` and arguments; empty for a dataset of one's own.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> origin_of(xr.Dataset(attrs={ATTRIBUTE: write_origin("delaware", forcing="era5")}))
-    {'dataset': 'delaware', 'forcing': 'era5'}
-    >>> origin_of(xr.Dataset())
-    {}
     """
     found: dict[str, Any] = json.loads(ds.attrs.get(ATTRIBUTE, "{}"))
     return found

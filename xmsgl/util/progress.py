@@ -25,32 +25,7 @@ PATIENCE = 2.0
 def progress_bar(
     total: float, what: str, *, unit: str, draw: Progress | None = None, **options: Any
 ) -> tqdm[Any]:
-    """Make a progress bar, in a terminal or a notebook.
-
-    Parameters
-    ----------
-    total
-        Units to be done.
-    what
-        What they are done for; stands before the bar.
-    unit
-        Name of one.
-    draw
-        Whether to show it. Default: the option ``progress``.
-    **options
-        Others of :class:`tqdm.tqdm`, such as ``leave`` and ``delay``.
-
-    Returns
-    -------
-    tqdm.tqdm
-        A context manager with ``update``; it shows nothing where none is wanted.
-
-    Examples
-    --------
-    >>> with progress_bar(3, "rivers", unit="river", draw=False) as bar:
-    ...     for _ in range(3):
-    ...         _ = bar.update()
-    """
+    """Make a progress bar, in a terminal or a notebook."""
     wanted = get_option("progress") if draw is None else draw
     # tqdm.auto warns of what a notebook lacks, also where nothing is drawn
     library = import_module("tqdm.auto" if wanted else "tqdm")
@@ -59,23 +34,7 @@ def progress_bar(
 
 
 def dask_bar(what: str) -> AbstractContextManager[Any]:
-    """Draw a bar that counts the tasks dask computes inside a ``with`` block, in this process.
-
-    Parameters
-    ----------
-    what
-        What is computed; stands before the bar.
-
-    Returns
-    -------
-    context manager
-
-    Examples
-    --------
-    >>> from xmsgl import set_options
-    >>> with set_options(progress=False), dask_bar("sum"):
-    ...     pass
-    """
+    """Draw a bar that counts the tasks dask computes inside a ``with`` block, in this process."""
     if not get_option("progress"):
         return nullcontext()
     from tqdm.dask import TqdmCallback
@@ -85,12 +44,6 @@ def dask_bar(what: str) -> AbstractContextManager[Any]:
 
 
 def in_notebook() -> bool:
-    """Say whether a Jupyter kernel runs this code, so that HTML shown is seen.
-
-    Examples
-    --------
-    >>> in_notebook()
-    False
-    """
+    """Say whether a Jupyter kernel runs this code, so that HTML shown is seen."""
     shell = sys.modules.get("IPython")  # a kernel has imported it; nobody else need
     return getattr(shell and shell.get_ipython(), "kernel", None) is not None

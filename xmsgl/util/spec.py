@@ -20,13 +20,7 @@ _INFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def label_of(method: str, settings: Mapping[str, Any]) -> str:
-    """Write a method with its settings, as the command line takes it.
-
-    Examples
-    --------
-    >>> label_of("msgl", {"hops": 5, "kernel": "reference"})
-    'msgl:hops=5,kernel=reference'
-    """
+    """Write a method with its settings, as the command line takes it."""
     parts = [f"{name}={_written(value)}" for name, value in settings.items()]
     return f"{method}:{','.join(parts)}" if parts else method
 
@@ -37,57 +31,13 @@ def _written(value: Any) -> str:
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
-    """Read a method and its settings.
-
-    Parameters
-    ----------
-    text
-        ``name`` or ``name:setting=value,setting=value``.
-
-    Returns
-    -------
-    tuple
-        The name, and the settings as :func:`parse_settings` reads them.
-
-    Raises
-    ------
-    InvalidArgumentError
-        What :func:`parse_settings` refuses.
-
-    Examples
-    --------
-    >>> parse_spec('msgl:tasks=["coarse","fine"],hops=5,kernel=reference')
-    ('msgl', {'tasks': ['coarse', 'fine'], 'hops': 5, 'kernel': 'reference'})
-    """
+    """Read a method and its settings."""
     name, _, rest = text.partition(":")
     return name, parse_settings(rest)
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read ``name=value,name=value``; values are JSON or one of Python's words for it, else text.
-
-    Parameters
-    ----------
-    text
-        Commas inside brackets and braces belong to a value. ``True``, ``False``, ``None`` and ``null`` are
-        themselves in upper and lower case.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    InvalidArgumentError
-        A part without a name or without ``=``, a name given twice, or a number that is not finite.
-
-    Examples
-    --------
-    >>> parse_settings("epochs=40,weighting=mgda,region=02040104")
-    {'epochs': 40, 'weighting': 'mgda', 'region': '02040104'}
-    >>> parse_settings("season=False,clip=none")
-    {'season': False, 'clip': None}
-    """
+    """Read ``name=value,name=value``; values are JSON or one of Python's words for it, else text."""
     found: dict[str, Any] = {}
     for part in _parts(text):
         name, sign, value = part.partition("=")
@@ -103,45 +53,12 @@ def parse_settings(text: str) -> dict[str, Any]:
 
 
 def read_word(text: str) -> bool | str | None:
-    """Read the words for True, False and None, in upper and lower case; other text stays as it is.
-
-    Examples
-    --------
-    >>> read_word("False"), read_word("none"), read_word("mgda")
-    (False, None, 'mgda')
-    """
+    """Read the words for True, False and None, in upper and lower case; other text stays as it is."""
     return _WORDS.get(text.lower(), text)
 
 
 def check_finite(name: str, value: Any) -> Any:
-    """Return the value of a setting, if all numbers in it are finite.
-
-    Parameters
-    ----------
-    name
-        The setting, for the error message.
-    value
-        Plain values; text that says infinity or NaN counts as a number.
-
-    Returns
-    -------
-    object
-        The value.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A number is not finite.
-
-    Examples
-    --------
-    >>> check_finite("means", [7, 30])
-    [7, 30]
-    >>> check_finite("clip", "NaN")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.InvalidArgumentError: clip=NaN is not a finite number; give one, or none if allowed
-    """
+    """Return the value of a setting, if all numbers in it are finite."""
     if not _is_finite(value):
         msg = f"{name}={value} is not a finite number; give one, or none if allowed"
         raise InvalidArgumentError(msg)
@@ -181,13 +98,7 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_seeds(words: Sequence[str]) -> int | list[int]:
-    """Read seeds: one number is how many, several are the seeds themselves, ``2-4`` is a range.
-
-    Examples
-    --------
-    >>> parse_seeds(["3"]), parse_seeds(["0", "7"]), parse_seeds(["2-4"])
-    (3, [0, 7], [2, 3, 4])
-    """
+    """Read seeds: one number is how many, several are the seeds themselves, ``2-4`` is a range."""
     if len(words) == 1 and words[0].isdigit():
         return int(words[0])
     seeds: list[int] = []

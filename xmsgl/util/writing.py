@@ -27,40 +27,7 @@ _LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, what
 def check_target(
     path: str | os.PathLike[str], *, folder: bool = False, reads: Iterable[str | os.PathLike[str]] = ()
 ) -> Path:
-    """Check, before any work, that a result can be written.
-
-    Parameters
-    ----------
-    path
-        File or folder to write. Links are followed.
-    folder
-        Whether a folder is to be written, such as a Zarr store.
-    reads
-        Files and folders that the result is computed from. It may not be one of them, lie in one of them
-        or hold one of them.
-
-    Returns
-    -------
-    pathlib.Path
-        The target behind all links.
-
-    Raises
-    ------
-    OutputError
-        The folder of the target is missing or cannot be written to, something of another kind has the
-        name, or the target is among `reads`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     check_target(f"{place}/temperature.nc").name
-    'temperature.nc'
-    >>> check_target("nowhere/may.nc")
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.OutputError: cannot write nowhere/may.nc: the folder nowhere does not exist; make it first
-    """
+    """Check, before any work, that a result can be written."""
     target, given = Path(os.path.realpath(path)), Path(path)
     if fault := _fault(target, given, folder) or _clash(target, reads):
         msg = f"cannot write {given}: {fault}"
@@ -108,38 +75,6 @@ def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = Fa
     An error or Ctrl-C leaves the target as it was, and nothing beside it. A process killed on the way leaves
     the target as it was, and a hidden folder that the next write into the same folder removes. A folder
     that is replaced is moved aside first; killed in that moment, the next write puts it back.
-
-    Parameters
-    ----------
-    path
-        File or folder to write. Links are followed.
-    folder
-        Whether a folder is written.
-    keep
-        Leave a folder that has appeared meanwhile, and throw away the new one: of several processes that
-        write the same, the first to finish wins.
-
-    Yields
-    ------
-    pathlib.Path
-        Where to write; it has the name of the target and does not exist yet.
-
-    Raises
-    ------
-    OutputError
-        As :func:`check_target` does.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     target = Path(place, "days.txt")
-    ...     with whole(target) as part:
-    ...         _ = part.write_text("365")
-    ...         target.exists()
-    ...     target.read_text(), len(list(target.parent.iterdir()))
-    False
-    ('365', 1)
     """
     target = check_target(path, folder=folder)
     with _workplace(target.parent) as place:
@@ -150,32 +85,7 @@ def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = Fa
 
 
 def write_bytes(path: str | os.PathLike[str], payload: bytes) -> Path:
-    """Write a file whole or not at all.
-
-    Parameters
-    ----------
-    path
-        Target; its folder must exist.
-    payload
-        What to write.
-
-    Returns
-    -------
-    pathlib.Path
-        The path, as given.
-
-    Raises
-    ------
-    OutputError
-        As :func:`check_target` does.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as place:
-    ...     write_bytes(f"{place}/days.txt", b"365").read_bytes()
-    b'365'
-    """
+    """Write a file whole or not at all."""
     with whole(path) as part:
         part.write_bytes(payload)
     return Path(path)

@@ -52,24 +52,7 @@ _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "leng
 def build(
     files: Mapping[str, Path], *, forcing: str, fine: str, report: Callable[[str], object]
 ) -> xr.Dataset:
-    """Build the Delaware dataset.
-
-    Parameters
-    ----------
-    files
-        Path of each file of the registry, by short name.
-    forcing
-        ``"observed"`` or ``"era5"``.
-    fine
-        ``"mainstem"`` or ``"all"``.
-    report
-        Called with a word at the start of each of the :data:`STEPS` steps.
-
-    Returns
-    -------
-    xarray.Dataset
-        Over the whole period of the forcing; fine labels are lazy, one block at a time.
-    """
+    """Build the Delaware dataset."""
     report("river network")
     segments = read_segments(files)
     flowlines, crosswalk = read_flowlines(files["reaches"]), read_crosswalk(files["crosswalk"])

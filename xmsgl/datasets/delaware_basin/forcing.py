@@ -82,26 +82,7 @@ class HruForcing:
 
 
 def read_hru_forcing(files: Mapping[str, Path], segments: pd.DataFrame) -> HruForcing:
-    """Read the observed forcing and bring it onto the segments.
-
-    Parameters
-    ----------
-    files
-        Paths by short name: ``tmax``, ``tmin``, ``prcp``, ``rhavg``, ``hru_parameters``,
-        ``channel_parameters`` and ``segment_parameters`` are used.
-    segments
-        Table of the segments (index id, columns ``lat``, ``lon``).
-
-    Returns
-    -------
-    HruForcing
-        In degC, mm d-1 and per cent.
-
-    Raises
-    ------
-    InvalidDatasetError
-        The files do not speak of the same units and days.
-    """
+    """Read the observed forcing and bring it onto the segments."""
     parameters = open_parameters(
         files[name] for name in ("segment_parameters", "hru_parameters", "channel_parameters")
     )
@@ -147,18 +128,7 @@ class Era5:
 
 
 def read_era5(files: Mapping[str, Path]) -> Era5:
-    """Read the ERA5 area means.
-
-    Parameters
-    ----------
-    files
-        Paths by short name: the four ``era5_...`` files are used.
-
-    Returns
-    -------
-    Era5
-        In degC, 1 and mm d-1.
-    """
+    """Read the ERA5 area means."""
 
     def read(name: str) -> Floats:
         with np.load(files[name], allow_pickle=False) as archive:
@@ -177,18 +147,7 @@ def read_era5(files: Mapping[str, Path]) -> Era5:
 def era5_predictors(era5: Era5, time: pd.DatetimeIndex) -> Floats:
     """Build what daily extremes of air temperature are regressed on.
 
-    Parameters
-    ----------
-    era5
-        The area means.
-    time
-        Days, each with a day before and after it in `era5`.
-
-    Returns
-    -------
-    numpy.ndarray
-        Columns: 1; temperature of the day before, the day and the day after; dew point depression; cloud
-        cover; cosine and sine of the year and of half a year. Shape (time, 10).
+    Shapes: returns (time, 10).
     """
     position = era5.time.get_indexer(time)
     angle = 2.0 * np.pi * time.day_of_year.to_numpy() / 365.25
@@ -206,38 +165,14 @@ def era5_predictors(era5: Era5, time: pd.DatetimeIndex) -> Floats:
 def fit_temperature(predictors: Floats, temperature: Floats) -> Floats:
     """Fit a linear regression for every segment by least squares.
 
-    Parameters
-    ----------
-    predictors
-        Shape (time, predictors).
-    temperature
-        degC, shape (time, coarse).
-
-    Returns
-    -------
-    numpy.ndarray
-        Coefficients, shape (predictors, coarse): ``predictors @ coefficients`` estimates temperatures.
+    Shapes: `predictors` (time, predictors), `temperature` (time, coarse), returns (predictors, coarse).
     """
     coefficients, *_ = np.linalg.lstsq(predictors, temperature, rcond=None)
     return np.asarray(coefficients)
 
 
 def observed_weather(hru: HruForcing, segments: pd.DataFrame) -> Weather:
-    """Turn the observed forcing into the drivers of 1979-80.
-
-    Parameters
-    ----------
-    hru
-        From :func:`read_hru_forcing`.
-    segments
-        Table of the segments (columns ``lat``, ``elevation``).
-
-    Returns
-    -------
-    Weather
-        Solar radiation follows from the diurnal range of air temperature
-        (:func:`xmsgl.simulate.fao56.diurnal_radiation`).
-    """
+    """Turn the observed forcing into the drivers of 1979-80."""
     low, high, crossed = _ordered(hru.low, hru.high)
     top = _top(hru.time, segments)
     height = segments["elevation"].to_numpy()
@@ -264,23 +199,6 @@ def era5_weather(
     segment's observed total, relative humidity (Magnus formula on ERA5's dew point) to its observed mean.
     Solar radiation is that of a clear sky times a factor of ERA5's cloud cover
     (:func:`xmsgl.simulate.fao56.cloud_factor`).
-
-    Parameters
-    ----------
-    era5, hru
-        Where from, and what to fit to.
-    segments
-        Table of the segments (columns ``lat``, ``elevation``).
-    start, end
-        First and last day.
-    fitted
-        Days of `hru` to fit to, as a slice of dates. Default None: all of them.
-
-    Returns
-    -------
-    Weather
-        A regression's weather is smoother than the real one: about 2.5 degC of the daily maximum are
-        missing from it.
     """
     days = pd.Series(np.arange(len(hru.time)), index=hru.time).loc[fitted or slice(None)].to_numpy()
     fit_time, time = hru.time[days], pd.date_range(start, end, freq="D", name="time")

@@ -46,17 +46,7 @@ class Labels:
 def read_observations(path: Path) -> pd.DataFrame:
     """Read the table of daily stream temperatures.
 
-    Parameters
-    ----------
-    path
-        ``obs_temp_drb.rds``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``subsegment``, ``time`` (midnight), ``site_id`` (one id, or several with commas) and
-        ``temperature`` (degC): the mean of the day or, where it is missing, the mean of minimum and
-        maximum; NaN where these are missing too.
+    Shapes: returns (one id, or several with commas).
     """
     raw = read_rds(path)
     middle = (raw["min_temp_c"] + raw["max_temp_c"]) / 2.0
@@ -76,20 +66,7 @@ def _average(ids: Any, observations: pd.DataFrame) -> pd.DataFrame:
 
 
 def coarse_labels(observations: pd.DataFrame, segment_of: Mapping[str, int]) -> Labels:
-    """Average the observations of each segment and day.
-
-    Parameters
-    ----------
-    observations
-        From :func:`read_observations`.
-    segment_of
-        Segment id of each sub-segment.
-
-    Returns
-    -------
-    Labels
-        On segment ids.
-    """
+    """Average the observations of each segment and day."""
     valued = observations[observations["temperature"].notna()]
     segment = valued["subsegment"].map(segment_of)
     known = segment.notna()
@@ -105,21 +82,7 @@ def coarse_labels(observations: pd.DataFrame, segment_of: Mapping[str, int]) -> 
 
 
 def snap_sites(sites_path: Path, flowlines: Flowlines, crosswalk: Crosswalk) -> pd.DataFrame:
-    """Find the nearest main-stem reach of every site, within the site's own sub-segment.
-
-    Parameters
-    ----------
-    sites_path
-        ``drb_filtered_sites.rds``.
-    flowlines, crosswalk
-        The fine network and its crosswalk.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``site_id``, ``subsegment``, ``comid`` and ``distance`` (m); one row a site and
-        sub-segment. Sites whose sub-segment has no main-stem reach among the flowlines are not in it.
-    """
+    """Find the nearest main-stem reach of every site, within the site's own sub-segment."""
     geopandas = require("geopandas", "placing the observation sites")
     sites = read_rds(sites_path).drop_duplicates(["site_id", "subseg_id"])
     points = geopandas.GeoSeries.from_xy(
@@ -150,25 +113,7 @@ def snap_sites(sites_path: Path, flowlines: Flowlines, crosswalk: Crosswalk) -> 
 
 
 def fine_labels(observations: pd.DataFrame, snapped: pd.DataFrame) -> Labels:
-    """Put observations that name exactly one site on the reach of that site.
-
-    Parameters
-    ----------
-    observations
-        From :func:`read_observations`.
-    snapped
-        From :func:`snap_sites`; sites farther than :data:`SNAP_LIMIT` from their reach are left out.
-
-    Returns
-    -------
-    Labels
-        On COMIDs.
-
-    Notes
-    -----
-    The published table averages the sites of a segment and day, so a row of several sites belongs to
-    none of their reaches, and no day has two labelled reaches in one segment.
-    """
+    """Put observations that name exactly one site on the reach of that site."""
     valued = observations[observations["temperature"].notna()]
     single = valued[~valued["site_id"].str.contains(_SITE_SEPARATOR, regex=False)]
     near = snapped[snapped["distance"] <= SNAP_LIMIT]

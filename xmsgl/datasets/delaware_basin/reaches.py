@@ -38,25 +38,7 @@ def nested_intervals(first: ArrayLike, last: ArrayLike) -> NDArray[np.int64]:
     Numbering reaches upstream from the outlet gives each reach the interval from its own number to the
     highest number upstream of it. The reach downstream is the smallest interval that encloses its own.
 
-    Parameters
-    ----------
-    first, last
-        Bounds of the intervals, both included, shape (reaches,). Two intervals are nested or apart.
-
-    Returns
-    -------
-    numpy.ndarray
-        Position of the reach downstream, -1 where nothing encloses it, int64.
-
-    Raises
-    ------
-    NetworkError
-        An interval is empty, two are the same, or two overlap without one enclosing the other.
-
-    Examples
-    --------
-    >>> nested_intervals([1, 2, 4], [5, 3, 5]).tolist()
-    [-1, 0, 0]
+    Shapes: `first, last` (reaches,).
 
     References
     ----------
@@ -109,16 +91,6 @@ def read_flowlines(path: Path) -> Flowlines:
     The file has no COMID downstream but the interval of each flowline (``nord``, ``nordstop``). A
     flowline whose interval is incomplete takes the only flowline that begins where it ends, unless neither
     has a number: those follow the shore.
-
-    Parameters
-    ----------
-    path
-        ``reach_gdf.parquet``.
-
-    Returns
-    -------
-    Flowlines
-        The 16,033 flowlines marked ``in_drb``.
     """
     geopandas = require("geopandas", "reading the Delaware flowlines")
     require("pyarrow", "reading the Delaware flowlines")
@@ -197,18 +169,7 @@ class Crosswalk:
 
 
 def read_crosswalk(path: Path) -> Crosswalk:
-    """Read the crosswalk of NHM sub-segments and COMIDs.
-
-    Parameters
-    ----------
-    path
-        ``GFv1_NHDv2_xwalk.csv``.
-
-    Returns
-    -------
-    Crosswalk
-        3,229 main-stem and 15,740 catchment COMIDs; not all of them are among the flowlines.
-    """
+    """Read the crosswalk of NHM sub-segments and COMIDs."""
     frame = pd.read_csv(path, dtype={"comid_seg": str, "comid_cat": str})
 
     def explode(column: str) -> pd.DataFrame:
@@ -246,24 +207,7 @@ class Reaches:
 
 
 def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Reaches:
-    """Choose the reaches of the fine scale and link them to each other and to the segments.
-
-    Parameters
-    ----------
-    flowlines
-        All flowlines of the basin.
-    crosswalk
-        The published crosswalk.
-    which
-        ``"mainstem"``: flowlines on a segment's course. ``"all"``: every flowline in a segment's
-        catchment; a flowline named by both lists keeps the segment and sub-segment of its course.
-
-    Returns
-    -------
-    Reaches
-        Links lead to the next reach chosen downstream, across those left out. A flowline that no
-        segment claims (it drains to the bay below the model's area) is left out and counted.
-    """
+    """Choose the reaches of the fine scale and link them to each other and to the segments."""
     claims = crosswalk.main_stem
     if which == "all":
         claims = pd.concat([claims, crosswalk.catchment]).drop_duplicates("comid")
@@ -297,20 +241,7 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
 
 
 def fill_drainage_area(segments: pd.DataFrame, reaches: pd.DataFrame) -> tuple[pd.Series[float], list[int]]:
-    """Give segments without area in the model the largest area of the reaches on them.
-
-    Parameters
-    ----------
-    segments, reaches
-        Tables of :class:`~xmsgl.datasets.delaware_basin.segments.Segments` and :class:`Reaches`.
-
-    Returns
-    -------
-    drainage_area : pandas.Series
-        km2, by segment.
-    filled : list of int
-        The segments whose area was 0.
-    """
+    """Give segments without area in the model the largest area of the reaches on them."""
     area = segments["drainage_area"].copy()
     empty = area.index[area <= 0]
     largest = reaches.groupby("segment")["drainage_area"].max()
@@ -322,16 +253,6 @@ def segment_orders(segments: pd.DataFrame, reaches: pd.DataFrame) -> pd.Series[f
     """Give each segment the stream order of its largest reach, so that both scales count alike.
 
     The order within the coarse network alone would be lower by about two, for it lacks the brooks.
-
-    Parameters
-    ----------
-    segments, reaches
-        Tables of :class:`~xmsgl.datasets.delaware_basin.segments.Segments` and :class:`Reaches`.
-
-    Returns
-    -------
-    pandas.Series
-        By segment. A segment without reaches takes the highest order directly upstream of it, or 1.
     """
     order = reaches.groupby("segment")["stream_order"].max().reindex(segments.index)
     above = order.groupby(segments["to_segment"]).max()

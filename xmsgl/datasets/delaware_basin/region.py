@@ -20,22 +20,7 @@ _LEVELS = {8: "huc8", 12: "huc12"}
 
 
 def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -> NDArray[np.object_]:
-    """Find the hydrologic unit in which the longest part of each segment's reaches lies.
-
-    Parameters
-    ----------
-    reaches
-        Columns ``segment``, ``length`` (m) and `column`.
-    column
-        Name of the unit's column, for example ``"huc8"``.
-    segments
-        Segment ids.
-
-    Returns
-    -------
-    numpy.ndarray
-        Unit of each segment; "" for a segment without reaches.
-    """
+    """Find the hydrologic unit in which the longest part of each segment's reaches lies."""
     share = reaches.groupby(["segment", column])["length"].sum().reset_index()
     longest = share.sort_values(["length", column]).drop_duplicates("segment", keep="last")
     return longest.set_index("segment")[column].reindex(segments).fillna("").to_numpy(dtype=object)
@@ -47,24 +32,6 @@ def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
     The coarse scale decides: segments that lie in the region stay, with all their reaches. So the
     crosswalk stays closed, and every segment belongs to exactly one unit of a level. A segment or reach
     whose water leaves the region becomes an outlet.
-
-    Parameters
-    ----------
-    ds
-        A dataset with ``huc8_coarse`` and ``huc12_coarse``.
-    region
-        A HUC8 or HUC12 id (text of 8 or 12 digits): segments whose reaches lie in it with the largest
-        part of their length. Or a segment id (integer): that segment and all upstream of it.
-
-    Returns
-    -------
-    xarray.Dataset
-        As lazy as `ds`; its attribute ``region`` says what was cut.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The region is of neither kind, or no segment lies in it.
     """
     ids = ds["coarse"].to_numpy()
     if isinstance(region, int | np.integer) and not isinstance(region, bool):

@@ -50,22 +50,6 @@ def read_subsegments(path: Path) -> Any:
 
     Three segments are cut in two halves; the upper halves carry no segment id in the file and take that
     of the half below.
-
-    Parameters
-    ----------
-    path
-        ``study_stream_reaches.zip``.
-
-    Returns
-    -------
-    geopandas.GeoDataFrame
-        Index: name of the sub-segment; columns ``to_subsegment`` ("" at an outlet), ``segment``
-        (int64), ``length`` (m), ``geometry``.
-
-    Raises
-    ------
-    NetworkError
-        A sub-segment without id has none downstream either.
     """
     geopandas = require("geopandas", "reading the Delaware segments")
     frame = geopandas.read_file(path).set_index("subsegid")
@@ -81,28 +65,7 @@ def read_subsegments(path: Path) -> Any:
 
 
 def read_segments(files: Mapping[str, Path]) -> Segments:
-    """Read the segments with their topology and attributes.
-
-    Parameters
-    ----------
-    files
-        Paths by short name: ``segments`` and ``segment_parameters`` are used.
-
-    Returns
-    -------
-    Segments
-        All 456 segments.
-
-    Raises
-    ------
-    NetworkError
-        The topology is none, or the parameters lack a segment.
-
-    Notes
-    -----
-    The one segment without a contributing area in the model keeps 0 here; see
-    :func:`xmsgl.datasets.delaware_basin.reaches.fill_drainage_area`.
-    """
+    """Read the segments with their topology and attributes."""
     parts = read_subsegments(files["segments"])
     ids = np.unique(parts["segment"].to_numpy())
     table = pd.DataFrame(index=pd.Index(ids, name="seg_id_nat"))

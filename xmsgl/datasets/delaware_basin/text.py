@@ -120,40 +120,13 @@ _FORCING = {
 
 
 def describe(base: str) -> dict[str, str]:
-    """Return units and long name of a variable.
-
-    Parameters
-    ----------
-    base
-        Name without its scale.
-
-    Returns
-    -------
-    dict
-        ``units`` and ``long_name``.
-
-    Examples
-    --------
-    >>> describe("width")["units"]
-    'm'
-    """
+    """Return units and long name of a variable."""
     units, name = _DESCRIPTIONS[base]
     return {"units": units, "long_name": name}
 
 
 def dataset_attrs(forcing: str, fine: str) -> dict[str, str]:
-    """Return the attributes of the whole dataset.
-
-    Parameters
-    ----------
-    forcing, fine
-        As in :func:`xmsgl.datasets.delaware_basin.dataset.delaware`.
-
-    Returns
-    -------
-    dict
-        Title, conventions, origin of every file with its hash, licences, credit and limits.
-    """
+    """Return the attributes of the whole dataset."""
     from xmsgl.util.version import __version__
 
     files = dataset_files("delaware")

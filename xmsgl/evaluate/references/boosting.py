@@ -44,24 +44,7 @@ _FREEZING = 0.0  # degC
 def boosting_features(obj: xr.Dataset | xr.DataTree) -> list[str]:
     """List the features that :func:`gradient_boosting` uses by default.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention.
-
-    Returns
-    -------
-    list of str
-        Means of air temperature over 1, 3, 7, 30 and 90 days (of its extremes, where the mean is missing),
-        of every other driver over 1, 7 and 30 days, and the static attributes.
-
-    Examples
-    --------
-    >>> import numpy as np, xarray as xr
-    >>> ds = xr.Dataset({"precipitation_coarse": (("time", "coarse"), np.zeros((2, 3))),
-    ...                  "slope_coarse": ("coarse", np.zeros(3))})
-    >>> boosting_features(ds)
-    ['precipitation:1', 'precipitation:7', 'precipitation:30', 'slope']
+    Shapes: returns (of its extremes, where the mean is missing).
     """
     ds = as_dataset(obj)
     return [*weather_memory(drivers(ds)), *statics(ds)]
@@ -86,69 +69,12 @@ def gradient_boosting(
     (:func:`xmsgl.evaluate.splits.mask_labels`). Each reach-day is predicted on its own: without graph,
     state, or memory beyond the means among its features.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree of the convention, with labels.
-    labels
-        ``"fine"`` learns from the reaches' labels and features. ``"coarse"`` learns from the segments' and
-        carries each segment's prediction to the reaches on it, which scores as well as feeding the trees
-        the reaches' own attributes, or better, and is quicker.
-    features
-        Drivers and static attributes, ``"air_temperature:30"`` for a mean over 30 days, as in
-        ``ds.msgl.train``; the season is always added, as cosine and sine of the year. Default:
-        :func:`boosting_features`.
-    neighbours
-        E-folding lengths along the river, m, such as ``(5_000, 10_000, 20_000)``, each giving features of
-        what the coarse labels of other segments around say, whatever `labels` are, see
-        :mod:`xmsgl.inputs.neighbours`. Default: none.
-    iterations
-        Number of trees.
-    learning_rate
-        Part of the remaining error that each tree takes away.
-    min_samples_leaf
-        Labels that a leaf has at least. Labels of a place are alike: a leaf of few knows one place. Some
-        hundreds do better on places without any.
-    max_features
-        Part of the features that each split chooses from. Below 1 trees differ more, and lean less on the
-        one feature that tells the places apart.
-    seed
-        Draws the features of each split, and the rows that the bins of the features are computed from, where
-        there are more than 200,000.
-
-    Returns
-    -------
-    xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, never below 0 degC. Lazy, one reach a block: every
-        day runs through hundreds of trees, and who asks for few reaches should wait for few. It holds the
-        drivers in memory, those that reaches inherit once a segment.
-
-    Raises
-    ------
-    MissingDependencyError
-        scikit-learn is not installed.
-    InvalidDatasetError
-        The dataset breaks the convention, or has no label left at that scale.
-    InvalidArgumentError
-        A scale, a feature or a setting that does not exist or fit.
-
-    Notes
-    -----
-    There is no way to save the fitted trees: scikit-learn stores models by pickle only, which this package
-    does not use. Store the prediction.
+    Shapes: returns (time, fine).
 
     References
     ----------
     Friedman (2001), doi 10.1214/aos/1013203451; Ke and others (2017), *LightGBM*, on trees of binned
     features.
-
-    Examples
-    --------
-    >>> import xmsgl
-    >>> ds = xmsgl.datasets.simulated(n_coarse=4, reaches_per_segment=2, years=1, label_fraction=0.1)
-    >>> temperature = gradient_boosting(ds, labels="coarse", iterations=20)
-    >>> temperature.dims, temperature.attrs["units"], bool(temperature.min() >= 0)
-    (('time', 'fine'), 'degC', True)
     """
     if labels not in SCALES:
         msg = f"labels are {labels!r}; they must be 'coarse' or 'fine'"

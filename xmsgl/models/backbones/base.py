@@ -39,11 +39,6 @@ class Backbone(nn.Module, ABC):
         Number of inputs F.
     hidden
         Number of hidden channels H.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a size is not positive.
     """
 
     def __init__(self, n_features: int, hidden: int = 20) -> None:
@@ -64,26 +59,7 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor, operator: GraphOperator, state: State | None = None) -> tuple[Tensor, State]:
         """Run over a window.
 
-        Parameters
-        ----------
-        x
-            Inputs ``(time, node, window, feature)``, standardised.
-        operator
-            The graph operator A, ``(node, node)``.
-        state
-            What this method returned for the days before; None is zero.
-
-        Returns
-        -------
-        hidden : Tensor
-            ``(time, node, window, hidden)``.
-        state : tuple of Tensor
-            What the days after want.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If shapes do not fit.
+        Shapes: `x` (time, node, window, feature), returns (time, node, window, hidden).
         """
         shapes = self._check(x, operator, state)
         before = tuple(x.new_zeros(shape) for shape in shapes) if state is None else state

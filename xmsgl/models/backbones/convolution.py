@@ -41,20 +41,6 @@ class CausalConvolution(nn.Module):
         Days that are read, j = 0 to ``taps - 1``.
     dilation
         Days d between them.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If `taps` or `dilation` is not positive.
-
-    Examples
-    --------
-    >>> convolution = CausalConvolution(1, 1, taps=2, dilation=3)
-    >>> with torch.no_grad():
-    ...     _ = convolution.weight.fill_(1.0), convolution.bias.zero_()
-    >>> days, zeros = torch.arange(1.0, 6.0).view(5, 1), torch.zeros(3, 1)
-    >>> convolution(days, zeros)[0].ravel().tolist()
-    [1.0, 2.0, 3.0, 5.0, 7.0]
     """
 
     def __init__(self, channels: int, outputs: int, *, taps: int, dilation: int = 1) -> None:
@@ -76,19 +62,7 @@ class CausalConvolution(nn.Module):
     def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Run over some days.
 
-        Parameters
-        ----------
-        x
-            ``(time, ..., channels)``.
-        before
-            The `span` days before, of the same shape.
-
-        Returns
-        -------
-        output : Tensor
-            ``(time, ..., outputs)``.
-        before : Tensor
-            The last `span` days that were read.
+        Shapes: `x` (time, ..., channels), returns (time, ..., outputs).
         """
         days = len(x)
         padded = torch.cat([before, x])
@@ -140,11 +114,6 @@ class ChebyshevConvolution(nn.Module):
         Channels read and written.
     hops
         Order of the polynomial, at least 1.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If `hops` is not positive.
     """
 
     def __init__(self, channels: int, hops: int) -> None:

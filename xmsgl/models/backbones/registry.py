@@ -34,36 +34,7 @@ def create_backbone(
 ) -> nn.Module:
     """Make a backbone with fresh weights.
 
-    Parameters
-    ----------
-    name
-        ``"rgcn"`` (the recurrent graph cell), ``"lstm"`` (no graph), ``"gat-lstm"``, ``"graph-wavenet"`` or
-        ``"stgcn"``; see `BACKBONES`.
-    n_features
-        Number of inputs.
-    hidden
-        Number of hidden channels.
-    recurrent_dropout, backend
-        Arguments ``dropout`` and ``backend`` of the recurrent graph cell; others have neither.
-
-    Returns
-    -------
-    torch.nn.Module
-        ``(x, operator, state=None) -> (hidden, state)``, see
-        :meth:`xmsgl.models.backbones.base.Backbone.forward`.
-
-    Raises
-    ------
-    UnknownNameError
-        If no backbone has that name.
-    InvalidArgumentError
-        If the backbone has no recurrent dropout or no backends and is asked for some, or a size is not
-        positive.
-
-    Examples
-    --------
-    >>> sum(parameter.numel() for parameter in create_backbone("lstm", 7, 20).parameters())
-    2320
+    Shapes: returns (hidden, state).
     """
     if name not in BACKBONES:
         raise UnknownNameError("backbone", name, BACKBONES)

@@ -53,19 +53,7 @@ CELL_BACKENDS: dict[str, Scan] = {
 
 
 def register_cell_backend(name: str) -> Callable[[Scan], Scan]:
-    """Register a function as an implementation of the loop over days.
-
-    Parameters
-    ----------
-    name
-        What ``RecurrentGraphCell(backend=...)`` will know it by. The function has the signature of
-        :func:`reference_scan` and must agree with it.
-
-    Returns
-    -------
-    callable
-        A decorator that returns the function unchanged.
-    """
+    """Register a function as an implementation of the loop over days."""
 
     def keep(function: Scan) -> Scan:
         CELL_BACKENDS[name] = function
@@ -80,23 +68,8 @@ def reference_scan(
 ) -> tuple[Tensor, Tensor]:
     """Run the cell day by day through autograd: plain to read, and what the fast ones are tested against.
 
-    Parameters
-    ----------
-    x
-        Inputs ``(time, node, batch, feature)``.
-    operator
-        The graph operator A.
-    weights
-        Parameters of the cell.
-    state
-        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
-    mask
-        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
-
-    Returns
-    -------
-    tuple of Tensor
-        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
+    Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
+    returns (time, node, batch, hidden).
     """
     W_ih, W_hh, b, W_q, b_q = weights
     h, c = state
@@ -122,16 +95,6 @@ def auto_scan(
     Measured for 40 to 10,000 nodes and 20 to 64 channels, the compiled one was never slower on the
     processor. Elsewhere it is the one in torch operations: Triton's has not been measured on a GPU. It
     depends on the device alone, so that a window in pieces gives the same as in one.
-
-    Parameters
-    ----------
-    x, operator, weights, state, mask
-        As in :func:`reference_scan`.
-
-    Returns
-    -------
-    tuple of Tensor
-        Hidden states and the last cell state, as :func:`reference_scan` does.
     """
     scan = compiled_scan if x.device.type == "cpu" else fused_scan
     return scan(x, operator, weights, state, mask)
@@ -154,24 +117,6 @@ class RecurrentGraphCell(nn.Module):
         some seconds the very first time), ``"torch"`` (torch operations, any device), ``"triton"`` (on a
         GPU, with the extra ``gpu``; not measured yet) or ``"reference"`` (plain autograd); see
         `CELL_BACKENDS`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a size is not positive or `dropout` is outside [0, 1).
-    UnknownNameError
-        If no backend has that name.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from scipy import sparse
-    >>> cell = RecurrentGraphCell(7, 20)
-    >>> sum(parameter.numel() for parameter in cell.parameters())
-    2660
-    >>> hidden, state = cell(torch.zeros(30, 5, 2, 7), GraphOperator(sparse.eye_array(5)))
-    >>> hidden.shape
-    torch.Size([30, 5, 2, 20])
     """
 
     def __init__(
@@ -210,27 +155,8 @@ class RecurrentGraphCell(nn.Module):
     ) -> tuple[Tensor, State]:
         """Run over a window.
 
-        Parameters
-        ----------
-        x
-            Inputs ``(time, node, batch, feature)``, standardised; batch counts independent windows. Inherited
-            ones give the same as their expansion; compiled they are brought together as they are read.
-        operator
-            The graph operator A, ``(node, node)``.
-        state
-            Hidden and cell state before the first day, each ``(node, batch, hidden)``; None is zero.
-
-        Returns
-        -------
-        hidden : Tensor
-            ``(time, node, batch, hidden)``.
-        state : tuple of Tensor
-            Hidden and cell state after the last day.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If shapes do not fit.
+        Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), returns
+        (time, node, batch, hidden).
         """
         hidden, cell = self._scan(x, operator, state, None)
         return hidden, (hidden[-1], cell)
@@ -241,22 +167,7 @@ class RecurrentGraphCell(nn.Module):
         The same numbers and gradients as those nodes of :meth:`forward`, which on the processor cost less
         here: nobody writes out a gradient of all nodes that is zero for most.
 
-        Parameters
-        ----------
-        x, operator
-            As in :meth:`forward`.
-        nodes
-            Positions of the nodes wanted (int64).
-
-        Returns
-        -------
-        Tensor
-            ``(time, wanted node, batch, hidden)``.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If shapes do not fit.
+        Shapes: returns (time, wanted node, batch, hidden).
         """
         return self._scan(x, operator, None, nodes)[0]
 

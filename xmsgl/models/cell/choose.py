@@ -19,22 +19,7 @@ def choose_nodes(x: Tensor, nodes: Tensor) -> Tensor:
     The gradient of all nodes is mostly zeros, as large as all hidden states of a window. On the processor
     most of its cost is the first use of that memory, so it is asked for in large pages.
 
-    Parameters
-    ----------
-    x
-        ``(time, node, ...)``.
-    nodes
-        Positions of the nodes to take (int64).
-
-    Returns
-    -------
-    Tensor
-        ``(time, chosen node, ...)``.
-
-    Examples
-    --------
-    >>> choose_nodes(torch.arange(6).view(2, 3), torch.tensor([2, 0])).tolist()
-    [[2, 0], [5, 3]]
+    Shapes: returns (time, chosen node, ...).
     """
     chosen: Tensor = _Chosen.apply(x, nodes)  # type: ignore[no-untyped-call]
     return chosen

@@ -21,14 +21,6 @@ def tiny_as_zero() -> Iterator[None]:
     itself instead of among others. Gradients that fade on their way back through the days become such
     numbers: with them a step of training on the Delaware took 0.75 s, without 0.56 s. Where the processor
     has no such mode nothing changes.
-
-    Examples
-    --------
-    >>> subnormal = float.fromhex("0x1p-1060")
-    >>> with tiny_as_zero():
-    ...     vanished = subnormal * 2.0 == 0.0
-    >>> vanished or not torch.set_flush_denormal(False), subnormal * 2.0 == 0.0
-    (True, False)
     """
     subnormal = float.fromhex("0x1p-1060")
     already = subnormal * 2.0 == 0.0

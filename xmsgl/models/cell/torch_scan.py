@@ -34,35 +34,8 @@ def fused_scan(
     Computes in double precision if the inputs have it and in single precision otherwise, under autocast
     too: sparse products exist for these only.
 
-    Parameters
-    ----------
-    x
-        Inputs ``(time, node, batch, feature)``.
-    operator
-        The graph operator A.
-    weights
-        Parameters of the cell.
-    state
-        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
-    mask
-        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
-
-    Returns
-    -------
-    tuple of Tensor
-        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from scipy import sparse
-    >>> from xmsgl.models.parts.operator import GraphOperator
-    >>> operator = GraphOperator(sparse.eye_array(3))
-    >>> weights = CellWeights(*(torch.zeros(*s) for s in [(2, 16), (4, 16), (16,), (4, 4), (4,)]))
-    >>> state = torch.zeros(3, 1, 4), torch.zeros(3, 1, 4)
-    >>> hidden, cell = fused_scan(torch.ones(5, 3, 1, 2), operator, weights, state, None)
-    >>> hidden.shape, float(cell.sum())
-    (torch.Size([5, 3, 1, 4]), 0.0)
+    Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
+    returns (time, node, batch, hidden).
     """
     x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
     if differentiable:

@@ -54,12 +54,6 @@ class IntervalTable:
         Residuals in each bin.
     residuals
         Observed minus predicted temperature, degC, (bin, probability).
-
-    Examples
-    --------
-    >>> table = IntervalTable("fine", (0.25, 0.75), (5.0,), (60,), ((-1.0, 1.0),))
-    >>> table.n, table.at([0.25, 0.5]).tolist()
-    (60, [[-1.0, 0.0]])
     """
 
     scale: str
@@ -87,20 +81,7 @@ class IntervalTable:
     def at(self, probabilities: Sequence[float]) -> Floats:
         """Return the residuals of some probabilities, between those of the table by straight lines.
 
-        Parameters
-        ----------
-        probabilities
-            In any order.
-
-        Returns
-        -------
-        numpy.ndarray
-            Residuals, degC, (bin, probability).
-
-        Raises
-        ------
-        InvalidArgumentError
-            Not a probability, given twice, or further out than the table goes.
+        Shapes: returns (bin, probability).
         """
         asked = _checked(probabilities)
         first, last = self.probabilities[0], self.probabilities[-1]
@@ -217,32 +198,6 @@ def apply_table(
 
     The residuals of a probability are taken between the bins by a straight line, so that no step shows
     where a prediction passes from one to the next, and beyond the outer bins as they are there.
-
-    Parameters
-    ----------
-    table
-        How far predictions are off.
-    predicted
-        Temperature, degC, float32, any shape.
-    probabilities
-        Of the quantiles, each within the table's.
-
-    Returns
-    -------
-    numpy.ndarray
-        Temperature, degC, float32, with the probabilities in front; at no place does a quantile of higher
-        probability lie lower, and none lies below 0.
-
-    Raises
-    ------
-    InvalidArgumentError
-        As :meth:`IntervalTable.at`.
-
-    Examples
-    --------
-    >>> table = IntervalTable("fine", (0.25, 0.75), (5.0, 15.0), (200, 200), ((-1.0, 1.0), (-2.0, 2.0)))
-    >>> apply_table(table, np.array([0.5, 10.0], np.float32), [0.25, 0.75]).tolist()
-    [[0.0, 8.5], [1.5, 11.5]]
     """
     residuals = table.at(probabilities).T.astype(np.float32)
     centre = np.asarray(table.temperature, np.float32)

@@ -46,28 +46,7 @@ def packaged_names() -> tuple[str, ...]:
 
 
 def packaged_bytes(name: str) -> bytes:
-    """Read the file of a packaged model, also from within a zip archive.
-
-    Parameters
-    ----------
-    name
-        One of :func:`packaged_names`.
-
-    Returns
-    -------
-    bytes
-        What :meth:`xmsgl.Model.from_bytes` takes.
-
-    Raises
-    ------
-    UnknownNameError
-        No such model in this version of the package; lists those that are.
-
-    Examples
-    --------
-    >>> len(packaged_bytes("delaware-async-msgl")) < LARGEST  # doctest: +SKIP
-    True
-    """
+    """Read the file of a packaged model, also from within a zip archive."""
     names = packaged_names()
     if name not in names:
         raise UnknownNameError("packaged model", name, names)

@@ -20,22 +20,7 @@ _SINGLE, _COARSE = "head.", "coarse_head."
 
 
 def shared_architecture(method: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those arguments of one model's class that another method's class takes too.
-
-    Parameters
-    ----------
-    method
-        The other method.
-    architecture
-        Arguments of the model to begin with.
-
-    Examples
-    --------
-    >>> from xmsgl.models.methods.registry import create_model
-    >>> _ = create_model("remap", n_features=1)
-    >>> shared_architecture("remap", {"hidden": 64, "heads": 4})
-    {'hidden': 64}
-    """
+    """Return those arguments of one model's class that another method's class takes too."""
     known = inspect.signature(MODELS[method]).parameters
     return {name: value for name, value in architecture.items() if name in known}
 
@@ -44,23 +29,6 @@ def begin_with(module: NetworkModel, weights: Mapping[str, Tensor]) -> list[str]
     """Give a module all weights of another that it has too.
 
     The head of a single-scale model counts as the head of the coarse task, and the other way round.
-
-    Parameters
-    ----------
-    module
-        A fresh module; changed in place.
-    weights
-        Parameters by name.
-
-    Returns
-    -------
-    list of str
-        Names of the module's parameters that stay fresh.
-
-    Raises
-    ------
-    ModelMismatchError
-        A parameter has another shape, or one that all tasks share is missing.
     """
     own = module.state_dict()
     given = {_named(name, own): value for name, value in weights.items()}

@@ -23,20 +23,7 @@ _KEY, _SUM = "xmsgl", "sha256"
 
 
 def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bytes:
-    """Serialise tensors and a header.
-
-    Parameters
-    ----------
-    tensors
-        Named tensors, on any device.
-    header
-        Values that JSON can hold; NaN, which it can not, becomes None.
-
-    Returns
-    -------
-    bytes
-        A safetensors file; equal inputs give equal bytes.
-    """
+    """Serialise tensors and a header."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     # One entry only: safetensors writes several in an order of its own, and equal models differ.
     strict = _without_nan(dict(header))
@@ -45,25 +32,7 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
 
 
 def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what :func:`to_bytes` wrote.
-
-    Parameters
-    ----------
-    payload
-        The bytes of the file.
-    origin
-        Where they come from, for the error message.
-
-    Returns
-    -------
-    tuple
-        The tensors by name, and the header.
-
-    Raises
-    ------
-    CheckpointError
-        Not a safetensors file, one that xmsgl did not write, or one that was changed since.
-    """
+    """Read what :func:`to_bytes` wrote."""
     try:
         tensors = load(payload)
         header = json.loads(json.loads(payload[8 : _body(payload)])["__metadata__"][_KEY])
@@ -89,13 +58,7 @@ def _without_nan(value: Any) -> Any:
 
 
 def restore_history(saved: Mapping[str, Sequence[float | None]]) -> dict[str, list[float]]:
-    """Turn the None of a stored history back into NaN.
-
-    Examples
-    --------
-    >>> restore_history({"loss_fine": [None, 0.5]})
-    {'loss_fine': [nan, 0.5]}
-    """
+    """Turn the None of a stored history back into NaN."""
     return {
         name: [math.nan if value is None else value for value in values] for name, values in saved.items()
     }
@@ -112,22 +75,7 @@ def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], pa
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
-    """Read a file of weights.
-
-    Parameters
-    ----------
-    path
-        Where it is.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    CheckpointError
-        There is no such file.
-    """
+    """Read a file of weights."""
     source = Path(path)
     if not source.is_file():
         msg = f"there is no file of weights at {source}"

@@ -60,18 +60,7 @@ class NetworkModel(nn.Module, ABC):
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict, for training, at the labelled nodes only.
 
-        Parameters
-        ----------
-        batch
-            Windows with ``coarse_nodes`` and ``fine_nodes``.
-        tasks
-            Which tasks to run; None runs all the model has.
-
-        Returns
-        -------
-        dict of Tensor
-            By task, ``(time, labelled node, window)``, standardised. A task without labelled nodes is
-            absent.
+        Shapes: returns (time, labelled node, window).
         """
 
     @property
@@ -85,20 +74,7 @@ class NetworkModel(nn.Module, ABC):
 
         Call ``.eval()`` first.
 
-        Parameters
-        ----------
-        batch
-            The days.
-        memory
-            What the days before have left; None: there are none.
-
-        Returns
-        -------
-        prediction : Tensor
-            ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
-        memory : dict
-            State of the backbone after the last day at each scale; of the recurrent graph cell, hidden and
-            cell state, each ``(node, window, hidden)``.
+        Shapes: returns (time, fine, window), returns (node, window, hidden).
         """
 
     def predict(self, batch: Batch) -> Tensor:
@@ -106,10 +82,7 @@ class NetworkModel(nn.Module, ABC):
 
         A stepwise model works off the days in pieces, so that its hidden states need not all be held.
 
-        Returns
-        -------
-        Tensor
-            ``(time, fine, window)``, standardised with the labels of `prediction_scale`.
+        Shapes: returns (time, fine, window).
         """
         if not self.stepwise:
             return self.stream(batch)[0]

@@ -53,21 +53,6 @@ def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0)
 
     The norm's factors, shifts and mean go into the inner weights, and all that is linear from the states
     to the output becomes one product.
-
-    Parameters
-    ----------
-    head
-        The fine head.
-    own
-        A head on the reach's own state, of which `share` is added to the output.
-    share
-        How much of `own`.
-
-    Examples
-    --------
-    >>> from xmsgl.models.methods.heads import FineHead
-    >>> fold_head(FineHead(8)).direct.shape
-    (19,)
     """
 
     def exact(tensor: Tensor) -> NDArray[Any]:
@@ -96,13 +81,7 @@ def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0)
 
 
 def fold_linear_head(head: LinearHead) -> FoldedHead:
-    """Fold a head that is linear in the reach's own state and knows no context.
-
-    Parameters
-    ----------
-    head
-        The head.
-    """
+    """Fold a head that is linear in the reach's own state and knows no context."""
     weight = head.linear.weight.detach()[0].cpu().numpy()
     behind = [head.linear.bias.item(), 1 / (2 * len(weight)), 1.0]
     direct = np.concatenate([np.zeros_like(weight), weight, behind])
@@ -124,35 +103,8 @@ def compiled_predict(
     In single precision and on the processor. Uses as many threads as torch if there is enough to do;
     their number does not change a bit.
 
-    Parameters
-    ----------
-    x
-        Inputs of the reaches, ``(time, fine, batch, feature)``, or what they inherit them from.
-    operator
-        The fine graph operator A.
-    weights
-        Parameters of the cell.
-    state
-        Hidden and cell state before the first day, each ``(fine, batch, hidden)``; None is zero.
-    head
-        The head.
-    across
-        Context of the fine head: hidden states of the segments, ``(time, coarse, batch, hidden)``, and the
-        cross-scale operator M, ``(fine, coarse)``.
-    base
-        What to add to the output of the head, ``(time, fine, batch)``; None is nothing. It is overwritten.
-
-    Returns
-    -------
-    prediction : Tensor
-        ``(time, fine, batch)``.
-    state : tuple of Tensor
-        Hidden and cell state after the last day.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If shapes do not fit.
+    Shapes: `x` (time, fine, batch, feature), `state` (fine, batch, hidden), `across` (time, coarse, batch,
+    hidden), `base` (time, fine, batch), returns (time, fine, batch).
     """
     from xmsgl.models.cell.compiled import kernels
 

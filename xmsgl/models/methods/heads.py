@@ -24,11 +24,6 @@ class LinearHead(nn.Module):
     ----------
     hidden
         Number of hidden channels.
-
-    Examples
-    --------
-    >>> LinearHead(20)(torch.zeros(30, 5, 2, 20)).shape
-    torch.Size([30, 5, 2])
     """
 
     def __init__(self, hidden: int) -> None:
@@ -50,11 +45,6 @@ class TemporalAttention(nn.Module):
         Number of channels.
     heads
         Number of attention heads; divides `hidden`.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If `heads` does not divide `hidden`.
     """
 
     def __init__(self, hidden: int, heads: int) -> None:
@@ -70,17 +60,7 @@ class TemporalAttention(nn.Module):
     def forward(self, x: Tensor, asking: Tensor | None = None) -> Tensor:
         """Let days look at all days of their window.
 
-        Parameters
-        ----------
-        x
-            ``(sequence, time, hidden)``.
-        asking
-            The days that look, ``(sequence, some days, hidden)``, taken from `x`; None: all of them.
-
-        Returns
-        -------
-        Tensor
-            In the shape of `asking`.
+        Shapes: `x` (sequence, time, hidden), `asking` (sequence, some days, hidden).
         """
         hidden = x.shape[-1]
         own = x if asking is None else asking
@@ -115,11 +95,6 @@ class InterpolationHead(nn.Module):
         Number of attention heads; divides `hidden`.
     chunk
         Sequences handled at once; changes memory, not the result.
-
-    Examples
-    --------
-    >>> InterpolationHead(20)(torch.zeros(30, 5, 2, 20)).shape
-    torch.Size([30, 5, 2])
     """
 
     def __init__(self, hidden: int, heads: int = 4, *, chunk: int = _SEQUENCES) -> None:
@@ -132,18 +107,7 @@ class InterpolationHead(nn.Module):
     def forward(self, h: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Map hidden states to temperature.
 
-        Parameters
-        ----------
-        h
-            ``(time, node, window, hidden)``.
-        wanted
-            Days whose temperature is wanted, boolean ``(time, node, window)``, for example those with a
-            label; the others are spared the second attention and come out as zero. None: all.
-
-        Returns
-        -------
-        Tensor
-            ``(time, node, window)``.
+        Shapes: `h` (time, node, window, hidden), `wanted` (time, node, window), returns (time, node, window).
         """
         days, nodes, windows, hidden = h.shape
         sequences = h.permute(1, 2, 0, 3).reshape(nodes * windows, days, hidden)
@@ -192,12 +156,6 @@ class FineHead(nn.Module):
         Number of hidden channels H; the input has 2H.
     dropout
         Probability of dropping a channel of the inner layer while training.
-
-    Examples
-    --------
-    >>> context, own = torch.zeros(30, 5, 2, 20), torch.zeros(30, 5, 2, 20)
-    >>> FineHead(20)(context, own).shape
-    torch.Size([30, 5, 2])
     """
 
     def __init__(self, hidden: int, dropout: float = 0.1) -> None:
@@ -214,17 +172,7 @@ class FineHead(nn.Module):
     def forward(self, context: Tensor, own: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map context and own state to temperature.
 
-        Parameters
-        ----------
-        context, own
-            ``(..., hidden)``.
-        mask
-            What :meth:`draw` gave, in the shape of `own`; None draws while training.
-
-        Returns
-        -------
-        Tensor
-            ``(...)``.
+        Shapes: `context, own` (..., hidden).
         """
         z = torch.cat([context.detach(), own], dim=-1)
         inner = functional.gelu(self.inner(self.norm(z)))

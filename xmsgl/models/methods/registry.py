@@ -14,48 +14,13 @@ __all__ = ["create_model", "model_names"]
 
 
 def model_names() -> tuple[str, ...]:
-    """List the registered network models.
-
-    Examples
-    --------
-    >>> model_names()
-    ('async-msgl', 'direct', 'fine-only', 'msgl', 'progressive', 'remap')
-    """
+    """List the registered network models."""
     _load()
     return tuple(sorted(MODELS))
 
 
 def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
-    """Make a model with fresh weights.
-
-    Parameters
-    ----------
-    name
-        A name of :func:`model_names`.
-    n_features
-        Number of inputs.
-    seed
-        Draws the weights, leaving torch's own generator as it was; None draws them from the latter.
-    **architecture
-        Arguments of the model's class.
-
-    Returns
-    -------
-    NetworkModel
-        In training mode, on the CPU.
-
-    Raises
-    ------
-    UnknownNameError
-        If no model has that name.
-    InvalidArgumentError
-        If the model has no such argument, or not with such a value.
-
-    Examples
-    --------
-    >>> create_model("fine-only", n_features=7, hidden=20).tasks
-    ('fine',)
-    """
+    """Make a model with fresh weights."""
     _load()
     if name not in MODELS:
         raise UnknownNameError("network model", name, MODELS)

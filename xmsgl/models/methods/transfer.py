@@ -26,12 +26,6 @@ class Transfer(FineOnly):
     ----------
     n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
         As in :class:`.MSGL`.
-
-    Examples
-    --------
-    >>> model = Transfer(7)
-    >>> model.tasks, sum(parameter.numel() for parameter in model.parameters())
-    (('coarse', 'fine'), 2681)
     """
 
     tasks = ("coarse", "fine")

@@ -57,12 +57,7 @@ class SegmentIdentity(nn.Module):
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
         """Map inputs ``(time, node, window, feature)`` to ``(time, node, window, feature + channel)``.
 
-        Parameters
-        ----------
-        x
-            Standardised inputs.
-        rows
-            Row of each node's segment in the table, (node,), -1 where the model does not know it.
+        Shapes: `rows` (node,).
         """
         windows = x.shape[2]
         values = self.of(rows)[:, None, :].expand(-1, windows, -1)

@@ -32,17 +32,6 @@ class InheritedInputs:
         Which source each node takes, (node,), int64.
     fixed
         What each node adds every day, ``(node, feature)``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If shapes do not fit, or a place is none.
-
-    Examples
-    --------
-    >>> rows, fixed = torch.tensor([[10.0], [20.0]]).reshape(1, 2, 1, 1), torch.tensor([[1.0], [2.0], [3.0]])
-    >>> InheritedInputs(rows, torch.tensor([0, 1, 1]), fixed).expand().ravel().tolist()
-    [11.0, 22.0, 23.0]
     """
 
     rows: Tensor

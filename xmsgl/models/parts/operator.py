@@ -34,21 +34,6 @@ class GraphOperator:
         Floating type of the products (``torch.float32`` or ``torch.float64``).
     device
         Where the products run.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a weight is not finite or `dtype` is neither float32 nor float64.
-
-    Examples
-    --------
-    >>> import numpy as np, torch
-    >>> from scipy import sparse
-    >>> operator = GraphOperator.from_scipy(sparse.csr_array(np.array([[0.5, 0.5], [0.0, 1.0]])))
-    >>> operator.matmul(torch.tensor([[2.0], [4.0]])).ravel().tolist()
-    [3.0, 4.0]
-    >>> operator.rmatmul(torch.tensor([[2.0], [4.0]])).ravel().tolist()
-    [1.0, 5.0]
     """
 
     def __init__(
@@ -95,13 +80,7 @@ class GraphOperator:
     def to(
         self, device: torch.device | str | None = None, *, dtype: torch.dtype | None = None
     ) -> GraphOperator:
-        """Return this operator on another device or in another type; itself if nothing changes.
-
-        Parameters
-        ----------
-        device, dtype
-            As in the class; None keeps what is.
-        """
+        """Return this operator on another device or in another type; itself if nothing changes."""
         target = self.device if device is None else torch.device(device)
         kind = self.dtype if dtype is None else dtype
         if target == self.device and kind == self.dtype:
@@ -109,33 +88,11 @@ class GraphOperator:
         return GraphOperator(self._matrix, dtype=kind, device=target)
 
     def rows(self, nodes: Tensor) -> GraphOperator:
-        """Return the operator that writes only some nodes.
-
-        Parameters
-        ----------
-        nodes
-            Positions of the rows to keep, in the order wanted (int64).
-        """
+        """Return the operator that writes only some nodes."""
         return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
 
     def submatrix(self, rows: Any, columns: Any) -> GraphOperator:
-        """Return the operator between some nodes, if it gives them the same as this one does.
-
-        Parameters
-        ----------
-        rows, columns
-            Positions of the nodes that are written and read, in the order wanted (int64).
-
-        Returns
-        -------
-        GraphOperator
-            ``(len(rows), len(columns))``, of the same type, on the same device.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If one of the rows reads a column that is left out with a weight other than zero.
-        """
+        """Return the operator between some nodes, if it gives them the same as this one does."""
         written, read = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
         chosen = self._matrix[written]
         kept = np.zeros(self.shape[1], np.bool_)
@@ -167,15 +124,7 @@ class GraphOperator:
     def matmul(self, x: Tensor) -> Tensor:
         """Multiply, with gradients for `x`.
 
-        Parameters
-        ----------
-        x
-            ``(n_in, ...)``; every trailing dimension is a column.
-
-        Returns
-        -------
-        Tensor
-            ``(n_out, ...)``.
+        Shapes: `x` (n_in, ...), returns (n_out, ...).
         """
         return self._product(x.unsqueeze(0), "matmul").squeeze(0)
 
@@ -191,15 +140,7 @@ class GraphOperator:
     def matmul_days(self, x: Tensor) -> Tensor:
         """Multiply every day of a sequence, with gradients for `x`.
 
-        Parameters
-        ----------
-        x
-            ``(time, n_in, ...)``.
-
-        Returns
-        -------
-        Tensor
-            ``(time, n_out, ...)``.
+        Shapes: `x` (time, n_in, ...), returns (time, n_out, ...).
         """
         return self._product(x, "matmul_days")
 

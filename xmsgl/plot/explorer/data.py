@@ -43,14 +43,7 @@ class Ruler:
     gap: int = int(_GAP)
 
     def encode(self, values: Floats) -> npt.NDArray[np.uint16]:
-        """Write temperatures as codes of two bytes, at most half a step off.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Ruler(-1.0, 0.001).encode(np.array([-1.0, 4.2, np.nan])).tolist()
-        [0, 5200, 65535]
-        """
+        """Write temperatures as codes of two bytes, at most half a step off."""
         codes = np.rint((values.astype(np.float64) - self.low) / self.step)
         return np.where(np.isfinite(codes), codes, self.gap).astype(np.uint16)
 
@@ -74,19 +67,7 @@ class Layer:
     def of(cls, values: Floats, places: npt.NDArray[np.integer[Any]]) -> Layer:
         """Make a layer of the rows that hold anything.
 
-        Parameters
-        ----------
-        values
-            (all rows, days).
-        places
-            One a reach of the page: its row, -1 where it has none.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> layer = Layer.of(np.array([[np.nan, np.nan], [4.0, np.nan]]), np.array([1, 0, -1]))
-        >>> layer.values.tolist(), layer.rows.tolist()
-        ([[4.0, nan]], [0, -1, -1])
+        Shapes: `values` (all rows, days).
         """
         (kept,) = np.nonzero(np.isfinite(values).any(axis=1))
         where = np.full(len(values) + 1, -1, dtype=np.int32)  # the last one answers -1
@@ -94,14 +75,7 @@ class Layer:
         return cls(values[kept], where[places])
 
     def of_reach(self, reach: int) -> Floats:
-        """Give the series of a reach, (days,); NaN where it has none.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Layer(np.array([[4.0, 5.0]]), np.array([-1, 0], dtype=np.int32)).of_reach(1).tolist()
-        [4.0, 5.0]
-        """
+        """Give the series of a reach, (days,); NaN where it has none."""
         row = self.rows[reach]
         return self.values[row] if row >= 0 else np.full(self.values.shape[1], np.nan)
 
@@ -111,14 +85,7 @@ class Layer:
 
 
 def ruler(layers: Mapping[str, Layer]) -> Ruler:
-    """Find the finest ruler of a round step that reaches from the lowest to the highest value.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ruler({"predicted": Layer(np.array([[0.25, 27.0]]), np.array([0], dtype=np.int32))})
-    Ruler(low=0.25, step=0.001, gap=65535)
-    """
+    """Find the finest ruler of a round step that reaches from the lowest to the highest value."""
     low = min(float(np.nanmin(layer.values)) for layer in layers.values() if layer.values.size)
     high = max(float(np.nanmax(layer.values)) for layer in layers.values() if layer.values.size)
     needed = (high - low) / (_GAP - 1)
@@ -146,34 +113,7 @@ class Paths:
 
 
 def simplify(found: Lines, orders: npt.NDArray[np.int64]) -> Paths:
-    """Leave out the bends that a screen can not show.
-
-    Parameters
-    ----------
-    found
-        Lines of the reaches, degrees.
-    orders
-        Stream order of every reach: a larger river is drawn over the mouths of its tributaries.
-
-    Returns
-    -------
-    Paths
-        Lines keep their ends, so that reaches still meet.
-
-    Raises
-    ------
-    MissingDependencyError
-        Lines with bends and no shapely.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from xmsgl.plot.places import Lines
-    >>> bend = np.array([[-75.0, 40.0], [-75.000001, 40.5], [-75.0, 41.0]])
-    >>> paths = simplify(Lines([bend], np.array([0])), np.array([1]))
-    >>> paths.north[0].tolist()
-    [40.0, 41.0]
-    """
+    """Leave out the bends that a screen can not show."""
     order = np.argsort(orders[found.reach], kind="stable")
     paths = [found.paths[k] for k in order]
     if any(len(path) > 2 for path in paths):

@@ -69,23 +69,7 @@ class Daily:
 def gather(
     prediction: xr.DataArray, ds: xr.Dataset, interval: xr.DataArray | None, observed: xr.DataArray | None
 ) -> Daily:
-    """Check what :func:`xmsgl.plot.explore` is given, and compute all of it at once.
-
-    Raises
-    ------
-    InvalidArgumentError
-        As there.
-
-    Examples
-    --------
-    >>> import pandas as pd, xarray as xr
-    >>> days = pd.date_range("2001-07-01", periods=2)
-    >>> temperature = xr.DataArray([[14.0], [15.0]], coords={"time": days, "fine": [7]})
-    >>> ds = xr.Dataset({"water_temperature_fine": temperature - 1}, coords={"fine": [7, 8]})
-    >>> daily = gather(temperature, ds, None, None)
-    >>> daily.layers["observed"].values.tolist(), daily.layers["observed"].rows.tolist()
-    ([[13.0, 14.0]], [0, -1])
-    """
+    """Check what :func:`xmsgl.plot.explore` is given, and compute all of it at once."""
     wanted, level = _predicted(prediction, ds, interval)
     labels, coarse = _observations(ds, observed), _of_segments(ds)
     _check_units(wanted["predicted"], {**labels, **coarse})

@@ -45,13 +45,7 @@ class Contents:
 
 
 def render(contents: Contents) -> str:
-    """Write the page.
-
-    Returns
-    -------
-    str
-        HTML with scripts, styles and data inside.
-    """
+    """Write the page."""
     models, daily = _bokeh("models"), contents.daily
     parts = _controls(models, daily) | _sources(models, contents)
     parts |= {"map": _map(models, parts, contents), "chart": _chart(models, parts, contents)}

@@ -24,19 +24,7 @@ _POINTS = 200  # of a curve; more can not be told apart at this width
 
 
 def curves_html(standing: Standing) -> str:
-    """Draw where a training stands: a line of words, losses and validation scores by epoch.
-
-    Parameters
-    ----------
-    standing
-        What an observer is called with.
-
-    Returns
-    -------
-    str
-        HTML with SVG inside, no script. Lines take the page's own colour where they have none, so that it
-        reads in light and in dark themes.
-    """
+    """Draw where a training stands: a line of words, losses and validation scores by epoch."""
     history = standing.state.history
     panels = [
         _panel(title, {name: history[name] for name in history if name.partition("_")[0] == group})

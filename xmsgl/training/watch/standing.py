@@ -41,14 +41,7 @@ class Standing:
 
 
 class Observer(Protocol):
-    """Anything that can be called with a :class:`Standing`.
-
-    Examples
-    --------
-    >>> def tell(standing):
-    ...     log.append((standing.member, standing.state.epoch))
-    >>> model = ds.msgl.train(observers=[tell])  # doctest: +SKIP
-    """
+    """Anything that can be called with a :class:`Standing`."""
 
     def __call__(self, standing: Standing, /) -> None:
         """Take note of where training stands."""

@@ -21,13 +21,7 @@ _GROUPS = ("loss", "weight", "validation")
 
 
 def tag(name: str) -> str:
-    """Name a quantity of the history so that TensorBoard groups its like.
-
-    Examples
-    --------
-    >>> tag("loss_fine"), tag("validation"), tag("learning_rate")
-    ('loss/fine', 'validation', 'learning_rate')
-    """
+    """Name a quantity of the history so that TensorBoard groups its like."""
     group, _, rest = name.partition("_")
     return f"{group}/{rest}" if rest and group in _GROUPS else name
 
@@ -43,11 +37,6 @@ class TensorBoardLog:
     ----------
     folder
         Made where it is missing.
-
-    Raises
-    ------
-    MissingDependencyError
-        TensorBoard is not installed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

@@ -22,32 +22,7 @@ __all__ = ["watched"]
 def watched(
     progress: Progress | None = None, observers: Sequence[Observer] = ()
 ) -> AbstractContextManager[list[Observer]]:
-    """Choose who watches a training; observers that can be closed are, at its end.
-
-    Parameters
-    ----------
-    progress
-        What to draw: True, a bar, and in a notebook curves; ``"bar"``, a bar; False, nothing. Default: the
-        option ``progress``.
-    observers
-        Others to call.
-
-    Returns
-    -------
-    context manager
-        Of the list of observers. Nothing is drawn until one is first called.
-
-    Raises
-    ------
-    InvalidArgumentError
-        `progress` is none of these.
-
-    Examples
-    --------
-    >>> with watched(progress=False) as observers:
-    ...     observers
-    []
-    """
+    """Choose who watches a training; observers that can be closed are, at its end."""
     drawn = get_option("progress") if progress is None else check_progress(progress)
     chosen: list[Observer] = []
     if drawn:

@@ -26,13 +26,7 @@ _PAIRS = 1e6
 
 
 def suits(query: Tensor, both: Tensor, heads: int) -> bool:
-    """Say whether :func:`compiled_attention` can be used and is worth it, being compiled at first use.
-
-    Parameters
-    ----------
-    query, both, heads
-        As there.
-    """
+    """Say whether :func:`compiled_attention` can be used and is worth it, being compiled at first use."""
     plain = query.dtype == both.dtype and query.dtype in (torch.float32, torch.float64)
     here = query.device.type == both.device.type == "cpu"
     short = query.shape[-1] <= _CHANNELS * heads
@@ -45,31 +39,11 @@ def compiled_attention(query: Tensor, both: Tensor, heads: int) -> Tensor:
     Keeps two numbers a query and head for the way back, and computes the scores again there. The number of
     threads does not change a bit.
 
-    Parameters
-    ----------
-    query
-        What the days that look ask for, ``(sequence, some days, hidden)``, the heads side by side.
-    both
-        Keys and then values of all days, ``(sequence, days, 2 hidden)``.
-    heads
-        Number of heads; divides the hidden channels.
-
-    Returns
-    -------
-    Tensor
-        In the shape of `query`.
+    Shapes: `query` (sequence, some days, hidden), `both` (sequence, days, 2 hidden).
 
     References
     ----------
     Dao et al., FlashAttention, NeurIPS 2022, arXiv:2205.14135: the scores computed again on the way back.
-
-    Examples
-    --------
-    Days that all look alike are averaged:
-
-    >>> values = torch.tensor([[[1.0], [2.0], [6.0]]])
-    >>> compiled_attention(torch.ones(1, 1, 1), torch.cat([torch.zeros(1, 3, 1), values], dim=2), 1)
-    tensor([[[3.]]])
     """
     output: Tensor = _Attention.apply(query, both, heads)  # type: ignore[no-untyped-call]
     return output

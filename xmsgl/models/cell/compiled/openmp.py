@@ -24,29 +24,10 @@ _PROCESS = os.getpid()
 def dismiss_waiting() -> bool:
     """End the threads that torch's operations, called from this thread, have left waiting.
 
-    After a parallel operation GNU's OpenMP lets its threads look for the next one for some milliseconds
-    without rest: with as many of them as processors, threads of our own get only every other slice of
-    time. Torch starts them again when it needs them, which takes some ten microseconds each. On two
-    processors a training step of the Delaware takes 440 milliseconds so, and 510 otherwise.
-
-    Any thread may call this at any time. By the letter of OpenMP the whole program must be outside of
-    parallel regions; GNU's has a pool for each thread that calls it, ends that of the caller alone, and
-    refuses inside of a region. Others' may not, so they are left alone, as is a process that was forked.
-
-    Returns
-    -------
-    bool
-        Whether none is left waiting for sure.
-
     References
     ----------
     OpenMP 5.0, section 3.2.44, ``omp_pause_resource_all``; GNU's libgomp, ``GOMP_SPINCOUNT`` and
     ``gomp_pause_host`` in team.c.
-
-    Examples
-    --------
-    >>> _ = torch.ones(2**20).exp()
-    >>> dismissed = dismiss_waiting()  # a kernel with threads of its own may run now
     """
     if not get_option("process_tuning") or torch.get_num_threads() == 1 or os.getpid() != _PROCESS:
         return False

@@ -73,44 +73,8 @@ def compiled_scan(
     too. Uses as many threads as torch if there is enough to do; the same number of threads gives the
     same bits.
 
-    Parameters
-    ----------
-    x
-        Inputs ``(time, node, batch, feature)``, or what they are inherited from: both give the same bits.
-    operator
-        The graph operator A.
-    weights
-        Parameters of the cell.
-    state
-        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
-    mask
-        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
-    nodes
-        Positions (int64) of the nodes whose hidden states are wanted; None: all. The way back of a few
-        does not pass through a gradient of all, which would be mostly zeros.
-
-    Returns
-    -------
-    tuple of Tensor
-        Hidden states ``(time, wanted node, batch, hidden)`` and the last cell state, ``(node, batch,
-        hidden)``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the inputs are not on the processor.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from scipy import sparse
-    >>> from xmsgl.models.parts.operator import GraphOperator
-    >>> operator = GraphOperator(sparse.eye_array(3))
-    >>> weights = CellWeights(*(torch.zeros(*s) for s in [(2, 16), (4, 16), (16,), (4, 4), (4,)]))
-    >>> state = torch.zeros(3, 1, 4), torch.zeros(3, 1, 4)
-    >>> hidden, cell = compiled_scan(torch.ones(5, 3, 1, 2), operator, weights, state, None)
-    >>> hidden.shape, float(cell.sum())
-    (torch.Size([5, 3, 1, 4]), 0.0)
+    Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
+    returns (time, wanted node, batch, hidden).
     """
     if x.device.type != "cpu":
         msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'

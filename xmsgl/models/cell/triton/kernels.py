@@ -68,23 +68,7 @@ def forward_day(
     BLOCK: tl.constexpr,
     DROPS: tl.constexpr,
 ):
-    """Compute the cell and the hidden state of a day.
-
-    Parameters
-    ----------
-    z
-        What goes into the gates and the messages; slot `slot` is the day's.
-    states
-        Hidden states ``(days, rows, H)``; writes the day's.
-    cells
-        Cell states ``(slots, rows, H)``; reads slot `read` and writes slot `write`.
-    drop
-        Dropout mask ``(rows, H)``, looked at if DROPS.
-    start, node, weight
-        The graph operator in CSR.
-    count
-        Numbers in a plane, ``rows * H``.
-    """
+    """Compute the cell and the hidden state of a day."""
     at, inside, place = _place(count, H, BLOCK)
     plane = count.to(tl.int64)
     z += slot * (5 * plane)
@@ -124,26 +108,7 @@ def backward_gates(
     DROPS: tl.constexpr,
     GIVEN: tl.constexpr,
 ):
-    """Turn the gradient of a day's states into that of its gates and of the cell state before it.
-
-    Parameters
-    ----------
-    z
-        As in :func:`forward_day`; the gates are replaced by the gradients of what went into them.
-    cells
-        Cell states ``(days + 1, rows, H)``.
-    drop
-        As in :func:`forward_day`.
-    given
-        Gradient of the hidden states ``(days, rows, H)``, looked at if GIVEN.
-    dh
-        Gradient of the hidden state after the day that came from later days, ``(rows, H)``.
-    dc
-        The same of the cell state; replaced by that of the day before, which is also that of the sum of
-        messages.
-    count
-        As in :func:`forward_day`.
-    """
+    """Turn the gradient of a day's states into that of its gates and of the cell state before it."""
     at, inside, place = _place(count, H, BLOCK)
     plane = count.to(tl.int64)
     z += slot * (5 * plane) + place
@@ -173,19 +138,7 @@ def backward_gates(
 def backward_messages(
     z, dc, start, node, weight, slot, count, H: tl.constexpr, B: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Replace the messages of a day by the gradients of what went into them.
-
-    Parameters
-    ----------
-    z
-        As in :func:`backward_gates`.
-    dc
-        Gradient of the sums of messages, ``(rows, H)``.
-    start, node, weight
-        The transposed graph operator in CSR.
-    count
-        As in :func:`forward_day`.
-    """
+    """Replace the messages of a day by the gradients of what went into them."""
     at, inside, place = _place(count, H, BLOCK)
     z += slot * (5 * count.to(tl.int64)) + place + 4 * H
     q = _tanh(tl.load(z, mask=inside, other=0.0))

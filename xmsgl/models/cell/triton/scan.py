@@ -49,38 +49,8 @@ def triton_scan(
     too. Matrix products obey :func:`torch.set_float32_matmul_precision`. The same inputs give the same
     bits.
 
-    Parameters
-    ----------
-    x
-        Inputs ``(time, node, batch, feature)``.
-    operator
-        The graph operator A, on the same device.
-    weights
-        Parameters of the cell.
-    state
-        Hidden and cell state before the first day, each ``(node, batch, hidden)``.
-    mask
-        Dropout mask of the candidate g, ``(node, batch, hidden)``, or None.
-
-    Returns
-    -------
-    tuple of Tensor
-        Hidden states ``(time, node, batch, hidden)`` and the last cell state ``(node, batch, hidden)``.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the inputs are on the processor, or elsewhere than the operator. On the processor Triton runs
-        only in its interpreter, for tests, which the environment variable ``TRITON_INTERPRET=1`` asks for
-        before Triton is imported.
-    MissingDependencyError
-        If Triton is not installed.
-
-    Examples
-    --------
-    >>> from xmsgl.models.cell.cell import RecurrentGraphCell
-    >>> RecurrentGraphCell(7, 20, backend="triton")
-    RecurrentGraphCell(7, 20, dropout=0.0, backend='triton')
+    Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
+    returns (time, node, batch, hidden).
     """
     _check(x, operator, _kernels())
     x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
