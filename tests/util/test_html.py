@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
+import xarray as xr
 
 import xmsgl
 from xmsgl.evaluate import skill_table
@@ -113,3 +115,11 @@ def test_details_are_folded_unless_asked(read_html):
     assert "<details open" in folded("more", facts([]), unfolded=True)
     assert "<details open" not in folded("more", facts([]))
     assert read_html(folded("more", facts([("a", "b")]))).tables == [[["a", "b"]]]
+
+
+def test_text_is_shown_where_xarray_shows_text(river):
+    graph = river.msgl.graph("coarse")
+    assert "<table" in graph._repr_html_()
+    with xr.set_options(display_style="text"):
+        shown = graph.describe()._repr_html_()
+    assert shown == f"<pre>{html.escape(repr(graph.describe()))}</pre>"

@@ -13,7 +13,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.metrics import score
 from xmsgl.schema.arrays import as_array
-from xmsgl.util.html import card, table
+from xmsgl.util.html import as_xarray_shows, card, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +80,7 @@ class SkillTable:
     def __repr__(self) -> str:
         return str(self)
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         names, subheads = self._groups(), self._subheads()
         _, rows = self._cells()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl.errors import shorten
-from xmsgl.util.html import Markup, card, facts, table
+from xmsgl.util.html import Markup, as_xarray_shows, card, facts, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,6 +121,7 @@ class GraphDescription:
     def __str__(self) -> str:
         return text_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         return _html_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
 
@@ -171,6 +172,7 @@ class CrosswalkDescription:
     def __str__(self) -> str:
         return text_block("crosswalk, coarse to fine", self.facts(), self.spreads())
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         return _html_block("crosswalk, coarse to fine", self.facts(), self.spreads())
 
@@ -194,6 +196,7 @@ class GraphsDescription:
     def __str__(self) -> str:
         return f"{self.coarse}\n\n{self.fine}\n\n{self.crosswalk}"
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         return "".join(part._repr_html_() for part in (self.coarse, self.fine, self.crosswalk))
 

@@ -22,6 +22,7 @@ from xmsgl.network.describe import (
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.pairs import Direction, PairRows, pair_rows
 from xmsgl.network.topology import hops_to_outlet, topological_order
+from xmsgl.util.html import as_xarray_shows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -299,6 +300,7 @@ class RiverGraph:
         rule = neighbour_rule(self.hops, self.limit, self.nearest, self.direction)
         return f"<RiverGraph {self.scale}: {self.n:,} nodes, {edges:,} edges, {rule}, {self.kernel}>"
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         return self.describe()._repr_html_()
 
@@ -468,5 +470,6 @@ class RiverGraphs:
             f"{self.interpolation.nnz:,} entries between them, {self.kernel}>"
         )
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         return self.describe()._repr_html_()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from xmsgl.errors import shorten
-from xmsgl.util.html import card, facts, table
+from xmsgl.util.html import as_xarray_shows, card, facts, table
 
 __all__ = ["FeatureSource", "ValidationReport"]
 
@@ -100,6 +100,7 @@ class ValidationReport:
         pairs = shorten([f"{reach} -> {below}" for reach, below in self.aside], 3)
         return [f"{len(self.aside)} of {self.links:,} links between segments leave the coarse river: {pairs}"]
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         head, *rows = self._rows()
         features = [[f.name, f.role, f.units, f.fine] for f in self.features]

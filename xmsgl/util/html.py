@@ -9,13 +9,15 @@ notebook's own rules for tables would win over those of a class.
 
 from __future__ import annotations
 
+import sys
+from functools import wraps
 from html import escape
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Any, NewType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Markup", "card", "facts", "folded", "table"]
+__all__ = ["Markup", "as_xarray_shows", "card", "facts", "folded", "table"]
 
 Markup = NewType("Markup", str)
 """HTML that the functions of this module wrote; other text is not taken for it."""
@@ -30,6 +32,19 @@ _WORDS = f"{_CELL};text-align:left;padding-right:1.4em"
 _NUMBER = f"{_CELL};text-align:right;padding-left:1.4em"
 _LABEL = f"{_WORDS};font-weight:normal;opacity:0.75"
 _HEAD = f"font-weight:normal;opacity:0.75;vertical-align:bottom;border-bottom:{_LINE}"
+
+
+def as_xarray_shows(method: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Let a ``_repr_html_`` obey ``xr.set_options(display_style="text")``."""
+
+    @wraps(method)
+    def shown(self: Any) -> str:
+        xarray = sys.modules.get("xarray")  # whoever has set its options has imported it
+        if xarray is not None and xarray.get_options()["display_style"] == "text":
+            return f"<pre>{escape(repr(self))}</pre>"
+        return method(self)
+
+    return shown
 
 
 def card(title: str, *parts: Markup, about: str = "") -> Markup:

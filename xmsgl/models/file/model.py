@@ -14,7 +14,7 @@ from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.methods.registry import create_model
 from xmsgl.network.known import KnownSegments
-from xmsgl.util.html import card, facts, folded, table
+from xmsgl.util.html import as_xarray_shows, card, facts, folded, table
 from xmsgl.util.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -343,6 +343,7 @@ class Model:
         lines = (f"  {name:<{width}}  {value}" for name, value in self.facts().items())
         return "\n".join(["<xmsgl.Model>", *lines])
 
+    @as_xarray_shows
     def _repr_html_(self) -> str:
         told = {**self.facts(), "features": f"{len(self.spec.features)}"}
         rows = [
