@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test docs linkcheck dist bench lint format clean
+.PHONY: demo test lowest docs linkcheck dist bench lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -22,6 +22,10 @@ demo: $(STAMP)
 ## the whole test suite
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+## a part of the suite with the lowest versions that pyproject.toml allows, in an environment of its own
+lowest:
+	$(PYTHON) .ci/try_row.py 3.11-lowest
 
 ## the documentation, build/docs/html/index.html; a reference or link that leads nowhere is an error
 docs: $(STAMP)

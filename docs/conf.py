@@ -11,6 +11,7 @@ import xmsgl
 
 sys.path.insert(0, str(Path(__file__).parent))
 import house
+import inventories
 
 house.write()
 
@@ -24,6 +25,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_autosummary_accessors",
     "sphinx_copybutton",
@@ -37,11 +39,10 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
 # Every reference must lead somewhere: `make docs` has Sphinx complain of each that does not, and fail.
-# Only what other projects document is out of reach, for a build needs no network.
-nitpick_ignore_regex = [
-    ("py:.*", r"(numpy|np|pandas|pd|xarray|xr|scipy|sp|torch|torch_geometric|pathlib|matplotlib|typing)\..*"),
-    ("py:class", r"NDArray|Axes|Figure|Path|Tensor|Years|abc\.ABC"),  # the same, as annotations name them
-]
+# Other projects are known by the inventories that docs/inventories.txt lists, so a build needs no network.
+intersphinx_mapping = inventories.write()
+# Short names of types, as annotations write them.
+nitpick_ignore_regex = [("py:class", r"(NDArray|Scale|Years|(np|sp|xr)\..*)")]
 
 # Sources stand at the end of a docstring whether or not its text points to them.
 suppress_warnings = ["ref.footnote"]

@@ -40,7 +40,8 @@ BESIDE = (
         "Makefile",
     ),
     *("constraints.txt", "environment.yml", "conda/recipe.yaml", ".binder/environment.yml"),
-    *(".ci/matrix.toml", ".ci/try_row.py", ".gitattributes", ".git_archival.txt"),
+    *(".ci/matrix.toml", ".ci/try_row.py", ".github/workflows/ci.yml"),
+    *(".gitattributes", ".git_archival.txt"),
 )
 
 
@@ -106,6 +107,18 @@ def test_classifiers_name_the_pythons_that_were_tried(project: dict[str, Any]) -
     assert named == tried
     assert len({row["name"] for row in matrix["row"]}) == len(matrix["row"])
     assert all((ROOT / path).exists() for path in matrix["tests"]["paths"])
+
+
+def test_workflows_call_make_targets_on_the_pythons_of_the_matrix() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    called = {word for command in commands for word in re.findall(r"^make (\w+)", command)}
+    assert all(command.startswith("make ") for command in commands)
+    assert {"lint", "test", "lowest", "docs", "dist"} <= called <= targets
+    rows = tomllib.loads((ROOT / ".ci" / "matrix.toml").read_text())["row"]
+    pinned = [row["python"] for row in rows if row["set"] == "pinned"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == pinned
 
 
 def test_lowest_constraints_are_the_lower_bounds(project: dict[str, Any]) -> None:
