@@ -25,7 +25,11 @@ def test_reads_dates_and_values(tmp_path):
     ("text", "fault"),
     [
         pytest.param("a\nb\nc\n", "line 2 must be", id="another layout"),
-        pytest.param(GOOD.replace("rhavg 2", "rhavg 3"), "announces 3 columns", id="columns missing"),
+        pytest.param(
+            GOOD.replace("rhavg 2", "rhavg 3"),
+            "announces 3 columns of values but has 2",
+            id="columns missing",
+        ),
         pytest.param(GOOD + "1980 3 2 0 0 0 1\n", "not a climate-by-HRU", id="short line"),
         pytest.param(GOOD.replace("1.5", "mild"), "not a climate-by-HRU", id="text for a number"),
     ],

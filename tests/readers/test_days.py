@@ -65,8 +65,8 @@ def test_a_format_that_looks_like_iso_is_followed():
         pytest.param(["spring", "summer"], "row 1 below the header has 'spring'", id="words"),
         pytest.param([978307200], "has '978307200'", id="seconds"),
         pytest.param(["2001-01-31", None, ""], "has 2 rows without a time: rows 2, 3 below", id="missing"),
-        pytest.param(["2001-02-30"], "must be days of the calendar; row 1 .* '2001-02-30'", id="no such day"),
-        pytest.param(["2001-01-01", "0001-01-01"], "must lie in 1678 to 2261; row 2 ", id="year 1"),
+        pytest.param(["2001-02-30"], "must be dates that exist; row 1 .* '2001-02-30'", id="no such day"),
+        pytest.param(["2001-01-01", "0001-01-01"], "must lie between 1678 and 2261; row 2 ", id="year 1"),
         pytest.param([], "t.csv has no rows; leave the table out", id="no rows"),
         pytest.param([True], "has 'True'", id="truth"),
     ],
@@ -101,10 +101,10 @@ def test_days_that_may_be_months_are_left_to_the_caller():
 
 def test_a_format_that_does_not_fit_names_one_that_does():
     with pytest.raises(
-        InvalidArgumentError, match=r"as date_format='%m/%d/%Y' says; row 2 .* '31/01/2001'"
+        InvalidArgumentError, match=r"as date_format='%m/%d/%Y'; row 2 .* '31/01/2001'"
     ) as caught:
         days(["01/02/2001", "31/01/2001"], date_format="%m/%d/%Y")
-    assert 'Say how they are written: date_format="%d/%m/%Y"' in str(caught.value)
+    assert 'Give their format: date_format="%d/%m/%Y"' in str(caught.value)
 
 
 FOLLOWED = {

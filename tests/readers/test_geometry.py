@@ -1,4 +1,8 @@
+"""River lines: text forms and midpoints, and lines that go on where others end, held against a loop."""
+
 from __future__ import annotations
+
+import re
 
 import numpy as np
 import pytest
@@ -6,7 +10,13 @@ import pytest
 geopandas = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
 
-from xmsgl.readers.geometry import EQUAL_AREA, encode_lines, midpoints  # noqa: E402
+from xmsgl.readers.geometry import (  # noqa: E402
+    EQUAL_AREA,
+    continuations,
+    doubtful_outlets,
+    encode_lines,
+    midpoints,
+)
 
 
 @pytest.fixture
@@ -31,3 +41,40 @@ def test_midpoint_lies_half_way_along(lines):
     lat, lon = midpoints(lines)
     top = geopandas.GeoSeries.from_xy([1.7e6], [2.205e6], crs=EQUAL_AREA).to_crs("EPSG:4326").iloc[0]
     assert (lon[0], lat[0]) == pytest.approx((top.x, top.y), abs=1e-5)
+
+
+def test_pairs_against_a_loop():
+    rng = np.random.default_rng(0)
+    lines = [shapely.LineString(np.add(rng.integers(0, 4, (2, 2)), [[0, 0], [0.0, 0.5]])) for _ in range(40)]
+    lines += [shapely.reverse(line) for line in lines]
+    lines.append(shapely.MultiLineString([lines[0], lines[1]]))
+    expected = {
+        (i, j)
+        for i, one in enumerate(lines[:-1])
+        for j, other in enumerate(lines[:-1])
+        if i != j and one.coords[-1] == other.coords[0]
+    }
+    end, begin = continuations(geopandas.GeoSeries(lines))
+    assert expected
+    assert sorted(zip(end.tolist(), begin.tolist(), strict=True)) == sorted(expected)
+
+
+LINES = [[(0, 0), (1, 0)], [(1, 0), (2, 0)], [(1, 0), (1, 5)], [(9, 9), (8, 8)]]
+
+
+@pytest.mark.parametrize(
+    ("outlets", "options", "told"),
+    [
+        pytest.param([1, 1, 1, 1], {}, "1 reaches have no to and .*: 7 -> 8, 7 -> 9; give", id="two"),
+        pytest.param([1, 0, 0, 0], {"minor": [0, 0, 1, 0]}, ": 7 -> 8; give", id="minor"),
+        pytest.param([1, 0, 0, 0], {"area": [2.0, 1.0, np.nan, 1.0]}, ": 7 -> 9; give", id="area"),
+        pytest.param([0, 1, 1, 1], {}, "^$", id="none"),
+        pytest.param([1, 1, 1, 1], {"area": [2.0, 1.0, 1.0, 1.0]}, "^$", id="less water"),
+    ],
+)
+def test_doubts(outlets, options, told):
+    lines = geopandas.GeoSeries([shapely.LineString(line) for line in LINES], index=[7, 8, 9, 10])
+    given = {"minor": bool, "area": float}
+    options = {name: np.array(value, given[name]) for name, value in options.items()}
+    text = doubtful_outlets(lines, np.array(outlets, bool), "to", **options)
+    assert re.search(told, text)

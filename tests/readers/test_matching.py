@@ -111,7 +111,7 @@ def test_geometries_of_a_dataset_bring_their_coordinate_system():
 @pytest.mark.parametrize(
     ("fine", "options", "words"),
     [
-        pytest.param(lines(REACHES), {"method": "guess"}, "'overlap', 'nearest'", id="method"),
+        pytest.param(lines(REACHES), {"method": "guess"}, "'overlap' or 'nearest', not 'guess'", id="method"),
         pytest.param(lines(REACHES), {"buffer": 0}, "buffer must be", id="buffer"),
         pytest.param(lines(REACHES), {"min_share": 1.5}, "min_share", id="share"),
         pytest.param(lines(REACHES), {"crs": "EPSG:4326"}, "in metres", id="degrees"),
@@ -143,7 +143,7 @@ def test_lines_given_twice_are_joined_as_advised(source):
     twice = source(geopandas.GeoDataFrame(pd.concat([lines(REACHES)] * 2), crs=METRIC))
     with pytest.raises(InvalidArgumentError, match="more than once: 1") as caught:
         crosswalk(lines(SEGMENTS), twice)
-    code = str(caught.value).split("one line for each id: ")[1]
+    code = str(caught.value).split("keep one line for each id: ")[1]
     mended = eval(code, {"frame": twice, "ds": twice, "geopandas": geopandas})
     assert (
         crosswalk(lines(SEGMENTS), mended)

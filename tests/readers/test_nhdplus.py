@@ -74,7 +74,7 @@ def test_all_links_by_id():
     table = pd.DataFrame(rows, columns=["comid", "tocomid"]).assign(lengthkm=1.0)
     table["divergence"] = table["comid"].map(NETWORK.set_index("COMID")["Divergence"])
     assert links(read_nhdplus(table)) == dict(zip(range(1, 8), LINKS, strict=True))
-    fault = r"id is repeated: 2 \(rows 2, 3 below the header\) .*2 -> 6, 3.* give the field divergence"
+    fault = r"id is repeated: 2 \(rows 2, 3 below the header\) .*2 -> 6, 3.* add the field divergence"
     with pytest.raises(NetworkError, match=fault):
         read_nhdplus(table.drop(columns="divergence"))
 
@@ -110,7 +110,7 @@ def test_a_minor_path_is_kept_from_where_a_stream_joins_it():
 
 def test_minor_paths_are_not_dropped_blindly():
     bare = NETWORK.drop(columns="Divergence")
-    assert read_nhdplus(bare).attrs["minor_paths"] == "unknown, for there is no field divergence"
+    assert read_nhdplus(bare).attrs["minor_paths"] == "unknown, because there is no field divergence"
     with pytest.raises(InvalidArgumentError, match="no field divergence"):
         read_nhdplus(bare, minor="drop")
 
@@ -259,7 +259,9 @@ def test_lines_give_places():
     with pytest.raises(InvalidArgumentError, match="no coordinate system"):
         read_nhdplus(bare)
     frame.loc[2, "geometry"] = None
-    with pytest.raises(InvalidArgumentError, match="1 flowlines of GeoDataFrame have no line: 3"):
+    with pytest.raises(
+        InvalidArgumentError, match="1 of the 7 geometries of GeoDataFrame are missing or are not lines: 3"
+    ):
         read_nhdplus(frame)
 
 
@@ -304,7 +306,10 @@ def changed(**columns):
         ),
         pytest.param(changed(LENGTHKM="long"), InvalidArgumentError, "LENGTHKM .* found 'long'", id="text"),
         pytest.param(
-            changed(comid=1), InvalidArgumentError, "columns COMID, comid, which are one", id="twice"
+            changed(comid=1),
+            InvalidArgumentError,
+            "columns COMID, comid, which differ in case only",
+            id="twice",
         ),
         pytest.param(
             changed(COMID=[1, 2, 3, 4, 5, 6, np.nan]),
@@ -315,13 +320,13 @@ def changed(**columns):
         pytest.param(
             changed(COMID=[1, 2, 3, 4, 5, 6, 6]),
             NetworkError,
-            r"id is repeated: 6 \(rows 6, 7 below the header\); keep one row a reach",
+            r"id is repeated: 6 \(rows 6, 7 below the header\); keep one row per reach",
             id="repeated",
         ),
         pytest.param(
             changed(Hydroseq=[70, 60, 50, 20, 10, 40, 40]),
             NetworkError,
-            r"hydroseq is repeated: 40 \(rows 6, 7 below the header\); each reach needs a number of its own",
+            r"hydroseq is repeated: 40 \(rows 6, 7 below the header\); each reach needs its own number",
             id="hydroseq",
         ),
         pytest.param(
@@ -345,7 +350,7 @@ def test_faults_are_named(frame, error, fault):
 
 
 def test_two_main_paths_are_refused():
-    with pytest.raises(NetworkError, match=r"2 -> 3, 6.*divergence calls none of them minor"):
+    with pytest.raises(NetworkError, match=r"2 -> 3, 6.*divergence marks none of them as minor"):
         read_nhdplus(changed(Divergence=0), topology="nodes")
 
 
@@ -356,7 +361,9 @@ def test_two_main_paths_are_refused():
         pytest.param({"minor": "keep"}, "minor must be 'headwater' or 'drop'", id="minor"),
         pytest.param({"missing": "fill"}, "missing must be 'keep' or 'neighbour'", id="missing"),
         pytest.param(
-            {"topology": "magic"}, "topology must be one of tocomid, hydroseq, nodes", id="topology"
+            {"topology": "magic"},
+            "topology must be 'tocomid' or 'hydroseq' or 'nodes', not 'magic'",
+            id="topology",
         ),
         pytest.param({"topology": "tocomid"}, r"it needs tocomid \(or toid\)", id="fields of the topology"),
     ],
@@ -368,7 +375,8 @@ def test_options_are_checked(options, fault):
 
 def test_tables_of_other_places_are_refused():
     with pytest.raises(
-        InvalidArgumentError, match=r"none of the ids of DataFrame \(107, 106, 105 and 4 more\)"
+        InvalidArgumentError,
+        match=r"DataFrame has none of the ids of the flowlines .* 107, 106, 105 and 4 more;",
     ):
         read_nhdplus(NETWORK, STATICS.assign(comid=STATICS["comid"] + 100))
     with pytest.raises(NetworkError, match=r"more than once: 7 \(rows 1, 8 below the header\)"):
@@ -380,7 +388,7 @@ def test_files_that_are_not_there_or_broken(tmp_path):
         read_nhdplus(tmp_path / "none.gpkg")
     pytest.importorskip("pyogrio")
     (tmp_path / "bad.gpkg").write_text("no database")
-    with pytest.raises(InvalidArgumentError, match=r"bad\.gpkg can not be read as \.gpkg"):
+    with pytest.raises(InvalidArgumentError, match=r"bad\.gpkg cannot be read as \.gpkg"):
         read_nhdplus(tmp_path / "bad.gpkg")
     with pytest.raises(InvalidArgumentError, match="a path or a data frame, not int"):
         read_nhdplus(3)
@@ -425,8 +433,8 @@ def test_a_repeated_id_is_no_divergence(row, known):
         read_nhdplus(table)
     text = str(caught.value)
     assert text.startswith("id is repeated: 2 (rows 2, 5 below the header)")
-    assert "keep one row a reach" in text
-    assert ("give the field divergence" in text) == (row == {"tocomid": 4} and not known)
+    assert "keep one row per reach" in text
+    assert ("add the field divergence" in text) == (row == {"tocomid": 4} and not known)
     assert links(read_nhdplus(table.drop_duplicates("comid"))) == {1: 2, 2: 3, 3: 4, 4: 0}
 
 
@@ -434,7 +442,7 @@ def test_a_true_divergence_is_mended_by_the_field_advised():
     table = pd.concat([TABLE, TABLE.iloc[[1]].assign(tocomid=4)], ignore_index=True).drop(
         columns="divergence"
     )
-    with pytest.raises(NetworkError, match="where the river divides: give the field divergence"):
+    with pytest.raises(NetworkError, match="where the river divides: add the field divergence"):
         read_nhdplus(table)
     told = table.assign(divergence=[0, 0, 2, 0, 0])  # 3 is the minor path
     assert links(read_nhdplus(told)) == {1: 2, 2: 4, 3: 4, 4: 0}
@@ -472,7 +480,7 @@ def test_a_blank_link_in_mid_river_is_no_outlet(table, own, other, blank):
 
 
 def test_a_link_to_nowhere_in_mid_river_is_no_outlet():
-    with pytest.raises(NetworkError, match="outlets by tocomid and flow on by dnhydroseq: 3 -> 4"):
+    with pytest.raises(NetworkError, match="outlets by tocomid but flow on by dnhydroseq: 3 -> 4"):
         read_nhdplus(BOTH.assign(tocomid=[2, 3, 999, 5, 0, 7, 4]))
 
 
@@ -515,19 +523,19 @@ def test_a_line_into_less_water_or_a_minor_path_is_no_doubt(drawn):
     [
         pytest.param(
             lambda: read_nhdplus(NETWORK.drop(columns="LENGTHKM")),
-            "join the table that has the lengths",
+            "add the table that has the lengths",
             lambda: read_nhdplus(NETWORK.drop(columns="LENGTHKM"), NETWORK[["COMID", "LENGTHKM"]]),
             id="length",
         ),
         pytest.param(
             lambda: read_nhdplus(NETWORK[["COMID", "LENGTHKM"]]),
-            r"join the table that has them \(PlusFlowlineVAA\)",
+            r"add the table that has them \(PlusFlowlineVAA\)",
             lambda: read_nhdplus(NETWORK[["COMID", "LENGTHKM"]], NETWORK.drop(columns="LENGTHKM")),
             id="links",
         ),
         pytest.param(
             lambda: read_nhdplus(NETWORK.drop(columns="Divergence"), minor="drop"),
-            "join the table that has it .*, or leave minor out",
+            "add the table that has it .*, or leave minor out",
             lambda: (
                 read_nhdplus(NETWORK.drop(columns="Divergence")),
                 read_nhdplus(
@@ -560,8 +568,7 @@ def test_the_system_of_coordinates_is_set_as_advised(drawn):
     bare = drawn.assign(tocomid=LINKS).set_crs(None, allow_override=True)
     with pytest.raises(InvalidArgumentError) as caught:
         read_nhdplus(bare)
-    code = str(caught.value).split("give the frame: ")[1].split(", say")[0]
-    mended = eval(code, {"frame": bare})
+    mended = eval(str(caught.value).split("with ")[1], {"frame": bare})
     assert "geometry_fine" in read_nhdplus(mended)
 
 

@@ -84,9 +84,11 @@ def test_columns(tmp_path):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        pytest.param(b"hello", "can not be read as an R file", id="no R file"),
-        pytest.param(frame(**COLUMNS)[:200], "can not be read as an R file", id="cut short"),
-        pytest.param(frame(x=reals([1.0]))[:23] + reals([1.0]), "holds no data frame", id="plain vector"),
+        pytest.param(b"hello", "cannot be read as an R file", id="no R file"),
+        pytest.param(frame(**COLUMNS)[:200], "cannot be read as an R file", id="cut short"),
+        pytest.param(
+            frame(x=reals([1.0]))[:23] + reals([1.0]), "does not hold a data frame", id="plain vector"
+        ),
     ],
 )
 def test_refuses(tmp_path, content, fault):

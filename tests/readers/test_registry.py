@@ -39,7 +39,7 @@ def test_names_are_sorted(readers):
 def test_a_name_is_taken_once(readers):
     readers.register("small")(small)
     readers.register("small")(small)  # the same function again: a module that is reloaded
-    with pytest.raises(InvalidArgumentError, match=r"reader 'small' already \(small\)"):
+    with pytest.raises(InvalidArgumentError, match=r"already a reader 'small' \(small\)"):
         readers.register("small")(lambda: xr.Dataset())
     assert readers.get("small") is small
 

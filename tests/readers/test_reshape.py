@@ -48,7 +48,7 @@ def test_keep_agrees_with_walking(river):
 @pytest.mark.parametrize(
     ("ids", "words"),
     [
-        pytest.param([1, 9], "not there: 9", id="unknown"),
+        pytest.param([1, 9], "not have the ids 9", id="unknown"),
         pytest.param([1, 1], "more than once", id="twice"),
         pytest.param(np.zeros(0, int), "no ids", id="none"),
     ],

@@ -57,13 +57,13 @@ def test_weights_of_parameters_follow_the_ids():
 def test_without_place_every_segment_needs_a_unit():
     weights, borrowed = unit_weights(parameters(), pd.Index([8, 7]), None)
     assert (weights.toarray().tolist(), borrowed) == ([[0.25, 0.75, 0, 0], [0, 0, 1, 0]], 0)
-    with pytest.raises(NetworkError, match="1 segments have no unit of their own: 9"):
+    with pytest.raises(NetworkError, match="1 segments have no unit: 9"):
         unit_weights(parameters(), pd.Index([7, 8, 9]), None)
     with pytest.raises(InvalidDatasetError, match="hru_area, hru_lon"):
         unit_weights(parameters().drop_vars(["hru_area", "hru_lon"]), pd.Index([7]), None)
 
 
-@pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "beyond the 3 there are: 4")])
+@pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "above 3, their number: 4")])
 def test_a_unit_drains_to_a_segment_that_is_there_or_to_none(number, unit):
     model = parameters(hru_segment=("nhru", [2, 2, 1, number]))
     if unit is None:
@@ -115,11 +115,13 @@ def test_ids_go_before_numbers_of_rows():
     [
         pytest.param([series("mood")], "none of tmax", id="unknown"),
         pytest.param([series(), series()], "in several files", id="twice"),
-        pytest.param([series(), series("tmin", days=DAYS + pd.Timedelta(days=1))], "the days", id="days"),
+        pytest.param(
+            [series(), series("tmin", days=DAYS + pd.Timedelta(days=1))], "not have the same days", id="days"
+        ),
         pytest.param([series(ids=[31, 32, 33, 35])], "lacks nhru 34", id="units"),
         pytest.param([series().drop_vars("nhm_id").isel(nhm_id=[0, 1])], "2 columns", id="columns"),
         pytest.param([series(dim="valley")], "valley", id="dimension"),
-        pytest.param([series().drop_vars("time")], "over days", id="no days"),
+        pytest.param([series().drop_vars("time")], "the dimensions days and one of", id="no days"),
     ],
 )
 def test_refuses(sources, words):

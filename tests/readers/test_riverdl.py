@@ -200,7 +200,7 @@ def test_refuses(store, options, error, words):
         pytest.param(
             drivers(seg_rain=series(0.0)),
             {"units": {"seg_rain": "furlong"}},
-            "convert it and say so in its units",
+            "convert it and set its units",
             {"units": {"seg_rain": "mm d-1"}},
             id="no conversion",
         ),
@@ -240,5 +240,5 @@ def test_refuses_networks(stores, network, options, error, words):
 
 def test_refuses_a_matrix_without_segments_of_the_store(stores):
     np.savez(stores / "matrix.npz", rowcolnames=np.array([1, 2, 3, 4]), downstream=DISTANCE)
-    with pytest.raises(NetworkError, match="does not hold segments 2012, 2007, 2037"):
+    with pytest.raises(NetworkError, match="lacks segments 2012, 2007, 2037"):
         read("river-dl", drivers(), stores / "matrix.npz")

@@ -253,7 +253,7 @@ def test_a_basin_needs_the_crosswalk(pairs):
     ("reaches", "daily", "error", "fault"),
     [
         pytest.param(
-            REACHES.drop(columns="id"), None, InvalidArgumentError, r'lacks id .*names=\{"id"', id="no ids"
+            REACHES.drop(columns="id"), None, InvalidArgumentError, r'lacks id; .*names=\{"id"', id="no ids"
         ),
         pytest.param(
             REACHES.drop(columns="length [m]"), None, InvalidArgumentError, "lacks length", id="no lengths"
@@ -269,7 +269,11 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES.assign(length=1.0), None, InvalidArgumentError, "several columns for length", id="twice"
         ),
         pytest.param(
-            REACHES.assign(width_coarse=1.0), None, InvalidArgumentError, "of the other scale", id="scale"
+            REACHES.assign(width_coarse=1.0),
+            None,
+            InvalidArgumentError,
+            "belongs to the other scale",
+            id="scale",
         ),
         pytest.param(
             REACHES.assign(id=[1, 1, 2]), None, NetworkError, "duplicated reach ids 1", id="repeated"
@@ -331,7 +335,7 @@ def test_a_basin_needs_the_crosswalk(pairs):
             REACHES,
             DAILY.assign(date=pd.date_range("2001", periods=4, tz="UTC")),
             InvalidArgumentError,
-            "have a zone",
+            "have a time zone",
             id="zone",
         ),
         pytest.param(REACHES, DAILY.iloc[:0], InvalidArgumentError, "has no rows", id="no rows"),
@@ -356,10 +360,10 @@ def test_faults_are_named(reaches, daily, error, fault):
         pytest.param({"scale": "both"}, "scale must be 'coarse' or 'fine'", id="scale"),
         pytest.param({"names": {"width": "breadth"}}, "'width': 'breadth'} fits no column", id="name"),
         pytest.param({"units": {"width": "m"}}, "'width': 'm'} fits no column", id="units"),
-        pytest.param({"date_format": "%m/%Y"}, "must say year, month and day", id="date format"),
-        pytest.param({"units": {"length": "km"}}, "'m' by its header and in 'km' by units=", id="two units"),
+        pytest.param({"date_format": "%m/%Y"}, "must contain year, month and day", id="date format"),
+        pytest.param({"units": {"length": "km"}}, "'m' by its header but in 'km' by units=", id="two units"),
         pytest.param(
-            {"names": {"length_coarse": "x"}}, "length_coarse is of the other scale", id="other scale"
+            {"names": {"length_coarse": "x"}}, "length_coarse belongs to the other scale", id="other scale"
         ),
     ],
 )
@@ -384,9 +388,9 @@ def test_gaps_stay_gaps_and_validate_names_them(pairs):
 
 
 def test_a_date_format_needs_days(pairs):
-    with pytest.raises(InvalidArgumentError, match="date_format= is for the table of the days"):
+    with pytest.raises(InvalidArgumentError, match="date_format= is for a table of daily values"):
         read_csv(REACHES, date_format="%d/%m/%Y")
-    with pytest.raises(InvalidArgumentError, match="date_format= is for the table of the days"):
+    with pytest.raises(InvalidArgumentError, match="date_format= is for a table of daily values"):
         read_csv_basin(pairs["segments"], pairs["reaches"], date_format="%d/%m/%Y")
 
 

@@ -1,8 +1,8 @@
 """Readers of river networks and daily series as other projects store them.
 
-Each reader returns one scale, named and in the units of the convention, as :func:`xmsgl.combine` takes it.
-``names()`` lists them, ``read(name, ...)`` runs one, ``get(name)`` returns it, so that ``help(get(name))``
-says which fields it needs. A reader of one's own plugs in with the decorator ``register(name)``.
+Each reader returns one scale with the names and units of the convention, as :func:`xmsgl.combine` takes it.
+``names()`` lists them, ``read(name, ...)`` runs one, ``help(get(name))`` lists the fields it needs, and
+``register(name)`` adds your own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of other projects: opened from whatever file they come in, their fields found by any spelling."""
+"""Tables of other projects: opening files of any format, finding and reading their columns."""
 
 from __future__ import annotations
 
@@ -12,21 +12,39 @@ from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["FILLS", "Source", "find_fields", "measures", "name_of", "open_frame", "rows_of", "whole_numbers"]
+__all__ = [
+    "FILLS",
+    "Source",
+    "check_choice",
+    "find_fields",
+    "measures",
+    "name_of",
+    "open_frame",
+    "rows_of",
+    "whole_numbers",
+]
 
 Source: TypeAlias = "str | Path | pd.DataFrame"
 """A path, a pandas.DataFrame or a geopandas.GeoDataFrame."""
 
 FILLS = (-9998.0, -9999.0)
-"""What the National Hydrography Dataset Plus writes where it has no value."""
+"""Fill values of the National Hydrography Dataset Plus."""
 
 _PARQUET = {".parquet", ".geoparquet", ".pq"}
 _TEXT = {".csv", ".txt"}
 _PACKED = {".gz", ".bz2", ".xz", ".zip", ".zst"}  # pandas unpacks these by itself
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Refuse an option that is not one of the known ones."""
+    known = list(known)
+    if value not in known:
+        msg = f"{name} must be {' or '.join(map(repr, known))}, not {value!r}"
+        raise InvalidArgumentError(msg)
 
 
 def name_of(source: Source) -> str:
@@ -41,11 +59,11 @@ def open_frame(
     layered: bool = False,
     text: Callable[[str], bool] | None = None,
 ) -> pd.DataFrame:
-    """Open a table, with geometry where it has one."""
+    """Open a table, with its geometry if any; `text` chooses the columns of a CSV file to read as text."""
     if isinstance(source, pd.DataFrame):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
-        msg = f"a table is a path or a data frame, not {type(source).__name__}"  # type: ignore[unreachable]
+        msg = f"a table must be a path or a data frame, not {type(source).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
     path = Path(source)
     if not path.exists():
@@ -59,7 +77,7 @@ def open_frame(
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, InvalidArgumentError):
             raise
-        msg = f"{path} can not be read as {kind or 'a table'}: {error}"
+        msg = f"{path} cannot be read as {kind or 'a table'}: {error}"
         raise InvalidArgumentError(msg) from error
 
 
@@ -78,35 +96,31 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_gdal(path: Path, layer: str | None, layered: bool) -> pd.DataFrame:
-    pyogrio = require("pyogrio", f"reading {path.suffix or path.name}", extra="geo")
-    require("geopandas", f"reading {path.suffix or path.name}", extra="geo")
+    purpose = f"reading {path.suffix or path.name}"
+    pyogrio = require("pyogrio", purpose, extra="geo")
+    require("geopandas", purpose, extra="geo")
     layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     if layer is None and len(layers) != 1:
-        cure = (
-            "choose one with layer="
-            if layered
-            else f'give the one that is meant: geopandas.read_file("{path}", layer="<its name>")'
-        )
-        msg = f"{path} has {len(layers)} layers ({shorten(layers, 20)}); {cure}"
+        advice = f'give the frame of one: geopandas.read_file("{path}", layer="<its name>")'
+        if layered:
+            advice = "choose one with layer="
+        msg = f"{path} has {len(layers)} layers ({shorten(layers, 20)}); {advice}"
         raise InvalidArgumentError(msg)
     if layer is not None and layer not in layers:
-        msg = f"{path} has no layer {layer!r} but {shorten(layers, 20)}"
+        msg = f"{path} has no layer {layer!r}; it has {shorten(layers, 20)}"
         raise InvalidArgumentError(msg)
     frame: pd.DataFrame = pyogrio.read_dataframe(path, layer=layer or layers[0])
     return frame
 
 
 def rows_of(marked: NDArray[np.bool_]) -> str:
-    """Name rows of a table for a message, the first below the header being row 1.
-
-    Shapes: `marked` (rows,).
-    """
+    """Name the marked rows (rows,) of a table for a message; the first row below the header is row 1."""
     rows = np.flatnonzero(marked) + 1
     return f"row{'s' if rows.size > 1 else ''} {shorten(rows)} below the header"
 
 
 def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
-    """Find the columns of a table, whatever the case and the project they come from."""
+    """Find the column of each field in any case: the first of its lower-case spellings that is there."""
     columns: dict[str, list[str]] = {}
     for column in frame.columns:
         columns.setdefault(str(column).lower(), []).append(str(column))
@@ -116,19 +130,18 @@ def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], wha
         if spelling is None:
             continue
         if len(columns[spelling]) > 1:
-            msg = (
-                f"{what} has the columns {shorten(columns[spelling])}, which are one name; drop or rename one"
-            )
+            same = shorten(columns[spelling])
+            msg = f"{what} has the columns {same}, which differ in case only; drop or rename one"
             raise InvalidArgumentError(msg)
         found[ours] = columns[spelling][0]
     return found
 
 
 def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) -> NDArray[np.int64]:
-    """Read ids or node numbers, which files keep as integers, floats or text."""
+    """Read ids or node numbers stored as integers, floats or text; 0 where `optional` ones are missing."""
     empty = column.isna() | column.isin(["", *(FILLS if optional else ())])
     kept = column[~empty]
-    # Integers and text are not led through floats, which tell whole numbers apart up to 2**53 only.
+    # integers and text must not become floats, which are exact up to 2**53 only
     numbers = pd.to_numeric(kept, errors="coerce")
     wrong = numbers.isna()
     if numbers.dtype.kind == "f":
@@ -149,7 +162,7 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
 
 
 def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FILLS) -> NDArray[np.float64]:
-    """Read a measured field, NaN where it has no value."""
+    """Read a measured column, with NaN for missing values."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():

@@ -1,4 +1,4 @@
-"""Which segment each reach lies on, found from the two sets of lines."""
+"""The segment that each reach lies on, found from the lines of both scales."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.readers.frames import check_choice
+from xmsgl.readers.geometry import check_lines
 from xmsgl.schema.geometry import CRS, read_geometry
 from xmsgl.schema.names import CROSSWALK
 from xmsgl.schema.tree import as_dataset
@@ -24,17 +26,15 @@ __all__ = ["crosswalk"]
 
 Method = Literal["overlap", "nearest"]
 
-_TIE = 1.0  # m; less than any map of a river resolves
+_TIE = 1.0  # m; below the resolution of any river map
 _PURPOSE = "a crosswalk from geometry"
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Of each reach: position of its segment (-1: none), how well it fits (m), whether others fit as well."""
-
-    segment: NDArray[np.int64]
-    fit: NDArray[np.float64]
-    tied: NDArray[np.bool_]
+    segment: NDArray[np.int64]  # position of the segment of each reach, -1 without one
+    fit: NDArray[np.float64]  # overlap or distance, m
+    tied: NDArray[np.bool_]  # whether another segment fits as well
 
 
 def crosswalk(
@@ -48,53 +48,50 @@ def crosswalk(
 ) -> xr.DataArray:
     """Find the coarse segment that each fine reach lies on, from their lines alone.
 
-    For basins whose two networks come from different maps and for which nobody has published a crosswalk.
+    For basins whose networks come from different maps and have no published crosswalk.
 
     Parameters
     ----------
     coarse, fine
         Dataset with ``geometry_coarse`` and ``geometry_fine`` (hexadecimal WKB or geometries, EPSG:4326),
-        one scale each or both in one; or a geopandas.GeoDataFrame of lines with a coordinate system whose
-        index holds the ids.
+        one scale each or both in one; or a geopandas.GeoDataFrame of lines with a coordinate system and
+        the ids as its index.
     method
-        ``"overlap"``: the segment along which the reach runs the longest way within `buffer`, and for at
-        least `min_share` of its length. Of segments whose overlaps differ by less than 1 m, the one
-        nearest to the middle of the reach; these reaches are counted as ties. ``"nearest"``: the segment
-        nearest to the middle of the reach, if within `buffer`. Equally near ones are ties, of which the
-        first in the order of `coarse` is taken.
+        ``"overlap"``: the segment with the longest overlap within `buffer`, which must be at least
+        `min_share` of the reach. Segments whose overlaps differ by less than 1 m are ties; the one nearest
+        to the middle of the reach is taken. ``"nearest"``: the segment nearest to the middle of the reach,
+        if within `buffer`. Equally near segments are ties; the first in the order of `coarse` is taken.
     buffer
-        Metres. Both lines are some tens of metres off the river, and those of the datasets of this package
-        are simplified to 50 m. Default: 200.
+        Metres. Lines of maps are some tens of metres off the river, and the datasets of this package
+        simplify them to 50 m. Default: 200.
     min_share
-        Part of a reach's length, above 0 and at most 1; for ``"overlap"`` only. It keeps a brook from the
-        segment into which it flows. Default: half.
+        Fraction of a reach's length, above 0 and at most 1; for ``"overlap"`` only. It keeps a tributary
+        from being assigned to the segment it flows into. Default: 0.5.
     crs
-        Projected coordinate system in metres to measure in, anything that pyproj understands, such as
-        ``"EPSG:5070"``. Default None: the UTM zone of the segments, which is true to scale within 0.1 %
-        over a basin of a few hundred kilometres.
+        Projected coordinate system in metres, in any form pyproj accepts, such as ``"EPSG:5070"``. Default
+        None: the UTM zone of the segments, true to scale within 0.1 % over a few hundred kilometres.
 
     Returns
     -------
     xarray.DataArray
-        Ids of segments over ``fine``, as :func:`xmsgl.combine` takes them. Reaches that have no segment
-        near enough are left out: :func:`~xmsgl.readers.keep` cuts the fine scale to the others. Coordinates
+        Ids of segments over ``fine``, as :func:`xmsgl.combine` takes them. Reaches without a segment
+        are left out: :func:`~xmsgl.readers.keep` cuts the fine scale to the others. Coordinates
         ``overlap`` or ``distance`` (m) and ``tied``. Attributes: ``method``, ``buffer``, ``crs``,
         ``reaches``, ``ties``, ``reaches_without_segment`` and ``without_segment`` (the first of them).
 
     Raises
     ------
     InvalidArgumentError
-        An argument has an impossible value, a line is missing or none, or no reach is near any segment.
+        An argument is out of range, a geometry is missing or not a line, or no reach has a segment.
     InvalidDatasetError
-        Lines of a dataset can not be read, or are in another coordinate system.
+        Lines of a dataset cannot be read, or are in another coordinate system.
     MissingDependencyError
         geopandas and shapely are not installed: ``pip install "xmsgl[data]"``.
 
     Notes
     -----
-    A reach takes one segment, even where it runs along two: the one it runs along the longest. Branches of
-    a divergence are reaches as any other; all that run within the buffer take the segment. Direction
-    of flow plays no part.
+    A reach gets one segment, even where it runs along two. All branches of a divergence within the buffer
+    get the same segment. The direction of flow is not used.
 
     Examples
     --------
@@ -108,36 +105,41 @@ def crosswalk(
     >>> found.to_series().to_dict(), found.attrs["reaches_without_segment"]
     ({1: 7, 2: 8}, 1)
     """
-    _check(method, buffer, min_share)
+    check_choice("method", method, get_args(Method))
+    if not 0 < buffer < np.inf:
+        msg = f"buffer must be a number of metres above 0, not {buffer!r}"
+        raise InvalidArgumentError(msg)
+    if not 0 < min_share <= 1:
+        msg = f"min_share must be a fraction of a reach's length, above 0 and at most 1, not {min_share!r}"
+        raise InvalidArgumentError(msg)
     shapely = require("shapely", _PURPOSE)
     segments, reaches = _lines(coarse, "coarse"), _lines(fine, "fine")
     metric = _metric(crs, segments)
-    ids = {"coarse": segments.index.to_numpy(), "fine": reaches.index.to_numpy()}
     courses, parts = (shapely.line_merge(lines.to_crs(metric).to_numpy()) for lines in (segments, reaches))
     if method == "overlap":
         found = _overlap(courses, parts, buffer, min_share)
     else:
         found = _nearest(courses, parts, buffer)
-    there = found.segment >= 0
-    if not there.any():
+    matched = found.segment >= 0
+    if not matched.any():
         near = shapely.STRtree(courses).query_nearest(parts, return_distance=True)[1].min()
         share = f" for {min_share:g} of its length" if method == "overlap" else ""
-        cure = "a larger buffer or a smaller min_share" if method == "overlap" else "a larger buffer"
+        advice = "a larger buffer or a smaller min_share" if method == "overlap" else "a larger buffer"
         msg = (
             f"no reach lies along a segment within {buffer:g} m{share}; the nearest are {near:.0f} m apart. "
-            f"Check that both have the right coordinate system, or give {cure}"
+            f"Check that both have the right coordinate system, or give {advice}"
         )
         raise InvalidArgumentError(msg)
-    lost = ids["fine"][~there]
-    fit = "overlap" if method == "overlap" else "distance"
-    text = {"overlap": "length within the buffer of the segment", "distance": "from middle to segment"}[fit]
+    fit, text = "overlap", "length within the buffer of the segment"
+    if method == "nearest":
+        fit, text = "distance", "distance from the middle of the reach to the segment"
     return xr.DataArray(
-        ids["coarse"][found.segment[there]],
+        segments.index.to_numpy()[found.segment[matched]],
         dims="fine",
         coords={
-            "fine": ids["fine"][there],
-            fit: ("fine", found.fit[there], {"units": "m", "long_name": text}),
-            "tied": ("fine", found.tied[there], {"long_name": "whether another segment fits as well"}),
+            "fine": reaches.index.to_numpy()[matched],
+            fit: ("fine", found.fit[matched], {"units": "m", "long_name": text}),
+            "tied": ("fine", found.tied[matched], {"long_name": "whether another segment fits as well"}),
         },
         name=CROSSWALK,
         attrs={
@@ -146,24 +148,12 @@ def crosswalk(
             "method": method,
             "buffer": float(buffer),
             "crs": metric.to_string(),
-            "reaches": len(there),
-            "ties": int(found.tied[there].sum()),
-            "reaches_without_segment": int((~there).sum()),
-            "without_segment": shorten(lost.tolist()) if lost.size else "none",
+            "reaches": len(matched),
+            "ties": int(found.tied[matched].sum()),
+            "reaches_without_segment": int((~matched).sum()),
+            "without_segment": shorten(reaches.index[~matched].tolist()) or "none",
         },
     )
-
-
-def _check(method: str, buffer: float, min_share: float) -> None:
-    if method not in get_args(Method):
-        msg = f"method must be one of {', '.join(map(repr, get_args(Method)))}, not {method!r}"
-        raise InvalidArgumentError(msg)
-    if not 0 < buffer < np.inf:
-        msg = f"buffer must be a number of metres above 0, not {buffer!r}"
-        raise InvalidArgumentError(msg)
-    if not 0 < min_share <= 1:
-        msg = f"min_share must be a part of a reach's length, above 0 and at most 1, not {min_share!r}"
-        raise InvalidArgumentError(msg)
 
 
 def _lines(source: Any, scale: Scale) -> Any:
@@ -171,40 +161,24 @@ def _lines(source: Any, scale: Scale) -> Any:
     geopandas = require("geopandas", _PURPOSE)
     if isinstance(source, geopandas.GeoDataFrame | geopandas.GeoSeries):
         lines = source.geometry
-        if lines.crs is None:
-            msg = f"the lines of {scale} have no coordinate system; say which: frame.set_crs(...)"
-            raise InvalidArgumentError(msg)
+        once = "geopandas.GeoDataFrame(geometry=frame.geometry).dissolve(level=0)"
     elif isinstance(source, xr.Dataset | xr.DataTree):
-        lines = _decode(as_dataset(source), scale)
+        ds, name = as_dataset(source), f"geometry_{scale}"
+        if name not in ds.variables or scale not in ds.indexes:
+            has = shorten(ds.variables, 40)
+            msg = f"the {scale} dataset needs {name!r} and the ids {scale!r}; it has {has}"
+            raise InvalidArgumentError(msg)
+        lines = geopandas.GeoSeries(read_geometry(ds, scale), index=ds.indexes[scale], crs=CRS)
+        once = f"ds.drop_duplicates('{scale}')"
     else:
         msg = f"{scale} must be a Dataset or a geopandas.GeoDataFrame, not {type(source).__name__}"
         raise InvalidArgumentError(msg)
     if not lines.index.is_unique:
-        twice = shorten(lines.index[lines.index.duplicated()].unique().tolist())
-        cure = (
-            f"ds.drop_duplicates('{scale}')"
-            if isinstance(source, xr.Dataset | xr.DataTree)
-            else "geopandas.GeoDataFrame(geometry=frame.geometry).dissolve(level=0)"
-        )
-        msg = f"ids of {scale} occur more than once: {twice}; one line for each id: {cure}"
+        repeated = shorten(lines.index[lines.index.duplicated()].unique().tolist())
+        msg = f"ids of {scale} occur more than once: {repeated}; keep one line for each id: {once}"
         raise InvalidArgumentError(msg)
-    wrong = ~(lines.geom_type.isin(["LineString", "MultiLineString"]) & ~lines.is_empty)
-    if wrong.any():
-        where = shorten(lines.index[wrong].tolist())
-        msg = (
-            f"{int(wrong.sum())} of the {len(lines)} geometries of {scale} are missing or no lines: {where}; "
-            "give their lines, or drop them"
-        )
-        raise InvalidArgumentError(msg)
+    check_lines(lines, lines.index, scale)
     return lines
-
-
-def _decode(ds: xr.Dataset, scale: Scale) -> Any:
-    geopandas, name = require("geopandas", _PURPOSE), f"geometry_{scale}"
-    if name not in ds.variables or scale not in ds.indexes:
-        msg = f"the {scale} dataset needs {name!r} and the ids {scale!r}; it has {shorten(ds.variables, 40)}"
-        raise InvalidArgumentError(msg)
-    return geopandas.GeoSeries(read_geometry(ds, scale), index=ds.indexes[scale], crs=CRS)
 
 
 def _metric(crs: Any, segments: Any) -> Any:

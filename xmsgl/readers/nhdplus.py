@@ -1,4 +1,4 @@
-"""Flowlines of the NHDPlus (version 2, High Resolution), as files or as frames of pynhd and hydroloom."""
+"""Flowlines of NHDPlus version 2 and High Resolution, from files or frames of pynhd and hydroloom."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten, warn
 from xmsgl.network.topology import link
-from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame, whole_numbers
-from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, midpoints
+from xmsgl.readers.frames import (
+    Source,
+    check_choice,
+    find_fields,
+    measures,
+    name_of,
+    open_frame,
+    whole_numbers,
+)
+from xmsgl.readers.geometry import check_lines, doubtful_outlets, place_variables
 from xmsgl.readers.nhdplus_links import (
+    LINK_FIELDS,
     MINOR,
-    SPELLED,
     TOPOLOGIES,
     choose_topology,
     fill_along,
@@ -22,7 +30,6 @@ from xmsgl.readers.nhdplus_links import (
     minor_paths,
     rows_by_value,
 )
-from xmsgl.readers.outlets import doubtful_outlets
 from xmsgl.readers.registry import register
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
@@ -51,10 +58,16 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "highest": ("maxelevsmo",),
     "lowest": ("minelevsmo",),
 }
-"""Our names of the fields to their lower-case spellings: NHDPlusV2, HR and pynhd first, hydroloom last."""
+"""Fields and their lower-case spellings: those of NHDPlusV2, HR and pynhd first, of hydroloom last."""
 
 _WHOLE = ("id", "to", "hydroseq", "dnhydroseq", "fromnode", "tonode", "divergence")
-_COASTLINE = 566  # the feature type; feature codes begin with it
+_COASTLINE = "566"  # the feature type; feature codes begin with it
+_STATICS = {
+    "slope": ("1", "slope of the smoothed elevations"),
+    "elevation": ("m", "elevation half-way between the smoothed ends"),
+    "drainage_area": ("km2", "total upstream drainage area"),
+    "stream_order": ("1", "stream order"),
+}
 
 
 @register("nhdplus")
@@ -67,13 +80,13 @@ def read_nhdplus(
     minor: str = "headwater",
     missing: str = "keep",
 ) -> xr.Dataset:
-    """Read flowlines of the NHDPlus: links, lengths, slopes, elevations, drainage areas, places.
+    """Read flowlines of the NHDPlus: links, lengths, slopes, elevations, drainage areas, locations.
 
-    Fields are found in any case and under the names of NHDPlusV2, NHDPlus High Resolution, pynhd
-    (HyRiver) and hydroloom. Links out of the table become outlets.
+    Fields may have the names of NHDPlusV2, NHDPlus High Resolution, pynhd (HyRiver) or hydroloom, in any
+    case. Reaches whose link leaves the table become outlets.
 
     ================  ==========================================================  ====================
-    variable          fields, first found                                         their units
+    variable          fields; the first one found is used                         their units
     ================  ==========================================================  ====================
     ids, required     comid, nhdplusid, nhdplus_comid, featureid, id, or index    whole numbers
     `downstream`,     tocomid, tonhdplusid or toid; else hydroseq with            ids; 0 or missing:
@@ -85,25 +98,24 @@ def read_nhdplus(
     `elevation`       half-way between maxelevsmo and minelevsmo                  cm, becomes m
     `drainage_area`   totdasqkm, total_da_sqkm                                    km2
     `stream_order`    streamorde, streamorder, stream_order                       1; 0 or less: missing
-    `lat`, `lon`,     the geometry, if there is one: the point half-way along     any coordinate system
-    `geometry`        the line, and the line simplified to about 50 m
+    `lat`, `lon`,     the geometry, if any: the point half-way along the line,    any coordinate system
+    `geometry`        and the line simplified to about 50 m
     ================  ==========================================================  ====================
 
     Divergences
-        A reach has one link here. Below a divergence it follows the main path, which dnhydroseq points to,
-        and which divergence (0 none, 1 main, 2 minor) tells among several ids or nodes. A link to a minor
-        path alone, in a table of one tocomid a reach, is followed as it stands. Several rows of one reach
-        may differ in tocomid only; other repeated ids are a fault. Minor paths begin as
-        headwaters, or are left out with ``minor="drop"``. totdasqkm gives a minor path the area of all
-        water that reaches its divergence.
+        Each reach has one link. Below a divergence it is the main path: dnhydroseq points to it, and among
+        several ids or nodes the field divergence (0 none, 1 main, 2 minor) identifies it. If the only link
+        of a reach leads to a minor path, it is kept. Rows of the same reach may differ in tocomid
+        only; other repeated ids are an error. Minor paths begin as headwaters, or are left out with
+        ``minor="drop"``. In totdasqkm a minor path has the drainage area of its divergence.
     Outlets
-        A reach that names none downstream, while another field of the table leads on, is a fault; where only
-        its line ends at the beginning of another, there is a warning.
+        A reach without a link is an error if another field of the table gives its next reach, and a warning
+        if only its line ends where another begins.
     Coastlines
-        Flowlines of type Coastline (ftype, or fcode 56600) carry no river and are left out; what flows to
-        them is an outlet.
+        Flowlines of type Coastline (ftype, or fcode 56600) are left out; reaches that flow to them are
+        outlets.
     Missing values
-        -9998 and -9999 become NaN, as do reaches that a further table lacks. ``ds.msgl.validate()`` names
+        -9998 and -9999 become NaN, as do reaches that a further table lacks. ``ds.msgl.validate()`` reports
         NaN in slopes, elevations and areas as faults; ``missing="neighbour"`` fills them.
 
     Parameters
@@ -112,20 +124,20 @@ def read_nhdplus(
         Flowlines: a path (GeoPackage, Parquet, Shapefile, geodatabase, dBASE, CSV), a GeoDataFrame as pynhd
         returns it, or a DataFrame without geometry.
     *tables
-        Further tables with the same ids, for fields that `source` lacks, in this order: PlusFlowlineVAA and
-        elevslope of NHDPlusV2, ``pynhd.nhdplus_vaa()``. The names above hold for their columns too.
+        Further tables with the same ids, for fields that `source` lacks, such as PlusFlowlineVAA and
+        elevslope of NHDPlusV2 or ``pynhd.nhdplus_vaa()``. The first table with a field is used.
     scale
-        ``"fine"``, or ``"coarse"`` where finer reaches are to be downscaled to.
+        ``"fine"``, or ``"coarse"`` if there is a finer network to downscale to.
     layer
         Layer of `source`, if it has several.
     topology
-        ``"tocomid"``, ``"hydroseq"`` or ``"nodes"``. Default None: the first of them that is there.
+        ``"tocomid"``, ``"hydroseq"`` or ``"nodes"``. Default None: the first of them in the tables.
     minor
-        ``"headwater"`` keeps minor paths; ``"drop"`` leaves out every reach whose water comes out of minor
-        paths alone, and needs divergence.
+        ``"headwater"`` keeps minor paths; ``"drop"`` leaves out every reach with water from minor paths
+        alone, and needs divergence.
     missing
         ``"keep"`` leaves NaN; ``"neighbour"`` takes slope, elevation, drainage area and stream order of the
-        nearest reach downstream that has them, else upstream, and counts them in the variable's attributes.
+        nearest reach downstream that has them, else upstream. The variable's attributes count these reaches.
 
     Returns
     -------
@@ -135,21 +147,21 @@ def read_nhdplus(
     Raises
     ------
     DataUnavailableError
-        There is no such file.
+        A file does not exist.
     InvalidArgumentError
-        An option is unknown, or a field is missing or holds something else than numbers.
+        An option is unknown, or a field is missing or not numeric.
     NetworkError
-        Ids are repeated, several main paths begin below a reach, a reach is outside of the network, or an
-        outlet by one field flows on by another.
+        Ids are repeated, several main paths begin below a reach, a reach is outside the network, or two
+        fields disagree on whether a reach is an outlet.
     CycleError
-        Water would flow in a circle.
+        The links form a cycle.
     MissingDependencyError
         geopandas or pyogrio is not installed and the source has geometry.
 
     Warns
     -----
     NetworkWarning
-        Reaches have no link, and another reach begins where their line ends.
+        A reach has no link, but another begins where its line ends.
 
     Examples
     --------
@@ -170,20 +182,21 @@ def read_nhdplus(
     Moore, R. B. et al. (2019), User's guide for the National Hydrography Dataset Plus (NHDPlus) High
     Resolution, USGS Open-File Report 2019-1096, doi:10.3133/ofr20191096.
     """
-    _refuse_options(scale, minor, missing)
+    check_choice("scale", scale, SCALES)
+    check_choice("minor", minor, ("headwater", "drop"))
+    check_choice("missing", missing, ("keep", "neighbour"))
     what = name_of(source)
     flow, frame = _fields(open_frame(source, layer=layer, layered=True), what)
     for table in tables:
         flow = _join(flow, _fields(open_frame(table), name_of(table))[0], name_of(table))
     way = choose_topology(flow.columns, topology, what)
     if "length" not in flow:
-        msg = f"{what} has no {' or '.join(FIELDS['length'])} (km); join the table that has the lengths"
+        msg = f"{what} has no {' or '.join(FIELDS['length'])} (km); add the table that has the lengths"
         raise InvalidArgumentError(msg)
     coast = _coastlines(flow)
     flow, frame = flow[~coast], frame[~coast]
     links = main_links(flow, way)
-    below = TOPOLOGIES[way][-1]
-    blank = links.index.difference(pd.Index(flow.loc[flow[below] > 0, "id"]))
+    linked = pd.Index(flow.loc[flow[TOPOLOGIES[way][-1]] > 0, "id"])
     first = ~flow["id"].duplicated().to_numpy()
     flow, frame = flow[first], frame[first]
     lesser = _minor(flow, links, minor, what)
@@ -203,31 +216,24 @@ def read_nhdplus(
             "topology": way,
             "minor_paths": f"{int(lesser.sum())} reaches {'left out' if minor == 'drop' else 'kept'}"
             if "divergence" in flow
-            else "unknown, for there is no field divergence",
+            else "unknown, because there is no field divergence",
             "coastlines": f"{int(coast.sum())} left out",
         },
     )
-    lines = _lines(frame, flow["id"], what)
-    if lines is not None:
-        if doubt := _doubt(lines, flow, links, blank, SPELLED.get(below, below)):
+    if getattr(frame, "active_geometry_name", None) is not None:
+        check_lines(frame.geometry, flow["id"], what)
+        lines = frame.geometry.line_merge().set_axis(links.index)
+        on_minor = (flow["divergence"] == MINOR).to_numpy() if "divergence" in flow else None
+        area = flow["drainage_area"].to_numpy() if "drainage_area" in flow else None
+        outlets = ~links.index.isin(linked)
+        if doubt := doubtful_outlets(lines, outlets, LINK_FIELDS[way], area=area, minor=on_minor):
             warn(doubt, NetworkWarning)
-        ds = ds.assign(_places(lines, scale))
+        ds = ds.assign(place_variables(lines, scale))
     return stamp(ds, f"read {len(links)} flowlines of {ds.attrs['source']} as NHDPlus, linked by {way}")
 
 
-def _refuse_options(scale: str, minor: str, missing: str) -> None:
-    for name, value, known in (
-        ("scale", scale, SCALES),
-        ("minor", minor, ("headwater", "drop")),
-        ("missing", missing, ("keep", "neighbour")),
-    ):
-        if value not in known:
-            msg = f"{name} must be {' or '.join(map(repr, known))}, not {value!r}"
-            raise InvalidArgumentError(msg)
-
-
 def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the fields under our names, and the frame with its index in line."""
+    """Return the fields under our names, and the frame with the same index."""
     index = str(frame.index.name).lower()
     if index in FIELDS["id"] and index not in [str(column).lower() for column in frame.columns]:
         frame = frame.reset_index()
@@ -238,11 +244,11 @@ def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]
         raise InvalidArgumentError(msg)
     flow = pd.DataFrame(index=frame.index)
     for ours, theirs in names.items():
-        column, told = frame[theirs], f"{theirs} of {what}"
+        column, label = frame[theirs], f"{theirs} of {what}"
         if ours in _WHOLE:
-            flow[ours] = whole_numbers(column, told, optional=ours != "id")
+            flow[ours] = whole_numbers(column, label, optional=ours != "id")
         else:
-            flow[ours] = column if ours in ("ftype", "fcode") else measures(column, told)
+            flow[ours] = column if ours in ("ftype", "fcode") else measures(column, label)
     return flow, frame
 
 
@@ -251,17 +257,17 @@ def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
     repeated = table.loc[table["id"].duplicated(), "id"].unique()
     if len(repeated):
         rows = rows_by_value(table, "id", repeated.tolist())
-        msg = f"{what} has ids more than once: {rows}; keep one row a reach"
+        msg = f"{what} has ids more than once: {rows}; keep one row per reach"
         raise NetworkError(msg)
     if not flow["id"].isin(table["id"]).any():
         msg = (
-            f"none of the ids of {what} ({shorten(table['id'], 3)}) is among the flowlines "
-            f"({shorten(flow['id'], 3)}); give the table of this region"
+            f"{what} has none of the ids of the flowlines ({shorten(flow['id'], 3)}), its ids are "
+            f"{shorten(table['id'], 3)}; give the table of the same region"
         )
         raise InvalidArgumentError(msg)
     given = table.set_index("id")
     for name in given.columns.difference(flow.columns, sort=False):
-        # NaN would lead whole numbers through floats, which tell them apart up to 2**53 only
+        # NaN would turn whole numbers into floats, which are exact up to 2**53 only
         gap = 0 if name in _WHOLE else np.nan
         flow = flow.assign(**{name: given[name].reindex(flow["id"], fill_value=gap).to_numpy()})
     return flow
@@ -272,7 +278,7 @@ def _coastlines(flow: pd.DataFrame) -> NDArray[np.bool_]:
     for name in ("ftype", "fcode"):
         if name in flow:
             text = flow[name].astype("string").str.strip().str.lower().fillna("")
-            coast |= ((text == "coastline") | text.str.startswith(str(_COASTLINE))).to_numpy(dtype=bool)
+            coast |= ((text == "coastline") | text.str.startswith(_COASTLINE)).to_numpy(dtype=bool)
     return coast
 
 
@@ -281,8 +287,8 @@ def _minor(flow: pd.DataFrame, links: pd.Series[int], minor: str, what: str) -> 
         return minor_paths(links, flow["divergence"].to_numpy())
     if minor == "drop":
         msg = (
-            f'{what} has no field divergence, without which minor="drop" cannot tell minor paths; '
-            "join the table that has it (PlusFlowlineVAA), or leave minor out"
+            f'{what} has no field divergence, which minor="drop" needs to identify minor paths; '
+            "add the table that has it (PlusFlowlineVAA), or leave minor out"
         )
         raise InvalidArgumentError(msg)
     return np.zeros(len(flow), dtype=bool)
@@ -292,78 +298,24 @@ def _variables(
     flow: pd.DataFrame, links: pd.Series[int], missing: str
 ) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
     """Values and attributes by base name, in the convention's units."""
+    below = {"units": "1", "long_name": "id of the next reach downstream, 0 at outlets"}
+    length = {"units": "m", "long_name": "length along the river"}
     found = {
-        "downstream": (
-            links.to_numpy(),
-            {"units": "1", "long_name": "id of the next reach downstream, 0 at outlets"},
-        ),
-        "length": (flow["length"].to_numpy() * 1000.0, {"units": "m", "long_name": "length along the river"}),
+        "downstream": (links.to_numpy(), below),
+        "length": (flow["length"].to_numpy() * 1000.0, length),
     }
-    statics: dict[str, tuple[NDArray[np.float64], str, str]] = {}
-    if "slope" in flow:
-        statics["slope"] = flow["slope"].to_numpy(), "1", "slope of the smoothed elevations"
     if {"highest", "lowest"} <= set(flow.columns):
-        middle = (flow["highest"] + flow["lowest"]).to_numpy() / 2.0 / 100.0
-        statics["elevation"] = middle, "m", "elevation half-way between the smoothed ends"
-    if "drainage_area" in flow:
-        statics["drainage_area"] = flow["drainage_area"].to_numpy(), "km2", "total upstream drainage area"
+        flow = flow.assign(elevation=(flow["highest"] + flow["lowest"]) / 2.0 / 100.0)
     if "stream_order" in flow:
-        statics["stream_order"] = (
-            flow["stream_order"].where(flow["stream_order"] > 0).to_numpy(),
-            "1",
-            "stream order",
-        )
-    for base, (values, units, meaning) in statics.items():
-        attrs: dict[str, Any] = {"units": units, "long_name": meaning}
+        flow = flow.assign(stream_order=flow["stream_order"].where(flow["stream_order"] > 0))
+    for base, (units, long_name) in _STATICS.items():
+        if base not in flow:
+            continue
+        values = flow[base].to_numpy()
+        attrs: dict[str, Any] = {"units": units, "long_name": long_name}
         gaps = np.isnan(values)
         if missing == "neighbour" and gaps.any():
             values = fill_along(values, link(links.index, links.to_numpy()))
             attrs["filled_from_neighbours"] = int((gaps & ~np.isnan(values)).sum())
         found[base] = values, attrs
     return found
-
-
-def _lines(frame: pd.DataFrame, ids: pd.Series[int], what: str) -> Any:
-    """Return the line of each reach, None where the frame has no geometry."""
-    if getattr(frame, "active_geometry_name", None) is None:
-        return None
-    lines: Any = frame.geometry
-    if lines.crs is None:
-        msg = (
-            f"the geometry of {what} has no coordinate system; say which it is in and give the frame: "
-            'frame.set_crs("EPSG:4269"), say, for longitudes and latitudes of NAD83'
-        )
-        raise InvalidArgumentError(msg)
-    wrong = (
-        lines.isna() | lines.is_empty | ~lines.geom_type.isin(["LineString", "MultiLineString"])
-    ).to_numpy()
-    if wrong.any():
-        msg = f"{int(wrong.sum())} flowlines of {what} have no line: {shorten(ids[wrong])}; drop these rows"
-        raise InvalidArgumentError(msg)
-    return lines.line_merge()
-
-
-def _doubt(lines: Any, flow: pd.DataFrame, links: pd.Series[int], blank: pd.Index[int], field: str) -> str:
-    """Name the reaches without a link that end where another reach begins."""
-    minor = (flow["divergence"] == MINOR).to_numpy() if "divergence" in flow else None
-    area = flow["drainage_area"].to_numpy() if "drainage_area" in flow else None
-    outlets = links.index.isin(blank)
-    return doubtful_outlets(lines.set_axis(links.index), outlets, field, area=area, minor=minor)
-
-
-def _places(merged: Any, scale: str) -> dict[str, Any]:
-    """Midpoints and lines."""
-    lat, lon = midpoints(merged)
-    return {
-        f"lat_{scale}": (
-            scale,
-            lat,
-            {"units": "degrees_north", "long_name": "latitude half-way along the line"},
-        ),
-        f"lon_{scale}": (
-            scale,
-            lon,
-            {"units": "degrees_east", "long_name": "longitude half-way along the line"},
-        ),
-        f"geometry_{scale}": (scale, encode_lines(merged), {**GEOMETRY_ATTRS, "long_name": "river line"}),
-    }

@@ -1,4 +1,4 @@
-"""From the topology of the NHDPlus to one downstream link a reach: main paths, divergences, gaps."""
+"""One downstream link per reach from the topology of the NHDPlus: main paths, divergences, gaps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
 from xmsgl.network.topology import link, topological_order
+from xmsgl.readers.frames import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "LINK_FIELDS",
     "MINOR",
-    "SPELLED",
     "TOPOLOGIES",
     "choose_topology",
     "fill_along",
@@ -33,30 +34,34 @@ TOPOLOGIES: dict[str, tuple[str, ...]] = {
 }
 """The ways a network may be stored, the preferred one first, and the fields each needs."""
 
-SPELLED = {"to": "tocomid"}
-"""What messages call our names of fields, where these say too little."""
+LINK_FIELDS = {"tocomid": "tocomid", "hydroseq": "dnhydroseq", "nodes": "tonode"}
+"""The field that leads downstream in each of them, for messages."""
 
 MINOR = 2
-"""What ``divergence`` says of the minor path below a divergence; 1 is the main path, 0 no divergence."""
+"""Value of ``divergence`` on the minor path below a divergence; 1 is the main path, 0 no divergence."""
+
+_NEEDED = {
+    "tocomid": "tocomid (or toid)",
+    "hydroseq": "hydroseq with dnhydroseq",
+    "nodes": "fromnode with tonode",
+}
 
 
-def choose_topology(there: Collection[str], wanted: str | None, what: str) -> str:
-    """Choose how the links are read."""
-    if wanted is not None and wanted not in TOPOLOGIES:
-        msg = f"topology must be one of {', '.join(TOPOLOGIES)}, not {wanted!r}"
-        raise InvalidArgumentError(msg)
-    ways = TOPOLOGIES if wanted is None else {wanted: TOPOLOGIES[wanted]}
-    for name, fields in ways.items():
-        if all(field in there for field in fields):
-            return name
-    spelled = {"to": "tocomid (or toid)"}
-    needs = " or ".join(" with ".join(spelled.get(field, field) for field in way) for way in ways.values())
-    msg = f"{what} has no links: it needs {needs}; join the table that has them (PlusFlowlineVAA) by its ids"
+def choose_topology(columns: Collection[str], wanted: str | None, what: str) -> str:
+    """Choose the topology that the links are read from."""
+    if wanted is not None:
+        check_choice("topology", wanted, TOPOLOGIES)
+    ways = list(TOPOLOGIES) if wanted is None else [wanted]
+    for way in ways:
+        if all(field in columns for field in TOPOLOGIES[way]):
+            return way
+    needs = " or ".join(_NEEDED[way] for way in ways)
+    msg = f"{what} has no links: it needs {needs}; add the table that has them (PlusFlowlineVAA)"
     raise InvalidArgumentError(msg)
 
 
 def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
-    """Find the one reach downstream of each: the next on the main path."""
+    """Find the next reach downstream of each reach, on the main path; 0 at outlets."""
     _CHECKS[topology](flow)
     pairs = _PAIRS[topology](flow)
     several = pairs[pairs["id"].duplicated(keep=False)]
@@ -70,44 +75,44 @@ def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
 
 
 def _several(flow: pd.DataFrame, several: pd.DataFrame, topology: str) -> str:
-    """Say which reaches have several reaches downstream, and what would tell which is meant."""
+    """Name the reaches with several reaches downstream, and how to choose one of these."""
     below = several.groupby("id", sort=False)["to"].agg(list)
-    told = shorten(f"{reach} -> {', '.join(map(str, to))}" for reach, to in below.items())
-    why = "give the field divergence, which tells main from minor paths"
+    links = shorten(f"{reach} -> {', '.join(map(str, to))}" for reach, to in below.items())
+    advice = "add the field divergence, which identifies minor paths"
     if "divergence" in flow:
-        why = "divergence calls none of them minor; correct it"
+        advice = "divergence marks none of them as minor; correct it"
     if topology != "tocomid":
-        return f"{len(below)} reaches have several reaches downstream ({told}), and {why}"
+        return f"{len(below)} reaches have several reaches downstream ({links}): {advice}"
     rows = rows_by_value(flow, "id", list(below.index))
-    return f"id is repeated: {rows} ({told}); keep one row a reach, or where the river divides: {why}"
+    return f"id is repeated: {rows} ({links}); keep one row per reach, or where the river divides: {advice}"
 
 
 def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> str:
-    """Name the rows in which values stand, for a message, the first below the header being row 1."""
+    """Name the rows of some values for a message; the first row below the header is row 1."""
     held = frame.loc[frame[field].isin(values), field]
     rows = (held.index.to_series() + 1).groupby(held, sort=False).agg(list)
     return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
 
 
-def _refuse_repeated(flow: pd.DataFrame, field: str, cure: str = "keep one row a reach") -> None:
+def _refuse_repeated(flow: pd.DataFrame, field: str, advice: str = "keep one row per reach") -> None:
     repeated = flow.loc[flow[field].duplicated(), field].unique()
     if len(repeated):
-        msg = f"{field} is repeated: {rows_by_value(flow, field, repeated.tolist())}; {cure}"
+        msg = f"{field} is repeated: {rows_by_value(flow, field, repeated.tolist())}; {advice}"
         raise NetworkError(msg)
 
 
 def _refuse_unnumbered(flow: pd.DataFrame, field: str) -> None:
-    lost = flow.loc[flow[field] <= 0, "id"]
-    if len(lost):
+    outside = flow.loc[flow[field] <= 0, "id"]
+    if len(outside):
         msg = (
-            f"{len(lost)} reaches have no {field}: {shorten(lost)}; "
-            "they are outside of the network: drop them, or give the numbers"
+            f"{len(outside)} reaches have no {field}: {shorten(outside)}; "
+            "they are outside the network: drop them, or give the numbers"
         )
         raise NetworkError(msg)
 
 
 def _check_ids(flow: pd.DataFrame) -> None:
-    """Refuse repeated rows: several rows of one reach may differ in what is downstream only."""
+    """Refuse repeated rows: rows of the same reach may differ in what is downstream only."""
     same = flow.duplicated(["id", "to"], keep=False)
     reaches = flow[flow.columns.difference(["to"])].drop_duplicates()
     other = flow["id"].isin(reaches.loc[reaches["id"].duplicated(), "id"])
@@ -117,7 +122,7 @@ def _check_ids(flow: pd.DataFrame) -> None:
 def _check_hydroseq(flow: pd.DataFrame) -> None:
     _refuse_repeated(flow, "id")
     _refuse_unnumbered(flow, "hydroseq")
-    _refuse_repeated(flow, "hydroseq", "each reach needs a number of its own")
+    _refuse_repeated(flow, "hydroseq", "each reach needs its own number")
 
 
 def _check_nodes(flow: pd.DataFrame) -> None:
@@ -135,7 +140,7 @@ def _minor(flow: pd.DataFrame) -> NDArray[np.int64]:
 
 def _by_id(flow: pd.DataFrame) -> pd.DataFrame:
     pairs = flow[["id", "to"]].drop_duplicates()
-    # minor ids go before those outside of the table do, for the main path may be among the latter
+    # minor ids are removed before those outside the table, because the main path may be among the latter
     split = pairs["id"].duplicated(keep=False)
     pairs = pairs[~(split & pairs["to"].isin(_minor(flow)))]
     return pairs[pairs["to"].isin(flow["id"])]
@@ -161,24 +166,22 @@ _CHECKS = {"tocomid": _check_ids, "hydroseq": _check_hydroseq, "nodes": _check_n
 
 
 def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: str) -> None:
-    """Refuse outlets that the other fields of the table lead on from."""
+    """Refuse outlets that have a reach downstream by other fields of the table."""
     ends = links.index[links == 0]
     for other, fields in TOPOLOGIES.items():
         if other == topology or not set(fields) <= set(flow.columns):
             continue
         pairs = _PAIRS[other](_numbered(flow, other))
-        # Without divergence a node leads to minor paths too, which may be all that a table has below a reach.
+        # without divergence a node leads to minor paths too, perhaps the only reaches below in the table
         if other == "nodes" and "divergence" not in flow:
             continue
         false = pairs[pairs["id"].isin(ends)]
         if len(false):
-            own, their = (
-                SPELLED.get(TOPOLOGIES[name][-1], TOPOLOGIES[name][-1]) for name in (topology, other)
-            )
-            told = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())
+            links_on = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())
             msg = (
-                f"{false['id'].nunique()} reaches are outlets by {own} and flow on by {their}: {told}; "
-                f'correct the one or the other, or read the links with topology="{other}"'
+                f"{false['id'].nunique()} reaches are outlets by {LINK_FIELDS[topology]} but flow on by "
+                f"{LINK_FIELDS[other]}: {links_on}; correct one of the two fields, or read the links with "
+                f'topology="{other}"'
             )
             raise NetworkError(msg)
 
@@ -192,27 +195,24 @@ def _numbered(flow: pd.DataFrame, topology: str) -> pd.DataFrame:
 
 
 def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark the reaches whose water comes out of minor paths alone."""
+    """Mark the reaches (reaches,) with water from minor paths alone."""
     down = link(links.index, links.to_numpy())
     minor = np.zeros(len(down), dtype=bool)
     above = np.bincount(down[down >= 0], minlength=len(down))
     for position in topological_order(down):
-        # `above` counts upstream reaches that are not minor; those that were are taken off below
+        # `above` counts upstream reaches that are not minor; minor ones are subtracted below
         if above[position] == 0 and (divergence[position] == MINOR or minor[position]):
             minor[position] = True
             if down[position] >= 0:
                 above[down[position]] -= 1
-                minor[down[position]] = True  # for now: stays so if nothing else flows in
+                minor[down[position]] = True  # for now; stays if nothing else flows in
         else:
             minor[position] = False
     return minor
 
 
 def fill_along(values: NDArray[np.float64], downstream: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Fill gaps with the value of the nearest reach downstream that has one, else upstream.
-
-    Shapes: `values` (reaches,), `downstream` (reaches,).
-    """
+    """Fill gaps (reaches,) with the value of the nearest reach downstream that has one, else upstream."""
     filled = values.copy()
     order = topological_order(downstream)
     for position in order[::-1]:

@@ -1,4 +1,4 @@
-"""Segments of the National Hydrologic Model: what PRMS knows of them, and lines of the geospatial fabric."""
+"""Segments of the National Hydrologic Model: parameters, daily series and lines."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten, warn
-from xmsgl.readers.frames import find_fields, name_of, open_frame, whole_numbers
-from xmsgl.readers.geometry import GEOMETRY_ATTRS, encode_lines, merged_lines, midpoints
-from xmsgl.readers.outlets import doubtful_outlets
+from xmsgl.readers.frames import check_choice, find_fields, name_of, open_frame, whole_numbers
+from xmsgl.readers.geometry import doubtful_outlets, merged_lines, place_variables
 from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.prms_parameters import Source, open_parameters, segment_links, segment_table
 from xmsgl.readers.registry import register
 from xmsgl.readers.response_units import average, read_daily, unit_weights
 from xmsgl.util.history import stamp
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,12 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["read_nhm"]
 
 _IDS = ("nhm_seg", "seg_id_nat", "segidnat", "seg_id_nhm", "nsegment_v1_1", "nhm_seg_id")
-# PRMS documents its units; the text files of forcing can not state them
+# units documented by PRMS, because text files of forcing state none
 _UNITS = {"tmax": "degF", "tmin": "degF", "prcp": "in d-1", "rhavg": "%"}
-_DEGREES = {
-    "lat": ("degrees_north", "latitude of the middle"),
-    "lon": ("degrees_east", "longitude of the middle"),
-}
 
 
 @register("nhm")
@@ -47,67 +43,66 @@ def read_nhm(
     units: Mapping[str, str] | None = None,
     scale: Scale = "coarse",
 ) -> xr.Dataset:
-    """Read segments of the National Hydrologic Model (NHM) of the USGS, with what PRMS knows of them.
+    """Read segments of the National Hydrologic Model (NHM) of the USGS, with parameters and series of PRMS.
 
     Parameters
     ----------
     parameters
         netCDF files (or Datasets) of parameters as pywatershed writes them, along ``nsegment`` and ``nhru``.
-        Needed: ``nhm_seg``; ``tosegment`` or ``tosegment_nhm``; ``seg_length`` (m). Used where there:
+        Required: ``nhm_seg``; ``tosegment`` or ``tosegment_nhm``; ``seg_length`` (m). Optional:
         ``seg_slope`` (1), ``seg_elev`` (m), ``seg_width`` (m), ``seg_cum_area`` (acres), ``seg_lat``
         (degrees); for series of response units ``nhm_id``, ``hru_area``, ``hru_segment``, ``hru_lat``,
         ``hru_lon``.
     daily
-        netCDF files or Datasets of daily series of units or segments, forcing or output, and
-        climate-by-HRU text files (``.cbh``): ``tmax``, ``tmin`` (degF), ``prcp`` (inches), ``rhavg`` (%),
-        ``swrad`` (langleys), ``potet`` (inches); ``seg_tave_air``, ``seg_tave_water`` (degC),
-        ``seg_outflow`` (cfs), ``seg_rain``, ``seginc_potet`` (inches), ``seginc_swrad`` (langleys),
-        ``seg_humid``, ``seg_ccov`` (1). Series of units are averaged by area onto the segment they drain to.
+        netCDF files or Datasets of daily series of response units or segments, and climate-by-HRU text files
+        (``.cbh``): ``tmax``, ``tmin`` (degF), ``prcp`` (inches), ``rhavg`` (%), ``swrad`` (langleys),
+        ``potet`` (inches); ``seg_tave_air``, ``seg_tave_water`` (degC), ``seg_outflow`` (cfs),
+        ``seg_rain``, ``seginc_potet`` (inches), ``seginc_swrad`` (langleys), ``seg_humid``, ``seg_ccov``
+        (1). Series of units are averaged by area onto the segment they drain to.
     fabric
         Lines of the segments: a path (GeoPackage, Shapefile, Parquet) or a GeoDataFrame. Default None:
-        no ``geometry`` and ``lon``, and every segment must have a unit of its own if series of units are
-        read.
+        no ``geometry`` and ``lon``; series of units then require a unit on every segment.
     id_field
-        Column of `fabric` that holds the ids of ``nhm_seg``. Default None: the first of ``nhm_seg``,
+        Column of `fabric` with the ids of ``nhm_seg``. Default None: the first of ``nhm_seg``,
         ``seg_id_nat``, ``segidnat``, ``seg_id_nhm``, ``nsegment_v1_1``, ``nhm_seg_id``, in any case.
     layer
         Layer of a GeoPackage. Default None: the only one.
     units
-        Units of series by their names, before those that the files state. Text files state none: degF,
-        inches and per cent, as PRMS documents.
+        Units of series by their names; they take precedence over those in the files. Default for text
+        files, as PRMS documents: degF, inches and per cent.
     scale
-        The scale the segments become. Default: ``"coarse"``.
+        Scale of the segments. Default: ``"coarse"``.
 
     Returns
     -------
     xarray.Dataset
         One scale, in the order of the parameter files: ``downstream``, ``length``, ``slope``, ``elevation``,
         ``width``, ``drainage_area``, ``lat``, ``lon``, ``geometry``; daily, float32: ``air_temperature``
-        (half the sum of the extremes where it is not there itself), ``air_temperature_min`` and ``_max``,
+        (if not in the files, the mean of the daily extremes), ``air_temperature_min`` and ``_max``,
         ``precipitation``, ``relative_humidity``, ``solar_radiation``, ``potential_evapotranspiration``,
         ``rainfall``, ``cloud_cover``, ``simulated_temperature``, ``simulated_discharge``. In the units of the
-        convention, with the scale's suffix. Files are read into memory; Datasets that dask holds stay lazy.
+        convention, with the scale's suffix. Files are read into memory; chunked Datasets stay lazy.
         Segments without contributing area in the model keep a drainage area of 0.
 
     Raises
     ------
     InvalidDatasetError
-        A parameter, an id, a day or a unit of measure is missing, or files contradict each other.
+        A parameter, an id, a day or the units of a variable are missing, or files disagree.
     NetworkError
-        The links are no river network, or a segment has neither unit nor place.
+        The links do not form a river network, or a segment has neither a response unit nor a line.
     InvalidArgumentError
-        `scale` is none, or `fabric` lacks ids or lines.
+        `scale` is unknown, or `fabric` lacks ids or lines.
 
     Warns
     -----
     NetworkWarning
-        Segments have no link, and another line of the fabric begins where theirs ends.
+        A segment has no link, but another line of the fabric begins where its line ends.
 
     Notes
     -----
-    Divergences: the NHM has none; each segment flows to one. A segment whose next is not in the files is an
-    outlet, and ``links_out_of_the_file`` on ``downstream`` counts them. Lines of the fabric without an id are
-    left out and counted in ``lines_without_id`` on ``geometry``; several lines of one id become one.
+    The NHM has no divergences. A segment whose next segment is not in the files is an outlet;
+    ``links_out_of_the_file`` on ``downstream`` counts these. Lines of the fabric without an id are left out
+    and counted in ``lines_without_id`` on ``geometry``; lines with the same id are merged.
 
     Examples
     --------
@@ -130,9 +125,7 @@ def read_nhm(
     Viger, R. J. and Bock, A. (2014), GIS features of the geospatial fabric for national hydrologic modeling,
     doi:10.5066/F7542KMD.
     """
-    if scale not in ("coarse", "fine"):
-        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
-        raise InvalidArgumentError(msg)
+    check_choice("scale", scale, SCALES)
     model = open_parameters(parameters)
     table = segment_table(model)
     if "length" not in table:
@@ -140,18 +133,20 @@ def read_nhm(
     downstream, leaving = segment_links(model)
     ids = table.index.to_numpy().astype(np.int64)
     ds = xr.Dataset(coords={scale: (scale, ids, {"long_name": "NHM segment id", "units": "1"})})
-    attrs = {"units": "1", "long_name": "id of the segment downstream, 0 at an outlet"}
-    attrs["links_out_of_the_file"] = leaving  # type: ignore[assignment]
+    attrs: dict[str, Any] = {"units": "1", "long_name": "id of the segment downstream, 0 at an outlet"}
+    attrs["links_out_of_the_file"] = leaving
     ds[f"downstream_{scale}"] = (scale, np.where(downstream >= 0, ids[downstream], 0), attrs)
     for ours in STATIC.values():
         if ours.base in table:
-            about = {"units": ours.units, "long_name": ours.long_name}
-            ds[f"{ours.base}_{scale}"] = (scale, table[ours.base].to_numpy(), about)
+            attrs = {"units": ours.units, "long_name": ours.long_name}
+            ds[f"{ours.base}_{scale}"] = (scale, table[ours.base].to_numpy(), attrs)
     place = None
     if fabric is not None:
-        place = _place(ds, fabric, id_field, layer, scale)
+        ds = ds.assign(_places(ds, fabric, id_field, layer, scale))
+        place = np.stack([ds[f"lat_{scale}"], ds[f"lon_{scale}"]], axis=1)
     elif "seg_lat" in model:
-        ds[f"lat_{scale}"] = _degrees("lat", model["seg_lat"].to_numpy().astype(np.float64), scale)
+        attrs = {"units": "degrees_north", "long_name": "latitude of the middle"}
+        ds[f"lat_{scale}"] = (scale, model["seg_lat"].to_numpy().astype(np.float64), attrs)
     listed = [daily] if isinstance(daily, xr.Dataset | str | Path) else list(daily)
     series = read_daily(listed, model)
     weather = _weather(series, model, table.index, place, dict(units or {}))
@@ -160,13 +155,10 @@ def read_nhm(
     return stamp(ds, f"read {ids.size} segments of the National Hydrologic Model")
 
 
-def _degrees(name: str, values: Any, scale: str) -> tuple[str, Any, dict[str, str]]:
-    units, text = _DEGREES[name]
-    return scale, values, {"units": units, "long_name": text}
-
-
-def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None, scale: str) -> Any:
-    """Add lines and their middles to the dataset; return the middles, shape (coarse, 2)."""
+def _places(
+    ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None, scale: Scale
+) -> dict[str, Any]:
+    """Read the lines of the segments and return latitude, longitude and geometry as variables."""
     what = name_of(fabric)
     frame = open_frame(fabric, layer=layer, layered=True)
     if getattr(frame, "crs", None) is None:
@@ -174,7 +166,7 @@ def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None,
         raise InvalidArgumentError(msg)
     field = id_field or find_fields(frame, {"id": _IDS}, what).get("id")
     if field is None or field not in frame.columns:
-        msg = f"{what} has no column {id_field or ' or '.join(_IDS)}; say which holds the ids: id_field="
+        msg = f"{what} has no column {id_field or ' or '.join(_IDS)}; name the one with the ids: id_field="
         raise InvalidArgumentError(msg)
     segment = whole_numbers(frame[field], f"{field!r} of {what}", optional=True)
     ids = ds[scale].to_numpy()
@@ -186,12 +178,9 @@ def _place(ds: xr.Dataset, fabric: Any, id_field: str | None, layer: str | None,
     outlets = ds[f"downstream_{scale}"].to_numpy() == 0
     if doubt := doubtful_outlets(lines, outlets, "tosegment", area=area):
         warn(doubt, NetworkWarning)
-    lat, lon = midpoints(lines)
-    ds[f"lat_{scale}"] = _degrees("lat", lat, scale)
-    ds[f"lon_{scale}"] = _degrees("lon", lon, scale)
-    attrs = {**GEOMETRY_ATTRS, "long_name": "course", "lines_without_id": int((segment == 0).sum())}
-    ds[f"geometry_{scale}"] = (scale, encode_lines(lines), attrs)
-    return np.stack([lat, lon], axis=1)
+    variables = place_variables(lines, scale)
+    variables[f"geometry_{scale}"][2]["lines_without_id"] = int((segment == 0).sum())
+    return variables
 
 
 def _weather(
@@ -218,6 +207,6 @@ def _weather(
         found[ours.base] = converter(theirs, stated, ours.units)(array).assign_attrs(attrs)
     if {"air_temperature_min", "air_temperature_max"} <= set(found) and "air_temperature" not in found:
         low, high = found["air_temperature_min"], found["air_temperature_max"]
-        named = {**low.attrs, "long_name": "air temperature, half the sum of the day's extremes"}
+        named = {**low.attrs, "long_name": "air temperature, mean of the daily extremes"}
         found["air_temperature"] = ((low + high) / 2.0).assign_attrs(named)
     return {base: values.astype(np.float32) for base, values in found.items()}

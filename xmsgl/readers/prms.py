@@ -1,10 +1,9 @@
-"""Names and units of PRMS, SNTemp and pywatershed, and the way to those of the convention."""
+"""Names and units of PRMS, SNTemp and pywatershed, and those of the convention."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.schema.units import conversion
@@ -15,21 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["DAILY", "STATIC", "Variable", "converter"]
 
 
-@dataclass(frozen=True)
-class Variable:
-    """What a variable of theirs is called here.
+class Variable(NamedTuple):
+    """Name and units of a variable in the convention."""
 
-    Attributes
-    ----------
-    base
-        Name of the convention, without its scale.
-    units
-        Units of the convention.
-    long_name
-        What it is, in words.
-    """
-
-    base: str
+    base: str  # without the scale
     units: str
     long_name: str
 
@@ -43,10 +31,10 @@ DAILY: Mapping[str, Variable] = MappingProxyType(
         "swrad": Variable("solar_radiation", "W m-2", "solar radiation at the ground"),
         "potet": Variable("potential_evapotranspiration", "mm d-1", "potential evapotranspiration"),
         "seg_tave_air": Variable("air_temperature", "degC", "mean air temperature of the day"),
-        # snow is not in it, so that it is no precipitation
+        # not precipitation, because snow is not included
         "seg_rain": Variable("rainfall", "mm d-1", "rainfall without snow"),
         "seg_humid": Variable("relative_humidity", "%", "relative humidity"),
-        "seg_ccov": Variable("cloud_cover", "1", "part of the sky under cloud"),
+        "seg_ccov": Variable("cloud_cover", "1", "fraction of the sky covered by cloud"),
         "seginc_swrad": Variable("solar_radiation", "W m-2", "solar radiation at the ground"),
         "seginc_potet": Variable("potential_evapotranspiration", "mm d-1", "potential evapotranspiration"),
         "seg_tave_water": Variable(
@@ -57,7 +45,7 @@ DAILY: Mapping[str, Variable] = MappingProxyType(
         "discharge_cms": Variable("observed_discharge", "m3 s-1", "observed discharge"),
     }
 )
-"""Daily variables: forcing, results of the process models, observations as river-dl stores them."""
+"""Daily variables: forcing, results of the process models, and the observations of river-dl."""
 
 STATIC: Mapping[str, Variable] = MappingProxyType(
     {
@@ -75,12 +63,14 @@ _SPELLED = {"decimal fraction": "1"}
 
 
 def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]:
-    """Return what brings a variable to the units of the convention."""
+    """Return the function that converts a variable to the units of the convention."""
     if found is None:
         raise InvalidDatasetError([f"{name!r} does not state its units; give them: units={{'{name}': ...}}"])
     plain = found.strip().lower()
     known = conversion(_SPELLED.get(plain, plain), wanted)
     if known is None:
-        fault = f"{name!r} is in {found!r}, which can not be brought to {wanted!r}; convert it and say so in"
-        raise InvalidDatasetError([f"{fault} its units"])
+        fault = (
+            f"{name!r} is in {found!r}, which cannot be converted to {wanted!r}; convert it and set its units"
+        )
+        raise InvalidDatasetError([fault])
     return known.apply

@@ -1,4 +1,4 @@
-"""Parameters of PRMS as pywatershed keeps them: one netCDF file a process, joined into one table."""
+"""Parameters of PRMS as pywatershed stores them: one netCDF file per process."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 __all__ = ["Source", "open_netcdf", "open_parameters", "segment_links", "segment_table"]
 
 Source: TypeAlias = "xr.Dataset | str | Path"
-"""A netCDF file, or what was opened from one."""
+"""A netCDF file, or the Dataset opened from one."""
 
 _DIMS = {"nsegment": "nhm_seg", "nhru": "nhm_id"}  # dimension: the variable that holds its ids
-# where a file calls the units unknown, as pywatershed does of the area
+# where a file has no units or "unknown", as pywatershed has for the area
 _UNITS = {"seg_length": "m", "seg_slope": "1", "seg_elev": "m", "seg_width": "m", "seg_cum_area": "acre"}
 
 
 def open_netcdf(source: Source) -> xr.Dataset:
-    """Read a netCDF file into memory; hand a Dataset back as it is."""
+    """Read a netCDF file into memory; return a Dataset unchanged."""
     if isinstance(source, xr.Dataset):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
-        msg = f"a netCDF file is a path or a Dataset, not {type(source).__name__}"  # type: ignore[unreachable]
+        msg = f"a netCDF file must be a path or a Dataset, not {type(source).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
     if not Path(source).is_file():
         msg = f"there is no file {source}"
@@ -47,7 +47,7 @@ def open_netcdf(source: Source) -> xr.Dataset:
     try:
         return xr.load_dataset(source)
     except (ValueError, OSError) as error:
-        msg = f"{source} can not be read as netCDF: {error}"
+        msg = f"{source} cannot be read as netCDF: {error}"
         raise InvalidArgumentError(msg) from error
 
 
@@ -61,25 +61,21 @@ def open_parameters(sources: Source | Iterable[Source]) -> xr.Dataset:
                 continue
             former = found.setdefault(str(name), variable)
             if not former.equals(variable):
-                fault = f"the parameter files contradict each other on {name!r}: give those of one model"
+                fault = f"the parameter files disagree on {name!r}; give the files of one model"
                 raise InvalidDatasetError([fault])
     if "nhm_seg" not in found:
-        fault = (
-            f"the parameter files have no 'nhm_seg', the ids of the segments; they have {shorten(found, 40)}"
-        )
+        has = shorten(found, 40)
+        fault = f"the parameter files have no 'nhm_seg', the ids of the segments; they have {has}"
         raise InvalidDatasetError([fault])
     try:
         return xr.Dataset(found).set_coords([name for name in _DIMS.values() if name in found])
     except ValueError as error:
-        fault = f"the parameter files are not those of one model: {error}"
+        fault = f"the parameter files do not belong to one model: {error}"
         raise InvalidDatasetError([fault]) from error
 
 
 def segment_table(parameters: xr.Dataset) -> pd.DataFrame:
-    """Bring the attributes of the segments to the names and units of the convention.
-
-    Shapes: returns (m, 1, m, m).
-    """
+    """Return the attributes of the segments with the names and units of the convention."""
     columns = {}
     for theirs, ours in STATIC.items():
         if theirs in parameters:
@@ -91,10 +87,7 @@ def segment_table(parameters: xr.Dataset) -> pd.DataFrame:
 
 
 def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
-    """Read where each segment flows.
-
-    Shapes: `parameters` (ids, 0 at an outlet), returns (nsegment,).
-    """
+    """Return the position downstream of each segment (nsegment,), and how many links leave the files."""
     ids = parameters["nhm_seg"].to_numpy().astype(np.int64)
     known = {
         name: parameters[name].to_numpy().astype(np.int64)
@@ -107,7 +100,7 @@ def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
     if "tosegment" in known:
         step = known["tosegment"]
         if (far := step > ids.size).any():
-            msg = f"'tosegment' of segments {shorten(ids[far].tolist())} is beyond the {ids.size} there are"
+            msg = f"'tosegment' of segments {shorten(ids[far].tolist())} exceeds {ids.size}, their number"
             raise NetworkError(msg)
         targets = np.where(step > 0, ids[step - 1], 0)
     else:
@@ -120,9 +113,8 @@ def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
     outside = (targets == 0) & (national != 0) & ~np.isin(national, ids)
     wrong = (national != targets) & ~outside
     if wrong.any():
-        pairs = [
-            f"{a} to {b} or {c}" for a, b, c in zip(ids[wrong], targets[wrong], national[wrong], strict=True)
-        ]
-        msg = f"'tosegment' and 'tosegment_nhm' disagree: {shorten(pairs)}"
+        rows = zip(ids[wrong], targets[wrong], national[wrong], strict=True)
+        pairs = shorten(f"{segment} to {one} or {other}" for segment, one, other in rows)
+        msg = f"'tosegment' and 'tosegment_nhm' disagree: {pairs}; correct one of them or leave it out"
         raise NetworkError(msg)
     return downstream, int(outside.sum())

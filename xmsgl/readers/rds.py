@@ -1,43 +1,43 @@
-"""R data frames from ``.rds`` files, through the library rdata."""
+"""R data frames from ``.rds`` files, read with the library rdata."""
 
 from __future__ import annotations
 
 import struct
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import InvalidArgumentError, MissingDependencyError
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 __all__ = ["read_rds"]
 
 
-def read_rds(path: str | Path) -> pd.DataFrame:
+def read_rds(path: Path) -> pd.DataFrame:
     """Read a data frame that R saved with ``saveRDS``."""
     import pandas as pd
 
-    try:
-        import rdata
-        from rdata.conversion import DEFAULT_CLASS_MAP
-    except ImportError as error:
-        msg = 'reading R data frames needs the library rdata: pip install "xmsgl[data]"'
-        raise MissingDependencyError(msg) from error
+    rdata = require("rdata", "reading R data frames")
 
     def moments(values: Any, _: Any) -> Any:
         return pd.to_datetime(values, unit="s")
 
+    constructors = {**rdata.conversion.DEFAULT_CLASS_MAP, "POSIXct": moments}
     try:
         with warnings.catch_warnings():
-            # "Missing constructor" for tbl and POSIXt, which add nothing to the classes below them.
+            # "Missing constructor" for tbl and POSIXt, which add nothing to the classes below them
             warnings.filterwarnings("ignore", message="Missing constructor")
-            frame = rdata.read_rds(Path(path), constructor_dict={**DEFAULT_CLASS_MAP, "POSIXct": moments})
+            frame = rdata.read_rds(path, constructor_dict=constructors)
     except (ValueError, NotImplementedError, EOFError, OSError, struct.error) as error:
-        msg = f"{path} can not be read as an R file ({error}); write it with saveRDS"
+        msg = f"{path} cannot be read as an R file ({error}); write it with saveRDS"
         raise InvalidArgumentError(msg) from error
     if not isinstance(frame, pd.DataFrame):
-        msg = f"{path} holds no data frame but a {type(frame).__name__}; save one data frame with saveRDS"
+        msg = (
+            f"{path} does not hold a data frame but a {type(frame).__name__}; save a data frame with saveRDS"
+        )
         raise InvalidArgumentError(msg)
     return frame

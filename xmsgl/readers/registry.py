@@ -1,4 +1,4 @@
-"""The registry of readers: from a file or frame of another project to one scale of the convention."""
+"""The registry of readers."""
 
 from __future__ import annotations
 
@@ -12,35 +12,34 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError
 __all__ = ["READERS", "Reader", "get", "names", "read", "register"]
 
 Reader: TypeAlias = Callable[..., xr.Dataset]
-"""What reads: its sources first, then options by keyword, ``scale=`` among them; returns a Dataset."""
+"""A function of sources, then options by keyword, such as ``scale=``, that returns a Dataset."""
 
 ReaderType = TypeVar("ReaderType", bound=Reader)
 
 READERS: dict[str, Reader] = {}
-"""The registered readers by name."""
 
 
 def register(name: str) -> Callable[[ReaderType], ReaderType]:
     """Register a reader under a name.
 
-    A reader is a function. Its sources come first, its options by keyword, and it returns an
-    :class:`xarray.Dataset` of one scale: the dimension ``coarse`` or ``fine`` with ids, variables named as
-    in the convention, with the scale's suffix, ``units`` and ``long_name``.
+    A reader is a function of its sources, then options by keyword, that returns an
+    :class:`xarray.Dataset` of one scale: the dimension ``coarse`` or ``fine`` with ids, and variables with
+    names of the convention, the scale's suffix, ``units`` and ``long_name``.
 
     Parameters
     ----------
     name
-        What users will call it.
+        Name for :func:`read`.
 
     Returns
     -------
     callable
-        A decorator that leaves the function as it is.
+        A decorator that returns the function unchanged.
 
     Raises
     ------
     InvalidArgumentError
-        If the name is empty or another reader has it already.
+        The name is empty or belongs to another reader.
 
     Examples
     --------
@@ -62,7 +61,7 @@ def register(name: str) -> Callable[[ReaderType], ReaderType]:
     def add(reader: ReaderType) -> ReaderType:
         if name in READERS and READERS[name] is not reader:
             taken = getattr(READERS[name], "__qualname__", repr(READERS[name]))
-            msg = f"there is a reader {name!r} already ({taken}); choose another name"
+            msg = f"there is already a reader {name!r} ({taken}); choose another name"
             raise InvalidArgumentError(msg)
         READERS[name] = reader
         return reader
@@ -71,12 +70,12 @@ def register(name: str) -> Callable[[ReaderType], ReaderType]:
 
 
 def names() -> tuple[str, ...]:
-    """Name the readers there are, those of the package and those registered since.
+    """List the registered readers.
 
     Returns
     -------
     tuple of str
-        Sorted; each can be given to :func:`read` and :func:`get`.
+        Sorted names, for :func:`read` and :func:`get`.
 
     Examples
     --------
@@ -90,8 +89,6 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Reader:
     """Look up a reader.
 
-    Its help says which fields it needs, in which units, and what it does with divergences.
-
     Parameters
     ----------
     name
@@ -100,12 +97,12 @@ def get(name: str) -> Reader:
     Returns
     -------
     callable
-        The reader.
+        The reader. Its help lists the fields it needs, their units, and how it treats divergences.
 
     Raises
     ------
     UnknownNameError
-        If no reader has this name.
+        No reader has this name.
 
     Examples
     --------
@@ -120,35 +117,30 @@ def get(name: str) -> Reader:
 
 
 def read(name: str, *sources: Any, **options: Any) -> xr.Dataset:
-    """Read one scale with the reader of this name.
+    """Read one scale with a registered reader.
 
     Parameters
     ----------
     name
         One of :func:`names`.
     *sources
-        What the reader reads: paths, data frames.
+        Paths or data frames, as the reader expects.
     **options
         The reader's options; most take ``scale="coarse"`` or ``scale="fine"``.
 
     Returns
     -------
     xarray.Dataset
-        What the reader returns, ready for :func:`xmsgl.combine`.
+        Dataset of one scale, ready for :func:`xmsgl.combine`.
 
     Raises
     ------
     UnknownNameError
-        If no reader has this name.
+        No reader has this name.
     InvalidArgumentError
-        If the reader returns anything but a Dataset.
-
-    See Also
-    --------
-    get : the reader itself, for its help.
+        The reader does not return a Dataset.
     """
-    reader = get(name)
-    ds = reader(*sources, **options)
+    ds = get(name)(*sources, **options)
     if not isinstance(ds, xr.Dataset):  # readers of others need not be type-checked
         msg = f"the reader {name!r} must return an xarray.Dataset, not {type(ds).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)

@@ -1,4 +1,4 @@
-"""Changing the shape of what readers return: fewer reaches of a network, or one scale made two."""
+"""Fewer reaches of a network, or two scales made from one."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ __all__ = ["keep", "one_scale"]
 def keep(ds: xr.Dataset, ids: npt.ArrayLike) -> xr.Dataset:
     """Keep some reaches of a network and link them across those left out.
 
-    Choosing with ``ds.sel`` alone would leave links to reaches that are no longer there.
+    With ``ds.sel`` alone, links would lead to reaches that are no longer in the dataset.
 
     Parameters
     ----------
     ds
         Dataset of one scale, with ``downstream_<scale>``.
     ids
-        Which reaches or segments to keep, in the order wanted.
+        Reaches or segments to keep, in the order wanted.
 
     Returns
     -------
     xarray.Dataset
-        The chosen ones. ``downstream_<scale>`` leads to the next chosen one downstream, 0 or ``""`` where
-        there is none. Lengths remain those of the reaches themselves: the way along what was left out is
-        not counted. Lazy where `ds` is.
+        The reaches kept. ``downstream_<scale>`` leads to the next of them downstream, 0 or ``""`` where
+        there is none. Lengths do not include the reaches left out. Lazy where `ds` is.
 
     Raises
     ------
     InvalidArgumentError
-        There are not exactly one scale and its network, or an id is not there or given twice.
+        The dataset does not have exactly one scale with its network, or an id is unknown or given twice.
     NetworkError
-        The network is none.
+        The links do not form a river network.
 
     Examples
     --------
@@ -57,51 +56,55 @@ def keep(ds: xr.Dataset, ids: npt.ArrayLike) -> xr.Dataset:
     own = id_values(ds.indexes[scale].to_numpy())
     chosen = id_values(np.asarray(ids))
     where = positions(own, chosen)
-    faults = []
-    if (where < 0).any():
-        faults.append(f"ids that are not there: {shorten(chosen[where < 0].tolist())}")
-    if np.unique(where).size < where.size and not faults:
-        faults.append("ids given more than once")
+    fault = ""
     if not where.size:
-        faults.append("no ids at all")
-    if faults:
-        msg = f"can not keep {where.size} of {own.size} along {scale!r}: {'; '.join(faults)}"
+        fault = "no ids are given"
+    elif (where < 0).any():
+        fault = f"the dataset does not have the ids {shorten(chosen[where < 0].tolist())}"
+    elif np.unique(where).size < where.size:
+        fault = "ids are given more than once"
+    if fault:
+        msg = f"cannot keep {where.size} of {own.size} along {scale!r}: {fault}"
         raise InvalidArgumentError(msg)
     downstream = link(own, id_values(ds[name].to_numpy()), what=scale)
-    selected = np.zeros(own.size, dtype=bool)
-    selected[where] = True
-    following = np.full(own.size, -1, dtype=np.int64)
-    following[selected] = contract(downstream, selected)
-    after = following[where]
-    outlet = np.zeros((), own.dtype)[()]
-    target = np.where(after >= 0, own[selected][after], outlet)
-    kept = ds.isel({scale: where})
-    kept = kept.assign({name: (scale, target, ds[name].attrs)})
+    kept = ds.isel({scale: where}).assign({name: (scale, relink(own, downstream, where), ds[name].attrs)})
     return stamp(kept, f"kept {where.size} of {own.size} along {scale}")
 
 
-def one_scale(ds: xr.Dataset) -> xr.Dataset:
-    """Make a dataset of two scales from one, for basins that have no finer one: one reach a segment.
+def relink(
+    ids: npt.NDArray[Any], downstream: npt.NDArray[np.int64], where: npt.NDArray[np.int64]
+) -> npt.NDArray[Any]:
+    """Return the id of the next chosen reach below each one at the positions `where`; 0 or "" at outlets."""
+    selected = np.zeros(ids.size, dtype=bool)
+    selected[where] = True
+    below = np.full(ids.size, -1, dtype=np.int64)
+    below[selected] = contract(downstream, selected)
+    outlet = np.zeros((), ids.dtype)[()]
+    return np.where(below >= 0, ids[selected][below], outlet)[where]
 
-    Methods, splits and scores then work as they do elsewhere; what is gained over the segments is nothing
-    but the estimate on days and segments without observations.
+
+def one_scale(ds: xr.Dataset) -> xr.Dataset:
+    """Make a dataset of two scales with one reach per segment, for basins without a finer network.
+
+    Training, splits and scores work as usual; the gain is an estimate on days and segments without
+    observations.
 
     Parameters
     ----------
     ds
-        Dataset of one scale, as readers return it, coarse or fine, with ``downstream`` and ``length``.
+        Dataset of one scale, coarse or fine, as readers return it, with ``downstream`` and ``length``.
 
     Returns
     -------
     xarray.Dataset
-        Segments as given, and reaches with the same ids, network, lengths, place and labels;
-        ``coarse_segment`` is each reach's own id. Drivers and attributes are inherited from the segment and
-        not stored twice. Labels stand at both scales: :func:`xmsgl.evaluate.mask_labels` hides both.
+        Segments as given, and reaches with the same ids, network, lengths, locations and labels;
+        ``coarse_segment`` is each reach's own id. Reaches inherit drivers and attributes from their segment.
+        Labels are stored at both scales: :func:`xmsgl.evaluate.mask_labels` hides both.
 
     Raises
     ------
     InvalidArgumentError
-        The dataset has no scale or both, or no network.
+        The dataset has both scales or none, or no network.
 
     Examples
     --------
@@ -115,37 +118,30 @@ def one_scale(ds: xr.Dataset) -> xr.Dataset:
     """
     scale = only_scale(ds)
     if f"length_{scale}" not in ds:
-        msg = f"the dataset has no 'length_{scale}'; a network needs the lengths (m) of its reaches"
+        msg = f"the dataset has no 'length_{scale}'; add the lengths (m) of its reaches"
         raise InvalidArgumentError(msg)
     if scale == "fine":
-        ds = ds.rename({name: f"{scale_of(name)[0]}_coarse" for name in ds.variables if _is(name, "fine")})
-        ds = ds.rename({"fine": "coarse"})
-    shared = ("downstream", "length", "lat", "lon", "geometry", "water_temperature", "true_temperature")
+        fine = [name for name in ds.variables if scale_of(name)[1] == "fine"]
+        ds = ds.rename({"fine": "coarse"} | {name: f"{scale_of(name)[0]}_coarse" for name in fine})
     own = ds["coarse"]
-    twins: dict[str, Any] = {
-        f"{base}_fine": ds[f"{base}_coarse"].variable for base in shared if f"{base}_coarse" in ds
-    }
     reaches = xr.Dataset(coords={"fine": ("fine", own.to_numpy(), own.attrs)})
-    for name, variable in twins.items():
-        dims = ["fine" if dim == "coarse" else dim for dim in variable.dims]
-        reaches[name] = (dims, variable.data, variable.attrs)
+    for base in ("downstream", "length", "lat", "lon", "geometry", "water_temperature", "true_temperature"):
+        if f"{base}_coarse" in ds:
+            variable = ds[f"{base}_coarse"].variable
+            dims = ["fine" if dim == "coarse" else dim for dim in variable.dims]
+            reaches[f"{base}_fine"] = (dims, variable.data, variable.attrs)
     attrs = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
     two = ds.merge(reaches).assign({CROSSWALK: ("fine", own.to_numpy(), attrs)})
-    return stamp(two, f"made {own.size} reaches of as many segments")
+    return stamp(two, f"added one reach on each of {own.size} segments")
 
 
 def only_scale(ds: xr.Dataset) -> Scale:
     """Return the one scale of a dataset that has a network."""
-    there = [scale for scale in SCALES if scale in ds.indexes and f"downstream_{scale}" in ds]
-    if len(there) != 1:
-        has = shorten(ds.variables, 40) or "nothing"
+    scales = [scale for scale in SCALES if scale in ds.indexes and f"downstream_{scale}" in ds]
+    if len(scales) != 1:
         msg = (
             "the dataset must have one scale: ids 'coarse' with 'downstream_coarse', or 'fine' with "
-            f"'downstream_fine'; it has {has}"
+            f"'downstream_fine'; it has {shorten(ds.variables, 40) or 'nothing'}"
         )
         raise InvalidArgumentError(msg)
-    return there[0]
-
-
-def _is(name: object, scale: str) -> bool:
-    return scale_of(str(name))[1] == scale
+    return scales[0]

@@ -1,9 +1,8 @@
-"""Weather of hydrologic response units, averaged onto the segments that they drain to."""
+"""Weather of hydrologic response units (HRU), averaged onto the segments they drain to."""
 
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 
-# what their dimensions of units and segments are called, and what counts them here
+# possible dimensions of units and segments, and those of the parameter files
 _PLACES = {
     "nhm_id": "nhru",
     "nhru": "nhru",
@@ -43,9 +42,10 @@ _IDS = {"nhru": "nhm_id", "nsegment": "nhm_seg"}
 def hru_weights(
     area: Floats, segment: NDArray[np.int64], hru_place: Floats, segment_place: Floats
 ) -> tuple[sparse.csr_array, int]:
-    """Build the operator that averages units onto segments, weighted by area.
+    """Build the operator (coarse, hru) of area-weighted means, and count segments without a unit.
 
-    Shapes: `area` (hru,), `segment` (hru,), `hru_place, segment_place` (hru, 2), returns (coarse, hru).
+    Shapes: `area` and `segment` (hru,), `hru_place` (hru, 2), `segment_place` (coarse, 2); degrees. A segment
+    without a unit takes the nearest one.
     """
     used = segment >= 0
     n = len(segment_place)
@@ -63,30 +63,26 @@ def hru_weights(
 def unit_weights(
     parameters: xr.Dataset, segments: pd.Index[int], place: Floats | None
 ) -> tuple[sparse.csr_array, int]:
-    """Build the operator of :func:`hru_weights` from parameter files.
-
-    Shapes: `parameters` (counted from 1, 0 for none), `place` (coarse, 2), returns (coarse, nhru).
-    """
+    """Build the operator (coarse, nhru) of :func:`hru_weights` from parameter files; `place` (coarse, 2)."""
     needed = ("hru_area", "hru_segment", "hru_lat", "hru_lon")
-    if lost := [name for name in needed if name not in parameters]:
-        fault = f"averaging units onto segments needs {', '.join(lost)}, in none of the parameter files"
+    if missing := [name for name in needed if name not in parameters]:
+        fault = f"averaging units onto segments needs {', '.join(missing)}; add the parameter file with them"
         raise InvalidDatasetError([fault])
-    # hru_segment counts the segments of the parameter file from 1; 0 stands for none
+    # hru_segment counts the segments of the parameter file from 1; 0 means none
     known = segments.get_indexer(pd.Index(parameters["nhm_seg"].to_numpy()))
     number = parameters["hru_segment"].to_numpy().astype(np.int64)
     if (far := number > known.size).any():
-        named = shorten(np.unique(number[far]).tolist())
-        msg = f"'hru_segment' names segments beyond the {known.size} there are: {named}"
+        numbers = shorten(np.unique(number[far]).tolist())
+        msg = f"'hru_segment' has numbers of segments above {known.size}, their number: {numbers}"
         raise NetworkError(msg)
     owner = np.where(number > 0, known[np.maximum(number, 1) - 1], -1)
     centre = np.stack([parameters[name].to_numpy() for name in ("hru_lat", "hru_lon")], axis=1)
     alone = np.setdiff1d(np.arange(len(segments)), owner)
     if place is None:
         if alone.size:
-            where = shorten(segments[alone].tolist())
             msg = (
-                f"{alone.size} segments have no unit of their own: {where}. Give fabric=, the lines of the "
-                "segments, so that each can take the nearest unit"
+                f"{alone.size} segments have no unit: {shorten(segments[alone].tolist())}. "
+                "Give fabric=, the lines of the segments, so that they can take the nearest unit"
             )
             raise NetworkError(msg)
         place = np.zeros((len(segments), 2))
@@ -94,12 +90,14 @@ def unit_weights(
 
 
 def average(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
-    """Average a field of units onto segments.
+    """Average values (time, nhru) onto segments (time, nsegment)."""
 
-    Shapes: `weights` (coarse, nhru), `values` (time, nhru), returns (time, nsegment).
-    """
+    def onto_segments(units: NDArray[np.floating]) -> Floats:
+        averaged: Floats = (weights @ units.T.astype(np.float64)).T
+        return averaged
+
     averaged: xr.DataArray = xr.apply_ufunc(
-        partial(_onto, weights),
+        onto_segments,
         values,
         input_core_dims=[["nhru"]],
         output_core_dims=[["nsegment"]],
@@ -111,33 +109,24 @@ def average(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
     return averaged
 
 
-def _onto(weights: sparse.csr_array, values: NDArray[np.floating]) -> Floats:
-    averaged: Floats = (weights @ values.T.astype(np.float64)).T
-    return averaged
-
-
 def read_daily(sources: Iterable[Source], parameters: xr.Dataset) -> xr.Dataset:
-    """Read daily series of units and of segments, in the order of the parameter files.
-
-    Shapes: returns (time, nhru).
-    """
+    """Read daily series (time, nhru) or (time, nsegment), in the order of the parameter files."""
     found: dict[str, xr.DataArray] = {}
     time: pd.DatetimeIndex | None = None
     for source in sources:
         ds, what = _open(source)
         known = [str(name) for name in ds.data_vars if str(name) in DAILY]
         if not known:
-            fault = f"{what} holds none of {', '.join(DAILY)}; it has {shorten(ds.data_vars, 40)}"
+            fault = f"{what} has none of {', '.join(DAILY)}; it has {shorten(ds.data_vars, 40)}"
             raise InvalidDatasetError([fault])
         for name in known:
             if name in found:
-                raise InvalidDatasetError(
-                    [f"{name!r} is in several files, among them {what}; give one of them"]
-                )
+                fault = f"{name!r} is in several files, among them {what}; give one of them"
+                raise InvalidDatasetError([fault])
             array = _placed(ds[name], parameters, what)
             days = array.indexes["time"]
             if time is not None and not days.equals(time):
-                fault = f"{what} does not have the days of the other files: cut them to one period"
+                fault = f"{what} does not have the same days as the other files; cut them to one period"
                 raise InvalidDatasetError([fault])
             time, found[name] = days, array
     return xr.Dataset(found)
@@ -145,8 +134,7 @@ def read_daily(sources: Iterable[Source], parameters: xr.Dataset) -> xr.Dataset:
 
 def _open(source: Source) -> tuple[xr.Dataset, str]:
     if isinstance(source, str | Path) and Path(source).suffix.lower() == ".cbh":
-        name, days, values = read_cbh(source)
-        time = days.astype("datetime64[ns]")
+        name, time, values = read_cbh(Path(source))
         return xr.Dataset({name: (("time", "nhru"), values)}, coords={"time": time}), Path(source).name
     what = Path(source).name if isinstance(source, str | Path) else "a Dataset"
     return open_netcdf(source), what
@@ -158,7 +146,7 @@ def _placed(array: xr.DataArray, parameters: xr.Dataset, what: str) -> xr.DataAr
     others = [str(name) for name in array.dims if name not in days]
     if len(days) != 1 or len(others) != 1 or others[0] not in _PLACES:
         fault = (
-            f"{array.name!r} of {what} must stand over days and one of {', '.join(_PLACES)}; it has "
+            f"{array.name!r} of {what} must have the dimensions days and one of {', '.join(_PLACES)}; it has "
             f"{', '.join(map(str, array.dims))}"
         )
         raise InvalidDatasetError([fault])
@@ -170,7 +158,7 @@ def _placed(array: xr.DataArray, parameters: xr.Dataset, what: str) -> xr.DataAr
     if ids is None:
         fault = f"the parameter files have no {_IDS[ours]!r}, which {what} needs"
         raise InvalidDatasetError([fault])
-    if own is None:  # a text file, or one without ids: the columns are in the order of the model
+    if own is None:  # a file without ids: the columns are in the order of the parameter files
         if array.sizes[ours] != ids.size:
             fault = f"{what} has {array.sizes[ours]} columns, the parameter files have {ids.size} {ours}"
             raise InvalidDatasetError([fault])

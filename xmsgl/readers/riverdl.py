@@ -1,4 +1,4 @@
-"""Stores of river-dl: drivers and a process model's results, observations, and a matrix of distances."""
+"""Stores of river-dl: drivers, results of a process model, observations, and a matrix of distances."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from xmsgl.errors import (
 )
 from xmsgl.network.from_distances import downstream_from_distance
 from xmsgl.network.topology import link, topological_order
+from xmsgl.readers.frames import check_choice
 from xmsgl.readers.prms import DAILY, STATIC, converter
 from xmsgl.readers.registry import register
-from xmsgl.readers.reshape import keep, only_scale
+from xmsgl.readers.reshape import keep, only_scale, relink
 from xmsgl.schema.days import day_spans, lost, padded
 from xmsgl.schema.names import id_values, positions
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +43,8 @@ logger = logging.getLogger(__name__)
 
 _MATRICES = ("downstream", "upstream", "updown")
 
-# What the published stores hold, which state no units. Rain and discharge are not in the units that PRMS
-# documents: 0.12 on the wettest day are metres, and the flow is that of the gages in m3 s-1.
+# Units of the published stores, which state none. Rain and discharge are not in the units that PRMS
+# documents: 0.12 on the wettest day must be metres, and discharge agrees with the gauges in m3 s-1.
 _UNITS: Mapping[str, str] = MappingProxyType(
     {
         "seg_tave_air": "degC",
@@ -80,62 +82,57 @@ def read_river_dl(
     Parameters
     ----------
     drivers
-        Zarr store (version 2 or 3) or Dataset of one dimension of segments and one of days, whatever they
-        are called. Known: ``seg_tave_air``, ``seg_rain``, ``seg_humid``, ``seg_ccov``, ``seginc_swrad``,
-        ``seginc_potet``; the process model's ``seg_tave_water`` and ``seg_outflow``; the attributes
+        Zarr store (version 2 or 3) or Dataset with one dimension of segments and one of days, of any name.
+        Variables read: ``seg_tave_air``, ``seg_rain``, ``seg_humid``, ``seg_ccov``, ``seginc_swrad``,
+        ``seginc_potet``; ``seg_tave_water`` and ``seg_outflow`` of the process model; the attributes
         ``seg_slope``, ``seg_elev``, ``seg_length`` and ``seg_width``, with or without days.
     network
-        How the segments flow: the file of distances (``.npz`` with ``rowcolnames`` and the matrices
+        Links of the segments: the file of distances (``.npz`` with ``rowcolnames`` and the matrices
         ``downstream``, ``upstream`` or ``updown``, m); or a Dataset of one scale with
-        ``downstream_<scale>`` and ``length_<scale>``, such as that of the reader ``"nhm"``, cut to the
-        segments of the store; or a dict from the id of each segment to the one downstream, 0 at an outlet.
+        ``downstream_<scale>`` and ``length_<scale>``, such as that of the reader ``"nhm"``, which is cut to
+        the segments of the store; or a dict from the id of each segment to the one downstream, 0 at an
+        outlet.
     observations
         Zarr store or Dataset with ``temp_c`` and ``discharge_cms``. Segments and days that `drivers` lacks
-        are left out, with a warning of how many and which; those that only `drivers` has are NaN. Default
-        None: no labels.
+        are left out with a warning; those that only `drivers` has are NaN. Default None: no labels.
     length
-        Length of each segment (m), by id. Default None: ``seg_length`` of the store, or of `network` where
-        that is a Dataset. A matrix does not hold the lengths of headwaters.
+        Length of each segment (m), by id. Default None: ``seg_length`` of the store, or lengths of `network`
+        if it is a Dataset. A matrix does not contain the lengths of headwaters.
     matrix
-        Which matrix of the file to read; see
-        :func:`xmsgl.network.from_distances.downstream_from_distance`.
+        Matrix of the file to read; see :func:`xmsgl.network.from_distances.downstream_from_distance`.
     units
-        Units by their names. They go before the units that the store states, and these before those of the
-        published stores: degC, rain in m d-1, humidity as a fraction, discharge in m3 s-1, radiation in
-        langley d-1, lengths in m. ``seginc_potet`` has no default: published stores differ.
+        Units by their names; they take precedence over those in the store. Default where the store has
+        none: degC, rain in m d-1, humidity as a fraction, discharge in m3 s-1, radiation in langley d-1,
+        lengths in m. ``seginc_potet`` has no default because published stores differ.
     scale
-        The scale the segments become. Default: ``"coarse"``.
+        Scale of the segments. Default: ``"coarse"``.
 
     Returns
     -------
     xarray.Dataset
-        One scale: ``air_temperature``, ``rainfall`` (snow is not in it), ``relative_humidity``,
+        One scale: ``air_temperature``, ``rainfall`` (without snow), ``relative_humidity``,
         ``cloud_cover``, ``solar_radiation``, ``potential_evapotranspiration``, ``simulated_temperature``,
         ``simulated_discharge``, labels ``water_temperature``, ``observed_discharge``; ``slope``,
         ``elevation``, ``width``, ``downstream``, ``length``; each with the scale's suffix, in the units of
-        the convention. Daily values stay lazy; attributes that the store repeats every day are read to see
-        that they do not change. A width that does change becomes its mean, and says so. Variables that are
-        not known are left out and named in the attribute ``left_out``.
+        the convention. Daily values stay lazy; attributes stored for every day are read to check that
+        they are constant. A width that changes is replaced by its mean, with a ``comment``. Other variables
+        are left out and listed in the attribute ``left_out``.
 
     Raises
     ------
     InvalidDatasetError
-        The store lacks dimensions or known variables, units are missing or not convertible, an attribute
-        changes from day to day, or `observations` have no segment or no day of `drivers`.
+        The store lacks dimensions or known variables, units are missing or cannot be converted, an attribute
+        changes from day to day, or `observations` and `drivers` have no segment or no day in common.
     NetworkError
-        The matrix contradicts itself or the segments, or lengths are missing.
+        The matrix is inconsistent or lacks segments, lengths are missing, or a segment has two segments
+        downstream: divergences are not supported.
     InvalidArgumentError
-        `matrix` or `scale` is none, or `network` is of another kind.
+        `matrix` or `scale` is unknown, or `network` has a wrong type.
 
     Warns
     -----
     DataLossWarning
         Segments or days of `observations` are not in `drivers`.
-
-    Notes
-    -----
-    Divergences: a segment flows into one segment. A matrix in which two segments are the next downstream is
-    refused, with both.
 
     Examples
     --------
@@ -151,24 +148,20 @@ def read_river_dl(
     Jia, X. et al. (2021), Physics-guided recurrent graph model for predicting flow and temperature in river
     networks, SDM, arXiv 2009.12575; the package river-dl of the USGS.
     """
-    if scale not in ("coarse", "fine"):
-        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
-        raise InvalidArgumentError(msg)
+    check_choice("scale", scale, SCALES)
     store = _open(drivers, "drivers", scale)
     ids = id_values(store.indexes[scale].to_numpy())
     found, left = _variables(store, dict(units or {}), scale)
     if not found:
-        fault = (
-            f"drivers has none of the variables {', '.join([*DAILY, *STATIC])}; it has {shorten(left, 40)}"
-        )
-        raise InvalidDatasetError([fault])
+        known = ", ".join([*DAILY, *STATIC])
+        raise InvalidDatasetError([f"drivers has none of the variables {known}; it has {shorten(left, 40)}"])
     losses: list[str] = []
     if observations is not None:
-        seen, losses = _seen(observations, store, scale)
+        observed, losses = _align(observations, store, scale)
         for loss in losses:
             logger.info("%s", loss)
             warn(loss, DataLossWarning)
-        labels, more = _variables(seen, dict(units or {}), scale)
+        labels, more = _variables(observed, dict(units or {}), scale)
         found, left = {**found, **labels}, [*left, *more]
     below, metres = _network(network, ids, matrix)
     name = f"length_{scale}"
@@ -178,7 +171,7 @@ def read_river_dl(
         found[name] = _described(scale, metres, STATIC["seg_length"].long_name, "m")
     if name not in found:
         msg = (
-            "the lengths of the segments are in neither the store nor the network; give them: "
+            "neither the store nor the network has the lengths of the segments; give them: "
             "length={id: metres, ...}"
         )
         raise NetworkError(msg)
@@ -196,7 +189,7 @@ def _described(dim: str, values: Any, text: str, units: str) -> xr.DataArray:
 
 
 def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
-    """Open a store; call its dimension of days ``time`` and the other one by its scale."""
+    """Open a store and rename its dimensions to ``time`` and the scale."""
     if isinstance(source, xr.Dataset):
         ds = source
     elif isinstance(source, str | Path):
@@ -215,13 +208,13 @@ def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
     for dim, noun in ((scale, "segments"), ("time", "days")):
         index = ds.indexes[dim]
         if not index.is_unique:
-            twice = shorten(index[index.duplicated()].unique().tolist())
-            raise InvalidDatasetError([f"{what} has {noun} more than once: {twice}; keep one of each"])
+            repeated = shorten(index[index.duplicated()].unique().tolist())
+            raise InvalidDatasetError([f"{what} has {noun} more than once: {repeated}; keep one of each"])
     return ds
 
 
-def _seen(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, list[str]]:
-    """Bring observations to the segments and days of the drivers, and say which of theirs are not used."""
+def _align(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, list[str]]:
+    """Align observations with the segments and days of the drivers, and describe what is left out."""
     ds = _open(source, "observations", scale)
     losses = []
     for dim in (scale, "time"):
@@ -234,9 +227,9 @@ def _seen(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, 
             )
             raise InvalidDatasetError([fault])
         if len(gone := lost(ds, dim, ours)):
-            told = day_spans(gone) if dim == "time" else shorten(gone.tolist())
+            which = day_spans(gone) if dim == "time" else shorten(gone.tolist())
             losses.append(
-                f"{len(gone)} {what}s of the observations left out, because drivers lacks them: {told}"
+                f"{len(gone)} {what}s of the observations left out, because drivers lacks them: {which}"
             )
     return padded(ds, {dim: store.indexes[dim] for dim in (scale, "time")}), losses
 
@@ -244,7 +237,7 @@ def _seen(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset, 
 def _variables(
     ds: xr.Dataset, units: dict[str, str], scale: Scale
 ) -> tuple[dict[str, xr.DataArray], list[str]]:
-    """Return what is known under our names and in our units, and the names of what is not."""
+    """Return known variables with the names and units of the convention, and the names of the others."""
     found: dict[str, xr.DataArray] = {}
     left = []
     for name, array in ds.data_vars.items():
@@ -264,26 +257,25 @@ def _variables(
 
 
 def _constant(array: xr.DataArray, name: str) -> tuple[xr.DataArray, dict[str, str]]:
-    """Take the one value of each segment out of a series that repeats it every day."""
-    if "time" not in array.dims:
-        return array.compute(), {}
+    """Return the constant value of each segment from a series that repeats it every day."""
     series = array.compute()
+    if "time" not in array.dims:
+        return series, {}
     first = series.isel(time=0, drop=True)
     changes = abs(series - first).max("time") > 1e-6 * abs(first)
     if not changes.any():
         return first, {}
     if name == "seg_width":
-        return series.mean("time"), {
-            "comment": "mean over the days of the store: the width changes with flow"
-        }
+        note = "mean over the days of the store, because the width changes with discharge"
+        return series.mean("time"), {"comment": note}
     where = shorten(series.indexes[changes.dims[0]][changes.to_numpy()].tolist())
-    raise InvalidDatasetError([f"{name!r} must not change from day to day, as it does on segments {where}"])
+    raise InvalidDatasetError([f"{name!r} must not change from day to day; it does on segments {where}"])
 
 
 def _network(
     network: xr.Dataset | Mapping[Any, Any] | str | Path, ids: NDArray[Any], matrix: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
-    """Return the position downstream of each segment, and the lengths where the network has them."""
+    """Return the position downstream of each segment (n,), and lengths (n,) if the network has them."""
     if isinstance(network, xr.Dataset):
         theirs = only_scale(network)
         cut = keep(network, ids)
@@ -294,7 +286,7 @@ def _network(
         keys = id_values(np.array(list(network), dtype=object))
         where = positions(keys, ids)
         if (where < 0).any():
-            msg = f"the network does not say where segments {shorten(ids[where < 0].tolist())} flow"
+            msg = f"the network has no link of segments {shorten(ids[where < 0].tolist())}; add them"
             raise NetworkError(msg)
         targets = id_values(np.array(list(network.values()), dtype=object))[where]
         below = link(ids, targets, what="segment")
@@ -310,32 +302,26 @@ def _lengths(length: Mapping[Any, float], ids: NDArray[Any]) -> NDArray[np.float
     table = pd.Series(dict(length))
     where = positions(id_values(table.index.to_numpy()), ids)
     if (where < 0).any():
-        msg = f"length lacks segments {shorten(ids[where < 0].tolist())}"
+        msg = f"length lacks segments {shorten(ids[where < 0].tolist())}; add them"
         raise NetworkError(msg)
     return table.to_numpy(np.float64)[where]
 
 
 def _from_file(path: Path, ids: NDArray[Any], matrix: str) -> NDArray[np.int64]:
-    if matrix not in _MATRICES:
-        msg = f"matrix must be one of {', '.join(map(repr, _MATRICES))}, not {matrix!r}"
-        raise InvalidArgumentError(msg)
+    check_choice("matrix", matrix, _MATRICES)
     with np.load(path, allow_pickle=False) as archive:
-        lost = [name for name in (matrix, "rowcolnames") if name not in archive.files]
-        if lost:
-            msg = f"{path.name} lacks {', '.join(lost)}; it has {', '.join(archive.files)}"
+        missing = [name for name in (matrix, "rowcolnames") if name not in archive.files]
+        if missing:
+            msg = f"{path.name} lacks {', '.join(missing)}; it has {', '.join(archive.files)}"
             raise NetworkError(msg)
         names, distance = id_values(archive["rowcolnames"]), archive[matrix]
     try:
-        whole = downstream_from_distance(names, distance, kind=matrix)
+        downstream = downstream_from_distance(names, distance, kind=matrix)
     except NetworkError as error:
         msg = f"{path.name}, matrix {matrix!r}: {error}; give the network as a Dataset or a dict instead"
         raise NetworkError(msg) from error
-    outlet = np.zeros((), names.dtype)[()]
-    everything = xr.Dataset(
-        {"downstream_coarse": ("coarse", np.where(whole >= 0, names[whole], outlet))},
-        coords={"coarse": names},
-    )
-    if (absent := positions(names, ids) < 0).any():
-        msg = f"{path.name} does not hold segments {shorten(ids[absent].tolist())} of the store"
+    where = positions(names, ids)
+    if (where < 0).any():
+        msg = f"{path.name} lacks segments {shorten(ids[where < 0].tolist())} of the store"
         raise NetworkError(msg)
-    return link(ids, id_values(keep(everything, ids)["downstream_coarse"].to_numpy()), what="segment")
+    return link(ids, relink(names, downstream, where), what="segment")

@@ -1,4 +1,4 @@
-"""Plain tables: one of the reaches, one of their days, for rivers that no other reader knows."""
+"""Plain tables: one of the reaches and one of their daily values, for any river."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.days import check_date_format, read_days
-from xmsgl.readers.frames import Source, measures, name_of, open_frame, whole_numbers
+from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, whole_numbers
 from xmsgl.readers.registry import register
 from xmsgl.schema.combine import combine
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "read_csv", "read_csv_basin"]
 
 Pair: TypeAlias = "Source | tuple[Source, Source]"
-"""A table of reaches, or it and a table of their days."""
+"""A table of reaches, or that and a table of daily values."""
 
 _HEADER = re.compile(r"^\s*(?P<name>.*?)\s*(?:[\[(](?P<units>[^\])]*)[\])])?\s*$")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")  # a whole number as people and programs write it
-_UNIT = re.compile(r"(^|_)huc\d*(_|$)")  # hydrologic units begin with zeros
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")  # a whole number, without leading zeros
+_UNIT = re.compile(r"(^|_)huc\d*(_|$)")  # codes of hydrologic units may begin with zeros
 _OBVIOUS = {"stream_order": "1", "lat": "degrees_north", "lon": "degrees_east"}
 
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What the columns of one scale's tables mean, and which of the caller's words were needed for that."""
+    """How the columns of one scale's tables are read."""
 
     scale: Scale
     names: Mapping[str, str]
     units: Mapping[str, str]
     date_format: str | None
-    used: set[tuple[str, str]] = field(default_factory=set)
+    used: set[tuple[str, str]] = field(default_factory=set)  # entries of names and units that fit a column
 
     def split(self, header: str) -> tuple[str, str | None]:
-        """Split a header into our base name and the units it states."""
+        """Split a header into base name and units."""
         found = _HEADER.match(header)
         name, units = (header, None) if found is None else (found["name"], found["units"])
         for ours, theirs in self.names.items():
@@ -65,20 +65,20 @@ class _Meaning:
         base, scale = scale_of(name)
         if scale is not None and scale != self.scale:
             msg = (
-                f"{name!r} is of the other scale; a table holds one scale, here {self.scale!r}: "
-                f"call it {base!r} if it is of this one, else drop it"
+                f"{name!r} belongs to the other scale, and a table has one scale, here {self.scale!r}: "
+                f"call it {base!r} if it belongs to this one, else drop it"
             )
             raise InvalidArgumentError(msg)
         return base
 
     def unit(self, base: str, stated: str | None, what: str) -> str | None:
-        """Return the units of a variable, None where nobody says."""
+        """Return the units of a variable, None if they are not given."""
         key = f"{base}_{self.scale}" if f"{base}_{self.scale}" in self.units else base
         given = self.units.get(key)
         self.used.add(("units", key))
         if stated is not None and given is not None and not same_units(stated, given):
             msg = (
-                f"{base} of {what} is in {stated!r} by its header and in {given!r} by units=; "
+                f"{base} of {what} is in {stated!r} by its header but in {given!r} by units=; "
                 f"correct the header, or leave {key!r} out of units="
             )
             raise InvalidArgumentError(msg)
@@ -99,60 +99,59 @@ def read_csv(
     units: Mapping[str, str] | None = None,
     date_format: str | None = None,
 ) -> xr.Dataset:
-    """Read one scale from a table of reaches and a table of their days.
+    """Read one scale from a table of reaches and a table of daily values.
 
     ===========  ==================  =====================================================================
     table        column              contents
     ===========  ==================  =====================================================================
-    `reaches`    id                  one row a reach; whole numbers, or text (then also with leading zeros)
+    `reaches`    id                  one row per reach; whole numbers, or text, also with leading zeros
     `reaches`    downstream          id of the next reach; empty or 0 at an outlet
     `reaches`    length              above 0, with its units: ``length [m]``
     `reaches`    any other           a static attribute, or text; ``lat``, ``lon``; ``coarse_segment``
-    `daily`      id, time (or date)  one row a reach and day, in any order; rows may be missing
+    `daily`      id, time (or date)  one row per reach and day, in any order; rows may be missing
     `daily`      any other           a daily variable: ``air_temperature [degC]``
     ===========  ==================  =====================================================================
 
     Headers are names of the convention (``water_temperature``, ``slope``, ...) without the scale, with
     their units in brackets. Nothing is converted, and units are never guessed; only stream_order, lat, lon
-    and text need none. Days and reaches without a row are NaN, and the days run without gaps from the
-    first to the last. A reach has one link,
-    so divergences must be resolved in the table. A link to an id that is not there is a fault: in a plain
-    table it is more often a slip than the edge of the region. Times are dates or ISO text (2001-01-31, or
-    with 00:00); anything else needs `date_format`, for 01/02/2001 may be in January or in February.
+    and text need none. Days and reaches without a row are NaN; the days run without gaps from the first
+    to the last. Each reach has one link, so divergences must be resolved in the table. A link to an unknown
+    id is an error. Times are dates or ISO text (2001-01-31, or with 00:00); anything else needs
+    `date_format`, because 01/02/2001 may be in January or in February.
 
     Parameters
     ----------
     reaches
         Path of a CSV or Parquet file, or a DataFrame.
     daily
-        The same, for the daily variables. Default None: there are none.
+        The same for the daily variables. Default None: no daily variables.
     scale
         ``"coarse"`` or ``"fine"``.
     names
-        Our names to theirs, where headers differ: ``{"id": "comid", "air_temperature": "tave"}``.
+        Headers by names of the convention, where they differ: ``{"id": "comid"}``.
     units
-        Units by our names, for headers without brackets: ``{"length": "m"}``.
+        Units by names of the convention, for headers without brackets: ``{"length": "m"}``.
     date_format
-        How the times are written that are not ISO, with year, month and day, as for
-        ``datetime.strptime``: ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
+        Format of times that are not ISO, with year, month and day, as for ``datetime.strptime``:
+        ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
 
     Returns
     -------
     xarray.Dataset
-        Dimension `scale` with the ids in the order of `reaches`, and ``time`` where `daily` is given;
+        Dimension `scale` with the ids in the order of `reaches`, and ``time`` if `daily` is given;
         nothing is lazy.
 
     Raises
     ------
     DataUnavailableError
-        There is no such file.
+        A file does not exist.
     InvalidArgumentError
-        Columns or units are missing, values are no numbers or no days, a reach has a day twice, or the
-        days are of unknown reaches.
+        Columns or units are missing, values are not numbers or dates, a reach has a day twice, or daily
+        values have an unknown id.
     NetworkError
-        Ids are missing or repeated, or links point nowhere.
+        Ids are missing or repeated, or a link leads to an unknown id.
     CycleError
-        Water would flow in a circle.
+        The links form a cycle.
 
     Examples
     --------
@@ -166,9 +165,9 @@ def read_csv(
            [3. , nan]])
     """
     meaning = _meaning(scale, names, units, date_format)
-    _refuse_needless(date_format, daily)
+    _check_date_format_needed(date_format, daily)
     ds = _read(reaches, daily, meaning)
-    _refuse_unused(meaning, meaning.used)
+    _check_all_used(meaning, meaning.used)
     return ds
 
 
@@ -181,32 +180,32 @@ def read_csv_basin(
     units: Mapping[str, str] | None = None,
     date_format: str | None = None,
 ) -> xr.Dataset:
-    """Read a whole dataset from two pairs of tables and a column that joins them.
+    """Read a dataset of both scales from two pairs of tables, joined by a column.
 
     Parameters
     ----------
     coarse
-        Table of segments, or ``(segments, daily)``, as :func:`read_csv` takes them.
+        Table of segments, or ``(segments, daily)``, as in :func:`read_csv`.
     fine
         The same for the reaches. Their table needs the column ``coarse_segment``: the id of the segment
         each reach lies on.
     names, units
-        As of :func:`read_csv`. They hold for both scales, or for one: ``{"id_fine": "comid"}``.
+        As in :func:`read_csv`, for both scales, or with a suffix for one: ``{"id_fine": "comid"}``.
     date_format
-        As of :func:`read_csv`, for both tables of days; ISO is understood beside it.
+        As in :func:`read_csv`, for both daily tables; each may also have ISO dates.
 
     Returns
     -------
     xarray.Dataset
-        Both scales, joined with :func:`xmsgl.combine` on the days of the weather: labels never shorten it.
-        Not validated yet.
+        Both scales, joined with :func:`xmsgl.combine` on the days of the weather, not of the labels. Not
+        validated yet.
 
     Raises
     ------
     InvalidArgumentError, NetworkError, CycleError, DataUnavailableError
-        As of :func:`read_csv`, and if ``coarse_segment`` is missing.
+        As in :func:`read_csv`, and if ``coarse_segment`` is missing.
     InvalidDatasetError
-        A reach lies on a segment that is not there, or the two have no day in common.
+        A reach lies on an unknown segment, or the scales have no day in common.
 
     Warns
     -----
@@ -223,22 +222,22 @@ def read_csv_basin(
     >>> ds["coarse_segment"].values
     array([7, 7, 8])
     """
-    above = _meaning("coarse", names, units, date_format, both=True)
-    below = _meaning("fine", names, units, date_format, both=True)
-    segments, reaches = _pair(coarse, "coarse"), _pair(fine, "fine")
-    _refuse_needless(date_format, segments[1], reaches[1])
-    upper = _read(*segments, above)
-    text = upper.indexes["coarse"].to_numpy().dtype.kind not in "iu"
-    lower = _read(*reaches, below, text_segments=text)
-    _refuse_unused(above, above.used | below.used)
-    if CROSSWALK not in lower:
+    coarse_meaning = _meaning("coarse", names, units, date_format, both=True)
+    fine_meaning = _meaning("fine", names, units, date_format, both=True)
+    coarse_tables, fine_tables = _pair(coarse, "coarse"), _pair(fine, "fine")
+    _check_date_format_needed(date_format, coarse_tables[1], fine_tables[1])
+    segments = _read(*coarse_tables, coarse_meaning)
+    text = segments.indexes["coarse"].to_numpy().dtype.kind not in "iu"
+    reaches = _read(*fine_tables, fine_meaning, text_segments=text)
+    _check_all_used(coarse_meaning, coarse_meaning.used | fine_meaning.used)
+    if CROSSWALK not in reaches:
         msg = (
-            f"{name_of(reaches[0])} has no column {CROSSWALK}: the id of the segment each reach lies on; "
-            f'add it, or say what it is called: names={{"{CROSSWALK}": "<their name>"}}'
+            f"{name_of(fine_tables[0])} has no column {CROSSWALK}, the id of the segment each reach lies on; "
+            f'add it, or give its header: names={{"{CROSSWALK}": "<header>"}}'
         )
         raise InvalidArgumentError(msg)
-    source = f"{upper.attrs['source']}, {lower.attrs['source']}"
-    return combine(upper, lower, lower[CROSSWALK]).assign_attrs(source=source)
+    source = f"{segments.attrs['source']}, {reaches.attrs['source']}"
+    return combine(segments, reaches, reaches[CROSSWALK]).assign_attrs(source=source)
 
 
 def _pair(tables: Pair, scale: str) -> tuple[Source, Source | None]:
@@ -258,30 +257,27 @@ def _meaning(
     *,
     both: bool = False,
 ) -> _Meaning:
-    if scale not in SCALES:
-        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
+    check_choice("scale", scale, SCALES)
+    other = [name for name in [*(names or {}), *(units or {})] if scale_of(name)[1] not in (None, scale)]
+    if other and not both:
+        msg = f"{shorten(other)} belongs to the other scale, and this table has {scale!r}: leave it out"
         raise InvalidArgumentError(msg)
-    for given in (names or {}, units or {}):
-        other = [name for name in given if scale_of(name)[1] not in (None, scale)]
-        if other and not both:
-            msg = f"{shorten(other)} is of the other scale; this table holds {scale!r}: leave it out"
-            raise InvalidArgumentError(msg)
     check_date_format(date_format)
     return _Meaning(scale, names or {}, units or {}, date_format)
 
 
-def _refuse_needless(date_format: str | None, *daily: Source | None) -> None:
+def _check_date_format_needed(date_format: str | None, *daily: Source | None) -> None:
     if date_format is not None and all(table is None for table in daily):
-        msg = "date_format= is for the table of the days, and there is none; leave it out"
+        msg = "date_format= is for a table of daily values, and there is none; leave it out"
         raise InvalidArgumentError(msg)
 
 
-def _refuse_unused(meaning: _Meaning, used: set[tuple[str, str]]) -> None:
-    """Refuse words of the caller that met no column: they are slips."""
+def _check_all_used(meaning: _Meaning, used: set[tuple[str, str]]) -> None:
+    """Refuse entries of names and units that fit no column."""
     for argument, given in (("names", meaning.names), ("units", meaning.units)):
-        lost = [f"{ours!r}: {theirs!r}" for ours, theirs in given.items() if (argument, ours) not in used]
-        if lost:
-            msg = f"{argument}={{{', '.join(lost)}}} fits no column; correct or leave it out"
+        unused = [f"{ours!r}: {theirs!r}" for ours, theirs in given.items() if (argument, ours) not in used]
+        if unused:
+            msg = f"{argument}={{{', '.join(unused)}}} fits no column; correct or leave it out"
             raise InvalidArgumentError(msg)
 
 
@@ -290,8 +286,8 @@ def _read(
 ) -> xr.Dataset:
     scale = meaning.scale
     statics, units, _ = _columns(reaches, meaning, ("id", "downstream", "length"))
-    source = name_of(reaches) if daily is None else f"{name_of(reaches)}, {name_of(daily)}"
     what = name_of(reaches)
+    source = what if daily is None else f"{what}, {name_of(daily)}"
     ids = _ids(statics["id"], f"id of {what}", text=None, optional=False)
     text = ids.dtype.kind == "U"
     below = _ids(statics["downstream"], f"downstream of {what}", text=text, optional=True)
@@ -319,77 +315,71 @@ def _read(
 def _columns(
     source: Source, meaning: _Meaning, needed: tuple[str, ...]
 ) -> tuple[pd.DataFrame, dict[str, str], dict[str, str]]:
-    """Return a table under our base names, the units of what is measured in it, and the headers."""
+    """Return a table with base names as columns, and by base name the units and the headers."""
     what = name_of(source)
     frame = open_frame(source, text=meaning.is_text)
     split = [meaning.split(str(header)) for header in frame.columns]
     bases = [base for base, _ in split]
-    lost = [name for name in needed if name not in bases]
-    if lost:
-        ways = ", ".join(f'"{name}": "<their name>"' for name in lost)
+    missing = [name for name in needed if name not in bases]
+    if missing:
+        names = ", ".join(f'"{name}": "<header>"' for name in missing)
         msg = (
-            f"{what} lacks {', '.join(lost)} among {shorten(frame.columns, 40)}; "
-            f"add what is missing, or say what it is called: names={{{ways}}}"
+            f"{what} lacks {', '.join(missing)}; its columns are {shorten(frame.columns, 40)}; "
+            f"add what is missing, or give its header: names={{{names}}}"
         )
         raise InvalidArgumentError(msg)
-    twice = sorted({base for base in bases if bases.count(base) > 1})
-    if twice:
-        msg = f"{what} has several columns for {shorten(twice)}; keep one of each"
+    repeated = sorted({base for base in bases if bases.count(base) > 1})
+    if repeated:
+        msg = f"{what} has several columns for {shorten(repeated)}; keep one of each"
         raise InvalidArgumentError(msg)
     headers = dict(zip(bases, map(str, frame.columns), strict=True))
     frame = frame.set_axis(bases, axis="columns")
-    units, silent = {}, []
+    units, unknown = {}, []
     for base, stated in split:
         if base in ("id", "time", "downstream", CROSSWALK):
             continue
-        unit = "1" if _is_words(frame[base]) else meaning.unit(base, stated, what)
+        unit = "1" if _is_text(frame[base]) else meaning.unit(base, stated, what)
         if unit is None:
-            silent.append(base)
+            unknown.append(base)
         else:
             units[base] = unit
-    if silent:
-        raise InvalidArgumentError(_without_units(silent, headers, meaning.scale, what))
+    if unknown:
+        examples = {base: expected_units(base) or "<units>" for base in unknown}
+        in_headers = ", ".join(f'"{headers[base]} [{unit}]"' for base, unit in examples.items())
+        argument = ", ".join(f'"{base}_{meaning.scale}": "{unit}"' for base, unit in examples.items())
+        msg = (
+            f"{what} does not give the units of {shorten(unknown, 20)}; "
+            f"write them in the headers ({in_headers}) or give units={{{argument}}}"
+        )
+        raise InvalidArgumentError(msg)
     return frame, units, headers
 
 
-def _without_units(silent: list[str], headers: Mapping[str, str], scale: Scale, what: str) -> str:
-    known = {base: expected_units(base) or "<units>" for base in silent}
-    written = ", ".join(f'"{headers[base]} [{unit}]"' for base, unit in known.items())
-    given = ", ".join(f'"{base}_{scale}": "{unit}"' for base, unit in known.items())
-    return (
-        f"{what} does not say the units of {shorten(silent, 20)}; "
-        f"write them into the headers ({written}) or give units={{{given}}}"
-    )
-
-
-def _is_words(column: pd.Series[Any]) -> bool:
-    """Whether a column is text throughout, such as names, and not numbers with a slip among them."""
-    kept = column.dropna()
-    if kept.empty or pd.api.types.is_numeric_dtype(kept):
+def _is_text(column: pd.Series[Any]) -> bool:
+    """Whether all values of a column are text, such as names; one number makes text a fault."""
+    values = column.dropna()
+    if values.empty or pd.api.types.is_numeric_dtype(values):
         return False
-    return (
-        not pd.to_numeric(kept, errors="coerce").notna().any() or _UNIT.search(str(column.name)) is not None
-    )
+    coded = _UNIT.search(str(column.name)) is not None
+    return coded or not pd.to_numeric(values, errors="coerce").notna().any()
 
 
 def _ids(column: pd.Series[Any], what: str, *, text: bool | None, optional: bool) -> NDArray[Any]:
     """Read ids as whole numbers or as text; None: as text unless all are whole numbers."""
-    written = column.dropna()
+    values, numeric = column.dropna(), pd.api.types.is_numeric_dtype(column)
     if text is None:
-        text = not (
-            pd.api.types.is_numeric_dtype(column) or written.astype(str).str.fullmatch(_NUMBER.pattern).all()
-        )
+        text = not (numeric or values.astype(str).str.fullmatch(_NUMBER.pattern).all())
     if not text:
         return whole_numbers(column, what, optional=optional)
-    if pd.api.types.is_numeric_dtype(column) and len(written):
-        msg = f"{what} are numbers ({shorten(written, 3)}) where the ids they refer to are text; use one kind"
+    if numeric and len(values):
+        msg = f"{what} are numbers ({shorten(values, 3)}) but the ids they refer to are text; use one kind"
         raise InvalidArgumentError(msg)
     return column.astype(object).where(column.notna(), "").astype(str).str.strip().to_numpy(dtype=str)
 
 
 def _static(column: pd.Series[Any], unit: str, what: str) -> tuple[NDArray[Any], dict[str, str]]:
     attrs = {"units": unit, "long_name": str(column.name).replace("_", " ")}
-    if _is_words(column):
+    if _is_text(column):
         return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=str), attrs
     return measures(column, what, fills=()), attrs
 
@@ -398,25 +388,20 @@ def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.Dat
     """Return the days and, by name, the daily variables as (dims, values, attrs)."""
     what = name_of(source)
     table, units, headers = _columns(source, meaning, ("id", "time"))
-    moments = read_days(
-        table["time"],
-        what,
-        header=headers["time"],
-        id_header=headers["id"],
-        date_format=meaning.date_format,
-    )
+    date_format, header = meaning.date_format, headers["time"]
+    days = read_days(table["time"], what, header=header, id_header=headers["id"], date_format=date_format)
     keys = _ids(table["id"], f"id of {what}", text=ids.dtype.kind == "U", optional=False)
     place = positions(ids, keys)
     if (place < 0).any():
-        lost = shorten(pd.unique(keys[place < 0]))
-        msg = f"{what} has days of ids that the other table lacks: {lost}; add them there, or drop these rows"
+        unknown = shorten(pd.unique(keys[place < 0]))
+        msg = f"{what} has ids that the other table lacks: {unknown}; add them there, or drop these rows"
         raise InvalidArgumentError(msg)
-    time = pd.date_range(moments.min(), moments.max(), freq="D", unit="ns")
-    day = time.get_indexer(moments)
-    twice = pd.Series(day * len(ids) + place).duplicated().to_numpy()
-    if twice.any():
-        told = shorten(f"{keys[n]} on {moments[n]:%Y-%m-%d}" for n in np.flatnonzero(twice).tolist())
-        msg = f"{what} has ids and days more than once: {told}; keep one row of each"
+    time = pd.date_range(days.min(), days.max(), freq="D", unit="ns")
+    day = time.get_indexer(days)
+    repeated = np.flatnonzero(pd.Series(day * len(ids) + place).duplicated())
+    if repeated.size:
+        pairs = shorten(f"{keys[row]} on {days[row]:%Y-%m-%d}" for row in repeated.tolist())
+        msg = f"{what} has ids and days more than once: {pairs}; keep one row of each"
         raise InvalidArgumentError(msg)
     found = {}
     for base, unit in units.items():
