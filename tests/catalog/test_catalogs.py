@@ -333,8 +333,8 @@ class TestNetCDF:
             catalog_data.netcdf_file("simulated", **SMALL)
         assert list((cache / "netcdf").iterdir()) == []
 
-    def test_a_path_is_no_dataset_of_the_package(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="must be one of 'delaware', 'simulated'"):
+    def test_a_path_is_not_a_dataset_of_the_package(self) -> None:
+        with pytest.raises(InvalidArgumentError, match="must be 'delaware' or 'simulated', not"):
             NetCDFSource("my_basin.nc").to_dask()
 
 

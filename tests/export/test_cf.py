@@ -191,11 +191,11 @@ def test_places_half_way_along_the_line_unless_stored(placed, predicted, lines):
 
 
 def test_what_is_missing_is_told(placed, predicted, river):
-    with pytest.raises(InvalidDatasetError, match=r"nothing says where .* 'fine' .* geometry_fine"):
+    with pytest.raises(InvalidDatasetError, match=r"no locations along 'fine': add geometry_fine"):
         river.msgl.export(predicted)
     text = placed.geometry_fine.values.copy()
     text[[2, 5]] = ["", None]
-    with pytest.raises(InvalidDatasetError, match=r"missing, .* for 2 of 12 ids along 'fine': 3, 6"):
+    with pytest.raises(InvalidDatasetError, match=r"missing or .* for 2 of 12 ids along 'fine': 3, 6"):
         placed.assign(geometry_fine=("fine", text)).msgl.export(predicted)
     with pytest.raises(InvalidArgumentError, match="not in the dataset: 99"):
         placed.msgl.export(predicted.assign_coords(fine=[99, *range(2, 13)]))

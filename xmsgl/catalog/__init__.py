@@ -1,1 +1,1 @@
-"""Catalogs for intake: where they lie, the entries they hold, and the drivers and readers behind them."""
+"""Catalogs for intake: their files, their entries, and the drivers and readers behind them."""

@@ -1,7 +1,7 @@
-"""Drivers for intake catalogs of the first kind (``sources:``), and the catalog ``intake.cat.xmsgl``.
+"""Drivers for intake catalogs of the first version (``sources:``), and the catalog ``intake.cat.xmsgl``.
 
-Imported by intake through entry points, or when a catalog names a driver; needs intake. The attribute
-``catalog`` is the catalogs that come with the package, opened as one.
+intake imports this module by its entry points, or when a catalog names a driver. The attribute
+``catalog`` is all catalogs of the package opened as one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.catalog import entries
 from xmsgl.catalog.path import catalog_path
-from xmsgl.datasets import open as opening
+from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, MissingDependencyError
 
 try:
@@ -32,7 +32,7 @@ __all__ = ["DatasetSource", "ModelSource", "NetCDFSource", "TemperatureSource"]
 
 
 class _Source(DataSource):  # type: ignore[misc]  # intake has no types
-    """What all drivers share: describing, and keeping what was opened."""
+    """A source that keeps what it has opened; `metadata` is the metadata of the catalog."""
 
     version = "1"
     partition_access = False
@@ -44,16 +44,13 @@ class _Source(DataSource):  # type: ignore[misc]  # intake has no types
     def _open(self) -> Any:
         raise NotImplementedError
 
-    def _about(self, obj: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
     def _opened(self) -> Any:
         if self._kept is None:
             self._kept = self._open()
         return self._kept
 
     def describe(self) -> dict[str, Any]:
-        """Tell driver, arguments and metadata, also of a source that stands in no catalog."""
+        """Return driver, arguments and metadata, also of a source outside a catalog."""
         if self._entry is not None:
             described: dict[str, Any] = super().describe()
             return described
@@ -70,7 +67,7 @@ class _Source(DataSource):  # type: ignore[misc]  # intake has no types
         obj = self._opened()
         shape = {str(dim): size for dim, size in obj.sizes.items()} if hasattr(obj, "sizes") else None
         kind = f"{type(obj).__module__.partition('.')[0]}.{type(obj).__name__}"
-        return Schema(dtype=kind, shape=shape, npartitions=1, extra_metadata=self._about(obj))
+        return Schema(dtype=kind, shape=shape, npartitions=1, extra_metadata=entries.describe(obj))
 
     def _get_partition(self, _: int) -> Any:
         return self.read()
@@ -79,46 +76,14 @@ class _Source(DataSource):  # type: ignore[misc]  # intake has no types
         self._kept = self._schema = None
 
 
-class _XarraySource(_Source):
-    """A source of something labelled, lazy or in memory."""
+class DatasetSource(_Source):
+    """A dataset of the package (``"delaware"``, ``"simulated"``), or a netCDF file or Zarr folder.
 
-    container = "xarray"
-
-    def __init__(
-        self, chunks: Mapping[str, int] | None = None, metadata: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(metadata)
-        self.chunks = chunks
-
-    def _about(self, obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
-        return entries.describe(obj)
-
-    def to_dask(self) -> Any:
-        """Return it lazily, in the chunks of the argument `chunks`."""
-        return entries.lazy(self._opened(), self.chunks)
-
-    def read(self) -> Any:
-        """Return it with all values in memory."""
-        return self._opened().compute()
-
-
-class DatasetSource(_XarraySource):
-    """A dataset of the package, through its downloads and its cache, or a file of the convention.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"``, ``"simulated"``, or the path of a netCDF file or a Zarr folder.
-    chunks
-        Size of chunks by dimension for ``to_dask``. Default None: those of the store; 365 days of the
-        simulated basin.
-    metadata
-        What the catalog says about the entry. ``discover()`` puts what the dataset says in its place.
-    **arguments
-        Arguments of :func:`xmsgl.datasets.delaware` or :func:`xmsgl.datasets.simulated`.
+    `chunks`: sizes by dimension for ``to_dask``; `arguments`: those of the function in ``xmsgl.datasets``.
     """
 
     name = "xmsgl_dataset"
+    container = "xarray"
 
     def __init__(
         self,
@@ -128,61 +93,54 @@ class DatasetSource(_XarraySource):
         metadata: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        super().__init__(chunks, metadata)
-        self._dataset, self._arguments = dataset, arguments
+        super().__init__(metadata)
+        self._dataset, self._arguments, self.chunks = dataset, arguments, chunks
 
-    def _open(self) -> xr.Dataset:
-        return opening.open_data(self._dataset, **self._arguments)
+    def _open(self) -> xr.Dataset | xr.DataArray:
+        return open_data(self._dataset, **self._arguments)
+
+    def to_dask(self) -> Any:
+        """Return it lazily; by default in the chunks of the store, or of 365 days."""
+        return entries.lazy(self._opened(), self.chunks)
+
+    def read(self) -> Any:
+        """Return it with all values in memory."""
+        return self._opened().compute()
 
 
-class NetCDFSource(_XarraySource):
-    """A dataset of the package as one netCDF-4 file that any reader of netCDF can open.
-
-    The file lies in the cache and is written when first needed; see
-    :func:`xmsgl.catalog.entries.netcdf_file`.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``.
-    chunks
-        Size of chunks by dimension for ``to_dask``. Default None: those of the file.
-    metadata, **arguments
-        As for :class:`DatasetSource`.
-    """
+class NetCDFSource(DatasetSource):
+    """A dataset of the package as one netCDF-4 file in the cache, written when first needed."""
 
     name = "xmsgl_netcdf"
 
-    def __init__(
-        self,
-        dataset: str,
-        *,
-        chunks: Mapping[str, int] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(chunks, metadata)
-        self._dataset, self._arguments = dataset, arguments
-
     @property
     def urlpath(self) -> str:
-        """Path of the file, which is there once this was asked for."""
-        return str(entries.netcdf_file(self._dataset, **self._arguments))
+        """Path of the file, which is written if it does not exist."""
+        return str(entries.netcdf_file(str(self._dataset), **self._arguments))
 
     def _open(self) -> xr.Dataset:
-        return opening.open_data(self.urlpath)
+        return open_data(self.urlpath)
+
+
+class TemperatureSource(DatasetSource):
+    """The downscaled temperature of a dataset, computed when it is read.
+
+    `model`: name or path, see :func:`xmsgl.load_model`; `downscale`: arguments of ``ds.msgl.downscale``.
+    """
+
+    name = "xmsgl_temperature"
+
+    def __init__(
+        self, dataset: str | os.PathLike[str], model: str | os.PathLike[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(dataset, model=model, **options)
+
+    def _open(self) -> xr.DataArray:
+        return entries.temperature(self._dataset, **self._arguments)
 
 
 class ModelSource(_Source):
-    """A trained model: one that comes with the package, or a file.
-
-    Parameters
-    ----------
-    model
-        Name or path, see :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``.
-    metadata
-        What the catalog says about the entry. ``discover()`` puts what the model says in its place.
-    """
+    """A trained model: the name of a packaged one, or a path, see :func:`xmsgl.load_model`."""
 
     name = "xmsgl_model"
     container = "python"
@@ -201,59 +159,19 @@ class ModelSource(_Source):
 
         return load_model(self._model)
 
-    def _about(self, obj: Model) -> dict[str, Any]:
-        return entries.describe_model(obj)
-
     def read(self) -> Model:
         """Return the model."""
         model: Model = self._opened()
         return model
 
     def to_dask(self) -> Any:
-        """Refuse: there is nothing to compute later."""
+        """Raise an error, because a model has nothing to compute lazily."""
         msg = "a model is not an array that dask could hold; use read()"
         raise InvalidArgumentError(msg)
 
 
-class TemperatureSource(_XarraySource):
-    """A downscaled temperature: a dataset and a model, computed where and when it is looked at.
-
-    Parameters
-    ----------
-    dataset
-        As for :class:`DatasetSource`.
-    model
-        Name or path, see :func:`xmsgl.load_model`. Default: the packaged ``"delaware-async-msgl"``.
-    chunks
-        Size of chunks by dimension for ``to_dask``. Default None: one a window of days.
-    downscale
-        Further arguments of ``ds.msgl.downscale``, such as ``{"quantiles": [0.05, 0.5, 0.95]}``.
-    metadata, **arguments
-        As for :class:`DatasetSource`.
-    """
-
-    name = "xmsgl_temperature"
-
-    def __init__(
-        self,
-        dataset: str | os.PathLike[str],
-        model: str | os.PathLike[str] | None = None,
-        *,
-        chunks: Mapping[str, int] | None = None,
-        downscale: Mapping[str, Any] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(chunks, metadata)
-        self._dataset, self._model = dataset, model
-        self._downscale, self._arguments = downscale, arguments
-
-    def _open(self) -> xr.DataArray:
-        return entries.temperature(self._dataset, self._model, downscale=self._downscale, **self._arguments)
-
-
 def __getattr__(name: str) -> Any:
-    # intake wants an object, not a function; files are read when somebody asks for it
+    # intake needs an object, not a function, and the files should be read on first use only
     if name == "catalog":
         return YAMLFilesCatalog(
             f"{catalog_path().as_posix()}/*.yaml",

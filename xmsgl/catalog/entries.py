@@ -1,7 +1,6 @@
-"""What the entries of a catalog stand for: datasets, netCDF files, models, downscaled temperatures.
+"""The entries of a catalog, without intake: datasets, netCDF files, downscaled temperatures, metadata.
 
-Knows nothing of intake. :mod:`xmsgl.catalog.drivers` and :mod:`xmsgl.catalog.readers` put it into the
-shapes that intake's two versions want.
+:mod:`xmsgl.catalog.drivers` and :mod:`xmsgl.catalog.readers` offer them to both versions of intake.
 """
 
 from __future__ import annotations
@@ -31,38 +30,34 @@ __all__ = ["describe", "describe_model", "lazy", "netcdf_file", "temperature"]
 
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
-_DAYS = 365  # in one chunk of a dataset that is not lazy by itself
-_BUILDERS = ("datasets", "readers", "simulate")  # packages that a built dataset depends on
-_FACTORS = "schema/units.py"  # and the factors between units
+_DAYS = 365  # in one chunk of a dataset that is not lazy
+_BUILDERS = ("datasets", "readers", "simulate")  # packages that the datasets depend on
+_UNITS = "schema/units.py"  # and the conversion factors
 _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 
 def lazy(obj: Labelled, chunks: Mapping[str, int] | None = None) -> Labelled:
-    """Return the object with dask behind what varies from day to day."""
+    """Chunk the daily variables; without `chunks`, in 365 days unless they are chunked already."""
     if isinstance(obj, xr.DataArray):
         return lazy(obj.to_dataset(name="_"), chunks)["_"].rename(obj.name)
     daily = {name: variable for name, variable in obj.data_vars.items() if "time" in variable.dims}
     if chunks is None and any(variable.chunks is not None for variable in daily.values()):
         return obj
     sizes = {"time": _DAYS} if chunks is None else dict(chunks)
-    return obj.assign(
-        {
-            name: variable.chunk({dim: size for dim, size in sizes.items() if dim in variable.dims})
-            for name, variable in daily.items()
-        }
-    )
+    for name, variable in daily.items():
+        daily[name] = variable.chunk({dim: size for dim, size in sizes.items() if dim in variable.dims})
+    return obj.assign(daily)
 
 
 def netcdf_file(dataset: str, **arguments: Any) -> Path:
-    """Return the path of a dataset as a netCDF file in the cache, written when first asked for.
+    """Return the path of a dataset as a netCDF file in the cache; write it if it does not exist.
 
-    The file's name depends on the arguments, on the code that makes the dataset and on the version of the
-    package, so that none is ever stale.
+    The name depends on the arguments, the code that builds the dataset and the version of the package, so
+    that a file is never out of date.
     """
     if dataset not in DATASETS:
-        msg = (
-            f"dataset must be one of {', '.join(map(repr, DATASETS))}, not {dataset!r}; a file needs no copy"
-        )
+        known = " or ".join(map(repr, DATASETS))
+        msg = f"dataset must be {known}, not {dataset!r}; open a file of your own directly"
         raise InvalidArgumentError(msg)
     folder = cache_folder(arguments.get("cache_dir")) / "netcdf"
     path = folder / f"{dataset}-{_version(dataset, arguments)}.nc"
@@ -83,21 +78,20 @@ def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
         for file in sorted(package.joinpath(part).rglob("*"))
         if file.suffix in (".py", ".txt")
     ]
-    modules.append(_FACTORS)
-    said = json.dumps(bound, sort_keys=True, default=str)
-    return recipe(modules, [hashlib.sha256(f"{__version__} {said}".encode()).hexdigest()])
+    text = json.dumps(bound, sort_keys=True, default=str)
+    return recipe([*modules, _UNITS], [hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()])
 
 
 def _write(ds: xr.Dataset, path: Path) -> None:
     """Write a compressed file, whole or not at all."""
     import dask
 
-    daily = {str(name): v.shape for name, v in ds.data_vars.items() if v.dims[:1] == ("time",)}
-    encoding: dict[str, dict[str, Any]] = {
-        name: {"zlib": True, "complevel": 4, "chunksizes": (min(_DAYS, shape[0]), *shape[1:])}
-        for name, shape in daily.items()
-    }
-    encoding["time"] = {"dtype": "int32", "units": "days since 1970-01-01"}
+    encoding: dict[str, dict[str, Any]] = {"time": {"dtype": "int32", "units": "days since 1970-01-01"}}
+    for name, variable in ds.data_vars.items():
+        if variable.dims[:1] == ("time",):
+            days, *others = variable.shape
+            chunks = (min(_DAYS, days), *others)
+            encoding[str(name)] = {"zlib": True, "complevel": 4, "chunksizes": chunks}
     with whole(path) as part, dask.config.set(scheduler="synchronous"):  # one block in memory at a time
         ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
 
@@ -110,17 +104,16 @@ def temperature(
     downscale: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> xr.DataArray:
-    """Downscale a dataset, lazily.
-
-    Shapes: returns (time, fine).
-    """
+    """Downscale a dataset lazily, (time, fine)."""
     from xmsgl.prediction.downscale import downscale as predict
 
     return lazy(predict(lazy(open_data(dataset, **arguments)), model, **(downscale or {})), chunks)
 
 
-def describe(obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
-    """Tell what a catalog should say about a dataset or a result, from its own attributes."""
+def describe(obj: xr.Dataset | xr.DataArray | Model) -> dict[str, Any]:
+    """Return the metadata of a dataset, a result or a model for a catalog, from its own attributes."""
+    if not isinstance(obj, xr.Dataset | xr.DataArray):
+        return describe_model(obj)
     texts = {name: str(obj.attrs[name]) for name in _TEXTS if name in obj.attrs}
     if isinstance(obj, xr.DataArray):
         known = {str(obj.name): "prediction"}
@@ -133,7 +126,7 @@ def describe(obj: xr.Dataset | xr.DataArray) -> dict[str, Any]:
 
 
 def describe_model(model: Model) -> dict[str, Any]:
-    """Tell what a catalog should say about a model, from its own file."""
+    """Return the metadata of a model for a catalog, from its own file."""
     training = model.spec.training
     period = f"{training.get('start', '?')} to {training.get('stop', '?')}"
     inputs = {

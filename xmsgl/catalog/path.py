@@ -1,4 +1,4 @@
-"""Where the intake catalogs lie: in the installed package, or at the top of a checkout."""
+"""The folder of the intake catalogs: in the installed package, or at the top of a checkout."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ def catalog_path(name: str | None = None) -> Path:
     Parameters
     ----------
     name
-        ``"delaware"`` or ``"simulated"``: the file of that basin. ``"v2"``: the file with both basins as
-        readers of intake's second version. Default None: the folder of the two files, which intake opens
-        as one catalog.
+        ``"delaware"`` or ``"simulated"``: the file of that basin. ``"v2"``: the file with both basins for
+        the second version of intake. Default None: the folder of both files, which intake opens as one.
 
     Returns
     -------
     pathlib.Path
-        What ``intake.open_catalog`` takes.
+        Path for ``intake.open_catalog``.
 
     Raises
     ------
     UnknownNameError
         There is no catalog of that name.
     DataUnavailableError
-        The installation lacks the catalogs.
+        The catalogs are missing from the installation.
 
     Examples
     --------
@@ -44,10 +43,10 @@ def catalog_path(name: str | None = None) -> Path:
     if name is not None and name not in _FILES:
         raise UnknownNameError("catalog", name, _FILES)
     package = Path(__file__).parents[1]
-    # a wheel keeps them inside the package, a checkout beside it
+    # inside the package in a wheel, beside it in a checkout
     places = [package / "catalogs", package.parent / "catalogs"]
     for folder in places:
         if (folder / _FILES["delaware"]).is_file():
             return folder / _FILES[name] if name else folder
-    msg = f"the catalogs are neither in {places[0]} nor in {places[1]}; install xmsgl again"
+    msg = f"there are no catalogs in {places[0]} or {places[1]}; install xmsgl again"
     raise DataUnavailableError(msg)

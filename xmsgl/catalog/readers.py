@@ -1,11 +1,11 @@
-"""Readers for intake catalogs of the second kind (``version: 2``); needs intake 2."""
+"""Readers for intake catalogs of the second version (``version: 2``); needs intake 2."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from xmsgl.catalog import entries
-from xmsgl.datasets import open as opening
+from xmsgl.datasets.open import open_data
 from xmsgl.errors import MissingDependencyError
 
 try:
@@ -26,46 +26,37 @@ if TYPE_CHECKING:
 __all__ = ["DatasetReader", "ModelReader", "NetCDFFile", "TemperatureReader"]
 
 
-class _LazyReader(BaseReader):  # type: ignore[misc]  # intake has no types
-    """A reader whose result is lazy, so that asking for dask is the same as reading."""
+class DatasetReader(BaseReader):  # type: ignore[misc]  # intake has no types
+    """Reads a dataset with :func:`xmsgl.datasets.open.open_data`, in `chunks`."""
 
     imports: ClassVar[set[str]] = {"xmsgl"}
-
-    def to_dask(self) -> Any:
-        """Return what ``read()`` returns; without this, intake would make a pipeline of the call."""
-        return self.read()
-
-
-class DatasetReader(_LazyReader):
-    """Reads a dataset of the package, or a file of the convention.
-
-    ``read`` takes the arguments of :func:`xmsgl.datasets.open.open_data` and ``chunks``.
-    """
-
     func = "xmsgl.datasets.open:open_data"
     output_instance = "xarray:Dataset"
 
     def _read(
-        self,
-        dataset: str | os.PathLike[str],
-        chunks: Mapping[str, int] | None = None,
-        **arguments: Any,
-    ) -> xr.Dataset:
-        return entries.lazy(opening.open_data(dataset, **arguments), chunks)
+        self, dataset: str | os.PathLike[str], chunks: Mapping[str, int] | None = None, **arguments: Any
+    ) -> xr.Dataset | xr.DataArray:
+        return entries.lazy(open_data(dataset, **arguments), chunks)
+
+    def to_dask(self) -> Any:
+        """Return the same as ``read()``, which is lazy; intake's own would make a pipeline of it."""
+        return self.read()
 
 
-class TemperatureReader(_LazyReader):
-    """Reads a downscaled temperature; takes the arguments of :func:`xmsgl.catalog.entries.temperature`."""
+class TemperatureReader(DatasetReader):
+    """Reads a downscaled temperature with :func:`xmsgl.catalog.entries.temperature`."""
 
     func = "xmsgl.catalog.entries:temperature"
     output_instance = "xarray:DataArray"
 
-    def _read(self, dataset: str | os.PathLike[str], **arguments: Any) -> xr.DataArray:
-        return entries.temperature(dataset, **arguments)
+    def _read(
+        self, dataset: str | os.PathLike[str], chunks: Mapping[str, int] | None = None, **arguments: Any
+    ) -> xr.DataArray:
+        return entries.temperature(dataset, chunks=chunks, **arguments)
 
 
 class ModelReader(BaseReader):  # type: ignore[misc]
-    """Reads a trained model; takes the name or the path that :func:`xmsgl.load_model` takes."""
+    """Reads a trained model by its name or path, see :func:`xmsgl.load_model`."""
 
     imports: ClassVar[set[str]] = {"xmsgl"}
     func = "xmsgl:load_model"
@@ -78,20 +69,10 @@ class ModelReader(BaseReader):  # type: ignore[misc]
 
 
 class NetCDFFile(HDF5):  # type: ignore[misc]
-    """A dataset of the package as a netCDF-4 file, for intake's own readers of such files.
-
-    Parameters
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``.
-    arguments
-        Arguments of the dataset.
-    metadata
-        What the catalog says about it.
-    """
+    """A dataset of the package, with its `arguments`, as a netCDF-4 file for intake's own readers."""
 
     storage_options = None
-    path = ""  # the group within the file: its root
+    path = ""  # the root group of the file
 
     def __init__(
         self,
@@ -104,5 +85,5 @@ class NetCDFFile(HDF5):  # type: ignore[misc]
 
     @property
     def url(self) -> str:
-        """Path of the file, which is there once this was asked for."""
+        """Path of the file, which is written if it does not exist."""
         return str(entries.netcdf_file(self.dataset, **self.arguments))

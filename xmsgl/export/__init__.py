@@ -1,7 +1,7 @@
-"""Results in the forms that other tools read: CF netCDF, UGRID networks, geometries, GeoDataFrames.
+"""Results for other tools: CF netCDF, UGRID networks, geometries, GeoDataFrames.
 
-One idea runs through it: :mod:`xmsgl.export.table` puts values and the attributes of their reaches side by
-side, along one dimension; the other modules write that in the words of a convention.
+:mod:`xmsgl.export.table` joins values and the attributes of their reaches along one dimension; the other
+modules write this table in a convention.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A table as a CF dataset: discrete sampling geometry ``timeSeries`` with lines, ready for ``to_netcdf``."""
+"""A table as a CF dataset: time series with lines (CF 1.11, section 7.5, chapter 9, appendix H.2)."""
 
 from __future__ import annotations
 
@@ -21,24 +21,18 @@ _LONG_NAMES = {
     "y": "latitude of a node of a line",
     "node_count": "nodes of each line",
     "part_node_count": "nodes of each part of a line",
-    "geometry_container": "lines, each along the rows of one geometry",
+    "geometry_container": "lines, one for each geometry",
     "spatial_ref": "WGS 84, degrees east and north",
 }
 
 
 def to_cf(table: Table) -> xr.Dataset:
-    """Write a table in the words of the CF conventions.
-
-    References
-    ----------
-    CF conventions 1.11, section 7.5 (geometries), chapter 9 and appendix H.2 (time series).
-    """
+    """Write a table in the CF conventions."""
     need("cf_xarray")
     encoded: xr.Dataset = prepare(cube(table)).xvec.encode_cf()
-    last = [dim for dim in ("geometry", "time") if dim in encoded.dims]
     for name, array in encoded.data_vars.items():
         if "geometry" in array.dims:
-            encoded[name] = array.transpose(..., *(dim for dim in last if dim in array.dims))
+            encoded[name] = array.transpose(..., "geometry", "time", missing_dims="ignore")
     encoded = _tidy(encoded, set(table.values.data_vars))
     encoded.attrs = describe(table, "CF-1.11")
     if "time" in encoded.dims:
@@ -47,7 +41,7 @@ def to_cf(table: Table) -> xr.Dataset:
 
 
 def _tidy(encoded: xr.Dataset, data: set[object]) -> xr.Dataset:
-    """Leave the words on geometry to the data variables, and name what the encoder leaves unnamed."""
+    """Keep attributes of geometry on data variables only, and add missing long names."""
     container = xr.Variable((), np.int32(0), encoded["geometry_container"].attrs)
     done = encoded.reset_coords("spatial_ref").assign(geometry_container=container)
     for name in done.variables:
@@ -59,5 +53,5 @@ def _tidy(encoded: xr.Dataset, data: set[object]) -> xr.Dataset:
             attrs["long_name"] = _LONG_NAMES[str(name)]
     for axis, name in (("x", "lon"), ("y", "lat")):
         done[name].attrs["nodes"] = axis
-        done[axis].attrs.pop("standard_name")  # checkers ask for one longitude and one latitude
+        done[axis].attrs.pop("standard_name")  # checkers expect one longitude and one latitude
     return done

@@ -1,4 +1,4 @@
-"""Results with their lines: an xvec cube for xarray users, a GeoDataFrame for everybody else."""
+"""Results with their lines: an xvec cube for xarray, a GeoDataFrame for other software."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 
     from xmsgl.export.table import Table
 
-__all__ = ["cube", "middles", "places", "to_geodataframe"]
-
-_MULTI_LINE = 5  # shapely's number of the type
+__all__ = ["cube", "degrees", "middles", "places", "to_geodataframe"]
 
 
 def to_geodataframe(
     prediction: xr.DataArray | xr.Dataset, obj: xr.Dataset | xr.DataTree
 ) -> geopandas.GeoDataFrame:
-    """Give each reach a row: its line, and one column for each value.
+    """Convert a result to a GeoDataFrame with one row per reach and one column per value.
 
-    What hvplot, lonboard, GeoPandas' own ``explore`` and every GIS take. Choose days, statistics or quantiles
-    first: each of them becomes a column.
+    For hvplot, lonboard, the ``explore`` of GeoPandas and GIS. Select days, statistics or quantiles first:
+    each becomes a column.
 
     Parameters
     ----------
@@ -38,22 +36,21 @@ def to_geodataframe(
         Values over ``fine`` or ``coarse``, such as ``temperature.sel(time=["2019-07-21", "2019-07-22"])``,
         ``temperature.mean("time")`` or ``ds.msgl.evaluate(temperature, by="reach")``.
     obj
-        Dataset or DataTree that knows where the reaches lie: ``geometry_<scale>``, or ``lat_<scale>`` and
-        ``lon_<scale>``, which give points.
+        Dataset or DataTree with ``geometry_<scale>``, or ``lat_<scale>`` and ``lon_<scale>``, which give
+        points.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        Index: the ids, named ``reach_id`` or ``segment_id``. Columns: text, ``<name>`` for a value a reach,
-        ``<name> 2019-07-21``, ``<name> 0.95``, ... along further dimensions, and ``geometry`` in
-        EPSG:4326.
+        Index: the ids, named ``reach_id`` or ``segment_id``. Columns: ``<name>`` for one value per reach,
+        ``<name> 2019-07-21``, ``<name> 0.95``, ... for further dimensions, and ``geometry`` in EPSG:4326.
 
     Raises
     ------
     InvalidArgumentError
-        The values lie along neither or both scales, or have ids that the dataset lacks.
+        The values have neither or both scales, or have ids that the dataset lacks.
     InvalidDatasetError
-        Nothing says where some of the reaches lie.
+        The location of some reaches is missing.
     MissingDependencyError
         GeoPandas is not installed: ``pip install "xmsgl[geo]"``.
 
@@ -76,10 +73,10 @@ def to_geodataframe(
 
 
 def _columns(array: xr.DataArray, scale: str) -> dict[str, npt.NDArray[Any]]:
-    """Cut an array into one column for each label of its other dimensions."""
+    """Split an array into one column for each label of its other dimensions."""
     if scale not in array.dims:
-        cure = f"leave it out: drop_vars({array.name!r})"
-        msg = f"{array.name!r} has dimensions {array.dims}, not {scale!r}; {cure}"
+        advice = f"leave it out: drop_vars({array.name!r})"
+        msg = f"{array.name!r} has dimensions {array.dims}, not {scale!r}; {advice}"
         raise InvalidArgumentError(msg)
     others = [dim for dim in array.dims if dim != scale]
     rows = array.transpose(*others, scale).values
@@ -99,53 +96,57 @@ def _text(label: Any) -> str:
 
 
 def places(table: Table) -> npt.NDArray[np.object_]:
-    """Return the line of each id, or its point where the dataset has no lines.
-
-    Shapes: returns (n,).
-    """
+    """Return the line of each id (n,), or its point if the dataset has no lines."""
     shapely = need("shapely")
     scale, network = table.scale, table.network
     if f"geometry_{scale}" in network.variables:
         found = read_geometry(network, scale)
-        lost, what = np.asarray(shapely.is_empty(found) | shapely.is_missing(found)), f"geometry_{scale}"
+        missing, what = np.asarray(shapely.is_empty(found) | shapely.is_missing(found)), f"geometry_{scale}"
     elif {f"lat_{scale}", f"lon_{scale}"} <= set(network.variables):
         what = f"lat_{scale} or lon_{scale}"
         east, north = (network[f"{name}_{scale}"].to_numpy().astype(np.float64) for name in ("lon", "lat"))
-        lost = ~((np.abs(east) <= 360) & (np.abs(north) <= 90))
-        found = shapely.points(np.where(lost, 0.0, east), np.where(lost, 0.0, north))
+        missing = ~((np.abs(east) <= 360) & (np.abs(north) <= 90))
+        found = shapely.points(np.where(missing, 0.0, east), np.where(missing, 0.0, north))
     else:
         fault = (
-            f"nothing says where the ids along {scale!r} lie: add geometry_{scale} (hexadecimal WKB or xvec "
+            f"the dataset has no locations along {scale!r}: add geometry_{scale} (hexadecimal WKB or xvec "
             f"geometries, {CRS}), or lat_{scale} and lon_{scale} (degrees)"
         )
         raise InvalidDatasetError([fault])
-    if lost.any():
+    if missing.any():
         fault = (
-            f"{what} is missing, or no degrees, for {lost.sum()} of {len(lost)} ids along {scale!r}: "
-            f"{shorten(table.ids[lost])}; "
-            f"add them, or leave these ids out of what is exported: .drop_sel({scale}=...)"
+            f"{what} is missing or not in degrees for {missing.sum()} of {len(missing)} ids along {scale!r}: "
+            f"{shorten(table.ids[missing])}; correct it, or leave these ids out of the values to export: "
+            f".drop_sel({scale}=...)"
         )
         raise InvalidDatasetError([fault])
     return np.asarray(found, dtype=object)
 
 
 def middles(table: Table, lines: npt.NDArray[np.object_]) -> dict[str, npt.NDArray[np.float64]]:
-    """Return ``lat`` and ``lon`` of each id: stored ones, else the point half-way along its line."""
+    """Return ``lat`` and ``lon`` (n,) from the dataset, or of the point half-way along each line."""
     stored = {name: f"{name}_{table.scale}" for name in ("lat", "lon")}
     if set(stored.values()) <= set(table.network.variables):
         found = {name: table.network[full].to_numpy().astype(np.float64) for name, full in stored.items()}
         if all(np.isfinite(values).all() for values in found.values()):
             return found
     shapely = need("shapely")
-    # pieces that meet may be stored in any order; a point would be lost in merging
-    several = shapely.get_type_id(lines) == _MULTI_LINE
+    # parts of a line may be stored in any order; merging would remove points
+    several = shapely.get_type_id(lines) == shapely.GeometryType.MULTILINESTRING
     merged = np.where(several, shapely.line_merge(lines), lines)
     east, north = half_way(*pieces(merged), len(lines)).T
     return {"lat": north, "lon": east}
 
 
+def degrees(what: str) -> dict[str, dict[str, str]]:
+    """Return the attributes of ``lat`` and ``lon``."""
+    north = {"standard_name": "latitude", "long_name": f"latitude of the {what}", "units": "degrees_north"}
+    east = {"standard_name": "longitude", "long_name": f"longitude of the {what}", "units": "degrees_east"}
+    return {"lat": north, "lon": east}
+
+
 def cube(table: Table) -> xr.Dataset:
-    """Turn a table into what xvec calls a vector data cube: a dimension whose labels are lines."""
+    """Convert a table to a vector data cube of xvec, whose dimension ``geometry`` has lines as labels."""
     need("xvec")
     lines = places(table)
     ids = table.network[table.scale]
@@ -153,24 +154,12 @@ def cube(table: Table) -> xr.Dataset:
     attrs = {"long_name": f"id of the {kind}", **ids.attrs, "cf_role": "timeseries_id"}
     attrs.pop("units", None)
     points = middles(table, lines)
-    named = {
-        "lat": {
-            "standard_name": "latitude",
-            "long_name": f"latitude of the {kind}",
-            "units": "degrees_north",
-        },
-        "lon": {
-            "standard_name": "longitude",
-            "long_name": f"longitude of the {kind}",
-            "units": "degrees_east",
-        },
-    }
     flat = table.values.drop_vars(table.scale).rename({table.scale: "geometry"})
     done = flat.assign_coords(
         {
             "geometry": ("geometry", lines),
             IDS[table.scale]: ("geometry", ids.to_numpy(), attrs),
-            **{name: ("geometry", points[name], named[name]) for name in named},
+            **{name: ("geometry", points[name], attrs) for name, attrs in degrees(kind).items()},
         }
     )
     indexed: xr.Dataset = done.xvec.set_geom_indexes("geometry", crs=CRS)

@@ -1,4 +1,4 @@
-"""Values and the attributes of their reaches side by side: what every export starts from."""
+"""Values and the attributes of their reaches in one table, from which all exports start."""
 
 from __future__ import annotations
 
@@ -17,32 +17,19 @@ if TYPE_CHECKING:
 __all__ = ["IDS", "Table", "need", "table_of"]
 
 IDS = {"fine": "reach_id", "coarse": "segment_id"}
-"""What the ids of a scale are called in an export."""
+"""Name of the ids of a scale in an export."""
 
 _PLACE = {"lat", "lon", "geometry"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """One scale of a dataset, ready for export.
+    """One scale of a dataset, ready for export."""
 
-    Attributes
-    ----------
-    values
-        Variables along the scale (and ``time``, ``quantile``, ... where they have them), named without the
-        scale's suffix; daily ones may be lazy.
-    network
-        The dataset, cut to the same ids in the same order: topology and places come from it.
-    scale
-        ``"coarse"`` or ``"fine"``.
-    given
-        Names in `values` of what was asked for; the others are attributes of the reaches.
-    """
-
-    values: xr.Dataset
-    network: xr.Dataset
+    values: xr.Dataset  # variables along the scale, named without its suffix; daily ones may be lazy
+    network: xr.Dataset  # the dataset with the same ids in the same order, for topology and locations
     scale: schema.Scale
-    given: tuple[str, ...]
+    given: tuple[str, ...]  # names in `values` of the prediction; the others are attributes of the reaches
 
     @property
     def ids(self) -> npt.NDArray[Any]:
@@ -51,34 +38,32 @@ class Table:
 
 
 def table_of(obj: xr.Dataset | xr.DataTree, prediction: xr.DataArray | xr.Dataset | None) -> Table:
-    """Put values and the attributes of their reaches side by side."""
+    """Join values and the attributes of their reaches."""
     ds = schema.as_dataset(obj)
     given = _given(ds, prediction)
     scale = _scale_of(given)
-    for what, there in (("the dataset", ds), ("the prediction", given)):
-        if scale not in there.indexes:
+    for what, part in (("the dataset", ds), ("the prediction", given)):
+        if scale not in part.indexes:
             fault = f"{what} has no ids along {scale!r}; give them: .assign_coords({scale}=ids)"
             raise InvalidDatasetError([fault])
-    mine, theirs = ds.indexes[scale], given.indexes[scale]
-    lost = theirs.difference(mine, sort=False)
-    if len(lost) or theirs.has_duplicates:
-        wrong = lost if len(lost) else theirs[theirs.duplicated()]
-        why = "are not in the dataset" if len(lost) else "occur twice"
+    known, wanted = ds.indexes[scale], given.indexes[scale]
+    unknown = wanted.difference(known, sort=False)
+    if len(unknown) or wanted.has_duplicates:
+        wrong = unknown if len(unknown) else wanted[wanted.duplicated()]
+        why = "are not in the dataset" if len(unknown) else "occur twice"
         msg = f"the prediction has ids along {scale!r} that {why}: {shorten(wrong)}"
         raise InvalidArgumentError(msg)
-    network = ds if mine.equals(theirs) else ds.isel({scale: mine.get_indexer(theirs)})
-    attributes = {
-        base: network.variables[name]
-        for name in network.variables
-        for base, own in [_own_name(str(name))]
-        if own == scale and base not in _PLACE and network.variables[name].dims == (scale,)
-    }
-    values = given.assign({name: array for name, array in attributes.items() if name not in given})
-    return Table(values, network, scale, tuple(str(name) for name in given.data_vars))
+    network = ds if known.equals(wanted) else ds.isel({scale: known.get_indexer(wanted)})
+    attributes = {}
+    for name, variable in network.variables.items():
+        base, own = (name, "fine") if name == schema.CROSSWALK else schema.scale_of(name)
+        if own == scale and base not in {*_PLACE, *given.variables} and variable.dims == (scale,):
+            attributes[base] = variable
+    return Table(given.assign(attributes), network, scale, tuple(str(name) for name in given.data_vars))
 
 
 def _given(ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset | None) -> xr.Dataset:
-    """Return what is asked for, with index coordinates and scalar ones only, names without suffix."""
+    """Return the prediction with index and scalar coordinates only; by default the daily fine variables."""
     if prediction is None:
         daily = [n for n, array in ds.data_vars.items() if "fine" in array.dims and "time" in array.dims]
         found = ds[daily] if daily else ds[[]].assign_coords(fine=ds["fine"])
@@ -103,15 +88,11 @@ def _scale_of(given: xr.Dataset) -> schema.Scale:
     if len(scales) == 1:
         return scales[0]
     why = "both scales; export them one by one" if scales else "neither scale"
-    cure = "one dimension must be 'fine' or 'coarse', with the ids of the dataset"
-    msg = f"the values to export have dimensions {tuple(given.dims)}, which name {why}: {cure}"
+    advice = "one dimension must be 'fine' or 'coarse', with the ids of the dataset"
+    msg = f"the values to export have the dimensions {tuple(given.dims)}, {why}: {advice}"
     raise InvalidArgumentError(msg)
 
 
-def _own_name(name: str) -> tuple[str, str | None]:
-    return (name, "fine") if name == schema.CROSSWALK else schema.scale_of(name)
-
-
 def need(module: str) -> Any:
-    """Import a library of the extra ``geo``, or say how to get it."""
+    """Import a library of the extra ``geo``."""
     return require(module, "this export", extra="geo")

@@ -1,4 +1,4 @@
-"""A table as a UGRID network: reaches are edges, the places where they meet are nodes."""
+"""A table as a UGRID network of one dimension (UGRID conventions 1.0, section "1D network topology")."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.errors import InvalidDatasetError, shorten
 from xmsgl.export.describe import describe, pack, prepare
-from xmsgl.export.geometry import middles, places
+from xmsgl.export.geometry import degrees, middles, places
 from xmsgl.export.table import IDS, need
 
 if TYPE_CHECKING:
@@ -27,15 +27,10 @@ Positions = npt.NDArray[np.int64]
 
 
 def to_ugrid(table: Table) -> xr.Dataset:
-    """Write a table as a UGRID network of one dimension.
+    """Write a table as a UGRID network.
 
-    Each reach is an edge from the node at its upper end to the node at the upper end of the reach downstream,
-    so edges hang together as the topology says, whatever gaps the lines have. Nodes lie at upper ends, and
-    at the lower ends of outlets; between them edges are straight.
-
-    References
-    ----------
-    UGRID conventions 1.0, section "1D network topology".
+    Each reach is a straight edge from the node at its upper end to that of the reach downstream, so edges
+    are connected even where lines have gaps. The lower end of an outlet is a node of its own.
     """
     downstream = _downstream(table)
     start_end = edges(downstream)
@@ -53,17 +48,19 @@ def to_ugrid(table: Table) -> xr.Dataset:
         if EDGE in flat[name].dims:
             flat[name].attrs |= {"mesh": MESH, "location": "edge"}
             flat[name] = flat[name].transpose(..., EDGE)
-    done = flat.assign(_mesh(start_end, kind)).assign(_positions("node", NODE, "node", *nodes.T))
+    done = flat.assign(_mesh(start_end, kind) | _positions("node", NODE, "node", *nodes.T))
     done = done.assign_coords(_positions("edge", EDGE, f"middle of the {kind}", points["lon"], points["lat"]))
     done.attrs = describe(table, "CF-1.11 UGRID-1.0")
     return pack(done)
 
 
 def _downstream(table: Table) -> Positions:
-    """Find the position downstream, -1 at outlets and where the next reach is not exported."""
+    """Return the position downstream (n,), -1 at outlets and where the next reach is not exported."""
     name = f"downstream_{table.scale}"
     if name not in table.network.variables:
-        fault = f"variable {name!r} over ({table.scale}) is missing: a network needs to know what flows where"
+        fault = (
+            f"variable {name!r} over ({table.scale}) is missing; add it, because a network needs its topology"
+        )
         raise InvalidDatasetError([fault])
     found = schema.positions(table.ids, table.network[name].to_numpy())
     own = found == np.arange(len(found))
@@ -73,10 +70,7 @@ def _downstream(table: Table) -> Positions:
 
 
 def edges(downstream: npt.ArrayLike) -> Positions:
-    """Return the nodes at both ends of each reach.
-
-    Shapes: `downstream` (n,), returns (n, 2).
-    """
+    """Return the nodes (n, 2) at the upper and the lower end of each reach."""
     below = np.asarray(downstream, dtype=np.int64)
     outlets = below < 0
     end = np.where(outlets, len(below) - 1 + np.cumsum(outlets), below)
@@ -84,12 +78,10 @@ def edges(downstream: npt.ArrayLike) -> Positions:
 
 
 def ends(lines: npt.NDArray[np.object_], downstream: Positions) -> tuple[Floats, Floats]:
-    """Return the upper and the lower end of each reach, whichever way its line was drawn.
+    """Return the upper and the lower end of each reach, both (n, 2), for lines drawn in either direction.
 
-    The lower end is the one closer to the line of the reach downstream; of an outlet, the one farther from
-    the reaches that flow into it. Where that does not tell, lines are taken as drawn downstream.
-
-    Shapes: `lines` (n,), `downstream` (n,), returns (n, 2).
+    The lower end is closer to the line of the reach downstream, or at an outlet, farther from the reaches
+    that flow into it. Where both ends are equally close, the line is taken as drawn downstream.
     """
     shapely = need("shapely")
     places, owner = shapely.get_coordinates(lines, return_index=True)
@@ -102,13 +94,12 @@ def ends(lines: npt.NDArray[np.object_], downstream: Positions) -> tuple[Floats,
     def apart(points: Floats, others: npt.NDArray[np.object_]) -> Floats:
         return np.asarray(shapely.distance(shapely.points(points), others), dtype=np.float64)
 
-    # how much farther the head is from where the water goes than the tail; below 0: drawn upstream
+    # how much farther the head is from the reach downstream than the tail; below 0: drawn upstream
     drawn = np.zeros(len(lines))
     drawn[inner] = apart(head[inner], lines[below]) - apart(tail[inner], lines[below])
     into = apart(tail[below], lines[inner]) - apart(head[below], lines[inner])
     from_above = np.bincount(below, weights=into, minlength=len(lines))
-    reversed_ = np.where(downstream < 0, from_above, drawn) < 0
-    swap = reversed_[:, None]
+    swap = (np.where(downstream < 0, from_above, drawn) < 0)[:, None]
     return np.where(swap, tail, head), np.where(swap, head, tail)
 
 
@@ -135,9 +126,8 @@ def _mesh(start_end: Positions, kind: str) -> dict[str, xr.Variable]:
 
 
 def _positions(what: str, dim: str, long_name: str, east: Floats, north: Floats) -> dict[str, xr.Variable]:
-    x = {"standard_name": "longitude", "long_name": f"longitude of the {long_name}", "units": "degrees_east"}
-    y = {"standard_name": "latitude", "long_name": f"latitude of the {long_name}", "units": "degrees_north"}
+    attrs = degrees(long_name)
     return {
-        f"{MESH}_{what}_x": xr.Variable(dim, east, x),
-        f"{MESH}_{what}_y": xr.Variable(dim, north, y),
+        f"{MESH}_{what}_x": xr.Variable(dim, east, attrs["lon"]),
+        f"{MESH}_{what}_y": xr.Variable(dim, north, attrs["lat"]),
     }

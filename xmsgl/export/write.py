@@ -1,4 +1,4 @@
-"""The door: a dataset and a prediction in the words of a convention."""
+"""Exporting a prediction in one of the conventions."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ def export(
     *,
     convention: str = "cf",
 ) -> xr.Dataset:
-    """Give a prediction, the network and its attributes the form that other tools read.
+    """Convert a prediction, the network and its attributes to a convention of other tools.
 
     Parameters
     ----------
     obj
-        Dataset or DataTree that knows where the reaches lie: ``geometry_<scale>`` (hexadecimal WKB or xvec
-        geometries), or ``lat_<scale>`` and ``lon_<scale>`` (degrees).
+        Dataset or DataTree with ``geometry_<scale>`` (hexadecimal WKB or xvec geometries), or
+        ``lat_<scale>`` and ``lon_<scale>`` (degrees).
     prediction
-        Values over ``fine`` or ``coarse`` with the ids of the dataset or some of them: a temperature,
-        quantiles of it, scores by reach. Default: the daily variables that the dataset has at the fine scale.
+        Values over ``fine`` or ``coarse`` with all or some ids of the dataset: a temperature, its
+        quantiles, scores by reach. Default: the daily variables of the dataset at the fine scale.
     convention
         ``"cf"``: CF-1.11 time series with their lines, for ``.to_netcdf()``. ``"ugrid"``: a UGRID network of
-        one dimension, values on its edges, for xugrid and QGIS. ``"xvec"``: a cube indexed by lines, for
-        ``.xvec``; also :func:`xmsgl.export.to_geodataframe`.
+        one dimension with values on its edges, for xugrid and QGIS. ``"xvec"``: a cube indexed by lines, for
+        ``.xvec``; see also :func:`xmsgl.export.to_geodataframe`.
 
     Returns
     -------
     xarray.Dataset
         One scale, ids in ``reach_id`` or ``segment_id``. Lazy where the prediction is; ids, topology and
-        places are read.
+        locations are read.
 
     Raises
     ------
     UnknownNameError
-        The convention is none of these.
+        The convention is unknown.
     InvalidArgumentError
-        The values lie along neither or both scales, or have ids that the dataset lacks.
+        The values have neither or both scales, or have ids that the dataset lacks.
     InvalidDatasetError
-        Ids or places are missing.
+        Ids or locations are missing.
     MissingDependencyError
         A library of the extra ``geo`` is not installed.
 
