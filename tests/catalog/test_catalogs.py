@@ -1,4 +1,4 @@
-"""Catalogs open by every way that is promised, say what the data say, and give what the data are."""
+"""Catalogs open in every documented way, and give the metadata and the data of their entries."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def small() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that is not the packaged model: its weights are shaken."""
+    """A file with other weights than the packaged model."""
     packaged = xmsgl.load_model()
     weights = {name: tensor * 0.9 for name, tensor in packaged.weights.items()}
     return xmsgl.Model(packaged.spec, weights).save(tmp_path_factory.mktemp("model") / "river.safetensors")
@@ -106,7 +106,7 @@ class TestPaths:
         with pytest.raises(AttributeError, match="catalogue"):
             catalog_sources.catalogue  # noqa: B018
 
-    def test_entry_points_lead_to_what_is_there(self) -> None:
+    def test_entry_points_exist(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         drivers = project["entry-points"]["intake.drivers"]
         found = {name: intake.import_name(place).name for name, place in drivers.items()}
@@ -120,14 +120,14 @@ class TestPaths:
         ):
             xmsgl.catalog_path("missouri")
 
-    def test_an_installation_without_catalogs_says_so(self, monkeypatch: Any, tmp_path: Path) -> None:
+    def test_missing_catalogs_raise_an_error(self, monkeypatch: Any, tmp_path: Path) -> None:
         from xmsgl.catalog import path as catalog
 
         monkeypatch.setattr(catalog, "__file__", str(tmp_path / "xmsgl" / "catalog" / "path.py"))
         with pytest.raises(DataUnavailableError, match="install xmsgl again"):
             catalog.catalog_path()
 
-    def test_the_second_kind_has_the_same_entries(self, second: Any) -> None:
+    def test_the_second_version_has_the_same_entries(self, second: Any) -> None:
         assert set(second) == {*ENTRIES, "delaware_era5_netcdf"}
 
     @pytest.mark.parametrize("module", ["drivers", "readers"])
@@ -139,7 +139,7 @@ class TestPaths:
         assert f"{MissingDependencyError.__name__}: catalogs need intake" in done.stderr
         assert 'pip install "xmsgl[intake]"' in done.stderr
 
-    def test_opening_and_describing_brings_no_torch(self) -> None:
+    def test_opening_and_describing_does_not_import_torch(self) -> None:
         code = (
             "import sys, intake, xmsgl\n"
             "cat = intake.open_catalog(xmsgl.catalog_path())\n"
@@ -171,7 +171,7 @@ class TestMetadata:
     @pytest.mark.parametrize("file", ["delaware", "v2"])
     @pytest.mark.parametrize("forcing", ["observed", "era5"])
     def test_the_delaware_is_described_by_its_attributes(self, file: str, forcing: str) -> None:
-        """Without its files: the texts and units that the builder writes. With them: tests/datasets."""
+        """Without the files: the texts and units of the builder. With them: tests/datasets."""
         said = raw(file)["entries" if file == "v2" else "sources"]["delaware"]["metadata"]
         attrs = delaware_text.dataset_attrs(forcing, "mainstem")
         for name in ("title", "licence", "credit", "limits"):
@@ -197,7 +197,7 @@ class TestMetadata:
             assert entries[f"{name}_temperature"]["metadata"][text] == entries[name]["metadata"][text]
 
     def test_roles_of_the_small_river(self, river: xr.Dataset) -> None:
-        """Written out by hand, beside the rules."""
+        """Written out by hand."""
         found = schema_roles.roles(
             river.assign(comid=("fine", np.arange(12)), discharge_fine=("fine", np.ones(12)))
         )
@@ -252,7 +252,7 @@ class TestDatasets:
         assert found["metadata"]["references"] == small.attrs["references"]
         assert source.read_partition(0).identical(small)
 
-    def test_a_source_by_itself_describes_itself(self) -> None:
+    def test_a_source_outside_a_catalog_describes_itself(self) -> None:
         alone = DatasetSource("simulated", **SMALL, metadata={"licence": "none"}).describe()
         assert alone["args"] == SMALL
         assert alone["metadata"] == {"licence": "none"}
@@ -281,8 +281,8 @@ class TestDatasets:
         with pytest.raises(DataUnavailableError, match="'missouri' is neither delaware or simulated nor"):
             DatasetSource("missouri").read()
 
-    def test_the_delaware_comes_through_its_fetching(self, both: Any, monkeypatch: Any) -> None:
-        """The arguments of the entry and of the user arrive; nothing is opened before it is asked for."""
+    def test_arguments_reach_the_delaware(self, both: Any, monkeypatch: Any) -> None:
+        """Those of the entry and of the user; nothing is opened before it is read."""
         asked = []
         monkeypatch.setattr(
             xmsgl.datasets, "delaware", lambda **arguments: asked.append(arguments) or xr.Dataset()
@@ -338,7 +338,7 @@ class TestNetCDF:
             NetCDFSource("my_basin.nc").to_dask()
 
 
-@pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")  # a basin it does not know
+@pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")  # a basin it was not trained on
 class TestModelsAndResults:
     def test_the_packaged_model(self, both: Any) -> None:
         source = both.delaware_model
@@ -347,7 +347,7 @@ class TestModelsAndResults:
         with pytest.raises(InvalidArgumentError, match="use read"):
             source.to_dask()
 
-    def test_any_path_of_a_model(self, both: Any, model: Path) -> None:
+    def test_a_model_by_its_path(self, both: Any, model: Path) -> None:
         assert both.delaware_model(model=str(model)).read().sha256 == xmsgl.load_model(model).sha256
         assert ModelSource(model).read().sha256 != xmsgl.load_model().sha256
 
@@ -373,8 +373,8 @@ class TestModelsAndResults:
         assert whole.to_dask().chunks[0] == (73,) * 5
         np.testing.assert_array_equal(whole.read().values, small.msgl.downscale(model, carry=True).values)
 
-    def test_own_files_in_an_own_catalog(self, model: Path, small: xr.Dataset, tmp_path: Path) -> None:
-        """What docs/catalogs.md tells users to write, with paths relative to the catalog."""
+    def test_a_catalog_of_your_own(self, model: Path, small: xr.Dataset, tmp_path: Path) -> None:
+        """The catalog in docs/catalogs.md, with paths relative to the catalog."""
         page = (ROOT / "docs" / "catalogs.md").read_text(encoding="utf-8")
         (body,) = [part.split("```")[0] for part in page.split("```yaml\n")[1:]]
         (tmp_path / "river.yaml").write_text(body)
@@ -386,7 +386,7 @@ class TestModelsAndResults:
         xr.testing.assert_identical(own.basin.read(), small)
 
 
-class TestSecondKind:
+class TestSecondVersion:
     def test_own_reader(self, second: Any, small: xr.Dataset) -> None:
         reader = second.simulated
         assert reader.metadata["licence"] == small.attrs["licence"]
@@ -411,7 +411,7 @@ class TestSecondKind:
         read.close()
 
     def test_a_written_catalog_reads_the_same(self, cache: Path, small: xr.Dataset, tmp_path: Path) -> None:
-        """Intake's own way of making catalogs keeps our readers and files."""
+        """Readers and files survive in a catalog that intake writes."""
         made = Catalog()
         made["file"] = NetCDFFile("simulated", SMALL).to_reader(reader="XArrayDataset", engine="netcdf4")
         made["basin"] = DatasetReader(dataset="simulated", **SMALL)
@@ -450,7 +450,7 @@ print(second.delaware_netcdf.metadata["licence"])
 
 @pytest.mark.slow
 def test_catalogs_open_from_the_wheel(tmp_path: Path) -> None:
-    """Unpacked as pip unpacks it, first on the path, away from the checkout."""
+    """Unpacked as by pip, first on the path, outside the checkout."""
     pytest.importorskip("hatchling", reason="part of the extra `test`")
     from hatchling.builders.wheel import WheelBuilder
 

@@ -1,4 +1,4 @@
-"""The small river with places: lines that meet where the topology says, some drawn upstream or in pieces."""
+"""The small river with locations: lines that meet as in the topology, some drawn upstream."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def indexed(placed: xr.Dataset, lines: np.ndarray) -> xr.Dataset:
 
 @pytest.fixture
 def predicted(placed: xr.Dataset) -> xr.DataArray:
-    """What downscaling gives, without a model: different in every reach and on every day."""
+    """A prediction without a model: different in every reach and on every day."""
     rng = np.random.default_rng(5)
     values = rng.normal(12, 3, (placed.sizes["time"], 12)).astype("float32")
     return xr.DataArray(

@@ -1,4 +1,4 @@
-"""CF files: a checker that is not ours finds no error, and what is read back is what was written."""
+"""CF files: compliance-checker finds no error, and values survive a round trip."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_is_read_back_is_what_was_written(written, placed, predicted, lines
 
 
 @pytest.mark.parametrize("kind", [object, np.dtypes.StringDType()], ids=["objects", "text of zarr"])
-def test_text_is_written_in_whichever_form_it_is_kept(placed, predicted, kind, tmp_path):
+def test_text_of_any_dtype_is_written(placed, predicted, kind, tmp_path):
     names = np.array([f"stretch {k}" for k in range(12)], dtype=kind)
     if kind is object:
         names[3] = None
@@ -104,7 +104,7 @@ def test_quantiles_are_read_back(placed, quantiles, tmp_path):
         np.testing.assert_array_equal(found, quantiles)
 
 
-def test_the_file_says_what_it_is(written):
+def test_attributes_of_the_file(written):
     with netCDF4.Dataset(written) as file:
         assert file.Conventions == "CF-1.11"
         assert file.featureType == "timeSeries"
@@ -148,13 +148,13 @@ def test_lines_in_pieces_have_part_node_counts(placed, predicted, tmp_path):
     assert check(tmp_path / "parts.nc")[0] == []
 
 
-def test_the_institution_is_the_dataset_s(placed, predicted):
+def test_the_institution_is_that_of_the_dataset(placed, predicted):
     done = placed.assign_attrs(institution="a university", licence="CC0-1.0").msgl.export(predicted)
     assert done.attrs["institution"] == "a university"
     assert done.attrs["licence"] == "CC0-1.0"
 
 
-def test_standard_names_stand_where_they_are_settled(placed):
+def test_standard_names_only_where_cf_has_one(placed):
     done = placed.msgl.export(placed[["air_temperature_coarse", "precipitation_coarse"]].rename(
         air_temperature_coarse="air_temperature", precipitation_coarse="precipitation"
     ))  # fmt: skip
@@ -180,7 +180,7 @@ def test_some_reaches_in_another_order(placed, predicted):
     np.testing.assert_array_equal(done.water_temperature, chosen.transpose("fine", "time"))
 
 
-def test_places_half_way_along_the_line_unless_stored(placed, predicted, lines):
+def test_locations_half_way_along_the_line_unless_stored(placed, predicted, lines):
     done = placed.msgl.export(predicted)
     metres = geopandas.GeoSeries(lines, crs="EPSG:4326").to_crs("EPSG:32618")  # UTM, the zone of 75 W
     middle = metres.interpolate(0.5, normalized=True).to_crs("EPSG:4326")
@@ -190,7 +190,7 @@ def test_places_half_way_along_the_line_unless_stored(placed, predicted, lines):
     assert stored.msgl.export(predicted).lat.values.tolist() == [41.0] * 12
 
 
-def test_what_is_missing_is_told(placed, predicted, river):
+def test_missing_locations_and_unknown_ids_are_errors(placed, predicted, river):
     with pytest.raises(InvalidDatasetError, match=r"no locations along 'fine': add geometry_fine"):
         river.msgl.export(predicted)
     text = placed.geometry_fine.values.copy()
@@ -220,7 +220,7 @@ def test_nothing_is_computed(placed, predicted, refuse_to_compute):
     assert done.water_temperature.encoding["chunksizes"] == (12, 90)
 
 
-def test_the_input_is_left_as_it_is(placed, predicted):
+def test_the_input_is_not_changed(placed, predicted):
     before, values = placed.copy(deep=True), predicted.copy(deep=True)
     for convention in ("cf", "ugrid", "xvec"):
         export(placed, predicted, convention=convention)
@@ -231,7 +231,7 @@ def test_the_input_is_left_as_it_is(placed, predicted):
     assert predicted.encoding == values.encoding
 
 
-def test_points_and_pieces_in_any_order_have_places(placed, predicted):
+def test_points_and_parts_of_lines_in_any_order_have_locations(placed, predicted):
     text = placed.geometry_fine.values.copy()
     text[0] = shapely.from_wkt("MULTILINESTRING ((-75 41.1, -75 41.2), (-75 41, -75 41.1))").wkb_hex
     text[1] = shapely.Point(-75.25, 41.25).wkb_hex

@@ -1,4 +1,4 @@
-"""Results with lines: xvec cubes, GeoDataFrames, and geometries that come in either form."""
+"""Results with lines: xvec cubes, GeoDataFrames, and both forms of geometries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_result_goes_to_a_geodataframe_through_xvec(placed, predicted, lines):
     np.testing.assert_array_equal(frame["elevation"], placed.elevation_fine)
 
 
-def test_a_cube_knows_its_lines(placed, predicted):
+def test_a_cube_is_indexed_by_its_lines(placed, predicted):
     done = placed.msgl.export(predicted, convention="xvec")
     assert isinstance(done.xindexes["geometry"], xvec.GeometryIndex)
     found = done.xvec.query("geometry", shapely.Point(-75.25, 41.25).buffer(1e-6))
@@ -63,7 +63,7 @@ def test_a_geodataframe_has_a_column_for_each_statistic(placed, predicted, quant
     assert frame["n"].sum() == int(placed.water_temperature_fine.count())
 
 
-def test_a_geodataframe_has_no_place_for_a_value_of_all_reaches(placed, predicted):
+def test_a_geodataframe_refuses_values_without_reaches(placed, predicted):
     values = xr.Dataset({"warmest": predicted.max("time"), "mean": predicted.mean()})
     with pytest.raises(InvalidArgumentError, match=r"'mean' has dimensions \(\), not 'fine'"):
         to_geodataframe(values, placed)
@@ -83,7 +83,7 @@ def test_a_geodataframe_is_what_map_libraries_take(placed, predicted, tmp_path):
     assert back.geometry.geom_equals_exact(frame.geometry, 0).all()
 
 
-def test_points_do_where_there_are_no_lines(placed):
+def test_points_replace_missing_lines(placed):
     day = placed.water_temperature_coarse.isel(time=0)
     frame = to_geodataframe(day, placed)
     assert frame.index.name == "segment_id"
@@ -91,7 +91,7 @@ def test_points_do_where_there_are_no_lines(placed):
     np.testing.assert_array_equal(frame.geometry.y, placed.lat_coarse)
 
 
-def test_lines_come_as_text_as_bytes_and_as_geometries(placed, indexed, lines):
+def test_lines_are_read_from_text_bytes_and_geometries(placed, indexed, lines):
     binary = placed.assign(geometry_fine=("fine", shapely.to_wkb(lines).astype(object)))
     fixed = placed.assign(geometry_fine=placed.geometry_fine.astype(str))
     for ds in (placed, indexed, binary, fixed):
@@ -113,15 +113,15 @@ def test_exports_take_both_forms(placed, indexed, predicted):
         xr.testing.assert_identical(one, other)
 
 
-def test_faults_of_lines_are_told(placed):
+def test_faults_of_lines_are_named(placed):
     with pytest.raises(InvalidDatasetError, match=r"geometry_fine has dimensions \('coarse',\)"):
         placed.assign(geometry_fine=("coarse", ["00"] * 5)).msgl.validate()
     with pytest.raises(InvalidDatasetError, match="geometry_fine has dtype float64"):
         placed.assign(geometry_fine=("fine", np.zeros(12))).msgl.validate()
-    told = placed.copy()
-    told["geometry_fine"].attrs["crs"] = "EPSG:5070"
+    changed = placed.copy()
+    changed["geometry_fine"].attrs["crs"] = "EPSG:5070"
     with pytest.raises(InvalidDatasetError, match=r"EPSG:5070, must be in EPSG:4326"):
-        told.msgl.validate()
+        changed.msgl.validate()
     text = placed.geometry_fine.values.copy()
     text[[1, 4]] = ["not a line", "0102"]
     with pytest.raises(InvalidDatasetError, match="2 values are no lines: fine 2, 5"):
@@ -129,7 +129,7 @@ def test_faults_of_lines_are_told(placed):
 
 
 @pytest.mark.parametrize("form", ["text", "gaps", "long-name", "geometries"])
-def test_the_code_that_converts_lines_does(placed, lines, form):
+def test_the_advised_code_converts_lines(placed, lines, form):
     projected = geopandas.GeoSeries(lines, crs="EPSG:4326").to_crs("EPSG:5070")
     if form != "geometries":
         text = projected.to_wkb(hex=True).to_numpy(dtype=object, copy=True)
@@ -154,9 +154,9 @@ def test_the_code_that_converts_lines_does(placed, lines, form):
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "epsg:4326", "OGC:CRS84", "WGS 84", 4326])
 def test_spellings_of_the_coordinate_system(placed, crs):
-    told = placed.copy()
-    told["geometry_fine"].attrs["crs"] = crs
-    assert told.msgl.validate().reaches == 12
+    changed = placed.copy()
+    changed["geometry_fine"].attrs["crs"] = crs
+    assert changed.msgl.validate().reaches == 12
 
 
 def test_missing_lines_are_none(placed, lines):

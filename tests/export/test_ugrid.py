@@ -1,4 +1,4 @@
-"""UGRID networks: xugrid opens them, and they hang together as plain loops say."""
+"""UGRID networks: xugrid opens them, and edges are connected as in a loop over the reaches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_xugrid_finds_a_network(opened):
 
 
 def test_edges_join_nodes_as_reaches_join(opened):
-    """By place, and by walking: no position is compared with a position."""
+    """Compared by coordinates, not by positions in arrays."""
     grid = opened.ugrid.grid
     where = list(zip(grid.node_x.tolist(), grid.node_y.tolist(), strict=True))
     assert len(set(where)) == 13
@@ -52,7 +52,7 @@ def test_values_lie_on_their_edges(opened, placed, predicted):
 
 
 def test_xugrid_walks_downstream(opened):
-    """The topology is that of the dataset, found by xugrid's own graph."""
+    """The graph of xugrid has the topology of the dataset."""
     grid = opened.ugrid.grid
     matrix = grid.directed_node_node_connectivity.tocsr()
     node_of = {reach: k for k, reach in enumerate(opened.reach_id.values.tolist())}
@@ -82,14 +82,14 @@ def test_ends_do_not_depend_on_how_lines_are_drawn(lines, seed):
     assert tuple(lower[11].tolist()) == MOUTH
 
 
-def test_where_the_next_reach_is_not_exported_the_water_leaves(placed, predicted):
+def test_reaches_above_one_that_is_not_exported_are_outlets(placed, predicted):
     done = placed.msgl.export(predicted.sel(fine=[8, 9, 3, 4]), convention="ugrid")
     assert done.network1d_edge_nodes.values.tolist() == [[0, 1], [1, 4], [2, 3], [3, 5]]
     ends_at = np.stack([done.network1d_node_x, done.network1d_node_y], axis=1)[4:]
     assert [tuple(place) for place in ends_at.tolist()] == [TOPS[10], TOPS[5]]
 
 
-def test_points_do(placed, predicted):
+def test_points_without_lines(placed, predicted):
     segments = placed.water_temperature_coarse
     done = placed.msgl.export(segments, convention="ugrid")
     np.testing.assert_array_equal(done.network1d_node_y[:5], placed.lat_coarse)

@@ -1,4 +1,4 @@
-"""Days of tables, held against datetime.strptime and by running the advice of each message."""
+"""Days of tables, compared with datetime.strptime; the advice of each message is run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_format_that_looks_like_iso_is_followed():
         pytest.param([True], "has 'True'", id="truth"),
     ],
 )
-def test_what_is_no_day_is_named(values, fault):
+def test_invalid_days_are_named(values, fault):
     with pytest.raises(InvalidArgumentError, match=f"t.csv.*{fault}|{fault}"):
         days(values)
 
@@ -79,8 +79,8 @@ def test_what_is_no_day_is_named(values, fault):
 @pytest.mark.parametrize(
     "form", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y%m%d", "%d-%b-%Y", "%m/%d/%Y %H:%M"]
 )
-def test_the_format_advised_fits(form):
-    """The last day of a month tells day from month; the message then names one format."""
+def test_the_suggested_format_fits(form):
+    """On the 28th the day cannot be a month, so the message suggests one format."""
     written = [dt.datetime(2001, month, 28).strftime(form) for month in range(1, 13)]
     with pytest.raises(InvalidArgumentError) as caught:
         days(written)
@@ -91,7 +91,7 @@ def test_the_format_advised_fits(form):
     )
 
 
-def test_days_that_may_be_months_are_left_to_the_caller():
+def test_ambiguous_dates_are_left_to_the_caller():
     with pytest.raises(InvalidArgumentError) as caught:
         days(["01/02/2001", "03/04/2001"])
     advised = re.findall(r'date_format="([^"]*)"', str(caught.value))
@@ -120,8 +120,8 @@ FOLLOWED = {
 
 
 @pytest.mark.parametrize(("values", "options", "wanted"), FOLLOWED.values(), ids=FOLLOWED)
-def test_following_the_advice_mends_it(values, options, wanted):
-    """The code of the message is run as it stands."""
+def test_following_the_advice_fixes_the_error(values, options, wanted):
+    """The code in the message is run unchanged."""
     with pytest.raises(InvalidArgumentError) as caught:
         days(values, **options)
     room = {"pd": pd, "frame": pd.DataFrame({"id": "a", "date": values, "flow": [1.0, 3.0]})}
@@ -131,7 +131,7 @@ def test_following_the_advice_mends_it(values, options, wanted):
     assert frame["flow"].mean() == 2.0
 
 
-def test_hours_are_sent_to_daily_means():
+def test_hours_must_be_averaged_to_daily_means():
     with pytest.raises(InvalidArgumentError, match="Average to daily means first"):
         days(["2001-01-31", "2001-01-31 12:00"])
 
@@ -139,7 +139,7 @@ def test_hours_are_sent_to_daily_means():
 @pytest.mark.parametrize(
     "form", ["%Y", "%d/%m", "%Y-%m", "mixed", "ISO8601", 3, "%d/%m/%Y %z", "%d/%m/%Y %Q", "%d/%m/%Y %"]
 )
-def test_formats_that_leave_something_open_are_refused(form):
+def test_incomplete_formats_are_refused(form):
     with pytest.raises(InvalidArgumentError, match=r"date_format .*such as '%d/%m/%Y'"):
         check_date_format(form)
 

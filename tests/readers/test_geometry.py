@@ -1,4 +1,4 @@
-"""River lines: text forms and midpoints, and lines that go on where others end, held against a loop."""
+"""River lines: text forms and midpoints, and pairs of lines that meet, compared with a loop."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ LINES = [[(0, 0), (1, 0)], [(1, 0), (2, 0)], [(1, 0), (1, 5)], [(9, 9), (8, 8)]]
 
 
 @pytest.mark.parametrize(
-    ("outlets", "options", "told"),
+    ("outlets", "options", "words"),
     [
         pytest.param([1, 1, 1, 1], {}, "1 reaches have no to and .*: 7 -> 8, 7 -> 9; give", id="two"),
         pytest.param([1, 0, 0, 0], {"minor": [0, 0, 1, 0]}, ": 7 -> 8; give", id="minor"),
@@ -72,9 +72,9 @@ LINES = [[(0, 0), (1, 0)], [(1, 0), (2, 0)], [(1, 0), (1, 5)], [(9, 9), (8, 8)]]
         pytest.param([1, 1, 1, 1], {"area": [2.0, 1.0, 1.0, 1.0]}, "^$", id="less water"),
     ],
 )
-def test_doubts(outlets, options, told):
+def test_doubtful_outlets(outlets, options, words):
     lines = geopandas.GeoSeries([shapely.LineString(line) for line in LINES], index=[7, 8, 9, 10])
     given = {"minor": bool, "area": float}
     options = {name: np.array(value, given[name]) for name, value in options.items()}
     text = doubtful_outlets(lines, np.array(outlets, bool), "to", **options)
-    assert re.search(told, text)
+    assert re.search(words, text)

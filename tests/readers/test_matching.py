@@ -31,7 +31,7 @@ REACHES = {
     2: [(1500, 10), (1990, 10)],
     3: [(1800, 20), (3000, 20)],  # 200 m on 7, 1 km on 8
     4: [(2010, 1900), (2010, 300)],
-    5: [(1000, 3000), (1000, 100)],  # a brook: its last 100 m are near 7
+    5: [(1000, 3000), (1000, 100)],  # a tributary: its last 100 m are near 7
     6: [(3000, 500), (4000, 500)],  # half a kilometre off
 }
 
@@ -53,8 +53,8 @@ def test_nearest_by_hand():
 
 
 @pytest.mark.parametrize(("method", "fits"), [("overlap", 8), ("nearest", 7)])
-def test_ties_are_counted_and_settled(method, fits):
-    """A reach over the meeting point: within both buffers as a whole, nearer to 8, or as near to both."""
+def test_ties_are_counted_and_resolved(method, fits):
+    """A reach at the confluence: within both buffers; nearer to 8, or equally near to both."""
     shift = 1.0 if method == "overlap" else 0.0
     found = crosswalk(
         lines({7: SEGMENTS[7], 8: SEGMENTS[8]}),
@@ -66,7 +66,7 @@ def test_ties_are_counted_and_settled(method, fits):
     assert found["tied"].values.tolist() == [True, False]
 
 
-def test_smaller_share_takes_the_brook():
+def test_a_smaller_min_share_includes_the_tributary():
     found = crosswalk(lines(SEGMENTS), lines(REACHES), min_share=0.03)
     assert found.to_series()[5] == 7
 
@@ -97,7 +97,7 @@ def test_reads_datasets_and_combines():
     assert again.to_series().equals(found.to_series())
 
 
-def test_geometries_of_a_dataset_bring_their_coordinate_system():
+def test_the_coordinate_system_of_a_dataset_is_checked():
     frame = lines(REACHES)
     ds = xr.Dataset(coords={"fine": frame.index, "geometry_fine": ("fine", frame.geometry.to_numpy())})
     indexed = ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs=METRIC)
@@ -139,7 +139,7 @@ def test_refuses(fine, options, words):
         pytest.param(lambda frame: xr.concat([dataset(REACHES, "fine")] * 2, "fine"), id="dataset"),
     ],
 )
-def test_lines_given_twice_are_joined_as_advised(source):
+def test_following_the_advice_joins_repeated_lines(source):
     twice = source(geopandas.GeoDataFrame(pd.concat([lines(REACHES)] * 2), crs=METRIC))
     with pytest.raises(InvalidArgumentError, match="more than once: 1") as caught:
         crosswalk(lines(SEGMENTS), twice)
@@ -152,8 +152,8 @@ def test_lines_given_twice_are_joined_as_advised(source):
     )
 
 
-def test_a_share_that_no_reach_has_is_lowered_as_advised():
-    """The brook runs within the buffer for a small part of its length only."""
+def test_following_the_advice_lowers_min_share():
+    """Only a small part of the tributary lies within the buffer."""
     brook = lines({5: REACHES[5]})
     with pytest.raises(InvalidArgumentError, match=r"for 0\.5 of its length.*or a smaller min_share"):
         crosswalk(lines(SEGMENTS), brook)

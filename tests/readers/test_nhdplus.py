@@ -80,13 +80,13 @@ def test_all_links_by_id():
 
 
 @pytest.mark.parametrize("topology", ["hydroseq", "nodes"])
-def test_a_main_path_out_of_the_table_is_an_outlet(topology):
-    """The minor path that is still there does not take its place."""
+def test_a_main_path_that_leaves_the_table_is_an_outlet(topology):
+    """The minor path in the table does not replace it."""
     cut = NETWORK[NETWORK["COMID"] != 3]
     assert links(read_nhdplus(cut, topology=topology)) == {1: 2, 2: 0, 4: 5, 5: 0, 6: 7, 7: 4}
 
 
-def test_a_main_path_out_of_a_table_of_ids_is_an_outlet():
+def test_a_main_path_that_leaves_a_table_of_ids_is_an_outlet():
     table = pd.DataFrame({"id": [2, 2, 6], "toid": [3, 6, 0], "length_km": 1.0, "divergence": [0, 0, 2]})
     assert links(read_nhdplus(table)) == {2: 0, 6: 0}
 
@@ -108,7 +108,7 @@ def test_a_minor_path_is_kept_from_where_a_stream_joins_it():
     assert links(ds) == {1: 2, 2: 3, 3: 4, 4: 5, 5: 0, 7: 4, 8: 7}
 
 
-def test_minor_paths_are_not_dropped_blindly():
+def test_dropping_minor_paths_needs_divergence():
     bare = NETWORK.drop(columns="Divergence")
     assert read_nhdplus(bare).attrs["minor_paths"] == "unknown, because there is no field divergence"
     with pytest.raises(InvalidArgumentError, match="no field divergence"):
@@ -171,7 +171,7 @@ def test_ids_of_any_type(ids):
     assert read_nhdplus(NETWORK.assign(COMID=ids(NETWORK["COMID"]))).equals(read_nhdplus(NETWORK))
 
 
-def test_ids_of_the_high_resolution_stay_exact():
+def test_ids_of_high_resolution_stay_exact():
     long = NETWORK["COMID"] + 55_000_100_000_000
     ds = read_nhdplus(NETWORK.assign(COMID=long.astype(float)).rename(columns={"COMID": "NHDPlusID"}))
     assert ds["fine"].values.tolist() == long.tolist()
@@ -246,7 +246,7 @@ def test_links_of_a_further_table_with_gaps_stay_exact():
     assert ds["downstream_fine"].values.tolist() == [far + 2, far + 3, 0]
 
 
-def test_lines_give_places():
+def test_lines_give_locations():
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")
     lines = [shapely.MultiLineString([[(-77 + n, 40), (-77 + n, 41)]]) for n in range(7)]
@@ -373,7 +373,7 @@ def test_options_are_checked(options, fault):
         read_nhdplus(NETWORK, **options)
 
 
-def test_tables_of_other_places_are_refused():
+def test_tables_of_other_regions_are_refused():
     with pytest.raises(
         InvalidArgumentError,
         match=r"DataFrame has none of the ids of the flowlines .* 107, 106, 105 and 4 more;",
@@ -383,7 +383,7 @@ def test_tables_of_other_places_are_refused():
         read_nhdplus(NETWORK, pd.concat([STATICS, STATICS.iloc[:1]]))
 
 
-def test_files_that_are_not_there_or_broken(tmp_path):
+def test_missing_or_broken_files_are_refused(tmp_path):
     with pytest.raises(DataUnavailableError, match=r"there is no file .*none\.gpkg"):
         read_nhdplus(tmp_path / "none.gpkg")
     pytest.importorskip("pyogrio")
@@ -394,12 +394,12 @@ def test_files_that_are_not_there_or_broken(tmp_path):
         read_nhdplus(3)
 
 
-def test_only_coast_is_no_river():
+def test_coastlines_alone_are_refused():
     with pytest.raises(InvalidArgumentError, match="no flowlines left: 7 rows, 7 of them coastlines"):
         read_nhdplus(changed(ftype="Coastline"))
 
 
-def test_the_callers_frame_is_left_alone():
+def test_the_callers_frame_is_not_changed():
     before = NETWORK.copy(deep=True)
     read_nhdplus(NETWORK, STATICS, missing="neighbour", minor="drop")
     pd.testing.assert_frame_equal(NETWORK, before)
@@ -426,7 +426,7 @@ TABLE = pd.DataFrame(
     ],
 )
 @pytest.mark.parametrize("known", [True, False], ids=["divergence", "no divergence"])
-def test_a_repeated_id_is_no_divergence(row, known):
+def test_a_repeated_id_is_not_a_divergence(row, known):
     table = pd.concat([TABLE, TABLE.iloc[[1]].assign(**row)], ignore_index=True)
     table = table if known else table.drop(columns="divergence")
     with pytest.raises(NetworkError) as caught:
@@ -438,17 +438,17 @@ def test_a_repeated_id_is_no_divergence(row, known):
     assert links(read_nhdplus(table.drop_duplicates("comid"))) == {1: 2, 2: 3, 3: 4, 4: 0}
 
 
-def test_a_true_divergence_is_mended_by_the_field_advised():
+def test_following_the_advice_resolves_a_divergence():
     table = pd.concat([TABLE, TABLE.iloc[[1]].assign(tocomid=4)], ignore_index=True).drop(
         columns="divergence"
     )
     with pytest.raises(NetworkError, match="where the river divides: add the field divergence"):
         read_nhdplus(table)
-    told = table.assign(divergence=[0, 0, 2, 0, 0])  # 3 is the minor path
-    assert links(read_nhdplus(told)) == {1: 2, 2: 4, 3: 4, 4: 0}
+    marked = table.assign(divergence=[0, 0, 2, 0, 0])  # 3 is the minor path
+    assert links(read_nhdplus(marked)) == {1: 2, 2: 4, 3: 4, 4: 0}
 
 
-def test_rows_are_those_of_the_table_where_coastlines_stand_before():
+def test_row_numbers_include_coastlines():
     coast = pd.concat([pd.DataFrame([COAST]), NETWORK, NETWORK.iloc[[3]]], ignore_index=True)
     coast["FTYPE"] = ["Coastline"] + ["StreamRiver"] * 8
     with pytest.raises(NetworkError, match=r"id is repeated: 4 \(rows 5, 9 below the header\)"):
@@ -467,7 +467,7 @@ BOTH = NETWORK.assign(tocomid=LINKS)
     ],
 )
 @pytest.mark.parametrize("blank", [0, np.nan, -9998], ids=["0", "empty", "fill"])
-def test_a_blank_link_in_mid_river_is_no_outlet(table, own, other, blank):
+def test_a_missing_link_in_mid_river_is_not_an_outlet(table, own, other, blank):
     field = {"tocomid": "tocomid", "hydroseq": "DnHydroseq"}[own]
     assert links(read_nhdplus(table)) == dict(zip(range(1, 8), LINKS, strict=True))
     spoilt = table.assign(**{field: table[field].astype(float).where(table["COMID"] != 3, blank)})
@@ -479,7 +479,7 @@ def test_a_blank_link_in_mid_river_is_no_outlet(table, own, other, blank):
     assert links(read_nhdplus(spoilt, topology=other)) == dict(zip(range(1, 8), LINKS, strict=True))
 
 
-def test_a_link_to_nowhere_in_mid_river_is_no_outlet():
+def test_a_link_to_an_unknown_id_in_mid_river_is_not_an_outlet():
     with pytest.raises(NetworkError, match="outlets by tocomid but flow on by dnhydroseq: 3 -> 4"):
         read_nhdplus(BOTH.assign(tocomid=[2, 3, 999, 5, 0, 7, 4]))
 
@@ -492,7 +492,7 @@ def test_nodes_without_divergence_prove_nothing():
 
 @pytest.fixture
 def drawn():
-    """The network as lines on a map, whose reach 3 names none downstream."""
+    """The network as lines; reach 3 has no link."""
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")
     place = {1: (0, 0), 2: (1, 0), 3: (2, 0), 4: (3, 0), 5: (4, 0), 7: (5, 0), 6: (2.5, 1)}
@@ -503,16 +503,16 @@ def drawn():
     return geopandas.GeoDataFrame(table, geometry=lines, crs="EPSG:4326")
 
 
-def test_a_line_that_goes_on_is_doubted(drawn):
-    told = r"^1 reaches have no tocomid and are outlets, although .*: 3 -> 4; give their tocomid"
-    with pytest.warns(NetworkWarning, match=told) as caught:
+def test_an_outlet_where_another_line_begins_gets_a_warning(drawn):
+    words = r"^1 reaches have no tocomid and are outlets, although .*: 3 -> 4; give their tocomid"
+    with pytest.warns(NetworkWarning, match=words) as caught:
         ds = read_nhdplus(drawn)
     assert caught[0].filename == __file__
     assert links(ds)[3] == 0
     read_nhdplus(drawn.assign(tocomid=LINKS))  # as advised: no warning, which would be an error here
 
 
-def test_a_line_into_less_water_or_a_minor_path_is_no_doubt(drawn):
+def test_a_smaller_river_or_a_minor_path_downstream_gets_no_warning(drawn):
     read_nhdplus(drawn.assign(totdasqkm=[1, 2, 9, 3, 4, 2, 2]))
     cut = drawn.assign(tocomid=[2, 0, 4, 5, 0, 7, 4])
     read_nhdplus(cut[cut["COMID"] != 3])  # below 2 only the minor path 6 is left
@@ -558,22 +558,22 @@ def test_a_line_into_less_water_or_a_minor_path_is_no_doubt(drawn):
         ),
     ],
 )
-def test_following_the_advice_mends_it(before, advice, after):
+def test_following_the_advice_fixes_the_error(before, advice, after):
     with pytest.raises((InvalidArgumentError, NetworkError), match=advice):
         before()
     assert after()
 
 
-def test_the_system_of_coordinates_is_set_as_advised(drawn):
+def test_following_the_advice_sets_the_coordinate_system(drawn):
     bare = drawn.assign(tocomid=LINKS).set_crs(None, allow_override=True)
     with pytest.raises(InvalidArgumentError) as caught:
         read_nhdplus(bare)
-    mended = eval(str(caught.value).split("with ")[1], {"frame": bare})
-    assert "geometry_fine" in read_nhdplus(mended)
+    fixed = eval(str(caught.value).split("with ")[1], {"frame": bare})
+    assert "geometry_fine" in read_nhdplus(fixed)
 
 
-def test_links_on_a_drawn_forest_match_a_loop():
-    """Random trees with side channels, solved by the three topologies."""
+def test_links_on_random_trees_match_a_loop():
+    """All three topologies give the links of the tree."""
     rng = np.random.default_rng(3)
     for _ in range(20):
         n = int(rng.integers(2, 40))

@@ -1,4 +1,4 @@
-"""Real NHDPlusV2 flowlines, held against what pyogrio, networkx and shapely make of the same files."""
+"""Real NHDPlusV2 flowlines, compared with what pyogrio, networkx and shapely read from the same files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ds(hydroloom):
 
 @pytest.fixture(scope="module")
 def expected(table):
-    """The link of each reach by plain loops over the nodes, main paths only."""
+    """The link of each reach by loops over the nodes, main paths only."""
     beginning: dict[float, list[int]] = {}
     for row in table.itertuples():
         if row.divergence != 2:
@@ -77,7 +77,7 @@ def test_links(hydroloom, expected, topology):
 
 
 def test_a_table_of_all_links_follows_the_main_paths(table, expected):
-    """As hydroloom's non-dendritic toid: one row for each reach below a reach."""
+    """As in the non-dendritic toid of hydroloom: one row for each reach below a reach."""
     nodes = pd.DataFrame(table.drop(columns="geometry")).rename_axis(None)
     below = nodes[["fromnode", "comid"]].rename(columns={"fromnode": "tonode", "comid": "toid"})
     rows = nodes[["comid", "lengthkm", "divergence", "tonode"]].merge(below, on="tonode", how="left")
@@ -109,7 +109,7 @@ def test_drainage_area_grows_along_the_links(ds):
     assert (area[down.to_numpy()].to_numpy() >= area[down.index].to_numpy() - 1e-9).all()
 
 
-def test_places(ds, table):
+def test_locations(ds, table):
     line = shapely.from_wkb(ds["geometry_fine"].values)
     assert set(shapely.get_type_id(line)) == {1}
     original = table.geometry.to_crs("EPSG:5070").to_numpy()

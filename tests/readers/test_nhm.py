@@ -1,4 +1,4 @@
-"""Segments of the National Hydrologic Model: made-up files, and the Delaware's against its dataset."""
+"""Segments of the National Hydrologic Model, from small files written by the tests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def fabric():
     geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
     points = [[(0, 0), (0, 1000)], [(0, 1000), (0, 2000)], [(500, 0), (500, 900)], [(0, 2000), (0, 9000)]]
     lines = [shapely.LineString(np.add(line, (1.7e6, 2.1e6))) for line in points]
-    # segment 7 in two parts, in no order, and a line of nobody
+    # segment 7 in two parts in any order, and a line without id
     table = {"Seg_ID_Nat": [7.0, 7.0, np.nan, 9.0]}
     whole = geopandas.GeoDataFrame(table, geometry=lines, crs="EPSG:5070")
     east = geopandas.GeoDataFrame(
@@ -182,7 +182,7 @@ def test_refuses_files_of_different_models(tmp_path):
         read("nhm", parameters(), scale="middle")
 
 
-def test_refuses_two_series_of_one_thing():
+def test_refuses_two_series_of_one_variable():
     twice = xr.Dataset(
         {
             "swrad": (("time", "nhm_seg"), np.ones((3, 3)), {"units": "Langleys"}),
@@ -227,8 +227,8 @@ def test_conversions_against_tables(name, found, wanted, value, expected):
     assert converter(name, found, wanted)(value) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_segment_whose_line_goes_on_is_doubted(fabric):
-    """The line of 7 ends where that of 9 begins; as advised, its link ends the doubt."""
+def test_an_outlet_where_another_line_begins_gets_a_warning(fabric):
+    """The line of 7 ends where that of 9 begins; giving its link, as advised, ends the warning."""
     blank = parameters(
         tosegment=("nsegment", [0, 3, 0]), tosegment_nhm=None, seg_cum_area=("nsegment", [1.0, 1.0, 3.0])
     )
@@ -241,7 +241,7 @@ def test_a_segment_whose_line_goes_on_is_doubted(fabric):
     assert read("nhm", parameters(), (), fabric)["downstream_coarse"].values.tolist() == [9, 9, 0]
 
 
-def test_units_that_no_parameter_file_knows_are_logged(caplog, fabric):
+def test_response_units_missing_from_the_parameters_are_logged(caplog, fabric):
     more = [
         ds.pad(nhm_id=(0, 2), constant_values=0).assign_coords(nhm_id=[31, 32, 33, 34, 35])
         for ds in forcing()
@@ -251,7 +251,7 @@ def test_units_that_no_parameter_file_knows_are_logged(caplog, fabric):
     assert "2 of 5 nhru of a Dataset are not in the parameter files" in caplog.messages
 
 
-def test_a_unit_without_units_is_mended_as_advised(fabric):
+def test_following_the_advice_gives_missing_units(fabric):
     humid = forcing()[2].rename(prcp="swrad").drop_attrs()
     with pytest.raises(InvalidDatasetError) as caught:
         read("nhm", [parameters(), units()], humid, fabric)
@@ -260,13 +260,13 @@ def test_a_unit_without_units_is_mended_as_advised(fabric):
     assert "solar_radiation_coarse" in ds
 
 
-def test_segments_without_a_unit_need_the_fabric_as_advised(fabric):
+def test_following_the_advice_gives_the_fabric(fabric):
     with pytest.raises(NetworkError, match="Give fabric="):
         read("nhm", [parameters(), units()], forcing())
     assert "air_temperature_coarse" in read("nhm", [parameters(), units()], forcing(), fabric=fabric)
 
 
-def test_a_layer_of_the_fabric_is_chosen_as_advised(tmp_path, fabric):
+def test_following_the_advice_chooses_a_layer(tmp_path, fabric):
     for name in ("one", "two"):
         fabric.to_file(tmp_path / "fabric.gpkg", layer=name)
     with pytest.raises(InvalidArgumentError, match="choose one with layer="):

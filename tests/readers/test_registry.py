@@ -12,7 +12,7 @@ from xmsgl.readers import registry
 
 @pytest.fixture
 def readers(monkeypatch):
-    """The registry, left as it was found."""
+    """The registry, restored after the test."""
     monkeypatch.setattr(registry, "READERS", dict(registry.READERS))
     return xmsgl.readers
 
@@ -45,18 +45,18 @@ def test_a_name_is_taken_once(readers):
 
 
 @pytest.mark.parametrize("name", [pytest.param("", id="empty"), pytest.param(" ", id="blank"), None, 3])
-def test_a_name_is_text(readers, name):
+def test_a_name_must_be_text(readers, name):
     with pytest.raises(InvalidArgumentError, match="must be text"):
         readers.register(name)
 
 
-def test_an_unknown_name_tells_the_known(readers):
+def test_an_unknown_name_lists_the_known_ones(readers):
     readers.register("small")(small)
     with pytest.raises(UnknownNameError, match=r"unknown reader 'smal'; known: .*small"):
         readers.read("smal", "9")
 
 
-def test_what_is_no_dataset_is_refused(readers):
+def test_other_results_than_a_dataset_are_refused(readers):
     readers.register("small")(lambda: xr.DataArray([1]))
     with pytest.raises(InvalidArgumentError, match=r"reader 'small' must return .* not DataArray"):
         readers.read("small")

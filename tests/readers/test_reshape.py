@@ -27,12 +27,12 @@ def test_keep_links_across_and_keeps_the_order_asked_for():
     assert kept["downstream_fine"].attrs == {"units": "1"}
 
 
-def test_keep_takes_ids_of_text():
+def test_keep_takes_text_ids():
     kept = keep(chain(ids=("a", "b", "c", "d"), below=("b", "c", "d", "")), ["a", "c"])
     assert kept["downstream_fine"].values.tolist() == ["c", ""]
 
 
-def test_keep_agrees_with_walking(river):
+def test_keep_agrees_with_a_loop_downstream(river):
     fine = river[["downstream_fine", "length_fine"]]
     below = fine["downstream_fine"].to_series().to_dict()
     chosen = [3, 12, 7, 1, 8]

@@ -1,4 +1,4 @@
-"""Averages of response units, against plain loops; series in any order of units."""
+"""Averages of response units, compared with loops; series in any order of units."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_weights_of_parameters_follow_the_ids():
     assert borrowed == 1
 
 
-def test_without_place_every_segment_needs_a_unit():
+def test_without_locations_every_segment_needs_a_unit():
     weights, borrowed = unit_weights(parameters(), pd.Index([8, 7]), None)
     assert (weights.toarray().tolist(), borrowed) == ([[0.25, 0.75, 0, 0], [0, 0, 1, 0]], 0)
     with pytest.raises(NetworkError, match="1 segments have no unit: 9"):
@@ -64,7 +64,7 @@ def test_without_place_every_segment_needs_a_unit():
 
 
 @pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "above 3, their number: 4")])
-def test_a_unit_drains_to_a_segment_that_is_there_or_to_none(number, unit):
+def test_a_unit_drains_to_a_known_segment_or_to_none(number, unit):
     model = parameters(hru_segment=("nhru", [2, 2, 1, number]))
     if unit is None:
         weights, _ = unit_weights(model, pd.Index([8, 7]), None)
@@ -104,7 +104,7 @@ def test_series_come_in_the_order_of_the_parameters(tmp_path):
     assert found["seg_tave_water"].values.tolist() == [[7, 8, 9], [107, 108, 109], [207, 208, 209]]
 
 
-def test_ids_go_before_numbers_of_rows():
+def test_ids_take_precedence_over_row_numbers():
     numbered = series("tmin", [34, 31, 33, 32], "nhru").assign_coords(nhm_id=("nhru", [34, 31, 33, 32]))
     found = read_daily([numbered.assign_coords(nhru=[1, 2, 3, 4])], parameters())
     assert found["tmin"].values[0].tolist() == UNITS

@@ -1,4 +1,4 @@
-"""Stores of river-dl: made-up ones on disk, and the four segments of the package itself."""
+"""Stores of river-dl, written by the tests."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def stores(tmp_path):
 def test_reads_stores_of_version_2(stores, refuse_to_compute):
     with pytest.warns(DataLossWarning) as caught:
         ds = read("river-dl", stores / "drivers", stores / "matrix.npz", stores / "observed")
-    told = [
+    losses = [
         "1 segments of the observations left out, because drivers lacks them: 9",
         "1 days of the observations left out, because drivers lacks them: 2003-10-01",
     ]
-    assert [str(warning.message) for warning in caught] == told
-    assert ds.attrs["history"].endswith("; ".join(["read 3 segments of river-dl", *told]))
+    assert [str(warning.message) for warning in caught] == losses
+    assert ds.attrs["history"].endswith("; ".join(["read 3 segments of river-dl", *losses]))
     assert ds["coarse"].values.tolist() == IDS
     assert dict(zip(IDS, ds["downstream_coarse"].values.tolist(), strict=True)) == BELOW
     assert ds["length_coarse"].values.tolist() == [800.0, 900.0, 700.0]
@@ -87,8 +87,8 @@ def test_reads_stores_of_version_2(stores, refuse_to_compute):
         read("river-dl", daily, BELOW, observed().chunk(), length=dict.fromkeys(IDS, 1.0))
 
 
-def test_observations_without_values_are_no_loss():
-    """The segment and the day that the drivers lack hold nothing."""
+def test_observations_without_values_give_no_warning():
+    """The segment and the day that the drivers lack have no values."""
     seen = observed()
     seen["temp_c"][2] = seen["temp_c"][:, 2] = np.nan
     ds = read("river-dl", drivers(), BELOW, seen)
@@ -117,7 +117,7 @@ def test_network_of_a_dataset_is_cut_to_the_store():
     assert ds["length_coarse"].values.tolist() == [1.0, 3.0, 5.0]
 
 
-def test_units_of_the_caller_go_first():
+def test_units_of_the_caller_take_precedence():
     wet = drivers(seginc_potet=series(0.0), seginc_swrad=series(500.0))
     with pytest.raises(InvalidDatasetError, match="'seginc_potet' does not state its units"):
         read("river-dl", wet, BELOW)
@@ -128,7 +128,7 @@ def test_units_of_the_caller_go_first():
     assert ds["solar_radiation_coarse"][0, 0].item() == pytest.approx(joules / 86400)
 
 
-def test_a_width_that_changes_is_averaged_and_says_so():
+def test_a_width_that_changes_is_averaged_with_a_comment():
     ds = read("river-dl", drivers(seg_width=series(1.0)), BELOW)
     assert ds["width_coarse"].values.tolist() == [2.5, 6.5, 10.5]
     assert "mean over the days" in ds["width_coarse"].attrs["comment"]
@@ -206,14 +206,14 @@ def test_refuses(store, options, error, words):
         ),
     ],
 )
-def test_following_the_advice_mends_it(store, before, advice, after):
+def test_following_the_advice_fixes_the_error(store, before, advice, after):
     with pytest.raises((InvalidDatasetError, NetworkError)) as caught:
         read("river-dl", store, BELOW, **before)
     assert advice in str(caught.value)
     assert read("river-dl", store, BELOW, **after)["downstream_coarse"].values.tolist() == [2037, 2037, 0]
 
 
-def test_a_matrix_that_contradicts_itself_gives_way_to_a_dict(stores):
+def test_following_the_advice_replaces_an_inconsistent_matrix(stores):
     doubled = DISTANCE.copy()
     doubled[2, 0] = 5.0  # 2040 and 2037 then flow into each other
     np.savez(stores / "matrix.npz", rowcolnames=np.array(NAMES), downstream=doubled)

@@ -1,4 +1,4 @@
-"""The four segments that river-dl keeps for its own tests: read, trained on, scored."""
+"""The four segments of the tests of river-dl: read, trained on, scored."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def basin(store, parameters):
     return one_scale(read("river-dl", store / "test_data", network, store / "obs_temp_flow")).load()
 
 
-def test_its_matrix_contradicts_its_names(store):
+def test_its_matrix_does_not_fit_its_names(store):
     with pytest.raises(NetworkError, match=r"shape \(2, 2\), but there are 4 names"):
         read("river-dl", store / "test_data", store / "test_dist_matrix.npz")
 
 
-def test_is_read_as_it_is(basin):
+def test_values_are_plausible(basin):
     links = dict(
         zip(basin["coarse"].values.tolist(), basin["downstream_coarse"].values.tolist(), strict=True)
     )
     assert links == {2007: 2014, 2012: 2037, 2014: 2037, 2037: 0}
     assert basin["water_temperature_coarse"].notnull().sum("time").values.tolist() == [1125, 774, 804, 855]
-    # the discharge is that of the gages within a third, the rain that of a wet climate: m3 s-1, mm d-1
+    # discharge agrees with the gauges within a third, rain is that of a humid climate: m3 s-1, mm d-1
     ratio = basin["simulated_discharge_coarse"].mean("time") / basin["observed_discharge_coarse"].mean("time")
     assert ((ratio > 0.75) & (ratio < 4 / 3)).all()
     assert 900 < float(basin["rainfall_coarse"].mean()) * 365 < 1600

@@ -1,4 +1,4 @@
-"""Pairs of CSV files, written by the standard library and looked up by hand."""
+"""Pairs of CSV files, written with the standard library and compared value by value."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_values_by_id_and_day():
     assert ds["air_temperature_fine"].dims == ("time", "fine")
 
 
-def test_units_are_those_stated():
+def test_units_are_those_given():
     ds = read_csv(REACHES, DAILY)
     units = {str(name): ds[name].attrs["units"] for name in ds.data_vars}
     assert units == {
@@ -128,7 +128,7 @@ def test_text_ids_keep_their_zeros(tmp_path):
 
 @pytest.fixture
 def pairs(tmp_path):
-    """A year of one segment system and its reaches, as four files."""
+    """40 days of two segments and their reaches, as four files."""
     days = [str(day)[:10] for day in pd.date_range("2001-01-01", periods=40)]
     segments = [["id", "downstream", "length [m]", "elevation [m]"], [7, 8, 900, 200], [8, 0, 1200, 100]]
     reaches = [
@@ -162,7 +162,7 @@ def test_two_pairs_make_a_dataset(pairs):
     assert graph.downstream.tolist() == [1, 2, -1]
 
 
-def test_labels_on_few_days_do_not_cut_the_weather(pairs):
+def test_labels_on_few_days_do_not_shorten_the_weather(pairs):
     ds = read_csv_basin((pairs["segments"], pairs["weather"]), (pairs["reaches"], pairs["labels"]))
     assert ds.sizes["time"] == 40
     label = ds["water_temperature_fine"].to_series().dropna()
@@ -196,8 +196,8 @@ def test_labels_without_weather_are_counted_and_named(pairs):
     assert "2 days with 2 labels of the fine dataset left out" in ds.attrs["history"]
 
 
-def test_days_as_they_are_written_elsewhere(pairs, tmp_path):
-    """Both tables of days, the one in ISO, the other day first; the day is above twelve once only."""
+def test_following_the_advice_reads_other_date_formats(pairs, tmp_path):
+    """One daily table has ISO dates, the other has the day first, only once above 12."""
     labels = pd.read_csv(pairs["labels"])
     expected = read_csv_basin((pairs["segments"], pairs["weather"]), (pairs["reaches"], labels))
     labels["time"] = ["04/01/2001", "21/01/2001"]
@@ -210,7 +210,7 @@ def test_days_as_they_are_written_elsewhere(pairs, tmp_path):
     xr.testing.assert_equal(ds, expected)
 
 
-def test_numbers_in_a_file_stay_as_they_are_written(tmp_path):
+def test_dates_written_as_numbers_need_a_format(tmp_path):
     path = write(
         tmp_path / "d.csv", [["id", "time", "flow [m3 s-1]"], [10, 20010131, 3], [10, "20010201", 4]]
     )
@@ -231,8 +231,8 @@ def test_a_basin_takes_names_of_one_scale(pairs, tmp_path):
     assert ds["coarse_segment"].values.tolist() == [7, 7, 8]
 
 
-def test_segments_that_look_like_numbers_follow_the_coarse_ids(tmp_path):
-    """The coarse ids are text because of one of them; the reaches happen to lie on the others."""
+def test_crosswalk_ids_have_the_type_of_the_coarse_ids(tmp_path):
+    """One coarse id makes all of them text; the reaches lie on the others."""
     segments = write(tmp_path / "s.csv", [["id", "downstream", "length [m]"], ["01", "X", 5], ["X", "", 6]])
     reaches = write(
         tmp_path / "r.csv",
@@ -372,14 +372,14 @@ def test_options_are_checked(options, fault):
         read_csv(REACHES, DAILY, **options)
 
 
-def test_a_basin_refuses_names_that_fit_nowhere(pairs):
+def test_a_basin_refuses_names_that_fit_no_column(pairs):
     with pytest.raises(InvalidArgumentError, match="fits no column"):
         read_csv_basin(pairs["segments"], pairs["reaches"], names={"width": "breadth"})
     with pytest.raises(InvalidArgumentError, match=r"fine must be a table or two, .* not 3"):
         read_csv_basin(pairs["segments"], (pairs["reaches"], pairs["labels"], pairs["labels"]))
 
 
-def test_gaps_stay_gaps_and_validate_names_them(pairs):
+def test_gaps_stay_missing(pairs):
     weather = pd.read_csv(pairs["weather"]).iloc[:-1]
     ds = xmsgl.readers.read_csv(pairs["segments"], weather, scale="coarse")
     missing = ds["air_temperature_coarse"].isnull()
@@ -387,24 +387,24 @@ def test_gaps_stay_gaps_and_validate_names_them(pairs):
     assert missing.sel(coarse=7, time="2001-02-09").item()
 
 
-def test_a_date_format_needs_days(pairs):
+def test_a_date_format_needs_a_daily_table(pairs):
     with pytest.raises(InvalidArgumentError, match="date_format= is for a table of daily values"):
         read_csv(REACHES, date_format="%d/%m/%Y")
     with pytest.raises(InvalidArgumentError, match="date_format= is for a table of daily values"):
         read_csv_basin(pairs["segments"], pairs["reaches"], date_format="%d/%m/%Y")
 
 
-def told(text, argument):
-    """The value that a message advises for an argument, its blanks filled by the table's headers."""
+def advised_value(text, argument):
+    """The value that a message advises for an argument."""
     code = re.search(rf"{argument}=(\{{.*?\}})", text).group(1)
     return eval(code)
 
 
-def test_the_names_advised_mend_it():
+def test_following_the_advice_gives_names():
     theirs = {"id": "comid", "downstream": "tocomid", "length [m]": "len"}
     with pytest.raises(InvalidArgumentError) as caught:
         read_csv(REACHES.rename(columns=theirs), units={"length": "m"})
-    names = told(str(caught.value), "names")
+    names = advised_value(str(caught.value), "names")
     assert set(names) == {"id", "downstream", "length"}
     filled = dict(zip(names, theirs.values(), strict=True))
     ds = read_csv(REACHES.rename(columns=theirs), names=filled, units={"length": "m"})
@@ -413,12 +413,12 @@ def test_the_names_advised_mend_it():
 
 @pytest.mark.parametrize("by", ["header", "argument"])
 @pytest.mark.parametrize("names", [{}, {"length": "len", "slope": "gradient"}], ids=["ours", "theirs"])
-def test_the_units_advised_mend_it(by, names):
+def test_following_the_advice_gives_units(by, names):
     bare = REACHES.rename(columns={"length [m]": "length", "slope [m/m]": "slope"}).rename(columns=names)
     with pytest.raises(InvalidArgumentError) as caught:
         read_csv(bare, names=names)
     if by == "argument":
-        ds = read_csv(bare, names=names, units=told(str(caught.value), "units"))
+        ds = read_csv(bare, names=names, units=advised_value(str(caught.value), "units"))
     else:
         headers = re.findall(r'"([^"]* \[[^"]*\])"', str(caught.value))
         ds = read_csv(bare.rename(columns={header.split(" [")[0]: header for header in headers}), names=names)
@@ -426,26 +426,26 @@ def test_the_units_advised_mend_it(by, names):
     assert ds["slope_fine"].values.tolist() == REACHES["slope [m/m]"].tolist()
 
 
-def test_the_units_advised_hold_for_one_table_of_a_basin(pairs):
-    """The other states kilometres in its header."""
+def test_the_units_advised_apply_to_one_table_of_a_basin(pairs):
+    """The other has kilometres in its header."""
     segments = pd.read_csv(pairs["segments"]).rename(columns={"length [m]": "length [km]"})
     reaches = pd.read_csv(pairs["reaches"]).rename(columns={"length [m]": "length"})
     with pytest.raises(InvalidArgumentError) as caught:
         read_csv_basin(segments, reaches)
-    ds = read_csv_basin(segments, reaches, units=told(str(caught.value), "units"))
+    ds = read_csv_basin(segments, reaches, units=advised_value(str(caught.value), "units"))
     assert (ds["length_coarse"].attrs["units"], ds["length_fine"].attrs["units"]) == ("km", "m")
 
 
-def test_the_crosswalk_advised_mends_it(pairs):
+def test_following_the_advice_gives_the_crosswalk(pairs):
     reaches = pd.read_csv(pairs["reaches"]).rename(columns={"coarse_segment": "seg"})
     with pytest.raises(InvalidArgumentError) as caught:
         read_csv_basin(pairs["segments"], reaches, units={"seg": "1"})
-    (name,) = told(str(caught.value), "names")
+    (name,) = advised_value(str(caught.value), "names")
     ds = read_csv_basin(pairs["segments"], reaches, names={name: "seg"})
     assert ds["coarse_segment"].values.tolist() == [7, 7, 8]
 
 
-def test_a_name_of_the_other_scale_is_mended_by_the_one_advised():
+def test_following_the_advice_renames_a_column_of_the_other_scale():
     wrong = REACHES.rename(columns={"slope [m/m]": "slope_coarse [m/m]"})
     with pytest.raises(InvalidArgumentError, match="call it 'slope' if"):
         read_csv(wrong)
@@ -453,14 +453,14 @@ def test_a_name_of_the_other_scale_is_mended_by_the_one_advised():
     assert "slope_fine" in ds
 
 
-def test_two_units_are_mended_by_leaving_one_out():
+def test_following_the_advice_leaves_out_the_second_units():
     with pytest.raises(InvalidArgumentError, match="or leave 'length' out of units="):
         read_csv(REACHES, units={"length": "km"})
     assert read_csv(REACHES)["length_fine"].attrs["units"] == "m"
 
 
-def test_a_layer_is_chosen_as_advised(tmp_path):
-    """These readers take no layer=; the frame that the message asks for does."""
+def test_following_the_advice_chooses_a_layer(tmp_path):
+    """These readers take no layer=, so the message asks for a frame."""
     geopandas = pytest.importorskip("geopandas")
     shapely = pytest.importorskip("shapely")
     pytest.importorskip("pyogrio")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -18,8 +17,6 @@ from xmsgl.schema.tree import as_dataset
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from xmsgl.util.scales import Scale
 
 __all__ = ["crosswalk"]
@@ -28,13 +25,6 @@ Method = Literal["overlap", "nearest"]
 
 _TIE = 1.0  # m; below the resolution of any river map
 _PURPOSE = "a crosswalk from geometry"
-
-
-@dataclass(frozen=True)
-class _Found:
-    segment: NDArray[np.int64]  # position of the segment of each reach, -1 without one
-    fit: NDArray[np.float64]  # overlap or distance, m
-    tied: NDArray[np.bool_]  # whether another segment fits as well
 
 
 def crosswalk(
@@ -117,11 +107,12 @@ def crosswalk(
     metric = _metric(crs, segments)
     courses, parts = (shapely.line_merge(lines.to_crs(metric).to_numpy()) for lines in (segments, reaches))
     if method == "overlap":
-        found = _overlap(courses, parts, buffer, min_share)
+        found = _choose(_overlap(courses, parts, buffer, min_share))
+        fit, text = "overlap", "length within the buffer of the segment"
     else:
-        found = _nearest(courses, parts, buffer)
-    matched = found.segment >= 0
-    if not matched.any():
+        found = _choose(_nearest(courses, parts, buffer))
+        fit, text = "distance", "distance from the middle of the reach to the segment"
+    if found.empty:
         near = shapely.STRtree(courses).query_nearest(parts, return_distance=True)[1].min()
         share = f" for {min_share:g} of its length" if method == "overlap" else ""
         advice = "a larger buffer or a smaller min_share" if method == "overlap" else "a larger buffer"
@@ -130,16 +121,14 @@ def crosswalk(
             f"Check that both have the right coordinate system, or give {advice}"
         )
         raise InvalidArgumentError(msg)
-    fit, text = "overlap", "length within the buffer of the segment"
-    if method == "nearest":
-        fit, text = "distance", "distance from the middle of the reach to the segment"
+    unmatched = reaches.index.delete(found["reach"].to_numpy())
     return xr.DataArray(
-        segments.index.to_numpy()[found.segment[matched]],
+        segments.index.to_numpy()[found["segment"]],
         dims="fine",
         coords={
-            "fine": reaches.index.to_numpy()[matched],
-            fit: ("fine", found.fit[matched], {"units": "m", "long_name": text}),
-            "tied": ("fine", found.tied[matched], {"long_name": "whether another segment fits as well"}),
+            "fine": reaches.index.to_numpy()[found["reach"]],
+            fit: ("fine", found["fit"].to_numpy(), {"units": "m", "long_name": text}),
+            "tied": ("fine", found["tied"].to_numpy(), {"long_name": "whether another segment fits as well"}),
         },
         name=CROSSWALK,
         attrs={
@@ -148,10 +137,10 @@ def crosswalk(
             "method": method,
             "buffer": float(buffer),
             "crs": metric.to_string(),
-            "reaches": len(matched),
-            "ties": int(found.tied[matched].sum()),
-            "reaches_without_segment": int((~matched).sum()),
-            "without_segment": shorten(reaches.index[~matched].tolist()) or "none",
+            "reaches": len(reaches),
+            "ties": int(found["tied"].sum()),
+            "reaches_without_segment": len(unmatched),
+            "without_segment": shorten(unmatched.tolist()) or "none",
         },
     )
 
@@ -197,7 +186,7 @@ def _metric(crs: Any, segments: Any) -> Any:
     return chosen
 
 
-def _overlap(courses: Any, parts: Any, buffer: float, min_share: float) -> _Found:
+def _overlap(courses: Any, parts: Any, buffer: float, min_share: float) -> pd.DataFrame:
     shapely = require("shapely", _PURPOSE)
     around = shapely.buffer(courses, buffer)
     reach, segment = shapely.STRtree(around).query(parts, predicate="intersects")
@@ -206,28 +195,20 @@ def _overlap(courses: Any, parts: Any, buffer: float, min_share: float) -> _Foun
     pairs = pd.DataFrame({"reach": reach, "segment": segment, "fit": length})
     best = pairs.groupby("reach")["fit"].transform("max")
     enough = best >= min_share * shapely.length(parts)[reach]
-    pairs = pairs[enough & (pairs["fit"] > best - _TIE)]
-    distance = shapely.distance(middle[pairs["reach"]], courses[pairs["segment"]])
-    return _choose(pairs.assign(rank=distance), len(parts))
+    close: pd.DataFrame = pairs[enough & (pairs["fit"] > best - _TIE)]
+    return close.assign(rank=shapely.distance(middle[close["reach"]], courses[close["segment"]]))
 
 
-def _nearest(courses: Any, parts: Any, buffer: float) -> _Found:
+def _nearest(courses: Any, parts: Any, buffer: float) -> pd.DataFrame:
     shapely = require("shapely", _PURPOSE)
     middle = shapely.line_interpolate_point(parts, 0.5, normalized=True)
     (reach, segment), distance = shapely.STRtree(courses).query_nearest(
         middle, max_distance=buffer, return_distance=True, all_matches=True
     )
-    pairs = pd.DataFrame({"reach": reach, "segment": segment, "fit": distance})
-    return _choose(pairs.assign(rank=0.0), len(parts))
+    return pd.DataFrame({"reach": reach, "segment": segment, "fit": distance, "rank": 0.0})
 
 
-def _choose(pairs: pd.DataFrame, n: int) -> _Found:
-    """Take for each reach the pair of lowest rank, and of equal ones the first segment."""
-    several = pairs.groupby("reach").size()
-    first = pairs.sort_values(["reach", "rank", "segment"]).drop_duplicates("reach").set_index("reach")
-    every = pd.RangeIndex(n)
-    return _Found(
-        first["segment"].reindex(every, fill_value=-1).to_numpy(np.int64),
-        first["fit"].reindex(every).to_numpy(np.float64),
-        (several.reindex(every, fill_value=0) > 1).to_numpy(),
-    )
+def _choose(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Keep for each reach the pair of lowest rank, the first segment if equal; `tied` marks other pairs."""
+    pairs = pairs.assign(tied=pairs["reach"].duplicated(keep=False))
+    return pairs.sort_values(["reach", "rank", "segment"]).drop_duplicates("reach")

@@ -62,7 +62,7 @@ def choose_topology(columns: Collection[str], wanted: str | None, what: str) -> 
 
 def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
     """Find the next reach downstream of each reach, on the main path; 0 at outlets."""
-    _CHECKS[topology](flow)
+    _check_rows(flow, topology)
     pairs = _PAIRS[topology](flow)
     several = pairs[pairs["id"].duplicated(keep=False)]
     if len(several):
@@ -94,41 +94,32 @@ def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> s
     return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
 
 
-def _refuse_repeated(flow: pd.DataFrame, field: str, advice: str = "keep one row per reach") -> None:
+def _check_rows(flow: pd.DataFrame, topology: str) -> None:
+    """Refuse repeated ids and missing numbers; rows of one reach may differ in tocomid only."""
+    if topology == "tocomid":
+        same = flow.duplicated(["id", "to"], keep=False)
+        reaches = flow[flow.columns.difference(["to"])].drop_duplicates()
+        other = flow["id"].isin(reaches.loc[reaches["id"].duplicated(), "id"])
+        _refuse_repeated(flow[same | other], "id", "keep one row per reach")
+        return
+    _refuse_repeated(flow, "id", "keep one row per reach")
+    for field in ("hydroseq",) if topology == "hydroseq" else ("fromnode", "tonode"):
+        outside = flow.loc[flow[field] <= 0, "id"]
+        if len(outside):
+            msg = (
+                f"{len(outside)} reaches have no {field}: {shorten(outside)}; "
+                "they are outside the network: drop them, or give the numbers"
+            )
+            raise NetworkError(msg)
+    if topology == "hydroseq":
+        _refuse_repeated(flow, "hydroseq", "each reach needs its own number")
+
+
+def _refuse_repeated(flow: pd.DataFrame, field: str, advice: str) -> None:
     repeated = flow.loc[flow[field].duplicated(), field].unique()
     if len(repeated):
         msg = f"{field} is repeated: {rows_by_value(flow, field, repeated.tolist())}; {advice}"
         raise NetworkError(msg)
-
-
-def _refuse_unnumbered(flow: pd.DataFrame, field: str) -> None:
-    outside = flow.loc[flow[field] <= 0, "id"]
-    if len(outside):
-        msg = (
-            f"{len(outside)} reaches have no {field}: {shorten(outside)}; "
-            "they are outside the network: drop them, or give the numbers"
-        )
-        raise NetworkError(msg)
-
-
-def _check_ids(flow: pd.DataFrame) -> None:
-    """Refuse repeated rows: rows of the same reach may differ in what is downstream only."""
-    same = flow.duplicated(["id", "to"], keep=False)
-    reaches = flow[flow.columns.difference(["to"])].drop_duplicates()
-    other = flow["id"].isin(reaches.loc[reaches["id"].duplicated(), "id"])
-    _refuse_repeated(flow[same | other], "id")
-
-
-def _check_hydroseq(flow: pd.DataFrame) -> None:
-    _refuse_repeated(flow, "id")
-    _refuse_unnumbered(flow, "hydroseq")
-    _refuse_repeated(flow, "hydroseq", "each reach needs its own number")
-
-
-def _check_nodes(flow: pd.DataFrame) -> None:
-    _refuse_repeated(flow, "id")
-    for field in ("fromnode", "tonode"):
-        _refuse_unnumbered(flow, field)
 
 
 def _minor(flow: pd.DataFrame) -> NDArray[np.int64]:
@@ -162,7 +153,6 @@ _PAIRS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "hydroseq": _by_hydroseq,
     "nodes": _by_node,
 }
-_CHECKS = {"tocomid": _check_ids, "hydroseq": _check_hydroseq, "nodes": _check_nodes}
 
 
 def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: str) -> None:
@@ -171,10 +161,10 @@ def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: s
     for other, fields in TOPOLOGIES.items():
         if other == topology or not set(fields) <= set(flow.columns):
             continue
-        pairs = _PAIRS[other](_numbered(flow, other))
         # without divergence a node leads to minor paths too, perhaps the only reaches below in the table
         if other == "nodes" and "divergence" not in flow:
             continue
+        pairs = _PAIRS[other](_numbered(flow, other))
         false = pairs[pairs["id"].isin(ends)]
         if len(false):
             links_on = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())

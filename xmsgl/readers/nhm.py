@@ -11,8 +11,15 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkWarning, shorten, warn
 from xmsgl.readers.frames import check_choice, find_fields, name_of, open_frame, whole_numbers
 from xmsgl.readers.geometry import doubtful_outlets, merged_lines, place_variables
-from xmsgl.readers.prms import DAILY, STATIC, converter
-from xmsgl.readers.prms_parameters import Source, open_parameters, segment_links, segment_table
+from xmsgl.readers.prms import (
+    DAILY,
+    STATIC,
+    Source,
+    converter,
+    open_parameters,
+    segment_links,
+    segment_table,
+)
 from xmsgl.readers.registry import register
 from xmsgl.readers.response_units import average, read_daily, unit_weights
 from xmsgl.util.history import stamp

@@ -14,8 +14,7 @@ from scipy import sparse
 
 from xmsgl.errors import InvalidDatasetError, NetworkError, shorten
 from xmsgl.readers.cbh import read_cbh
-from xmsgl.readers.prms import DAILY
-from xmsgl.readers.prms_parameters import Source, open_netcdf
+from xmsgl.readers.prms import DAILY, Source, open_netcdf
 from xmsgl.schema.names import positions
 
 if TYPE_CHECKING:

@@ -166,7 +166,10 @@ def read_river_dl(
     below, metres = _network(network, ids, matrix)
     name = f"length_{scale}"
     if length is not None:
-        metres = _lengths(length, ids)
+        metres = pd.Series(dict(length)).reindex(ids).to_numpy(np.float64)
+        if (missing := np.isnan(metres)).any():
+            msg = f"length lacks segments {shorten(ids[missing].tolist())}; add them"
+            raise NetworkError(msg)
     if metres is not None:
         found[name] = _described(scale, metres, STATIC["seg_length"].long_name, "m")
     if name not in found:
@@ -296,15 +299,6 @@ def _network(
         return _from_file(Path(network), ids, matrix), None
     msg = f"network must be a file of distances, a Dataset or a dict, not {type(network).__name__}"  # type: ignore[unreachable]
     raise InvalidArgumentError(msg)
-
-
-def _lengths(length: Mapping[Any, float], ids: NDArray[Any]) -> NDArray[np.float64]:
-    table = pd.Series(dict(length))
-    where = positions(id_values(table.index.to_numpy()), ids)
-    if (where < 0).any():
-        msg = f"length lacks segments {shorten(ids[where < 0].tolist())}; add them"
-        raise NetworkError(msg)
-    return table.to_numpy(np.float64)[where]
 
 
 def _from_file(path: Path, ids: NDArray[Any], matrix: str) -> NDArray[np.int64]:

@@ -33,10 +33,7 @@ _RECIPE = (
         for part in ("build", "forcing", "labels", "reaches", "region", "segments", "text")
     ),
     "datasets/store.py",
-    *(
-        f"readers/{part}.py"
-        for part in ("cbh", "geometry", "prms", "prms_parameters", "rds", "response_units")
-    ),
+    *(f"readers/{part}.py" for part in ("cbh", "geometry", "prms", "rds", "response_units")),
     *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "kernels", "parameters", "process")),
 )
 

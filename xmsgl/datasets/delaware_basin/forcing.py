@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from xmsgl.readers.prms import DAILY, converter
-from xmsgl.readers.prms_parameters import open_parameters
+from xmsgl.readers.prms import DAILY, converter, open_parameters
 from xmsgl.readers.response_units import average, read_daily, unit_weights
 from xmsgl.simulate import fao56
 

@@ -11,7 +11,7 @@ import pandas as pd
 from xmsgl.errors import NetworkError
 from xmsgl.network.topology import link
 from xmsgl.readers.geometry import encode_lines, merged_lines, midpoints
-from xmsgl.readers.prms_parameters import open_parameters, segment_table
+from xmsgl.readers.prms import open_parameters, segment_table
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
