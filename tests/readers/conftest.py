@@ -9,18 +9,20 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "mirror"
 
 
 @pytest.fixture(scope="session")
-def mirror():
-    """The folder of real files of other projects, where there is one."""
+def mirrored():
+    """Finds a real file of another project; skips the test where there is none."""
     folder = Path(os.environ.get("XMSGL_DATA_MIRROR") or SHARED)
-    if not folder.is_dir():
-        pytest.skip("the mirror of other projects' files is not beside the repository")
-    return folder
+
+    def find(pattern: str) -> Path:
+        found = sorted(folder.glob(pattern))
+        if not found:
+            pytest.skip(f"there is no {pattern} in {folder}")
+        return found[0]
+
+    return find
 
 
 @pytest.fixture(scope="session", params=["new_hope", "walker"])
-def hydroloom(mirror, request):
-    """Each of the two samples of NHDPlusV2 flowlines that hydroloom ships."""
-    found = sorted(mirror.glob(f"DOI-USGS/hydroloom/*/inst/extdata/{request.param}.gpkg"))
-    if not found:
-        pytest.skip(f"the mirror has no hydroloom sample {request.param}")
-    return found[0]
+def hydroloom(mirrored, request):
+    """Each of the two samples of NHDPlusV2 flowlines in hydroloom."""
+    return mirrored(f"DOI-USGS/hydroloom/*/inst/extdata/{request.param}.gpkg")

@@ -152,7 +152,10 @@ def test_a_cut_of_the_national_model_has_outlets_where_it_ends():
         pytest.param({"tosegment": None, "tosegment_nhm": None}, NetworkError, "neither", id="no links"),
         pytest.param({"tosegment": ("nsegment", [2, 3, 0])}, NetworkError, "7 to 8 or 9", id="disagree"),
         pytest.param(
-            {"tosegment": ("nsegment", [3, 4, 0])}, NetworkError, "exceeds 3, their number", id="beyond"
+            {"tosegment": ("nsegment", [3, 4, 0])},
+            NetworkError,
+            "exceeds the number of segments, 3, at segments 8",
+            id="beyond",
         ),
         pytest.param(
             {"tosegment": ("nsegment", [2, 1, 0]), "tosegment_nhm": None},

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,8 +9,6 @@ import pytest
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.readers.rds import read_rds
-
-MIRROR = Path(__file__).parents[2].parent / "shared" / "data" / "mirror"
 
 
 def integer(value):
@@ -98,9 +95,8 @@ def test_refuses(tmp_path, content, fault):
         read_rds(path)
 
 
-@pytest.mark.skipif(not MIRROR.is_dir(), reason="the Delaware files are not beside the repository")
 @pytest.mark.delaware
-def test_real_table_of_sites():
-    sites = read_rds(next(MIRROR.rglob("drb_filtered_sites.rds")))
+def test_real_table_of_sites(mirrored):
+    sites = read_rds(mirrored("**/drb_filtered_sites.rds"))
     assert sites["site_id"].nunique() == 2372
     assert sites["longitude"].between(-76.5, -74).all()

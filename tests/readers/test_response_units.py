@@ -63,7 +63,7 @@ def test_without_locations_every_segment_needs_a_unit():
         unit_weights(parameters().drop_vars(["hru_area", "hru_lon"]), pd.Index([7]), None)
 
 
-@pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "above 3, their number: 4")])
+@pytest.mark.parametrize(("number", "unit"), [(-9, None), (4, "exceeds the number of segments, 3: 4")])
 def test_a_unit_drains_to_a_known_segment_or_to_none(number, unit):
     model = parameters(hru_segment=("nhru", [2, 2, 1, number]))
     if unit is None:

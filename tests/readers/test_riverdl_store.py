@@ -13,24 +13,13 @@ pytest.importorskip("zarr")
 
 
 @pytest.fixture(scope="module")
-def store(mirror):
-    found = sorted(mirror.glob("USGS-R/river-dl/*/river_dl/tests/test_data"))
-    if not found:
-        pytest.skip("the mirror has no stores of river-dl")
-    return found[0]
+def store(mirrored):
+    return mirrored("USGS-R/river-dl/*/river_dl/tests/test_data")
 
 
 @pytest.fixture(scope="module")
-def parameters(mirror):
-    found = sorted(mirror.glob("EC-USGS/pywatershed/*/test_data/drb_2yr/parameters_dis_seg.nc"))
-    if not found:
-        pytest.skip("the mirror has no parameters of pywatershed")
-    return found[0]
-
-
-@pytest.fixture(scope="module")
-def basin(store, parameters):
-    network = read("nhm", parameters)
+def basin(store, mirrored):
+    network = read("nhm", mirrored("EC-USGS/pywatershed/*/test_data/drb_2yr/parameters_dis_seg.nc"))
     return one_scale(read("river-dl", store / "test_data", network, store / "obs_temp_flow")).load()
 
 

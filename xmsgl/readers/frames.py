@@ -120,7 +120,7 @@ def rows_of(marked: NDArray[np.bool_]) -> str:
 
 
 def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
-    """Find the column of each field in any case: the first of its lower-case spellings that is there."""
+    """Find the column of each field, in any case; the first of its known spellings is used."""
     columns: dict[str, list[str]] = {}
     for column in frame.columns:
         columns.setdefault(str(column).lower(), []).append(str(column))

@@ -261,7 +261,7 @@ def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
         raise NetworkError(msg)
     if not flow["id"].isin(table["id"]).any():
         msg = (
-            f"{what} has none of the ids of the flowlines ({shorten(flow['id'], 3)}), its ids are "
+            f"{what} has none of the ids of the flowlines ({shorten(flow['id'], 3)}) but "
             f"{shorten(table['id'], 3)}; give the table of the same region"
         )
         raise InvalidArgumentError(msg)

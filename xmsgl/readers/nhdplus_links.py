@@ -35,7 +35,7 @@ TOPOLOGIES: dict[str, tuple[str, ...]] = {
 """The ways a network may be stored, the preferred one first, and the fields each needs."""
 
 LINK_FIELDS = {"tocomid": "tocomid", "hydroseq": "dnhydroseq", "nodes": "tonode"}
-"""The field that leads downstream in each of them, for messages."""
+"""The field with the link downstream in each topology, for messages."""
 
 MINOR = 2
 """Value of ``divergence`` on the minor path below a divergence; 1 is the main path, 0 no divergence."""

@@ -195,7 +195,6 @@ def _weather(
 ) -> dict[str, xr.DataArray]:
     """Average, convert and name the series; over (time, nsegment), float32."""
     found: dict[str, xr.DataArray] = {}
-    origin: dict[str, str] = {}
     weights, borrowed = None, 0
     for name, array in series.data_vars.items():
         theirs = str(name)
@@ -208,9 +207,8 @@ def _weather(
             array = average(weights, array)
             attrs["segments_without_own_unit"] = borrowed
         if ours.base in found:
-            fault = f"{theirs!r} and {origin[ours.base]!r} are both {ours.base}; give one of them"
-            raise InvalidDatasetError([fault])
-        origin[ours.base] = theirs
+            other = next(str(one) for one in series if DAILY[str(one)].base == ours.base)
+            raise InvalidDatasetError([f"{theirs!r} and {other!r} are both {ours.base}; give one of them"])
         found[ours.base] = converter(theirs, stated, ours.units)(array).assign_attrs(attrs)
     if {"air_temperature_min", "air_temperature_max"} <= set(found) and "air_temperature" not in found:
         low, high = found["air_temperature_min"], found["air_temperature_max"]

@@ -171,7 +171,8 @@ def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
     if "tosegment" in known:
         step = known["tosegment"]
         if (far := step > ids.size).any():
-            msg = f"'tosegment' of segments {shorten(ids[far].tolist())} exceeds {ids.size}, their number"
+            wrong = shorten(ids[far].tolist())
+            msg = f"'tosegment' exceeds the number of segments, {ids.size}, at segments {wrong}"
             raise NetworkError(msg)
         targets = np.where(step > 0, ids[step - 1], 0)
     else:
@@ -182,9 +183,9 @@ def segment_links(parameters: xr.Dataset) -> tuple[NDArray[np.int64], int]:
         return downstream, 0
     national = known["tosegment_nhm"]
     outside = (targets == 0) & (national != 0) & ~np.isin(national, ids)
-    wrong = (national != targets) & ~outside
-    if wrong.any():
-        rows = zip(ids[wrong], targets[wrong], national[wrong], strict=True)
+    differ = (national != targets) & ~outside
+    if differ.any():
+        rows = zip(ids[differ], targets[differ], national[differ], strict=True)
         pairs = shorten(f"{segment} to {one} or {other}" for segment, one, other in rows)
         msg = f"'tosegment' and 'tosegment_nhm' disagree: {pairs}; correct one of them or leave it out"
         raise NetworkError(msg)

@@ -72,7 +72,7 @@ def unit_weights(
     number = parameters["hru_segment"].to_numpy().astype(np.int64)
     if (far := number > known.size).any():
         numbers = shorten(np.unique(number[far]).tolist())
-        msg = f"'hru_segment' has numbers of segments above {known.size}, their number: {numbers}"
+        msg = f"'hru_segment' exceeds the number of segments, {known.size}: {numbers}"
         raise NetworkError(msg)
     owner = np.where(number > 0, known[np.maximum(number, 1) - 1], -1)
     centre = np.stack([parameters[name].to_numpy() for name in ("hru_lat", "hru_lon")], axis=1)
