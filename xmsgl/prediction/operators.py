@@ -65,7 +65,7 @@ class Operators:
         """
         graphs = build_graph(ds, None, **graph)
         coarse, fine, interpolation, remap = (
-            GraphOperator.from_scipy(matrix, device=device)
+            GraphOperator(matrix, device=device)
             for matrix in (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
         )
         row = {segment: number for number, segment in enumerate(segments)}

@@ -12,7 +12,7 @@ import scipy.sparse as sparse
 import torch
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.models.cell.cell import CELL_BACKENDS, RecurrentGraphCell, register_cell_backend
+from xmsgl.models.cell.cell import CELL_BACKENDS, RecurrentGraphCell
 from xmsgl.models.parts.operator import GraphOperator
 
 #: Without a GPU Triton's kernels run in its interpreter, see tests/conftest.py; on one, in test_gpu.py.
@@ -22,7 +22,6 @@ BACKENDS = [
     if name == "triton"
     else name
     for name in CELL_BACKENDS
-    if name != "auto"
 ]
 FAST = [backend for backend in BACKENDS if backend != "reference"]
 
@@ -332,20 +331,6 @@ def test_autocast_computes_in_single_precision(rng_state, name):
     for given in (x, x.bfloat16()):
         expected, got = run(given.float(), cast=False), run(given, cast=True)
         assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
-
-
-def test_another_backend_can_be_registered(monkeypatch):
-    monkeypatch.delitem(CELL_BACKENDS, "mine", raising=False)
-    calls = []
-
-    @register_cell_backend("mine")
-    def mine(*arguments):
-        calls.append(1)
-        return CELL_BACKENDS["reference"](*arguments)
-
-    RecurrentGraphCell(1, 2, backend="mine")(torch.zeros(2, 3, 1, 1), GraphOperator(sparse.eye_array(3)))
-    assert calls == [1]
-    del CELL_BACKENDS["mine"]
 
 
 @pytest.mark.parametrize(

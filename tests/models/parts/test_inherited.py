@@ -138,7 +138,7 @@ def test_wider_inputs_and_other_types(rng_state):
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 4), (2, 3)], ids=str)
 def test_fixed_numbers_of_another_shape_are_refused(shape):
-    with pytest.raises(InvalidArgumentError, match="place sources of theirs"):
+    with pytest.raises(InvalidArgumentError, match=r"fixed \(node, feature\), got shapes"):
         InheritedInputs(torch.zeros(5, 2, 3, 4), torch.tensor([0, 1]), torch.zeros(shape))
 
 

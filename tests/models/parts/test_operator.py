@@ -22,7 +22,12 @@ def test_products_equal_dense(rectangular, rng_state, trailing):
     operator, dense = rectangular
     x, y = rng_state.normal(size=(8, *trailing)), rng_state.normal(size=(5, *trailing))
     np.testing.assert_allclose(operator.matmul(torch.tensor(x)), np.tensordot(dense, x, 1), atol=1e-14)
-    np.testing.assert_allclose(operator.rmatmul(torch.tensor(y)), np.tensordot(dense.T, y, 1), atol=1e-14)
+    y, back = torch.tensor(y).reshape(5, -1), torch.full((8, x[0].size), np.nan, dtype=torch.float64)
+    operator.rmatmul_into(y, back)
+    np.testing.assert_allclose(back, dense.T @ y.numpy(), atol=1e-14)
+    sums = torch.empty_like(y)
+    operator.add_matmul(y, back, sums)
+    np.testing.assert_allclose(sums, y.numpy() + dense @ back.numpy(), atol=1e-14)
 
 
 def test_every_day_equals_dense(rectangular, rng_state):
@@ -35,12 +40,10 @@ def test_every_day_equals_dense(rectangular, rng_state):
 def test_gradients_pass_gradcheck(rectangular, rng_state):
     operator, _ = rectangular
     days = torch.tensor(rng_state.normal(size=(2, 8, 3)), requires_grad=True)
-    back = torch.tensor(rng_state.normal(size=(5, 2)), requires_grad=True)
     assert torch.autograd.gradcheck(operator.matmul_days, (days,))
-    assert torch.autograd.gradcheck(operator.rmatmul, (back,))
 
 
-def test_rows_are_those_asked_for_in_order(rectangular, rng_state):
+def test_rows_keeps_the_order(rectangular, rng_state):
     operator, dense = rectangular
     some = operator.rows(torch.tensor([3, 0]))
     x = rng_state.normal(size=(8, 2))
@@ -48,7 +51,7 @@ def test_rows_are_those_asked_for_in_order(rectangular, rng_state):
     np.testing.assert_allclose(some.matmul(torch.tensor(x)), dense[[3, 0]] @ x, atol=1e-14)
 
 
-def test_a_submatrix_is_what_numpy_cuts_out(rectangular, rng_state):
+def test_submatrix_equals_numpy_indexing(rectangular, rng_state):
     operator, dense = rectangular
     rows = np.array([3, 0])
     columns = np.r_[rng_state.permutation(np.flatnonzero(dense[rows].any(axis=0)))]
@@ -61,7 +64,7 @@ def test_a_submatrix_is_what_numpy_cuts_out(rectangular, rng_state):
     )
 
 
-def test_a_submatrix_never_loses_a_weight():
+def test_submatrix_never_loses_a_weight():
     matrix = sparse.csr_array((np.array([0.5, 0.0, 2.0]), np.array([1, 2, 0]), np.array([0, 2, 3])), (2, 3))
     operator = GraphOperator(matrix)
     assert operator.submatrix([0], [1]).shape == (1, 1)  # what it reads with weight 0 may go
@@ -96,13 +99,11 @@ def test_half_precision_is_refused():
 
 
 def test_wrong_number_of_nodes_is_refused(rectangular):
-    with pytest.raises(InvalidArgumentError, match="8 nodes"):
+    with pytest.raises(InvalidArgumentError, match="reads 8 nodes, but the values have 5"):
         rectangular[0].matmul(torch.zeros(5, 2))
-    with pytest.raises(InvalidArgumentError, match="5 nodes"):
-        rectangular[0].rmatmul(torch.zeros(8, 2))
 
 
-def test_printout_says_what_it_is(rectangular):
+def test_repr_names_the_size(rectangular):
     assert repr(rectangular[0]).startswith("GraphOperator(5 x 8, ")
 
 

@@ -1,1 +1,1 @@
-"""The recurrent graph cell, in exchangeable forms that compute the same."""
+"""The recurrent graph cell, in several implementations with the same result."""

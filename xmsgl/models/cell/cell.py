@@ -1,9 +1,9 @@
-"""The recurrent graph cell: an LSTM whose memory also takes what the neighbours pass on.
+"""The recurrent graph cell: an LSTM whose memory also receives messages from neighbouring nodes.
 
 For every day t, with the graph operator A and gates i, f, o (sigmoid) and g (tanh) ::
 
     gates = x_t W_ih + h' W_hh + b
-    q     = tanh(h' W_q + b_q)            what each reach passes on
+    q     = tanh(h' W_q + b_q)            the message of each reach
     c_t   = f * (c' + A q) + i * g
     h_t   = o * tanh(c_t)
 
@@ -15,7 +15,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
@@ -36,37 +35,16 @@ __all__ = [
     "GraphOperator",
     "RecurrentGraphCell",
     "State",
-    "auto_scan",
     "reference_scan",
-    "register_cell_backend",
 ]
 
 State: TypeAlias = tuple[Tensor, Tensor]
-Scan: TypeAlias = Callable[[Tensor, GraphOperator, CellWeights, State, Tensor | None], tuple[Tensor, Tensor]]
-
-#: Implementations of the loop over days, by name. All give the same numbers up to rounding.
-CELL_BACKENDS: dict[str, Scan] = {
-    "torch": fused_scan,
-    "numba": compiled_scan,
-    "triton": triton_scan,
-}
 
 
-def register_cell_backend(name: str) -> Callable[[Scan], Scan]:
-    """Register a function as an implementation of the loop over days."""
-
-    def keep(function: Scan) -> Scan:
-        CELL_BACKENDS[name] = function
-        return function
-
-    return keep
-
-
-@register_cell_backend("reference")
 def reference_scan(
     x: Tensor, operator: GraphOperator, weights: CellWeights, state: State, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Run the cell day by day through autograd: plain to read, and what the fast ones are tested against.
+    """Run the cell day by day through autograd: easy to read, and the reference for tests of the others.
 
     Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
     returns (time, node, batch, hidden).
@@ -86,18 +64,13 @@ def reference_scan(
     return torch.stack(days), c
 
 
-@register_cell_backend("auto")
-def auto_scan(
-    x: Tensor, operator: GraphOperator, weights: CellWeights, state: State, mask: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Run the fastest implementation for the device of the inputs.
-
-    Measured for 40 to 10,000 nodes and 20 to 64 channels, the compiled one was never slower on the
-    processor. Elsewhere it is the one in torch operations: Triton's has not been measured on a GPU. It
-    depends on the device alone, so that a window in pieces gives the same as in one.
-    """
-    scan = compiled_scan if x.device.type == "cpu" else fused_scan
-    return scan(x, operator, weights, state, mask)
+#: Implementations of the loop over days. All give the same values up to rounding.
+CELL_BACKENDS = {
+    "torch": fused_scan,
+    "numba": compiled_scan,
+    "triton": triton_scan,
+    "reference": reference_scan,
+}
 
 
 class RecurrentGraphCell(nn.Module):
@@ -110,13 +83,12 @@ class RecurrentGraphCell(nn.Module):
     hidden
         Number of hidden channels H.
     dropout
-        Probability with which a channel of the candidate g is dropped while training. One mask a call,
-        the same on every day, so that memory is not washed out. 0 drops nothing.
+        Probability of dropping a channel of the candidate g in training. Each call draws one mask for all
+        days, so that dropout does not erase the memory.
     backend
-        ``"auto"`` (``"numba"`` on the processor, ``"torch"`` elsewhere), ``"numba"`` (compiled; takes
-        some seconds the very first time), ``"torch"`` (torch operations, any device), ``"triton"`` (on a
-        GPU, with the extra ``gpu``; not measured yet) or ``"reference"`` (plain autograd); see
-        `CELL_BACKENDS`.
+        ``"auto"`` (``"numba"`` on the CPU, ``"torch"`` elsewhere), ``"numba"`` (compiled in some seconds at
+        first use), ``"torch"`` (torch operations, any device), ``"triton"`` (on a GPU, needs the extra
+        ``gpu``; not benchmarked yet) or ``"reference"`` (plain autograd).
     """
 
     def __init__(
@@ -129,8 +101,8 @@ class RecurrentGraphCell(nn.Module):
         if not 0.0 <= dropout < 1.0:
             msg = f"dropout must be in [0, 1), got {dropout}"
             raise InvalidArgumentError(msg)
-        if backend not in CELL_BACKENDS:
-            raise UnknownNameError("cell backend", backend, CELL_BACKENDS)
+        if backend not in ("auto", *CELL_BACKENDS):
+            raise UnknownNameError("cell backend", backend, ("auto", *CELL_BACKENDS))
         self.n_features, self.hidden, self.dropout, self.backend = n_features, hidden, dropout, backend
         self.W_ih = nn.Parameter(torch.empty(n_features, 4 * hidden))
         self.W_hh = nn.Parameter(torch.empty(hidden, 4 * hidden))
@@ -140,14 +112,14 @@ class RecurrentGraphCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the matrices anew (Xavier uniform) and set the biases to zero."""
+        """Draw new matrices (Xavier uniform) and set the biases to zero."""
         for matrix in (self.W_ih, self.W_hh, self.W_q):
             nn.init.xavier_uniform_(matrix)
         for bias in (self.b, self.b_q):
             nn.init.zeros_(bias)
 
     def weights(self) -> CellWeights:
-        """Return the parameters as the backends take them."""
+        """Return the parameters in the form that the backends need."""
         return CellWeights(self.W_ih, self.W_hh, self.b, self.W_q, self.b_q)
 
     def forward(
@@ -162,21 +134,17 @@ class RecurrentGraphCell(nn.Module):
         return hidden, (hidden[-1], cell)
 
     def at(self, x: Tensor | InheritedInputs, operator: GraphOperator, nodes: Tensor) -> Tensor:
-        """Run over a window from nothing and return the hidden states of some nodes.
+        """Run over a window from a zero state and return the hidden states of `nodes`.
 
-        The same numbers and gradients as those nodes of :meth:`forward`, which on the processor cost less
-        here: nobody writes out a gradient of all nodes that is zero for most.
+        Same values and gradients as from :meth:`forward`, but faster on the CPU, where the mostly zero
+        gradient of all nodes is never written.
 
-        Shapes: returns (time, wanted node, batch, hidden).
+        Shapes: `nodes` (wanted node,), returns (time, wanted node, batch, hidden).
         """
         return self._scan(x, operator, None, nodes)[0]
 
     def _scan(
-        self,
-        x: Tensor | InheritedInputs,
-        operator: GraphOperator,
-        state: State | None,
-        nodes: Tensor | None,
+        self, x: Tensor | InheritedInputs, operator: GraphOperator, state: State | None, nodes: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         self._check(x, operator, state)
         like = x.rows if isinstance(x, InheritedInputs) else x
@@ -187,11 +155,13 @@ class RecurrentGraphCell(nn.Module):
         mask = None
         if self.training and self.dropout > 0.0:
             mask = nn.functional.dropout(like.new_ones(sizes), self.dropout)
-        scan, weights = CELL_BACKENDS[self.backend], self.weights()
-        if scan is compiled_scan or (scan is auto_scan and x.device.type == "cpu"):
+        weights, backend = self.weights(), self.backend
+        if backend == "auto":  # on the device alone, so that pieces of a window give the same as the whole
+            backend = "numba" if x.device.type == "cpu" else "torch"
+        if backend == "numba":
             return compiled_scan(x, operator, weights, state, mask, nodes)
         given = x.expand() if isinstance(x, InheritedInputs) else x
-        hidden, cell = scan(given, operator, weights, state, mask)
+        hidden, cell = CELL_BACKENDS[backend](given, operator, weights, state, mask)
         return hidden if nodes is None else choose_nodes(hidden, nodes), cell
 
     def _check(self, x: Tensor | InheritedInputs, operator: GraphOperator, state: State | None) -> None:
@@ -199,7 +169,7 @@ class RecurrentGraphCell(nn.Module):
             msg = f"inputs must be (time >= 1, node, batch, {self.n_features} features), got {tuple(x.shape)}"
             raise InvalidArgumentError(msg)
         if operator.shape != (x.shape[1], x.shape[1]):
-            msg = f"the graph operator is {operator.shape}, the inputs have {x.shape[1]} nodes"
+            msg = f"the graph operator is {operator.shape}, but the inputs have {x.shape[1]} nodes"
             raise InvalidArgumentError(msg)
         wanted = (x.shape[1], x.shape[2], self.hidden)
         if state is not None and any(tuple(part.shape) != wanted for part in state):
@@ -207,5 +177,5 @@ class RecurrentGraphCell(nn.Module):
             raise InvalidArgumentError(msg)
 
     def extra_repr(self) -> str:
-        """Return the sizes, for torch's printout."""
+        """Return the sizes, for the repr."""
         return f"{self.n_features}, {self.hidden}, dropout={self.dropout}, backend={self.backend!r}"

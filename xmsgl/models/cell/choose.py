@@ -1,4 +1,4 @@
-"""Some nodes out of all, where the way back must not cost more than the way there."""
+"""Selection of nodes with a fast backward pass."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ __all__ = ["choose_nodes"]
 
 
 def choose_nodes(x: Tensor, nodes: Tensor) -> Tensor:
-    """Take some nodes of ``(time, node, ...)``; the same as ``x.index_select(1, nodes)``.
+    """Select nodes of ``(time, node, ...)``; the same as ``x.index_select(1, nodes)``.
 
-    The gradient of all nodes is mostly zeros, as large as all hidden states of a window. On the processor
-    most of its cost is the first use of that memory, so it is asked for in large pages.
-
-    Shapes: returns (time, chosen node, ...).
+    The gradient of all nodes is mostly zeros and as large as all hidden states of a window. On the CPU most
+    of its cost is the first use of that memory, which is therefore allocated in large pages.
     """
     chosen: Tensor = _Chosen.apply(x, nodes)  # type: ignore[no-untyped-call]
     return chosen
@@ -36,6 +34,6 @@ class _Chosen(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (nodes,) = ctx.saved_tensors
-        on_host = grad.device.type == "cpu" and grad.dtype in (torch.float32, torch.float64)
-        spread = roomy(*ctx.shape, like=grad) if on_host else grad.new_empty(ctx.shape)
-        return spread.zero_().index_add_(1, nodes, grad), None
+        on_cpu = grad.device.type == "cpu" and grad.dtype in (torch.float32, torch.float64)
+        whole = roomy(*ctx.shape, like=grad) if on_cpu else grad.new_empty(ctx.shape)
+        return whole.zero_().index_add_(1, nodes, grad), None

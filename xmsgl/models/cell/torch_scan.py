@@ -1,20 +1,20 @@
-"""The recurrent graph cell over a whole window as one differentiable step: the ``torch`` backend.
+"""The recurrent graph cell over a whole window in torch operations: the ``torch`` backend.
 
-Autograd keeps every gate of every day: about 15 numbers a reach, day and channel. This function keeps
-two, the hidden and the cell state, and computes the gates again on the way back.
+Autograd keeps every gate, about 15 values per reach, day and channel. Here two are kept, the hidden and the
+cell state, and the backward pass computes the gates again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from xmsgl.models.cell.given import CellWeights, in_one_precision
+from xmsgl.models.cell.given import CellWeights, in_one_precision, scan
 
 if TYPE_CHECKING:
+    from xmsgl.models.cell.given import Given
     from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["fused_scan"]
@@ -29,27 +29,19 @@ def fused_scan(
     state: tuple[Tensor, Tensor],
     mask: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Run the cell over a window, keeping little and computing the gates twice.
-
-    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
-    too: sparse products exist for these only.
+    """Run the cell over a window with torch operations.
 
     Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
     returns (time, node, batch, hidden).
     """
-    x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
-    if differentiable:
-        hidden, cell = _FusedScan.apply(x, h, c, *weights, mask, operator)  # type: ignore[no-untyped-call]
-        return hidden, cell
-    hidden, cell, _ = _forward(x, h, c, weights, mask, operator, keep=False)
-    return hidden, cell
+    return scan(_forward, _backward, in_one_precision(x, state, weights, mask), operator)
 
 
 class _Workspace:
-    """Buffers of one day, and the weights packed so that one batched product gives all five gates.
+    """Buffers of one day, and weights packed so that one batched product gives i, f, o, g and q.
 
-    ``z[k]`` is contiguous for each gate k in i, f, o, g, q: element-wise work on the columns of one
-    ``(rows, 5H)`` product would be several times slower.
+    Each ``z[k]`` is contiguous: element-wise operations on columns of one ``(rows, 5H)`` product are several
+    times slower.
     """
 
     def __init__(self, x: Tensor, weights: CellWeights) -> None:
@@ -77,85 +69,56 @@ class _Workspace:
         return self.z.unbind(0)
 
 
-def _forward(
-    x: Tensor,
-    h: Tensor,
-    c: Tensor,
-    weights: CellWeights,
-    mask: Tensor | None,
+def _forward(given: Given[Tensor], operator: GraphOperator, *, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    x, weights, mask, _, h, c = given
+    days, nodes, batch, _ = x.shape
+    work = _Workspace(x, weights)
+    rows, hidden = work.rows, work.hidden
+    h_all = x.new_empty(days, rows, hidden)
+    c_all = x.new_empty(days if keep else 2, rows, hidden)
+    drop = None if mask is None else mask.reshape(rows, hidden)
+    h, c = h.reshape(rows, hidden), c.reshape(rows, hidden)
+    for day in range(days):
+        i, f, o, g, q = work.gates(x[day], h)
+        if drop is not None:
+            g.mul_(drop)
+        new = c_all[day if keep else day % 2]
+        operator.add_matmul(c.view(nodes, -1), q.view(nodes, -1), new.view(nodes, -1))
+        c = new.mul_(f).addcmul_(i, g)
+        h = torch.tanh(c, out=h_all[day]).mul_(o)
+    return h_all.view(days, nodes, batch, hidden), c.reshape(nodes, batch, hidden).clone(), c_all
+
+
+def _backward(
+    given: Given[Tensor],
     operator: GraphOperator,
+    h_all: Tensor,
+    c_all: Tensor,
+    grad_h: Tensor | None,
+    grad_c: Tensor | None,
     *,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    with torch.no_grad():
-        days, nodes, batch, _ = x.shape
-        work = _Workspace(x, weights)
-        rows, hidden = work.rows, work.hidden
-        h_all = x.new_empty(days, rows, hidden)
-        c_all = x.new_empty(days, rows, hidden) if keep else None
-        spare = None if keep else (x.new_empty(rows, hidden), x.new_empty(rows, hidden))
-        drop = None if mask is None else mask.reshape(rows, hidden)
-        h, c = h.reshape(rows, hidden), c.reshape(rows, hidden)
-        for day in range(days):
-            i, f, o, g, q = work.gates(x[day], h)
-            if drop is not None:
-                g.mul_(drop)
-            new = c_all[day] if c_all is not None else spare[day % 2]  # type: ignore[index]
-            operator.add_matmul(c.view(nodes, -1), q.view(nodes, -1), new.view(nodes, -1))
-            c = new.mul_(f).addcmul_(i, g)
-            h = torch.tanh(c, out=h_all[day]).mul_(o)
-        return h_all.view(days, nodes, batch, hidden), c.reshape(nodes, batch, hidden).clone(), c_all
-
-
-class _FusedScan(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        h0: Tensor,
-        c0: Tensor,
-        W_ih: Tensor,
-        W_hh: Tensor,
-        b: Tensor,
-        W_q: Tensor,
-        b_q: Tensor,
-        mask: Tensor | None,
-        operator: GraphOperator,
-    ) -> tuple[Tensor, Tensor]:
-        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
-        h_all, c_last, c_all = _forward(x, h0, c0, weights, mask, operator, keep=True)
-        ctx.save_for_backward(x, h0, *weights, mask, h_all, c_all)
-        ctx.operator = operator
-        ctx.set_materialize_grads(False)
-        return h_all, c_last
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, h0, W_ih, W_hh, b, W_q, b_q, mask, h_all, c_all = ctx.saved_tensors
-        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
-        nodes, batch, hidden = h0.shape
-        work = _Workspace(x, weights)
-        sweep = _Sweep(work, ctx.operator, nodes, mask)
-        if grad_c is not None:
-            sweep.dc.copy_(grad_c.reshape(work.rows, hidden))
-        dx = torch.empty_like(x, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
-        flat = None if grad_h is None else grad_h.reshape(len(x), work.rows, hidden)
-        h_flat = h_all.view(len(x), work.rows, hidden)
-        first = h0.reshape(work.rows, hidden)
-        for day in range(len(x) - 1, -1, -1):
-            if flat is not None:
-                sweep.dh.add_(flat[day])
-            sweep.day(x[day], h_flat[day - 1] if day else first, h_flat[day], c_all[day])
-            if dx is not None:
-                sweep.input_gradient(dx[day])
-        dh0 = sweep.dh.view(nodes, batch, hidden)
-        dc0 = sweep.dc.view(nodes, batch, hidden)
-        return dx, dh0, dc0, *sweep.parameter_gradients(), None, None
+    wants_x: bool,
+) -> tuple[Tensor | None, CellWeights, Tensor, Tensor]:
+    x, weights, mask, _, h0, _ = given
+    work = _Workspace(x, weights)
+    sweep = _Sweep(work, operator, len(h0), mask)
+    if grad_c is not None:
+        sweep.dc.copy_(grad_c.reshape(work.rows, work.hidden))
+    dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wants_x else None
+    flat = None if grad_h is None else grad_h.reshape(len(x), work.rows, work.hidden)
+    h_flat = h_all.view(len(x), work.rows, work.hidden)
+    first = h0.reshape(work.rows, work.hidden)
+    for day in range(len(x) - 1, -1, -1):
+        if flat is not None:
+            sweep.dh.add_(flat[day])
+        sweep.day(x[day], h_flat[day - 1] if day else first, h_flat[day], c_all[day])
+        if dx is not None:
+            sweep.input_gradient(dx[day])
+    return dx, sweep.parameter_gradients(), sweep.dh.view(h0.shape), sweep.dc.view(h0.shape)
 
 
 class _Sweep:
-    """What the backward pass carries from a day to the day before it."""
+    """Gradients that the backward pass carries from a day to the day before."""
 
     def __init__(self, work: _Workspace, operator: GraphOperator, nodes: int, mask: Tensor | None) -> None:
         like = work.z[0]
@@ -166,10 +129,7 @@ class _Sweep:
         self.grad = torch.zeros_like(work.packed)
 
     def day(self, x: Tensor, before: Tensor, h: Tensor, c: Tensor) -> None:
-        """Turn the gradients of one day's h and c into those of the day before; add to the weights'.
-
-        The gates in ``work.z`` are replaced by the gradients of what went into them.
-        """
+        """Replace the gradients of h and c by those of the day before, and the gates by their gradients."""
         dh, dc, t1, t2, mask = self.dh, self.dc, self.t1, self.t2, self.mask
         i, f, o, g, q = self.work.gates(x, before)
         torch.tanh(c, out=t1).mul_(dh)
@@ -178,7 +138,7 @@ class _Sweep:
         torch.mul(i, g, out=t1)
         if mask is not None:
             t1.mul_(mask)
-        torch.sub(c, t1, out=t1).mul_(dc)  # c - i g = f (c' + A q): no need of the product again
+        torch.sub(c, t1, out=t1).mul_(dc)  # c - i g = f (c' + A q), without the product
         torch.mul(dc, i, out=t2)
         i_gradient = torch.mul(dc, g, out=self.dh)
         if mask is not None:
@@ -195,7 +155,7 @@ class _Sweep:
         self._project(work.packed[:, work.features + 1 :], 5, dh)
 
     def input_gradient(self, out: Tensor) -> None:
-        """Write the gradient of the inputs of the day just done."""
+        """Write the gradient of the inputs of the last day done."""
         self._project(self.work.packed[:, : self.work.features], 4, out.view(self.work.rows, -1))
 
     def _project(self, weights: Tensor, gates: int, out: Tensor) -> None:
@@ -204,7 +164,7 @@ class _Sweep:
             out.addmm_(self.work.z[gate], weights[gate].t())
 
     def parameter_gradients(self) -> CellWeights:
-        """Take the packed gradient apart."""
+        """Unpack the gradients of the weights."""
         features, hidden = self.work.features, self.work.hidden
         inputs = self.grad[:4, :features].transpose(0, 1).reshape(features, 4 * hidden)
         recurrent = self.grad[:4, features + 1 :].transpose(0, 1).reshape(hidden, 4 * hidden)

@@ -106,7 +106,7 @@ def compiled_predict(
     Shapes: `x` (time, fine, batch, feature), `state` (fine, batch, hidden), `across` (time, coarse, batch,
     hidden), `base` (time, fine, batch), returns (time, fine, batch).
     """
-    from xmsgl.models.cell.compiled import kernels
+    from xmsgl.models.cell.compiled import loops
 
     x = x.to(torch.float32)
     shape, hidden = x.shape, len(weights.W_q)
@@ -135,7 +135,7 @@ def compiled_predict(
         graph_arrays(matrix, sizes, prediction, transposed=False) for matrix in (operator, interpolation)
     ]
     given = graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
-    share_out(sizes.workers, kernels.predict, sizes, *given)
+    share_out(sizes.workers, loops.predict, sizes, *given)
     return prediction, (h, c)
 
 

@@ -1,9 +1,9 @@
-"""What a network model is given: the inputs of some windows, the graphs, and where labels are."""
+"""What a network model reads: the inputs of some windows, the graphs, and which nodes have labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,44 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
-_Part = TypeVar("_Part", Tensor, GraphOperator)
+_Part = TypeVar("_Part", Tensor, GraphOperator, Tensor | InheritedInputs)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of equal length over both networks; what a model does not use may be None.
+    """Windows of equal length over both networks; what a model does not use may be None."""
 
-    Attributes
-    ----------
-    x_coarse, x_fine
-        Standardised inputs of each scale, ``(time, node, window, feature)``; of the fine scale also what
-        they are inherited from.
-    coarse_graph, fine_graph
-        Graph operators A of each scale.
-    interpolation
-        The cross-scale operator M, ``(fine, coarse)``.
-    remap
-        The crosswalk R, ``(fine, coarse)``, with a single 1 in each row.
-    coarse_segments, fine_segments
-        Row of each node's segment in the model's table of identities (int64), -1 where it has none.
-    coarse_nodes, fine_nodes
-        Positions (int64) of the nodes with a label in one of the windows. None or empty: the tasks of
-        that scale have nothing to learn here and are not run.
-    fine_days
-        Days with a label of each of ``fine_nodes``, boolean ``(time, node, window)``: a task may leave
-        its output on the others at zero. None: every day is wanted.
-    """
-
+    # Standardised inputs, (time, node, window, feature).
     x_coarse: Tensor | None = None
     x_fine: Tensor | InheritedInputs | None = None
+    # The graph operator A of each scale, the cross-scale operator M and the crosswalk R, both (fine, coarse).
     coarse_graph: GraphOperator | None = None
     fine_graph: GraphOperator | None = None
     interpolation: GraphOperator | None = None
     remap: GraphOperator | None = None
+    # Row of each node's segment in the model's table of identities (int64), -1 if it has none.
     coarse_segments: Tensor | None = None
     fine_segments: Tensor | None = None
+    # Nodes (int64) with a label in one of the windows. Without any, the tasks of that scale are not run.
     coarse_nodes: Tensor | None = None
     fine_nodes: Tensor | None = None
+    # Days with a label, boolean (time, fine node with a label, window); a task may leave its output at zero
+    # on other days. None: every day is wanted.
     fine_days: Tensor | None = None
 
     def labelled(self, scale: str) -> bool:
@@ -63,55 +48,50 @@ class Batch:
         return nodes is not None and nodes.numel() > 0
 
     def coarse_inputs(self) -> tuple[Tensor, GraphOperator]:
-        """Return inputs and graph of the coarse scale; InvalidArgumentError if one is not there."""
-        return _there(self.x_coarse, "x_coarse"), _there(self.coarse_graph, "coarse_graph")
+        """Return inputs and graph of the coarse scale; InvalidArgumentError if one is missing."""
+        return _given(self.x_coarse, "x_coarse"), _given(self.coarse_graph, "coarse_graph")
 
     def fine_inputs(self) -> tuple[Tensor, GraphOperator]:
-        """Return inputs and graph of the fine scale; InvalidArgumentError if one is not there."""
+        """Return inputs and graph of the fine scale; InvalidArgumentError if one is missing."""
         x, graph = self.fine_sources()
         return x.expand() if isinstance(x, InheritedInputs) else x, graph
 
     def fine_sources(self) -> tuple[Tensor | InheritedInputs, GraphOperator]:
-        """Return what :meth:`fine_inputs` does, inherited inputs as they are."""
-        x = self.x_fine
-        found = x if isinstance(x, InheritedInputs) else _there(x, "x_fine")
-        return found, _there(self.fine_graph, "fine_graph")
+        """Return the same as :meth:`fine_inputs`, but inherited inputs as they are."""
+        return _given(self.x_fine, "x_fine"), _given(self.fine_graph, "fine_graph")
 
     def segments(self, scale: str) -> Tensor:
-        """Return the row of each node's segment; InvalidArgumentError if it is not given."""
-        return _there(self.coarse_segments if scale == "coarse" else self.fine_segments, f"{scale}_segments")
+        """Return the row of each node's segment; InvalidArgumentError if it is missing."""
+        return _given(self.coarse_segments if scale == "coarse" else self.fine_segments, f"{scale}_segments")
 
     def nodes(self, scale: str) -> Tensor:
-        """Return the labelled nodes of a scale; InvalidArgumentError if they are not given."""
-        return _there(self.coarse_nodes if scale == "coarse" else self.fine_nodes, f"{scale}_nodes")
+        """Return the labelled nodes of a scale; InvalidArgumentError if they are missing."""
+        return _given(self.coarse_nodes if scale == "coarse" else self.fine_nodes, f"{scale}_nodes")
 
     def all_coarse_nodes(self) -> Tensor:
         """Return the positions of every coarse segment (int64), on the device of the inputs."""
-        x = _there(self.x_coarse, "x_coarse")
+        x, _ = self.coarse_inputs()
         return torch.arange(x.shape[1], device=x.device)
 
     def split(self, days: int) -> Iterator[Batch]:
-        """Cut into batches of so many days, in order; the last may have fewer."""
-        length = next(len(x) for x in (self.x_coarse, self.x_fine) if x is not None)
-        for start in range(0, length, days):
-            piece = slice(start, start + days)
-            yield replace(
-                self,
-                x_coarse=None if self.x_coarse is None else self.x_coarse[piece],
-                x_fine=None if self.x_fine is None else self.x_fine[piece],
-            )
+        """Cut into consecutive batches of `days` days; the last may have fewer."""
+        inputs = {"x_coarse": self.x_coarse, "x_fine": self.x_fine}
+        given = {name: x for name, x in inputs.items() if x is not None}
+        for start in range(0, len(next(iter(given.values()))), days):
+            pieces: dict[str, Any] = {name: x[start : start + days] for name, x in given.items()}
+            yield replace(self, **pieces)
 
     def interpolator(self) -> GraphOperator:
-        """Return M; InvalidArgumentError if it is not given."""
-        return _there(self.interpolation, "interpolation")
+        """Return M; InvalidArgumentError if it is missing."""
+        return _given(self.interpolation, "interpolation")
 
     def remapper(self) -> GraphOperator:
-        """Return R; InvalidArgumentError if it is not given."""
-        return _there(self.remap, "remap")
+        """Return R; InvalidArgumentError if it is missing."""
+        return _given(self.remap, "remap")
 
 
-def _there(part: _Part | None, name: str) -> _Part:
+def _given(part: _Part | None, name: str) -> _Part:
     if part is None:
-        msg = f"the batch has no {name}, which this model needs; give it to Batch({name}=...)"
+        msg = f"the batch has no {name}, which this model needs; pass it as Batch({name}=...)"
         raise InvalidArgumentError(msg)
     return part

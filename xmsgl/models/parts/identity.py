@@ -1,8 +1,8 @@
-"""What a segment is beyond its attributes: a few learned numbers each, carried to its reaches.
+"""Learned numbers for each segment, which its reaches inherit.
 
-Rivers differ by things no attribute tells (springs, dams, shade). Coarse labels are many enough to
-learn that, and the crosswalk brings it to every reach of the segment. A segment the model never saw
-has zeros there; training hides segments at random, so that the model can do without.
+Rivers differ in ways that no attribute describes (springs, dams, shade). Coarse labels are numerous enough
+to learn these differences, and the crosswalk carries them to the reaches. Segments outside the training basin
+have zeros; segments are hidden at random in training, so that the model does not depend on them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class SegmentIdentity(nn.Module):
     Parameters
     ----------
     segments
-        Segments of the training basin.
+        Number of segments in the training basin.
     channels
-        Learned numbers a segment.
+        Number of learned values per segment.
     hide
-        Probability of hiding a segment for a window while training.
+        Probability of hiding a segment for a window in training.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class SegmentIdentity(nn.Module):
         super().__init__()
         if segments < 0 or channels < 0 or not 0.0 <= hide < 1.0:
             msg = (
-                "segments and channels must not be negative and hide lies in [0, 1), "
+                "segments and channels must not be negative and hide must be in [0, 1), "
                 f"got {segments}, {channels} and {hide}"
             )
             raise InvalidArgumentError(msg)

@@ -1,7 +1,6 @@
-"""Inputs that reaches take from their segments, not yet carried there.
+"""Inputs that reaches inherit from their segments, stored once per segment.
 
-A tenth of the numbers that the reaches' own inputs would be: they go to a GPU sooner, and the compiled
-cell brings them together while it reads them, in training too.
+They take a tenth of the memory of inputs per reach; the compiled cell expands them as it reads them.
 """
 
 from __future__ import annotations
@@ -22,28 +21,18 @@ __all__ = ["InheritedInputs"]
 
 @dataclass(frozen=True)
 class InheritedInputs:
-    """Inputs ``rows[t, place[node]] + fixed[node]``, in place of a tensor (time, node, window, feature).
+    """Inputs ``rows[t, place[node]] + fixed[node]``, in place of a tensor (time, node, window, feature)."""
 
-    Attributes
-    ----------
-    rows
-        What sources have every day, ``(time, source, window, feature)``.
-    place
-        Which source each node takes, (node,), int64.
-    fixed
-        What each node adds every day, ``(node, feature)``.
-    """
-
-    rows: Tensor
-    place: Tensor
-    fixed: Tensor
+    rows: Tensor  # values of the sources on every day, (time, source, window, feature)
+    place: Tensor  # source of each node, (node,), int64
+    fixed: Tensor  # added on every day, (node, feature)
 
     def __post_init__(self) -> None:
         fits = self.rows.ndim == 4 and tuple(self.fixed.shape) == (len(self.place), self.rows.shape[3])
         if not fits or (self.place < 0).any() or (self.place >= self.rows.shape[1]).any():
             msg = (
-                "rows must be (time, source, window, feature), place sources of theirs and fixed (node, "
-                f"feature), got {tuple(self.rows.shape)}, {tuple(self.place.shape)} and "
+                "rows must be (time, source, window, feature), place (node,) with positions of sources and "
+                f"fixed (node, feature), got shapes {tuple(self.rows.shape)}, {tuple(self.place.shape)} and "
                 f"{tuple(self.fixed.shape)}"
             )
             raise InvalidArgumentError(msg)
@@ -56,28 +45,28 @@ class InheritedInputs:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the numbers."""
+        """Floating type."""
         return self.rows.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where they are."""
+        """Device of the values."""
         return self.rows.device
 
     @property
     def requires_grad(self) -> bool:
-        """Whether somebody wants their gradient."""
+        """Whether a gradient is required."""
         return self.rows.requires_grad or self.fixed.requires_grad
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, days: slice) -> InheritedInputs:
-        """Return the inputs of some days."""
+        """Select days."""
         return replace(self, rows=self.rows[days])
 
     def to(self, dtype: torch.dtype) -> InheritedInputs:
-        """Return the inputs in another type; themselves if they have it."""
+        """Convert to another floating type; returns itself if nothing changes."""
         if self.dtype == dtype == self.fixed.dtype:
             return self
         return replace(self, rows=self.rows.to(dtype), fixed=self.fixed.to(dtype))

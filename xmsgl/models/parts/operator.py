@@ -1,7 +1,6 @@
-"""A fixed sparse matrix that acts on nodes, prepared once for products with it and its transpose.
+"""A constant sparse matrix over the nodes of a network, stored with its transpose.
 
-Torch's own autograd would return a dense matrix as the gradient of a CSR tensor and transposes it on
-every backward pass. Here the matrix is data, never a parameter, and its transpose is stored beside it.
+Torch's own autograd transposes a CSR tensor in every backward pass and makes its gradient dense.
 """
 
 from __future__ import annotations
@@ -19,32 +18,21 @@ from xmsgl.errors import InvalidArgumentError
 
 __all__ = ["GraphOperator"]
 
-_HALF = (torch.bfloat16, torch.float16)
-
 
 class GraphOperator:
-    """A sparse ``(n_out, n_in)`` matrix for the node axis: the graph operator A, and M and R between scales.
+    """A sparse ``(n_out, n_in)`` matrix: the graph operator A, and M and R between the scales.
 
-    Parameters
-    ----------
-    matrix
-        Any SciPy sparse matrix or array; converted to CSR. Row ``i`` holds the weights with which node
-        ``i`` reads the others.
-    dtype
-        Floating type of the products (``torch.float32`` or ``torch.float64``).
-    device
-        Where the products run.
+    Row ``i`` of the SciPy matrix given holds the weights of the nodes that node ``i`` reads.
     """
 
     def __init__(
-        self,
-        matrix: Any,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
+        self, matrix: Any, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> None:
         if dtype not in (torch.float32, torch.float64):
-            msg = f"a graph operator is float32 or float64, not {dtype}: sparse products exist for these only"
+            msg = (
+                f"a graph operator must be float32 or float64, not {dtype}: "
+                "sparse products exist for these types only"
+            )
             raise InvalidArgumentError(msg)
         csr = sparse.csr_array(matrix)
         csr.sum_duplicates()
@@ -59,16 +47,9 @@ class GraphOperator:
         self._forward = _to_torch(csr, dtype, self.device)
         self._backward = _to_torch(csr.T.tocsr(), dtype, self.device)
 
-    @classmethod
-    def from_scipy(
-        cls, matrix: Any, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-    ) -> GraphOperator:
-        """Make an operator of a SciPy sparse matrix; the same as calling the class."""
-        return cls(matrix, dtype=dtype, device=device)
-
     @property
     def shape(self) -> tuple[int, int]:
-        """Number of nodes written and read, ``(n_out, n_in)``."""
+        """Number of rows and columns, ``(n_out, n_in)``."""
         rows, columns = self._matrix.shape
         return int(rows), int(columns)
 
@@ -88,78 +69,53 @@ class GraphOperator:
         return GraphOperator(self._matrix, dtype=kind, device=target)
 
     def rows(self, nodes: Tensor) -> GraphOperator:
-        """Return the operator that writes only some nodes."""
+        """Return the operator with only the rows of some nodes."""
         return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
 
     def submatrix(self, rows: Any, columns: Any) -> GraphOperator:
-        """Return the operator between some nodes, if it gives them the same as this one does."""
+        """Return the operator between some nodes; InvalidArgumentError if that loses a weight."""
         written, read = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
         chosen = self._matrix[written]
-        kept = np.zeros(self.shape[1], np.bool_)
-        kept[read] = True
-        lost = np.flatnonzero(~kept[chosen.indices] & (chosen.data != 0))
+        lost = np.flatnonzero(~np.isin(chosen.indices, read) & (chosen.data != 0))
         if lost.size:
             reader = int(written[np.searchsorted(chosen.indptr, lost[0], side="right") - 1])
             msg = (
                 f"{lost.size} weights would be lost: node {reader} reads node {chosen.indices[lost[0]]}, "
-                "which is left out; take what the nodes depend on with them, see xmsgl.network.parts.closure"
+                "which is left out; include the nodes that they depend on, see xmsgl.network.parts.closure"
             )
             raise InvalidArgumentError(msg)
         return GraphOperator(chosen[:, read], dtype=self.dtype, device=self.device)
 
     def to_scipy(self) -> Any:
-        """Return the weights as the SciPy CSR array they were given as; not a copy, so leave it as it is."""
+        """Return the weights as a SciPy CSR array; not a copy, so do not change it."""
         return self._matrix
 
-    def csr(self, *, transposed: bool = False) -> tuple[Any, Any, Any]:
-        """Return where rows start, the columns and the weights as NumPy arrays, of this or its transpose."""
-        start, columns, weights = (part.cpu().numpy() for part in self.csr_tensors(transposed=transposed))
-        return start, columns, weights
-
     def csr_tensors(self, *, transposed: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the same as :meth:`csr` as tensors on the operator's device, not copied."""
+        """Return row starts, columns and weights of this or its transpose, on its device; not copies."""
         matrix = self._backward if transposed else self._forward
         return matrix.crow_indices(), matrix.col_indices(), matrix.values()
 
     def matmul(self, x: Tensor) -> Tensor:
-        """Multiply, with gradients for `x`.
-
-        Shapes: `x` (n_in, ...), returns (n_out, ...).
-        """
-        return self._product(x.unsqueeze(0), "matmul").squeeze(0)
-
-    def rmatmul(self, x: Tensor) -> Tensor:
-        """Multiply with the transpose, with gradients for `x`; ``(n_out, ...)`` in, ``(n_in, ...)`` out."""
-        if x.shape[0] != self.shape[0]:
-            msg = f"rmatmul: the operator writes {self.shape[0]} nodes, the values have {x.shape[0]}"
-            raise InvalidArgumentError(msg)
-        flat = x.reshape(x.shape[0], -1)
-        product: Tensor = _Product.apply(flat.unsqueeze(0), self._backward, self._forward)  # type: ignore[no-untyped-call]
-        return product.reshape(self.shape[1], *x.shape[1:])
+        """Multiply ``(n_in, ...)`` to ``(n_out, ...)``, with gradients for `x`."""
+        return self.matmul_days(x.unsqueeze(0)).squeeze(0)
 
     def matmul_days(self, x: Tensor) -> Tensor:
-        """Multiply every day of a sequence, with gradients for `x`.
-
-        Shapes: `x` (time, n_in, ...), returns (time, n_out, ...).
-        """
-        return self._product(x, "matmul_days")
-
-    def _product(self, x: Tensor, what: str) -> Tensor:
+        """Multiply each day of ``(time, n_in, ...)`` to ``(time, n_out, ...)``, with gradients for `x`."""
         if x.shape[1] != self.shape[1]:
-            msg = f"{what}: the operator reads {self.shape[1]} nodes, the values have {x.shape[1]}"
+            msg = f"the graph operator reads {self.shape[1]} nodes, but the values have {x.shape[1]}"
             raise InvalidArgumentError(msg)
         flat = x.reshape(x.shape[0], x.shape[1], -1)
-        if flat.dtype in _HALF:  # what autocast makes; sparse products exist in full precision only
+        if flat.dtype in (torch.bfloat16, torch.float16):  # made by autocast
             flat = flat.to(self.dtype)
         product: Tensor = _Product.apply(flat, self._forward, self._backward)  # type: ignore[no-untyped-call]
         return product.reshape(x.shape[0], self.shape[0], *x.shape[2:])
 
     def add_matmul(self, base: Tensor, x: Tensor, out: Tensor) -> None:
-        """Write ``base + A x`` to `out`, all ``(nodes, columns)``, without gradients: for fused loops."""
+        """Write ``base + A x`` to `out`, all ``(nodes, columns)``, without gradients."""
         torch.addmm(base, self._forward, x, out=out)
 
     def rmatmul_into(self, x: Tensor, out: Tensor) -> None:
-        """Write ``A^T x`` to `out`, both ``(nodes, columns)``, without gradients: for fused loops."""
+        """Write ``A^T x`` to `out`, both ``(nodes, columns)``, without gradients."""
         torch.addmm(out, self._backward, x, beta=0, out=out)
 
     def __repr__(self) -> str:
@@ -169,10 +125,9 @@ class GraphOperator:
 
 def _to_torch(csr: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     with warnings.catch_warnings():
-        # Torch announces once a process that its CSR tensors are in beta; nothing a user could act on.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(
-            torch.as_tensor(csr.indptr.astype(np.int32)),  # int32: what the vendors' kernels take
+            torch.as_tensor(csr.indptr.astype(np.int32)),  # the type that the vendors' libraries take
             torch.as_tensor(csr.indices.astype(np.int32)),
             torch.as_tensor(csr.data).to(dtype),
             size=csr.shape,

@@ -286,7 +286,7 @@ def test_auto_is_the_default_and_compiled_on_the_processor(rng_state):
 
 def test_refuses_another_device():
     operator = GraphOperator(sparse.eye_array(2))
-    with pytest.raises(InvalidArgumentError, match="processor"):
+    with pytest.raises(InvalidArgumentError, match="on the CPU, but the inputs are on meta"):
         CELL_BACKENDS["numba"](
             torch.zeros(1, 2, 1, 1, device="meta"),
             operator,

@@ -154,7 +154,7 @@ def test_what_was_changed_in_place_is_not_used_for_gradients(rng_state):
 def test_an_operator_elsewhere_is_refused():
     operator = GraphOperator(sparse.eye_array(2))
     x = torch.zeros(1, 2, 1, 1, device="meta")
-    with pytest.raises(InvalidArgumentError, match="operator is on cpu, the inputs are on meta"):
+    with pytest.raises(InvalidArgumentError, match="operator is on cpu, but the inputs are on meta"):
         CELL_BACKENDS["triton"](x, operator, CellWeights(*[None] * 5), (None, None), None)
 
 

@@ -1,1 +1,1 @@
-"""The cell and its attention compiled by Numba, for CPUs."""
+"""The cell and its attention compiled for CPUs with Numba."""

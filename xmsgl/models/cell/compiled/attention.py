@@ -1,7 +1,7 @@
-"""Attention of short vectors over many days, compiled for the processor at hand.
+"""Attention of short vectors over many days, compiled for the CPU.
 
-Libraries make attention fast for heads of 64 channels or more. With the five of the interpolation task
-most of their time goes to what surrounds the few multiplications; here a score never leaves its register.
+Libraries make attention fast for heads of 64 channels or more. The interpolation task has five, so that most
+of their time is overhead; here a score never leaves its register.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from xmsgl.models.cell.compiled.scan import flat, room, roomy, share_out
 
 __all__ = ["compiled_attention", "suits"]
 
-#: Channels of a head beyond which sums do not stay in registers.
+#: Most channels per head whose sums fit in registers.
 _CHANNELS = 8
 
-#: Pairs of days, of all heads, that a thread must have to be worth starting: half a millisecond's work.
+#: Pairs of days, over all heads, that make a thread worth starting: half a millisecond of work.
 _PAIRS = 1e6
 
 
 def suits(query: Tensor, both: Tensor, heads: int) -> bool:
-    """Say whether :func:`compiled_attention` can be used and is worth it, being compiled at first use."""
-    plain = query.dtype == both.dtype and query.dtype in (torch.float32, torch.float64)
-    here = query.device.type == both.device.type == "cpu"
+    """Whether :func:`compiled_attention` can be used and pays for its compilation."""
+    exact = query.dtype == both.dtype and query.dtype in (torch.float32, torch.float64)
+    on_cpu = query.device.type == both.device.type == "cpu"
     short = query.shape[-1] <= _CHANNELS * heads
-    return plain and here and short and query[..., 0].numel() * both.shape[1] * heads >= _PAIRS
+    return exact and on_cpu and short and query[..., 0].numel() * both.shape[1] * heads >= _PAIRS
 
 
 def compiled_attention(query: Tensor, both: Tensor, heads: int) -> Tensor:
-    """Let days of each sequence look at all its days: ``softmax(Q K^T / sqrt(d)) V`` in each head.
+    """Attend from some days of each sequence to all its days: ``softmax(Q K^T / sqrt(d)) V`` in each head.
 
-    Keeps two numbers a query and head for the way back, and computes the scores again there. The number of
-    threads does not change a bit.
+    Keeps two values per query and head; the backward pass computes the scores again. The result does not
+    depend on the number of threads.
 
     Shapes: `query` (sequence, some days, hidden), `both` (sequence, days, 2 hidden).
 
     References
     ----------
-    Dao et al., FlashAttention, NeurIPS 2022, arXiv:2205.14135: the scores computed again on the way back.
+    Dao et al., FlashAttention, NeurIPS 2022, arXiv:2205.14135.
     """
     output: Tensor = _Attention.apply(query, both, heads)  # type: ignore[no-untyped-call]
     return output
@@ -52,15 +52,15 @@ def compiled_attention(query: Tensor, both: Tensor, heads: int) -> Tensor:
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, both: Tensor, heads: int) -> Tensor:
-        from xmsgl.models.cell.compiled import attention_kernels as kernels
+        from xmsgl.models.cell.compiled import attention_loops as loops
 
         s = _sizes(query, both, heads)
-        exponents = query * (_scale(s) / math.log(2))  # whose products with keys are exponents of two
+        exponents = query * (_scale(s) / math.log(2))  # products with keys are then exponents of two
         out = roomy(*query.shape, like=query)
         top, share = (roomy(s.sequences, s.asked, heads, like=query) for _ in range(2))
-        scratch = room((kernels.scratch_size(s),), flat(out).dtype, zero=True)
+        scratch = room((loops.scratch_size(s),), flat(out).dtype, zero=True)
         given = flat(exponents), flat(both), scratch, flat(out), flat(top), flat(share)
-        share_out(s.workers, kernels.attend, s, (0,) * s.channels, *given)
+        share_out(s.workers, loops.attend, s, (0,) * s.channels, *given)
         ctx.save_for_backward(exponents, both, out, top, share)
         ctx.heads = heads
         return out
@@ -68,7 +68,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        from xmsgl.models.cell.compiled import attention_kernels as kernels
+        from xmsgl.models.cell.compiled import attention_loops as loops
 
         exponents, both, out, top, share = ctx.saved_tensors
         s = _sizes(exponents, both, ctx.heads)
@@ -76,11 +76,11 @@ class _Attention(torch.autograd.Function):
         given = grad.reshape(apart) * share[..., None]
         mean = (given * out.view(apart)).sum(-1)
         d_query, d_both = (roomy(*part.shape, like=part) for part in (exponents, both))
-        scratch = room((kernels.scratch_size(s),), flat(out).dtype, zero=True)
+        scratch = room((loops.scratch_size(s),), flat(out).dtype, zero=True)
         arrays = flat(exponents), flat(both), scratch, flat(given), flat(top), flat(mean)
         gradients = flat(d_query), flat(d_both)
-        share_out(s.workers, kernels.attend_back, s, (0,) * s.channels, *arrays, *gradients)
-        d_both[..., : d_query.shape[-1]] *= math.log(2)  # of the keys, that were multiplied with exponents
+        share_out(s.workers, loops.attend_back, s, (0,) * s.channels, *arrays, *gradients)
+        d_both[..., : d_query.shape[-1]] *= math.log(2)  # the keys met exponents of two
         return d_query.mul_(_scale(s)), d_both, None
 
 

@@ -1,4 +1,4 @@
-"""Threads of torch's operations that wait for their next one, where ours want the processor."""
+"""Idle threads of torch that would compete with ours for the CPU."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from xmsgl.util.options import get_option
 
 __all__ = ["dismiss_waiting"]
 
-_NAME = "omp_pause_resource_all"
 _SOFT = 1  # omp_pause_soft of OpenMP 5.0
 
-#: Threads do not outlive a fork: a child's copy of its parent's pool would wait for them forever.
+#: Threads do not survive a fork: a child's copy of its parent's pool would wait for them forever.
 _PROCESS = os.getpid()
 
 
 def dismiss_waiting() -> bool:
-    """End the threads that torch's operations, called from this thread, have left waiting.
+    """End the idle threads of torch operations called from this thread; return whether that was possible.
 
     References
     ----------
@@ -37,15 +36,15 @@ def dismiss_waiting() -> bool:
 
 @lru_cache(maxsize=1)
 def _pause() -> Any:
-    """Return ``omp_pause_resource_all`` of the OpenMP that torch has loaded if it is GNU's, else None."""
+    """Return ``omp_pause_resource_all`` if torch has loaded GNU's OpenMP, else None."""
     if not hasattr(os, "RTLD_NOLOAD"):
         return None
     shipped = (Path(torch.__file__).parent / "lib").glob("libgomp*.so*")  # wheels rename it
     for name in ("libgomp.so.1", *map(str, shipped)):
-        try:  # what torch has loaded, never another
+        try:  # only a library that torch has loaded
             library = ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
         except OSError:
             continue
-        # conda-forge can put LLVM's in its place under the same name
-        return None if hasattr(library, "kmp_get_blocktime") else getattr(library, _NAME, None)
+        llvms = hasattr(library, "kmp_get_blocktime")  # conda-forge may install it under the same name
+        return None if llvms else getattr(library, "omp_pause_resource_all", None)
     return None

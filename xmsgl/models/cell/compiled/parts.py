@@ -1,6 +1,6 @@
-"""What is handed to the kernels of the compiled cell and attention: tuples of NumPy arrays and integers.
+"""Arguments of the compiled loops: tuples of flat NumPy arrays and integers.
 
-Offsets, the lane layout and quads are those of :mod:`xmsgl.models.cell.compiled.tiles`.
+The lane layout and quads are those of :mod:`xmsgl.models.cell.compiled.tiles`.
 """
 
 from __future__ import annotations
@@ -17,50 +17,28 @@ Values: TypeAlias = "NDArray[Any]"
 
 
 class Sizes(NamedTuple):
-    """Numbers that describe a run; all integers.
-
-    Attributes
-    ----------
-    days, nodes, batch, features, hidden
-        Sizes of the window.
-    lanes, unit, step
-        Rows in a vector, channels in the half vector that gathering works with, rows in a tile.
-    block, blocks
-        Nodes in a block and the number of blocks.
-    rows
-        Rows from channel to channel in the lane layout: an odd number of vectors, as the processor's
-        cache has trouble with strides of many twos.
-    pitch
-        Numbers from row to row in what neighbours read.
-    slots
-        Days for which the cell state is kept: one more than there are, or 1 if only the last counts.
-    workers
-        Threads that share the blocks.
-    """
+    """Sizes of a window and how it is divided."""
 
     days: int
     nodes: int
     batch: int
     features: int
     hidden: int
-    lanes: int
-    unit: int
-    step: int
-    block: int
+    lanes: int  # rows in a vector
+    unit: int  # channels in the half vector with which messages are gathered
+    step: int  # rows in a tile
+    block: int  # nodes in a block
     blocks: int
-    rows: int
-    pitch: int
-    slots: int
-    workers: int
+    rows: int  # from channel to channel in the lane layout: an odd number of vectors, which suits the cache
+    pitch: int  # values from row to row in the messages
+    slots: int  # days for which the cell state is kept: one more than there are, or 1 for the last alone
+    workers: int  # threads that share the blocks
 
 
 class Graph(NamedTuple):
-    """A CSR matrix whose rows are filled up with zeros to multiples of four weights.
+    """A CSR matrix whose rows are padded with zeros to multiples of four weights."""
 
-    `order` lists the nodes of a block, those with few weights first: the processor foresees the end of
-    a loop that is as long as the last one.
-    """
-
+    # Nodes of each block, those with few weights first: CPUs predict loops of similar length better.
     order: NDArray[np.int32]
     start: NDArray[np.int32]
     nodes: NDArray[np.int32]
@@ -68,154 +46,79 @@ class Graph(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """The parameters of the cell in quads, flat.
+    """The parameters of the cell in quads."""
 
-    Attributes
-    ----------
-    gates
-        ``(hidden, hidden + 1 + features, 4)``: the four gates of a channel from h, one and x.
-    message
-        ``(hidden / 4, hidden + 1, 4)``: four channels of q from h and one.
-    gates_back, inputs_back
-        ``(hidden / 4, 4 hidden, 4)`` and ``(features / 4, 4 hidden, 4)``: h and x from the gates.
-    message_back
-        ``(hidden / 4, hidden, 4)``: h from q.
-    """
-
-    gates: Values
-    message: Values
-    gates_back: Values
-    inputs_back: Values
-    message_back: Values
+    gates: Values  # (hidden, hidden + 1 + features, 4): the four gates of a channel from h, 1 and x
+    message: Values  # (hidden / 4, hidden + 1, 4): four channels of q from h and 1
+    gates_back: Values  # (hidden / 4, 4 hidden, 4): h from the gates
+    inputs_back: Values  # (features / 4, 4 hidden, 4): x from the gates
+    message_back: Values  # (hidden / 4, hidden, 4): h from q
 
 
 class Window(NamedTuple):
-    """What forward and backward share; flat.
+    """Arrays that forward and backward share."""
 
-    Attributes
-    ----------
-    x, h0, c0
-        Inputs ``(time, node, batch, feature)`` and the state before, ``(node, batch, hidden)``.
-    place, fixed, sources
-        Empty and 0; or which of so many rows a day the row of a node and window takes its inputs from,
-        `x` being ``(time, source row, feature)``, and what it adds to them, ``(node, batch, feature)``.
-    mask
-        Dropout mask in the lane layout, of all blocks or one for all.
-    h
-        Hidden states ``(time, node, batch, hidden)``, or empty if nobody wants them.
-    c
-        Cell states in the lane layout, ``(slot, block, hidden, rows)``; the first is before day 0.
-    u, told, scratch
-        Buffers, sized by ``compiled_kernels.buffer_sizes``; `told` is what neighbours read, on even and
-        odd days.
-    """
-
-    x: Values
+    x: Values  # (time, node, batch, feature), or (time, source row, feature) if inputs are inherited
+    # Inherited inputs: source row and added values of each row, (node, batch) and (node, batch, feature), and
+    # the number of source rows. Otherwise empty and 0.
     place: NDArray[np.int32]
     fixed: Values
     sources: int
-    h0: Values
+    h0: Values  # (node, batch, hidden), as c0
     c0: Values
-    mask: Values
-    h: Values
-    c: Values
+    mask: Values  # dropout mask in the lane layout, of all blocks or one for all
+    h: Values  # hidden states (time, node, batch, hidden), or empty if they are not wanted
+    c: Values  # cell states (slot, block, hidden, rows); the first is before day 0
+    # Buffers, with sizes from `loops.buffer_sizes`; messages of even and odd days.
     u: Values
-    told: Values
+    messages: Values
     scratch: Values
 
 
 class Gradients(NamedTuple):
-    """What only backward needs; flat.
+    """Arrays that only backward needs."""
 
-    Attributes
-    ----------
-    given
-        Gradient of the hidden states, ``(time, chosen node, batch, hidden)``, or empty if there is none.
-    chosen, order, bounds
-        The chosen nodes by rising number, the position of each in `given`, and where those of each block
-        begin, with the end of the last. All empty: `given` is of all nodes.
-    dh, dc
-        Zeros, and the gradient of the last cell state, in the lane layout; `dh` in whole quads.
-    dx
-        Gradient of the inputs to write, or empty if nobody asks.
-    dh0, dc0
-        Gradients of the state before to write.
-    sums
-        Gradients of the weights to add to, for each worker, sized by ``compiled_kernels.sums_size``.
-    """
-
-    given: Values
+    given: Values  # gradient of the hidden states, (time, chosen node, batch, hidden), or empty
+    # Sorted chosen nodes, the position of each in `given`, and the first of each block. All empty: all nodes.
     chosen: NDArray[np.int64]
     order: NDArray[np.int64]
     bounds: NDArray[np.int64]
-    dh: Values
-    dc: Values
-    dx: Values
-    dh0: Values
+    dh: Values  # zeros in the lane layout, in whole quads
+    dc: Values  # gradient of the last cell state in the lane layout
+    dx: Values  # gradient of the inputs to write, or empty if it is not wanted
+    dh0: Values  # gradients of the state before day 0 to write
     dc0: Values
-    sums: Values
+    sums: Values  # gradients of the weights for each worker, with the size from `loops.sums_size`
 
 
 class Head(NamedTuple):
-    """What the fine head needs besides the state of a block; flat, but for the number of segments.
+    """The fine head, and what it reads besides the state of a block."""
 
-    Attributes
-    ----------
-    context
-        Hidden states of the segments, ``(time, segment, batch, pitch)``.
-    inner
-        Empty for a head that is linear in the own state; else ``(hidden / 4, 2 hidden + 2, 4)``: four
-        inner channels from context and own state, already cut free of the mean; then their biases and
-        their weights in the output.
-    direct
-        Weights of context and own state in the output, its bias, 1 / (2 hidden), and what the norm adds
-        to the variance.
-    prediction
-        ``(time, node, batch)``; the head adds to what is there.
-    segments
-        Number of segments.
-    """
-
-    context: Values
+    context: Values  # hidden states of the segments, (time, segment, batch, pitch)
+    # (hidden / 4, 2 hidden + 2, 4): four inner channels from centred context and own state, then their biases
+    # and their weights in the output. Empty for a head that is linear in the own state.
     inner: Values
+    # Weights of context and own state in the output, its bias, 1 / (2 hidden), and epsilon of the norm.
     direct: Values
-    prediction: Values
+    prediction: Values  # (time, node, batch), to which the head adds
     segments: int
 
 
 class Team(NamedTuple):
-    """How workers wait for one another.
+    """How workers wait for each other."""
 
-    Attributes
-    ----------
-    arrived
-        One number, at first zero: how often a worker has come to the end of a day.
-    rest
-        Address of a C function without arguments that lets other threads run.
-    """
-
-    arrived: NDArray[np.int64]
-    rest: int
+    arrived: NDArray[np.int64]  # one counter of workers that have reached the end of a day
+    yield_address: int  # of a C function without arguments that lets other threads run
 
 
 class AttentionSizes(NamedTuple):
-    """Numbers that describe a run of attention; all integers.
-
-    Attributes
-    ----------
-    sequences, heads, asked, days, channels
-        Sizes: days that ask and days that are looked at, and channels of a head.
-    rows, lanes
-        Queries in whole vectors, and in one.
-    workers
-        Threads that share the heads of the sequences.
-    """
+    """Sizes of an attention and how it is divided."""
 
     sequences: int
     heads: int
-    asked: int
-    days: int
-    channels: int
-    rows: int
-    lanes: int
-    workers: int
+    asked: int  # days with a query
+    days: int  # days with a key
+    channels: int  # of a head
+    rows: int  # queries, padded to whole vectors
+    lanes: int  # queries in a vector
+    workers: int  # threads that share the heads of the sequences

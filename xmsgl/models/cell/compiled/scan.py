@@ -1,8 +1,7 @@
-"""The recurrent graph cell compiled for the processor at hand: the ``numba`` backend.
+"""The recurrent graph cell compiled for the CPU: the ``numba`` backend.
 
-Like the torch backend it keeps the hidden and the cell state of every day and computes the gates again
-on the way back. A whole window is one call into :mod:`xmsgl.models.cell.compiled.kernels`, compiled at first
-use and kept on disk.
+Like the torch backend it keeps the hidden and the cell state of every day and computes the gates again in the
+backward pass. A whole window is one call of :mod:`xmsgl.models.cell.compiled.loops`, compiled at first use.
 """
 
 from __future__ import annotations
@@ -18,12 +17,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell.compiled.openmp import dismiss_waiting
 from xmsgl.models.cell.compiled.parts import Gradients, Graph, Sizes, Team, Weights, Window
-from xmsgl.models.cell.given import CellWeights, in_one_precision
+from xmsgl.models.cell.given import CellWeights, in_one_precision, scan
 from xmsgl.models.cell.rounding import tiny_as_zero
 from xmsgl.models.parts.inherited import InheritedInputs
 
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from xmsgl.models.cell.given import Given
     from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = [
@@ -46,14 +45,14 @@ __all__ = [
     "window_arrays",
 ]
 
-#: Rows in a block: few enough for the second cache, many enough for long sums.
+#: Rows in a block: few enough for the second-level cache, many enough for long sums.
 _ROWS = 256
 
-#: Bytes in a line of the cache, and in the longest vectors.
+#: Bytes of a cache line, and of the longest vectors.
 _LINE = 64
 
-#: Multiplications a thread must have every day, some 25 microseconds' work, to be worth meeting the others.
-#: With three times as many a training step of the Delaware takes 480 milliseconds in place of 440.
+#: Multiplications per day that make a thread worth synchronising, some 25 microseconds of work. Three times
+#: as many would slow a training step of the Delaware from 440 to 480 milliseconds.
 _WORK = 6e5
 
 _graphs: WeakKeyDictionary[GraphOperator, dict[Any, Graph]] = WeakKeyDictionary()
@@ -67,121 +66,82 @@ def compiled_scan(
     mask: Tensor | None,
     nodes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Run the cell over a window in compiled code, on the processor.
+    """Run the cell over a window in compiled code on the CPU, in as many threads as torch if that pays.
 
-    Computes in double precision if the inputs have it and in single precision otherwise, under autocast
-    too. Uses as many threads as torch if there is enough to do; the same number of threads gives the
-    same bits.
+    The same number of threads gives the same bits.
 
     Shapes: `x` (time, node, batch, feature), `state` (node, batch, hidden), `mask` (node, batch, hidden),
     returns (time, wanted node, batch, hidden).
     """
     if x.device.type != "cpu":
-        msg = f'the numba backend runs on the processor, the inputs are on {x.device}; use backend="torch"'
+        msg = f'the numba backend runs on the CPU, but the inputs are on {x.device}; use backend="torch"'
         raise InvalidArgumentError(msg)
-    x, h, c, weights, mask, differentiable = in_one_precision(x, state, weights, mask)
-    if differentiable:
-        if isinstance(x, InheritedInputs) and x.requires_grad:
-            x = x.expand()  # the kernels give no gradient to what is inherited
-        given = (x.rows, x.place, x.fixed) if isinstance(x, InheritedInputs) else (x, None, None)
-        hidden, cell = _CompiledScan.apply(*given, h, c, *weights, mask, nodes, operator)  # type: ignore[no-untyped-call]
-        return hidden, cell
-    with torch.no_grad():
-        hidden, cell, _ = _forward(x, h, c, weights, mask, operator, keep=False)
-        return hidden if nodes is None else hidden.index_select(1, nodes), cell
+    given = in_one_precision(x, state, weights, mask, nodes)
+    if torch.is_grad_enabled() and isinstance(given.x, InheritedInputs) and given.x.requires_grad:
+        given = given._replace(x=given.x.expand())  # the loops give no gradient to inherited inputs
+    return scan(_forward, _backward, given, operator)
 
 
 def _forward(
-    x: Tensor | InheritedInputs,
-    h0: Tensor,
-    c0: Tensor,
-    weights: CellWeights,
-    mask: Tensor | None,
-    operator: GraphOperator,
-    *,
-    keep: bool,
+    given: Given[Tensor | InheritedInputs], operator: GraphOperator, *, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return all hidden states, the last cell state, and the cell states in the lane layout."""
-    from xmsgl.models.cell.compiled import kernels
+    from xmsgl.models.cell.compiled import loops
 
+    x, weights, mask, _, h0, c0 = given
     sizes = sizes_of(x, weights, keep=keep)
     hidden = roomy(*x.shape[:3], sizes.hidden, like=c0)
     last = torch.empty_like(c0, memory_format=torch.contiguous_format)
     c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=c0)
     window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
     graph, packed = graph_arrays(operator, sizes, c0, transposed=False), pack(weights)
-    share_out(sizes.workers, kernels.forward, sizes, graph, packed, window, flat(last))
+    share_out(sizes.workers, loops.forward, sizes, graph, packed, window, flat(last))
     return hidden, last, c
 
 
-class _CompiledScan(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        rows: Tensor,
-        place: Tensor | None,
-        fixed: Tensor | None,
-        h0: Tensor,
-        c0: Tensor,
-        W_ih: Tensor,
-        W_hh: Tensor,
-        b: Tensor,
-        W_q: Tensor,
-        b_q: Tensor,
-        mask: Tensor | None,
-        nodes: Tensor | None,
-        operator: GraphOperator,
-    ) -> tuple[Tensor, Tensor]:
-        weights = CellWeights(W_ih, W_hh, b, W_q, b_q)
-        x = _together(rows, place, fixed)
-        hidden, last, c = _forward(x, h0, c0, weights, mask, operator, keep=True)
-        ctx.save_for_backward(rows, place, fixed, h0, *weights, mask, nodes, hidden, c)
-        ctx.operator = operator
-        ctx.set_materialize_grads(False)
-        return hidden if nodes is None else hidden.index_select(1, nodes), last
+def _backward(
+    given: Given[Tensor | InheritedInputs],
+    operator: GraphOperator,
+    hidden: Tensor,
+    c: Tensor,
+    grad_h: Tensor | None,
+    grad_c: Tensor | None,
+    *,
+    wants_x: bool,
+) -> tuple[Tensor | None, CellWeights, Tensor, Tensor]:
+    from xmsgl.models.cell.compiled import loops
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None) -> tuple[Tensor | None, ...]:
-        from xmsgl.models.cell.compiled import kernels
-
-        rows, place, fixed, h0, W_ih, W_hh, b, W_q, b_q, mask, nodes, hidden, c = ctx.saved_tensors
-        x, weights = _together(rows, place, fixed), CellWeights(W_ih, W_hh, b, W_q, b_q)
-        s = sizes_of(x, weights, keep=True)
-        window = window_arrays(s, x, h0, h0, mask, hidden, c)
-        dx = roomy(*rows.shape, like=rows) if ctx.needs_input_grad[0] else None
-        dh0, dc0 = (roomy(*h0.shape, like=h0) for _ in "hc")
-        dc = room((s.blocks * s.hidden * s.rows,), window.x.dtype, zero=True)
-        if grad_c is not None:
-            kernels.enter(s, flat(grad_c), s.hidden, dc)
-        none = np.empty(0, window.x.dtype)
-        chosen, order, bounds = _by_block(s, nodes)
-        gradients = Gradients(
-            given=none if grad_h is None else flat(grad_h),
-            chosen=chosen,
-            order=order,
-            bounds=bounds,
-            dh=room((s.blocks * _up(s.hidden, 4) * s.rows,), window.x.dtype, zero=True),
-            dc=dc,
-            dx=none if dx is None else flat(dx),
-            dh0=flat(dh0),
-            dc0=flat(dc0),
-            sums=np.zeros(s.workers * kernels.sums_size(s), window.x.dtype),
-        )
-        graph, packed = graph_arrays(ctx.operator, s, h0, transposed=True), pack(weights)
-        share_out(s.workers, kernels.backward, s, graph, packed, window, gradients)
-        parameters = _unpack(s, gradients.sums)
-        return dx, None, None, dh0, dc0, *parameters, None, None, None
-
-
-def _together(rows: Tensor, place: Tensor | None, fixed: Tensor | None) -> Tensor | InheritedInputs:
-    return rows if place is None or fixed is None else InheritedInputs(rows, place, fixed)
+    x, weights, mask, nodes, h0, _ = given
+    s = sizes_of(x, weights, keep=True)
+    window = window_arrays(s, x, h0, h0, mask, hidden, c)
+    dx = roomy(*x.shape, like=h0) if wants_x else None
+    dh0, dc0 = (roomy(*h0.shape, like=h0) for _ in "hc")
+    dc = room((s.blocks * s.hidden * s.rows,), window.x.dtype, zero=True)
+    if grad_c is not None:
+        loops.enter(s, flat(grad_c), s.hidden, dc)
+    none = np.empty(0, window.x.dtype)
+    chosen, order, bounds = _by_block(s, nodes)
+    gradients = Gradients(
+        given=none if grad_h is None else flat(grad_h),
+        chosen=chosen,
+        order=order,
+        bounds=bounds,
+        dh=room((s.blocks * _up(s.hidden, 4) * s.rows,), window.x.dtype, zero=True),
+        dc=dc,
+        dx=none if dx is None else flat(dx),
+        dh0=flat(dh0),
+        dc0=flat(dc0),
+        sums=np.zeros(s.workers * loops.sums_size(s), window.x.dtype),
+    )
+    graph, packed = graph_arrays(operator, s, h0, transposed=True), pack(weights)
+    share_out(s.workers, loops.backward, s, graph, packed, window, gradients)
+    return dx, _unpack(s, gradients.sums), dh0, dc0
 
 
 def _by_block(
     s: Sizes, nodes: Tensor | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return chosen nodes in order, the position each had, and where those of each block begin."""
+    """Return the sorted nodes, the position of each before sorting, and where those of each block begin."""
     if nodes is None:
         none = np.empty(0, np.int64)
         return none, none, none
@@ -191,12 +151,12 @@ def _by_block(
 
 
 def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> None:
-    """Run a kernel in as many threads as there are workers, this one being the first.
+    """Run a compiled loop in `workers` threads, the first of which is this one.
 
-    They are threads of our own: of Numba's pools one aborts the process when two threads use it and one
-    when the process has forked. A new thread rounds as the one that starts it.
+    Numba's own thread pools abort the process after a fork or when two threads use them. A new thread rounds
+    in the same way as the thread that starts it.
     """
-    team = Team(np.zeros(1, np.int64), _rest())
+    team = Team(np.zeros(1, np.int64), _yield_address())
     others = [
         threading.Thread(target=function, args=(*arguments, team, worker), daemon=True)
         for worker in range(1, workers)
@@ -209,7 +169,7 @@ def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> N
                 thread.start()
             function(*arguments, team, 0)
     except BaseException:
-        team.arrived[0] = 2**62  # nobody may wait for one who will not come
+        team.arrived[0] = 2**62  # so that no thread waits for a missing one
         raise
     finally:
         for thread in others:
@@ -218,8 +178,8 @@ def share_out(workers: int, function: Callable[..., None], *arguments: Any) -> N
 
 
 @lru_cache(maxsize=1)
-def _rest() -> int:
-    """Return the address of the system's function that lets other threads run."""
+def _yield_address() -> int:
+    """Return the address of the system function that lets other threads run."""
     library, name = ("kernel32", "SwitchToThread") if sys.platform == "win32" else (None, "sched_yield")
     address = ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
     return int(address or 0)
@@ -230,11 +190,10 @@ def _up(count: int, step: int) -> int:
 
 
 def room(shape: tuple[int, ...], dtype: Any, *, zero: bool = False) -> NDArray[Any]:
-    """Return room for numbers, or for zeros, that begins where a line of the processor's cache does.
+    """Allocate an array that begins at a cache line, empty or with zeros.
 
-    Vectors as long as such a line would otherwise all lie across two, which costs a tenth of the time.
-    Allocated by NumPy, which asks the system for large pages; without, first use of a large array takes
-    as long as computing what goes there.
+    Unaligned vectors would each lie across two lines, which costs a tenth of the time. NumPy allocates in
+    large pages; without them the first use of a large array takes as long as computing its values.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = (np.zeros if zero else np.empty)(size + _LINE, np.uint8)
@@ -244,18 +203,18 @@ def room(shape: tuple[int, ...], dtype: Any, *, zero: bool = False) -> NDArray[A
 
 
 def roomy(*shape: int, like: Tensor) -> Tensor:
-    """Return room for numbers of the same type, on the processor; see :func:`room`."""
+    """Allocate an empty tensor of the same type on the CPU; see :func:`room`."""
     return torch.from_numpy(room(shape, like.detach()[:0].numpy().dtype))
 
 
 def flat(tensor: Tensor) -> NDArray[Any]:
-    """Return the numbers of a tensor in one row; its own memory if it is contiguous."""
+    """Return the values of a tensor as a flat array, not copied if it is contiguous."""
     array: NDArray[Any] = tensor.detach().contiguous().view(-1).numpy()
     return array
 
 
 def sizes_of(x: Tensor | InheritedInputs, weights: CellWeights, *, keep: bool) -> Sizes:
-    """Decide how a window is cut into blocks and by how many threads it is done."""
+    """Choose the blocks of a window and the number of threads."""
     from xmsgl.models.cell.compiled.tiles import WIDE
     from xmsgl.models.cell.compiled.vector import lane_count
 
@@ -297,8 +256,8 @@ def window_arrays(
     hidden: Tensor,
     c: Tensor,
 ) -> Window:
-    """Return what a window is computed from and in: the tensors given, flat, and buffers."""
-    from xmsgl.models.cell.compiled import kernels
+    """Return the tensors of a window, flat, and buffers."""
+    from xmsgl.models.cell.compiled import loops
 
     if isinstance(x, InheritedInputs):
         sources, windows = x.rows.shape[1] * s.batch, torch.arange(s.batch, dtype=torch.int32)
@@ -312,22 +271,23 @@ def window_arrays(
         lanes[:] = 1
     else:
         lanes = room((s.blocks * s.hidden * s.rows,), inputs.dtype, zero=True)
-        kernels.enter(s, flat(mask), s.hidden, lanes)
-    u, told, scratch = (room((size,), inputs.dtype, zero=True) for size in kernels.buffer_sizes(s))
+        loops.enter(s, flat(mask), s.hidden, lanes)
+    u, messages, scratch = (room((size,), inputs.dtype, zero=True) for size in loops.buffer_sizes(s))
     state = flat(h0), flat(c0), lanes, flat(hidden), flat(c)
-    return Window(inputs, place, fixed, sources, *state, u, told, scratch)
+    return Window(inputs, place, fixed, sources, *state, u, messages, scratch)
 
 
 def graph_arrays(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed: bool) -> Graph:
-    """Return the operator as the kernels want it; made once for each type and block."""
+    """Return the operator as the loops need it, cached for each type and block size."""
     made = _graphs.setdefault(operator, {})
     key = like.dtype, s.block, transposed
     if key not in made:
-        start, nodes, weights = operator.csr(transposed=transposed)
-        counts = np.diff(start)
+        parts = operator.csr_tensors(transposed=transposed)
+        start, nodes, weights = (part.cpu().numpy() for part in parts)
+        counts: Any = np.diff(start)
         padded = np.concatenate([[0], np.cumsum(_up(counts, 4))])
         place = np.arange(len(nodes)) + np.repeat(padded[:-1] - start[:-1], counts)
-        # Filled up with a zero times a value that is read anyway.
+        # Padded with zero weights of a node that is read anyway.
         filled = np.repeat(np.append(nodes, 0)[start[:-1]], np.diff(padded))
         filled[place] = nodes
         values = np.zeros(len(filled), like.detach()[:0].numpy().dtype)
@@ -338,7 +298,7 @@ def graph_arrays(operator: GraphOperator, s: Sizes, like: Tensor, *, transposed:
 
 
 def pack(weights: CellWeights) -> Weights:
-    """Arrange the parameters for the tiles, and turn arguments of sigmoid and tanh into exponents."""
+    """Arrange the parameters for the tiles; scale arguments of sigmoid and tanh to exponents of two."""
     from xmsgl.models.cell.compiled.vector import SIGMOID, TANH
 
     W_ih, W_hh, b, W_q, b_q = (weight.detach().numpy() for weight in weights)
@@ -366,7 +326,7 @@ def pack(weights: CellWeights) -> Weights:
 
 
 def _unpack(s: Sizes, sums: NDArray[Any]) -> CellWeights:
-    """Take the gradients of the weights out of what the workers added up."""
+    """Return the gradients of the weights, summed over the workers."""
     total = sums.reshape(s.workers, -1).sum(0)
     hidden, depth, even, last = s.hidden, _up(s.hidden + 1 + s.features, 4), _up(s.hidden, 4), s.hidden + 1
     cut = hidden * depth * 4

@@ -1,60 +1,42 @@
-"""The innermost steps of the compiled cell, a few vectors of rows at a time, callable from Numba.
+"""The innermost steps of the compiled loops, a few vectors of rows at a time, callable from Numba.
 
-A row is one reach in one window. Arrays are flat, contiguous, of one floating type, and each is
-followed by an offset into it, in elements. In the *lane layout* channel k of row r of a block of R rows
-lies at ``k * R + r``. Weights come in *quads*, ``(tile, depth, 4)``: what a tile of four channels needs,
-side by side. Gates come in the order i, f, o, g.
+A row is one reach in one window. Arrays are flat, contiguous and of one floating type; each is followed by an
+offset in elements. In the *lane layout* channel k of row r of a block of R rows lies at ``k * R + r``.
+Weights come in *quads*, ``(tile, depth, 4)``: those of a tile of four channels, side by side. Gates come in
+the order i, f, o, g.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from xmsgl.models.cell.compiled.vector import TANH, Emitter, Vector, vector_bytes
+from xmsgl.models.cell.compiled.vector import TANH, VECTOR_BYTES, Emitter, Vector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-__all__ = [
-    "WIDE",
-    "add_product",
-    "arrive",
-    "as_tile",
-    "backward_gates",
-    "call",
-    "forward_gates",
-    "gather_1",
-    "gather_2",
-    "gather_3",
-    "gather_4",
-    "look",
-    "moments",
-    "move",
-    "outer_quads",
-    "place_of",
-    "quad_gelu",
-    "quad_product",
-    "quad_product_added",
-    "quad_tanh",
-    "quad_tanh_backward",
-    "read_placed",
-    "read_quad",
-    "read_quad_added",
-    "sum_slots",
-    "sums_in",
-    "write_quad",
-]
-
-#: Vectors of rows that a tile covers: its sums fill half of the registers, 32 with AVX-512, else 16.
-WIDE = 4 if vector_bytes() == 64 else 2
+#: Vectors of rows in a tile: its sums fill half of the registers, 32 with AVX-512, else 16.
+WIDE = 4 if VECTOR_BYTES == 64 else 2
 
 _INDEX = ir.IntType(64)
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function that allocates nothing: counting references would take a tenth of the time."""
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
+    return cast("Function", njit(**options)(function))
+
+
+@compiled
+def round_up(count: int, step: int) -> int:
+    """Round up to a multiple."""
+    return (count + step - 1) // step * step
 
 
 def _for_numba(function: Callable[..., Any]) -> Any:
@@ -62,7 +44,7 @@ def _for_numba(function: Callable[..., Any]) -> Any:
 
 
 def sum_slots(emitter: Emitter, count: int, lanes: int | None = None) -> list[Any]:
-    """Make room for vectors that are zero at first; LLVM keeps them in registers."""
+    """Allocate vectors of zeros, which LLVM keeps in registers."""
     zero = emitter.constant(0.0, lanes).value
     slots = []
     for _ in range(count):
@@ -77,15 +59,15 @@ def add_product(emitter: Emitter, a: Vector, b: Vector, slot: Any) -> None:
 
 
 def sums_in(emitter: Emitter, slots: list[Any]) -> list[Vector]:
-    """Return the sums as they are now."""
+    """Return the present values of sums."""
     return [Vector(emitter, emitter.builder.load(slot)) for slot in slots]
 
 
 def as_tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
     """Make `emit` callable from Numba: `arrays` pairs of array and offset, then integers.
 
-    It gets an :class:`Emitter`, a pointer for each pair, the integers and what is `fixed`. A tuple of
-    equal numbers stands for its length, an integer that is known when compiling.
+    `emit` receives an :class:`Emitter`, a pointer for each pair, the integers and `fixed`. A tuple of equal
+    numbers stands for its length, an integer known at compile time.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -106,7 +88,7 @@ def as_tile(arrays: int, emit: Callable[..., None], **fixed: Any) -> Any:
         kept = types.Array, types.UniTuple
         return types.none(*(k if isinstance(k, kept) else types.int64 for k in given)), generate
 
-    # Spelled out, as Numba would count references to every array in a tuple of arguments.
+    # With named arguments, because Numba would count references to every array in a tuple of arguments.
     integers = len(inspect.signature(emit).parameters) - 1 - arrays - len(fixed)
     names = ("context", *(f"given_{k}" for k in range(2 * arrays + integers)))
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -123,7 +105,7 @@ def place_of(emitter: Emitter, row: Any, pitch: Any, vector: int = 0) -> Any:
 
 
 def _product(emitter: Emitter, u: Any, w: Any, depth: Any, rows: Any) -> list[list[Vector]]:
-    """Multiply four channels of ``u`` with their quad of weights, ``[channel][vector]``."""
+    """Multiply ``u`` with a quad of weights; returns ``[channel][vector]``."""
     builder = emitter.builder
     slots = sum_slots(emitter, 4 * WIDE)
     with cgutils.for_range(builder, depth, intp=_INDEX) as loop:
@@ -148,7 +130,7 @@ def _emit_forward_gates(
     depth: Any,
     rows: Any,
 ) -> None:
-    """Compute c and h of one channel: c before, message and mask of that channel are given."""
+    """Compute c and h of one channel from its c before, its message and its mask."""
     sums = _product(emitter, u, w, depth, rows)
     for v in range(WIDE):
         here = _INDEX(v * emitter.lanes)
@@ -171,9 +153,9 @@ def _emit_backward_gates(
     depth: Any,
     rows: Any,
 ) -> None:
-    """Compute the gates of one channel again and the gradients of what went into them, four rows of `dz`.
+    """Compute the gates of one channel again and the gradients of their arguments, four rows of `dz`.
 
-    `dc` becomes the gradient of the cell state of the day before, which is that of the message too.
+    `dc` becomes the gradient of the cell state of the day before, which equals that of the message.
     """
     sums = _product(emitter, u, w, depth, rows)
     for v in range(WIDE):
@@ -186,7 +168,7 @@ def _emit_backward_gates(
         written = i * g * keep
         gradients = (
             total * written * (1.0 - i),
-            total * (now - written) * (1.0 - f),  # c - i g = f (c' + A q): no need of the message
+            total * (now - written) * (1.0 - f),  # c - i g = f (c' + A q)
             out * t * o * (1.0 - o),
             total * i * keep * (1.0 - g * g),
         )
@@ -196,7 +178,7 @@ def _emit_backward_gates(
 
 
 def _emit_quad(emitter: Emitter, u: Any, w: Any, out: Any, depth: Any, rows: Any, finish: str) -> None:
-    """Multiply with a quad of weights and finish: set, add, tanh, or times the derivative of tanh."""
+    """Multiply with a quad of weights; then set, add, take tanh, or multiply with the derivative of tanh."""
     sums = _product(emitter, u, w, depth, rows)
     for v in range(WIDE):
         results = [channel[v] for channel in sums]
@@ -212,7 +194,7 @@ def _emit_quad(emitter: Emitter, u: Any, w: Any, out: Any, depth: Any, rows: Any
 
 
 def _emit_outer(emitter: Emitter, u: Any, z: Any, total: Any, height: Any, rows: Any) -> None:
-    """Add up 16 products, of four channels of `u` with four of `z`, over the first `height` rows."""
+    """Sum the 16 products of four channels of `u` with four of `z` over the first `height` rows."""
     builder, lanes = emitter.builder, emitter.lanes
     slots = sum_slots(emitter, 16)
     with cgutils.for_range(builder, builder.udiv(height, _INDEX(lanes)), intp=_INDEX) as loop:
@@ -252,7 +234,7 @@ def _turn(vectors: list[Vector]) -> list[Vector]:
 
 
 def _by_channel(emitter: Emitter, load: Callable[[int], Vector]) -> list[Vector]:
-    """Turn four channels of each row of a vector, as `load` returns them, into a vector a channel."""
+    """Turn four channels of each row, as `load` returns them, into a vector for each channel."""
     vectors = []
     for member in range(4):
         parts = [load(group + member) for group in range(0, emitter.lanes, 4)]
@@ -264,7 +246,7 @@ def _by_channel(emitter: Emitter, load: Callable[[int], Vector]) -> list[Vector]
 
 
 def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *, add: bool) -> None:
-    """Bring four neighbouring channels of a vector of rows, `pitch` apart, into the lane layout."""
+    """Copy four adjacent channels of a vector of rows, `pitch` apart, to the lane layout."""
     channels = _by_channel(emitter, lambda row: emitter.load(source, place_of(emitter, row, pitch), 4))
     for channel, vector in enumerate(channels):
         place = place_of(emitter, channel, rows)
@@ -274,7 +256,7 @@ def _emit_read(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any, *
 def _emit_read_placed(
     emitter: Emitter, source: Any, place: Any, fixed: Any, out: Any, pitch: Any, rows: Any
 ) -> None:
-    """Bring four channels of a vector of rows, each from its place and with what is fixed, into lanes."""
+    """Copy four channels of a vector of rows, each from its place plus `fixed`, to the lane layout."""
     builder = emitter.builder
 
     def load(row: int) -> Vector:
@@ -305,7 +287,7 @@ def _emit_gather(
     pitch: Any,
     units: int,
 ) -> None:
-    """Add up what a node reads from `count` nodes, a multiple of 4, for `units` half vectors of channels."""
+    """Sum what a node reads from `count` nodes, a multiple of 4, for `units` half vectors of channels."""
     builder, width = emitter.builder, max(4, emitter.lanes // 2)
     slots = sum_slots(emitter, units, width)
     with cgutils.for_range(builder, builder.udiv(count, _INDEX(4)), intp=_INDEX) as loop:
@@ -331,11 +313,11 @@ def _emit_move(emitter: Emitter, source: Any, out: Any, channels: Any, rows: Any
 def _emit_moments(
     emitter: Emitter, z: Any, direct: Any, scale: Any, total: Any, depth: Any, rows: Any
 ) -> None:
-    """Begin the fine head of a tile: what normalises `z`, and the part of the output linear in it."""
+    """Begin the fine head of a tile: the scale that normalises `z`, and the linear part of the output."""
     builder = emitter.builder
 
     def spread(place: int) -> Vector:
-        """Return a number from behind the weights."""
+        """Return a value after the weights."""
         return emitter.spread(direct, builder.add(depth, _INDEX(place)))
 
     slots = sum_slots(emitter, 2 * WIDE)
@@ -359,7 +341,7 @@ def _emit_moments(
 
 
 def _emit_quad_gelu(emitter: Emitter, z: Any, w: Any, scale: Any, total: Any, depth: Any, rows: Any) -> None:
-    """Add what four inner channels of the fine head give; bias and output weight follow those of `z`."""
+    """Add the output of four inner channels of the fine head; bias and output weight follow those of `z`."""
     builder = emitter.builder
     sums, behind = _product(emitter, z, w, depth, rows), builder.mul(depth, _INDEX(4))
     bias, weight = (
@@ -377,7 +359,7 @@ def _emit_quad_gelu(emitter: Emitter, z: Any, w: Any, scale: Any, total: Any, de
 
 @_for_numba
 def arrive(_context: Any, counter: Any, _place: Any) -> Any:
-    """Add one to a number that threads share."""
+    """Add one to a counter shared by threads."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, values[0])
@@ -389,7 +371,7 @@ def arrive(_context: Any, counter: Any, _place: Any) -> Any:
 
 @_for_numba
 def look(_context: Any, counter: Any, _place: Any) -> Any:
-    """Return a number that threads share, as it is now."""
+    """Return the present value of a counter shared by threads."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, values[0])

@@ -1,8 +1,7 @@
 """Vectors inside Numba: Python expressions that become LLVM vector instructions.
 
-Numba leaves vectorisation to LLVM, which neither keeps a tile of a matrix product in registers nor
-vectorises tanh. With these classes a step is written once, as a formula, for all lanes of a vector;
-LLVM translates it to whatever the processor has. Nothing here checks a bound.
+Left to itself, LLVM neither keeps a tile of a matrix product in registers nor vectorises tanh. Here a step is
+written as a formula for all lanes of a vector, which LLVM translates for the CPU. Bounds are not checked.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numba.core import cgutils
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SIGMOID", "TANH", "Emitter", "Vector", "lane_count", "vector_bytes"]
+__all__ = ["SIGMOID", "TANH", "VECTOR_BYTES", "Emitter", "Vector", "lane_count"]
 
 #: ``(2^x - 1) / x`` for x in [-1/2, 1/2], interpolated at Chebyshev nodes: to 1.2e-8 and 3e-19.
 _SINGLE = (
@@ -46,8 +45,8 @@ _DOUBLE = (
 #: ``sigmoid(x) = 1 / (1 + 2^(SIGMOID x))`` and ``tanh(x) = 1 - 2 / (1 + 2^(TANH x))``.
 SIGMOID, TANH = -1 / math.log(2), 2 / math.log(2)
 
-#: ``p(x^2)`` with ``normal distribution(x) = sigmoid(x p(x^2))``, to an error of 7e-8 in x times that: fitted
-#: (minimax) on [0, 6], positive and growing beyond.
+#: ``p(x^2)`` with ``normal distribution(x) = sigmoid(x p(x^2))``: minimax fit on [0, 6], error 7e-8 in x
+#: times the distribution; positive and increasing beyond.
 _NORMAL = (
     1.59576843,
     7.26685688e-2,
@@ -58,40 +57,29 @@ _NORMAL = (
     3.61112199e-9,
 )
 
-#: Exponents beyond which both are flat, in single and double precision; four powers can be multiplied.
+#: Exponents beyond which both are constant, in single and double precision; four powers can be multiplied.
 _FLAT = (30.0, 60.0)
 
-#: Exponents of the largest and, negative, the smallest normal numbers.
+#: Exponents of the largest normal numbers; those of the smallest are the negatives.
 _LARGEST = (126.0, 1022.0)
 
-#: Multiplications and additions may become fused ones; nothing else may change.
+#: Allows fused multiply-add and no other change.
 _FUSE = ("contract",)
 
 
-def vector_bytes() -> int:
-    """Return the width of this processor's vectors in bytes."""
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+_features = llvm.get_host_cpu_features()
 
-
-_BYTES = vector_bytes()
+#: Width of this CPU's vectors in bytes.
+VECTOR_BYTES = 64 if _features.get("avx512f") else 32 if _features.get("avx") else 16
 
 
 def lane_count(itemsize: int) -> int:
-    """Return how many numbers of `itemsize` bytes a vector holds here: a power of two, at least 4."""
-    return max(4, _BYTES // itemsize)
+    """Return the number of values of `itemsize` bytes in a vector: a power of two, at least 4."""
+    return max(4, VECTOR_BYTES // itemsize)
 
 
 class Vector:
-    """One LLVM vector value, with arithmetic.
-
-    Parameters
-    ----------
-    emitter
-        Where its instructions go.
-    value
-        The LLVM value.
-    """
+    """One LLVM vector value, with arithmetic."""
 
     __slots__ = ("emitter", "value")
 
@@ -103,11 +91,9 @@ class Vector:
         return Vector(self.emitter, operation(first, second, flags=_FUSE))
 
     def _other(self, other: Vector | float) -> Any:
-        return (
-            other.value
-            if isinstance(other, Vector)
-            else self.emitter.constant(other, self.value.type.count).value
-        )
+        if isinstance(other, Vector):
+            return other.value
+        return self.emitter.constant(other, self.value.type.count).value
 
     def __add__(self, other: Vector | float) -> Vector:
         return self._combine("fadd", self.value, self._other(other))
@@ -136,13 +122,13 @@ class Vector:
         return Vector(self.emitter, self.emitter.builder.call(function, [self.value]))
 
     def larger(self, other: Vector) -> Vector:
-        """Return the larger of two; the other where this is none."""
+        """Return the larger of two; the other where this one is NaN."""
         builder = self.emitter.builder
         above = builder.fcmp_ordered(">", self.value, other.value)
         return Vector(self.emitter, builder.select(above, self.value, other.value))
 
     def within(self, limit: float) -> Vector:
-        """Clip to +-limit; a number that is none stays none."""
+        """Clip to +-limit; NaN stays NaN."""
         builder, value = self.emitter.builder, self.value
         for bound, beyond in ((limit, ">"), (-limit, "<")):
             edge = self._other(bound)
@@ -150,7 +136,7 @@ class Vector:
         return Vector(self.emitter, value)
 
     def all_between(self, low: float, high: float) -> Any:
-        """Return an LLVM truth value: whether every lane is within the bounds, none being no number."""
+        """Return as an LLVM truth value whether every lane is within the bounds and not NaN."""
         builder, lanes = self.emitter.builder, self.value.type.count
         above = builder.fcmp_ordered(">=", self.value, self._other(low))
         both = builder.and_(above, builder.fcmp_ordered("<=", self.value, self._other(high)))
@@ -169,26 +155,18 @@ class Vector:
         return Vector(self.emitter, exponent), Vector(self.emitter, power)
 
     def pick(self, other: Vector, lanes: Sequence[int]) -> Vector:
-        """Return the given lanes of this vector followed by the other."""
+        """Return some lanes of this vector followed by the other."""
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
         return Vector(self.emitter, self.emitter.builder.shuffle_vector(self.value, other.value, mask))
 
     def lane_pairs_with(self, other: Vector) -> Vector:
-        """Add neighbouring lanes: the sums of this vector's pairs, then those of the other's."""
+        """Add adjacent lanes: the sums of this vector's pairs, then those of the other's."""
         count = 2 * self.value.type.count
         return self.pick(other, range(0, count, 2)) + self.pick(other, range(1, count, 2))
 
 
 class Emitter:
-    """Writes instructions on vectors of one floating type.
-
-    Parameters
-    ----------
-    builder
-        Numba's LLVM builder.
-    double
-        Whether numbers have 64 bits.
-    """
+    """Writes instructions on vectors of one floating type with Numba's LLVM builder."""
 
     def __init__(self, builder: Any, *, double: bool) -> None:
         self.builder, self.double = builder, double
@@ -197,23 +175,23 @@ class Emitter:
         self.lanes = lane_count(self.itemsize)
 
     def constant(self, value: float, lanes: int | None = None) -> Vector:
-        """Return a number in every lane."""
+        """Return a value in every lane."""
         lanes = lanes or self.lanes
         return Vector(self, ir.Constant(ir.VectorType(self.element, lanes), [value] * lanes))
 
     def load(self, pointer: Any, offset: Any, lanes: int | None = None) -> Vector:
-        """Read neighbouring numbers, aligned or not."""
+        """Read adjacent values, aligned or not."""
         kind = ir.VectorType(self.element, lanes or self.lanes)
         place = self.builder.bitcast(self.builder.gep(pointer, [offset]), kind.as_pointer())
         return Vector(self, self.builder.load(place, align=self.itemsize))
 
     def store(self, vector: Vector, pointer: Any, offset: Any) -> None:
-        """Write neighbouring numbers."""
+        """Write adjacent values."""
         place = self.builder.bitcast(self.builder.gep(pointer, [offset]), vector.value.type.as_pointer())
         self.builder.store(vector.value, place, align=self.itemsize)
 
     def spread(self, pointer: Any, offset: Any, lanes: int | None = None) -> Vector:
-        """Read one number into every lane."""
+        """Read one value into every lane."""
         builder = self.builder
         kind = ir.VectorType(self.element, lanes or self.lanes)
         one = builder.load(builder.gep(pointer, [offset]))
@@ -222,14 +200,14 @@ class Emitter:
         return Vector(self, builder.shuffle_vector(vector, vector, mask))
 
     def power(self, exponent: Vector) -> Vector:
-        """Return two to the exponents; those beyond what the numbers hold are brought within."""
+        """Return two to the exponents, which are clipped to the range of the type."""
         s, f, p = self._power(exponent, _LARGEST[self.double])
         return f * p * s + s
 
     def _power(self, exponent: Vector, limit: float) -> tuple[Vector, Vector, Vector]:
-        """Return s, a power of two, f and p with ``2^exponent = s (1 + f p)``, f p being precise near 0."""
+        """Return s, f and p with ``2^exponent = s (1 + f p)``; s is a power of two, f p precise near 0."""
         digits, bias = (52, 1023) if self.double else (23, 127)
-        magic = 1.5 * 2.0**digits + bias  # adding it rounds to an integer, and leaves that in the low bits
+        magic = 1.5 * 2.0**digits + bias  # adding it rounds to an integer in the low bits
         exponent = exponent.within(limit)
         shifted = exponent + magic
         f = exponent - (shifted - magic)
@@ -252,17 +230,17 @@ class Emitter:
         return less_one, less_one + 2.0
 
     def squash(self, sigmoid: Sequence[Vector] = (), tanh: Sequence[Vector] = ()) -> list[Vector]:
-        """Return the logistic function of some and the hyperbolic tangent of others, four in all at most.
+        """Return the sigmoid of some and the tanh of others, at most four in all.
 
-        What is given are exponents of two: the arguments times `SIGMOID` and `TANH`. One division
-        serves all, as it costs as much as ten multiplications.
+        Arguments are exponents of two, that is times `SIGMOID` and `TANH`. One division, as expensive as ten
+        multiplications, serves all.
         """
         parts = [self._sigmoid(x) for x in sigmoid] + [self._tanh(x) for x in tanh]
         inverses = self._inverses([below for _, below in parts])
         return [above * inverse for (above, _), inverse in zip(parts, inverses, strict=True)]
 
     def gelu(self, numbers: Sequence[Vector]) -> list[Vector]:
-        """Return four numbers at most, each times the normal distribution there, in single precision."""
+        """Return at most four values, each times the normal distribution there, to single precision."""
         exponents = []
         for x in numbers:
             square = x * x

@@ -1,23 +1,26 @@
 """Attention of short vectors as compiled functions, one forward and one backward.
 
-Knows NumPy and Numba only; ``attention`` brings tensors here. A unit is one head
-of one sequence. Its queries stand side by side in vectors, channel after channel; keys and values go by one
-at a time, and a score lives in a register from its making to its use. Nothing of
-the size of queries times keys is written anywhere.
-
-As :mod:`xmsgl.models.cell.compiled.kernels` this file must be touched after a change to those it imports.
+A unit is one head of one sequence. Its queries stand side by side in vectors, channel after channel; keys and
+values are read one at a time. A score stays in its register: no array has the size of queries times keys.
+As :mod:`xmsgl.models.cell.compiled.loops`, this file must be touched after changes to those it imports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit
 from numba.core import cgutils
 
-from xmsgl.models.cell.compiled.tiles import add_product, as_tile, place_of, sum_slots, sums_in
+from xmsgl.models.cell.compiled.tiles import (
+    add_product,
+    as_tile,
+    compiled,
+    place_of,
+    round_up,
+    sum_slots,
+    sums_in,
+)
 from xmsgl.models.cell.compiled.vector import Emitter, Vector
 
 if TYPE_CHECKING:
@@ -25,20 +28,13 @@ if TYPE_CHECKING:
 
     Channels = tuple[int, ...]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-#: Keys whose gradients are added up at a time: by lane they fill half of the first cache.
+#: Keys whose gradients are summed at a time: by lane they fill half of the first-level cache.
 KEYS = 32
 
-#: Sums of powers of two, of all scores of a query, between which no single precision is lost.
+#: Bound of sums of powers of two, over all scores of a query, below which single precision is not lost.
 SAFE = 2.0**60
 
 _INDEX = ir.IntType(64)
-_OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True, "_nrt": False}
-
-
-def _compiled(function: Function) -> Function:
-    return cast("Function", njit(**_OPTIONS)(function))
 
 
 def _read(emitter: Emitter, source: Any, channels: int, pitch: Any) -> list[Vector]:
@@ -52,7 +48,7 @@ def _spread(emitter: Emitter, source: Any, base: Any, numbers: range) -> list[Ve
 
 
 def _product(start: Vector, left: list[Vector], right: list[Vector]) -> Vector:
-    """Add the scalar product of queries with a key to what is there."""
+    """Add the scalar product of queries with a key to `start`."""
     total = start
     for a, b in zip(left, right, strict=True):
         total = a * b + total
@@ -62,7 +58,7 @@ def _product(start: Vector, left: list[Vector], right: list[Vector]) -> Vector:
 def _weigh(
     emitter: Emitter, queries: list[Vector], keys: Any, start: Vector, count: Any, slots: list[Any]
 ) -> None:
-    """Add up two to the scores plus `start`, and the values as often."""
+    """Sum two to the power of the scores plus `start`, and the values with these weights."""
     builder, one, channels = emitter.builder, emitter.constant(1.0), len(queries)
     with cgutils.for_range(builder, count, intp=_INDEX) as loop:
         both = _spread(emitter, keys, builder.mul(loop.index, _INDEX(2 * channels)), range(2 * channels))
@@ -94,10 +90,10 @@ def _emit_attend(
     rows: Any,
     channels: int,
 ) -> None:
-    """Let a vector of queries look at all keys; `top` and `share` are what the way back needs.
+    """Attend from a vector of queries to all keys; the backward pass needs `top` and `share`.
 
-    More queries at once would not leave their sums in registers. Scores are used as they are where their
-    sum shows that none was too large and not all too small; only else the highest is sought and taken off.
+    The sums of more queries would not fit in registers. The highest score is subtracted only where the sum
+    shows that a score was too large or all were too small.
     """
     builder, zero, one, here = emitter.builder, emitter.constant(0.0), emitter.constant(1.0), _INDEX(0)
     queries = _read(emitter, query, channels, rows)
@@ -134,7 +130,7 @@ def _emit_attend_back(
     rows: Any,
     channels: int,
 ) -> None:
-    """Add to the gradients of a vector of queries, and to those of keys and values lane by lane.
+    """Add to the gradients of a vector of queries, and to those of keys and values by lane.
 
     `given` is the gradient of the output and `mean` its product with the output, both times the share.
     """
@@ -159,7 +155,7 @@ def _emit_attend_back(
 
 
 def _emit_fold(emitter: Emitter, total: Any, out: Any, count: Any) -> None:
-    """Add up the lanes of `count` vectors, a whole number of times as many as a vector has lanes."""
+    """Sum the lanes of each of `count` vectors, a multiple of the number of lanes."""
     builder, lanes = emitter.builder, emitter.lanes
     with cgutils.for_range(builder, builder.udiv(count, _INDEX(lanes)), intp=_INDEX) as loop:
         base = builder.mul(loop.index, _INDEX(lanes))
@@ -181,7 +177,7 @@ def _emit_carry(
     out_channel: Any,
     channels: int,
 ) -> None:
-    """Copy some channels of `count` rows, with the distances from row to row and channel to channel."""
+    """Copy channels of `count` rows, given the strides of rows and channels."""
     builder = emitter.builder
     with cgutils.for_range(builder, count, intp=_INDEX) as loop:
         for c in range(channels):
@@ -202,20 +198,15 @@ _attend_tile, _back_tile = as_tile(5, _emit_attend), as_tile(7, _emit_attend_bac
 _fold, _carry, _clear = as_tile(2, _emit_fold), as_tile(2, _emit_carry), as_tile(1, _emit_clear)
 
 
-@_compiled
-def _up(count: int, step: int) -> int:
-    return (count + step - 1) // step * step
-
-
-@_compiled
+@compiled
 def _places(s: AttentionSizes, worker: int) -> tuple[int, int, int, int, int, int, int, int]:
-    """Return where a worker keeps things in the scratch.
+    """Return offsets in the scratch of a worker.
 
-    In order: queries and two more channel by channel; two numbers a query; keys and values; gradients of
-    some of them by lane, and added up; the end.
+    In order: queries and two more arrays of channels; two values per query; keys and values; gradients of
+    `KEYS` of them by lane, and their sums; the end.
     """
     plane, some = s.channels * s.rows, 2 * s.channels * KEYS
-    wide = _up(2 * s.channels * s.days, s.lanes)
+    wide = round_up(2 * s.channels * s.days, s.lanes)
     first = worker * (3 * plane + 2 * s.rows + wide + some * (s.lanes + 1))
     second = first + plane
     top = second + 2 * plane
@@ -225,15 +216,15 @@ def _places(s: AttentionSizes, worker: int) -> tuple[int, int, int, int, int, in
     return first, second, second + plane, top, keys, lanes, added, added + some
 
 
-@_compiled
+@compiled
 def scratch_size(s: AttentionSizes) -> int:
-    """Return how many zeros all workers need."""
+    """Return the size of the scratch of all workers."""
     return _places(s, s.workers - 1)[7]
 
 
-@_compiled
+@compiled
 def _unit(s: AttentionSizes, unit: int) -> tuple[int, int, int]:
-    """Return where a head of a sequence begins among queries, keys, and what is one number a head."""
+    """Return the offset of a unit in the queries, the keys, and arrays with one value per head."""
     sequence, head = unit // s.heads, unit % s.heads
     hidden = s.heads * s.channels
     first = sequence * s.asked
@@ -241,7 +232,7 @@ def _unit(s: AttentionSizes, unit: int) -> tuple[int, int, int]:
     return first * hidden + place, sequence * s.days * 2 * hidden + place, first * s.heads + head
 
 
-@_compiled
+@compiled
 def _enter(
     s: AttentionSizes,
     channels: Channels,
@@ -251,7 +242,7 @@ def _enter(
     scratch: Values,
     worker: int,
 ) -> None:
-    """Bring the queries of a unit into lanes, and key and value of each day side by side."""
+    """Copy the queries of a unit to lanes, and put key and value of each day side by side."""
     to_query, _, _, _, to_keys, _, _, _ = _places(s, worker)
     own, keys, _ = _unit(s, unit)
     hidden, wide = s.heads * s.channels, 2 * s.channels
@@ -261,7 +252,7 @@ def _enter(
         _carry(both, base, scratch, to, s.days, 2 * hidden, 1, wide, 1, channels)
 
 
-@_compiled
+@compiled
 def attend(
     s: AttentionSizes,
     channels: Channels,
@@ -274,7 +265,7 @@ def attend(
     _team: Team,
     worker: int,
 ) -> None:
-    """Do a worker's share of the units: write `out`, and `top` and `share` of every query and head."""
+    """Process the units of a worker: write `out`, and `top` and `share` of every query and head."""
     to_query, to_out, _, to_top, to_keys, _, _, _ = _places(s, worker)
     to_share, hidden, units = to_top + s.rows, s.heads * s.channels, s.sequences * s.heads
     for unit in range(worker * units // s.workers, (worker + 1) * units // s.workers):
@@ -290,7 +281,7 @@ def attend(
         _carry(scratch, to_share, share, single, s.asked, 1, 1, s.heads, 1, (0,))
 
 
-@_compiled
+@compiled
 def attend_back(
     s: AttentionSizes,
     channels: Channels,
@@ -305,7 +296,7 @@ def attend_back(
     _team: Team,
     worker: int,
 ) -> None:
-    """Do a worker's share of the way back: write the gradients of queries and of keys and values."""
+    """Process the units of a worker backward: write the gradients of queries and of keys and values."""
     to_query, to_given, to_change, to_top, to_keys, to_lanes, to_added, _ = _places(s, worker)
     to_mean, hidden, wide = to_top + s.rows, s.heads * s.channels, 2 * s.channels
     units = s.sequences * s.heads
