@@ -29,14 +29,7 @@ from xmsgl.models.cell.triton.scan import triton_scan
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.models.parts.operator import GraphOperator
 
-__all__ = [
-    "CELL_BACKENDS",
-    "CellWeights",
-    "GraphOperator",
-    "RecurrentGraphCell",
-    "State",
-    "reference_scan",
-]
+__all__ = ["CELL_BACKENDS", "CellWeights", "GraphOperator", "RecurrentGraphCell", "State", "reference_scan"]
 
 State: TypeAlias = tuple[Tensor, Tensor]
 

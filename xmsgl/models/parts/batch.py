@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
-_Part = TypeVar("_Part", Tensor, GraphOperator, Tensor | InheritedInputs)
+_Part = TypeVar("_Part", Tensor, GraphOperator)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class Batch:
 
     def fine_sources(self) -> tuple[Tensor | InheritedInputs, GraphOperator]:
         """Return the same as :meth:`fine_inputs`, but inherited inputs as they are."""
-        return _given(self.x_fine, "x_fine"), _given(self.fine_graph, "fine_graph")
+        x = self.x_fine
+        found = x if isinstance(x, InheritedInputs) else _given(x, "x_fine")
+        return found, _given(self.fine_graph, "fine_graph")
 
     def segments(self, scale: str) -> Tensor:
         """Return the row of each node's segment; InvalidArgumentError if it is missing."""

@@ -153,15 +153,6 @@ def test_inference_gives_the_same_and_continues(rng_state):
     assert not end_c.requires_grad
 
 
-def test_backward_twice_over_one_graph(rng_state):
-    operator = ragged_operator(rng_state, 9, torch.float64)
-    cell = RecurrentGraphCell(2, 3, backend="numba").double()
-    hidden, _ = cell(torch.tensor(rng_state.normal(size=(6, 9, 1, 2))), operator)
-    first = torch.autograd.grad(hidden.sum(), list(cell.parameters()), retain_graph=True)
-    second = torch.autograd.grad(hidden.sum(), list(cell.parameters()))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
 def test_keeps_inputs_and_two_states(rng_state):
     operator = ragged_operator(rng_state, 480, torch.float32)
     cell = RecurrentGraphCell(3, 8, backend="numba")

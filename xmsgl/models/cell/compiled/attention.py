@@ -55,7 +55,7 @@ class _Attention(torch.autograd.Function):
         from xmsgl.models.cell.compiled import attention_loops as loops
 
         s = _sizes(query, both, heads)
-        exponents = query * (_scale(s) / math.log(2))  # products with keys are then exponents of two
+        exponents = query * (1 / math.sqrt(s.channels) / math.log(2))  # of two
         out = roomy(*query.shape, like=query)
         top, share = (roomy(s.sequences, s.asked, heads, like=query) for _ in range(2))
         scratch = room((loops.scratch_size(s),), flat(out).dtype, zero=True)
@@ -80,12 +80,8 @@ class _Attention(torch.autograd.Function):
         arrays = flat(exponents), flat(both), scratch, flat(given), flat(top), flat(mean)
         gradients = flat(d_query), flat(d_both)
         share_out(s.workers, loops.attend_back, s, (0,) * s.channels, *arrays, *gradients)
-        d_both[..., : d_query.shape[-1]] *= math.log(2)  # the keys met exponents of two
-        return d_query.mul_(_scale(s)), d_both, None
-
-
-def _scale(s: AttentionSizes) -> float:
-    return 1 / math.sqrt(s.channels)
+        d_both[..., : d_query.shape[-1]] *= math.log(2)  # keys, multiplied with exponents of two
+        return d_query.mul_(1 / math.sqrt(s.channels)), d_both, None
 
 
 def _sizes(query: Tensor, both: Tensor, heads: int) -> AttentionSizes:

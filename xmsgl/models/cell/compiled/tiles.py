@@ -142,16 +142,7 @@ def _emit_forward_gates(
 
 
 def _emit_backward_gates(
-    emitter: Emitter,
-    u: Any,
-    w: Any,
-    c: Any,
-    mask: Any,
-    dh: Any,
-    dc: Any,
-    dz: Any,
-    depth: Any,
-    rows: Any,
+    emitter: Emitter, u: Any, w: Any, c: Any, mask: Any, dh: Any, dc: Any, dz: Any, depth: Any, rows: Any
 ) -> None:
     """Compute the gates of one channel again and the gradients of their arguments, four rows of `dz`.
 
@@ -278,14 +269,7 @@ def _emit_write(emitter: Emitter, source: Any, out: Any, pitch: Any, rows: Any) 
 
 
 def _emit_gather(
-    emitter: Emitter,
-    source: Any,
-    out: Any,
-    weights: Any,
-    nodes: Any,
-    count: Any,
-    pitch: Any,
-    units: int,
+    emitter: Emitter, source: Any, out: Any, weights: Any, nodes: Any, count: Any, pitch: Any, units: int
 ) -> None:
     """Sum what a node reads from `count` nodes, a multiple of 4, for `units` half vectors of channels."""
     builder, width = emitter.builder, max(4, emitter.lanes // 2)
@@ -357,16 +341,9 @@ def _emit_quad_gelu(emitter: Emitter, z: Any, w: Any, scale: Any, total: Any, de
         emitter.store(result, total, here)
 
 
-@_for_numba
-def arrive(_context: Any, counter: Any, _place: Any) -> Any:
+def _emit_arrive(emitter: Emitter, counter: Any) -> None:
     """Add one to a counter shared by threads."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, values[0])
-        builder.atomic_rmw("add", builder.gep(array.data, [values[1]]), _INDEX(1), "seq_cst")
-        return context.get_dummy_value()
-
-    return types.none(counter, types.int64), generate
+    emitter.builder.atomic_rmw("add", counter, _INDEX(1), "seq_cst")
 
 
 @_for_numba
@@ -393,7 +370,7 @@ def call(_context: Any, _address: Any) -> Any:
 
 
 forward_gates, backward_gates = as_tile(7, _emit_forward_gates), as_tile(7, _emit_backward_gates)
-move = as_tile(2, _emit_move)
+move, arrive = as_tile(2, _emit_move), as_tile(1, _emit_arrive)
 quad_product, quad_product_added, quad_tanh, quad_tanh_backward = (
     as_tile(3, _emit_quad, finish=finish) for finish in ("set", "add", "tanh", "tanh backward")
 )

@@ -1,11 +1,8 @@
-"""What a day of the recurrent graph cell does beside matrix products, for a GPU: kernels in Triton.
+"""Triton kernels for one day of the recurrent graph cell, without its matrix products.
 
-Knows Triton only; :mod:`xmsgl.models.cell.triton.scan` brings tensors here, and the products to the vendor's
-library. A program does ``BLOCK`` numbers of a plane. A plane holds H channels of every row, and a row is
-one reach in one window, ``node * B + window``. All arrays are contiguous.
-
-``z`` holds what goes into the gates i, f, o, g and into the message, ``(slots, rows, 5 H)``. On the way
-back its gradient takes its place.
+A program processes ``BLOCK`` values of a plane. A plane holds H channels of every row, and a row is one reach
+in one window, ``node * B + window``. All arrays are contiguous. ``z`` holds the arguments of i, f, o, g and
+of the message, ``(slots, rows, 5 H)``, which the backward pass replaces by their gradients.
 """
 
 from __future__ import annotations
@@ -28,21 +25,21 @@ def _tanh(x):
     far = tl.where(x < 0.0, -far, far)
     if x.dtype == tl.float64:
         return far
-    s = x * x  # near zero 1 - e has lost its digits: the series up to x^9
+    s = x * x  # 1 - e loses digits near zero: series up to x^9
     series = 1.0 + s * (-0.33333333 + s * (0.13333333 + s * (-0.053968254 + s * 0.021869488)))
     return tl.where(s < 0.09, x * series, far)
 
 
 @triton.jit
 def _place(count, H: tl.constexpr, BLOCK: tl.constexpr):
-    """Return the numbers of a plane this program does, which of them there are, and where z has them."""
+    """Return the positions of this program in a plane, which of them exist, and their positions in z."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     return at, at < count, at // H * (5 * H) + at % H
 
 
 @triton.jit
 def _entries(start, at, inside, H: tl.constexpr, B: tl.constexpr):
-    """Return where the entries of each row of a matrix in CSR begin and end, and the most there are."""
+    """Return the begin and end of the entries of each CSR row, and the largest number of entries."""
     reach = at // (H * B)
     first = tl.load(start + reach, mask=inside, other=0)
     last = tl.load(start + reach + 1, mask=inside, other=0)
@@ -80,7 +77,7 @@ def forward_day(
         has = first + k < last
         row = tl.load(node + first + k, mask=has, other=0).to(tl.int64) * B + window
         share = tl.load(weight + first + k, mask=has, other=0.0)
-        # The tanh of a message is taken by everyone who reads it: cheaper than writing it down.
+        # Each reader takes the tanh of a message again, which is cheaper than storing it.
         c += share * _tanh(tl.load(message + row * (5 * H), mask=has, other=0.0))
     c *= _sigmoid(tl.load(z + place + H, mask=inside, other=0.0))
     g = _tanh(tl.load(z + place + 3 * H, mask=inside, other=0.0))
@@ -108,7 +105,7 @@ def backward_gates(
     DROPS: tl.constexpr,
     GIVEN: tl.constexpr,
 ):
-    """Turn the gradient of a day's states into that of its gates and of the cell state before it."""
+    """Replace the gates of a day by their gradients, and dc by that of the cell state before."""
     at, inside, place = _place(count, H, BLOCK)
     plane = count.to(tl.int64)
     z += slot * (5 * plane) + place
@@ -128,7 +125,7 @@ def backward_gates(
         slope *= mask
         g *= mask
     tl.store(z, d * g * i * (1.0 - i), mask=inside)
-    tl.store(z + H, d * (c - i * g) * (1.0 - f), mask=inside)  # c - i g = f (c' + A q): no need of A again
+    tl.store(z + H, d * (c - i * g) * (1.0 - f), mask=inside)  # c - i g = f (c' + A q)
     tl.store(z + 2 * H, from_h * u * o * (1.0 - o), mask=inside)
     tl.store(z + 3 * H, slope * i, mask=inside)
     tl.store(dc + at, d * f, mask=inside)
@@ -138,7 +135,7 @@ def backward_gates(
 def backward_messages(
     z, dc, start, node, weight, slot, count, H: tl.constexpr, B: tl.constexpr, BLOCK: tl.constexpr
 ):
-    """Replace the messages of a day by the gradients of what went into them."""
+    """Replace the messages of a day by the gradients of their arguments."""
     at, inside, place = _place(count, H, BLOCK)
     z += slot * (5 * count.to(tl.int64)) + place + 4 * H
     q = _tanh(tl.load(z, mask=inside, other=0.0))

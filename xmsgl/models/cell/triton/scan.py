@@ -135,41 +135,30 @@ def _flat(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
+def _entries(operator: GraphOperator, dtype: torch.dtype, *, transposed: bool) -> tuple[Tensor, ...]:
+    start, node, weight = operator.csr_tensors(transposed=transposed)
+    return start, node, weight.to(dtype)
+
+
 def _forward(given: Given[Tensor], operator: GraphOperator, *, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return the hidden states, the last cell state, and the cell states, the first before day 0."""
     x, weights, mask, _, h0, c0 = given
     kernels, plan, packed = _kernels(), _Plan.of(x, h0), _Packed.of(weights)
-    start, node, weight = operator.csr_tensors()
-    weight = weight.to(x.dtype)
-    drop = None if mask is None else mask.contiguous()
     states = x.new_empty(plan.days, *h0.shape)
     cells = x.new_empty(plan.days + 1 if keep else 2, *h0.shape)
     cells[0] = c0
     z = plan.gates(x)
+    drop = states if mask is None else mask.contiguous()
+    arrays = z, states, cells, drop, *_entries(operator, x.dtype, transposed=False)
+    constants = {"H": plan.hidden, "B": plan.batch, "BLOCK": _BLOCK, "DROPS": mask is not None}
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
         for first, end in plan.spans():
             torch.addmm(packed.bias, _flat(x[first:end]), packed.inputs, out=_flat(z[: end - first]))
             for day in range(first, end):
                 z[day - first].addmm_(_flat(states[day - 1] if day else h0), packed.recurrent)
                 read, write = (day, day + 1) if keep else (day % 2, 1 - day % 2)
-                kernels.forward_day[plan.grid](
-                    z,
-                    states,
-                    cells,
-                    states if drop is None else drop,
-                    start,
-                    node,
-                    weight,
-                    day - first,
-                    day,
-                    read,
-                    write,
-                    plan.count,
-                    H=plan.hidden,
-                    B=plan.batch,
-                    BLOCK=_BLOCK,
-                    DROPS=drop is not None,
-                )
+                days = day - first, day, read, write
+                kernels.forward_day[plan.grid](*arrays, *days, plan.count, **constants)
     return states, cells[plan.days if keep else plan.days % 2].clone(), cells
 
 
@@ -211,8 +200,7 @@ class _Sweep:
         self.grad_h = None if grad_h is None else grad_h.contiguous()
         self.plan = _Plan.of(self.x, self.h0)
         self.z = self.plan.gates(self.x)
-        start, node, weight = operator.csr_tensors(transposed=True)
-        self.graph = start, node, weight.to(self.x.dtype)
+        self.graph = _entries(operator, self.x.dtype, transposed=True)
         self.dh, self.dc = torch.zeros_like(states[0]), torch.zeros_like(states[0])
         self.gradient = _Packed(*(torch.zeros_like(part) for part in self.packed))
 
@@ -237,28 +225,12 @@ class _Sweep:
     def _day(self, day: int, slot: int) -> None:
         """Replace the arguments of the gates and messages of a day by their gradients."""
         kernels, plan = _kernels(), self.plan
-        kernels.backward_gates[plan.grid](
-            self.z,
-            self.cells,
-            self.z if self.drop is None else self.drop,
-            self.z if self.grad_h is None else self.grad_h,
-            self.dh,
-            self.dc,
-            slot,
-            day,
-            plan.count,
-            H=plan.hidden,
-            BLOCK=_BLOCK,
-            DROPS=self.drop is not None,
-            GIVEN=self.grad_h is not None,
-        )
+        drop = self.z if self.drop is None else self.drop
+        grad_h = self.z if self.grad_h is None else self.grad_h
+        chosen = {"DROPS": self.drop is not None, "GIVEN": self.grad_h is not None}
+        sizes = {"H": plan.hidden, "BLOCK": _BLOCK}
+        arrays = self.z, self.cells, drop, grad_h, self.dh, self.dc
+        kernels.backward_gates[plan.grid](*arrays, slot, day, plan.count, **sizes, **chosen)
         kernels.backward_messages[plan.grid](
-            self.z,
-            self.dc,
-            *self.graph,
-            slot,
-            plan.count,
-            H=plan.hidden,
-            B=plan.batch,
-            BLOCK=_BLOCK,
+            self.z, self.dc, *self.graph, slot, plan.count, **sizes, B=plan.batch
         )
