@@ -235,7 +235,7 @@ def test_single_precision_stays_close_over_a_year(rng_state):
     assert float((single - exact).detach().abs().max()) < 2e-5
 
 
-def test_dropout_draws_one_mask_a_call_and_rests_in_evaluation(rng_state):
+def test_dropout_draws_one_mask_per_call_and_none_in_evaluation(rng_state):
     operator, _ = random_operator(rng_state, 30)
     cell = double_cell(3, 8, "torch", dropout=0.5)
     x = torch.tensor(rng_state.normal(size=(2, 30, 1, 3)))
@@ -248,7 +248,7 @@ def test_dropout_draws_one_mask_a_call_and_rests_in_evaluation(rng_state):
     assert torch.equal(cell(x, operator)[0], cell(x, operator)[0])
 
 
-def test_same_numbers_every_time(rng_state):
+def test_results_are_reproducible(rng_state):
     operator, _ = random_operator(rng_state, 40, torch.float32)
     x = torch.tensor(rng_state.normal(size=(20, 40, 2, 7)), dtype=torch.float32)
     runs = []
@@ -262,7 +262,7 @@ def test_same_numbers_every_time(rng_state):
 
 
 def peak_bytes(run, path):
-    """What a call holds at most: tensors by torch's own account, arrays by Python's."""
+    """Peak memory of a call: tensors as torch counts them, arrays as Python does."""
     with torch.profiler.profile(profile_memory=True) as profile:
         tracemalloc.start()
         try:
@@ -280,7 +280,7 @@ def peak_bytes(run, path):
     ("backend", "days", "nodes"), [("torch", 365, 456), ("numba", 365, 456), ("reference", 60, 456)]
 )
 def test_memory_of_a_step(rng_state, tmp_path, backend, days, nodes):
-    """A year of 20 channels takes 4 numbers a reach, day and channel at most; plain autograd many more."""
+    """A year takes at most 4 values per reach, day and channel; plain autograd many more."""
     operator = GraphOperator(sparse.random_array((nodes, nodes), density=6 / nodes, rng=rng_state))
     cell = RecurrentGraphCell(7, 20, backend=backend)
     x = torch.zeros(days, nodes, 1, 7, requires_grad=True)
@@ -291,7 +291,7 @@ def test_memory_of_a_step(rng_state, tmp_path, backend, days, nodes):
         hidden, _ = cell(x, operator)
         hidden.backward(gradient)
 
-    step()  # what is kept for the next time, compiled code above all
+    step()  # compiles and fills the caches
     x.grad = None
     numbers = peak_bytes(step, tmp_path / "trace.json") / 4 / (days * nodes * 20)
     if backend == "reference":

@@ -1,4 +1,4 @@
-"""The recurrent graph cell on a GPU: every backend that runs there against the plain loop on a CPU."""
+"""The recurrent graph cell on a GPU: every backend that runs there against the reference on a CPU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BACKENDS = [
 
 
 def outcome(backend, device, dtype, *, sizes=(40, 300, 2, 7, 20), autocast=False):
-    """Values and all gradients of a step, on the processor; the same draws for every backend and device."""
+    """Values and all gradients of a step, on the CPU; the same draws for every backend and device."""
     days, nodes, batch, features, hidden = sizes
     rng = np.random.default_rng(5)
     matrix = sparse.random_array((nodes, nodes), density=6 / nodes, rng=rng).tolil()
@@ -63,7 +63,7 @@ def assert_near(got, expected, tolerance):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
-def test_agrees_with_the_processor(backend, dtype, tolerance):
+def test_equals_the_cpu(backend, dtype, tolerance):
     assert_near(outcome(backend, "cuda", dtype), outcome("reference", "cpu", dtype), tolerance)
 
 
@@ -74,20 +74,20 @@ def test_autocast_stays_near_single_precision(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS[2:])
-def test_same_numbers_every_time(backend):
+def test_results_are_reproducible(backend):
     first, second = (outcome(backend, "cuda", torch.float32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_memory_of_a_year(backend):
-    """At most 4 numbers a reach, day and channel beyond the inputs."""
+    """At most 4 values per reach, day and channel beyond the inputs."""
     days, nodes = 365, 456
     operator = GraphOperator(sparse.eye_array(nodes), device="cuda")
     cell = RecurrentGraphCell(7, 20, backend=backend).cuda()
     x = torch.zeros(days, nodes, 1, 7, device="cuda", requires_grad=True)
     gradient = torch.ones(days, nodes, 1, 20, device="cuda")
-    for _ in range(2):  # the first time libraries take room for themselves
+    for _ in range(2):  # libraries allocate memory at first use
         cell.zero_grad()
         x.grad = None
         before = torch.cuda.memory_allocated()

@@ -1,4 +1,4 @@
-"""Subnormal numbers: gone while asked for, in threads too, and back afterwards."""
+"""Subnormal numbers are zero while asked for, also in new threads, and come back afterwards."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ flushes = torch.set_flush_denormal(False)
 
 
 def seen():
-    """What this thread makes of a subnormal number."""
+    """Twice a subnormal number, as this thread computes it."""
     return float(np.multiply(SUBNORMAL, np.float32(2.0)))
 
 
-@pytest.mark.skipif(not flushes, reason="the processor has no such mode")
-def test_subnormal_numbers_are_zero_inside_alone():
+@pytest.mark.skipif(not flushes, reason="the CPU has no such mode")
+def test_subnormal_numbers_are_zero_only_inside():
     assert seen() > 0.0
     with tiny_as_zero():
         assert seen() == 0.0
@@ -31,7 +31,7 @@ def test_subnormal_numbers_are_zero_inside_alone():
     assert seen() > 0.0
 
 
-@pytest.mark.skipif(not flushes, reason="the processor has no such mode")
+@pytest.mark.skipif(not flushes, reason="the CPU has no such mode")
 def test_what_the_caller_had_set_is_kept():
     torch.set_flush_denormal(True)
     try:
@@ -42,19 +42,19 @@ def test_what_the_caller_had_set_is_kept():
         torch.set_flush_denormal(False)
 
 
-@pytest.mark.skipif(not flushes, reason="the processor has no such mode")
-def test_all_workers_of_a_kernel_take_them_for_zero():
+@pytest.mark.skipif(not flushes, reason="the CPU has no such mode")
+def test_all_workers_of_a_loop_treat_them_as_zero():
     found = {}
 
-    def kernel(_team, worker):
+    def loop(_team, worker):
         found[worker] = seen()
 
-    share_out(3, kernel)
+    share_out(3, loop)
     assert found == dict.fromkeys(range(3), 0.0)
     assert seen() > 0.0
 
 
-def test_an_error_leaves_no_trace():
+def test_an_error_restores_the_mode():
     with pytest.raises(ZeroDivisionError), tiny_as_zero():
         raise ZeroDivisionError
     assert seen() > 0.0

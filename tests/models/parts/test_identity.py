@@ -19,7 +19,7 @@ def filled(hide=0.0, channels=4):
     return identity
 
 
-def test_every_node_gets_the_numbers_of_its_segment():
+def test_every_node_gets_the_values_of_its_segment():
     identity = filled().eval()
     x = torch.randn(6, 5, 2, 7)
     out = identity(x, ROWS)
@@ -31,7 +31,7 @@ def test_every_node_gets_the_numbers_of_its_segment():
                 assert torch.equal(out[day, node, window, 7:], expected)
 
 
-def test_a_model_that_has_learned_nothing_says_nothing():
+def test_an_untrained_identity_is_zero():
     out = SegmentIdentity(3, 4)(torch.randn(2, 5, 1, 3), ROWS)
     assert (out[..., 3:] == 0).all()
 

@@ -112,7 +112,7 @@ def test_passes_gradcheck(rng_state):
 
 
 @pytest.mark.parametrize("part", ["rows", "fixed"])
-def test_a_gradient_that_is_asked_for_is_given(rng_state, part):
+def test_gradients_of_the_inputs_themselves(rng_state, part):
     sizes = SIZES["few"]
     x = draw(rng_state, sizes, torch.float64)
     getattr(x, part).requires_grad_()
@@ -127,7 +127,7 @@ def test_a_gradient_that_is_asked_for_is_given(rng_state, part):
     assert got.abs().sum() > 0
 
 
-def test_wider_inputs_and_other_types(rng_state):
+def test_widening_and_conversion(rng_state):
     columns = torch.tensor(rng_state.normal(size=(11, 2)), dtype=torch.float32)
     x = draw(rng_state, SIZES["few"])
     wide = torch.cat([expand(x), columns[:, None].expand(6, -1, 3, -1)], dim=-1)
@@ -147,7 +147,7 @@ def test_fixed_numbers_of_another_shape_are_refused(shape):
 
 @pytest.mark.parametrize("backend", ["numba", "torch"])
 @pytest.mark.parametrize("nodes", [[], [3], [690, 0, 255, 256, 3, 511], [5, 600, 5]], ids=str)
-def test_some_nodes_are_those_of_all(rng_state, nodes, backend):
+def test_chosen_nodes_equal_those_of_all(rng_state, nodes, backend):
     sizes = SIZES["blocks"]
     x, chosen = draw(rng_state, sizes), torch.tensor(nodes, dtype=torch.int64)
     operator = operator_of(rng_state, 700, torch.float32)
@@ -168,7 +168,7 @@ def test_some_nodes_are_those_of_all(rng_state, nodes, backend):
 
 
 @pytest.mark.parametrize("windows", [1, 3])
-def test_a_way_back_of_some_nodes_holds_no_gradient_of_all(rng_state, windows):
+def test_backward_of_chosen_nodes_holds_no_gradient_of_all(rng_state, windows):
     sizes = 5, 20, 300, windows, 3, 8
     x, operator = draw(rng_state, sizes), operator_of(rng_state, 300, torch.float32)
     chosen = torch.tensor([299, 7])
@@ -180,7 +180,7 @@ def test_a_way_back_of_some_nodes_holds_no_gradient_of_all(rng_state, windows):
     assert given[0].shape == states.shape
 
 
-def test_a_model_of_one_scale_takes_inherited_inputs_as_they_are(rng_state, monkeypatch):
+def test_a_model_of_one_scale_does_not_expand_inherited_inputs(rng_state, monkeypatch):
     sizes = SIZES["few"]
     x, operator = draw(rng_state, sizes), operator_of(rng_state, 11, torch.float32)
     nodes = torch.tensor([2, 9])

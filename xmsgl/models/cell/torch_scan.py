@@ -99,15 +99,13 @@ def _backward(
     *,
     wants_x: bool,
 ) -> tuple[Tensor | None, CellWeights, Tensor, Tensor]:
-    x, weights, mask, _, h0, _ = given
-    work = _Workspace(x, weights)
-    sweep = _Sweep(work, operator, len(h0), mask)
+    x, h0, sweep = given.x, given.h, _Sweep(given, operator)
+    plane = sweep.rows, sweep.hidden
     if grad_c is not None:
-        sweep.dc.copy_(grad_c.reshape(work.rows, work.hidden))
+        sweep.dc.copy_(grad_c.reshape(plane))
     dx = torch.empty_like(x, memory_format=torch.contiguous_format) if wants_x else None
-    flat = None if grad_h is None else grad_h.reshape(len(x), work.rows, work.hidden)
-    h_flat = h_all.view(len(x), work.rows, work.hidden)
-    first = h0.reshape(work.rows, work.hidden)
+    flat = None if grad_h is None else grad_h.reshape(len(x), *plane)
+    h_flat, first = h_all.view(len(x), *plane), h0.reshape(plane)
     for day in range(len(x) - 1, -1, -1):
         if flat is not None:
             sweep.dh.add_(flat[day])
@@ -117,21 +115,22 @@ def _backward(
     return dx, sweep.parameter_gradients(), sweep.dh.view(h0.shape), sweep.dc.view(h0.shape)
 
 
-class _Sweep:
+class _Sweep(_Workspace):
     """Gradients that the backward pass carries from a day to the day before."""
 
-    def __init__(self, work: _Workspace, operator: GraphOperator, nodes: int, mask: Tensor | None) -> None:
-        like = work.z[0]
-        self.work, self.operator, self.nodes = work, operator, nodes
-        self.mask = None if mask is None else mask.reshape(work.rows, work.hidden)
+    def __init__(self, given: Given[Tensor], operator: GraphOperator) -> None:
+        super().__init__(given.x, given.weights)
+        self.operator, self.nodes = operator, len(given.h)
+        self.mask = None if given.mask is None else given.mask.reshape(self.rows, self.hidden)
+        like = self.z[0]
         self.dh, self.dc = torch.zeros_like(like), torch.zeros_like(like)
         self.t1, self.t2 = torch.empty_like(like), torch.empty_like(like)
-        self.grad = torch.zeros_like(work.packed)
+        self.grad = torch.zeros_like(self.packed)
 
     def day(self, x: Tensor, before: Tensor, h: Tensor, c: Tensor) -> None:
         """Replace the gradients of h and c by those of the day before, and the gates by their gradients."""
         dh, dc, t1, t2, mask = self.dh, self.dc, self.t1, self.t2, self.mask
-        i, f, o, g, q = self.work.gates(x, before)
+        i, f, o, g, q = self.gates(x, before)
         torch.tanh(c, out=t1).mul_(dh)
         dc.addcmul_(dh, o).addcmul_(t1, h, value=-1)  # o (1 - tanh(c)^2) dh, since h = o tanh(c)
         _aten.sigmoid_backward(t1, o, grad_input=o)
@@ -150,22 +149,21 @@ class _Sweep:
         torch.addcmul(t1, t1, f, value=-1, out=f)
         self.operator.rmatmul_into(dc.view(self.nodes, -1), t2.view(self.nodes, -1))
         _aten.tanh_backward(t2, q, grad_input=q)
-        work = self.work
-        torch.baddbmm(self.grad, work.xh.t().expand(5, -1, -1), work.z, out=self.grad)
-        self._project(work.packed[:, work.features + 1 :], 5, dh)
+        torch.baddbmm(self.grad, self.xh.t().expand(5, -1, -1), self.z, out=self.grad)
+        self._project(self.packed[:, self.features + 1 :], 5, dh)
 
     def input_gradient(self, out: Tensor) -> None:
         """Write the gradient of the inputs of the last day done."""
-        self._project(self.work.packed[:, : self.work.features], 4, out.view(self.work.rows, -1))
+        self._project(self.packed[:, : self.features], 4, out.view(self.rows, -1))
 
     def _project(self, weights: Tensor, gates: int, out: Tensor) -> None:
-        torch.mm(self.work.z[0], weights[0].t(), out=out)
+        torch.mm(self.z[0], weights[0].t(), out=out)
         for gate in range(1, gates):
-            out.addmm_(self.work.z[gate], weights[gate].t())
+            out.addmm_(self.z[gate], weights[gate].t())
 
     def parameter_gradients(self) -> CellWeights:
         """Unpack the gradients of the weights."""
-        features, hidden = self.work.features, self.work.hidden
+        features, hidden = self.features, self.hidden
         inputs = self.grad[:4, :features].transpose(0, 1).reshape(features, 4 * hidden)
         recurrent = self.grad[:4, features + 1 :].transpose(0, 1).reshape(hidden, 4 * hidden)
         bias = self.grad[:4, features].reshape(-1)

@@ -135,7 +135,7 @@ def compiled_predict(
         graph_arrays(matrix, sizes, prediction, transposed=False) for matrix in (operator, interpolation)
     ]
     given = graphs[0], pack(weights), window, graphs[1], parts, flat(h), flat(c)
-    share_out(sizes.workers, loops.predict, sizes, *given)
+    share_out(sizes.workers, loops.forward, sizes, *given)
     return prediction, (h, c)
 
 

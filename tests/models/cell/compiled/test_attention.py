@@ -120,7 +120,7 @@ def test_passes_gradcheck(rng_state):
     assert torch.autograd.gradcheck(lambda q, b: compiled_attention(q, b, 2), (query, both), atol=1e-7)
 
 
-def test_a_value_that_is_none_spreads_and_is_not_hidden(rng_state):
+def test_nan_spreads_to_its_readers_only(rng_state):
     query, both, _ = (part.detach() for part in draw(rng_state, (2, 3, 20, 2, 2), torch.float32))
     query[0, 1, 0] = torch.nan
     both[1, 7, 4:6] = torch.nan  # values of the first head
@@ -155,7 +155,7 @@ def test_threads_do_not_change_a_bit(rng_state, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_what_it_keeps_is_not_of_the_size_of_the_scores(rng_state):
+def test_no_array_of_the_size_of_the_scores_is_kept(rng_state):
     query, both, _ = draw(rng_state, (2, 200, 200, 4, 5), torch.float32)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
@@ -175,7 +175,7 @@ def test_what_it_keeps_is_not_of_the_size_of_the_scores(rng_state):
     ],
     ids=["single", "double", "little", "long", "half", "elsewhere"],
 )
-def test_who_it_is_for(shape, kind, expected):
+def test_when_it_suits(shape, kind, expected):
     query, both = torch.zeros(shape, **kind), torch.zeros(10, 100, 2 * shape[2], **kind)
     assert suits(query, both, 4) == expected
 

@@ -85,7 +85,7 @@ def test_torch_computes_elsewhere_meanwhile(three_threads):
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_child_does_not_wait_for_threads_that_it_has_not(three_threads):
+def test_a_forked_child_does_not_wait_for_missing_threads(three_threads):
     torch.ones(2**20).exp()
     child = os.fork()
     if not child:
@@ -97,7 +97,7 @@ def test_a_forked_child_does_not_wait_for_threads_that_it_has_not(three_threads)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
 
 
-def test_what_bears_the_name_of_gnus_but_is_llvms_is_left_alone(monkeypatch):
+def test_llvms_openmp_under_the_name_of_gnus_is_left_alone(monkeypatch):
     gnus = SimpleNamespace(omp_pause_resource_all=print)
     llvms = SimpleNamespace(omp_pause_resource_all=print, kmp_get_blocktime=print)
     for library, expected in ((gnus, print), (llvms, None)):

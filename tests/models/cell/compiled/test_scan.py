@@ -31,14 +31,6 @@ SIZES = {
 }
 
 
-def ragged_operator(rng, nodes, dtype):
-    """Rows of 0 to many weights; a third of the nodes read nothing, some are read by nobody."""
-    matrix = sparse.random_array((nodes, nodes), density=min(0.5, 6 / nodes), rng=rng).tolil()
-    matrix[::3] = 0
-    matrix[nodes // 2, :] = rng.uniform(size=nodes)
-    return GraphOperator(matrix, dtype=dtype)
-
-
 def run(backend, sizes, operator, arrays, dtype, *, dropout=0.0, uses="both"):
     """Return outputs and all gradients; parameters and dropout are the same for every backend."""
     _, _, _, features, hidden = sizes
@@ -75,15 +67,15 @@ def assert_same(got, expected, tolerance):
 
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
-def test_values_and_gradients_equal_the_plain_loop_in_double(rng_state, sizes):
-    operator, arrays = ragged_operator(rng_state, sizes[1], torch.float64), draw(rng_state, sizes)
+def test_values_and_gradients_equal_the_plain_loop_in_double(rng_state, ragged_operator, sizes):
+    operator, arrays = ragged_operator(sizes[1], torch.float64), draw(rng_state, sizes)
     got, expected = (run(name, sizes, operator, arrays, torch.float64) for name in ("numba", "reference"))
     assert_same(got, expected, 1e-12)
 
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES.keys())
-def test_single_precision_is_as_close_to_the_truth_as_the_plain_loop(rng_state, sizes):
-    operator, arrays = ragged_operator(rng_state, sizes[1], torch.float32), draw(rng_state, sizes)
+def test_single_precision_is_as_close_to_the_truth_as_the_plain_loop(rng_state, ragged_operator, sizes):
+    operator, arrays = ragged_operator(sizes[1], torch.float32), draw(rng_state, sizes)
     exact = run("reference", sizes, operator.to(dtype=torch.float64), arrays, torch.float64)
     got = run("numba", sizes, operator, arrays, torch.float32)
     plain = run("reference", sizes, operator, arrays, torch.float32)
@@ -95,9 +87,9 @@ def test_single_precision_is_as_close_to_the_truth_as_the_plain_loop(rng_state, 
 
 @pytest.mark.parametrize("uses", ["hidden", "state", "both"])
 @pytest.mark.parametrize("dropout", [0.0, 0.4], ids=["no-dropout", "dropout"])
-def test_what_the_loss_uses_and_dropout(rng_state, uses, dropout):
+def test_what_the_loss_uses_and_dropout(rng_state, ragged_operator, uses, dropout):
     sizes = 6, 270, 2, 3, 6
-    operator, arrays = ragged_operator(rng_state, 270, torch.float64), draw(rng_state, sizes)
+    operator, arrays = ragged_operator(270, torch.float64), draw(rng_state, sizes)
     got, expected = (
         run(name, sizes, operator, arrays, torch.float64, dropout=dropout, uses=uses)
         for name in ("numba", "reference")
@@ -105,8 +97,8 @@ def test_what_the_loss_uses_and_dropout(rng_state, uses, dropout):
     assert_same(got, expected, 1e-12)
 
 
-def test_passes_gradcheck_with_a_mask(rng_state):
-    operator = ragged_operator(rng_state, 4, torch.float64)
+def test_passes_gradcheck_with_a_mask(rng_state, ragged_operator):
+    operator = ragged_operator(4, torch.float64)
     shapes = [(3, 4, 2, 2), (4, 2, 3), (4, 2, 3), (2, 12), (3, 12), (12,), (3, 3), (3,)]
     leaves = [torch.tensor(rng_state.normal(size=shape), requires_grad=True) for shape in shapes]
     mask = torch.tensor(rng_state.integers(0, 2, (4, 2, 3)) * 1.25)
@@ -118,8 +110,8 @@ def test_passes_gradcheck_with_a_mask(rng_state):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
-def test_strided_inputs_states_and_gradients(rng_state, dtype):
-    operator = ragged_operator(rng_state, 20, dtype)
+def test_strided_inputs_states_and_gradients(rng_state, ragged_operator, dtype):
+    operator = ragged_operator(20, dtype)
     cell = RecurrentGraphCell(3, 8, backend="numba").to(dtype)
     x = torch.tensor(rng_state.normal(size=(2, 20, 8, 6)), dtype=dtype).permute(2, 1, 0, 3)[..., ::2]
     state = tuple(torch.tensor(rng_state.normal(size=(8, 2, 20)), dtype=dtype).permute(2, 1, 0) for _ in "hc")
@@ -139,8 +131,8 @@ def test_strided_inputs_states_and_gradients(rng_state, dtype):
     assert all(torch.equal(a, b) for a, b in zip(spread, whole, strict=True))
 
 
-def test_inference_gives_the_same_and_continues(rng_state):
-    operator = ragged_operator(rng_state, 30, torch.float32)
+def test_inference_gives_the_same_and_continues(rng_state, ragged_operator):
+    operator = ragged_operator(30, torch.float32)
     cell = RecurrentGraphCell(4, 6, backend="numba")
     x = torch.tensor(rng_state.normal(size=(11, 30, 2, 4)), dtype=torch.float32)
     hidden, (last_h, last_c) = cell(x, operator)
@@ -153,8 +145,8 @@ def test_inference_gives_the_same_and_continues(rng_state):
     assert not end_c.requires_grad
 
 
-def test_keeps_inputs_and_two_states(rng_state):
-    operator = ragged_operator(rng_state, 480, torch.float32)
+def test_keeps_inputs_and_two_states(rng_state, ragged_operator):
+    operator = ragged_operator(480, torch.float32)
     cell = RecurrentGraphCell(3, 8, backend="numba")
     x = torch.tensor(rng_state.normal(size=(30, 480, 1, 3)), dtype=torch.float32)
     kept = {}
@@ -199,7 +191,7 @@ def test_sigmoid_and_tanh_against_the_math_library(dtype):
     np.testing.assert_allclose(h, 0.5 * np.tanh(given), rtol=tolerance, atol=0)
 
 
-def test_a_value_that_is_none_spreads_and_is_not_hidden(rng_state):
+def test_nan_spreads_to_its_readers_only(rng_state):
     operator = GraphOperator(sparse.csr_array(np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]])))
     cell = RecurrentGraphCell(2, 4, backend="numba")
     x = torch.zeros(3, 3, 1, 2)
@@ -210,11 +202,11 @@ def test_a_value_that_is_none_spreads_and_is_not_hidden(rng_state):
     assert hidden[:, 2].isfinite().all()
 
 
-def test_threads_change_little_and_repeat_exactly(rng_state, monkeypatch):
+def test_results_with_threads_repeat_exactly(rng_state, ragged_operator, monkeypatch):
     monkeypatch.setattr(compiled, "_WORK", 1.0)
     before = torch.get_num_threads()
     sizes = 12, 700, 1, 3, 5
-    operator, arrays = ragged_operator(rng_state, 700, torch.float64), draw(rng_state, sizes)
+    operator, arrays = ragged_operator(700, torch.float64), draw(rng_state, sizes)
     try:
         torch.set_num_threads(1)
         alone = run("numba", sizes, operator, arrays, torch.float64)
@@ -232,7 +224,7 @@ def weights_like(hidden):
     return compiled.CellWeights(*(torch.zeros(hidden, hidden) for _ in range(5)))
 
 
-def test_a_thread_that_does_not_start_is_reported_and_nobody_waits_for_it(rng_state, monkeypatch):
+def test_a_thread_that_cannot_start_is_reported_without_waiting(rng_state, ragged_operator, monkeypatch):
     monkeypatch.setattr(compiled, "_WORK", 1.0)
     start, started = threading.Thread.start, []
 
@@ -243,7 +235,7 @@ def test_a_thread_that_does_not_start_is_reported_and_nobody_waits_for_it(rng_st
         start(thread)
 
     before = torch.get_num_threads()
-    operator = ragged_operator(rng_state, 800, torch.float32)
+    operator = ragged_operator(800, torch.float32)
     cell = RecurrentGraphCell(2, 3, backend="numba")
     monkeypatch.setattr(threading.Thread, "start", refuse_the_second)
     try:
@@ -255,9 +247,9 @@ def test_a_thread_that_does_not_start_is_reported_and_nobody_waits_for_it(rng_st
     assert not started[0].is_alive()
 
 
-def test_single_thread_repeats_exactly(rng_state):
+def test_single_thread_repeats_exactly(rng_state, ragged_operator):
     sizes = 20, 400, 2, 7, 20
-    operator, arrays = ragged_operator(rng_state, 400, torch.float32), draw(rng_state, sizes)
+    operator, arrays = ragged_operator(400, torch.float32), draw(rng_state, sizes)
     first, second = (run("numba", sizes, operator, arrays, torch.float32) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -267,10 +259,10 @@ def test_numba_is_imported_at_first_use_only():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_auto_is_the_default_and_compiled_on_the_processor(rng_state):
+def test_auto_is_the_default_and_compiled_on_the_cpu(rng_state, ragged_operator):
     assert RecurrentGraphCell(1).backend == "auto"
     sizes = 4, 30, 2, 3, 5
-    operator, arrays = ragged_operator(rng_state, 30, torch.float32), draw(rng_state, sizes)
+    operator, arrays = ragged_operator(30, torch.float32), draw(rng_state, sizes)
     auto, numba = (run(name, sizes, operator, arrays, torch.float32) for name in ("auto", "numba"))
     assert all(torch.equal(a, b) for a, b in zip(auto, numba, strict=True))
 

@@ -1,6 +1,6 @@
-"""Triton's cell where it differs from the others: gathers, tanh, where it runs; see also test_cell.py.
+"""Triton's cell where it differs from the others: gathers, tanh, devices; see also test_cell.py.
 
-Without a GPU the kernels run in Triton's interpreter and are compiled for GPUs that are not there.
+Without a GPU the kernels run in Triton's interpreter, and are compiled for a GPU without running there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ needs_triton = pytest.mark.skipif(
 
 
 def outcome(backend, operator, arrays, dtype):
-    """Values, the last cell state, and the gradients of everything, on the processor."""
+    """Values, the last cell state, and the gradients of everything, on the CPU."""
     x, h0, c0, drop, weight = (torch.tensor(array, dtype=dtype, device=DEVICE) for array in arrays[:5])
     leaves = [torch.tensor(array, dtype=dtype, device=DEVICE) for array in arrays[5:]]
     leaves = [leaf.requires_grad_() for leaf in (x, h0, c0, *leaves)]
@@ -55,14 +55,6 @@ def draw(rng, days, nodes, batch, features, hidden):
     return [rng.normal(size=shape) / (1 + (len(shape) == 2)) for shape in shapes]
 
 
-def ragged_operator(rng, nodes):
-    """Rows of none to all: a third of the nodes read nobody, one reads everybody."""
-    matrix = sparse.random_array((nodes, nodes), density=min(0.5, 6 / nodes), rng=rng).tolil()
-    matrix[::3] = 0
-    matrix[nodes // 2, :] = rng.uniform(size=nodes)
-    return matrix
-
-
 @needs_triton
 @pytest.mark.parametrize(
     "sizes",
@@ -77,8 +69,8 @@ def ragged_operator(rng, nodes):
     ids=["one", "parts-of-two-days", "odd", "programs", "windows", "wide"],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["single", "double"])
-def test_equals_the_plain_loop(rng_state, sizes, dtype):
-    operator = GraphOperator(ragged_operator(rng_state, sizes[1]), dtype=dtype, device=DEVICE)
+def test_equals_the_plain_loop(rng_state, ragged_operator, sizes, dtype):
+    operator = ragged_operator(sizes[1], dtype, DEVICE)
     arrays = draw(rng_state, *sizes)
     tolerance = 1e-5 if dtype == torch.float32 else 1e-11
     got, expected = (outcome(name, operator, arrays, dtype) for name in ("triton", "reference"))
@@ -115,7 +107,7 @@ def test_sigmoid_and_tanh_against_the_math_library(dtype):
 
 
 @needs_triton
-def test_a_value_that_is_none_spreads_to_its_readers_only():
+def test_nan_spreads_to_its_readers_only():
     matrix = np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]])
     operator = GraphOperator(sparse.csr_array(matrix), device=DEVICE)
     x = torch.zeros(3, 3, 1, 2, device=DEVICE)
@@ -127,8 +119,8 @@ def test_a_value_that_is_none_spreads_to_its_readers_only():
 
 
 @needs_triton
-def test_half_precision_inputs_and_autocast(rng_state):
-    operator = GraphOperator(ragged_operator(rng_state, 8), device=DEVICE)
+def test_half_precision_inputs_and_autocast(rng_state, ragged_operator):
+    operator = ragged_operator(8, device=DEVICE)
     cell = RecurrentGraphCell(3, 5, backend="triton").to(DEVICE)
     x = torch.tensor(rng_state.normal(size=(4, 8, 1, 3)), dtype=torch.bfloat16, device=DEVICE)
     results = []
@@ -141,7 +133,7 @@ def test_half_precision_inputs_and_autocast(rng_state):
 
 
 @needs_triton
-def test_what_was_changed_in_place_is_not_used_for_gradients(rng_state):
+def test_states_changed_in_place_give_no_gradients(rng_state):
     operator = GraphOperator(sparse.eye_array(4), device=DEVICE)
     cell = RecurrentGraphCell(3, 5, backend="triton").to(DEVICE)
     hidden, _ = cell(torch.ones(4, 4, 1, 3, device=DEVICE), operator)
@@ -180,7 +172,7 @@ def in_a_process(code):
 
 
 @needs_triton
-def test_on_the_processor_it_names_the_backend_to_use():
+def test_on_the_cpu_it_names_the_backend_to_use():
     said = in_a_process(RUN_ON_CPU.format(before=""))
     assert said.startswith("InvalidArgumentError")
     assert 'use backend="numba"' in said

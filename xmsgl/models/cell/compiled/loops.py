@@ -271,19 +271,6 @@ def _meet(s: Sizes, team: Team, times: int) -> None:
 
 
 @compiled
-def forward(s: Sizes, graph: Graph, w: Weights, v: Window, last: Values, team: Team, worker: int) -> None:
-    """Process the blocks of a worker: write h and c of `v`, and the `last` cell state row by row."""
-    begin, end = _share(s, worker)
-    for block in range(begin, end):
-        _start(s, w, v, block, worker)
-    for day in range(s.days):
-        _meet(s, team, day + 1)
-        for block in range(begin, end):
-            _forward_block(s, graph, w, v, day, block, worker)
-    _leave(s, v.c, s.days % s.slots * s.blocks * s.hidden * s.rows, s.hidden, last, begin, end)
-
-
-@compiled
 def _head_block(s: Sizes, across: Graph, head: Head, v: Window, day: int, block: int, worker: int) -> None:
     """Predict one day of a block from the hidden states that :func:`_forward_block` left in the scratch."""
     scratch, inner, direct, prediction = v.scratch, head.inner, head.direct, head.prediction
@@ -309,19 +296,22 @@ def _head_block(s: Sizes, across: Graph, head: Head, v: Window, day: int, block:
 
 
 @compiled
-def predict(
+def forward(
     s: Sizes,
     graph: Graph,
     w: Weights,
     v: Window,
-    across: Graph,
-    head: Head,
-    h: Values,
+    across: Graph | None,
+    head: Head | None,
+    h: Values | None,
     c: Values,
     team: Team,
     worker: int,
 ) -> None:
-    """Predict the blocks of a worker with a head that reads segments `across`; write the last `h` and `c`."""
+    """Process the blocks of a worker: write h and c of `v`, and the last `c` row by row.
+
+    A head, which reads segments `across`, writes its prediction, and the last `h` is written too.
+    """
     begin, end = _share(s, worker)
     for block in range(begin, end):
         _start(s, w, v, block, worker)
@@ -329,8 +319,10 @@ def predict(
         _meet(s, team, day + 1)
         for block in range(begin, end):
             _forward_block(s, graph, w, v, day, block, worker)
-            _head_block(s, across, head, v, day, block, worker)
-    _leave(s, v.u, 0, _depth(s), h, begin, end)
+            if head is not None and across is not None:
+                _head_block(s, across, head, v, day, block, worker)
+    if h is not None:
+        _leave(s, v.u, 0, _depth(s), h, begin, end)
     _leave(s, v.c, s.days % s.slots * s.blocks * s.hidden * s.rows, s.hidden, c, begin, end)
 
 

@@ -95,7 +95,7 @@ def _forward(
     c = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=c0)
     window = window_arrays(sizes, x, h0, c0, mask, hidden, c)
     graph, packed = graph_arrays(operator, sizes, c0, transposed=False), pack(weights)
-    share_out(sizes.workers, loops.forward, sizes, graph, packed, window, flat(last))
+    share_out(sizes.workers, loops.forward, sizes, graph, packed, window, None, None, None, flat(last))
     return hidden, last, c
 
 
