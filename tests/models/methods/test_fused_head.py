@@ -296,7 +296,7 @@ def test_a_linear_head_equals_the_plain_one(rng_state, sizes, count):
 )
 def test_sources_that_are_not_there_are_refused(wrong):
     given = {"rows": torch.zeros(5, 2, 1, 3), "place": torch.tensor([0, 1]), "fixed": torch.zeros(2, 3)}
-    with pytest.raises(InvalidArgumentError, match="place .* with positions of sources"):
+    with pytest.raises(InvalidArgumentError, match=r"place .* with positions of sources"):
         InheritedInputs(**{**given, **wrong})
 
 

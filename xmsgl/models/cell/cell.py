@@ -15,7 +15,7 @@ References
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,11 @@ from xmsgl.models.cell.given import CellWeights
 from xmsgl.models.cell.torch_scan import fused_scan
 from xmsgl.models.cell.triton.scan import triton_scan
 from xmsgl.models.parts.inherited import InheritedInputs
-from xmsgl.models.parts.operator import GraphOperator
 
-__all__ = ["CELL_BACKENDS", "CellWeights", "GraphOperator", "RecurrentGraphCell", "State", "reference_scan"]
+if TYPE_CHECKING:
+    from xmsgl.models.parts.operator import GraphOperator
+
+__all__ = ["CELL_BACKENDS", "RecurrentGraphCell", "State", "reference_scan"]
 
 State: TypeAlias = tuple[Tensor, Tensor]
 
@@ -59,29 +61,19 @@ def reference_scan(
 
 #: Implementations of the loop over days. All give the same values up to rounding.
 CELL_BACKENDS = {
-    "torch": fused_scan,
-    "numba": compiled_scan,
-    "triton": triton_scan,
-    "reference": reference_scan,
+    "torch": fused_scan,  # torch operations, any device
+    "numba": compiled_scan,  # on the CPU, compiled in some seconds at first use
+    "triton": triton_scan,  # on a GPU, needs the extra `gpu`; not benchmarked yet
+    "reference": reference_scan,  # plain autograd, any device
 }
 
 
 class RecurrentGraphCell(nn.Module):
-    """The recurrent graph cell over whole windows; no parameter depends on the number of nodes.
+    """The recurrent graph cell over whole windows; its parameters do not depend on the number of nodes.
 
-    Parameters
-    ----------
-    n_features
-        Number of inputs F.
-    hidden
-        Number of hidden channels H.
-    dropout
-        Probability of dropping a channel of the candidate g in training. Each call draws one mask for all
-        days, so that dropout does not erase the memory.
-    backend
-        ``"auto"`` (``"numba"`` on the CPU, ``"torch"`` elsewhere), ``"numba"`` (compiled in some seconds at
-        first use), ``"torch"`` (torch operations, any device), ``"triton"`` (on a GPU, needs the extra
-        ``gpu``; not benchmarked yet) or ``"reference"`` (plain autograd).
+    `dropout` is the probability of dropping a channel of the candidate g in training. Each call draws one
+    mask for all days, so that dropout does not erase the memory. `backend` is a name in `CELL_BACKENDS` or
+    ``"auto"``: ``"numba"`` on the CPU, ``"torch"`` elsewhere.
     """
 
     def __init__(
@@ -149,7 +141,7 @@ class RecurrentGraphCell(nn.Module):
         if self.training and self.dropout > 0.0:
             mask = nn.functional.dropout(like.new_ones(sizes), self.dropout)
         weights, backend = self.weights(), self.backend
-        if backend == "auto":  # on the device alone, so that pieces of a window give the same as the whole
+        if backend == "auto":  # chosen by device alone, so that pieces of a window equal the whole
             backend = "numba" if x.device.type == "cpu" else "torch"
         if backend == "numba":
             return compiled_scan(x, operator, weights, state, mask, nodes)

@@ -72,7 +72,7 @@ class Batch:
 
     def all_coarse_nodes(self) -> Tensor:
         """Return the positions of every coarse segment (int64), on the device of the inputs."""
-        x, _ = self.coarse_inputs()
+        x = _given(self.x_coarse, "x_coarse")
         return torch.arange(x.shape[1], device=x.device)
 
     def split(self, days: int) -> Iterator[Batch]:

@@ -154,7 +154,8 @@ RUN_ON_CPU = """
 import sys, torch
 from scipy import sparse
 from xmsgl.errors import XMSGLError
-from xmsgl.models.cell.cell import GraphOperator, RecurrentGraphCell
+from xmsgl.models.cell.cell import RecurrentGraphCell
+from xmsgl.models.parts.operator import GraphOperator
 {before}
 try:
     RecurrentGraphCell(1, 2, backend="triton")(torch.zeros(2, 3, 1, 1), GraphOperator(sparse.eye_array(3)))

@@ -227,10 +227,10 @@ class _Sweep:
         kernels, plan = _kernels(), self.plan
         drop = self.z if self.drop is None else self.drop
         grad_h = self.z if self.grad_h is None else self.grad_h
-        chosen = {"DROPS": self.drop is not None, "GIVEN": self.grad_h is not None}
+        given = {"DROPS": self.drop is not None, "GIVEN": self.grad_h is not None}
         sizes = {"H": plan.hidden, "BLOCK": _BLOCK}
         arrays = self.z, self.cells, drop, grad_h, self.dh, self.dc
-        kernels.backward_gates[plan.grid](*arrays, slot, day, plan.count, **sizes, **chosen)
+        kernels.backward_gates[plan.grid](*arrays, slot, day, plan.count, **sizes, **given)
         kernels.backward_messages[plan.grid](
             self.z, self.dc, *self.graph, slot, plan.count, **sizes, B=plan.batch
         )
