@@ -57,12 +57,12 @@ def test_one_day_need_not_be_named(record):
 @pytest.mark.parametrize(
     ("change", "time", "message"),
     [
-        (lambda r: r, None, r"'temp' has 90 days, 2001-01-01 to 2001-03-31; choose time="),
-        (lambda r: r, "1999-01-01", r"'1999-01-01' is no day .* 2001-01-01 to 2001-03-31"),
-        (lambda r: r, "spring", "'spring' is no day"),
+        (lambda r: r, None, r"'temp' has 90 days, 2001-01-01 to 2001-03-31; choose a day with time="),
+        (lambda r: r, "1999-01-01", r"'1999-01-01' is not a day .* 2001-01-01 to 2001-03-31"),
+        (lambda r: r, "spring", "'spring' is not a day"),
         (lambda r: r, slice("1999", "2000"), "no day of 'temp' lies in"),
-        (lambda r: r[0], "2001-01-01", "does not change with time; leave time="),
-        (lambda r: r.drop_vars("time"), 3, "needs dates"),
+        (lambda r: r[0], "2001-01-01", "does not vary with time; leave out time="),
+        (lambda r: r.drop_vars("time"), 3, "labelled by date"),
         (lambda r: r[:0], None, "has 0 days"),
     ],
     ids=["missing", "unknown", "no-date", "empty", "static", "unlabelled", "no-days"],

@@ -87,7 +87,7 @@ def test_the_basin_of_a_dataset_without_labels_is_drawn(case):
 
 def test_an_unknown_day_is_refused(case):
     with pytest.raises(
-        InvalidArgumentError, match="1999-07-01 is no day of the prediction: 2001-01-01 to 2004-12-31"
+        InvalidArgumentError, match="has no 1999-07-01; choose a day from 2001-01-01 to 2004-12-31"
     ):
         overview(*case[:2], time="1999-07-01")
 

@@ -17,8 +17,7 @@ def basin():
 
 
 def middles(ds, scale):
-    found = lines(ds, scale)
-    return np.array([found.middle(position) for position in range(ds.sizes[scale])])
+    return lines(ds, scale).middles(ds.sizes[scale])
 
 
 def arcs(ax):

@@ -162,7 +162,7 @@ def test_faults_are_named(river, values, change, error, message):
 
 
 def test_an_unknown_mark_is_refused(river, values):
-    with pytest.raises(InvalidArgumentError, match="77 can not be marked"):
+    with pytest.raises(InvalidArgumentError, match="77 cannot be marked"):
         network(values, river, mark=77)
 
 

@@ -42,8 +42,10 @@ def test_the_middle_of_a_bent_reach_lies_on_it():
     shapely = pytest.importorskip("shapely")
     bend = shapely.LineString([(0, 0), (1, 5), (2, 0)])
     ds = xr.Dataset({"geometry_fine": ("fine", [shapely.to_wkb(bend, hex=True)])}, {"fine": [1]})
-    assert lines(ds, "fine").middle(0) == (1, 5)
-    assert lines(ds, "fine").latitude() == 2.5
+    found = lines(ds, "fine")
+    assert found.middles(1).tolist() == [[1, 5]]
+    assert found.shrink() == pytest.approx(np.cos(np.deg2rad(2.5)))
+    assert found.shape() == pytest.approx(2 / 5 * found.shrink())
 
 
 def test_the_middle_is_half_way_however_many_places_are_drawn():
@@ -51,5 +53,4 @@ def test_the_middle_is_half_way_however_many_places_are_drawn():
     winding = np.column_stack([np.zeros(50), np.linspace(0, 0.1, 50)]).tolist()
     drawn = shapely.LineString([*winding, (0, 0.3)])
     ds = xr.Dataset({"geometry_fine": ("fine", [shapely.to_wkb(drawn, hex=True)])}, {"fine": [1]})
-    assert lines(ds, "fine").middle(0) == pytest.approx((0, 0.15))
     assert lines(ds, "fine").middles(2)[0] == pytest.approx((0, 0.15))

@@ -55,7 +55,7 @@ def test_many_reach_days_are_counted(pair):
     (cells,) = ax.collections
     assert cells.get_array().sum() == prediction.size
     assert ax.get_xlim() == ax.get_ylim()
-    assert ax.child_axes[0].get_ylabel() == "reach-days in a hexagon"
+    assert ax.child_axes[0].get_ylabel() == "reach-days per hexagon"
 
 
 def test_of_quantiles_the_median_is_drawn(pair):
@@ -152,20 +152,20 @@ def test_reaches_are_shares_of_those_observed_long_enough(pair):
 @pytest.mark.parametrize(
     ("make", "metric", "error", "message"),
     [
-        (lambda p, o: {}, "rmse", InvalidArgumentError, "no score"),
-        (lambda p, o: {"": score(p, o)}, "rmse", InvalidArgumentError, r"dims \(\), not one of groups"),
+        (lambda p, o: {}, "rmse", InvalidArgumentError, "no scores"),
+        (lambda p, o: {"": score(p, o)}, "rmse", InvalidArgumentError, r"dims \(\) and must have groups"),
         (lambda p, o: {"": score(p, o, by="month")}, "rsme", UnknownNameError, "unknown score 'rsme'"),
         (
             lambda p, o: {"a": score(p, o, by="month"), "b": score(p, o[:500], by="month")},
             "rmse",
             InvalidArgumentError,
-            "a, b are of different groups",
+            "a, b are for different groups",
         ),
         (
             lambda p, o: {"": score(p, o[:40], by="reach")},
             "rmse",
             InvalidArgumentError,
-            "rests on 30 observed",
+            "based on 30 observed",
         ),
     ],
     ids=["nothing", "no-groups", "metric", "not-comparable", "too-short"],

@@ -1,7 +1,7 @@
 """Pictures of networks and series.
 
-matplotlib is imported only when something is drawn, and never through pyplot: no display is needed
-and no global state is touched. The explorer is a page for a browser and needs bokeh instead.
+matplotlib is imported only to draw, and never through pyplot: no display is needed and no global state
+changes. The explorer is a page for a browser and needs bokeh instead.
 """
 
 from __future__ import annotations

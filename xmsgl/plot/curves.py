@@ -38,42 +38,41 @@ def series(
     period: slice | None = None,
     segment: bool = False,
 ) -> Any:
-    """Draw the predicted temperature of one reach beside what was observed there.
+    """Draw predicted and observed temperature at one reach.
 
     Parameters
     ----------
     prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is
-        computed. With a dimension ``quantile``, each pair p and 1 - p is drawn as a band, the median as the
-        line, and what is left over as thin lines. Of a single quantile the legend says which. None: only
-        what was observed.
+        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is computed. With
+        a dimension ``quantile``, each pair p and 1 - p is drawn as a band, the median as the line and any
+        other quantile as a thin line. A single quantile is named in the legend. None: observations only.
     obj
         Dataset or DataTree whose labels (``water_temperature_<scale>``) are drawn.
     reach
         Id of the reach, or of the segment.
     ax
-        matplotlib axes to draw into; None makes a new figure, to be had as ``.figure``.
+        matplotlib axes to draw into. Default: axes of a new figure, which is their ``.figure``.
     observed
-        All observations, with the same dims as the prediction. Those that ``obj`` does not have as labels
-        are drawn as held out, the others as labels. Default: the labels of ``obj``.
+        All observations, with the same dims as the prediction. Those that are not labels of ``obj`` are
+        drawn as held out, the others as labels. Default: the labels of ``obj``.
     period
         Slice of dates to show. Default: all days of the prediction.
     segment
-        Also draw what was observed on the coarse segment that the reach lies on
-        (``water_temperature_coarse``), where the dataset tells.
+        Also draw the observations on the reach's coarse segment (``water_temperature_coarse``), if the
+        dataset has them.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The title tells the RMSE of the line over the dots shown and their number; where some are held
-        out, over these alone. Days flagged by the coordinate ``spin_up`` are shaded.
+        The title gives the RMSE of the line over the dots shown and their number, or over the held-out ones
+        alone if there are any. Days flagged by the coordinate ``spin_up`` are shaded.
 
     Raises
     ------
     InvalidArgumentError
-        A reach or a period that the prediction does not have; neither prediction nor observations.
+        The prediction does not have that reach or period, or there is nothing to draw.
     MissingDependencyError
-        No matplotlib.
+        matplotlib is missing.
 
     Examples
     --------
@@ -93,11 +92,12 @@ def series(
     found = one_reach(shown, reach, period, quantiles=prediction is not None)
     scale = "fine" if "fine" in shown.dims else "coarse"
     name = f"water_temperature_{scale}"
-    if name in ds.variables:
-        common_units(shown, ds[name], f'ds["{name}"]')
+    known = ds[name] if name in ds.variables else None
+    if known is not None:
+        common_units(shown, known, f'ds["{name}"]')
     if observed is not None:
         common_units(shown, observed)
-    labels = _dots(ds[name] if name in ds.variables else None, found, scale, reach)
+    labels = _dots(known, found, scale, reach)
     dots = labels if observed is None else _dots(observed, found, scale, reach)
     held_out = dots.where(labels.isnull()) if observed is not None else dots
     used = dots.where(labels.notnull()) if observed is not None else dots * np.nan
@@ -117,8 +117,7 @@ def series(
     what = f"{'reach' if scale == 'fine' else 'segment'} {reach}"
     units = units_of(shown)
     ax.set_title(_title(line, scored, what, units), loc="left")
-    ax.set_ylabel(f"water temperature [{units}]")
-    ax.set_xlabel("date")
+    ax.set(xlabel="date", ylabel=f"water temperature [{units}]")
     _frame(ax)
     return ax
 
@@ -126,15 +125,8 @@ def series(
 def one_reach(
     prediction: xr.DataArray, reach: Any, period: slice | None, *, quantiles: bool = False
 ) -> xr.DataArray:
-    """Select one reach and a period of a prediction, in memory; of quantiles only where they are welcome."""
-    scale = next((name for name in ("fine", "coarse") if name in prediction.dims), None)
-    dims = set(prediction.dims) - ({"quantile"} if quantiles else set())
-    if scale is None or dims != {"time", scale} or not {"time", scale} <= set(prediction.indexes):
-        msg = (
-            f"the prediction has dims {prediction.dims}; "
-            "it must have 'time' and 'fine' or 'coarse', with labels"
-        )
-        raise InvalidArgumentError(msg)
+    """Select one reach and a period of a prediction, and compute them."""
+    scale = scale_of(prediction, quantiles=quantiles)
     if reach not in prediction.indexes[scale]:
         known = shorten(prediction.indexes[scale])
         msg = f"{reach!r} is not among the ids of the prediction along {scale!r}: {known}"
@@ -149,8 +141,21 @@ def one_reach(
     return line.compute()
 
 
+def scale_of(prediction: xr.DataArray, *, quantiles: bool = False) -> str:
+    """Find the scale of a prediction, whose dims must be time, the reaches and, if allowed, quantiles."""
+    scale = "coarse" if "coarse" in prediction.dims else "fine"
+    dims = set(prediction.dims) - ({"quantile"} if quantiles else set())
+    if dims != {"time", scale} or not dims <= set(prediction.indexes):
+        msg = (
+            f"the prediction has dims {prediction.dims}; "
+            "it must have 'time' and 'fine' or 'coarse', with labels"
+        )
+        raise InvalidArgumentError(msg)
+    return scale
+
+
 def _shade_spin_up(ax: Any, found: xr.DataArray) -> None:
-    """Shade the days that depend on the weather before the record, where the prediction flags them."""
+    """Shade the days flagged as depending on the weather before the record."""
     flagged = found["time"].values[found["spin_up"].values == 1] if "spin_up" in found.coords else []
     if len(flagged):
         shade = {"color": "0.5", "alpha": 0.12, "linewidth": 0, "zorder": 0}
@@ -158,17 +163,20 @@ def _shade_spin_up(ax: Any, found: xr.DataArray) -> None:
 
 
 def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:
-    """Find what there is to draw without a prediction."""
+    """Choose the observations to draw when there is no prediction."""
     if observed is not None:
         return observed
     if "water_temperature_fine" not in ds.variables:
-        msg = "there is neither a prediction to draw nor water_temperature_fine in the dataset; give one"
+        msg = (
+            "there is neither a prediction nor water_temperature_fine in the dataset to draw; "
+            "give a prediction, or observed="
+        )
         raise InvalidArgumentError(msg)
     return ds["water_temperature_fine"]
 
 
 def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
-    """Draw line and bands; give the line back, None where quantiles come without a median."""
+    """Draw line and bands; return the line, or None if the quantiles have no median."""
     look = {"color": CURVE, "linewidth": 1.4, "zorder": 3}
     if "quantile" not in found.dims:
         which = which_quantile(found)
@@ -180,16 +188,9 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
     if 0.5 in probabilities:
         ax.plot(days, values[probabilities.index(0.5)].values, **look, label="predicted, median")
     for nominal, (low, high) in pairs.items():
-        ax.fill_between(
-            days,
-            values[low].values,
-            values[high].values,
-            color=CURVE,
-            alpha=0.22,
-            linewidth=0,
-            zorder=1,
-            label=f"{100 * nominal:g} % interval",
-        )
+        band = {"color": CURVE, "alpha": 0.22, "linewidth": 0, "zorder": 1}
+        ends = values[low].values, values[high].values
+        ax.fill_between(days, *ends, **band, label=f"{100 * nominal:g} % interval")
     inside = {0.5, *(probabilities[place] for pair in pairs.values() for place in pair)}
     for place, p in enumerate(probabilities):
         if p not in inside:
@@ -199,7 +200,7 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
 
 
 def _draw_segment(ax: Any, ds: xr.Dataset, found: xr.DataArray, reach: Any) -> None:
-    """Draw what was observed on the reach's segment, where the dataset tells."""
+    """Draw the observations on the reach's segment, if the dataset has them."""
     if not {"coarse_segment", "water_temperature_coarse"} <= set(ds.variables):
         return
     if reach not in ds.indexes["fine"]:
@@ -207,26 +208,13 @@ def _draw_segment(ax: Any, ds: xr.Dataset, found: xr.DataArray, reach: Any) -> N
     segment = ds["coarse_segment"].sel(fine=reach).values.item()
     dots = _dots(ds["water_temperature_coarse"], found, "coarse", segment)
     if dots.notnull().any():
-        look = {
-            "linestyle": "none",
-            "marker": "D",
-            "markersize": 4.6,
-            "markerfacecolor": "none",
-            "alpha": 0.7,
-        }
-        ax.plot(
-            dots["time"].values,
-            dots.values,
-            **look,
-            color=SEGMENT,
-            markeredgewidth=0.6,
-            zorder=1.5,
-            label=f"observed, segment {segment}",
-        )
+        look = {"linestyle": "none", "marker": "D", "markersize": 4.6, "markerfacecolor": "none"}
+        look |= {"color": SEGMENT, "markeredgewidth": 0.6, "alpha": 0.7, "zorder": 1.5}
+        ax.plot(dots["time"].values, dots.values, **look, label=f"observed, segment {segment}")
 
 
 def _dots(observed: xr.DataArray | None, found: xr.DataArray, scale: str, reach: Any) -> xr.DataArray:
-    """Observations of the reach on the days of the series; NaN where there are none."""
+    """Select the observations at the reach on the days of the series; NaN where there are none."""
     if observed is None or reach not in observed.indexes[scale]:
         return xr.DataArray(np.full(found.sizes["time"], np.nan), {"time": found["time"]}, "time")
     return observed.sel({scale: reach}).compute().reindex(time=found["time"]).astype(np.float64)

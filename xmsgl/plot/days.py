@@ -1,4 +1,4 @@
-"""What a map shows of a record: a day of it, or the mean over several."""
+"""The day that a map shows, or the mean over several."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["at_time"]
 
 
 def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
-    """Take a day of a record, or the mean over a period, and say which."""
+    """Select a day, or the mean over a period, and return it with a title."""
     name = "the array" if da.name is None else repr(da.name)
     if "time" not in da.dims:
         if time is not None:
-            msg = f"{name} does not change with time; leave time={time!r} away"
+            msg = f"{name} does not vary with time; leave out time={time!r}"
             raise InvalidArgumentError(msg)
         return da, ""
     if "time" not in da.indexes or not da.sizes["time"]:
-        msg = f"{name} has {da.sizes['time']} days and needs dates of some along 'time'"
+        msg = f"{name} has {da.sizes['time']} days along 'time'; it needs at least one, labelled by date"
         raise InvalidArgumentError(msg)
     days = da.indexes["time"]
     span = f"{len(days):,} days, {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
     if time is None and len(days) > 1:
-        msg = f"{name} has {span}; choose time=, a day, or a month or slice to see the mean of"
+        msg = f"{name} has {span}; choose a day with time=, or a month or a slice for its mean"
         raise InvalidArgumentError(msg)
     ordered = da if days.is_monotonic_increasing else da.sortby("time")
     try:
         chosen = ordered.isel(time=0) if time is None else ordered.sel(time=time)
     except (KeyError, TypeError, ValueError) as error:
-        msg = f"time={time!r} is no day of {name}, nor a slice of days; it has {span}"
+        msg = f"time={time!r} is not a day of {name} or a slice of days; it has {span}"
         raise InvalidArgumentError(msg) from error
     if "time" not in chosen.dims:
         return chosen, f"{chosen['time'].dt.strftime('%Y-%m-%d').item()}"

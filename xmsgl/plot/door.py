@@ -1,4 +1,4 @@
-"""``ds.msgl.plot``: pictures of a dataset. Every method delegates; nothing is kept but the object."""
+"""``ds.msgl.plot``: pictures of a dataset. Every method delegates; only the object is kept."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = ["Plots"]
 class Plots:
     """Pictures of a dataset, on matplotlib axes.
 
-    Each method returns the axes; ``.figure`` is their figure, and a notebook shows both. A method that is
-    given ``ax=`` draws there. Lazy data are computed only where they are shown.
+    Each method returns the axes, and a notebook displays them; ``.figure`` is their figure. Only the lazy
+    data that are shown are computed.
 
     Parameters
     ----------
     obj
-        A dataset or DataTree of the convention. Nothing is checked before a method needs it.
+        A dataset or DataTree of the convention. Each method checks only what it needs.
 
     Examples
     --------
@@ -55,41 +55,43 @@ class Plots:
         cmap: Any = None,
         ax: Any = None,
     ) -> Any:
-        """Draw the rivers coloured by a variable on one day.
+        """Draw the rivers coloured by a variable on one day, or by its mean over several.
 
         Parameters
         ----------
         var
-            Name of a variable of the dataset, or an array such as a prediction or a score by reach, with
-            ``fine`` or ``coarse`` and perhaps ``time``.
+            Name of a variable of the dataset, or an array such as a prediction or a score by reach: over
+            ``fine`` or ``coarse``, with or without ``time``.
         time
-            A day (``"2019-07-21"``), or a month (``"2019-07"``) or a slice, of which the mean is shown.
+            A day (``"2019-07-21"``), or a month (``"2019-07"``) or a slice to average over.
         limits
-            Values of the two ends of the colours. Default: the 1st and 99th percentile.
+            Values at the two ends of the colours. Default: the 1st and 99th percentile.
         center
             Value in the middle of the colours, for differences: 0 for a bias. Default: none.
         mark
             Id of a reach to ring.
         cmap
-            matplotlib colour map, or its name. Default: by the units, see :func:`xmsgl.plot.network`.
+            matplotlib colour map, or its name. Default: depends on the units, see
+            :func:`xmsgl.plot.network`.
         ax
             matplotlib axes to draw into. Default: new ones.
 
         Returns
         -------
         matplotlib.axes.Axes
-            Reaches without a value are grey; the colour bar is ``.child_axes[0]``.
+            Reaches without a value are grey. The colour bar is ``.child_axes[0]``.
 
         Raises
         ------
         UnknownNameError
             The dataset has no variable of that name.
         InvalidArgumentError
-            The day is missing or unknown; more dims than the reaches; no id in common with the dataset.
+            `time` is missing or not in the record, the variable has dims other than reaches and time, or
+            no id in common with the dataset.
         InvalidDatasetError
-            Nothing in the dataset says where the reaches lie.
+            The dataset does not say where the reaches lie.
         MissingDependencyError
-            No matplotlib, or a geometry and no shapely.
+            matplotlib is missing, or shapely where the dataset has geometries.
         """
         ds = as_dataset(self._obj)
         shown, title = at_time(_variable(ds, var), time)
@@ -112,29 +114,29 @@ class Plots:
         Parameters
         ----------
         prediction
-            Temperature (time, fine), degC, or quantiles of it, which are drawn as intervals. Default: only
-            what was observed.
+            Temperature (time, fine), degC, or quantiles of it, which are drawn as intervals. Default:
+            observations only.
         reach
             Id of the reach.
         observed
-            All observations; those that the dataset does not have as labels are drawn as held out.
-            Default: the labels of the dataset.
+            All observations; those that are not labels of the dataset are drawn as held out. Default: the
+            labels of the dataset.
         period
-            Slice of dates to show. Default: all.
+            Slice of dates to show. Default: all days.
         ax
             matplotlib axes to draw into. Default: new ones.
 
         Returns
         -------
         matplotlib.axes.Axes
-            The RMSE over the dots shown and their number stand in the title.
+            The title gives the RMSE over the dots shown and their number.
 
         Raises
         ------
         InvalidArgumentError
-            A reach or a period that is not there, or nothing to draw.
+            There is no such reach or period, or nothing to draw.
         MissingDependencyError
-            No matplotlib.
+            matplotlib is missing.
         """
         return curves.series(prediction, self._obj, reach, ax, observed=observed, period=period, segment=True)
 
@@ -147,45 +149,45 @@ class Plots:
         observed: xr.DataArray | xr.Dataset | None = None,
         ax: Any = None,
     ) -> Any:
-        """Draw how good a prediction is: against what was observed, or one score by group.
+        """Draw the skill of a prediction: predicted against observed temperature, or one score by group.
 
         Parameters
         ----------
         prediction
             Temperature (time, fine) or (time, coarse), degC, or quantiles of it; several by name, compared
-            on the reach-days that all have; or what ``ds.msgl.evaluate(..., by=...)`` returned.
+            on the reach-days they share; or the scores from ``ds.msgl.evaluate(..., by=...)``.
         by
             ``"month"``, ``"season"``, ``"year"``, ``"water_year"`` or ``"stream_order"``: a score for each.
-            ``"reach"`` or ``"segment"``: how many of them have at most a score. Or a labelled array of
-            groups. Default: predicted against observed temperature.
+            ``"reach"`` or ``"segment"``: the cumulative distribution of the score over them. Or a labelled
+            array of groups. Default: predicted against observed temperature.
         metric
-            Which score of ``ds.msgl.evaluate`` is drawn by group.
+            Score of ``ds.msgl.evaluate`` to draw by group.
         observed
-            Observations, degC, with the dims of the prediction. Default: the dataset's
-            ``water_temperature_fine``, of a coarse prediction ``water_temperature_coarse``.
+            Observations, degC, with the dims of the prediction. Default: ``water_temperature_fine`` of the
+            dataset, or ``water_temperature_coarse`` for a coarse prediction.
         ax
             matplotlib axes to draw into. Default: new ones.
 
         Returns
         -------
         matplotlib.axes.Axes
-            n, the number of observed reach-days, always stands there too.
+            Always with n, the number of observed reach-days.
 
         Raises
         ------
         InvalidArgumentError
-            No observed reach-day in common; observations of another scale; several predictions, or scores
-            without groups, and no `by`.
+            There is no observed reach-day in common, the observations are at another scale, or `by` is
+            missing for several predictions or for scores without groups.
         InvalidDatasetError
-            There are no observations of that scale.
+            There are no observations at that scale.
         UnknownNameError
             There is no such grouping or score.
         MissingDependencyError
-            No matplotlib.
+            matplotlib is missing.
         """
-        if isinstance(prediction, xr.Dataset) and "n" in prediction:  # with every score goes its n
+        if isinstance(prediction, xr.Dataset) and "n" in prediction:  # all scores come with n
             if by is not None or observed is not None:
-                msg = "scores are drawn as they are; give by= and observed= to ds.msgl.evaluate"
+                msg = "scores are drawn as they are; pass by= and observed= to ds.msgl.evaluate instead"
                 raise InvalidArgumentError(msg)
             return by_group({"": prediction}, metric, ax)
         ds = as_dataset(self._obj)
@@ -214,16 +216,16 @@ class Plots:
         reach: Any = None,
         ax: Any = None,
     ) -> Any:
-        """Draw the river graph: which reaches inform each other, and how much.
+        """Draw the river graph: which reaches inform each other, and with what weight.
 
         Parameters
         ----------
         which
             ``"coarse"`` or ``"fine"``: reaches and the links between them, coloured by weight. None: both
-            scales, and which reach lies on which segment. Or a graph that ``ds.msgl.graph`` made with other
+            scales, and the segment each reach lies on. Or a graph from ``ds.msgl.graph`` with other
             settings.
         reach
-            Id of a reach: only what it takes from, with the weights. Default: everything.
+            Id of a reach, to draw only its neighbours or segments and their weights. Default: all.
         ax
             matplotlib axes to draw into. Default: new ones.
 
@@ -236,9 +238,9 @@ class Plots:
         InvalidArgumentError
             There is no such scale or reach.
         InvalidDatasetError
-            Topology or crosswalk are missing, or nothing says where the reaches lie.
+            Topology or crosswalk is missing, or the dataset does not say where the reaches lie.
         MissingDependencyError
-            No matplotlib, or a geometry and no shapely.
+            matplotlib is missing, or shapely where the dataset has geometries.
         """
         ds = as_dataset(self._obj)
         built = which if isinstance(which, RiverGraph | RiverGraphs) else build_graph(ds, which)
@@ -256,7 +258,7 @@ def _variable(ds: xr.Dataset, var: str | xr.DataArray | xr.Dataset) -> xr.DataAr
 
 
 def _named(shown: xr.DataArray) -> xr.DataArray:
-    """Let an array be called by its name where it does not say what it is."""
+    """Use the name of an array as its long name, if it has none."""
     if "long_name" in shown.attrs or shown.name is None:
         return shown
     name = str(shown.name).removesuffix("_fine").removesuffix("_coarse").replace("_", " ")

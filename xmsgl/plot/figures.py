@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.plot.curves import one_reach, series
+from xmsgl.plot.curves import one_reach, scale_of, series
 from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, new_figure
@@ -42,16 +42,16 @@ def overview(
     obj
         Dataset or DataTree the prediction belongs to.
     reach
-        Id of the reach whose series is drawn; it is ringed on the map. Default: the one with most
-        observations (held-out ones where ``observed`` is given and has them).
+        Id of the reach whose series is drawn; it is ringed on the map. Default: the one with the most
+        observations (held-out ones if ``observed`` has any).
     time
-        Day of the map; a line marks it in the series. Default: the day on which the reaches' mean is
-        highest, of those shown.
+        Day of the map; a line marks it in the series. Default: of the days shown, the one with the highest
+        mean over the reaches.
     observed
-        All observations; those that ``obj`` does not have as labels are drawn as held out.
+        All observations; those that are not labels of ``obj`` are drawn as held out.
     period
-        Slice of dates of the series. Default: everything, or of a long prediction those two years with the
-        most observations at the reach.
+        Slice of dates of the series. Default: all days; for a long prediction, the two years with the most
+        observations at the reach.
 
     Returns
     -------
@@ -61,79 +61,49 @@ def overview(
     Raises
     ------
     InvalidArgumentError
-        A reach, a day or a period that the prediction does not have.
+        The prediction does not have that reach, day or period.
     InvalidDatasetError
-        Nothing in the dataset says where the reaches lie.
+        The dataset does not say where the reaches lie.
     MissingDependencyError
-        No matplotlib, or a geometry and no shapely.
+        matplotlib is missing, or shapely where the dataset has geometries.
 
     Examples
     --------
-    >>> import numpy as np, pandas as pd, xarray as xr
-    >>> days = pd.date_range("2001-07-01", periods=3)
-    >>> temperature = xr.DataArray(
-    ...     [[14.0, 15.0], [15.0, 16.0], [14.5, 15.0]],
-    ...     coords={"time": days, "fine": [1, 2]},
-    ...     attrs={"units": "degC"},
-    ... )
-    >>> ds = xr.Dataset(
-    ...     {
-    ...         "downstream_fine": ("fine", [2, 0]),
-    ...         "lat_fine": ("fine", [41.0, 40.9]),
-    ...         "lon_fine": ("fine", [-75.0, -75.1]),
-    ...     },
-    ...     coords={"fine": [1, 2]},
-    ... )
-    >>> figure = overview(temperature, ds)
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=2, years=1)
+    >>> figure = overview(ds["true_temperature_fine"], ds, time="2002-07-21")
     >>> figure.axes[0].get_title(loc="left")
-    '2001-07-02'
+    '2002-07-21'
     """
     ds, prediction = as_dataset(obj), as_array(prediction)
     observed = None if observed is None else as_array(observed, "observed")
-    shown = _observations(prediction, ds, observed)
-    reach = _busiest(shown, prediction) if reach is None else reach
+    scale = scale_of(prediction)
+    shown = _observations(ds, observed, scale)
+    reach = _busiest(shown, prediction, scale) if reach is None else reach
     line = one_reach(prediction, reach, period)
     if period is None and line.sizes["time"] > 1.5 * _SHOWN_DAYS:
-        period = _best_period(line, shown)
+        period = _best_period(line, shown, scale)
     day = _warmest(prediction, period) if time is None else _day(prediction, time)
     figure = new_figure((_WIDTH, _HEIGHT))
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    map_width = _map_width(ds, prediction)
+    # A tall basin gets a narrow column and a wide one a wide column.
+    width = (_HEIGHT - 0.9) * lines(ds, scale).shape() + 1.9
+    map_width = float(np.clip(width, 0.28 * _WIDTH, 0.45 * _WIDTH))
     left, right = figure.subplots(1, 2, width_ratios=[map_width, _WIDTH - map_width])
     network(prediction.sel(time=day).compute(), ds, left, mark=reach)
     left.set_title(f"{day:%Y-%m-%d}", loc="left")
     left.set_anchor("N")  # the two titles on one line
     series(prediction, ds, reach, right, observed=observed, period=period)
-    right.axvline(
-        np.datetime64(day, "ns"), ymax=0.88, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1
-    )
-    right.annotate(
-        "map",
-        (np.datetime64(day, "ns"), 0.015),
-        xycoords=("data", "axes fraction"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        fontsize="small",
-        color=MARK,
-    )
+    at = np.datetime64(day, "ns")
+    right.axvline(at, ymax=0.88, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    beside = {"xycoords": ("data", "axes fraction"), "xytext": (3, 0), "textcoords": "offset points"}
+    right.annotate("map", (at, 0.015), **beside, fontsize="small", color=MARK)
     left.legend(loc="best", frameon=True, framealpha=0.85, edgecolor="none", fontsize="small")
     return figure
 
 
-def _map_width(ds: xr.Dataset, prediction: xr.DataArray) -> float:
-    """Give a tall basin a narrow column and a wide one a wide column, in inches."""
-    found = lines(ds, "fine" if "fine" in prediction.dims else "coarse")
-    places = np.concatenate(found.paths)
-    east, north = np.maximum(np.ptp(places, axis=0), 1e-6)
-    shape = east * np.cos(np.deg2rad(found.latitude())) / north
-    return float(np.clip((_HEIGHT - 0.9) * shape + 1.9, 0.28 * _WIDTH, 0.45 * _WIDTH))
-
-
-def _observations(
-    prediction: xr.DataArray, ds: xr.Dataset, observed: xr.DataArray | None
-) -> xr.DataArray | None:
-    """Tell where there are dots to show: boolean, on the labels of the observations."""
-    scale = next((str(dim) for dim in prediction.dims if dim != "time"), "")
+def _observations(ds: xr.Dataset, observed: xr.DataArray | None, scale: str) -> xr.DataArray | None:
+    """Find the days with a dot to show at each reach: boolean, with the dims of the observations."""
     name = f"water_temperature_{scale}"
     labels = ds[name].notnull() if name in ds.variables else None
     if observed is None:
@@ -146,8 +116,8 @@ def _observations(
     return there.compute()
 
 
-def _busiest(shown: xr.DataArray | None, prediction: xr.DataArray) -> Any:
-    scale = next((str(dim) for dim in prediction.dims if dim != "time"), "")
+def _busiest(shown: xr.DataArray | None, prediction: xr.DataArray, scale: str) -> Any:
+    """Find the id of the reach with the most observations."""
     if shown is None:
         return prediction.indexes[scale][0]
     days, ids = (shown.indexes[dim].intersection(prediction.indexes[dim]) for dim in ("time", scale))
@@ -157,26 +127,22 @@ def _busiest(shown: xr.DataArray | None, prediction: xr.DataArray) -> Any:
     return ids[int(count.argmax(scale))]
 
 
-def _best_period(line: xr.DataArray, shown: xr.DataArray | None) -> slice:
-    """Find the two years with the most observations, the latest ones of equals."""
-    days = line.indexes["time"]
-    (scale,) = [name for name in ("fine", "coarse") if name in line.coords]
-    count = np.zeros(len(days))
-    if shown is not None and line[scale].item() in shown.indexes[scale]:
-        count = (
-            shown.sel({scale: line[scale].item()}).reindex(time=days, fill_value=False).values.astype(float)
-        )
-    total = np.concatenate([[0.0], np.cumsum(count)])
-    inside = total[_SHOWN_DAYS:] - total[:-_SHOWN_DAYS]
-    first = len(inside) - 1 - int(np.argmax(inside[::-1]))
-    return slice(days[first], days[first + _SHOWN_DAYS - 1])
+def _best_period(line: xr.DataArray, shown: xr.DataArray | None, scale: str) -> slice:
+    """Find the two years with the most observations, the latest if several have as many."""
+    days, reach = line.indexes["time"], line[scale].item()
+    count = pd.Series(0.0, days)
+    if shown is not None and reach in shown.indexes[scale]:
+        count += shown.sel({scale: reach}).reindex(time=days, fill_value=False).values
+    total = count.rolling(_SHOWN_DAYS).sum().to_numpy()
+    last = len(days) - 1 - int(np.nanargmax(total[::-1]))
+    return slice(days[last - _SHOWN_DAYS + 1], days[last])
 
 
 def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
     part = prediction.sortby("time") if period is None else prediction.sortby("time").sel(time=period)
     mean = part.mean([dim for dim in part.dims if dim != "time"]).compute()
     if not mean.notnull().any():
-        msg = "the prediction is NaN on all days shown; give time= and period="
+        msg = "the prediction is NaN on all days shown; choose others with time= and period="
         raise InvalidArgumentError(msg)
     return pd.Timestamp(mean["time"].values[int(mean.argmax("time"))])
 
@@ -184,6 +150,7 @@ def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
 def _day(prediction: xr.DataArray, time: Any) -> pd.Timestamp:
     day, days = pd.Timestamp(time), prediction.indexes["time"]
     if day not in days:
-        msg = f"{day:%Y-%m-%d} is no day of the prediction: {days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
+        span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
+        msg = f"the prediction has no {day:%Y-%m-%d}; choose a day from {span}"
         raise InvalidArgumentError(msg)
     return day

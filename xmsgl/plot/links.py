@@ -1,4 +1,4 @@
-"""Pictures of river graphs: who informs whom, and how much."""
+"""Pictures of river graphs: which reaches inform each other, and with what weight."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ _BEND = np.linspace(0.0, 1.0, 9)
 
 
 def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
-    """Draw the graph of one scale: its reaches, and the links between them coloured by weight.
-
-    Shapes: `reach` (of a segment, of a coarse graph).
-    """
+    """Draw the graph of one scale: its reaches, or segments, and the links between them by weight."""
     ds = as_dataset(obj)
     own = _positions(ds, river)
     found = lines(ds, river.scale)
@@ -95,14 +92,17 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _positions(ds: xr.Dataset, river: RiverGraph) -> npt.NDArray[np.int64]:
-    """Find each reach of the graph in the dataset."""
+    """Find the position of each reach of the graph in the dataset."""
     if river.scale not in ds.indexes:
-        msg = f"the dataset has no coordinate {river.scale!r} with the ids of the graph's reaches"
+        msg = f"the dataset has no coordinate {river.scale!r} with the ids of the graph; add it"
         raise InvalidArgumentError(msg)
     found = ds.indexes[river.scale].get_indexer(pd.Index(river.ids))
     if (found < 0).any():
         lost = shorten(river.ids[found < 0].tolist())
-        msg = f"the dataset lacks ids of the graph along {river.scale!r}: {lost}; build it from this dataset"
+        msg = (
+            f"the dataset lacks ids of the graph along {river.scale!r}: {lost}; "
+            "build the graph from this dataset"
+        )
         raise InvalidArgumentError(msg)
     return found.astype(np.int64)
 
@@ -118,13 +118,10 @@ def _row_of(river: RiverGraph, reach: Any) -> int:
 def _links(
     operator: sp.csr_array, row: int | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """List target, source and weight of all entries of an operator, or of one row of it."""
-    if row is None:
-        target = np.repeat(np.arange(operator.shape[0]), np.diff(operator.indptr))
-        return target, operator.indices.astype(np.int64), operator.data
-    own = slice(operator.indptr[row], operator.indptr[row + 1])
-    source = operator.indices[own].astype(np.int64)
-    return np.full(source.size, row), source, operator.data[own]
+    """List target, source and weight of all entries of an operator, or of one of its rows."""
+    entries = (operator if row is None else operator[[row]]).tocoo()
+    target = entries.row if row is None else np.full(entries.nnz, row)
+    return target.astype(np.int64), entries.col.astype(np.int64), entries.data
 
 
 def _draw_links(
@@ -137,26 +134,26 @@ def _draw_links(
     *,
     plain: bool = False,
 ) -> Any:
-    """Draw arcs from sources to targets, the strongest on top; plain ones straight and grey."""
+    """Draw arcs from sources to targets, the strongest on top; if plain, straight grey lines."""
     start, end = at[source], to[target]
     known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
     order = np.argsort(weight[known], kind="stable")
     start, end, weight = start[known][order], end[known][order], weight[known][order]
     if not weight.size:
-        msg = "there is no link to draw: no reach with a place has a neighbour with one"
+        msg = "there is no link to draw: no two linked reaches both have a location"
         raise InvalidArgumentError(msg)
-    # The perpendicular turns with the direction: a link back bends to the other side of the link there.
+    # The perpendicular turns with the direction, so links in opposite directions bend to opposite sides.
     step = end - start
     aside = np.column_stack([-step[:, 1], step[:, 0]]) * (0.0 if plain else 0.18)
     bend = _BEND[None, :, None]
     paths = start[:, None] + bend * step[:, None] + 4 * bend * (1 - bend) * aside[:, None]
-    look: dict[str, Any] = {"colors": _TIE, "linewidths": 0.5, "zorder": 3}
-    if not plain:
-        look = {"cmap": strength_colours(), "linewidths": 0.3 + 1.9 * weight / weight.max(), "zorder": 3}
-    drawn = need("matplotlib.collections").LineCollection(list(paths), **look)
-    if not plain:
-        drawn.set_array(weight)
-        drawn.set_clim(0.0, float(weight.max()))
+    collection = need("matplotlib.collections").LineCollection
+    if plain:
+        return ax.add_collection(collection(list(paths), colors=_TIE, linewidths=0.5, zorder=3))
+    widths = 0.3 + 1.9 * weight / weight.max()
+    drawn = collection(list(paths), cmap=strength_colours(), linewidths=widths, zorder=3)
+    drawn.set_array(weight)
+    drawn.set_clim(0.0, float(weight.max()))
     return ax.add_collection(drawn)
 
 

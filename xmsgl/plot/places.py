@@ -1,4 +1,4 @@
-"""Where reaches lie: their lines on the map, from geometries or from points and topology."""
+"""Where reaches lie: lines on the map, from geometries or from points and topology."""
 
 from __future__ import annotations
 
@@ -22,36 +22,33 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines on a map, degrees east and north.
+    """Lines on a map, and the position of the reach each belongs to; a reach may have several lines."""
 
-    Attributes
-    ----------
-    paths
-        One (n, 2) array of longitude and latitude a line.
-    reach
-        int64, one a line: position of the reach it belongs to; a reach may have several.
-    """
-
-    paths: list[Floats]
+    paths: list[Floats]  # longitude and latitude, (n, 2) each
     reach: npt.NDArray[np.int64]
 
-    def latitude(self) -> float:
-        """Give the latitude of the middle of the map, degrees north."""
-        north = np.concatenate([path[:, 1] for path in self.paths])
-        return float(north.min() + north.max()) / 2
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Find the south-western and the north-eastern corner, longitude and latitude each."""
+        places = np.concatenate(self.paths)
+        return places.min(axis=0), places.max(axis=0)
 
-    def middle(self, reach: int) -> tuple[float, float]:
-        """Give longitude and latitude half-way along a reach."""
-        own = self.part(np.flatnonzero(self.reach == reach))
-        east, north = half_way(own.paths, np.zeros_like(own.reach), 1)[0]
-        return float(east), float(north)
+    def shrink(self) -> float:
+        """Length of a degree of longitude over one of latitude: the cosine of the middle latitude."""
+        (_, south), (_, north) = self.bounds()
+        return float(np.cos(np.deg2rad((south + north) / 2)))
+
+    def shape(self) -> float:
+        """Width of the map over its height, on the ground."""
+        low, high = self.bounds()
+        east, north = np.maximum(high - low, 1e-6)
+        return float(self.shrink() * east / north)
 
     def middles(self, n: int) -> Floats:
-        """Give longitude and latitude half-way along each of n reaches, (n, 2); NaN without a line."""
+        """Find longitude and latitude halfway along each of n reaches, (n, 2); NaN without a line."""
         return half_way(self.paths, self.reach, n)
 
     def part(self, which: npt.NDArray[np.int64]) -> Lines:
-        """Keep some of the lines."""
+        """Keep some of the lines, in the order given."""
         return Lines([self.paths[k] for k in which], self.reach[which])
 
 
@@ -64,8 +61,8 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
         missing = [name for name in places if name not in ds.variables]
         if missing:
             fault = (
-                f"nothing says where the reaches lie: geometry_{scale} is missing, "
-                f"and so is {', '.join(missing)}; add the one (hexadecimal WKB) or the others (degrees, ids)"
+                f"the dataset does not say where the reaches lie: geometry_{scale} is missing, and so is "
+                f"{', '.join(missing)}; add the geometry (hexadecimal WKB) or the others (degrees, ids)"
             )
             raise InvalidDatasetError([fault])
         north, east, downstream = (ds[name].values for name in places)

@@ -1,7 +1,8 @@
-"""Pictures of skill: predicted against observed, scores by group, scores over the reaches."""
+"""Pictures of skill: predicted against observed, scores by group, distributions over the reaches."""
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from xmsgl.plot.style import (
     need,
     strength_colours,
     which_quantile,
-    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -34,18 +34,14 @@ if TYPE_CHECKING:
 __all__ = ["against_observed", "by_group"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_SEASONS = ("DJF", "MAM", "JJA", "SON")
-_IN_TURN = {"month", "year", "water_year"}  # one follows the other, and a gap is seen
+_IN_TURN = {"month", "year", "water_year"}  # consecutive, so that a missing one leaves a gap
 _FROM_ZERO = {"rmse", "rmse_median", "mae", "rmse_hot", "rmse_cold", "crps", "pinball", "width"}
-_FEW_PAIRS = 3000  # reach-days that dots can still show
-_FEW_GROUPS = 14  # groups whose n can stand below them
+_FEW_PAIRS = 3000  # the most reach-days drawn as dots
+_FEW_GROUPS = 14  # the most groups with their n below them
 
 
 def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any = None) -> Any:
-    """Draw the predicted against the observed temperature of all observed reach-days.
-
-    Shapes: `prediction` (time, fine).
-    """
+    """Draw predicted against observed temperature on all observed reach-days."""
     prediction = _median(prediction)
     pairs = gather(prediction, observed)
     units = "°C" if pairs.units == "degC" else pairs.units
@@ -58,19 +54,11 @@ def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any =
         look = {"markersize": 3.0, "color": COLOURS[0], "alpha": 0.5, "markeredgewidth": 0}
         ax.plot(pairs.observed, pairs.predicted, "o", **look, zorder=2)
     else:
-        cells = ax.hexbin(
-            pairs.observed,
-            pairs.predicted,
-            gridsize=60,
-            extent=(*ends, *ends),
-            bins="log",
-            mincnt=1,
-            cmap=strength_colours(),
-            linewidths=0.2,
-            zorder=2,
-        )
+        grid = {"gridsize": 60, "extent": (*ends, *ends), "bins": "log", "mincnt": 1}
+        look = {"cmap": strength_colours(), "linewidths": 0.2, "zorder": 2}
+        cells = ax.hexbin(pairs.observed, pairs.predicted, **grid, **look)
         bar = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
-        ax.figure.colorbar(cells, cax=bar, label="reach-days in a hexagon")
+        ax.figure.colorbar(cells, cax=bar, label="reach-days per hexagon")
     ax.plot(ends, ends, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     ax.set_xlabel(f"observed water temperature [{units}]")
@@ -89,13 +77,13 @@ def _median(prediction: xr.DataArray) -> xr.DataArray:
         return prediction
     probabilities = levels(prediction)
     if 0.5 not in probabilities:
-        msg = f"the prediction has the quantiles {probabilities} and no median to draw; predict 0.5 too"
+        msg = f"the prediction has quantiles {probabilities} but no median to draw; predict 0.5 too"
         raise InvalidArgumentError(msg)
     return prediction.isel(quantile=probabilities.index(0.5))
 
 
 def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw one score of one or several methods by month, season, year, stream order or over the reaches."""
+    """Draw one score of one or several methods by group, or its distribution over the reaches."""
     dim = _checked(scores, metric)
     ax = axes((6.8, 4.0)) if ax is None else ax
     if dim in ("fine", "coarse"):
@@ -109,9 +97,9 @@ def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = N
 
 
 def _checked(scores: Mapping[str, xr.Dataset], metric: str) -> str:
-    """Give the dimension of the groups."""
+    """Check that the scores can be drawn together, and return the dimension of the groups."""
     if not scores:
-        msg = "there is no score to draw; give at least one"
+        msg = "there are no scores to draw; give at least one"
         raise InvalidArgumentError(msg)
     first = next(iter(scores.values()))
     for name, own in scores.items():
@@ -119,21 +107,21 @@ def _checked(scores: Mapping[str, xr.Dataset], metric: str) -> str:
             raise UnknownNameError("score", metric, map(str, own.data_vars))
         if own[metric].ndim != 1:
             msg = (
-                f"{metric} of {name or 'the scores'} has dims {own[metric].dims}, not one of groups: "
-                'evaluate(prediction, by="month"), and of intervals one with .sel(interval=0.9)'
+                f"{metric} of {name or 'the scores'} has dims {own[metric].dims} and must have groups alone: "
+                'evaluate(prediction, by="month"), and select one interval with .sel(interval=0.9)'
             )
             raise InvalidArgumentError(msg)
         if not own["n"].equals(first["n"]):
             msg = (
-                f"the scores {shorten(scores)} are of different groups or reach-days and not comparable; "
-                "give the predictions themselves, and all are scored on what they share"
+                f"the scores {shorten(scores)} are for different groups or reach-days, so they cannot be "
+                "compared; give the predictions themselves to score them on the reach-days they share"
             )
             raise InvalidArgumentError(msg)
     return str(first[metric].dims[0])
 
 
 def _looks(scores: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
-    """Give each method its colour and marker; markers change when colours begin anew."""
+    """Choose a colour and a marker for each method; when the colours repeat, the markers differ."""
     found = []
     for number, name in enumerate(scores):
         again, colour = divmod(number, len(COLOURS))
@@ -147,7 +135,7 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
     labels, counts = first[dim].values, first["n"].values
     numeric = np.issubdtype(labels.dtype, np.number)
     joined = {"linewidth": 1.4} if numeric or dim == "season" else {"linestyle": "none"}
-    # Numbers stand where they belong, and no line runs over a year or month without an observation.
+    # Numbers are drawn to scale, and a line breaks at a year or month without observations.
     places = labels.astype(float) if numeric else np.arange(len(labels), dtype=float)
     along = np.arange(places.min(), places.max() + 1) if dim in _IN_TURN else places
     for look, own in zip(_looks(scores), scores.values(), strict=True):
@@ -157,7 +145,7 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
         ax.set_ylim(0, 1.08 * max(float(own[metric].max()) for own in scores.values()) or 1.0)
     elif metric == "bias":
         ax.axhline(0, color=MARK, linewidth=0.8, zorder=1)
-    ax.set_ylabel(wrapped(describe(first[metric], metric)))
+    ax.set_ylabel(fill(describe(first[metric], metric), 36))
     what = in_short(str(first[dim].attrs.get("long_name", dim.replace("_", " "))))
     if len(labels) <= _FEW_GROUPS:
         names = [
@@ -165,7 +153,7 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
             for label in labels
         ]
         ax.set_xticks(places, [f"{name}\n{n:,}" for name, n in zip(names, counts, strict=True)])
-        ax.set_xlabel(f"{what}\nbelow it its observed reach-days, n = {counts.sum():,}")
+        ax.set_xlabel(f"{what}, with its n below\ntotal n = {counts.sum():,} observed reach-days")
     else:
         ax.xaxis.set_major_locator(need("matplotlib.ticker").MaxNLocator(10, integer=True))
         ax.set_xlabel(f"{what}\nn = {counts.sum():,} observed reach-days")
@@ -175,8 +163,10 @@ def _over_reaches(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: s
     first = next(iter(scores.values()))
     long = (first["n"] >= MIN_DAYS).values
     if not long.any():
-        most = int(first["n"].max())
-        msg = f"no score rests on {MIN_DAYS} observed days or more, {most} at the most: nothing to draw"
+        msg = (
+            f"no score is based on {MIN_DAYS} observed days or more (at most {int(first['n'].max())}), "
+            "so there is nothing to draw; give more observations"
+        )
         raise InvalidArgumentError(msg)
     for look, own in zip(_looks(scores), scores.values(), strict=True):
         values = np.sort(own[metric].values[long])
@@ -189,8 +179,8 @@ def _over_reaches(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: s
     if metric in _FROM_ZERO:
         ax.set_xlim(left=0)
     what = "reaches" if dim == "fine" else "segments"
-    ax.set_xlabel(wrapped(describe(first[metric], metric), 60))
-    ax.set_ylabel(f"{what} with at most that [%]")
+    ax.set_xlabel(fill(describe(first[metric], metric), 60))
+    ax.set_ylabel(f"{what} with at most that value [%]")
     ax.set_title(
         f"{long.sum():,} {what} with at least {MIN_DAYS} observed days", loc="left", fontsize="medium"
     )

@@ -1,10 +1,9 @@
-"""What all pictures share: colours, words, new axes, optional libraries."""
+"""What all pictures share: colours, labels, new axes, optional libraries."""
 
 from __future__ import annotations
 
 from functools import cache
 from io import BytesIO
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.schema.units import same_units
@@ -13,29 +12,7 @@ from xmsgl.util.optional import require
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "COLOURS",
-    "CURVE",
-    "LABEL",
-    "MARK",
-    "MARKERS",
-    "MISSING",
-    "OBSERVED",
-    "SEGMENT",
-    "axes",
-    "describe",
-    "difference_colours",
-    "frame",
-    "in_short",
-    "legend_above",
-    "strength_colours",
-    "temperature_colours",
-    "which_quantile",
-    "with_missing",
-    "wrapped",
-]
-
-# From the palette of Okabe and Ito: told apart by all kinds of colour vision, and in grey.
+# From the palette of Okabe and Ito: distinct in all common kinds of colour vision, and in grey.
 CURVE = "#0072B2"
 OBSERVED = "#D55E00"
 LABEL = "#777777"
@@ -44,58 +21,47 @@ COLOURS = (CURVE, OBSERVED, SEGMENT, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MISSING = "#c8c8c8"
 MARK = "#111111"
-_MOST_LAYOUTS = 6  # maps were seen to need up to four
+_MOST_LAYOUTS = 6  # no map tried needed more than four
 
 
 def need(module: str) -> Any:
-    """Import an optional library, or say how to get it."""
+    """Import an optional library, or explain how to install it."""
     return require(module, "drawing", extra="plot")
 
 
 def temperature_colours() -> Any:
-    """Build the colour map of temperature: dark blue (cold) over magenta to orange (warm).
-
-    Plasma without its yellow end: lightness rises evenly, so it reads in grey and for colour-blind
-    eyes, and the warmest lines still stand out from a white page.
-    """
+    """Build the colour map of temperature: dark blue (cold) through magenta to orange (warm)."""
+    # Lightness rises evenly, so that it reads in grey; plasma's yellow end would be lost on a white page.
     plasma = need("matplotlib").colormaps["plasma"]
     return _from_shades("temperature", [plasma(0.84 * k / 255) for k in range(256)])
 
 
 def strength_colours() -> Any:
-    """Build the colour map of counts and weights: light green (little) to dark violet (much).
-
-    Viridis from its dark end, without its yellow, which would be lost on a white page.
-    """
+    """Build the colour map of counts and weights: light green (low) to dark violet (high)."""
     viridis = need("matplotlib").colormaps["viridis"]
     return _from_shades("strength", [viridis(0.88 * (1 - k / 255)) for k in range(256)])
 
 
 def difference_colours() -> Any:
-    """Build the colour map of differences: dark blue (below) over grey to dark red (above).
-
-    The greater the difference the darker, evenly to both sides; blue against red is told apart by all
-    common kinds of colour vision. Grey stands in the middle, for white lines would be lost on the page.
-    """
-    ends = need("matplotlib.colors").LinearSegmentedColormap.from_list(
-        "difference", ["#0b2d6b", "#4477c4", "#a9a9a9", "#d0603a", "#7a0c1e"]
-    )
-    return ends.with_extremes(bad="#e4e4e4")
+    """Build the colour map of differences: dark blue (below) through grey to dark red (above)."""
+    # Darker for larger differences; the middle is grey because white lines would be lost on the page.
+    shades = ["#0b2d6b", "#4477c4", "#a9a9a9", "#d0603a", "#7a0c1e"]
+    return _from_shades("difference", shades, missing="#e4e4e4")
 
 
-def _from_shades(name: str, shades: list[Any]) -> Any:
+def _from_shades(name: str, shades: list[Any], missing: str = MISSING) -> Any:
     colours = need("matplotlib.colors")
-    return colours.LinearSegmentedColormap.from_list(name, shades).with_extremes(bad=MISSING)
+    return colours.LinearSegmentedColormap.from_list(name, shades).with_extremes(bad=missing)
 
 
 def with_missing(cmap: Any) -> Any:
-    """Give a colour map, or the one of that name, the grey of missing values."""
+    """Set grey for missing values in a colour map, given itself or by name."""
     chosen = need("matplotlib").colormaps[cmap] if isinstance(cmap, str) else cmap
     return chosen.with_extremes(bad=MISSING)
 
 
 def axes(size: tuple[float, float]) -> Any:
-    """Make new axes in a new figure of that size (inches), without pyplot; they show it in Jupyter."""
+    """Make new axes in a new figure of that size (inches) without pyplot; Jupyter displays them."""
     return new_figure(size).add_subplot(axes_class=_axes_class())
 
 
@@ -109,18 +75,17 @@ def frame(ax: Any) -> None:
         spine.set_color("#bbbbbb")
 
 
-def legend_above(ax: Any, columns: int = 3) -> None:
-    """Put the legend above the curves, inside the axes, with room made for it."""
-    rows = -(-len(ax.get_legend_handles_labels()[1]) // columns)
+def legend_above(ax: Any) -> None:
+    """Put the legend inside the axes, and extend them to make room for it above the curves."""
+    rows = -(-len(ax.get_legend_handles_labels()[1]) // 3)
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.1 * rows * (high - low) + 0.04 * (high - low))
-    ax.legend(
-        loc="upper left", ncols=columns, frameon=False, fontsize="small", handletextpad=0.6, columnspacing=1.6
-    )
+    look = {"frameon": False, "fontsize": "small", "handletextpad": 0.6, "columnspacing": 1.6}
+    ax.legend(loc="upper left", ncols=3, **look)
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """Make a figure of that size (inches) that draws without a display and shows itself in Jupyter."""
+    """Make a figure of that size (inches) that needs no display and that Jupyter displays."""
     return _figure_class()(figsize=size, layout="constrained")
 
 
@@ -149,7 +114,7 @@ def _figure_class() -> Any:
 
 
 def _settle(figure: Any) -> None:
-    """Lay a figure out until nothing moves: maps keep their shape, so each layout may ask for other ticks."""
+    """Repeat the layout until nothing moves: maps keep their shape, so each layout may change the ticks."""
     places: list[Any] = []
     for _ in range(_MOST_LAYOUTS):
         figure.get_layout_engine().execute(figure)
@@ -170,16 +135,15 @@ def _axes_class() -> Any:
 
 
 def units_of(da: xr.DataArray) -> str:
-    """Write the units of an array, degrees as the sign."""
+    """Return the units of an array, with the degree sign for temperatures."""
     units = str(da.attrs.get("units", "degC"))
     return "°C" if same_units(units, "degC") else units
 
 
 def describe(da: xr.DataArray, fallback: str = "water temperature") -> str:
-    """Write what an array is, with its units, for an axis or a colour bar.
+    """Describe an array, with its units, for an axis or a colour bar.
 
-    An array that says neither is a temperature of the convention, in degC. One that says what it is, but
-    not in which units, gets none. One quantile of several says which.
+    An array with neither name nor units is a temperature in degC; one with a name alone has no units.
     """
     name = in_short(str(da.attrs.get("long_name", fallback)))
     if which := which_quantile(da):
@@ -190,18 +154,13 @@ def describe(da: xr.DataArray, fallback: str = "water temperature") -> str:
 
 
 def which_quantile(da: xr.DataArray) -> str:
-    """Write which quantile an array is that was selected from several; empty where it is none."""
+    """Name the quantile that an array was selected at; empty if it is not a quantile."""
     if "quantile" not in da.coords or da["quantile"].ndim:
         return ""
     probability = float(da["quantile"])
     return "median" if probability == 0.5 else f"quantile {probability:g}"
 
 
-def wrapped(text: str, width: int = 36) -> str:
-    """Break a label into lines, so that it is no longer than the axis it stands at."""
-    return fill(text, width)
-
-
 def in_short(long_name: str) -> str:
-    """Cut what is explained behind a comma or a semicolon, which has no room on a page."""
+    """Cut the explanation after a comma or a semicolon, for which a picture has no room."""
     return long_name.replace(";", ",").partition(",")[0]

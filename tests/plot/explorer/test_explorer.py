@@ -1,4 +1,4 @@
-"""What the explorer page holds and refuses; test_explorer_page.py tries it in a browser."""
+"""Contents and errors of the explorer page; test_page.py opens it in a browser."""
 
 from __future__ import annotations
 
@@ -135,17 +135,17 @@ def test_the_code_of_a_gap_is_no_temperature():
     assert rule.encode(np.array([65.534, np.nan])).tolist() == [65534, 65535]
 
 
-def test_lines_lose_no_more_than_a_screen_can_not_show():
+def test_lines_lose_only_what_a_screen_cannot_show():
     angle = np.linspace(0, np.pi, 4000)
     wide, small = np.column_stack([np.cos(angle), np.sin(angle)]), np.array([[0.0, 0.0], [0.1, 0.2]])
     paths = simplify(Lines([wide, small], np.array([1, 0])), np.array([1, 3]))
     assert paths.reach.tolist() == [0, 1]  # the larger river last
-    kept = np.column_stack([paths.east[1], paths.north[1]])
+    kept = paths.paths[1]
     assert 20 < len(kept) < 400
     np.testing.assert_allclose(kept[[0, -1]], wide[[0, -1]], atol=1e-6)
     off = shapely.hausdorff_distance(shapely.LineString(wide), shapely.LineString(kept))
     assert off <= 2 / 4000 + 1e-6
-    np.testing.assert_allclose(np.column_stack([paths.east[0], paths.north[0]]), small, rtol=1e-6)
+    np.testing.assert_allclose(paths.paths[0], small, rtol=1e-6)
 
 
 def test_a_year_of_a_large_network_with_an_interval_is_a_small_page(tmp_path):
@@ -218,12 +218,12 @@ def test_the_accessor_takes_datasets_and_trees(explored, predicted, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("page.png", "ends in .html", id="not a page"),
+        pytest.param("page.png", "must end in .html", id="not a page"),
         pytest.param("folder.html", "a folder of that name", id="folder"),
         pytest.param("missing/page.html", "does not exist; make it first", id="no folder"),
     ],
 )
-def test_paths_that_can_not_be_written_are_named(explored, predicted, tmp_path, name, message):
+def test_paths_that_cannot_be_written_are_named(explored, predicted, tmp_path, name, message):
     (tmp_path / "folder.html").mkdir()
     with pytest.raises(InvalidArgumentError, match=message):
         explore(predicted, explored, tmp_path / name)
@@ -240,7 +240,7 @@ def test_paths_that_can_not_be_written_are_named(explored, predicted, tmp_path, 
         pytest.param(
             lambda p: p.assign_coords(fine=p.fine + 3), "3 reaches that the dataset lacks: 6, 7, 8", id="ids"
         ),
-        pytest.param(lambda p: xr.concat([p, p], "time"), "more than once", id="days twice"),
+        pytest.param(lambda p: xr.concat([p, p], "time"), "repeated labels along 'time'", id="days twice"),
         pytest.param(lambda p: p.assign_coords(time=np.arange(40)), "must be dates", id="no dates"),
         pytest.param(
             lambda p: (p + 273.15).assign_attrs(units="K"),
@@ -249,7 +249,7 @@ def test_paths_that_can_not_be_written_are_named(explored, predicted, tmp_path, 
         ),
         pytest.param(
             lambda p: p.expand_dims(quantile=[0.05, 0.95]),
-            r"quantiles \[0.05, 0.95\] and no median",
+            r"quantiles \[0.05, 0.95\] but no median",
             id="median",
         ),
     ],
@@ -261,9 +261,9 @@ def test_predictions_that_do_not_fit_are_refused(explored, predicted, tmp_path, 
 
 
 def test_intervals_and_observations_that_do_not_fit_are_refused(explored, predicted, quantiles):
-    with pytest.raises(InvalidArgumentError, match="holds quantiles already"):
+    with pytest.raises(InvalidArgumentError, match="already has quantiles"):
         gather(quantiles, explored, quantiles, None)
-    with pytest.raises(InvalidArgumentError, match="make no interval"):
+    with pytest.raises(InvalidArgumentError, match="do not form an interval"):
         gather(predicted, explored, quantiles.sel(quantile=[0.05, 0.75]), None)
     with pytest.raises(InvalidArgumentError, match="the interval has dims"):
         gather(predicted, explored, predicted, None)

@@ -144,7 +144,9 @@ def test_it_opens_on_the_warmest_day_and_a_reach_with_observations(page, median,
     assert reach == f"reach {first} on segment {int(explored.coarse_segment.sel(fine=first))}"
     error = (median - explored.water_temperature_fine).sel(fine=first)
     rmse, count = float(np.sqrt((error**2).mean())), int(error.notnull().sum())
-    assert note == f"RMSE {rmse:.2f} °C, n = {count} (all observed days shown, trained on or not)"
+    assert (
+        note == f"RMSE {rmse:.2f} °C, n = {count} (all observed days shown, including any used for training)"
+    )
     assert page.browser.title == "A small <river>"
 
 
@@ -224,7 +226,7 @@ def test_a_click_into_the_series_shows_that_day(page, median):
 def test_a_reach_is_found_by_its_id(page):
     field = page.inside("find", "input")
     field.send_keys("99", Keys.ENTER)
-    page.wait(lambda: page.get("model('note').text") == "there is no reach 99")
+    page.wait(lambda: page.get("model('note').text") == "There is no reach 99.")
     field.send_keys(Keys.BACKSPACE, Keys.BACKSPACE, "4", Keys.ENTER)
     page.wait(lambda: page.text("chart") == "reach 4 on segment 70")
     assert page.get("model('find').value") == ""
@@ -289,7 +291,7 @@ def test_the_score_of_a_reach_says_which_days_it_is_of(browser, explored, predic
     field = page.inside("find", "input")
     for reach, days, words in (
         (3, test, "held-out days"),
-        (4, ~test, "days with labels, which models learn from"),
+        (4, ~test, "days with labels, which models are trained on"),
     ):
         error = (predicted - everything.where(days)).sel(fine=reach)
         rmse, count = float(np.sqrt((error**2).mean())), int(error.notnull().sum())
@@ -328,7 +330,7 @@ def test_no_text_of_a_dataset_runs(browser, hostile, explored, tmp_path):
     page.screenshot(tmp_path, "explorer-hostile.png")
     field = page.inside("find", "input")
     field.send_keys(text, Keys.ENTER)
-    page.wait(lambda: page.get("model('note').text") == f"there is no reach {text}")
+    page.wait(lambda: page.get("model('note').text") == f"There is no reach {text}.")
     assert browser.title == text
     browser.execute_async_script("setTimeout(arguments[0], 300)")  # for a picture that fails to load
     assert browser.execute_script("return window.ran") is None

@@ -1,1 +1,1 @@
-"""A prediction as one page for a browser."""
+"""A prediction as a page for a browser."""

@@ -1,4 +1,4 @@
-"""What the explorer page holds: daily temperatures as small whole numbers, and simplified lines."""
+"""Contents of the explorer page: daily temperatures as small integers, and simplified lines."""
 
 from __future__ import annotations
 
@@ -8,126 +8,78 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from xmsgl.plot.places import Lines
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from xmsgl.plot.places import Lines
-
-__all__ = ["Layer", "Paths", "Ruler", "ruler", "simplify"]
+__all__ = ["Layer", "Ruler", "ruler", "simplify"]
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _GAP = np.iinfo(np.uint16).max  # the code of a missing value
 _FINEST = 0.001  # degC; finer steps would only store noise
-_DOTS = 4000  # of the longer side of the map: sharp on a large screen, and zoomed in a few times
+_PIXELS = 4000  # along the longer side of the map: sharp on a large screen, even when zoomed in
 
 
 @dataclass(frozen=True)
 class Ruler:
-    """How temperatures become whole numbers and back: ``value = low + step * code``.
-
-    Attributes
-    ----------
-    low
-        The temperature of code 0.
-    step
-        Between one code and the next; 0.001 unless the temperatures span more than 65.
-    gap
-        The code of a missing value.
-    """
+    """Scale on which temperatures are stored as integers: ``value = low + step * code``."""
 
     low: float
-    step: float
+    step: float  # 0.001 unless the temperatures span more than 65
     gap: int = int(_GAP)
 
     def encode(self, values: Floats) -> npt.NDArray[np.uint16]:
-        """Write temperatures as codes of two bytes, at most half a step off."""
+        """Encode temperatures in two bytes each, to within half a step."""
         codes = np.rint((values.astype(np.float64) - self.low) / self.step)
         return np.where(np.isfinite(codes), codes, self.gap).astype(np.uint16)
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Daily values of some reaches; several reaches may share those of their segment.
+    """Daily values of some reaches; several reaches may share those of their segment."""
 
-    Attributes
-    ----------
-    values
-        (rows, days); NaN where there are none.
-    rows
-        int32, one a reach of the page: its row of `values`, -1 where it has none.
-    """
-
-    values: Floats
-    rows: npt.NDArray[np.int32]
+    values: Floats  # (rows, days), NaN where there are none
+    rows: npt.NDArray[np.int32]  # the row of each reach of the page, -1 if it has none
 
     @classmethod
     def of(cls, values: Floats, places: npt.NDArray[np.integer[Any]]) -> Layer:
-        """Make a layer of the rows that hold anything.
-
-        Shapes: `values` (all rows, days).
-        """
+        """Make a layer of the rows (row, days) with any value, given the row of each reach."""
         (kept,) = np.nonzero(np.isfinite(values).any(axis=1))
-        where = np.full(len(values) + 1, -1, dtype=np.int32)  # the last one answers -1
+        where = np.full(len(values) + 1, -1, dtype=np.int32)  # the last element is for row -1
         where[kept] = np.arange(len(kept))
         return cls(values[kept], where[places])
 
     def of_reach(self, reach: int) -> Floats:
-        """Give the series of a reach, (days,); NaN where it has none."""
+        """Return the series of a reach, (days,), NaN where it has no values."""
         row = self.rows[reach]
         return self.values[row] if row >= 0 else np.full(self.values.shape[1], np.nan)
 
     def of_day(self, day: int) -> Floats:
-        """Give the values of a day, one a reach of the page; NaN where it has none."""
+        """Return the value of each reach of the page on a day, NaN where there is none."""
         return np.where(self.rows >= 0, self.values[self.rows, day], np.nan)
 
 
 def ruler(layers: Mapping[str, Layer]) -> Ruler:
-    """Find the finest ruler of a round step that reaches from the lowest to the highest value."""
+    """Choose the finest round step with which the codes cover all values."""
     low = min(float(np.nanmin(layer.values)) for layer in layers.values() if layer.values.size)
     high = max(float(np.nanmax(layer.values)) for layer in layers.values() if layer.values.size)
     needed = (high - low) / (_GAP - 1)
     return Ruler(low, _FINEST if needed <= _FINEST else float(10.0 ** np.ceil(np.log10(needed))))
 
 
-@dataclass(frozen=True)
-class Paths:
-    """Lines as the page draws them, large rivers last.
-
-    Attributes
-    ----------
-    east, north
-        float32 degrees, one array a line.
-    reach
-        int32, one a line: position of its reach.
-    order
-        Stream order of that reach.
-    """
-
-    east: list[npt.NDArray[np.float32]]
-    north: list[npt.NDArray[np.float32]]
-    reach: npt.NDArray[np.int32]
-    order: npt.NDArray[np.int64]
-
-
-def simplify(found: Lines, orders: npt.NDArray[np.int64]) -> Paths:
-    """Leave out the bends that a screen can not show."""
-    order = np.argsort(orders[found.reach], kind="stable")
-    paths = [found.paths[k] for k in order]
-    if any(len(path) > 2 for path in paths):
-        shapely = require("shapely", "drawing geometries", extra="explore")
-        tolerance = np.ptp(np.concatenate(paths), axis=0).max() / _DOTS
-        shapes = shapely.linestrings(
-            np.concatenate(paths), indices=np.repeat(np.arange(len(paths)), [len(path) for path in paths])
-        )
-        # Rivers may cross each other on a map; a check that they do not would cost much and help nobody.
-        plain = shapely.simplify(shapes, tolerance, preserve_topology=False)
-        paths = [shapely.get_coordinates(shape) for shape in plain]
-    return Paths(
-        [path[:, 0].astype(np.float32) for path in paths],
-        [path[:, 1].astype(np.float32) for path in paths],
-        found.reach[order].astype(np.int32),
-        orders[found.reach[order]],
-    )
+def simplify(found: Lines, orders: npt.NDArray[np.int64]) -> Lines:
+    """Leave out the bends that a screen cannot show, and put the largest rivers last."""
+    found = found.part(np.argsort(orders[found.reach], kind="stable"))
+    sizes = [len(path) for path in found.paths]
+    if max(sizes) <= 2:
+        return found
+    shapely = require("shapely", "drawing geometries", extra="explore")
+    places = np.concatenate(found.paths)
+    shapes = shapely.linestrings(places, indices=np.repeat(np.arange(len(sizes)), sizes))
+    tolerance = np.ptp(places, axis=0).max() / _PIXELS
+    # Rivers that cross on the map do no harm, so the costly check of the topology is left out.
+    plain = shapely.simplify(shapes, tolerance, preserve_topology=False)
+    return Lines([shapely.get_coordinates(shape) for shape in plain], found.reach)

@@ -1,12 +1,11 @@
-// All that happens on the explorer page. Bokeh runs this text for every event; cb_obj is the event, or the
-// model whose property changed. The names used and not declared here are the arguments that Python gives:
-// models by their names, and
+// The behaviour of the explorer page. Bokeh runs this code for every event; cb_obj is the event, or the
+// model whose property changed. Names that are not declared here are arguments from Python: models by name, and
 //   layers  {name: {codes: Uint16Array (rows x days), rows: Int32Array (reaches)}}
 //   facts   {low, step, gap, units, first, reaches: [id], segments: [id or ""], words}
 
 const DAYS = days.length;
-const FRAME = 80;  // ms between two days of the play button, and never less than drawing takes
-const REACHED = 24;  // px: how far from a line a click still means it
+const FRAME = 80;  // ms per day of the animation, or longer if drawing takes longer
+const REACHED = 24;  // px: the largest distance at which a click selects a line
 
 function value(layer, reach, day) {
   const row = layer.rows[reach];
@@ -26,7 +25,7 @@ function text_of(number, digits = 1) {
 }
 
 function plain(text) {
-  // A title is searched for formulas between $$ and $$, \\( and \\), \\[ and \\]; nothing that is seen parts the signs.
+  // Bokeh looks for formulas in a title ($$, \\(, \\[); an invisible character breaks up their delimiters.
   return text.replace(/\$\$|\\[[(]/g, (sign) => `${sign[0]}\u200b${sign[1]}`);
 }
 
@@ -46,7 +45,7 @@ function show_day(day) {
 }
 
 function rmse(reach) {
-  // Over the observations that are held out, where there are any.
+  // Over the held-out observations, if there are any.
   for (const name of ["observed", "label"]) {
     let sum = 0, count = 0;
     for (let day = 0; name in layers && day < DAYS; day++) {
@@ -79,7 +78,7 @@ function current_day() {
 }
 
 function nearest_reach(x, y) {
-  // In pixels, so that it means what the eye sees at any zoom.
+  // In pixels, so that it does not depend on the zoom.
   const kx = map.inner_width / (map.x_range.end - map.x_range.start);
   const ky = map.inner_height / (map.y_range.end - map.y_range.start);
   let best = REACHED * REACHED, found = -1;
@@ -123,11 +122,11 @@ function search() {
   if (reach >= 0) {
     show_reach(reach);
     find.value = "";
-  } else note.text = `there is no reach ${wanted}`;
+  } else note.text = `There is no reach ${wanted}.`;
 }
 
 function run() {
-  // The number of the timer waits in the button's tags: a quick second press must not start a second clock.
+  // The timer is kept in the tags of the button, so that a quick second press does not start another one.
   clearTimeout(play.tags[0]);
   play.label = play.active ? "❚❚ Pause" : "► Play";
   if (!play.active) return;
@@ -141,7 +140,7 @@ function run() {
   play.tags = [setTimeout(step, FRAME)];
 }
 
-const happened = (cb_data ?? {}).event_name ?? cb_obj.event_name;  // an event of the page comes second
+const happened = (cb_data ?? {}).event_name ?? cb_obj.event_name;  // for events of the page, cb_data has the name
 if (happened === "document_ready") {
   show_reach(facts.first);
   show_day(current_day());

@@ -1,4 +1,4 @@
-"""The explorer: a prediction as one page for a browser, with nothing to install and no network."""
+"""The explorer: a prediction as one page that a browser opens without a network."""
 
 from __future__ import annotations
 
@@ -36,87 +36,69 @@ def explore(
 ) -> Path:
     """Write a page that shows a prediction: a map to play through the days, and the series of any reach.
 
-    Everything is inside the one file: it can be mailed, put beside a paper or opened without a network.
+    The one file holds everything: it can be mailed, published with a paper or opened without a network.
 
     Parameters
     ----------
     prediction
-        Temperature ``(time, fine)``, or quantiles of it ``(quantile, time, fine)`` with the median among
-        them: the median is shown, and around it the widest interval that they make. Computed once if lazy.
-        Days need not follow one another. Reaches of the dataset that it lacks are grey.
+        Temperature ``(time, fine)``, or quantiles of it ``(quantile, time, fine)``, which must include the
+        median: the page shows the median and the widest interval. Computed once if lazy. Days may be
+        missing. Reaches of the dataset without a prediction are grey.
     obj
         Dataset or DataTree the prediction belongs to, with ``geometry_fine``, or ``lat_fine``, ``lon_fine``
-        and ``downstream_fine``. Its labels (``water_temperature_fine``) are drawn as dots, and so is what
-        is known of a reach's segment: ``water_temperature_coarse`` and ``simulated_temperature_coarse``.
+        and ``downstream_fine``. Its labels (``water_temperature_fine``) are drawn as dots, and so are
+        ``water_temperature_coarse`` and ``simulated_temperature_coarse`` of a reach's segment.
     path
-        File to write, ending in ``.html``; one that is there is replaced once the new one is complete.
+        File to write, ending in ``.html``; an existing one is replaced once the new one is complete.
     interval
-        Quantiles ``(quantile, time, fine)`` to draw around a prediction that has none of its own.
+        Quantiles ``(quantile, time, fine)`` to draw around a prediction without quantiles.
     observed
-        All observations ``(time, fine)``; those that ``obj`` does not have as labels are drawn as held out,
-        and where a reach has some its RMSE is theirs alone. Default: the labels of ``obj``; the RMSE is
-        then that of all of them, whether a model was trained on them or not, and the page says so.
+        All observations ``(time, fine)``; those that are not labels of ``obj`` are drawn as held out, and
+        the RMSE of a reach is over these alone if it has any. Default: the labels of ``obj``; the RMSE is
+        then over all of them, including those used for training, and the page says so.
     title
-        Heading of the page. Default: the dataset's title.
+        Heading of the page. Default: the title of the dataset.
 
     Returns
     -------
     pathlib.Path
-        The file: for each reach-day shown about 3 bytes, 8 with an interval, and 2 MB besides.
+        The file: about 3 bytes per reach-day shown, 8 with an interval, plus 2 MB.
 
     Raises
     ------
     OutputError
-        The path does not end in ``.html``, its folder is missing, or a folder has its name.
+        The path does not end in ``.html``, its folder is missing, or it is a folder.
     InvalidArgumentError
-        A prediction of other reaches, of no day, without a median, without
-        a value, in other units than the labels, or too large for a page.
+        The prediction has reaches that the dataset lacks, no days, no median, no values, other units than
+        the labels, or too many values for a page.
     InvalidDatasetError
-        Nothing in the dataset says where the reaches lie.
+        The dataset does not say where the reaches lie.
     MissingDependencyError
-        No bokeh, or a geometry and no shapely.
+        bokeh is missing, or shapely where the dataset has geometries.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import pandas as pd, xarray as xr
-    >>> temperature = xr.DataArray(
-    ...     [[14.0, 15.0], [15.0, 16.0]],
-    ...     coords={"time": pd.date_range("2001-07-01", periods=2), "fine": [1, 2]},
-    ...     attrs={"units": "degC"},
-    ... )
-    >>> ds = xr.Dataset(
-    ...     {
-    ...         "downstream_fine": ("fine", [2, 0]),
-    ...         "lat_fine": ("fine", [41.0, 40.9]),
-    ...         "lon_fine": ("fine", [-75.0, -75.1]),
-    ...     },
-    ...     coords={"fine": [1, 2]},
-    ... )
-    >>> explore(temperature, ds, f"{tempfile.mkdtemp()}/page.html").name
+    >>> import tempfile, xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=2, years=1)
+    >>> explore(ds["true_temperature_fine"], ds, f"{tempfile.mkdtemp()}/page.html").name
     'page.html'
     """
     prediction = as_array(prediction)
     interval = None if interval is None else as_array(interval, "interval")
     observed = None if observed is None else as_array(observed, "observed")
-    target = _checked(path)
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        msg = f"cannot write {target}: the name of a page must end in .html"
+        raise OutputError(msg)
+    check_target(target)
     require("bokeh", "the explorer page", extra="explore")
     ds = as_dataset(obj)
-    paths = simplify(lines(ds, "fine"), stream_orders(ds, "fine"))
-    daily = gather(prediction, ds, interval, observed)
+    orders = stream_orders(ds, "fine")
     contents = Contents(
         title=str(ds.attrs.get("title", "Water temperature")) if title is None else title,
-        paths=paths,
-        daily=daily,
+        lines=simplify(lines(ds, "fine"), orders),
+        orders=orders,
+        daily=gather(prediction, ds, interval, observed),
         units=units_of(prediction),
     )
     return write_bytes(target, render(contents).encode())
-
-
-def _checked(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
-        msg = f"cannot write {target}: a page needs a name that ends in .html"
-        raise OutputError(msg)
-    check_target(target)
-    return target

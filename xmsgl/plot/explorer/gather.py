@@ -1,4 +1,4 @@
-"""From labelled arrays to what the explorer page shows: checked, computed once, in the page's own order."""
+"""Labelled arrays, checked, computed once and put in the order of the explorer page."""
 
 from __future__ import annotations
 
@@ -25,32 +25,19 @@ _MOST_VALUES = 25_000_000  # about 70 MB of page; a browser takes long to open a
 
 @dataclass(frozen=True)
 class Daily:
-    """All daily values of a page.
+    """All daily values of a page."""
 
-    Attributes
-    ----------
-    days
-        Sorted.
-    reaches, segments
-        Ids of all reaches of the dataset as text, and of the segment of each, empty where unknown.
-    layers
-        By name: ``predicted``; where there are any ``low`` and ``high``, ``observed`` (not seen by a model
-        where `held_out`), ``label`` (seen), ``segment`` and ``simulated`` (of the reach's segment).
-    level
-        Nominal coverage of the interval between ``low`` and ``high``; None without one.
-    held_out
-        Whether ``observed`` is known to be none of the labels.
-    """
-
-    days: pd.DatetimeIndex
-    reaches: list[str]
-    segments: list[str]
+    days: pd.DatetimeIndex  # sorted
+    reaches: list[str]  # ids of all reaches of the dataset
+    segments: list[str]  # id of the segment of each reach, empty where unknown
+    #: ``predicted`` and, if there are any, ``low``, ``high``, ``observed``, ``label`` (used for training),
+    #: and ``segment`` and ``simulated`` of the reach's segment.
     layers: dict[str, Layer]
-    level: float | None
-    held_out: bool
+    level: float | None  # nominal coverage of the interval from ``low`` to ``high``
+    held_out: bool  # whether ``observed`` is known to exclude the labels
 
     def busiest(self) -> int:
-        """Give the position of the reach with most observations, or else the first that is predicted."""
+        """Find the reach with the most observations, or else the first with a prediction."""
         for name in ("observed", "label", "predicted"):
             if name in self.layers:
                 layer = self.layers[name]
@@ -59,7 +46,7 @@ class Daily:
         return 0
 
     def warmest(self) -> int:
-        """Give the position of the day on which the mean over the reaches is highest."""
+        """Find the day on which the mean over the reaches is highest."""
         values = self.layers["predicted"].values
         there = np.isfinite(values)
         total, count = np.where(there, values, 0.0).sum(axis=0), there.sum(axis=0)
@@ -69,17 +56,27 @@ class Daily:
 def gather(
     prediction: xr.DataArray, ds: xr.Dataset, interval: xr.DataArray | None, observed: xr.DataArray | None
 ) -> Daily:
-    """Check what :func:`xmsgl.plot.explore` is given, and compute all of it at once."""
+    """Check the arguments of :func:`xmsgl.plot.explore`, and compute them together."""
     wanted, level = _predicted(prediction, ds, interval)
     labels, coarse = _observations(ds, observed), _of_segments(ds)
-    _check_units(wanted["predicted"], {**labels, **coarse})
+    for name, array in {**labels, **coarse}.items():
+        called = "observed" if name == "observed" else f'ds["{array.name}"]'
+        common_units(wanted["predicted"], array, called)
     days, ids = prediction.indexes["time"].sort_values(), ds.indexes["fine"]
     shown = ids[ids.isin(prediction.indexes["fine"])]
-    _check_size(len(wanted) * len(days) * len(shown))
+    if (count := len(wanted) * len(days) * len(shown)) > _MOST_VALUES:
+        msg = (
+            f"{count:,} temperatures are too many for a page, which takes at most {_MOST_VALUES:,}; "
+            'select days or reaches first, for example prediction.sel(time="2019")'
+        )
+        raise InvalidArgumentError(msg)
     fine = _align({**wanted, **labels}, "fine", shown, days)
-    # One computation for all, so that a chunk that two of them need is computed once.
+    # Computed together, so that a chunk needed for two arrays is computed once.
     fine, coarse = compute(fine, _align(coarse, "coarse", ds.indexes.get("coarse"), days))
-    values = {name: _finite(array) for name, array in (fine | coarse).items()}
+    # One infinite value would leave no precision for the others.
+    values = {
+        name: array.astype(np.float64).where(np.isfinite).values for name, array in (fine | coarse).items()
+    }
     if observed is not None and "label" in values:
         seen = np.isfinite(values["label"])
         values["label"] = np.where(seen, values["observed"], np.nan)
@@ -87,7 +84,7 @@ def gather(
     places, own = _segments(ds), shown.get_indexer(ids)
     layers = {name: Layer.of(array, places if name in coarse else own) for name, array in values.items()}
     if not layers["predicted"].values.size:
-        msg = "the prediction has no finite value on any reach of the dataset: nothing to show"
+        msg = "the prediction has no finite value at any reach of the dataset, so there is nothing to show"
         raise InvalidArgumentError(msg)
     return Daily(
         days=pd.DatetimeIndex(days),
@@ -102,19 +99,19 @@ def gather(
 def _predicted(
     prediction: xr.DataArray, ds: xr.Dataset, interval: xr.DataArray | None
 ) -> tuple[dict[str, xr.DataArray], float | None]:
-    """Tell apart the line and the two bounds around it, with the coverage they claim."""
+    """Separate the line from the two bounds around it, and find their nominal coverage."""
     if "quantile" not in prediction.dims:
         _check(prediction, ds, "the prediction", ("time", "fine"))
         found = {"predicted": prediction}
     elif interval is not None:
-        msg = "the prediction holds quantiles already; give interval= with a prediction that has none"
+        msg = "the prediction already has quantiles; leave out interval=, or give a prediction without them"
         raise InvalidArgumentError(msg)
     else:
         _check(prediction, ds, "the prediction", ("quantile", "time", "fine"))
         probabilities = levels(prediction)
         middle = [place for place, p in enumerate(probabilities) if abs(p - 0.5) < 1e-9]
         if not middle:
-            msg = f"the prediction has quantiles {probabilities} and no median to colour by; predict 0.5 too"
+            msg = f"the prediction has quantiles {probabilities} but no median to show; predict 0.5 too"
             raise InvalidArgumentError(msg)
         found = {"predicted": prediction.isel(quantile=middle[0])}
         interval = prediction if len(probabilities) > 1 else None
@@ -124,7 +121,7 @@ def _predicted(
     probabilities = levels(interval)
     bounds = intervals(probabilities)
     if not bounds:
-        msg = f"quantiles {probabilities} make no interval; it takes p and 1 - p, for example 0.05 and 0.95"
+        msg = f"quantiles {probabilities} do not form an interval; give p and 1 - p, such as 0.05 and 0.95"
         raise InvalidArgumentError(msg)
     level, (low, high) = max(bounds.items())
     return found | {"low": interval.isel(quantile=low), "high": interval.isel(quantile=high)}, level
@@ -138,10 +135,10 @@ def _check(array: xr.DataArray, ds: xr.Dataset, what: str, dims: tuple[str, ...]
         index = array.indexes[dim]
         if not index.is_unique:
             repeated = shorten(index[index.duplicated()].unique())
-            msg = f"{what} has labels along {dim!r} more than once: {repeated}"
+            msg = f"{what} has repeated labels along {dim!r}: {repeated}; keep one of each"
             raise InvalidArgumentError(msg)
         if not len(index):
-            msg = f"{what} is empty along {dim!r}: nothing to show"
+            msg = f"{what} is empty along {dim!r}, so there is nothing to show"
             raise InvalidArgumentError(msg)
     if not isinstance(array.indexes["time"], pd.DatetimeIndex):
         msg = f"{what} has labels of {array.indexes['time'].dtype} along 'time'; they must be dates"
@@ -151,34 +148,20 @@ def _check(array: xr.DataArray, ds: xr.Dataset, what: str, dims: tuple[str, ...]
     if len(strangers):
         msg = (
             f"{what} has {len(strangers)} reaches that the dataset lacks: {shorten(strangers, 3)}; "
-            "give the dataset it was made from"
+            "give the dataset it belongs to"
         )
         raise InvalidArgumentError(msg)
-
-
-def _check_size(count: int) -> None:
-    if count > _MOST_VALUES:
-        msg = (
-            f"{count:,} temperatures are too many for a page, which takes {_MOST_VALUES:,}; "
-            'select days or reaches first, for example prediction.sel(time="2019")'
-        )
-        raise InvalidArgumentError(msg)
-
-
-def _check_units(prediction: xr.DataArray, others: dict[str, xr.DataArray]) -> None:
-    for name, array in others.items():
-        common_units(prediction, array, "observed" if name == "observed" else f'ds["{array.name}"]')
 
 
 def _observations(ds: xr.Dataset, observed: xr.DataArray | None) -> dict[str, xr.DataArray]:
     labels = ds.get("water_temperature_fine")
     if observed is None:
         return {} if labels is None else {"observed": labels}
-    # They may cover days and reaches that the dataset lacks; those are not shown.
+    # They may have days and reaches that the dataset lacks, which are not shown.
     if set(observed.dims) != {"time", "fine"} or not all(
         dim in observed.indexes and observed.indexes[dim].is_unique for dim in observed.dims
     ):
-        msg = f"observed has dims {observed.dims}; it must have 'time' and 'fine', with different labels"
+        msg = f"observed has dims {observed.dims}; it must have 'time' and 'fine', with unique labels"
         raise InvalidArgumentError(msg)
     return {"observed": observed} | ({} if labels is None else {"label": labels})
 
@@ -199,14 +182,8 @@ def _align(
     }
 
 
-def _finite(array: xr.DataArray) -> npt.NDArray[np.float64]:
-    """Give the values, what is not finite as missing: infinity would leave no ruler for the others."""
-    values = np.asarray(array.values, dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
 def _segments(ds: xr.Dataset) -> npt.NDArray[np.int64]:
-    """Give the position of the segment of each reach, -1 where unknown."""
+    """Find the position of the segment of each reach, -1 where unknown."""
     if not {"coarse", "coarse_segment"} <= set(ds.variables):
         return np.full(ds.sizes["fine"], -1, dtype=np.int64)
     return np.asarray(ds.indexes["coarse"].get_indexer(pd.Index(ds["coarse_segment"].values)), dtype=np.int64)

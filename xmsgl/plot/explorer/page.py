@@ -1,77 +1,69 @@
-"""The explorer page as Bokeh models, and those as one file that needs nothing else."""
+"""The explorer page: Bokeh models, written to one file that needs nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from xmsgl.plot.explorer.data import Paths, ruler
+from xmsgl.plot.explorer.data import ruler
 from xmsgl.plot.style import CURVE, LABEL, MARK, MISSING, OBSERVED, SEGMENT
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from xmsgl.plot.explorer.gather import Daily
+    from xmsgl.plot.places import Lines
 
 __all__ = ["Contents", "render"]
 
 _SIMULATED = "#B0709A"  # purple after Okabe and Ito
-_HEIGHT = 560  # px, of the map; the series stands lower by the row of the search
-_WARMEST = 215  # plasma without its yellow end, as in the other pictures: it stands out from white
+_HEIGHT = 560  # px
+_WARMEST = 215  # plasma without its yellow end, which would be lost on a white page
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What is on the page.
-
-    Attributes
-    ----------
-    title
-        Heading.
-    paths
-        Lines of the map.
-    daily
-        Values.
-    units
-        As written behind a temperature.
-    """
+    """Contents of the page."""
 
     title: str
-    paths: Paths
+    lines: Lines
+    orders: npt.NDArray[np.int64]  # stream order of each reach
     daily: Daily
     units: str
 
 
 def render(contents: Contents) -> str:
-    """Write the page."""
+    """Write the page as HTML."""
     models, daily = _bokeh("models"), contents.daily
     parts = _controls(models, daily) | _sources(models, contents)
     parts |= {"map": _map(models, parts, contents), "chart": _chart(models, parts, contents)}
-    parts["today"] = models.Span(
-        name="today", dimension="height", line_color=MARK, line_dash=[4, 3], line_width=1
-    )
+    dashed = {"line_color": MARK, "line_dash": [4, 3], "line_width": 1}
+    parts["today"] = models.Span(name="today", dimension="height", **dashed)
     parts["chart"].add_layout(parts["today"])
     parts["tip"] = models.Tooltip(name="tip", position=None, visible=False, content="")
     parts["map"].elements.append(parts["tip"])
-    callback = models.CustomJS(args=parts | _data(contents), code=_shipped("explorer.js"))
-    _listen(callback, parts)  # before there is a document, which would look through everything each time
+    callback = models.CustomJS(args=parts | _data(contents), code=_packaged("explorer.js"))
+    _listen(callback, parts)  # before there is a document, which would search all models each time
     document = _bokeh("document").Document()
     for root in _roots(models, parts):
         document.add_root(root)
     document.js_on_event(_bokeh("events").DocumentReady, callback)
     span = f"{daily.days[0]:%Y-%m-%d} to {daily.days[-1]:%Y-%m-%d}"
     about = (
-        f"{len(daily.reaches):,} reaches, {span}. Click a river for its series, a day of the series for "
-        "its map. The arrow keys move the slider when it is chosen with Tab."
+        f"{len(daily.reaches):,} reaches, {span}. Click a river to see its series, and a day of the series "
+        "to see its map. Select the slider with Tab to move it with the arrow keys."
     )
+    # A tall basin gets a narrow column and a wide one a wide column, in hundredths of the page.
+    share = int(np.clip(18 + 32 * contents.lines.shape(), 34, 55))
     page: str = _bokeh("embed").file_html(
         document,
         _bokeh("resources").INLINE,
         contents.title,
-        template=_shipped("explorer.html"),
-        template_variables={"heading": contents.title, "about": about, "share": _share(contents.paths)},
+        template=_packaged("explorer.html"),
+        template_variables={"heading": contents.title, "about": about, "share": share},
     )
     return page
 
@@ -80,42 +72,36 @@ def _bokeh(part: str) -> Any:
     return require(f"bokeh.{part}", "the explorer page", extra="explore")
 
 
-def _shipped(name: str) -> str:
+def _packaged(name: str) -> str:
     return files("xmsgl.plot.explorer").joinpath(name).read_text(encoding="utf-8")
 
 
 def _controls(models: Any, daily: Daily) -> dict[str, Any]:
-    """Make what can be pressed; of a single day there is nothing to play."""
+    """Make the controls; a single day needs no slider."""
     last, day = len(daily.days) - 1, daily.warmest()
     wide = {"sizing_mode": "stretch_width", "show_value": False, "margin": (12, 15, 5, 15)}
+    note = {"sizing_mode": "stretch_width", "styles": {"padding": "6px 0"}}
     slider = models.Slider(start=0, end=last, value=day, step=1, title="", name="slider", **wide)
     play = models.Toggle(label="► Play", width=90, name="play", tags=[0])
     return {
         "slider": slider if last else None,
         "play": play if last else None,
         "find": models.TextInput(placeholder="find a reach by its id", width=170, name="find"),
-        # As text, not as HTML: it repeats what was typed.
-        "note": models.Div(
-            text="",
-            name="note",
-            render_as_text=True,
-            sizing_mode="stretch_width",
-            styles={"padding": "6px 0"},
-        ),
+        # Text, not HTML, because it repeats what was typed.
+        "note": models.Div(text="", name="note", render_as_text=True, **note),
     }
 
 
 def _sources(models: Any, contents: Contents) -> dict[str, Any]:
-    """Make the columns that the script fills, and the lines."""
-    paths, daily = contents.paths, contents.daily
-    wide = paths.order - 1
+    """Make the data of the map and of the series; the script replaces those of other days and reaches."""
+    found, daily = contents.lines, contents.daily
+    wide = contents.orders[found.reach] - 1
     lines = {
-        "xs": paths.east,
-        "ys": paths.north,
-        "reach": paths.reach,
+        "xs": [path[:, 0].astype(np.float32) for path in found.paths],
+        "ys": [path[:, 1].astype(np.float32) for path in found.paths],
+        "reach": found.reach.astype(np.int32),
         "width": (0.8 + 2.6 * wide / max(int(wide.max()), 4)).astype(np.float32),
-        # The script fills in these and the series for other days and reaches.
-        "temperature": daily.layers["predicted"].of_day(daily.warmest())[paths.reach].astype(np.float32),
+        "temperature": daily.layers["predicted"].of_day(daily.warmest())[found.reach].astype(np.float32),
     }
     series = {
         "time": daily.days.to_numpy("datetime64[ms]").astype(np.float64),
@@ -127,32 +113,26 @@ def _sources(models: Any, contents: Contents) -> dict[str, Any]:
 
 
 def _data(contents: Contents) -> dict[str, Any]:
-    """Pack the values for the script: codes of two bytes, which Bokeh embeds as they are."""
+    """Pack the values for the script: codes of two bytes, which Bokeh embeds unchanged."""
     daily = contents.daily
     measure = ruler(daily.layers)
+    # Only `observed` says which days are held out.
+    days = "held-out days" if daily.held_out else "all observed days shown, including any used for training"
+    facts = {
+        "units": contents.units,
+        "first": daily.busiest(),
+        "reaches": daily.reaches,
+        "segments": daily.segments,
+        "words": {"observed": days, "label": "days with labels, which models are trained on"},
+    }
     return {
         "layers": {
             name: {"codes": measure.encode(layer.values).ravel(), "rows": layer.rows}
             for name, layer in daily.layers.items()
         },
         "days": [f"{day:%Y-%m-%d}" for day in daily.days],
-        "facts": {
-            "low": measure.low,
-            "step": measure.step,
-            "gap": measure.gap,
-            "units": contents.units,
-            "first": daily.busiest(),
-            "reaches": daily.reaches,
-            "segments": daily.segments,
-            "words": _scored_on(daily),
-        },
+        "facts": facts | asdict(measure),
     }
-
-
-def _scored_on(daily: Daily) -> dict[str, str]:
-    """Tell by layer what the RMSE over it is of: a page knows no test days but those it was told."""
-    told = "held-out days" if daily.held_out else "all observed days shown, trained on or not"
-    return {"observed": told, "label": "days with labels, which models learn from"}
 
 
 def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
@@ -162,10 +142,9 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
         sizing_mode="stretch_width",
         title=" ",
         match_aspect=True,
-        # One degree of longitude is shorter than one of latitude by the cosine of the latitude.
-        aspect_scale=_extent(contents.paths)[0],
+        aspect_scale=contents.lines.shrink(),
         tools="pan,wheel_zoom,box_zoom,reset,save",
-        active_scroll=None,  # so that the wheel moves the page until the tool is chosen
+        active_scroll=None,  # the wheel scrolls the page until the tool is selected
     )
     values = contents.daily.layers["predicted"].values
     low, high = (float(q) for q in np.nanpercentile(values, [1, 99]))
@@ -193,20 +172,8 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
 
 
 def _quantity(models: Any, contents: Contents) -> Any:
-    """Write what is shown, as text in which Bokeh looks for no formulas."""
+    """Label a temperature, as text that Bokeh does not search for formulas."""
     return models.PlainText(text=f"water temperature [{contents.units}]")
-
-
-def _extent(paths: Paths) -> tuple[float, float]:
-    """Give the cosine of the middle latitude, and how much wider than high the network is."""
-    east, north = np.concatenate(paths.east), np.concatenate(paths.north)
-    shrink = float(np.cos(np.deg2rad((north.min() + north.max()) / 2)))
-    return shrink, shrink * float(np.ptp(east)) / max(float(np.ptp(north)), 1e-6)
-
-
-def _share(paths: Paths) -> int:
-    """Give a tall basin a narrow column and a wide one a wide column, in hundredths of the page."""
-    return int(np.clip(18 + 32 * _extent(paths)[1], 34, 55))
 
 
 def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
@@ -227,15 +194,9 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
         shade = {"fill_color": CURVE, "fill_alpha": 0.22, "legend_label": words}
         figure.varea("time", "low", "high", source=source, **shade)
     if "simulated" in daily.layers:
-        figure.line(
-            "time",
-            "simulated",
-            source=source,
-            color=_SIMULATED,
-            line_width=1.3,
-            legend_label="segment, simulated",
-        )
-    # The segment's often are the reach's own: around those, so that both are seen.
+        look = {"color": _SIMULATED, "line_width": 1.3, "legend_label": "segment, simulated"}
+        figure.line("time", "simulated", source=source, **look)
+    # Often the segment's observations are the reach's own; drawn larger, both can be seen.
     solid, hollow = {"size": 4.5}, {"size": 8, "fill_alpha": 0, "line_alpha": 0.7}
     dots = (
         ("segment", hollow | {"marker": "triangle", "color": SEGMENT}, "segment, observed"),
@@ -245,13 +206,11 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     for name, look, words in dots:
         if name in daily.layers:
             figure.scatter("time", name, source=source, legend_label=words, **look)
-    line = figure.line(
-        "time", "predicted", source=source, color=CURVE, line_width=1.8, legend_label="predicted"
-    )
-    # Bokeh takes a tooltip for HTML, but what a formatter returns for text.
-    temperature = models.CustomJSHover(
-        args={"units": contents.units}, code="return `${value.toFixed(1)} ${units}`"
-    )
+    style = {"color": CURVE, "line_width": 1.8, "legend_label": "predicted"}
+    line = figure.line("time", "predicted", source=source, **style)
+    # Bokeh reads a tooltip as HTML, but what a formatter returns as text.
+    code = "return `${value.toFixed(1)} ${units}`"
+    temperature = models.CustomJSHover(args={"units": contents.units}, code=code)
     figure.add_tools(
         models.HoverTool(
             renderers=[line],
