@@ -127,4 +127,4 @@ def test_ctrl_c_ends_with_the_command_to_go_on(call, tmp_path, monkeypatch):
     monkeypatch.setattr("xmsgl.benchmark.runner.execute", interrupt)
     result = call("simulated", "--methods", "climatology", "--out", tmp_path)
     assert result.exit_code == 1
-    assert f"to go on: xmsgl benchmark simulated --methods climatology --out {tmp_path}" in result.stderr
+    assert f"to continue: xmsgl benchmark simulated --methods climatology --out {tmp_path}" in result.stderr

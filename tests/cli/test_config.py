@@ -165,21 +165,21 @@ def test_other_labels_are_refused(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "no such options as epoch; known: checkpoint, data, dataset, device"),
+        ("epoch = 3", "run.toml: unknown options: epoch; known: checkpoint, data, dataset, device"),
         ("epochs = 0", "Invalid value for '--epochs'"),
         ('epochs = "many"', "Invalid value for '--epochs'"),
         ('validation = "often"', "validation must be a fraction between 0 and 1, date ranges"),
         ('validation = "2001-01-01/"', "got '2001-01-01/'"),
         ("validation = 1.5", "validation must be a fraction between 0 and 1"),
         ("set = 3", "set must be a table, [set]"),
-        ("[set]\nseed = 3", "seed has an option of its own, --seed"),
-        ("epochs = ", "is not valid TOML"),
-        ("[set]\nclip = " + "[" * 5000, "is not valid TOML"),
+        ("[set]\nseed = 3", "--set cannot take seed, which has its own option; use --seed"),
+        ("epochs = ", "run.toml: not valid TOML"),
+        ("[set]\nclip = " + "[" * 5000, "run.toml: not valid TOML"),
         ("[set]\nclip = nan", "clip=nan is not a finite number; give one, or none if allowed"),
         ("[set]\nlearning_rate = [0.1, inf]", "learning_rate=[0.1, inf] is not a finite number"),
         ('[data]\nyears = "-Infinity"', "years=-Infinity is not a finite number"),
-        ('dataset = "moon"', "'moon' is neither a file nor a dataset"),
-        ('config = "other.toml"', "no such options as config"),
+        ('dataset = "moon"', "'moon' is not a known dataset (delaware, simulated) or an existing file"),
+        ('config = "other.toml"', "unknown options: config"),
     ],
 )
 def test_a_wrong_configuration_is_a_wrong_command_line(run, tmp_path, text, message):

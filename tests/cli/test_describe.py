@@ -18,7 +18,7 @@ from xmsgl.cli.main import main
 from xmsgl.models.file.model import load_model
 from xmsgl.models.file.packaged import packaged_names
 
-KINDS = {"river.nc": "dataset", "river.zarr": "dataset", "m": "model", "c": "checkpoint of a training"}
+KINDS = {"river.nc": "dataset", "river.zarr": "dataset", "m": "model", "c": "training checkpoint"}
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +95,14 @@ def test_a_dataset_by_its_name():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["absent.nc"], 2, "'absent.nc' is no file, and no dataset or model"),
-        (["river.nc", "--toml"], 1, "is not a model, a checkpoint or a run, which --toml asks for"),
-        (["m", "--graphs"], 1, "is not a dataset, which --graphs asks for"),
+        (["absent.nc"], 2, "'absent.nc' is not an existing file, a known dataset"),
+        (["river.nc", "--toml"], 1, "is not a model, a checkpoint or a run; leave out --toml"),
+        (["m", "--graphs"], 1, "is not a dataset; leave out --graphs"),
         (["broken.nc"], 3, "air_temperature_coarse"),
         (["text"], 1, "error: "),
         (["river.nc", "--data", "years=3"], 1, "a file takes no arguments, and years was given"),
         (["simulated", "--data", "moon=3"], 1, "unexpected keyword argument 'moon'; it takes n_coarse"),
-        (["old", "--toml"], 1, "does not tell the settings it was trained with"),
+        (["old", "--toml"], 1, "does not store the settings it was trained with"),
     ],
 )
 def test_errors_are_short(folder, river, monkeypatch, arguments, code, message):

@@ -204,7 +204,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             "quantiles 0.0001 are further out",
         ),
         (["downscale", "FILE", "-m", "CHECKPOINT", "-o", "x.nc"], "training checkpoint, not a model"),
-        (["evaluate", "FILE", "-p", "FILE"], "river.nc has no variable water_temperature;"),
+        (["evaluate", "FILE", "-p", "FILE"], "river.nc has no variable water_temperature, only"),
         (["evaluate", "FILE", "-p", "PREDICTION", "--by", "moon"], "moon"),
         (["validate", "MODEL"], "error: "),
         (["validate", "FOLDER"], "error: "),
@@ -392,7 +392,7 @@ def test_fetch_refuses_an_argument_of_another_dataset(run, tmp_path):
 def test_fetch_refuses_an_argument_given_twice(run):
     result = run("fetch", "delaware", "--region", "02040104", "--data", "region=02040101")
     assert result.exit_code == 2
-    assert "region given as an option and in --data" in result.output
+    assert "region given both as an option and in --data" in result.output
 
 
 def test_fetch_takes_arguments_of_the_dataset(run, tmp_path):

@@ -81,8 +81,8 @@ def test_what_is_neither_a_file_nor_packaged_is_a_wrong_command_line(folder, tmp
     river.isel(time=slice(0, 2)).to_netcdf(tmp_path / "river.nc")
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "'moon' is neither a file nor a packaged model" in result.stderr
-    assert f"packaged: {packaged.DEFAULT}, small" in " ".join(result.stderr.split())
+    assert "'moon' is not a packaged model" in result.stderr
+    assert f"({packaged.DEFAULT}, small) or an existing file" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_what_is_not_a_prediction_alone_is_not_replaced(temperature, tmp_path, n
     ds, path = change(temperature.compute()), tmp_path / name
     ds.to_netcdf(path) if name.endswith("nc") else ds.to_zarr(path, consolidated=False)
     assert not is_prediction(path)
-    with pytest.raises(OutputError, match="what is there is not a prediction"):
+    with pytest.raises(OutputError, match="the existing file is not a prediction"):
         check_prediction(path)
 
 
@@ -75,14 +75,14 @@ def test_only_a_dataset_of_the_package_is_replaced_by_one(river, tmp_path):
     with xr.open_dataset(tmp_path / "s.nc") as back:
         assert back.sizes == ds.sizes
     river.to_netcdf(tmp_path / "river.nc")
-    for name, message in (("river.nc", "not a dataset that xmsgl has written"), ("s.csv", "ends in .nc")):
+    for name, message in (("river.nc", "not a dataset written by xmsgl"), ("s.csv", "ends in .nc")):
         with pytest.raises(OutputError, match=message):
             check_dataset(tmp_path / name)
 
 
 def test_a_damaged_model_is_not_replaced(tmp_path):
     (tmp_path / "m").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
-    with pytest.raises(OutputError, match="not a model or a checkpoint that xmsgl has written; remove it"):
+    with pytest.raises(OutputError, match="not a model or checkpoint written by xmsgl; remove it"):
         check_model(tmp_path / "m")
 
 

@@ -1,1 +1,1 @@
-"""The command ``xmsgl``: the verbs of ``ds.msgl`` for files and shells."""
+"""The command ``xmsgl``: the methods of ``ds.msgl`` for files."""

@@ -1,36 +1,39 @@
-"""What commands print for scripts."""
+"""Results as text, or as JSON for scripts."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-__all__ = ["AS_JSON", "json_option", "strict_json"]
+__all__ = ["json_option", "prints_json", "show"]
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-#: Where a command remembers that it is to print JSON, for the group, which reports the errors.
-AS_JSON = "xmsgl.as_json"
+_AS_JSON = "xmsgl.as_json"
 
 
-def json_option(command: Command) -> Command:
-    """Give a command the option ``--json``."""
-
-    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-        ctx.meta[AS_JSON] = value
-        return value
-
-    return click.option(
-        "--json", "as_json", is_flag=True, callback=remember, help="Print the result as JSON, for scripts."
-    )(command)
+def _note(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta[_AS_JSON] = value
 
 
-def strict_json(value: Any) -> str:
-    """Write JSON that every reader takes: what is not finite becomes null."""
+json_option = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_note, help="Print the result as JSON, for scripts."
+)
+
+
+def prints_json(ctx: click.Context) -> bool:
+    """Check whether a command was given ``--json``."""
+    return bool(ctx.meta.get(_AS_JSON))
+
+
+def show(value: Any, text: str) -> None:
+    """Print a result as text, or its value as JSON if the command was given ``--json``."""
+    click.echo(_strict_json(value) if prints_json(click.get_current_context()) else text)
+
+
+def _strict_json(value: Any) -> str:
+    """Write JSON that every reader accepts, with null for NaN and infinity."""
 
     def plain(part: Any) -> Any:
         if isinstance(part, dict):

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from xmsgl.cli.config import config_option, config_path, settings_of_table
+from xmsgl.cli.arguments import completing, device_option, folder_type
+from xmsgl.cli.config import config_option, config_path, table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.errors import UnknownNameError
 from xmsgl.util.spec import parse_seeds, parse_settings
 from xmsgl.util.writing import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from xmsgl.benchmark import Run
 
@@ -27,7 +27,7 @@ _COMMAND = "xmsgl.command"
 
 
 class _Remembering(ListsCommand):
-    """Keeps the command line as it was typed, to say how to go on."""
+    """Keeps the command line as typed, to show how to continue."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_COMMAND] = shlex.join(["xmsgl", "benchmark", *args])
@@ -35,8 +35,8 @@ class _Remembering(ListsCommand):
 
 
 def _known_source(ctx: click.Context, _: click.Parameter, value: str) -> str:
-    """Refuse what is no source of the benchmark, imported late, for they bring dask and SciPy along."""
-    if ctx.resilient_parsing:  # only completing
+    """Refuse an unknown dataset; imported late, because the sources import dask and SciPy."""
+    if ctx.resilient_parsing:  # completion only
         return value
     from xmsgl.benchmark.sources import source_of
 
@@ -47,14 +47,14 @@ def _known_source(ctx: click.Context, _: click.Parameter, value: str) -> str:
     return value
 
 
-def _complete_source(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _sources() -> Iterable[str]:
     from xmsgl.benchmark.sources import SOURCES
 
-    return [CompletionItem(name) for name in SOURCES if name.startswith(incomplete)]
+    return SOURCES
 
 
 @click.command(cls=_Remembering)
-@click.argument("dataset", callback=_known_source, shell_complete=_complete_source)
+@click.argument("dataset", callback=_known_source, shell_complete=completing(_sources))
 @config_option
 @click.option(
     "--protocol",
@@ -67,49 +67,46 @@ def _complete_source(_: click.Context, __: click.Parameter, incomplete: str) -> 
     "--fractions",
     multiple=True,
     type=click.FloatRange(0, 1, min_open=True),
-    help="Parts of the fine labels to learn from. Default: 0.001 0.01 0.1 1 (temporal), 1 (spatial).",
+    help="Fractions of the fine labels to train on. Default: 0.001 0.01 0.1 1 (temporal), 1 (spatial).",
 )
 @click.option(
     "--methods",
     multiple=True,
-    help="Networks and references, with settings where wanted: msgl:kernel=reference,hops=5.",
+    help="Networks and reference methods, optionally with settings: msgl:kernel=reference,hops=5.",
 )
 @click.option(
     "--seeds",
     multiple=True,
     default=["3"],
     show_default=True,
-    help="How many, from 0 on; or which: 0 1 7, or 2-4.",
+    help="How many, counted from 0; or which: 0 1 7, or 2-4.",
 )
 @click.option(
     "--draw",
     type=click.IntRange(0),
-    default=None,
-    help="Seed of labels, segments and basins in all runs. Default: each run's own seed.",
+    help="Seed for drawing labels, segments and basins in all runs. Default: the seed of each run.",
 )
-@click.option("--set", "settings", multiple=True, help="Settings of all networks: epochs=40 hidden=32.")
-@click.option("--data", multiple=True, help="Arguments of the dataset: region=02040104, n_coarse=20.")
+@table_option("set", "Settings of all networks: epochs=40 hidden=32.", "settings")
+@table_option("data", "Arguments of the dataset: region=02040104, n_coarse=20.")
 @click.option(
     "--degrade",
     multiple=True,
-    help="Make coarse labels or process model worse, one set of runs each: none noise=1 noise=2,bias=1.",
+    help="Degrade coarse labels or the process model, one set of runs each: none noise=1 noise=2,bias=1.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default="benchmark-output", show_default=True
-)
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option(
-    "--ensembles", is_flag=True, help="Also score the mean of seeds that learned from equal labels."
-)
+@click.option("--out", type=folder_type, default="benchmark-output", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Parallel processes.")
+@device_option
+@click.option("--ensembles", is_flag=True, help="Also score the mean over seeds trained on the same labels.")
 @click.option(
     "--blend",
     "blends",
     multiple=True,
-    help="Also score the mean of several methods, named as in the table: 'msgl + booster-coarse'.",
+    help="Also score the mean of several methods, by their names in the table: 'msgl + booster-coarse'.",
 )
 @click.option("--figures/--no-figures", default=True, show_default=True, help="Draw figures.")
-@click.option("--list", "only_list", is_flag=True, help="List the runs, say which are finished, and stop.")
+@click.option(
+    "--list", "only_list", is_flag=True, help="List the runs and whether they are finished, then stop."
+)
 @click.pass_context
 def benchmark(
     ctx: click.Context,
@@ -117,17 +114,18 @@ def benchmark(
     *,
     dataset: str,
     seeds: tuple[str, ...],
-    settings: tuple[str, ...],
-    data: tuple[str, ...],
+    settings: dict[str, Any],
+    data: dict[str, Any],
     degrade: tuple[str, ...],
     only_list: bool,
     **options: Any,
 ) -> None:
-    """Compare methods on a DATASET: the same split, the same scores, several seeds.
+    """Compare methods on DATASET.
 
-    DATASET goes by a name, such as simulated; for an unknown one, all names are listed.
-    Finished runs are kept: the same command goes on where it stopped, and another one with the same folder
-    adds to it. Options that take a list take it at once: --fractions 0.01 1 --methods msgl fine-only.
+    All methods have the same split, scores and seeds. DATASET is a name such as simulated; an unknown name
+    lists all names. Finished runs are kept: the same command continues where it stopped, and another command
+    with the same folder adds its runs. Options that take a list take all its values at once: --fractions
+    0.01 1 --methods msgl fine-only.
     """
     from xmsgl.benchmark import make_plan, run
 
@@ -137,8 +135,8 @@ def benchmark(
         "methods": options.pop("methods") or None,
         "seeds": parse_seeds(seeds),
         "draw": options.pop("draw"),
-        "settings": settings_of_table(ctx, "set", settings),
-        "data": settings_of_table(ctx, "data", data),
+        "settings": settings,
+        "data": data,
         "degrade": [{} if text == "none" else parse_settings(text) for text in degrade] or None,
     }
     if only_list:
@@ -148,13 +146,13 @@ def benchmark(
     try:
         run(dataset, **arguments, **options, command=ctx.meta[_COMMAND])
     except KeyboardInterrupt:
-        click.echo(f"interrupted; to go on: {ctx.meta[_COMMAND]}", err=True)
+        click.echo(f"interrupted; to continue: {ctx.meta[_COMMAND]}", err=True)
         ctx.exit(1)
     click.echo((options["out"] / "table.md").read_text(encoding="utf-8").rstrip())
 
 
 def _keep_config(ctx: click.Context, out: Path) -> None:
-    """Keep the configuration beside the results, for the command that made them names it."""
+    """Keep the configuration beside the results, because the command that made them names it."""
     from xmsgl.benchmark.store import Store
 
     if path := config_path(ctx):

@@ -1,4 +1,4 @@
-"""The main job, end to end: what ``make demo`` and ``xmsgl demo`` run."""
+"""The whole workflow, which ``make demo`` and ``xmsgl demo`` run."""
 
 from __future__ import annotations
 
@@ -34,54 +34,37 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# Short windows make more steps of an epoch, which counts where the hours do.
-SETTINGS = {"window": 90, "warmup": 30}
 
-# The prediction is written first: by it the others are known.
+# The prediction comes first, because it identifies the results of a demo.
 _RESULTS = ("temperature.nc", "model.safetensors", "skill.md", "overview.png")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a demo runs on, sized for two cores.
-
-    Attributes
-    ----------
-    dataset
-        ``"delaware"`` or ``"simulated"``.
-    why
-        One sentence that says how it was chosen.
-    period
-        First and last day, or None for all.
-    test
-        First of the held-out days; all later ones are held out too.
-    epochs
-        Passes of training, for every method.
-    identity
-        Learned numbers a segment: worth having where nearly all segments have labels.
-    """
+    """Dataset and settings of a demo, sized for two cores."""
 
     dataset: str
-    why: str
-    period: tuple[str, str] | None
-    test: str | None
+    why: str  # the dataset was chosen
+    test: str | None  # first of the held-out days; default: the last quarter
     epochs: int
-    identity: int
+    identity: int  # learned numbers per segment, useful if nearly all segments have labels
 
 
 def choose(data: str, found: Availability) -> Plan:
-    """Decide what to run on; nothing is fetched."""
+    """Choose the dataset; nothing is fetched."""
     if data == "delaware" or (data == "auto" and found):
         why = f"the real Delaware River Basin: {found.reason}"
-        return Plan("delaware", why, ("2007-10-01", "2020-09-30"), "2017-10-01", 40, 0)
-    why = "the simulated basin: it was asked for"
+        return Plan("delaware", why, "2017-10-01", 40, 0)
+    why = "the simulated basin, as requested"
     if data == "auto":
-        why = f"the simulated basin, because the Delaware files can not be had: {found.reason}"
-    return Plan("simulated", why, None, None, 60, 8)
+        why = f"the simulated basin, because the Delaware files are not available: {found.reason}"
+    return Plan("simulated", why, None, 60, 8)
 
 
 def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -> SkillTable:
-    """Run the main job and write its results."""
+    """Run the workflow and write its results."""
+    from xmsgl.plot import overview
+
     out.mkdir(parents=True, exist_ok=True)
     _check_folder(out)
     plan = choose(data, availability("delaware"))
@@ -91,37 +74,45 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     say(f"graphs    {build_graph(ds).describe()}")
     test, held_coarse, held_fine = _hold_out(ds, plan, seed)
     training = mask_labels(mask_labels(ds, days=test), segments=held_coarse)
-    passes = epochs or plan.epochs
-    say(f"train     without the days from {_first(test)} on and without {int(held_coarse.sum())} segments")
+    first = str(pd.Timestamp(test["time"].values[np.argmax(test.values)]).date())
+    say(f"train     without the days from {first} and without {int(held_coarse.sum())} segments")
+    # Short windows give more steps per epoch, so that training takes less time.
     models = {
-        name: training.msgl.train(name, epochs=passes, seed=seed, identity=plan.identity, **SETTINGS)
+        name: training.msgl.train(
+            name, epochs=epochs or plan.epochs, seed=seed, identity=plan.identity, window=90, warmup=30
+        )
         for name in ("msgl", "remap")
     }
     say("downscale every reach on every day")
     temperature = _compute(ds.msgl.downscale(models["msgl"]))
     say("score     MSGL, remap, air-temperature regression, climatology")
     table = _score(ds, training, temperature, models["remap"], test, held_fine)
-    _write(out, ds, temperature, models["msgl"], table, test)
+    prediction, weights, skill, picture = (out / name for name in _RESULTS)
+    write_prediction(temperature, prediction)
+    models["msgl"].save(weights)
+    write_bytes(skill, f"{table.to_markdown()}\n".encode())
+    figure = overview(temperature.sel(time=test), ds.sel(time=test))
+    with whole(picture) as part:
+        figure.savefig(part, dpi=150)
     say(f"\n{table}\n")
     say(f"written   {', '.join(sorted(path.name for path in out.iterdir()))} in {out}/")
     return table
 
 
 def _check_folder(out: Path) -> None:
-    """Replace the results of an earlier demo, which are known by the prediction, and nothing else."""
+    """Refuse to replace anything but the results of an earlier demo, which include a prediction."""
     for name in _RESULTS:
         check_target(out / name)
     found = [name for name in _RESULTS if (out / name).exists()]
     if found and not is_prediction(out / _RESULTS[0]):
-        msg = f"cannot write into {out}: {', '.join(found)} there is not of a demo; choose another folder"
+        msg = f"cannot write into {out}: its {', '.join(found)} is not from a demo; choose another folder"
         raise OutputError(msg)
 
 
 def _load(plan: Plan) -> xr.Dataset:
     if plan.dataset == "simulated":
         return datasets.simulated()
-    start, stop = plan.period or (None, None)
-    return datasets.delaware(start=start, end=stop, forcing="era5")
+    return datasets.delaware(start="2007-10-01", end="2020-09-30", forcing="era5")
 
 
 def _hold_out(ds: xr.Dataset, plan: Plan, seed: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
@@ -140,10 +131,6 @@ def _compute(lazy: xr.DataArray) -> xr.DataArray:
         return lazy.compute()
 
 
-def _first(test: xr.DataArray) -> str:
-    return str(pd.Timestamp(test["time"].values[np.argmax(test.values)]).date())
-
-
 def _score(
     ds: xr.Dataset,
     training: xr.Dataset,
@@ -160,22 +147,3 @@ def _score(
     }
     groups = {"held-out days": test & ~held_fine, "held-out reaches": held_fine & ~test}
     return skill_table(predictions, ds["water_temperature_fine"].compute(), groups=groups)
-
-
-def _write(
-    out: Path,
-    ds: xr.Dataset,
-    temperature: xr.DataArray,
-    model: Model,
-    table: SkillTable,
-    test: xr.DataArray,
-) -> None:
-    from xmsgl.plot import overview
-
-    prediction, weights, skill, picture = (out / name for name in _RESULTS)
-    write_prediction(temperature, prediction)
-    model.save(weights)
-    write_bytes(skill, f"{table.to_markdown()}\n".encode())
-    figure = overview(temperature.sel(time=test), ds.sel(time=test))
-    with whole(picture) as part:
-        figure.savefig(part, dpi=150)

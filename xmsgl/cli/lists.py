@@ -13,13 +13,13 @@ __all__ = ["ListsCommand"]
 
 
 class ListsCommand(click.Command):
-    """A command in which every option that may be repeated takes several values at once.
+    """A command whose repeatable options take several values at once.
 
-    A list goes on to the next word that begins with a dash. So arguments stand before it, or after ``--``.
+    A list ends at the next word that begins with a dash, so arguments come before it, or after ``--``.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Write lists as click reads them, then parse."""
+        """Rewrite lists for click, then parse."""
         lists = {
             name
             for parameter in self.params
@@ -30,7 +30,7 @@ class ListsCommand(click.Command):
 
 
 def _repeat(args: Sequence[str], lists: set[str]) -> list[str]:
-    """Write ``--option a b`` as ``--option a --option b``."""
+    """Rewrite ``--option a b`` as ``--option a --option b``."""
     done: list[str] = []
     option, given = "", 0
     for word in args:

@@ -1,4 +1,4 @@
-"""The ``xmsgl`` command: the verbs of ``ds.msgl`` for files and shells."""
+"""The ``xmsgl`` command: the methods of ``ds.msgl`` for files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl.cli.arguments import dataset_argument, paths_of
-from xmsgl.cli.as_json import AS_JSON, json_option, strict_json
+from xmsgl.cli.arguments import (
+    complete_model,
+    dataset_argument,
+    device_option,
+    folder_type,
+    known_model,
+    path_type,
+    paths_of,
+)
+from xmsgl.cli.as_json import json_option, prints_json, show
 from xmsgl.cli.benchmark import benchmark
 from xmsgl.cli.completion import completion
-from xmsgl.cli.config import settings_of_table
+from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
 from xmsgl.cli.lists import ListsCommand
-from xmsgl.cli.models import complete_model, known_model, models
+from xmsgl.cli.models import models
 from xmsgl.cli.outputs import check_dataset, check_prediction, write_dataset, write_prediction
 from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data, open_file
@@ -28,20 +36,22 @@ from xmsgl.util.progress import dask_bar
 if TYPE_CHECKING:
     import xarray as xr
 
-# Exit codes: 0 done, 1 an error of xmsgl, 2 a wrong command line (click's own), 3 a dataset with faults.
+# Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
 EXIT_ERROR, EXIT_FAULTS = 1, 3
 
 
 class _Group(click.Group):
-    """Turns the package's errors into one line and an exit code, and its warnings into a line each."""
+    """Reports errors of the package in one line with an exit code, and each warning in one line."""
+
+    command_class = ListsCommand
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show  # type: ignore[assignment]
+                warnings.showwarning = _print_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except InvalidDatasetError as error:
-            if ctx.meta.get(AS_JSON):
+            if prints_json(ctx):
                 click.echo(json.dumps({"faults": error.faults}))
             click.echo(f"error: {error}", err=True)
             ctx.exit(EXIT_FAULTS)
@@ -50,8 +60,8 @@ class _Group(click.Group):
             ctx.exit(EXIT_ERROR)
 
 
-def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Print a warning of the package as one line, and any other where Python would."""
+def _print_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Print a warning of the package in one line, and any other as Python does."""
     if issubclass(category, XMSGLWarning):
         click.echo(f"warning: {message}", err=True)
     else:
@@ -60,22 +70,22 @@ def _show(message: Warning | str, category: type[Warning], *where: Any) -> None:
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xmsgl")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@click.option("--quiet", is_flag=True, help="Show no progress bars.")
 @click.option("--verbose", is_flag=True, help="Log every epoch and download.")
 def main(*, quiet: bool, verbose: bool) -> None:
     """Downscale daily stream temperature from coarse segments to fine reaches.
 
     DATASET is a netCDF file or a Zarr store that follows the dataset convention (dimensions time,
-    coarse, fine; see the data model in the documentation), or goes by a name, such as simulated.
+    coarse, fine; see the data model in the documentation), or a name such as simulated.
 
     \b
-    Exit codes: 0 done, 1 an error, 2 a wrong command line, 3 a dataset with faults.
+    Exit codes: 0 success, 1 an error, 2 a wrong command line, 3 an invalid dataset.
 
     \b
     Data folders:
-      XMSGL_DATA_DIR     where downloads and built datasets are kept
-      XMSGL_DATA_MIRROR  a folder or URL tried before the real addresses
-    """  # noqa: D301 - click reads the backspace, which keeps the lines as they are
+      XMSGL_DATA_DIR     folder of downloads and built datasets
+      XMSGL_DATA_MIRROR  a folder or URL to try before the original addresses
+    """  # noqa: D301 - the backspace makes click keep the lines as they are
     set_options(progress=not quiet, process_tuning=True)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
@@ -87,33 +97,38 @@ def main(*, quiet: bool, verbose: bool) -> None:
     type=click.Choice(["auto", "delaware", "simulated"]),
     default="auto",
     show_default=True,
-    help="auto takes the Delaware where its files can be had, else the simulated basin.",
+    help="auto is the Delaware if its files are available, otherwise the simulated basin.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), default="demo-output", show_default=True
-)
-@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: what fits the demo's time.")
+@click.option("--out", type=folder_type, default="demo-output", show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Default: 40 (delaware), 60 (simulated).")
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
-    """Run the main job end to end: dataset, graphs, training, downscaling, picture, skill table."""
+    """Run the whole workflow, from the dataset to a skill table.
+
+    It builds the graphs, trains, downscales, scores and draws.
+    """
     from xmsgl.cli.demo import run_demo
 
     run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
 
 
-#: What is fetched unless another is asked for: the long period, which the packaged model learned from.
+#: Arguments of a dataset that is fetched without any: the period that the packaged model was trained on.
 _FETCHED = {"delaware": {"forcing": "era5"}}
 
 
-@main.command(cls=ListsCommand)
+@main.command()
 @click.argument("dataset", type=click.Choice(DATASETS))
+@click.option("-o", "--output", type=path_type, help="Also write the dataset, as netCDF.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=None, help="Also write it here, as netCDF."
+    "--forcing",
+    type=click.Choice(["era5", "observed"]),
+    help="For delaware: source of the weather. Default: era5.",
 )
-@click.option("--forcing", type=click.Choice(["era5", "observed"]), help="Of the delaware; default: era5.")
-@click.option("--fine", type=click.Choice(["mainstem", "all"]), help="Of the delaware; default: mainstem.")
-@click.option("--region", help="Of the delaware: a HUC8, a HUC12 or the id of an outlet segment.")
-@click.option("--data", multiple=True, help="Other arguments of it: n_coarse=20, start=2010-10-01.")
+@click.option(
+    "--fine", type=click.Choice(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
+)
+@click.option("--region", help="For delaware: a HUC8, a HUC12 or the id of an outlet segment.")
+@table_option("data", "Other arguments of the dataset: n_coarse=20, start=2010-10-01.")
 @json_option
 @click.pass_context
 def fetch(
@@ -122,87 +137,81 @@ def fetch(
     *,
     dataset: str,
     output: Path | None,
-    data: tuple[str, ...],
-    as_json: bool,
+    data: dict[str, Any],
     **named: str | None,
 ) -> None:
-    """Download and build a DATASET into the cache, and say what it holds."""
+    """Download and build DATASET, and summarise it."""
     from xmsgl import schema
 
-    others = settings_of_table(ctx, "data", data)
     given = {name: value for name, value in named.items() if value is not None}
-    if twice := sorted(given.keys() & others):
-        msg = f"{', '.join(twice)} given as an option and in --data; give it once"
+    if twice := sorted(given.keys() & data):
+        msg = f"{', '.join(twice)} given both as an option and in --data; give it once"
         raise click.UsageError(msg, ctx)
     if output is not None:
         check_dataset(output)
-    ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **others})
+    ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **data})
     if output is not None:
         write_dataset(ds, output)
-    _report(schema.validate(ds, values=False), as_json=as_json)
+    report = schema.validate(ds, values=False)
+    show(report.to_dict(), str(report))
 
 
-@main.command(cls=ListsCommand)
+@main.command()
 @dataset_argument
-@click.option("--no-labels", is_flag=True, help="Ask for no labels: DATASET is only predicted on.")
+@click.option("--no-labels", is_flag=True, help="Require no labels, for a DATASET used in prediction only.")
 @json_option
-@click.pass_context
-def validate(
-    ctx: click.Context, /, *, dataset: str, data: tuple[str, ...], no_labels: bool, as_json: bool
-) -> None:
-    """Check DATASET against the dataset convention; list every fault (exit code 3)."""
+def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
+    """List all faults of DATASET (exit code 3 if any).
+
+    A fault is a departure from the dataset convention.
+    """
     from xmsgl import schema
 
-    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
-    _report(schema.validate(ds, labels=not no_labels), as_json=as_json)
+    report = schema.validate(open_data(dataset, **data), labels=not no_labels)
+    show(report.to_dict(), str(report))
 
 
-def _report(report: Any, *, as_json: bool) -> None:
-    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-
-
-@main.command(cls=ListsCommand)
+@main.command()
 @dataset_argument
 @click.option(
     "-m",
     "--model",
     callback=known_model,
     shell_complete=complete_model,
-    default=None,
-    help="A packaged model (see xmsgl models) or a .safetensors file. Default: delaware-async-msgl.",
+    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-async-msgl.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="A .nc file or a .zarr store."
+    "-o",
+    "--output",
+    type=path_type,
+    required=True,
+    help="netCDF file (.nc) or Zarr store (.zarr).",
 )
-@click.option(
-    "--warmup", type=click.IntRange(0), default=None, help="Days before each window; default: as trained."
-)
+@click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
 @click.option(
     "--quantiles",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     multiple=True,
-    help="Write these quantiles of the temperature instead, for example 0.05 0.5 0.95.",
+    help="Write these quantiles instead, for example 0.05 0.5 0.95.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.pass_context
+@device_option
 def downscale(
-    ctx: click.Context,
-    /,
     *,
     dataset: str,
-    data: tuple[str, ...],
+    data: dict[str, Any],
     model: str | None,
     output: Path,
     warmup: int | None,
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
-    """Write the daily temperature of every fine reach of DATASET, or quantiles of it.
+    """Write the daily temperature of all fine reaches of DATASET.
 
-    The output is complete or not there at all. An earlier prediction of that name is replaced, nothing else.
+    With --quantiles it writes quantiles instead. The output is written completely or not at all. It may
+    replace an earlier prediction, but no other file.
     """
     check_prediction(output, paths_of(dataset, model))
-    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
+    ds = open_data(dataset, **data)
     temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
     with dask_bar("downscale"):
         write_prediction(temperature, output)
@@ -210,49 +219,46 @@ def downscale(
     click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
 
 
-@main.command(cls=ListsCommand)
+@main.command()
 @dataset_argument
 @click.option(
     "-p",
     "--prediction",
     type=click.Path(exists=True, path_type=Path),
     required=True,
-    help="What downscale wrote.",
+    help="Output of downscale.",
 )
-@click.option("--by", default=None, help="month, season, year, water_year, reach, segment or stream_order.")
+@click.option("--by", help="month, season, year, water_year, reach, segment or stream_order.")
 @json_option
-@click.pass_context
-def evaluate(
-    ctx: click.Context,
-    /,
-    *,
-    dataset: str,
-    data: tuple[str, ...],
-    prediction: Path,
-    by: str | None,
-    as_json: bool,
-) -> None:
-    """Score a prediction against the observations in DATASET, with n."""
-    ds, predicted = open_data(dataset, **settings_of_table(ctx, "data", data)), open_file(prediction)
+def evaluate(*, dataset: str, data: dict[str, Any], prediction: Path, by: str | None) -> None:
+    """Score a prediction against the observations in DATASET.
+
+    Each score comes with n, the number of observed reach-days.
+    """
+    ds, predicted = open_data(dataset, **data), open_file(prediction)
     if "water_temperature" not in predicted:
-        msg = f"{prediction} has no variable water_temperature; it has {shorten(predicted.data_vars)}"
+        msg = (
+            f"{prediction} has no variable water_temperature, only {shorten(predicted.data_vars)}; "
+            "give a file written by xmsgl downscale"
+        )
         raise InvalidArgumentError(msg)
-    scores = _one_number_each(ds.msgl.evaluate(predicted["water_temperature"], by=by).compute())
-    frame = scores.to_dataframe() if scores.sizes else None
-    if frame is None:
-        values = {str(name): scores[name].item() for name in scores.data_vars}
-        width = max(map(len, values))
-        lines = [
-            f"{name:<{width}} {value:>10.4g} {scores[name].attrs.get('units', '')}"
-            for name, value in values.items()
-        ]
-        click.echo(strict_json(values) if as_json else "\n".join(lines))
-    else:
-        click.echo(frame.reset_index().to_json(orient="records") if as_json else frame.round(3).to_string())
+    scores = _flat(ds.msgl.evaluate(predicted["water_temperature"], by=by).compute())
+    if scores.sizes:
+        frame = scores.to_dataframe()
+        records = json.loads(frame.reset_index().to_json(orient="records"))
+        show(records, frame.round(3).to_string())
+        return
+    values = {str(name): score.item() for name, score in scores.items()}
+    width = max(map(len, values))
+    lines = [
+        f"{name:<{width}} {value:>10.4g} {scores[name].attrs.get('units', '')}"
+        for name, value in values.items()
+    ]
+    show(values, "\n".join(lines))
 
 
-def _one_number_each(scores: xr.Dataset) -> xr.Dataset:
-    """Give the scores of each quantile and interval names of their own: ``coverage_0.9``."""
+def _flat(scores: xr.Dataset) -> xr.Dataset:
+    """Make each score of a quantile or an interval a variable: ``coverage_0.9``."""
     flat = scores.drop_dims(["quantile", "interval"], errors="ignore")
     for name, values in scores.data_vars.items():
         for dim in {"quantile", "interval"} & set(values.dims):

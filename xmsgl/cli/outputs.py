@@ -1,4 +1,4 @@
-"""Predictions, datasets and models as files: what may be replaced by one, and how each is written."""
+"""Writing predictions, datasets and models: which files may be replaced, and how each is written."""
 
 from __future__ import annotations
 
@@ -38,40 +38,40 @@ def check_prediction(path: str | os.PathLike[str], reads: Iterable[str | os.Path
     suffix = Path(path).suffix.lower()
     if suffix not in (NETCDF, ZARR):
         msg = (
-            f"cannot write {path}: a prediction is a netCDF file (.nc) or a Zarr store (.zarr); "
-            "choose a name that ends in one of these"
+            f"cannot write {path}: a prediction is written as a netCDF file (.nc) or a Zarr store (.zarr); "
+            "choose a name with one of these endings"
         )
         raise OutputError(msg)
     if suffix == ZARR:
         require("zarr", "writing a Zarr store", extra="data")
     target = check_target(path, folder=suffix == ZARR, reads=reads)
-    _refuse_other(path, target, is_prediction, "a prediction that xmsgl has written")
+    _refuse_other(path, target, is_prediction, "a prediction written by xmsgl")
 
 
 def check_dataset(path: str | os.PathLike[str]) -> None:
-    """Check that a dataset of the package can be written as netCDF."""
+    """Check, before anything is computed, that a dataset of the package can be written as netCDF."""
     if Path(path).suffix.lower() != NETCDF:
         msg = f"cannot write {path}: the dataset is written as netCDF; choose a name that ends in .nc"
         raise OutputError(msg)
-    _refuse_other(path, check_target(path), _is_dataset, "a dataset that xmsgl has written")
+    _refuse_other(path, check_target(path), _is_dataset, "a dataset written by xmsgl")
 
 
 def check_model(path: str | os.PathLike[str], reads: Iterable[str | os.PathLike[str]] = ()) -> None:
     """Check, before training, that a model or a checkpoint can be written."""
     target = check_target(path, reads=reads)
-    _refuse_other(path, target, _is_trained, "a model or a checkpoint that xmsgl has written")
+    _refuse_other(path, target, _is_trained, "a model or checkpoint written by xmsgl")
 
 
 def _refuse_other(
     path: str | os.PathLike[str], target: Path, is_ours: Callable[[Path], bool], what: str
 ) -> None:
     if target.exists() and not is_ours(target):
-        msg = f"cannot write {path}: what is there is not {what}; remove it first, or choose another name"
+        msg = f"cannot write {path}: the existing file is not {what}; remove it first, or choose another name"
         raise OutputError(msg)
 
 
 def is_prediction(path: Path) -> bool:
-    """Tell whether a file or folder is a prediction that the package has written, and nothing besides."""
+    """Check whether a file or folder is a prediction written by the package, and nothing else."""
     ds = _opened(path)
     if ds is None or list(ds.data_vars) != [_NAME]:
         return False
@@ -87,14 +87,14 @@ def _is_dataset(path: Path) -> bool:
 
 
 def _opened(path: Path) -> xr.Dataset | None:
-    """Return names and attributes of a file without further groups in it; None where it cannot be read."""
+    """Open the metadata of a file; None if it cannot be read or has several groups."""
     options = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what lies there besides is looked for by the caller
+        warnings.simplefilter("ignore")  # the caller looks for other files in the folder
         try:
             with closing(xr.open_datatree(path, decode_times=False, **options)) as tree:
                 return None if tree.children else tree.to_dataset()
-        except Exception:  # noqa: BLE001 - each library has errors of its own for what it cannot read
+        except Exception:  # noqa: BLE001 - each library has its own errors for what it cannot read
             return None
 
 
@@ -109,7 +109,7 @@ def _is_trained(path: Path) -> bool:
 
 
 def write_prediction(temperature: xr.DataArray, path: str | os.PathLike[str]) -> None:
-    """Compute a prediction and write it, whole or not at all."""
+    """Compute a prediction and write it completely or not at all."""
     zarr = Path(path).suffix.lower() == ZARR
     with whole(path, folder=zarr) as part, _own_threads():
         if not zarr:
@@ -117,20 +117,20 @@ def write_prediction(temperature: xr.DataArray, path: str | os.PathLike[str]) ->
             temperature.to_netcdf(part, engine="netcdf4", encoding=encoding)
             return
         with warnings.catch_warnings():
-            # Metadata in one piece is no part of Zarr 3, but xarray looks for it when it opens the store.
+            # Consolidated metadata is not part of Zarr 3, but xarray looks for it when it opens the store.
             warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
             temperature.to_dataset().to_zarr(part, mode="w-")
 
 
 def write_dataset(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a dataset as netCDF, whole or not at all."""
+    """Write a dataset as netCDF, completely or not at all."""
     with whole(path) as part, _own_threads():
         ds.to_netcdf(part, engine="netcdf4")
 
 
 @contextmanager
 def _own_threads() -> Iterator[None]:
-    """Let dask compute in threads that end with the block: after Ctrl-C, too, none goes on writing."""
+    """Let dask compute in threads that end with the block, so that none writes on after Ctrl-C."""
     import dask
     from dask.system import CPU_COUNT
 

@@ -1,4 +1,4 @@
-"""The command ``xmsgl train``, and the configuration that makes a model again."""
+"""The command ``xmsgl train``, and the configuration that reproduces a model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-from xmsgl.cli.arguments import dataset_argument, known_days, parse_validation, paths_of
-from xmsgl.cli.as_json import json_option, strict_json
-from xmsgl.cli.config import config_option, config_path, settings_of_table, to_toml
+from xmsgl.cli.arguments import (
+    completing,
+    dataset_argument,
+    device_option,
+    folder_type,
+    path_type,
+    paths_of,
+)
+from xmsgl.cli.as_json import json_option, show
+from xmsgl.cli.config import config_option, config_path, table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.outputs import check_model
 from xmsgl.datasets.open import open_data
@@ -26,71 +32,69 @@ if TYPE_CHECKING:
 
 __all__ = ["train", "train_config"]
 
-# Settings of training that have an option of their own.
+# Settings of training with their own option.
 _OPTIONS = ("method", "recipe", "epochs", "seed", "ensemble", "validation")
 
 
-def _recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in RECIPES if name.startswith(incomplete)]
+def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float | str | None:
+    """Read a fraction, date ranges or none; anything else is a wrong command line."""
+    from xmsgl.inputs.validation import read_validation
+
+    try:
+        kept: float | str | None = float(text)
+    except ValueError:
+        kept = None if text == "none" else text
+    try:
+        read_validation(kept)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return kept
 
 
 @click.command(cls=ListsCommand)
 @dataset_argument
 @config_option
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="The model, a .safetensors file."
-)
+@click.option("-o", "--output", type=path_type, required=True, help="Model file to write (.safetensors).")
 @click.option(
     "--method",
     default="msgl",
     show_default=True,
-    help="A name in the registry of methods, for example msgl, async-msgl, fine-only.",
+    help="Name of a method, for example msgl, async-msgl, fine-only.",
 )
 @click.option(
     "--recipe",
-    default=None,
-    shell_complete=_recipes,
-    help="Settings by name: published. Default: the package's own.",
+    shell_complete=completing(lambda: RECIPES),
+    help="Name of a set of settings: published. Default: the settings of the package.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=None, help="Default: the recipe's, else 60.")
+@click.option("--epochs", type=click.IntRange(1), help="Default: from the recipe, or 60.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--ensemble",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Members to train; the mean of their predictions is the model's.",
+    help="Members to train; the model predicts their mean.",
 )
-@click.option(
-    "--set",
+@table_option(
+    "set",
+    "Other settings of training: backbone=lstm hidden=32 average=0.98 start=remap.safetensors.",
     "others",
-    multiple=True,
-    help="Other settings of training: backbone=lstm hidden=32 average=0.98 start=remap.safetensors.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@device_option
 @click.option(
     "--validation",
-    callback=known_days,
+    callback=_validation_days,
     default="0.15",
     show_default=True,
-    help="Kept to choose the best epoch and to calibrate intervals: a share of windows, days "
-    "(2011-10-01/2012-09-30, several with commas), or none.",
+    help="Data kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date "
+    "ranges (2011-10-01/2012-09-30, separated by commas), or none.",
 )
 @click.option(
-    "--fingerprint", default=None, help="Stop unless network, days and labels have this digest (describe)."
+    "--fingerprint", help="Stop unless network, days and labels have this digest (describe --toml prints it)."
 )
-@click.option(
-    "--checkpoint", type=click.Path(path_type=Path), default=None, help="Rewritten after every epoch."
-)
-@click.option(
-    "--resume", type=click.Path(exists=True, path_type=Path), default=None, help="A checkpoint to go on from."
-)
-@click.option(
-    "--tensorboard",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="A folder to log every epoch to, for TensorBoard.",
-)
+@click.option("--checkpoint", type=path_type, help="Checkpoint to write after every epoch.")
+@click.option("--resume", type=click.Path(exists=True, path_type=Path), help="Checkpoint to continue from.")
+@click.option("--tensorboard", type=folder_type, help="Folder for TensorBoard logs of every epoch.")
 @json_option
 @click.pass_context
 def train(
@@ -98,51 +102,47 @@ def train(
     /,
     *,
     dataset: str,
-    data: tuple[str, ...],
+    data: dict[str, Any],
     output: Path,
-    others: tuple[str, ...],
-    validation: str,
+    others: dict[str, Any],
     device: str,
     fingerprint: str | None,
     checkpoint: Path | None,
     resume: Path | None,
     tensorboard: Path | None,
-    as_json: bool,
     **settings: Any,
 ) -> None:
     """Train a model on the labels in DATASET. Labels set to NaN are held out.
 
-    DATASET is a netCDF file, a Zarr store, or goes by a name, such as simulated. --set takes any setting that
-    training in Python does, several at once; values are JSON, or True, False and None, where they parse as
-    such, else text.
+    DATASET is a netCDF file, a Zarr store or a name such as simulated. --set takes any setting of training in
+    Python, several at once. Values are read as JSON or as True, False or None if possible, and otherwise as
+    text.
     """
-    others_given = settings_of_table(ctx, "set", others)
-    for name in others_given:
-        _refuse_own_option(ctx, name)
-    start = others_given.pop("start", None)
-    kept = parse_validation(validation)
-    chosen = {name: value for name, value in settings.items() if value is not None}
-    _check_settings({**chosen, **others_given, "validation": kept})  # before any data are opened
+    own = {str(parameter.name): parameter.opts[-1] for parameter in ctx.command.params}
+    if repeated := sorted(own.keys() & others):
+        msg = f"--set cannot take {repeated[0]}, which has its own option; use {own[repeated[0]]}"
+        raise click.BadParameter(msg, ctx)
+    start = others.pop("start", None)
+    chosen = {name: value for name, value in settings.items() if value is not None or name == "validation"}
+    _check_settings({**chosen, **others})  # before any data are opened
     reads = paths_of(dataset, config_path(ctx), start)
     check_model(output, [*reads, *paths_of(resume)])
     if checkpoint is not None:
         _check_checkpoint(checkpoint, output, reads)
-    ds = open_data(dataset, **settings_of_table(ctx, "data", data))
+    ds = open_data(dataset, **data)
     _check_fingerprint(ds, fingerprint)
     files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
-    model = ds.msgl.train(
-        **chosen, **others_given, **files, validation=kept, observers=_observers(tensorboard)
-    )
+    model = ds.msgl.train(**chosen, **others, **files, observers=_observers(tensorboard))
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
-    click.echo(strict_json(facts) if as_json else f"{model!r}\nwritten to {output}")
+    show(facts, f"{model!r}\nwritten to {output}")
 
 
 def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None:
-    """Check where a training leaves what it goes on from; it may be what it goes on from itself."""
+    """Check that a checkpoint can be written; it may be the one that training continues from."""
     check_model(checkpoint, reads)
     if checkpoint.resolve() == output.resolve():
-        msg = f"cannot write {output}: it is the checkpoint, too; choose another name for one of them"
+        msg = f"cannot write {output}: it is also the checkpoint; choose another name for one of them"
         raise OutputError(msg)
 
 
@@ -153,14 +153,13 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _check_fingerprint(ds: xr.Dataset, expected: str | None) -> None:
-    """Refuse a dataset that is not the one that was asked for."""
+    """Refuse a dataset with another fingerprint than the expected one."""
     from xmsgl.training.provenance import fingerprint
 
     if expected is not None and (found := fingerprint(ds)) != expected:
         msg = (
-            f"the fingerprint of network, days and labels is {found[:12]}, not {expected[:12]} as expected: "
-            "this is another dataset, or other labels are masked; leave fingerprint out to train on it all "
-            "the same"
+            f"the fingerprint of network, days and labels is {found[:12]}, expected {expected[:12]}: "
+            "this is another dataset, or other labels are masked; leave out fingerprint to train on it anyway"
         )
         raise InvalidArgumentError(msg)
 
@@ -173,19 +172,12 @@ def _observers(tensorboard: Path | None) -> list[Observer]:
     return [TensorBoardLog(tensorboard)]
 
 
-def _refuse_own_option(ctx: click.Context, name: str) -> None:
-    for parameter in ctx.command.params:
-        if parameter.name == name:
-            msg = f"{name} has an option of its own, {parameter.opts[-1]}"
-            raise click.BadParameter(msg, ctx)
-
-
 def train_config(training: Mapping[str, Any], origin: str) -> str:
     """Write the configuration that trains a model again."""
     if "settings" not in training:
         msg = (
-            f"{origin} does not tell the settings it was trained with: it is one member of an ensemble, or "
-            "older than xmsgl 0.2"
+            f"{origin} does not store the settings it was trained with, because it is one member of an "
+            "ensemble or older than xmsgl 0.2"
         )
         raise InvalidArgumentError(msg)
     settings, data = _beside_recipe(training), dict(training["data"])
@@ -197,7 +189,7 @@ def train_config(training: Mapping[str, Any], origin: str) -> str:
 
 
 def _beside_recipe(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a model, those that its recipe sets by the recipe's name."""
+    """Return the recipe of a model, if any, and the settings that differ from it."""
     from xmsgl.training.settings import TrainSettings
 
     settings = dict(training["settings"])
@@ -207,11 +199,12 @@ def _beside_recipe(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _remarks(training: Mapping[str, Any], *, known: bool) -> list[str]:
+    """Explain how to use a configuration, whose dataset is known or not."""
     place = "" if known else "DATASET "
     versions = ", ".join(f"{name} {version}" for name, version in sorted(training["versions"].items()))
     lines = [f"xmsgl train {place}--config THIS -o MODEL", f"with {versions}"]
     if not known:
         lines.append(f"dataset: {training['dataset'] or 'without a title'}; give its file")
     if begun := training.get("begun_with"):
-        lines.append(f"began with the model {begun}; add --set start=FILE")
+        lines.append(f"started from the model {begun}; add --set start=FILE")
     return lines

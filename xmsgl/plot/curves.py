@@ -10,18 +10,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
-from xmsgl.plot.style import (
-    CURVE,
-    LABEL,
-    OBSERVED,
-    SEGMENT,
-    axes,
-    frame,
-    legend_above,
-    need,
-    units_of,
-    which_quantile,
-)
+from xmsgl.plot import style
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.tree import as_dataset
 
@@ -101,21 +90,21 @@ def series(
     dots = labels if observed is None else _dots(observed, found, scale, reach)
     held_out = dots.where(labels.isnull()) if observed is not None else dots
     used = dots.where(labels.notnull()) if observed is not None else dots * np.nan
-    ax = axes((8.0, 4.0)) if ax is None else ax
+    ax = style.axes((8.0, 4.0)) if ax is None else ax
     _shade_spin_up(ax, found)
     line = None if prediction is None else _draw_prediction(ax, found)
     if segment and scale == "fine":
         _draw_segment(ax, ds, found, reach)
     dot = {"linestyle": "none", "marker": "o", "markersize": 3.4, "zorder": 2}
     for values, colour, words in (
-        (used, LABEL, "observed, label"),
-        (held_out, OBSERVED, "observed" if observed is None else "observed, held out"),
+        (used, style.LABEL, "observed, label"),
+        (held_out, style.OBSERVED, "observed" if observed is None else "observed, held out"),
     ):
         if values.notnull().any():
             ax.plot(values["time"].values, values.values, **dot, color=colour, markeredgewidth=0, label=words)
     scored = held_out if held_out.notnull().any() else used
     what = f"{'reach' if scale == 'fine' else 'segment'} {reach}"
-    units = units_of(shown)
+    units = style.units_of(shown)
     ax.set_title(_title(line, scored, what, units), loc="left")
     ax.set(xlabel="date", ylabel=f"water temperature [{units}]")
     _frame(ax)
@@ -177,9 +166,9 @@ def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:
 
 def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
     """Draw line and bands; return the line, or None if the quantiles have no median."""
-    look = {"color": CURVE, "linewidth": 1.4, "zorder": 3}
+    look = {"color": style.CURVE, "linewidth": 1.4, "zorder": 3}
     if "quantile" not in found.dims:
-        which = which_quantile(found)
+        which = style.which_quantile(found)
         ax.plot(found["time"].values, found.values, **look, label=f"predicted{which and f', {which}'}")
         return found
     values, probabilities = found.transpose("quantile", "time"), levels(found)
@@ -188,13 +177,13 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
     if 0.5 in probabilities:
         ax.plot(days, values[probabilities.index(0.5)].values, **look, label="predicted, median")
     for nominal, (low, high) in pairs.items():
-        band = {"color": CURVE, "alpha": 0.22, "linewidth": 0, "zorder": 1}
+        band = {"color": style.CURVE, "alpha": 0.22, "linewidth": 0, "zorder": 1}
         ends = values[low].values, values[high].values
         ax.fill_between(days, *ends, **band, label=f"{100 * nominal:g} % interval")
     inside = {0.5, *(probabilities[place] for pair in pairs.values() for place in pair)}
     for place, p in enumerate(probabilities):
         if p not in inside:
-            look = {"color": CURVE, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 3}
+            look = {"color": style.CURVE, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 3}
             ax.plot(days, values[place].values, **look, label=f"quantile {p:g}")
     return values[probabilities.index(0.5)] if 0.5 in probabilities else None
 
@@ -209,7 +198,7 @@ def _draw_segment(ax: Any, ds: xr.Dataset, found: xr.DataArray, reach: Any) -> N
     dots = _dots(ds["water_temperature_coarse"], found, "coarse", segment)
     if dots.notnull().any():
         look = {"linestyle": "none", "marker": "D", "markersize": 4.6, "markerfacecolor": "none"}
-        look |= {"color": SEGMENT, "markeredgewidth": 0.6, "alpha": 0.7, "zorder": 1.5}
+        look |= {"color": style.SEGMENT, "markeredgewidth": 0.6, "alpha": 0.7, "zorder": 1.5}
         ax.plot(dots["time"].values, dots.values, **look, label=f"observed, segment {segment}")
 
 
@@ -234,11 +223,11 @@ def _title(line: xr.DataArray | None, dots: xr.DataArray, what: str, units: str)
 
 
 def _frame(ax: Any) -> None:
-    dates = need("matplotlib.dates")
+    dates = style.need("matplotlib.dates")
     locator = dates.AutoDateLocator(minticks=4, maxticks=9)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     ax.margins(x=0.01)
     if ax.get_legend_handles_labels()[1]:
-        legend_above(ax)
-    frame(ax)
+        style.legend_above(ax)
+    style.frame(ax)

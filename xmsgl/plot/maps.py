@@ -10,18 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.plot import style
 from xmsgl.plot.places import Lines, lines
-from xmsgl.plot.style import (
-    MARK,
-    axes,
-    describe,
-    difference_colours,
-    need,
-    strength_colours,
-    temperature_colours,
-    units_of,
-    with_missing,
-)
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.rivers import stream_orders
 from xmsgl.schema.tree import as_dataset
@@ -95,7 +85,7 @@ def network(
     shown, found = values[np.isfinite(values)], lines(ds, scale)
     low, high = limits or _limits(shown, center)
     ax = map_axes(found) if ax is None else ax
-    colours = _colours(da, center) if cmap is None else with_missing(cmap)
+    colours = _colours(da, center) if cmap is None else style.with_missing(cmap)
     drawn, reach = draw_rivers(ax, found, stream_orders(ds, scale), cmap=colours)
     drawn.set_array(np.ma.masked_invalid(values[reach]))
     drawn.set_clim(low, high)
@@ -103,7 +93,7 @@ def network(
         draw_ring(ax, found, ds, scale, mark)
     frame_map(ax, found)
     extend = ("neither", "min", "max", "both")[int((shown < low).any()) + 2 * int((shown > high).any())]
-    colour_bar(ax, drawn, describe(da), extend)
+    colour_bar(ax, drawn, style.describe(da), extend)
     return ax
 
 
@@ -142,8 +132,8 @@ def _limits(shown: npt.NDArray[np.float64], center: float | None) -> tuple[float
 
 def _colours(da: xr.DataArray, center: float | None) -> Any:
     if center is not None:
-        return difference_colours()
-    return temperature_colours() if units_of(da) == "°C" else strength_colours()
+        return style.difference_colours()
+    return style.temperature_colours() if style.units_of(da) == "°C" else style.strength_colours()
 
 
 def draw_rivers(
@@ -154,7 +144,7 @@ def draw_rivers(
     found = found.part(np.argsort(orders[found.reach], kind="stable"))
     widths = 0.6 + 2.4 * (orders[found.reach] - 1) / max(orders.max() - 1, 4)
     look = {"linewidths": widths, "capstyle": "round", "joinstyle": "round", "zorder": 2, **look}
-    drawn = need("matplotlib.collections").LineCollection(found.paths, **look)
+    drawn = style.need("matplotlib.collections").LineCollection(found.paths, **look)
     return ax.add_collection(drawn), found.reach
 
 
@@ -167,7 +157,7 @@ def draw_ring(ax: Any, found: Lines, ds: xr.Dataset, scale: str, mark: Any) -> N
     east, north = found.middles(ds.sizes[scale])[position]
     ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
     what = "reach" if scale == "fine" else "segment"
-    ax.plot([east], [north], "o", color=MARK, **ring, zorder=4, label=f"{what} {mark}")
+    ax.plot([east], [north], "o", color=style.MARK, **ring, zorder=4, label=f"{what} {mark}")
 
 
 def colour_bar(ax: Any, drawn: Any, label: str, extend: str = "neither") -> None:
@@ -182,12 +172,12 @@ def map_axes(found: Lines, beside: float = 1.9) -> Any:
     """Make new axes in a figure with the shape of the basin and `beside` inches next to the map."""
     shape = found.shape()
     height = float(np.clip(4.0 / shape + 1.2, 3.2, 6.2))
-    return axes((float(np.clip((height - 1.2) * shape + beside, 2.2 + beside, 4.0 + beside)), height))
+    return style.axes((float(np.clip((height - 1.2) * shape + beside, 2.2 + beside, 4.0 + beside)), height))
 
 
 def frame_map(ax: Any, found: Lines) -> None:
     """Set the limits, an aspect ratio true to the latitude, and ticks in degrees."""
-    ticker = need("matplotlib.ticker")
+    ticker = style.need("matplotlib.ticker")
     low, high = found.bounds()
     margin = 0.04 * np.maximum(high - low, 1e-3)
     ax.set_xlim(low[0] - margin[0], high[0] + margin[0])

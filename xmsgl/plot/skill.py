@@ -12,19 +12,7 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
 from xmsgl.evaluate.names import MIN_DAYS
 from xmsgl.evaluate.pairs import gather
 from xmsgl.evaluate.probabilistic import levels
-from xmsgl.plot.style import (
-    COLOURS,
-    MARK,
-    MARKERS,
-    axes,
-    describe,
-    frame,
-    in_short,
-    legend_above,
-    need,
-    strength_colours,
-    which_quantile,
-)
+from xmsgl.plot import style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,30 +33,30 @@ def against_observed(prediction: xr.DataArray, observed: xr.DataArray, ax: Any =
     prediction = _median(prediction)
     pairs = gather(prediction, observed)
     units = "°C" if pairs.units == "degC" else pairs.units
-    ax = axes((5.4, 5.0)) if ax is None else ax
+    ax = style.axes((5.4, 5.0)) if ax is None else ax
     low = float(min(pairs.observed.min(), pairs.predicted.min()))
     high = float(max(pairs.observed.max(), pairs.predicted.max()))
     margin = 0.03 * max(high - low, 1e-3)
     ends = (low - margin, high + margin)
     if pairs.observed.size <= _FEW_PAIRS:
-        look = {"markersize": 3.0, "color": COLOURS[0], "alpha": 0.5, "markeredgewidth": 0}
+        look = {"markersize": 3.0, "color": style.COLOURS[0], "alpha": 0.5, "markeredgewidth": 0}
         ax.plot(pairs.observed, pairs.predicted, "o", **look, zorder=2)
     else:
         grid = {"gridsize": 60, "extent": (*ends, *ends), "bins": "log", "mincnt": 1}
-        look = {"cmap": strength_colours(), "linewidths": 0.2, "zorder": 2}
+        look = {"cmap": style.strength_colours(), "linewidths": 0.2, "zorder": 2}
         cells = ax.hexbin(pairs.observed, pairs.predicted, **grid, **look)
         bar = ax.inset_axes((1.03, 0.0, 0.035, 1.0))
         ax.figure.colorbar(cells, cax=bar, label="reach-days per hexagon")
-    ax.plot(ends, ends, color=MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
+    ax.plot(ends, ends, color=style.MARK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=3)
     ax.set(xlim=ends, ylim=ends, aspect="equal")
     ax.set_xlabel(f"observed water temperature [{units}]")
-    which = which_quantile(prediction)
+    which = style.which_quantile(prediction)
     ax.set_ylabel(f"predicted water temperature{which and f', {which}'} [{units}]")
     error = pairs.predicted - pairs.observed
     spread, bias = float(np.sqrt(np.mean(error**2))), float(np.mean(error))
     title = f"RMSE {spread:.2f} {units}, bias {bias:+.2f} {units}, n = {error.size:,}"
     ax.set_title(title, loc="left", fontsize="medium")
-    frame(ax)
+    style.frame(ax)
     return ax
 
 
@@ -85,14 +73,14 @@ def _median(prediction: xr.DataArray) -> xr.DataArray:
 def by_group(scores: Mapping[str, xr.Dataset], metric: str = "rmse", ax: Any = None) -> Any:
     """Draw one score of one or several methods by group, or its distribution over the reaches."""
     dim = _checked(scores, metric)
-    ax = axes((6.8, 4.0)) if ax is None else ax
+    ax = style.axes((6.8, 4.0)) if ax is None else ax
     if dim in ("fine", "coarse"):
         _over_reaches(ax, scores, metric, dim)
     else:
         _over_groups(ax, scores, metric, dim)
-    frame(ax)
+    style.frame(ax)
     if any(scores):
-        legend_above(ax)
+        style.legend_above(ax)
     return ax
 
 
@@ -124,9 +112,9 @@ def _looks(scores: Mapping[str, xr.Dataset]) -> list[dict[str, Any]]:
     """Choose a colour and a marker for each method; when the colours repeat, the markers differ."""
     found = []
     for number, name in enumerate(scores):
-        again, colour = divmod(number, len(COLOURS))
-        marker = MARKERS[(colour + again) % len(MARKERS)]
-        found.append({"color": COLOURS[colour], "marker": marker, "label": name or None})
+        again, colour = divmod(number, len(style.COLOURS))
+        marker = style.MARKERS[(colour + again) % len(style.MARKERS)]
+        found.append({"color": style.COLOURS[colour], "marker": marker, "label": name or None})
     return found
 
 
@@ -144,18 +132,18 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
     if metric in _FROM_ZERO:
         ax.set_ylim(0, 1.08 * max(float(own[metric].max()) for own in scores.values()) or 1.0)
     elif metric == "bias":
-        ax.axhline(0, color=MARK, linewidth=0.8, zorder=1)
-    ax.set_ylabel(fill(describe(first[metric], metric), 36))
-    what = in_short(str(first[dim].attrs.get("long_name", dim.replace("_", " "))))
+        ax.axhline(0, color=style.MARK, linewidth=0.8, zorder=1)
+    ax.set_ylabel(fill(style.describe(first[metric], metric), 36))
+    what = style.in_short(str(first[dim].attrs.get("long_name", dim.replace("_", " "))))
     if len(labels) <= _FEW_GROUPS:
         names = [
             _MONTHS[int(label) - 1] if dim == "month" else f"{label:g}" if numeric else str(label)
             for label in labels
         ]
         ax.set_xticks(places, [f"{name}\n{n:,}" for name, n in zip(names, counts, strict=True)])
-        ax.set_xlabel(f"{what}, with its n below\ntotal n = {counts.sum():,} observed reach-days")
+        ax.set_xlabel(f"{what} and its n\ntotal n = {counts.sum():,} observed reach-days")
     else:
-        ax.xaxis.set_major_locator(need("matplotlib.ticker").MaxNLocator(10, integer=True))
+        ax.xaxis.set_major_locator(style.need("matplotlib.ticker").MaxNLocator(10, integer=True))
         ax.set_xlabel(f"{what}\nn = {counts.sum():,} observed reach-days")
 
 
@@ -179,7 +167,7 @@ def _over_reaches(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: s
     if metric in _FROM_ZERO:
         ax.set_xlim(left=0)
     what = "reaches" if dim == "fine" else "segments"
-    ax.set_xlabel(fill(describe(first[metric], metric), 60))
+    ax.set_xlabel(fill(style.describe(first[metric], metric), 60))
     ax.set_ylabel(f"{what} with at most that value [%]")
     ax.set_title(
         f"{long.sum():,} {what} with at least {MIN_DAYS} observed days", loc="left", fontsize="medium"

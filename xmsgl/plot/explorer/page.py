@@ -136,16 +136,8 @@ def _data(contents: Contents) -> dict[str, Any]:
 
 
 def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
-    figure = _bokeh("plotting").figure(
-        name="map",
-        height=_HEIGHT,
-        sizing_mode="stretch_width",
-        title=" ",
-        match_aspect=True,
-        aspect_scale=contents.lines.shrink(),
-        tools="pan,wheel_zoom,box_zoom,reset,save",
-        active_scroll=None,  # the wheel scrolls the page until the tool is selected
-    )
+    tools = "pan,wheel_zoom,box_zoom,reset,save"
+    figure = _figure("map", tools, match_aspect=True, aspect_scale=contents.lines.shrink())
     values = contents.daily.layers["predicted"].values
     low, high = (float(q) for q in np.nanpercentile(values, [1, 99]))
     mapper = models.LinearColorMapper(
@@ -167,7 +159,6 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
         )
         axis.ticker.desired_num_ticks = 4
     figure.title.text_font_size = "12pt"
-    _plain(figure)
     return figure
 
 
@@ -178,24 +169,15 @@ def _quantity(models: Any, contents: Contents) -> Any:
 
 def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     daily, source = contents.daily, parts["series"]
-    figure = _bokeh("plotting").figure(
-        name="chart",
-        height=_HEIGHT,
-        sizing_mode="stretch_width",
-        title=" ",
-        x_axis_type="datetime",
-        y_axis_label=_quantity(models, contents),
-        tools="xpan,xwheel_zoom,xbox_zoom,reset,save",
-        active_scroll=None,
-        tooltips=None,
-    )
+    tools, label = "xpan,xwheel_zoom,xbox_zoom,reset,save", _quantity(models, contents)
+    figure = _figure("chart", tools, x_axis_type="datetime", y_axis_label=label)
     if daily.level is not None:
         words = f"{100 * daily.level:.4g} % interval"
         shade = {"fill_color": CURVE, "fill_alpha": 0.22, "legend_label": words}
         figure.varea("time", "low", "high", source=source, **shade)
     if "simulated" in daily.layers:
-        look = {"color": _SIMULATED, "line_width": 1.3, "legend_label": "segment, simulated"}
-        figure.line("time", "simulated", source=source, **look)
+        style = {"color": _SIMULATED, "line_width": 1.3, "legend_label": "segment, simulated"}
+        figure.line("time", "simulated", source=source, **style)
     # Often the segment's observations are the reach's own; drawn larger, both can be seen.
     solid, hollow = {"size": 4.5}, {"size": 8, "fill_alpha": 0, "line_alpha": 0.7}
     dots = (
@@ -222,11 +204,13 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     figure.legend.update(orientation="horizontal", click_policy="hide", label_text_font_size="8.5pt")
     figure.legend.update(border_line_color=None, padding=2, spacing=3, ncols=2, location="left")
     figure.add_layout(figure.legend[0], "above")
-    _plain(figure)
     return figure
 
 
-def _plain(figure: Any) -> None:
+def _figure(name: str, tools: str, **options: Any) -> Any:
+    """Make a plain figure; the wheel scrolls the page until its tool is selected."""
+    options |= {"height": _HEIGHT, "sizing_mode": "stretch_width", "title": " ", "active_scroll": None}
+    figure = _bokeh("plotting").figure(name=name, tools=tools, **options)
     figure.toolbar.logo = None
     figure.toolbar.autohide = True
     figure.grid.grid_line_color = "#ececec"
@@ -234,6 +218,7 @@ def _plain(figure: Any) -> None:
     figure.axis.axis_line_color = figure.axis.major_tick_line_color = "#bbbbbb"
     figure.axis.minor_tick_line_color = None
     figure.axis.axis_label_text_font_style = "normal"
+    return figure
 
 
 def _roots(models: Any, parts: dict[str, Any]) -> list[Any]:
