@@ -48,25 +48,25 @@ VALUES = st.recursive(
 )
 
 
-def told(value):
-    """What TOML can say of a value: None is a word."""
+def as_toml(value):
+    """A value as TOML keeps it: None becomes a word."""
     if isinstance(value, dict):
-        return {name: told(part) for name, part in value.items()}
+        return {name: as_toml(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [told(part) for part in value]
+        return [as_toml(part) for part in value]
     return "none" if value is None else value
 
 
 @given(st.dictionaries(TEXT, VALUES, max_size=5), st.text("ab \n#", max_size=9))
 def test_the_standard_library_reads_what_is_written(values, comment):
-    assert tomllib.loads(to_toml(values, comment=comment)) == told(values)
+    assert tomllib.loads(to_toml(values, comment=comment)) == as_toml(values)
 
 
 def test_nan_is_a_number_of_toml():
     assert math.isnan(tomllib.loads(to_toml({"a": math.nan}))["a"])
 
 
-def test_what_is_no_toml_is_refused():
+def test_what_toml_cannot_hold_is_refused():
     with pytest.raises(InvalidArgumentError, match="complex"):
         to_toml({"a": 1j})
 
@@ -106,7 +106,7 @@ def test_a_model_is_made_again_bit_for_bit(run, tmp_path, options):
     assert again.exit_code == 0, again.output
     assert (tmp_path / "again").read_bytes() == (tmp_path / "m").read_bytes()
     assert run("describe", "again", "--toml").stdout == toml
-    assert run("describe", "c", "--toml").stdout == toml  # the checkpoint tells the same
+    assert run("describe", "c", "--toml").stdout == toml  # and so does the checkpoint
 
 
 def test_a_model_of_python_is_made_again_by_the_command(run, tmp_path, river):
@@ -288,7 +288,7 @@ def plan_of(toml):
 
 @pytest.mark.parametrize("method", ["climatology", "remap", 'msgl:hidden=8,tasks=["coarse","fine"]'])
 @pytest.mark.parametrize("degrade", [None, [{"noise": 1.0}]], ids=["as it is", "worse"])
-def test_a_run_of_a_benchmark_tells_how_to_do_it_again(method, degrade):
+def test_a_benchmark_run_can_be_repeated_from_its_configuration(method, degrade):
     for planned in make_plan(
         "simulated", fractions=[0.01], methods=[method], seeds=[4], settings={"epochs": 3},
         data={"n_coarse": 3}, degrade=degrade,

@@ -1,4 +1,4 @@
-"""The main job: what it runs on, what it writes, how it fails."""
+"""The demo: its choice of dataset, its results and its errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_insisting_on_the_delaware_says_what_to_set(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_the_whole_job_on_a_small_basin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_workflow_on_a_small_basin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = xmsgl.datasets.simulated(n_coarse=8, reaches_per_segment=3, years=2, label_fraction=0.05)
     monkeypatch.setattr(demo, "_load", lambda plan: small)
     lines: list[str] = []

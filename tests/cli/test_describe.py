@@ -38,7 +38,7 @@ def call(*arguments):
     return CliRunner().invoke(main, ["--quiet", *map(str, arguments)])
 
 
-def told(*arguments):
+def described(*arguments):
     result = call("describe", *arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -46,13 +46,13 @@ def told(*arguments):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_is_known_by_its_content(folder, name):
-    assert told(folder / name)["kind"] == KINDS[name]
+    assert described(folder / name)["kind"] == KINDS[name]
     text = call("describe", folder / name).stdout
     assert len(text.splitlines()) > 8
 
 
 def test_a_dataset(folder, river):
-    facts = told(folder / "river.nc")
+    facts = described(folder / "river.nc")
     ds = river.isel(time=slice(0, 150))
     assert (facts["segments"], facts["reaches"], facts["days"]) == (5, 12, 150)
     assert facts["labels_fine"] == int(np.isfinite(ds["water_temperature_fine"]).sum())
@@ -62,20 +62,20 @@ def test_a_dataset(folder, river):
 def test_its_graphs(folder, river):
     text = call("describe", folder / "river.nc", "--graphs").stdout
     assert text.rstrip() == str(river.msgl.graph().describe()).rstrip()
-    assert told(folder / "river.nc", "--graphs")["fine"]["nodes"] == 12
+    assert described(folder / "river.nc", "--graphs")["fine"]["nodes"] == 12
 
 
-def test_a_model_and_where_its_training_stood(folder):
+def test_a_model_and_its_checkpoint(folder):
     model = load_model(folder / "m")
-    assert told(folder / "m")["sha256"] == model.sha256[:12]
-    facts = told(folder / "c")
+    assert described(folder / "m")["sha256"] == model.sha256[:12]
+    facts = described(folder / "c")
     assert facts["epoch"] == "2 of 2"
     best = min(model.history["validation"])
     assert facts["best"] == f"{best:.3f} degC in epoch {1 + model.history['validation'].index(best)}"
 
 
 def test_a_prediction(folder):
-    facts = told(folder / "t.nc")
+    facts = described(folder / "t.nc")
     assert facts["kind"] == "prediction"
     assert facts["sizes"] == "time 150, fine 12"
     assert facts["model"] == load_model(folder / "m").sha256[:12]
@@ -84,11 +84,11 @@ def test_a_prediction(folder):
 
 @pytest.mark.parametrize("name", packaged_names())
 def test_a_packaged_model(name):
-    assert told(name)["kind"] == "model"
+    assert described(name)["kind"] == "model"
 
 
 def test_a_dataset_by_its_name():
-    facts = told("simulated", "--data", "n_coarse=3", "years=1")
+    facts = described("simulated", "--data", "n_coarse=3", "years=1")
     assert (facts["segments"], facts["days"]) == (3, 365)
 
 
@@ -126,13 +126,13 @@ def test_a_run_of_a_benchmark(tmp_path):
     done = call(*words)
     assert done.exit_code == 0, done.output
     (folder,) = (tmp_path / "runs").iterdir()
-    assert told(folder)["method"] == "climatology"
+    assert described(folder)["method"] == "climatology"
     (tmp_path / "again.toml").write_text(call("describe", folder, "--toml").stdout)
     left = call("benchmark", "--config", tmp_path / "again.toml", "--out", tmp_path, "--list")
     assert left.stdout == f"done  {folder.name}\n"  # the same run, so nothing is left to do
 
 
-def test_a_saved_simulated_basin_still_tells_its_arguments(tmp_path):
+def test_a_saved_simulated_basin_keeps_its_arguments(tmp_path):
     from xmsgl import datasets
     from xmsgl.util.origin import origin_of
 

@@ -30,7 +30,7 @@ def refuse_constant(name):
 
 
 def strict(text):
-    """JSON as other readers take it: no NaN, no Infinity."""
+    """Read JSON without NaN and Infinity, as other readers do."""
     return json.loads(text, parse_constant=refuse_constant)
 
 
@@ -44,7 +44,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def folder(river_once, tmp_path_factory):
-    """A river as a file, a model trained from it, and what the model says; all by the command line."""
+    """A river as a file, a model trained on it and its JSON output, all from the command line."""
     path = tmp_path_factory.mktemp("cli")
     ds = river_once.isel(time=slice(0, 150))
     ds.to_netcdf(path / "river.nc")
@@ -307,7 +307,7 @@ def test_scores_as_text_and_by_group(run, folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def ensemble(folder):
-    """A model of two members that can tell intervals, trained by the command line."""
+    """A model of two members with intervals, trained from the command line."""
     command = ["train", "--set", "hidden=4", "backbone=lstm", "window=50", "warmup=5", "features=" + FEATURES]
     command += ["--ensemble", "2", "-o", folder / "e.safetensors", "--validation", "0.5", "--seed", "3"]
     command += ["--method", "remap", "--epochs", "2", "--device", "cpu", "--", folder / "river.nc"]

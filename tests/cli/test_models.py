@@ -50,12 +50,12 @@ def test_all_are_listed_with_what_they_are(folder, model):
         assert all(row[start:].startswith(facts[column]) for row in rows)
 
 
-def test_one_is_told_about_in_full(folder, model):
+def test_one_is_described_in_full(folder, model):
     for name in ("small", "own.safetensors"):
         result = run("models", name)
         assert result.exit_code == 0, result.output
-        told = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
-        assert len(told) == len(model_facts(model))
+        rows = [line.split(maxsplit=1) for line in result.stdout.splitlines()]
+        assert len(rows) == len(model_facts(model))
         for text in model_facts(model).values():
             assert text in result.stdout
 

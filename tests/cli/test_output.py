@@ -1,4 +1,4 @@
-"""What commands write, and what they refuse to write over before they compute anything."""
+"""What commands write, and what they refuse to overwrite before they compute anything."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def made(river_once, tmp_path_factory):
 
 @pytest.fixture
 def here(made, tmp_path, monkeypatch):
-    """A copy of all that, in which a command runs."""
+    """A copy of these files, in which a command runs."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -61,7 +61,7 @@ def run(here):
 
 @pytest.fixture
 def idle(monkeypatch):
-    """Fails whoever opens a dataset."""
+    """Make opening a dataset fail."""
 
     def refuse(*_, **__):
         raise AssertionError("a dataset was opened")
@@ -77,7 +77,7 @@ def state(folder: Path) -> dict[str, str]:
 
 
 def foreign(folder: Path) -> None:
-    """Things of other kinds that must survive."""
+    """Add files that must not be replaced."""
     (folder / "notes.zarr").mkdir()
     (folder / "notes.zarr" / "notes.txt").write_text("years of work")
     (folder / "notes.nc").write_text("no netCDF")
@@ -119,7 +119,7 @@ TRAIN = ["train", "river.nc", "--method", "remap", "--epochs", "1", "-o"]
         ([*DOWNSCALE, "river.nc"], "it is river.nc, which is read"),
         ([*DOWNSCALE, "link.nc"], "it is river.nc, which is read"),
         (["downscale", "river.nc", "-m", "model.nc", "-o", "model.nc"], "it is model.nc, which is read"),
-        ([*DOWNSCALE, "notes.zarr"], "the existing file is not a prediction written by xmsgl; remove it"),
+        ([*DOWNSCALE, "notes.zarr"], "it exists and is not a prediction written by xmsgl; remove it"),
         ([*DOWNSCALE, "river.zarr"], "not a prediction"),
         ([*DOWNSCALE, "more.zarr"], "not a prediction"),
         ([*DOWNSCALE, "notes.nc"], "not a prediction"),
@@ -137,7 +137,7 @@ TRAIN = ["train", "river.nc", "--method", "remap", "--epochs", "1", "-o"]
         ([*DOWNSCALE, "nowhere/p.nc"], "the folder nowhere does not exist; make it first"),
         ([*DOWNSCALE, "nowhere/p.zarr"], "the folder nowhere does not exist; make it first"),
         ([*TRAIN, "river.nc"], "it is river.nc, which is read"),
-        ([*TRAIN, "trained.nc"], "the existing file is not a model or checkpoint written by xmsgl"),
+        ([*TRAIN, "trained.nc"], "it exists and is not a model or checkpoint written by xmsgl"),
         ([*TRAIN, "notes.safetensors"], "not a model or checkpoint"),
         ([*TRAIN, "notes.zarr"], "there is a folder of that name"),
         ([*TRAIN, "nowhere/m"], "the folder nowhere does not exist; make it first"),
@@ -148,10 +148,10 @@ TRAIN = ["train", "river.nc", "--method", "remap", "--epochs", "1", "-o"]
         ([*TRAIN, "new", "--checkpoint", "river.nc"], "cannot write river.nc: it is river.nc, which is read"),
         (
             [*TRAIN, "new", "--checkpoint", "trained.nc"],
-            "cannot write trained.nc: the existing file is not a mod",
+            "cannot write trained.nc: it exists and is not a mod",
         ),
         ([*TRAIN, "new", "--checkpoint", "nowhere/c"], "the folder nowhere does not exist; make it first"),
-        (["fetch", "simulated", "-o", "notes.nc"], "the existing file is not a dataset written by xmsgl"),
+        (["fetch", "simulated", "-o", "notes.nc"], "it exists and is not a dataset written by xmsgl"),
         (["fetch", "simulated", "-o", "p.nc"], "not a dataset written by xmsgl"),
         (["fetch", "simulated", "-o", "s.zarr"], "the dataset is written as netCDF; choose a name that ends"),
         (["fetch", "simulated", "-o", "nowhere/s.nc"], "the folder nowhere does not exist; make it first"),

@@ -1,4 +1,4 @@
-"""Predictions and datasets as files: what is one of ours, and how they are written."""
+"""Predictions and datasets as files: which are recognised, and how they are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xmsgl.errors import MissingDependencyError, OutputError
 
 @pytest.fixture
 def temperature(river):
-    """What downscale returns, as far as its files tell it."""
+    """A prediction with the attributes that identify it."""
     days = river.isel(time=slice(0, 60))
     values = dask.array.full((60, 12), 7.5, chunks=(20, 12), dtype="f4")
     attrs = {"units": "degC", "model_sha256": "ab12", "history": "2001-01-01T00:00:00Z xmsgl 1: downscale(x)"}
@@ -33,7 +33,7 @@ def temperature(river):
 
 @pytest.mark.parametrize("name", ["t.nc", "t.zarr", "t.NC"])
 @pytest.mark.parametrize("lazy", [True, False])
-def test_a_prediction_is_known_by_what_it_says_of_itself(temperature, tmp_path, name, lazy):
+def test_a_prediction_is_recognised_by_its_attributes(temperature, tmp_path, name, lazy):
     path = tmp_path / name
     check_prediction(path)
     write_prediction(temperature if lazy else temperature.compute(), path)
@@ -58,7 +58,7 @@ def test_what_is_not_a_prediction_alone_is_not_replaced(temperature, tmp_path, n
     ds, path = change(temperature.compute()), tmp_path / name
     ds.to_netcdf(path) if name.endswith("nc") else ds.to_zarr(path, consolidated=False)
     assert not is_prediction(path)
-    with pytest.raises(OutputError, match="the existing file is not a prediction"):
+    with pytest.raises(OutputError, match="it exists and is not a prediction"):
         check_prediction(path)
 
 
@@ -86,7 +86,7 @@ def test_a_damaged_model_is_not_replaced(tmp_path):
         check_model(tmp_path / "m")
 
 
-def test_no_thread_goes_on_writing_after_a_write_has_failed(temperature, tmp_path):
+def test_no_thread_continues_after_a_failed_write(temperature, tmp_path):
     release, late = threading.Event(), []
 
     def block(values, block_id):

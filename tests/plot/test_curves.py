@@ -35,7 +35,7 @@ def test_the_line_is_the_prediction_and_the_dots_the_labels(case):
     np.testing.assert_array_equal(dots[np.isfinite(dots)], prediction.sel(fine=9).values[:100] + 1)
 
 
-def test_held_out_dots_stand_apart_and_alone_make_the_score(case):
+def test_held_out_dots_are_distinct_and_alone_are_scored(case):
     prediction, ds, observed = case
     ax = series(prediction, ds, 9, observed=observed)
     lines = drawn(ax)
@@ -91,7 +91,7 @@ def test_faults_are_named(case, change, message):
 
 
 def quantiles(prediction, offsets):
-    """A quantile is the prediction plus an offset that tells which."""
+    """Make each quantile the prediction plus its own offset."""
     levels = xr.DataArray(list(offsets.values()), {"quantile": list(offsets)}, "quantile")
     return (prediction + levels).transpose("time", "quantile", "fine").assign_attrs(units="degC")
 
@@ -122,7 +122,7 @@ def test_quantiles_become_a_line_and_bands(case):
     assert ax.get_title(loc="left") == "reach 7: RMSE 0.75 °C, n = 100"
 
 
-def test_an_interval_alone_has_no_error_to_tell(case):
+def test_an_interval_alone_has_no_rmse(case):
     prediction, ds, _ = case
     ax = series(quantiles(prediction, {0.1: -1, 0.9: 1}), ds, 7)
     assert set(drawn(ax)) == {"observed"}

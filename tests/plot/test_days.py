@@ -1,4 +1,4 @@
-"""The day of a map: chosen as xarray chooses, and said in the title."""
+"""The day of a map, selected as xarray selects, and its title."""
 
 from __future__ import annotations
 

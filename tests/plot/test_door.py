@@ -1,4 +1,4 @@
-"""``ds.msgl.plot``: a door to the pictures, and what every picture owes to the eye."""
+"""``ds.msgl.plot``: its methods, and what makes every picture legible."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_an_array_without_words_is_called_by_its_name(basin):
 @pytest.mark.parametrize(
     ("place", "words"), [(0, "quantile 0.05"), (1, "median"), ([2], "quantile 0.95"), (None, None)]
 )
-def test_a_picture_of_one_quantile_says_which(basin, temperature, spread, reach, place, words):
+def test_a_picture_of_one_quantile_names_it(basin, temperature, spread, reach, place, words):
     one = temperature if place is None else spread.isel(quantile=place)
     pictures = basin.msgl.plot
     drawn = {"network": pictures.network(one, time="2002-07-21")}
@@ -255,7 +255,7 @@ def test_own_observations_and_groups_are_used(basin, temperature):
 
 
 @pytest.mark.parametrize(("by", "several"), [(None, False), ("month", False), ("month", True)])
-def test_a_prediction_is_held_against_the_labels_of_its_scale(basin, by, several):
+def test_a_prediction_is_scored_on_the_labels_of_its_scale(basin, by, several):
     coarse = basin["air_temperature_coarse"]
     given = {"air": coarse} if several else coarse
     own = basin["water_temperature_coarse"]

@@ -1,4 +1,4 @@
-"""Pictures of graphs: an arc for every entry of the operator, and no other."""
+"""Pictures of graphs: one arc for each entry of the operator."""
 
 from __future__ import annotations
 

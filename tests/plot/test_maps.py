@@ -118,7 +118,7 @@ def test_missing_values_are_grey_and_other_ids_ignored(river, values):
     assert int(np.ma.count_masked(colours)) == 2
 
 
-def test_a_marked_reach_is_ringed_half_way(river, values):
+def test_a_marked_reach_is_ringed_halfway(river, values):
     ax = network(values, river, mark=1)
     (ring,) = ax.lines
     np.testing.assert_allclose(ring.get_xydata()[0], [(-75.3 - 75.1) / 2, (40.4 + 40.2) / 2])
@@ -204,7 +204,7 @@ def test_missing_values_stay_grey_in_other_colours(river, values):
         assert alpha == 1
 
 
-def test_a_label_says_no_more_than_the_array(river, values):
+def test_a_label_without_units_has_none(river, values):
     ax = network(
         xr.DataArray(values.values, values.coords, attrs={"long_name": "index; of something"}), river
     )

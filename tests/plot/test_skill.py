@@ -1,4 +1,4 @@
-"""Pictures of skill: every number drawn is one that a plain loop finds too."""
+"""Pictures of skill, compared with plain loops."""
 
 from __future__ import annotations
 

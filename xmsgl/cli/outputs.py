@@ -66,7 +66,7 @@ def _refuse_other(
     path: str | os.PathLike[str], target: Path, is_ours: Callable[[Path], bool], what: str
 ) -> None:
     if target.exists() and not is_ours(target):
-        msg = f"cannot write {path}: the existing file is not {what}; remove it first, or choose another name"
+        msg = f"cannot write {path}: it exists and is not {what}; remove it first, or choose another name"
         raise OutputError(msg)
 
 

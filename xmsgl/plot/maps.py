@@ -107,15 +107,13 @@ def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], 
         )
         raise InvalidArgumentError(msg)
     mine, theirs = ds.indexes[scale], da.indexes[scale]
-    places = theirs.get_indexer(mine)
-    if (places < 0).all():
+    if not mine.isin(theirs).any():
         msg = (
             f"the values have no id in common with the dataset along {scale!r}: {shorten(theirs, 3)} "
             f"against {shorten(mine, 3)}; give values of this dataset"
         )
         raise InvalidArgumentError(msg)
-    values = np.asarray(da.values, dtype=np.float64)[places]
-    values[places < 0] = np.nan
+    values = da.astype(np.float64).reindex({scale: mine}).values
     if not np.isfinite(values).any():
         msg = "all values are missing, so there is nothing to colour; choose another day"
         raise InvalidArgumentError(msg)

@@ -62,7 +62,7 @@ def test_quantiles_give_the_median_and_the_widest_interval(explored, quantiles, 
     np.testing.assert_allclose(as_frame(apart, "high"), as_frame(apart, "predicted") + 1, rtol=1e-6)
 
 
-def test_labels_and_what_was_held_out_are_told_apart(explored, predicted):
+def test_labels_and_held_out_observations_are_separate(explored, predicted):
     everything = explored.water_temperature_fine
     held_out = (everything.time >= np.datetime64("2010-07-10")) & (everything.fine == 3)
     daily = gather(

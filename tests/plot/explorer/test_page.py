@@ -54,7 +54,7 @@ def browser():
 
 
 class Page:
-    """The page as a reader has it: what can be seen of it, and hands."""
+    """The page in the browser, with mouse and keys."""
 
     def __init__(self, browser, path: Path) -> None:
         self.browser = browser
@@ -113,7 +113,7 @@ def opened(browser, explored, quantiles, tmp_path_factory):
 
 @pytest.fixture
 def page(opened):
-    """The page, opened once; each test goes where it wants to begin, and none may leave a complaint."""
+    """The page, opened once for all tests, none of which may leave a warning in the console."""
     yield opened
     opened.wait(lambda: opened.get("model('play').active") is False)
     complaints = [
@@ -124,7 +124,7 @@ def page(opened):
 
 @pytest.fixture
 def median(quantiles, explored):
-    """What must be seen: days in order, reaches as in the dataset."""
+    """The expected values: sorted days, reaches as in the dataset."""
     return quantiles.sel(quantile=0.5).sortby("time").sel(fine=explored.fine)
 
 
@@ -249,7 +249,7 @@ def test_play_advances_pauses_and_stops_at_the_end(page):
     page.wait(lambda: 0 < page.get("model('slider').value") < 39)
 
 
-def test_hovering_tells_reach_and_temperature(page, median, explored):
+def test_hovering_shows_reach_and_temperature(page, median, explored):
     page.point("map", *middles(explored)[4])
     day = page.get("model('slider').value")
     wanted = f"reach 4: {float(median.isel(time=day).sel(fine=4)):.1f} °C"
@@ -283,7 +283,7 @@ def test_on_a_narrow_screen_the_parts_stand_below_each_other(page, tmp_path):
     assert page.browser.get_window_size() == size
 
 
-def test_the_score_of_a_reach_says_which_days_it_is_of(browser, explored, predicted, tmp_path):
+def test_the_score_of_a_reach_names_its_days(browser, explored, predicted, tmp_path):
     everything = explored.water_temperature_fine
     test = (everything.time >= np.datetime64("2010-07-10")) & (everything.fine == 3)
     trained = explored.assign(water_temperature_fine=everything.where(~test))
