@@ -1,1 +1,1 @@
-"""What turns the inputs of a network's nodes into hidden states; one of them in every strategy."""
+"""Backbones: they map the inputs of the nodes to hidden states; each method has one."""

@@ -1,8 +1,9 @@
-"""What every backbone beside the recurrent graph cell has in common."""
+"""What every backbone other than the recurrent graph cell has in common."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
@@ -16,29 +17,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Backbone", "State"]
 
-#: What the days before have left. How many tensors, and of what shape, is the backbone's own matter.
+#: What a backbone carries from one day to the next; each backbone has its own number and shapes of tensors.
 State: TypeAlias = tuple[Tensor, ...]
 
-# Numbers that one tensor of hidden channels may have: some dozens of them are alive at a time.
+# Numbers in one tensor of hidden channels; some dozens of them are in memory at a time.
 _NUMBERS = 2**20
-# Days in a piece at least: beginning one costs something too.
+# Fewest days in a piece, because starting a piece has a cost of its own.
 _DAYS = 8
 
 
 class Backbone(nn.Module, ABC):
-    """From the inputs of a window to hidden states, causally; no parameter depends on the number of nodes.
+    """Maps the inputs of a window to hidden states, causally; called as ``RecurrentGraphCell`` is.
 
-    Called as ``RecurrentGraphCell`` is. A class supplies the shapes of its state and
-    one run over some days; days after days with the state carried give what one run gives. So a window is
-    worked off in pieces that fit the processor's cache. For the way back only the inputs of a piece and the
-    state before it are kept; the rest is computed again.
-
-    Parameters
-    ----------
-    n_features
-        Number of inputs F.
-    hidden
-        Number of hidden channels H.
+    No parameter depends on the number of nodes.
     """
 
     def __init__(self, n_features: int, hidden: int = 20) -> None:
@@ -50,7 +41,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shape of each tensor of the state; zeros are where nothing has been before."""
+        """Return the shape of each tensor of the state; zeros stand for no days before."""
 
     @abstractmethod
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
@@ -63,26 +54,23 @@ class Backbone(nn.Module, ABC):
         """
         shapes = self._check(x, operator, state)
         before = tuple(x.new_zeros(shape) for shape in shapes) if state is None else state
-        days = max(_DAYS, _NUMBERS // (self.hidden * x.shape[2] * self.places(operator)))
+        # Pieces of days fit the processor's cache, and the carried state makes them equal to one run.
+        days = max(_DAYS, _NUMBERS // (self.hidden * x.shape[2] * self.rows(operator)))
         pieces = torch.split(x, days)
         if len(pieces) == 1:
             return self.run(x, operator, before)
+        run: Any = self.run
+        if torch.is_grad_enabled():  # keep only the inputs and the state of a piece, and compute the rest again
+            run = partial(checkpoint, self.run, use_reentrant=False, preserve_rng_state=False)
         parts = []
         for piece in pieces:
-            hidden, before = self._run(piece, operator, before)
+            hidden, before = run(piece, operator, before)
             parts.append(hidden)
         return torch.cat(parts), before
 
-    def places(self, operator: GraphOperator) -> int:
-        """Return where there are hidden channels, in any day and window: the nodes, or more."""
+    def rows(self, operator: GraphOperator) -> int:
+        """Return the number of rows of hidden channels for one day and window: the nodes, or more."""
         return max(1, operator.shape[0])
-
-    def _run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
-        if not torch.is_grad_enabled():
-            return self.run(x, operator, state)
-        again: Any = checkpoint(self.run, x, operator, state, use_reentrant=False, preserve_rng_state=False)
-        hidden, after = again
-        return hidden, after
 
     def _check(self, x: Tensor, operator: GraphOperator, state: State | None) -> list[tuple[int, ...]]:
         if x.ndim != 4 or x.shape[0] < 1 or x.shape[3] != self.n_features:
@@ -96,7 +84,7 @@ class Backbone(nn.Module, ABC):
         wanted = self.state_shapes(x.shape[1], x.shape[2])
         given = wanted if state is None else [tuple(part.shape) for part in state]
         if given != wanted:
-            msg = f"the state must be of the shapes {wanted}, got {given}; give what the days before returned"
+            msg = f"the state must have the shapes {wanted}, got {given}; give what the days before returned"
             raise InvalidArgumentError(msg)
         return wanted
 

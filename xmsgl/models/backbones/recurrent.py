@@ -1,4 +1,4 @@
-"""The recurrent backbones: an LSTM that knows no graph, and one that reads what attention brings."""
+"""The recurrent backbones: an LSTM without a graph, and one whose inputs include graph attention."""
 
 from __future__ import annotations
 
@@ -17,11 +17,27 @@ if TYPE_CHECKING:
 __all__ = ["GraphAttentionLSTM", "PlainLSTM"]
 
 
-class PlainLSTM(Backbone):
-    """One LSTM for all nodes, each on its own: what a model learns without a graph.
+class _Recurrent(Backbone):
+    """An LSTM with all nodes and windows as its batch; the state is its hidden and its cell state."""
 
-    :class:`torch.nn.LSTM`, nodes and windows side by side as its batch. The state is the hidden and the cell
-    state, each ``(node, window, hidden)``.
+    lstm: nn.LSTM
+
+    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
+        """Return the shapes of the hidden and the cell state."""
+        return [(nodes, windows, self.hidden)] * 2
+
+    def _scan(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        days, nodes, windows, features = x.shape
+        h, c = (part.reshape(1, nodes * windows, -1) for part in state)
+        hidden, after = self.lstm(x.reshape(days, nodes * windows, features), (h, c))
+        return (
+            hidden.reshape(days, nodes, windows, -1),
+            tuple(part.reshape(nodes, windows, -1) for part in after),
+        )
+
+
+class PlainLSTM(_Recurrent):
+    """One :class:`torch.nn.LSTM` for all nodes, each on its own: what a model learns without a graph.
 
     Parameters
     ----------
@@ -49,27 +65,19 @@ class PlainLSTM(Backbone):
         super().__init__(n_features, hidden)
         self.lstm = nn.LSTM(n_features, hidden)
 
-    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of the hidden and the cell state."""
-        return [(nodes, windows, self.hidden)] * 2
-
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:  # noqa: ARG002
-        """Run over some days; the graph is not looked at."""
-        return _scan(self.lstm, x, state)
+        """Run over some days, without the graph."""
+        return self._scan(x, state)
 
 
-class GraphAttentionLSTM(Backbone):
-    """An LSTM that reads, beside a node's inputs, those of its neighbours, weighed by attention.
+class GraphAttentionLSTM(_Recurrent):
+    """An LSTM that reads a node's inputs and those of its neighbours, weighted by attention.
 
-    Every day the graph attention of [1]_ runs on the inputs of that day, then the LSTM on
-    ``[x_t, ELU(GAT(x_t))]``. A node attends to the nodes its row of A reads with a weight other than zero,
-    and that weight, which falls with the distance along the river, is the feature of the edge: without it
-    a reach could not tell its neighbour from a reach five steps away. There are four heads, or as many as
-    divide both four and `hidden`. A node learns of the nodes it reads and of no others, for the LSTM passes
-    nothing on.
-
-    The attention is :class:`torch_geometric.nn.GATv2Conv`; the days of a piece are one graph to it, whose
-    parts do not meet.
+    On each day the graph attention of [1]_ (:class:`torch_geometric.nn.GATv2Conv`) is applied to the inputs,
+    and the LSTM reads ``[x_t, ELU(GAT(x_t))]``. A node attends to the nodes with a weight other than zero in
+    its row of A. The weight is the feature of the edge, so that attention can depend on the distance along
+    the river. There are four heads, or as many as divide both four and `hidden`. A node depends on the nodes
+    that it reads and on no others, because the LSTM does not pass states between nodes.
 
     Parameters
     ----------
@@ -91,48 +99,31 @@ class GraphAttentionLSTM(Backbone):
 
     def __init__(self, n_features: int, hidden: int = 20) -> None:
         super().__init__(n_features, hidden)
-        from torch_geometric.nn import GATv2Conv  # takes seconds, so only for whom it is
+        from torch_geometric.nn import GATv2Conv  # the import takes seconds
 
         heads = math.gcd(4, hidden)
         self.attention = GATv2Conv(n_features, hidden // heads, heads, edge_dim=1, add_self_loops=False)
         self.lstm = nn.LSTM(n_features + hidden, hidden)
 
-    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of the hidden and the cell state."""
-        return [(nodes, windows, self.hidden)] * 2
-
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
         """Run over some days."""
-        attended = functional.elu(self._attend(x, *_edges(operator)))
-        return _scan(self.lstm, torch.cat([x, attended.to(x.dtype)], dim=-1), state)
+        attended = functional.elu(self._attend(x, operator))
+        return self._scan(torch.cat([x, attended.to(x.dtype)], dim=-1), state)
 
-    def places(self, operator: GraphOperator) -> int:
+    def rows(self, operator: GraphOperator) -> int:
         """Return the number of messages."""
-        return max(operator.nnz, super().places(operator))
+        return max(operator.nnz, super().rows(operator))
 
-    def _attend(self, x: Tensor, edges: Tensor, weights: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, operator: GraphOperator) -> Tensor:
+        """Apply the attention to all days and windows at once, as one graph of disconnected copies."""
+        start, columns, weights = operator.csr_tensors()
+        rows = torch.repeat_interleave(torch.diff(start).long())
+        kept = weights != 0
+        edges = torch.stack([columns.long()[kept], rows[kept]])
         days, nodes, windows, _ = x.shape
         copies = days * windows
         first = torch.arange(0, copies * nodes, nodes, device=x.device)
         together = (edges[:, None, :] + first[:, None]).reshape(2, -1)
         flat = x.transpose(1, 2).reshape(copies * nodes, -1)
-        output: Tensor = self.attention(flat, together, weights.to(x.dtype).repeat(copies))
+        output: Tensor = self.attention(flat, together, weights[kept].to(x.dtype).repeat(copies))
         return output.reshape(days, windows, nodes, -1).transpose(1, 2)
-
-
-def _edges(operator: GraphOperator) -> tuple[Tensor, Tensor]:
-    """Return source and target of every weight that is not zero, ``(2, edge)``, and the weights."""
-    start, columns, weights = operator.csr_tensors()
-    rows = torch.repeat_interleave(torch.diff(start).long())
-    kept = weights != 0
-    return torch.stack([columns.long()[kept], rows[kept]]), weights[kept]
-
-
-def _scan(lstm: nn.LSTM, x: Tensor, state: State) -> tuple[Tensor, State]:
-    days, nodes, windows, features = x.shape
-    h, c = (part.reshape(1, nodes * windows, -1) for part in state)
-    hidden, after = lstm(x.reshape(days, nodes * windows, features), (h, c))
-    return (
-        hidden.reshape(days, nodes, windows, -1),
-        tuple(part.reshape(nodes, windows, -1) for part in after),
-    )

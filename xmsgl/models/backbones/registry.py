@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKBONES", "create_backbone"]
 
-#: Backbones by name, made from the number of inputs and of hidden channels, called as the recurrent graph
-#: cell is.
+#: Backbones by name. Each is made from the numbers of inputs and of hidden channels.
 BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "rgcn": RecurrentGraphCell,
     "lstm": PlainLSTM,
@@ -32,10 +31,7 @@ BACKBONES: dict[str, Callable[..., nn.Module]] = {
 def create_backbone(
     name: str, n_features: int, hidden: int, *, recurrent_dropout: float = 0.0, backend: str = "auto"
 ) -> nn.Module:
-    """Make a backbone with fresh weights.
-
-    Shapes: returns (hidden, state).
-    """
+    """Make a backbone with fresh weights."""
     if name not in BACKBONES:
         raise UnknownNameError("backbone", name, BACKBONES)
     make = BACKBONES[name]

@@ -1,4 +1,4 @@
-"""STGCN: blocks of a gated convolution over days, one over the graph, and again one over days."""
+"""STGCN: blocks of a gated convolution over days, one over the graph, and another over days."""
 
 from __future__ import annotations
 
@@ -20,40 +20,39 @@ __all__ = ["STGCN"]
 
 
 class STGCN(Backbone):
-    """The spatio-temporal network STGCN, made causal.
+    """The spatio-temporal network STGCN [1]_, made causal.
 
-    After [1]_. For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose
-    convolutions read three days ::
+    For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose convolutions
+    read three days ::
 
         u = glu_1(z)
-        v = relu(u + sum_k T_k(-A) u W_k)        k = 0 to hops, Chebyshev's polynomials
+        v = relu(u + sum_k T_k(-A) u W_k)        k = 0 to hops, Chebyshev polynomials
         z = norm(glu_2(v))
 
-    and ``z = x W + b`` before the first. A day is told by itself and the `memory` days before it, 30 with the
-    default dilations and no more: what a river remembers for longer has to come with the inputs. The days
-    before a window are zeros in each layer. The state is what each convolution still has to read,
-    ``(days, node, window, hidden)`` for each.
+    and ``z = x W + b`` before the first. The hidden states of a day depend on that day and the `memory` days
+    before it, 30 with the default dilations; longer memory has to come with the inputs. The days before a
+    window are zeros in each layer.
 
-    Apart from the published network: days are padded at the start instead of lost; the convolutions of the
-    two blocks are 1, 2, 4 and 8 days wide (``dilations=((1, 1), (1, 1))`` are the published, 8 days back),
-    norms are over the channels of a node and a day, where published ones have parameters for each node; all
-    layers have `hidden` channels; and there is no dropout.
+    Differences from the published network: days are padded at the start instead of lost; the dilations of
+    the two blocks are 1, 2, 4 and 8 days (published: ``dilations=((1, 1), (1, 1))``, 8 days back); norms are
+    over the channels of a node and a day, where the published ones have parameters for each node; all layers
+    have `hidden` channels; and there is no dropout.
 
     Parameters
     ----------
     n_features
         Number of inputs F.
     hidden
-        Number of channels H, everywhere.
+        Number of channels H, in all layers.
     dilations
-        Days between those that the two convolutions of each block read.
+        Days between the days that the two convolutions of each block read.
     hops
         Order of the polynomials.
 
     Raises
     ------
     InvalidArgumentError
-        If a size or a dilation is not positive, or there is no block.
+        A size or a dilation is not positive, or there is no block.
 
     References
     ----------
@@ -84,11 +83,11 @@ class STGCN(Backbone):
 
     @property
     def memory(self) -> int:
-        """Days before a day that it depends on."""
+        """Number of earlier days that a day depends on."""
         return sum(self._spans())
 
     def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of what each convolution still has to read."""
+        """Return the shapes of the days that each convolution still has to read."""
         return [(span, nodes, windows, self.hidden) for span in self._spans()]
 
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
@@ -116,7 +115,7 @@ class _Block(nn.Module):
     def forward(
         self, z: Tensor, operator: GraphOperator, first: Tensor, second: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what goes to the next block, and what both convolutions leave to the days after."""
+        """Return the input of the next block, and the days that both convolutions still have to read."""
         u, first = _glu(self.first, z, first)
         v = torch.relu(u + self.graph(u, operator))
         w, second = _glu(self.second, v, second)

@@ -1,4 +1,4 @@
-"""Graph WaveNet: dilated gated convolutions over days, and diffusion over the graph between them."""
+"""Graph WaveNet: dilated gated convolutions over days, with diffusion over the graph between them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["GraphWaveNet"]
 
 
 class GraphWaveNet(Backbone):
-    """The spatio-temporal network Graph WaveNet, with a graph that is given.
+    """The spatio-temporal network Graph WaveNet [1]_, with a given graph.
 
-    After [1]_. For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
+    For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
     d_l apart ::
 
         z_0     = x W + b
@@ -30,32 +30,30 @@ class GraphWaveNet(Backbone):
         z_{l+1} = norm(z_l + sum_k A^k g_l D_{l,k})        k = 0 to hops
         h       = relu(relu(sum_l g_l S_l) E + e)
 
-    A day is told by itself and the `memory` days before it, 63 with the default dilations and no more:
-    what a river remembers for longer has to come with the inputs. The days before a window are zeros in
-    each layer. The state is what each convolution still has to read, ``(days, node, window, hidden)``.
+    The hidden states of a day depend on that day and the `memory` days before it, 63 with the default
+    dilations; longer memory has to come with the inputs. The days before a window are zeros in each layer.
 
-    Apart from the published network: its adaptive adjacency, the product of two learned embeddings of every
-    node, is left out, for these parameters depend on the number of nodes, and a model that works at two
-    scales and on other rivers can have none such. Norms are over the channels of a node and a day, where
-    batch norms would let past days know future ones and mix the statistics of two scales. Dilations go on
-    to 32 (published: 1, 2, 1, 2, ...), and there is no dropout. The last layer diffuses nothing, for no one
-    would read it.
+    Differences from the published network: there is no adaptive adjacency, because its embeddings depend on
+    the number of nodes, and the model must work at two scales and on other rivers. Norms are over the
+    channels of a node and a day, because batch norms would pass information from future days to past ones
+    and mix the statistics of the two scales. Dilations increase to 32 (published: 1, 2, 1, 2, ...). There is
+    no dropout. The last layer does not diffuse, because no layer would read the result.
 
     Parameters
     ----------
     n_features
         Number of inputs F.
     hidden
-        Number of channels H, everywhere.
+        Number of channels H, in all layers.
     dilations
-        Days between the two that each layer reads.
+        Days between the two days that each layer reads.
     hops
-        Times A is applied in a layer.
+        Number of times A is applied in a layer.
 
     Raises
     ------
     InvalidArgumentError
-        If a size or a dilation is not positive, or there is no layer.
+        A size or a dilation is not positive, or there is no layer.
 
     References
     ----------
@@ -90,11 +88,11 @@ class GraphWaveNet(Backbone):
 
     @property
     def memory(self) -> int:
-        """Days before a day that it depends on."""
+        """Number of earlier days that a day depends on."""
         return sum(gate.span for gate in self._gates())
 
     def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of what each layer still has to read."""
+        """Return the shapes of the days that each layer still has to read."""
         return [(gate.span, nodes, windows, self.hidden) for gate in self._gates()]
 
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
@@ -102,21 +100,14 @@ class GraphWaveNet(Backbone):
         z: Tensor = self.start(x)
         skipped, after = z.new_zeros(()), []
         for number, before in enumerate(state):
-            z, skip, left = self._layer(number, z, operator, before)
-            skipped = skipped + skip
+            both, left = self.gates[number](z, before)
+            candidate, gate = both.chunk(2, dim=-1)
+            gated = torch.tanh(candidate) * torch.sigmoid(gate)
+            if number < len(self.diffusions):
+                z = self.norms[number](z + self.diffusions[number](gated, operator))
+            skipped = skipped + self.skips[number](gated)
             after.append(left)
         return torch.relu(self.end(torch.relu(skipped))), tuple(after)
-
-    def _layer(
-        self, number: int, z: Tensor, operator: GraphOperator, before: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what goes to the next layer, to the output, and to the days after."""
-        both, left = self.gates[number](z, before)
-        candidate, gate = both.chunk(2, dim=-1)
-        gated = torch.tanh(candidate) * torch.sigmoid(gate)
-        if number < len(self.diffusions):
-            z = self.norms[number](z + self.diffusions[number](gated, operator))
-        return z, self.skips[number](gated), left
 
     def _gates(self) -> list[CausalConvolution]:
         return [gate for gate in self.gates if isinstance(gate, CausalConvolution)]
