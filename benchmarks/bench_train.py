@@ -59,7 +59,7 @@ def build_part(part: str, **basin: Any) -> Step:
     cell = module.cell
     assert isinstance(cell, RecurrentGraphCell)
     shared, nodes = module.shared_parameters(), batch.nodes("fine")
-    coarse = module.coarse(batch).detach().requires_grad_()
+    coarse = module.hidden_states(batch, "coarse").detach().requires_grad_()
     own = torch.zeros(len(coarse), len(nodes), *coarse.shape[2:], requires_grad=True)
     interpolator, remapper = batch.interpolator().rows(nodes), batch.remapper().rows(nodes)
     optimizer = torch.optim.Adam(module.parameters())
@@ -67,7 +67,7 @@ def build_part(part: str, **basin: Any) -> Step:
         parameter.grad = torch.zeros_like(parameter)
 
     def coarse_trunk() -> None:  # two tasks send gradients through it
-        hidden = module.coarse(batch)
+        hidden = module.hidden_states(batch, "coarse")
         torch.autograd.grad(choose_nodes(hidden, batch.nodes("coarse")).sum(), shared, retain_graph=True)
         torch.autograd.grad(hidden.sum(), shared)
 
@@ -76,11 +76,11 @@ def build_part(part: str, **basin: Any) -> Step:
 
     def interpolation() -> None:
         assert module.interpolation_head is not None
-        output = module.interpolation_head(module.interpolate(coarse, interpolator), batch.fine_days)
+        output = module.interpolation_head(interpolator.matmul_days(coarse), batch.fine_days)
         torch.autograd.grad(output.sum(), [coarse, *module.interpolation_head.parameters()])
 
     def fine_head() -> None:
-        output = module.fine(module.interpolate(coarse, interpolator), own, coarse, remapper, batch.fine_days)
+        output = module.fine(interpolator.matmul_days(coarse), own, coarse, remapper, batch.fine_days)
         torch.autograd.grad(output.sum(), own)
 
     chosen: Step = {

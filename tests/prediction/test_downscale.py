@@ -316,7 +316,7 @@ def plainly(preceded):
             inputs[scale] = ScaleInputs(longer, spec.features, scale)
             inputs[scale].use(spec.scaling[scale])
         batch = operators.batch({scale: of.gather(days[None]) for scale, of in inputs.items()})
-        output = Model(spec, model.weights).module().predict(batch)[warmup:, :, 0].numpy()
+        output = Model(spec, model.weights).module().stream(batch)[0][warmup:, :, 0].numpy()
         scaling = spec.scaling["fine"]
         return np.maximum(output * scaling.label_deviation + scaling.label_mean, 0)
 
@@ -411,8 +411,8 @@ def test_attention_over_time_sees_its_window_and_the_state_before(river, precede
     inputs.use(spec.scaling["coarse"])
     days = np.arange(89, 359)
     with torch.no_grad():
-        hidden = module.coarse(operators.batch({"coarse": inputs.gather(days[None])}))
-        near = module.interpolate(hidden, operators.interpolation)
+        hidden = module.hidden_states(operators.batch({"coarse": inputs.gather(days[None])}), "coarse")
+        near = operators.interpolation.matmul_days(hidden)
         parts = [module.interpolation_head(part) for part in near.split([120, 100, 50])]
     output = torch.cat(parts)[20:, :, 0].numpy() * spec.scaling["fine"].label_deviation
     expected = np.maximum(output + spec.scaling["fine"].label_mean, 0)

@@ -44,9 +44,6 @@ class Linear(NetworkModel):
     def stream(self, batch, memory=None):
         return batch.x_fine @ self.w, memory or {}
 
-    def embed(self, batch):
-        return batch.x_fine
-
 
 class Batches:
     """A source over lists of batches."""

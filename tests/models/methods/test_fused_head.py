@@ -111,10 +111,10 @@ def test_gelu_where_it_bends_and_far_out(rng_state):
     inner = []
     exact, doubled = in_double(model, batch)
     exact.fine_head.inner.register_forward_hook(lambda *given: inner.append(given[2]))
-    expected = exact.predict(doubled)
+    expected = exact.stream(doubled)[0]
     assert (inner[0].abs() > 30).any()
     assert (inner[0].abs() < 0.1).any()
-    error = (model.predict(batch).double() - expected).abs().max()
+    error = (model.stream(batch)[0].double() - expected).abs().max()
     assert float(error) < 1e-6 * float(expected.abs().max()) + 3e-6
 
 
@@ -125,7 +125,9 @@ def test_states_that_do_not_differ_between_channels(rng_state):
         for name in ("W_ih", "W_hh", "b", "W_q", "b_q"):
             getattr(model.cell, name).zero_()
     exact, doubled = in_double(model, batch)
-    torch.testing.assert_close(model.predict(batch).double(), exact.predict(doubled), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        model.stream(batch)[0].double(), exact.stream(doubled)[0], rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("pieces", [(1, 1, 1, 6), (4, 5), (8, 1)], ids=str)
@@ -154,7 +156,7 @@ def test_threads_give_the_same_bits(rng_state, monkeypatch):
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            results.append(model.predict(batch))
+            results.append(model.stream(batch)[0])
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)
@@ -165,9 +167,9 @@ def test_other_backends_use_the_torch_head(rng_state, backend, count):
     model, batch = make(rng_state, SIZES["odd"])
     plain, _ = make(np.random.default_rng(0), SIZES["odd"], backend=backend)
     plain.load_state_dict(model.state_dict())
-    fast = model.predict(batch)
+    fast = model.stream(batch)[0]
     calls = len(count)
-    torch.testing.assert_close(plain.predict(batch), fast, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(plain.stream(batch)[0], fast, rtol=1e-5, atol=1e-5)
     assert len(count) == calls
 
 
@@ -176,7 +178,7 @@ def test_a_value_that_is_none_is_not_hidden(rng_state):
     batch.x_fine[0, 4, 0] = torch.nan
     batch.x_coarse[0, 2, 1] = torch.nan
     exact, doubled = in_double(model, batch)
-    assert torch.equal(model.predict(batch).isnan(), exact.predict(doubled).isnan())
+    assert torch.equal(model.stream(batch)[0].isnan(), exact.stream(doubled)[0].isnan())
 
 
 def test_the_folded_head_on_one_state(rng_state):
@@ -256,14 +258,13 @@ def test_inherited_inputs_give_the_bits_of_their_expansion(rng_state, sizes, ide
     )
     assert torch.equal(inherited.expand(), expected)
     expanded = dataclasses.replace(batch, x_fine=expected)
-    assert torch.equal(model.predict(batch), model.predict(expanded))
+    assert torch.equal(model.stream(batch)[0], model.stream(expanded)[0])
     assert len(count) == 2
     plain, _ = make(
         np.random.default_rng(0), (days, coarse, fine, 1, features, 6), identity=identity, backend="torch"
     )
     plain.load_state_dict(model.state_dict())
-    torch.testing.assert_close(plain.predict(batch), model.predict(batch), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(plain.embed(batch), plain.embed(expanded))
+    torch.testing.assert_close(plain.stream(batch)[0], model.stream(batch)[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("sizes", INHERITED.values(), ids=INHERITED.keys())
@@ -280,7 +281,7 @@ def test_a_linear_head_equals_the_plain_one(rng_state, sizes, count):
     assert not exact.fused
     got, end = model.stream(batch)
     assert count
-    torch.testing.assert_close(got.double(), exact.predict(doubled), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(got.double(), exact.stream(doubled)[0], rtol=1e-5, atol=1e-5)
     parts, memory = [], None
     for piece in batch.split(2):
         prediction, memory = model.stream(piece, memory)

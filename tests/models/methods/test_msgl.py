@@ -44,7 +44,7 @@ def test_outputs_are_at_the_labelled_nodes(name, make_batch):
     sizes = {"coarse": 2, "interpolation": 3, "fine": 3}
     for task, values in outputs.items():
         assert values.shape == (20, sizes[task], 2)
-    assert model.predict(batch).shape == (20, 12, 2)
+    assert model.stream(batch)[0].shape == (20, 12, 2)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -57,7 +57,7 @@ def test_training_outputs_agree_with_the_prediction(name, make_batch):
     else:
         batch = dataclasses.replace(batch, fine_nodes=torch.arange(12))
         expected = model.task_outputs(batch)["fine"]
-    torch.testing.assert_close(model.predict(batch), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(model.stream(batch)[0], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -65,9 +65,9 @@ def test_weights_survive_a_round_trip(name, make_batch, tmp_path):
     model, batch = model_of(name).eval(), make_batch()
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     other = model_of(name, seed=9).eval()
-    assert not torch.equal(other.predict(batch), model.predict(batch))
+    assert not torch.equal(other.stream(batch)[0], model.stream(batch)[0])
     other.load_state_dict(load_file(tmp_path / "weights.safetensors"))
-    assert torch.equal(other.predict(batch), model.predict(batch))
+    assert torch.equal(other.stream(batch)[0], model.stream(batch)[0])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -87,7 +87,7 @@ def test_backends_agree(name, make_batch):
     batch = make_batch(dtype=torch.float64)
     first = model_of(name, dtype=torch.float64, backend="torch").eval()
     second = model_of(name, dtype=torch.float64, backend="reference").eval()
-    torch.testing.assert_close(first.predict(batch), second.predict(batch), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(first.stream(batch)[0], second.stream(batch)[0], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -102,7 +102,7 @@ def test_number_of_nodes_is_no_parameter(name, make_batch):
         interpolation=batch.interpolation.rows(torch.tensor(keep)),
         remap=batch.remap.rows(torch.tensor(keep)),
     )
-    assert model.predict(smaller).shape == (20, 11, 2)
+    assert model.stream(smaller)[0].shape == (20, 11, 2)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -117,7 +117,7 @@ def test_days_after_days_give_what_a_window_gives(name, backend, make_batch):
         prediction, memory = model.stream(piece, memory)
         parts.append(prediction)
     torch.testing.assert_close(torch.cat(parts), expected, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(model.predict(batch), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(model.stream(batch)[0], expected, rtol=1e-12, atol=1e-12)
     assert set(memory) == set(end) == set(model.input_scales)
     for scale, state in end.items():
         torch.testing.assert_close(memory[scale], state, rtol=1e-12, atol=1e-12)
@@ -128,18 +128,18 @@ def test_attention_over_time_wants_whole_windows(make_batch):
     model = MSGL(3, hidden=8, tasks=("interpolation",)).double().eval()
     assert not model.stepwise
     assert MSGL(3).stepwise
-    carried = model.interpolate(model.coarse(batch), batch.interpolation)
-    torch.testing.assert_close(model.predict(batch), model.interpolation_head(carried))
+    carried = batch.interpolation.matmul_days(model.hidden_states(batch, "coarse"))
+    torch.testing.assert_close(model.stream(batch)[0], model.interpolation_head(carried))
 
 
 def test_interpolation_equals_dense_matmul(make_batch):
     model, batch = model_of("msgl", dtype=torch.float64), make_batch(dtype=torch.float64)
-    hidden = model.coarse(batch)
+    hidden = model.hidden_states(batch, "coarse")
     dense = batch.interpolation.matmul(torch.eye(5, dtype=torch.float64))
     expected = torch.einsum("fc,tcbh->tfbh", dense, hidden)
-    torch.testing.assert_close(model.interpolate(hidden, batch.interpolation), expected)
+    torch.testing.assert_close(batch.interpolation.matmul_days(hidden), expected)
     rows = batch.interpolation.rows(batch.fine_nodes)
-    torch.testing.assert_close(model.interpolate(hidden, rows), expected[:, batch.fine_nodes])
+    torch.testing.assert_close(rows.matmul_days(hidden), expected[:, batch.fine_nodes])
 
 
 @pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
@@ -151,7 +151,7 @@ def test_msgl_equals_its_parts(make_batch, anchored):
             model.fine_head.out.linear.weight.fill_(0.3)
     outputs = model.task_outputs(batch)
     coarse, fine = model.cell(*batch.coarse_inputs())[0], model.cell(*batch.fine_inputs())[0]
-    carried = model.interpolate(coarse, batch.interpolation)
+    carried = batch.interpolation.matmul_days(coarse)
     nodes = batch.fine_nodes
     torch.testing.assert_close(outputs["coarse"], model.coarse_head(coarse)[:, batch.coarse_nodes])
     torch.testing.assert_close(outputs["interpolation"], model.interpolation_head(carried)[:, nodes])
@@ -161,8 +161,7 @@ def test_msgl_equals_its_parts(make_batch, anchored):
         segment = batch.remap.matmul_days(model.coarse_head(coarse))
         expected = expected + share * model.coarse_head(fine) + (1 - share) * segment
     torch.testing.assert_close(outputs["fine"], expected[:, nodes])
-    torch.testing.assert_close(model.predict(batch), expected)
-    torch.testing.assert_close(model.embed(batch), torch.cat([carried, fine], -1))
+    torch.testing.assert_close(model.stream(batch)[0], expected)
 
 
 @pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
@@ -245,13 +244,15 @@ def test_ablations_train_every_parameter_they_have(make_batch, tasks):
     assert tuple(outputs) == tasks
     sum(values.square().sum() for values in outputs.values()).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-    assert model.eval().predict(batch).shape == (20, 12, 2)
-    assert model.embed(batch).shape == (20, 12, 2, 16 if "fine" in tasks else 8)
+    assert model.eval().stream(batch)[0].shape == (20, 12, 2)
 
 
 @pytest.mark.parametrize("tasks", [(), ("coarse",), ("fine", "coarser")], ids=["none", "coarse", "unknown"])
 def test_tasks_that_can_not_predict_the_fine_scale_are_refused(tasks):
-    with pytest.raises(InvalidArgumentError, match="tasks must be of coarse, interpolation, fine"):
+    with pytest.raises(
+        InvalidArgumentError,
+        match="tasks must be among coarse, interpolation, fine, and include interpolation or fine",
+    ):
         MSGL(3, tasks=tasks)
 
 
@@ -262,7 +263,7 @@ def test_a_task_the_model_does_not_have_is_named(make_batch):
 
 def test_prediction_leaves_no_graph(make_batch):
     for name in model_names():
-        assert not model_of(name).predict(make_batch()).requires_grad
+        assert not model_of(name).stream(make_batch())[0].requires_grad
 
 
 @pytest.mark.gpu
@@ -278,6 +279,6 @@ def test_a_gpu_gives_the_same_numbers(name, make_batch):
         model = model_of(name, dtype=torch.float64).to(device).eval()
         loss = sum(values.square().sum() for values in model.task_outputs(given).values())
         loss.backward()
-        results.append([model.predict(given).cpu(), *(p.grad.cpu() for p in model.parameters())])
+        results.append([model.stream(given)[0].cpu(), *(p.grad.cpu() for p in model.parameters())])
     for expected, got in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-8, atol=1e-8)

@@ -60,7 +60,9 @@ class Backbone(nn.Module, ABC):
         if len(pieces) == 1:
             return self.run(x, operator, before)
         run: Any = self.run
-        if torch.is_grad_enabled():  # keep only the inputs and the state of a piece, and compute the rest again
+        if (
+            torch.is_grad_enabled()
+        ):  # keep only the inputs and the state of a piece, and compute the rest again
             run = partial(checkpoint, self.run, use_reentrant=False, preserve_rng_state=False)
         parts = []
         for piece in pieces:

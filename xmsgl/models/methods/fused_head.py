@@ -1,7 +1,7 @@
 """The recurrent graph cell and the fine head in one compiled call, for prediction on the processor.
 
-The hidden states of the reaches, twenty numbers each a day, go from the cell to the head while they are
-in the cache; only the prediction is written to memory.
+The hidden states go from the cell to the head while they are in the cache; only the prediction is written
+to memory.
 """
 
 from __future__ import annotations
@@ -36,24 +36,14 @@ __all__ = ["FoldedHead", "compiled_predict", "fold_head", "fold_linear_head"]
 
 
 class FoldedHead(NamedTuple):
-    """A fine head as the kernels want it; see :class:`xmsgl.models.cell.compiled.parts.Head`.
-
-    Attributes
-    ----------
-    inner, direct
-        float32, flat.
-    """
+    """Flat arrays of a fine head; see :class:`xmsgl.models.cell.compiled.parts.Head`."""
 
     inner: NDArray[np.float32]
     direct: NDArray[np.float32]
 
 
 def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0) -> FoldedHead:
-    """Fold a fine head in evaluation mode into what differs from reach to reach.
-
-    The norm's factors, shifts and mean go into the inner weights, and all that is linear from the states
-    to the output becomes one product.
-    """
+    """Fold a fine head: the norm goes into the inner weights, and linear steps become one product."""
 
     def exact(tensor: Tensor) -> NDArray[Any]:
         array: NDArray[Any] = tensor.detach().cpu().double().numpy()
@@ -63,7 +53,7 @@ def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0)
     out, shift = exact(head.out.linear.weight)[0], exact(head.out.linear.bias)[0]
     hidden, channels = len(out), 2 * len(out)
     weights = exact(inner.weight) * exact(norm.weight)
-    weights -= weights.mean(1, keepdims=True)  # as good as taking the mean from the states
+    weights -= weights.mean(1, keepdims=True)  # equivalent to subtracting the mean of the states
     bias = exact(inner.weight) @ exact(norm.bias) + exact(inner.bias)
     rows = np.concatenate([weights.T, bias[None], out[None]])
     even = np.pad(rows, ((0, 0), (0, -hidden % 4)))
@@ -81,7 +71,7 @@ def fold_head(head: FineHead, own: LinearHead | None = None, share: float = 0.0)
 
 
 def fold_linear_head(head: LinearHead) -> FoldedHead:
-    """Fold a head that is linear in the reach's own state and knows no context."""
+    """Fold a head that is linear in the reach's own state, without context."""
     weight = head.linear.weight.detach()[0].cpu().numpy()
     behind = [head.linear.bias.item(), 1 / (2 * len(weight)), 1.0]
     direct = np.concatenate([np.zeros_like(weight), weight, behind])
@@ -92,16 +82,15 @@ def compiled_predict(
     x: Tensor | InheritedInputs,
     operator: GraphOperator,
     weights: CellWeights,
-    state: tuple[Tensor, Tensor] | None,
+    state: tuple[Tensor, ...] | None,
     head: FoldedHead,
     *,
     across: tuple[Tensor, GraphOperator] | None = None,
     base: Tensor | None = None,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Run the cell over some days and a head on every day, without gradients.
+    """Run the cell and a head over some days, on the CPU, in single precision and without gradients.
 
-    In single precision and on the processor. Uses as many threads as torch if there is enough to do;
-    their number does not change a bit.
+    Uses up to as many threads as torch; the result does not depend on their number.
 
     Shapes: `x` (time, fine, batch, feature), `state` (fine, batch, hidden), `across` (time, coarse, batch,
     hidden), `base` (time, fine, batch), returns (time, fine, batch).
@@ -121,7 +110,7 @@ def compiled_predict(
     sizes = sizes_of(x, weights, keep=False)
     h, c = (roomy(*part.shape, like=part) for part in state)
     cell = roomy(sizes.slots * sizes.blocks * sizes.hidden * sizes.rows, like=prediction)
-    window = window_arrays(sizes, x, *state, None, roomy(0, like=prediction), cell)
+    window = window_arrays(sizes, x, state[0], state[1], None, roomy(0, like=prediction), cell)
     rows = roomy(*context.shape[:3], sizes.pitch, like=prediction)
     rows[..., :hidden], rows[..., hidden:] = context, 0
     parts = Head(
@@ -143,12 +132,12 @@ def _check(
     shape: tuple[int, ...],
     operator: GraphOperator,
     weights: CellWeights,
-    state: tuple[Tensor, Tensor],
+    state: tuple[Tensor, ...],
     head: FoldedHead,
     across: tuple[Tensor, GraphOperator] | None,
     base: Tensor,
 ) -> None:
-    """Refuse shapes that do not fit: the kernels check no bound."""
+    """Refuse shapes that do not fit: the compiled loops do not check bounds."""
     days, fine, batch, features = shape
     hidden = len(weights.W_q)
     wanted: dict[str, tuple[Any, tuple[int, ...]]] = {

@@ -11,20 +11,14 @@ from xmsgl.models.cell.compiled.attention import compiled_attention, suits
 
 __all__ = ["FineHead", "InterpolationHead", "LinearHead", "TemporalAttention"]
 
-# Sequences attended to at once: bounds the memory of a backend that writes the scores out.
+# Sequences processed at once: bounds the memory of a backend that stores the attention scores.
 _SEQUENCES = 256
-# The same where only some days ask: sequences with about as many such days go together.
+# The same where only some days are queried: sequences with similar numbers of such days are grouped.
 _ALIKE = 32
 
 
 class LinearHead(nn.Module):
-    """One number from each hidden state.
-
-    Parameters
-    ----------
-    hidden
-        Number of hidden channels.
-    """
+    """One number from each hidden state."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -37,15 +31,7 @@ class LinearHead(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Self-attention over the days of each sequence, with residual and normalisation.
-
-    Parameters
-    ----------
-    hidden
-        Number of channels.
-    heads
-        Number of attention heads; divides `hidden`.
-    """
+    """Self-attention over the days of each sequence, with residual and normalisation."""
 
     def __init__(self, hidden: int, heads: int) -> None:
         super().__init__()
@@ -58,7 +44,7 @@ class TemporalAttention(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, x: Tensor, asking: Tensor | None = None) -> Tensor:
-        """Let days look at all days of their window.
+        """Let days attend to all days of their window.
 
         Shapes: `x` (sequence, time, hidden), `asking` (sequence, some days, hidden).
         """
@@ -72,7 +58,7 @@ class TemporalAttention(nn.Module):
 
 
 def _attend(query: Tensor, both: Tensor, heads: int) -> Tensor:
-    """Let days look at others as in :func:`compiled_attention`, on whatever device and in whatever type."""
+    """Compute :func:`compiled_attention` on any device and in any floating-point type."""
     if suits(query, both, heads):
         return compiled_attention(query, both, heads)
     own, key, value = (
@@ -83,18 +69,10 @@ def _attend(query: Tensor, both: Tensor, heads: int) -> Tensor:
 
 
 class InterpolationHead(nn.Module):
-    """Head of the cross-scale task: attention over time, twice, summed, then one number.
+    """Head of the interpolation task: attention over time, twice, summed, then one number.
 
-    Nodes and windows are independent sequences. Not causal within a window.
-
-    Parameters
-    ----------
-    hidden
-        Number of hidden channels.
-    heads
-        Number of attention heads; divides `hidden`.
-    chunk
-        Sequences handled at once; changes memory, not the result.
+    Nodes and windows are independent sequences. Not causal within a window. `chunk` sequences are processed
+    at once, which affects memory but not the result.
     """
 
     def __init__(self, hidden: int, heads: int = 4, *, chunk: int = _SEQUENCES) -> None:
@@ -129,14 +107,14 @@ class InterpolationHead(nn.Module):
         size = min(self.chunk, _ALIKE)
         ordered = sequences.index_select(0, order), wanted.index_select(0, order)
         parts = []
-        # In one copy beforehand: on the way back each choice of some would write out a gradient of all.
+        # Copied once beforehand: in the backward pass each selection would write a gradient of all sequences.
         for x, here in zip(*(torch.split(part, size) for part in ordered), strict=True):
             most = int(here[-1].sum())
             if not most:
                 parts.append(torch.zeros_like(here, dtype=sequences.dtype))
                 continue
             once = self.first(x)
-            # The wanted days of each sequence, and as many others as the one with most of them has.
+            # The wanted days of each sequence, padded with other days to the largest number of wanted days.
             places = here.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
             asking = once.gather(1, places[..., None].expand(-1, -1, once.shape[-1]))
             value = self.out(asking + self.second(once, asking)).to(sequences.dtype)
@@ -146,16 +124,10 @@ class InterpolationHead(nn.Module):
 
 
 class FineHead(nn.Module):
-    """Head of the fine task: the coarse context beside the reach's own state.
+    """Head of the fine task: reads the coarse context and the reach's own state.
 
-    The context is cut from the graph, so that the fine task does not train the coarse trunk through it.
-
-    Parameters
-    ----------
-    hidden
-        Number of hidden channels H; the input has 2H.
-    dropout
-        Probability of dropping a channel of the inner layer while training.
+    The context is detached, so that the fine task does not train the coarse trunk through it. `dropout` is
+    the probability of dropping a channel of the inner layer in training.
     """
 
     def __init__(self, hidden: int, dropout: float = 0.1) -> None:
@@ -181,7 +153,7 @@ class FineHead(nn.Module):
         return output
 
     def draw(self, own: Tensor) -> Tensor | None:
-        """Draw the dropout mask of all of `own`, from which a part may be taken; None if nothing drops."""
+        """Draw the dropout mask of all of `own`; None without dropout."""
         if not self.training or not self.dropout.p:
             return None
         mask: Tensor = self.dropout(own.new_ones(()).expand(own.shape))

@@ -1,4 +1,4 @@
-"""The registry of network models and what the training loop asks of each."""
+"""Network models by name."""
 
 from __future__ import annotations
 

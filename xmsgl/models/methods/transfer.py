@@ -1,4 +1,4 @@
-"""One backbone and one head that learn on the coarse network first and then work on the fine one.
+"""One backbone and one head, trained on the coarse network first and then used on the fine one.
 
 References
 ----------
@@ -17,15 +17,10 @@ __all__ = ["Transfer"]
 @register_model("direct")
 @register_model("progressive")
 class Transfer(FineOnly):
-    """The model of ``fine-only``, which the coarse network may train too.
+    """The model of ``fine-only``, trained on the coarse network too.
 
-    Which labels teach it, and when, is the method's: ``direct`` begins with a process model's coarse
-    temperature, ``progressive`` with coarse observations and then with what they predict at every reach.
-
-    Parameters
-    ----------
-    n_features, hidden, recurrent_dropout, identity, segments, backend, backbone
-        As in :class:`.MSGL`.
+    ``direct`` starts with the coarse temperature of a process model, ``progressive`` with coarse
+    observations and then with pseudo-labels at every reach. Arguments as in :class:`.MSGL`.
     """
 
     tasks = ("coarse", "fine")

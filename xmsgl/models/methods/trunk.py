@@ -1,9 +1,12 @@
-"""What all models here have in common: a backbone, and inputs with learned numbers of each node."""
+"""What all methods have in common: a backbone, and inputs with a learned identity of each segment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
+from xmsgl.models.backbones.registry import create_backbone
 from xmsgl.models.cell.cell import RecurrentGraphCell
 from xmsgl.models.cell.choose import choose_nodes
 from xmsgl.models.methods.base import NetworkModel
@@ -20,43 +23,52 @@ __all__ = ["Trunk"]
 
 
 class Trunk(NetworkModel):
-    """A model whose backbone reads inputs, then identities of segments.
+    """A model whose backbone reads inputs and segment identities; arguments as in :class:`.MSGL`."""
 
-    Parameters
-    ----------
-    n_features
-        Number of inputs.
-    identity, segments
-        As in :class:`.MSGL`.
-
-    Attributes
-    ----------
-    cell
-        The backbone; made by the child, with `width` inputs.
-    width
-        Number of inputs with all that is appended to them.
-    """
-
-    cell: nn.Module
-
-    def __init__(self, n_features: int, identity: int, segments: int) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        hidden: int,
+        *,
+        recurrent_dropout: float,
+        identity: int,
+        segments: int,
+        backend: str,
+        backbone: str,
+    ) -> None:
         super().__init__()
         self.identity = SegmentIdentity(segments, identity) if identity else None
-        self.width = n_features + identity
+        self.cell = create_backbone(
+            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
+        )
+
+    @property
+    def compiled_cell(self) -> RecurrentGraphCell | None:
+        """The recurrent graph cell if prediction with it can be compiled; None for every other backbone."""
+        cell = self.cell
+        if not isinstance(cell, RecurrentGraphCell) or cell.training:
+            return None
+        plain = cell.W_hh.dtype == torch.float32 and cell.W_hh.device.type == "cpu"
+        return cell if plain and cell.backend in {"auto", "numba"} else None
+
+    @property
+    def fused(self) -> bool:
+        """Whether cell and fine head run in one compiled call."""
+        return "fine" in self.tasks and self.compiled_cell is not None
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the backbone."""
         return list(self.cell.parameters())
 
     def read(self, batch: Batch, scale: str) -> tuple[Tensor, GraphOperator]:
-        """Return what the backbone reads of a scale: inputs ``(time, node, window, width)`` and the graph."""
+        """Return the backbone's inputs at a scale, ``(time, node, window, feature)``, and the graph."""
         x, graph = batch.coarse_inputs() if scale == "coarse" else batch.fine_inputs()
         if self.identity is not None:
             x = self.identity(x, batch.segments(scale))
         return x, graph
 
     def sources(self, batch: Batch) -> tuple[Tensor | InheritedInputs, GraphOperator]:
-        """Return what the backbone reads of the fine scale in prediction, inherited inputs as they are."""
+        """Return the backbone's inputs at the fine scale, inherited ones not yet expanded, and the graph."""
         x, graph = batch.fine_sources()
         if not isinstance(x, InheritedInputs):
             return self.read(batch, "fine")
@@ -70,11 +82,11 @@ class Trunk(NetworkModel):
         return hidden
 
     def states_at_labels(self, batch: Batch, scale: str) -> Tensor:
-        """Run the backbone on a network and return the hidden states of the labelled nodes."""
+        """Run the backbone on a network, ``(time, labelled node, window, hidden)``."""
         nodes = batch.nodes(scale)
         if not isinstance(self.cell, RecurrentGraphCell):
             return choose_nodes(self.hidden_states(batch, scale), nodes)
-        # What is the same for all windows can stay with the segments; learned numbers can not, in training.
+        # Inherited inputs need not be expanded, except with learned identities, which need gradients.
         plain = scale == "fine" and self.identity is None
         states: Tensor = self.cell.at(*(batch.fine_sources() if plain else self.read(batch, scale)), nodes)
         return states
