@@ -26,7 +26,7 @@ from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.msgl import MSGL
-from xmsgl.prediction.downscale import ModelReference, downscale, prepare
+from xmsgl.prediction.downscale import downscale, prepare
 from xmsgl.prediction.operators import Operators
 from xmsgl.prediction.predictor import window_days
 from xmsgl.schema.graphs import known_segments
@@ -174,7 +174,7 @@ def test_the_graph_travels_to_another_process(river, model, whole):
     lazy = pickle.loads(cloudpickle.dumps(downscale(river.chunk({"time": 400}), model)))
     np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
     fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
-    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    engine = prepare(model.payload, fixed, "cpu")
     travelled = pickle.loads(cloudpickle.dumps(engine))
     days = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
     window = Window(0, 150, 20)
@@ -212,14 +212,6 @@ def test_equal_models_give_equal_tasks(river, model, other, tmp_path):
     drivers = lazy["air_temperature_coarse"]
     warmer = lazy.assign(air_temperature_coarse=drivers.copy(data=drivers.data + 1))
     assert downscale(warmer, model).data.name != names[0]
-
-
-def test_references_to_models(model, other):
-    one, two, three = (ModelReference(m.payload) for m in (model, model, other))
-    assert one == two
-    assert hash(one) == hash(two)
-    assert one != three
-    assert dask.base.tokenize(one) == dask.base.tokenize(two) != dask.base.tokenize(three)
 
 
 def test_other_weights_give_another_result(river, other, whole):
@@ -289,7 +281,7 @@ def test_days_past_the_last_full_window_are_there(river, model, whole):
 
 def test_what_is_cut_out_for_a_window_is_enough_for_its_trailing_means(river, model, whole):
     fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
-    engine = prepare(ModelReference(model.payload), fixed, "cpu")
+    engine = prepare(model.payload, fixed, "cpu")
     drivers = river[["air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"]]
     assert max(feature.days for feature in model.spec.features) == 90
     for window in cut_windows(800, 150, 20)[1:]:

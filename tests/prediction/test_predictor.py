@@ -184,10 +184,10 @@ def test_an_engine_leaves_its_dataset_lazy(river, model):
 def test_devices():
     assert resolve_device("cpu") == torch.device("cpu")
     assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(InvalidArgumentError, match="'quantum' is not one that torch knows"):
+    with pytest.raises(InvalidArgumentError, match="'quantum' is not a valid torch device"):
         resolve_device("quantum")
     if not torch.cuda.is_available():
-        with pytest.raises(InvalidArgumentError, match="sees no GPU; use device='auto' or 'cpu'"):
+        with pytest.raises(InvalidArgumentError, match="torch finds none; use device='auto' or 'cpu'"):
             resolve_device("cuda")
 
 

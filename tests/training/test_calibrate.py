@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_the_order_of_residuals_plays_no_part():
 def test_a_table_survives_json():
     x = np.linspace(0, 25, 700)
     table = fit_table(x, x + np.sin(x), "coarse")
-    assert IntervalTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert IntervalTable.from_dict(json.loads(json.dumps(asdict(table)))) == table
     assert (table.scale, table.n) == ("coarse", 700)
 
 
@@ -160,8 +161,8 @@ def test_pieces_and_shape_play_no_part():
         ([1.2], "between 0 and 1"),
         ([np.nan], "between 0 and 1"),
         ([], "between 0 and 1"),
-        ([0.5, 0.1, 0.5], "twice: 0.5, 0.1, 0.5"),
-        ([0.01, 0.5], "0.01 are further out than 60 residuals can tell; ask for 0.025 to 0.975"),
+        ([0.5, 0.1, 0.5], "must not repeat a number, got 0.5, 0.1, 0.5"),
+        ([0.01, 0.5], "0.01 cannot be estimated from 60 residuals; choose 0.025 to 0.975"),
     ],
 )
 def test_other_probabilities_are_refused(asked, message):

@@ -1,11 +1,7 @@
-"""Downscaling: a model, a dataset, and the daily temperature of every reach, labelled.
+"""Downscaling: from a model and a dataset to the labelled daily temperature of every reach.
 
-The record is cut into the windows of the training, whatever the chunks of the dataset and whatever its
-first day, so every chunking gives the same numbers. A lazy dataset gives a lazy result: one task prepares
-the graphs, one task a window predicts, and nothing runs before it is asked for.
-
-A window warms up by itself and needs no other, or it goes on where the one before has ended
-(``carry=True``): then no day is computed twice, and windows wait for one another.
+The windows do not depend on the chunks or the first day of the record, so every chunking gives the same
+numbers. A lazy dataset gives a lazy result, with one task for the graphs and one per window.
 """
 
 from __future__ import annotations
@@ -22,14 +18,13 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
-from xmsgl.inputs.checks import check_features
+from xmsgl.inputs.checks import check_features, warn_foreign, warn_outside
 from xmsgl.inputs.choose import assign_inputs
 from xmsgl.inputs.season import wants_season
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
-from xmsgl.models.file.storage import digest
-from xmsgl.prediction.predictor import split_inputs, window_days
+from xmsgl.prediction.predictor import Engine, split_inputs, window_days
 from xmsgl.prediction.spin_up import flag_spin_up
 from xmsgl.schema.structure import check_days, check_sizes
 from xmsgl.util.history import stamp
@@ -39,36 +34,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from xmsgl.inputs.features import Feature
     from xmsgl.models.file.intervals import IntervalTable
 
+    Pieces = list[tuple[Window, xr.Dataset]]
 
 logger = logging.getLogger(__name__)
 
 
-class ModelReference:
-    """A model on its way to a worker: bytes that dask names by their digest.
-
-    Two references to equal models are equal to dask, and each process builds the model once.
-    """
-
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self.sha256 = digest(payload)
-
-    def __dask_tokenize__(self) -> tuple[str, str]:
-        return "xmsgl.ModelReference", self.sha256
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ModelReference) and self.sha256 == other.sha256
-
-    def __hash__(self) -> int:
-        return hash(self.sha256)
-
-
-@lru_cache(maxsize=8)
-def _load(reference: ModelReference) -> Model:
-    return Model.from_bytes(reference.payload, f"model {reference.sha256[:12]}")
+# Each process reads a model once; to dask, equal bytes are equal models.
+_load = lru_cache(maxsize=8)(Model.from_bytes)
 
 
 def downscale(
@@ -104,19 +78,23 @@ def downscale(
     windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
-    reference = ModelReference(fitted.payload)
+    pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
+    shape = ds.sizes["time"], ds.sizes["fine"]
     lazy = bool(windows) and (_lazily_held(drivers) or _lazily_held(fixed))
     logger.info(
         "downscaling to %d reaches in %d windows with model %s, %s",
         ds.sizes["fine"],
         len(windows),
         fitted.sha256[:12],
-        "when asked for" if lazy else "now",
+        "lazily" if lazy else "now",
     )
     if lazy:
-        values: Any = _lazy(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+        from dask.delayed import delayed
+
+        engine = delayed(prepare, pure=True)(fitted.payload, fixed, device)
+        values: Any = _lazy(engine, pieces, shape[1], carry=carry)
     else:
-        values = _eager(reference, fixed, drivers, windows, spec.features, device, carry=carry)
+        values = _eager(prepare(fitted.payload, fixed, device), pieces, shape, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
         temperature = _label(values, ds, fitted, how)
@@ -127,7 +105,7 @@ def downscale(
 
 
 def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
-    """Sort the days, lazily: the dataset, and where each of its days went (None: they were sorted)."""
+    """Sort the days lazily; return the dataset and the original order (None: the days were sorted)."""
     if faults := list(check_days(ds) if "time" in ds.indexes else check_sizes(ds)):
         raise InvalidDatasetError(faults)
     days = ds.indexes["time"]
@@ -138,12 +116,12 @@ def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]
 
 
 def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
-    """Return how far the model was off, if it can tell these quantiles."""
+    """Return the calibrated intervals of the model, checked for these quantiles."""
     table = model.spec.intervals
     if table is None:
         msg = (
-            f"model {model.sha256[:12]} does not know how far it is off, for it was trained without "
-            "validation or with too few labels on the validation days; train with validation, for example "
+            f"model {model.sha256[:12]} has no calibrated intervals: it was trained without validation days "
+            "or with too few labels on them; train with validation, for example "
             "ds.msgl.train(validation=0.15)"
         )
         raise UncalibratedModelError(msg)
@@ -152,76 +130,41 @@ def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
 
 
 def _lazily_held(ds: xr.Dataset) -> bool:
-    # Not ds.chunks, which refuses variables that are chunked differently.
+    # ds.chunks would raise an error where variables are chunked differently.
     return any(variable.chunks is not None for variable in ds.variables.values())
 
 
-def _eager(
-    reference: ModelReference,
-    fixed: xr.Dataset,
-    drivers: xr.Dataset,
-    windows: list[Window],
-    features: Sequence[Feature],
-    device: str,
-    *,
-    carry: bool,
-) -> npt.NDArray[np.float32]:
-    engine = prepare(reference, fixed, device)
-    values = np.empty((drivers.sizes["time"], fixed.sizes["fine"]), np.float32)
+def _eager(engine: Engine, pieces: Pieces, shape: tuple[int, int], *, carry: bool) -> npt.NDArray[np.float32]:
+    values = np.empty(shape, np.float32)
     left = None
-    with progress_bar(len(windows), "downscale", unit="window", delay=PATIENCE) as bar:
-        for window in windows:
+    with progress_bar(len(pieces), "downscale", unit="window", delay=PATIENCE) as bar:
+        for window, days in pieces:
             logger.debug("days %d to %d of the record", window.start, window.stop - 1)
-            block, after = engine.resume(window_days(drivers, window, features), window, left)
-            values[window.start : window.stop] = block
+            values[window.start : window.stop], after = engine.resume(days, window, left)
             left = after if carry else None
             bar.update()
     return values
 
 
-def _lazy(
-    reference: ModelReference,
-    fixed: xr.Dataset,
-    drivers: xr.Dataset,
-    windows: list[Window],
-    features: Sequence[Feature],
-    device: str,
-    *,
-    carry: bool,
-) -> Any:
+def _lazy(engine: Any, pieces: Pieces, reaches: int, *, carry: bool) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
-    engine = delayed(prepare, pure=True)(reference, fixed, device)
-    run, resume = delayed(_run, pure=True), delayed(_resume, pure=True)
+    run, resume = delayed(Engine.run, pure=True), delayed(Engine.resume, pure=True)
     blocks, left = [], None
-    for window in windows:
-        days = window_days(drivers, window, features)
+    for window, days in pieces:
         if carry:
             both = resume(engine, days, window, left)
             values, left = both[0], both[1]
         else:
             values = run(engine, days, window)
-        shape = window.stop - window.start, fixed.sizes["fine"]
-        blocks.append(da.from_delayed(values, shape, np.float32))
+        blocks.append(da.from_delayed(values, (window.stop - window.start, reaches), np.float32))
     return da.concatenate(blocks)
 
 
-def _run(engine: Any, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
-    values: npt.NDArray[np.float32] = engine.run(drivers, window)
-    return values
-
-
-def _resume(engine: Any, drivers: xr.Dataset, window: Window, left: Any) -> Any:
-    return engine.resume(drivers, window, left)
-
-
-def prepare(reference: ModelReference, fixed: xr.Dataset, device: str) -> Any:
-    """Build what all windows share, and warn where the basin is far from that of the training."""
-    from xmsgl.inputs.checks import warn_foreign, warn_outside
-    from xmsgl.prediction.predictor import Engine
-
-    model = _load(reference)
+def prepare(payload: bytes, fixed: xr.Dataset, device: str) -> Engine:
+    """Build what all windows share, and warn if the basin or its attributes differ from the training data."""
+    model = _load(payload)
     spec = model.spec
     known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
     look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
@@ -263,9 +206,9 @@ def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
 
 
 def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence[float]) -> xr.DataArray:
-    """Return quantiles around a labelled prediction, lazy where it is."""
+    """Return quantiles around a labelled prediction; lazy if the prediction is."""
     probabilities = [float(p) for p in quantiles]
-    apply = partial(_apply, table=table, probabilities=probabilities)
+    apply = partial(apply_table, table, probabilities=probabilities)
     if temperature.chunks is None:
         values: Any = apply(temperature.values)
     else:
@@ -294,9 +237,3 @@ def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence
             f"days, in {bins}",
         },
     )
-
-
-def _apply(
-    predicted: npt.NDArray[np.float32], table: IntervalTable, probabilities: Sequence[float]
-) -> npt.NDArray[np.float32]:
-    return apply_table(table, predicted, probabilities)

@@ -30,23 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Operators:
-    """The four sparse operators of a basin, on a device.
+    """The four sparse operators of a basin, and the rows of its segments in a model's table of identities."""
 
-    Attributes
-    ----------
-    coarse, fine
-        Graph operators A of the two scales.
-    interpolation, remap
-        From segments to reaches: distance-weighted M and one-hot R.
-    coarse_segments, fine_segments
-        Row of each node's segment in a model's table of identities, -1 where it has none.
-    """
-
-    coarse: GraphOperator
-    fine: GraphOperator
-    interpolation: GraphOperator
-    remap: GraphOperator
-    coarse_segments: torch.Tensor
+    coarse: GraphOperator  # A
+    fine: GraphOperator  # A
+    interpolation: GraphOperator  # M, distance-weighted, from segments to reaches
+    remap: GraphOperator  # R, one-hot, from segments to reaches
+    coarse_segments: torch.Tensor  # row of each node's segment, -1 for none
     fine_segments: torch.Tensor
 
     @classmethod
@@ -59,10 +49,7 @@ class Operators:
         *,
         known: npt.NDArray[np.bool_] | None = None,
     ) -> Operators:
-        """Build the operators of a dataset.
-
-        Shapes: `known` (coarse,).
-        """
+        """Build the operators of a dataset; segments that are not `known` (coarse,) have no identity."""
         graphs = build_graph(ds, None, **graph)
         coarse, fine, interpolation, remap = (
             GraphOperator(matrix, device=device)
@@ -76,10 +63,9 @@ class Operators:
         return cls(coarse, fine, interpolation, remap, rows.to(device), carried.to(device))
 
     def closure(self, nodes: Mapping[Scale, npt.NDArray[np.int64]]) -> Part:
-        """Find all nodes that can influence what a model predicts at some nodes."""
-        none: list[int] = []
+        """Find all nodes that the predictions at some nodes depend on."""
         return closure(
-            *self._matrices(), coarse_nodes=nodes.get("coarse", none), fine_nodes=nodes.get("fine", none)
+            *self._matrices(), coarse_nodes=nodes.get("coarse", []), fine_nodes=nodes.get("fine", [])
         )
 
     def parts(self, largest: int) -> list[Part]:
@@ -87,7 +73,7 @@ class Operators:
         return independent_parts(*self._matrices(), largest=largest)
 
     def restrict(self, part: Part) -> Operators:
-        """Return the operators of some nodes, which compute there what these do."""
+        """Return the operators of some nodes."""
         coarse, fine = part
         return Operators(
             coarse=self.coarse.submatrix(coarse, coarse),
@@ -99,19 +85,19 @@ class Operators:
         )
 
     def _matrices(self) -> tuple[Any, Any, Any, Any]:
-        operators = self.coarse, self.fine, self.interpolation, self.remap
-        coarse, fine, interpolation, remap = (operator.to_scipy() for operator in operators)
-        return coarse, fine, interpolation, remap
+        return (
+            self.coarse.to_scipy(),
+            self.fine.to_scipy(),
+            self.interpolation.to_scipy(),
+            self.remap.to_scipy(),
+        )
 
     def batch(
         self,
         inputs: Mapping[Scale, FloatArray | Sources],
         nodes: Mapping[Scale, npt.NDArray[np.int64]] | None = None,
     ) -> Batch:
-        """Put the inputs of a batch beside the operators, on their device.
-
-        Shapes: `inputs` (day, node, window, feature).
-        """
+        """Combine inputs (day, node, window, feature) and labelled nodes with the operators."""
         device = self.coarse.device
         tensors: dict[Scale, Any] = {
             scale: InheritedInputs(*(to_device(part, device) for part in values))

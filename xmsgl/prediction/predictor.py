@@ -1,4 +1,4 @@
-"""A module on a device, bound to the graphs of one river network."""
+"""A trained model on a device, with the graphs of one river network."""
 
 from __future__ import annotations
 
@@ -32,52 +32,30 @@ if TYPE_CHECKING:
     from xmsgl.util.scales import Scale
 
 FREEZING = 0.0  # degC
-#: Reaches in a part of a network of many rivers.
-REACHES = 16_384
-#: Bytes of a piece of days.
-PIECE = 128 * 2**20
-# Days in a piece at least: beginning one costs as much as a day.
+# Fewest days in a piece, because starting a piece costs as much as a day.
 _DAYS = 16
 
 
 class Engine:
-    """A trained model ready to predict on one network, window by window.
-
-    Parameters
-    ----------
-    model
-        The model.
-    fixed
-        Topology and static attributes of the dataset, in memory.
-    device
-        As in :func:`resolve_device`.
-    reaches
-        Reaches in a part, about; a basin with more is a part of its own.
-    piece
-        Bytes that the arrays of a piece may take, about; at least some days are taken.
-    only
-        Positions of the reaches to predict; those that they do not depend on are left at NaN. Default: all.
-    look
-        Called with the drivers of the window that is computed first.
-    """
+    """A trained model ready to predict on one network, window by window."""
 
     def __init__(
         self,
         model: Model,
-        fixed: xr.Dataset,
+        fixed: xr.Dataset,  # topology and static attributes
         device: str,
         *,
-        reaches: int = REACHES,
-        piece: int = PIECE,
-        only: npt.NDArray[np.int64] | None = None,
-        look: Callable[[xr.Dataset], object] | None = None,
+        reaches: int = 16_384,  # approximate number of reaches in a part of several basins
+        piece: int = 128 * 2**20,  # approximate bytes of the arrays of a piece of days
+        only: npt.NDArray[np.int64] | None = None,  # positions of the reaches to predict; others may be NaN
+        look: Callable[[xr.Dataset], object] | None = None,  # called with the drivers of the first window
     ) -> None:
         target = resolve_device(device)
         self._look = look
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
-        # What all members share is asked of the first.
+        # The first member also stands for the others where all are equal.
         self._module, *self._others = (module.to(target) for module in model.modules())
         self._piece = piece
         known = self._spec.network.recognise(known_segments(self._fixed))
@@ -88,16 +66,13 @@ class Engine:
         self._parts = [(p, operators if self._whole else operators.restrict(p)) for p in parts]
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
-        """Predict the scored days of a window.
-
-        Shapes: returns (day, fine).
-        """
+        """Predict the scored days of a window, (day, fine)."""
         return self.resume(drivers, window, None)[0]
 
     def resume(
         self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None
     ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
-        """Predict the scored days of a window with what the days before have left."""
+        """Predict the scored days of a window, given the memory of the days before."""
         loaded = drivers.compute()
         refuse_unfit(loaded, [str(name) for name in loaded.data_vars])
         if self._look is not None:
@@ -126,7 +101,7 @@ class Engine:
         return values, after
 
     def _stream(self, batch: Batch, before: list[Memory]) -> tuple[torch.Tensor, list[Memory]]:
-        """Predict some days with every member: the mean, standardised, and what each remembers."""
+        """Predict some days with every member; return the standardised mean and the memories."""
         output, state = self._module.stream(batch, before[0] if before else None)
         after = [state]
         for number, module in enumerate(self._others, 1):
@@ -136,7 +111,7 @@ class Engine:
         return (output / len(after) if self._others else output), after
 
     def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
-        """Return the features of each scale the model reads, ready to gather."""
+        """Return the features of each scale that the model reads."""
         inputs: dict[Scale, ScaleInputs] = {}
         for scale in self._module.input_scales:  # the coarse one first
             coarse = inputs.get("coarse")
@@ -147,10 +122,10 @@ class Engine:
     def _pieces(
         self, days: npt.NDArray[np.int64], part: Part, inputs: dict[Scale, ScaleInputs]
     ) -> Iterator[dict[Scale, FloatArray | Sources]]:
-        """Yield the features of a few days at a time; of all days for a model that wants whole windows."""
+        """Yield the features of a few days at a time, or of all days for a model that needs whole windows."""
         features = len(self._spec.features)
         if self._module.fused and inputs["fine"].inherited:
-            # Inputs and hidden states of the segments, and the predictions.
+            # Inputs and hidden states of the segments, and predictions of the reaches.
             a_day = 4 * features * part.coarse.size + part.fine.size
         else:
             a_day = features * max(some.n for some in inputs.values())
@@ -160,7 +135,7 @@ class Engine:
             yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
 
     def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
-        """Return temperature, (day, fine): the standardised output in degC."""
+        """Convert the standardised output to degC, (day, fine)."""
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
@@ -168,16 +143,16 @@ class Engine:
 
 
 def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Dataset, xr.Dataset]:
-    """Divide a dataset into the drivers of a model and what does not change in time."""
+    """Split a dataset into the drivers of a model and the variables without a time dimension."""
     others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
     drivers = ds[feature_variables(ds, features, dynamic=True)].drop_vars(others, errors="ignore")
     return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
 
 
 def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
-    """Cut out the days of a window, its warm-up, and those that trailing means look back on.
+    """Select the days of a window, of its warm-up and of the trailing means before.
 
-    Days before the record are replaced by days of it, see :mod:`xmsgl.prediction.spin_up`.
+    Days before the record are replaced by days of the record, see :mod:`xmsgl.prediction.spin_up`.
     """
     memory = max(feature.days for feature in features) - 1
     first = window.start - window.warmup - memory
@@ -188,7 +163,7 @@ def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]
 
 
 def _close(operators: Operators, parts: list[Part]) -> list[Part]:
-    """Order the nodes of each part so that those that read one another are close."""
+    """Order the nodes of each part so that nodes are close to those that they read."""
     places = [np.argsort(close_order(of.to_scipy())) for of in (operators.coarse, operators.fine)]
     return [
         Part(*(nodes[np.argsort(place[nodes])] for nodes, place in zip(part, places, strict=True)))

@@ -1,10 +1,10 @@
-"""Batches made ready and carried to a GPU while the one before them is worked on."""
+"""Prepare batches and copy them to a GPU while the batch before is processed."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -25,38 +25,29 @@ __all__ = ["in_background", "prefetch", "resolve_device", "to_device"]
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
-#: Items that wait at most; one more is being made.
+# Largest number of waiting items; one more is being prepared.
 _DEPTH = 2
 
 
 def to_device(values: npt.NDArray[np.generic], device: torch.device) -> Tensor:
-    """Put an array on a device, without waiting for the copy to a GPU.
-
-    Later work of the same stream sees the copy finished. It starts from pinned memory, which torch keeps
-    until then: from other memory the driver would copy twice and wait.
-    """
+    """Put an array on a device, without waiting for the copy to a GPU."""
     tensor = torch.from_numpy(values)
     if device.type == "cuda":
-        tensor = tensor.pin_memory()
+        tensor = tensor.pin_memory()  # from other memory the driver would copy twice and wait
     return tensor.to(device, non_blocking=True)
 
 
-def prefetch(
-    items: Iterable[Item], put: Callable[[Item], Made], device: torch.device, *, depth: int = _DEPTH
-) -> Iterator[Made]:
-    """Apply a function that puts items on a device; for a GPU ahead of time.
+def prefetch(items: Iterable[Item], put: Callable[[Item], Made], device: torch.device) -> Iterator[Made]:
+    """Apply a function that puts items on a device; for a GPU ahead of time, in another thread and stream.
 
-    A thread makes the next items and copies them on a stream of its own, so that neither the making nor
-    the copy holds up the GPU. On the processor this is :func:`map`: there training uses every core, making
-    a batch is some 3 % of it, and a thread beside it cost more than it saved.
+    On the CPU this is :func:`map`. There training uses every core, preparing a batch takes about 3 % of the
+    time, and a thread costs more than it saves.
     """
-    if device.type != "cuda":
-        return map(put, items)
-    return _on_another_stream(items, put, device, depth)
+    return _on_another_stream(items, put, device) if device.type == "cuda" else map(put, items)
 
 
 def _on_another_stream(
-    items: Iterable[Item], put: Callable[[Item], Made], device: torch.device, depth: int
+    items: Iterable[Item], put: Callable[[Item], Made], device: torch.device
 ) -> Iterator[Made]:
     side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
@@ -66,17 +57,17 @@ def _on_another_stream(
                 made = put(item)
             yield made, side.record_event()
 
-    with closing(in_background(make(), depth=depth)) as ready:
+    with closing(in_background(make())) as ready:
         for made, copied in ready:
             stream = torch.cuda.current_stream(device)
             stream.wait_event(copied)
             for tensor in tensors(made):
-                tensor.record_stream(stream)  # or its memory would be given away while the stream reads it
+                tensor.record_stream(stream)  # its memory must not be reused while the stream reads it
             yield made
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """List the tensors in a value: in dataclasses, mappings, lists and tuples, however deep."""
+    """List the tensors in a value, also in nested dataclasses, mappings, lists and tuples."""
     if isinstance(value, Tensor):
         yield value
         return
@@ -92,8 +83,8 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 @dataclass(frozen=True)
-class _Said(Generic[Item]):
-    """What the thread hands over: an item, or why there is none: an error, or the end."""
+class _Message(Generic[Item]):
+    """What the thread passes on: an item, an error, or the end."""
 
     item: Item | None = None
     error: BaseException | None = None
@@ -101,42 +92,35 @@ class _Said(Generic[Item]):
 
 
 def in_background(items: Iterable[Item], *, depth: int = _DEPTH) -> Generator[Item, None, None]:
-    """Draw from an iterable in a thread, ahead of whoever asks."""
-    queue: Queue[_Said[Item]] = Queue(depth)
+    """Iterate in a thread, ahead of the consumer."""
+    queue: Queue[_Message[Item]] = Queue(depth)
     stop = threading.Event()
-    # The thread must not know this generator, or dropping the generator would not end it.
+    # The thread must not refer to this generator, or deleting the generator would not end the thread.
     thread = threading.Thread(target=_draw, args=(items, queue, stop), name="xmsgl-prefetch", daemon=True)
     thread.start()
     try:
-        while not (said := queue.get()).end:
-            if said.error is not None:
-                raise said.error
-            yield said.item  # type: ignore[misc]  # an item may be None
+        while not (message := queue.get()).end:
+            if message.error is not None:
+                raise message.error
+            yield message.item  # type: ignore[misc]  # an item may be None
     finally:
         stop.set()
-        _drain(queue)
-        if thread is not threading.current_thread():  # a generator in a cycle may be dropped anywhere
+        with suppress(Empty):  # make room, because the thread may be waiting to put one more item
+            while True:
+                queue.get_nowait()
+        if thread is not threading.current_thread():  # the generator may be collected in any thread
             thread.join()
 
 
-def _draw(items: Iterable[Item], queue: Queue[_Said[Item]], stop: threading.Event) -> None:
+def _draw(items: Iterable[Item], queue: Queue[_Message[Item]], stop: threading.Event) -> None:
     try:
         for item in items:
-            queue.put(_Said(item))
+            queue.put(_Message(item))
             if stop.is_set():
                 return
-        queue.put(_Said(end=True))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, who draws must know
-        queue.put(_Said(error=error))
-
-
-def _drain(queue: Queue[_Said[Item]]) -> None:
-    """Make room: the thread may be waiting to put one more."""
-    try:
-        while True:
-            queue.get_nowait()
-    except Empty:
-        return
+        queue.put(_Message(end=True))
+    except BaseException as error:  # noqa: BLE001 - raised again by the consumer
+        queue.put(_Message(error=error))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -146,9 +130,9 @@ def resolve_device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        msg = f"device {device!r} is not one that torch knows; use 'auto', 'cpu' or 'cuda'"
+        msg = f"{device!r} is not a valid torch device; use 'auto', 'cpu' or 'cuda'"
         raise InvalidArgumentError(msg) from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        msg = f"device {device!r} was asked for, but torch sees no GPU; use device='auto' or 'cpu'"
+        msg = f"device {device!r} needs a GPU, but torch finds none; use device='auto' or 'cpu'"
         raise InvalidArgumentError(msg)
     return chosen

@@ -1,8 +1,8 @@
-"""The start of a record: what stands in for the weather before it, and which days feel it.
+"""The start of a record: substitutes for the weather before it, and the days that depend on them.
 
-A model remembers weeks to months. The days it needs before the first day of a record are taken from the
-record itself: the same days of the following year, which have the right season, and the first week
-mirrored, which joins on to the first day. A record shorter than that is mirrored as a whole.
+The days that a model needs before the first day of a record are replaced by the same days of the following
+year, which have the right season, and in the last week by the first week mirrored, which is continuous. A
+record shorter than a year is mirrored as a whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SPIN_UP_DAYS", "days_before", "flag_spin_up"]
 
-#: Days at the start of a record that are flagged.
+#: Number of flagged days at the start of a record.
 SPIN_UP_DAYS = 365
 #: Days just before the record that mirror its first days.
 _MIRRORED = 7
@@ -37,10 +37,7 @@ def days_before(positions: npt.NDArray[np.int64], n_days: int) -> npt.NDArray[np
 
 
 def flag_spin_up(time: xr.DataArray, measured: Sequence[tuple[int, float]]) -> xr.DataArray:
-    """Flag the days of a record whose temperature depends on the weather before it.
-
-    Shapes: returns (time,).
-    """
+    """Flag the days of a record whose temperature depends on the weather before it, (time,)."""
     flags = (np.arange(time.size) < SPIN_UP_DAYS).astype(np.int8)
     change = ", ".join(f"day {day}: {rms:.2f} degC" for day, rms in measured) or "not measured for this model"
     attrs = {

@@ -138,13 +138,13 @@ def test_scores_stand_with_their_n(model):
     ids=["no n", "fewer columns", "more columns"],
 )
 def test_scores_without_n_or_with_other_columns_are_refused(model, scores):
-    with pytest.raises(InvalidArgumentError, match="same columns and n"):
+    with pytest.raises(InvalidArgumentError, match="the same columns, including n"):
         model_card(model, "m", scores=scores)
 
 
 def test_limits_follow_from_how_the_model_was_made(model, known):
-    assert "knows no segment by its id" in model_card(model, "m")
-    assert "learned numbers of 5 segments" in model_card(known, "m")
+    assert "has no segment identities" in model_card(model, "m")
+    assert "learned identities of 5 segments" in model_card(known, "m")
     assert model_facts(known)["identities"] == "5 segments"
 
 
@@ -154,7 +154,7 @@ def test_the_card_says_what_intervals_rest_on(model):
         return model_card(one, "m").split("## Limits")[1]
 
     table = fit_table(np.full(1234, 8.0), np.linspace(7.0, 9.0, 1234))
-    assert "rest on 1,234 residuals at fine labels" in limits(table)
+    assert "calibrated on 1,234 residuals of fine labels" in limits(table)
     assert "from segments to reaches" not in limits(table)
     assert "from segments to reaches" in limits(replace(table, scale="coarse"))
     assert "`quantiles=` is refused" in limits(None)

@@ -14,7 +14,7 @@ import torch
 import xmsgl
 from benchmarks import card
 from xmsgl.datasets.registry import dataset_files
-from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
+from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file import packaged
 from xmsgl.models.file.card import packaged_models
 from xmsgl.prediction.downscale import downscale
@@ -143,11 +143,6 @@ def test_what_is_neither_is_refused_with_the_packaged_names(folder, name):
         xmsgl.load_model(name)
     assert f"no file of weights at {name}" in str(error.value)
     assert "packaged: a-first.v2, delaware-async-msgl" in str(error.value)
-
-
-def test_bytes_of_an_unknown_name_are_refused(folder):
-    with pytest.raises(UnknownNameError, match=r"packaged model 'moon'; known: a-first\.v2, delaware"):
-        packaged.packaged_bytes("moon")
 
 
 def test_a_damaged_packaged_file_is_named(folder):

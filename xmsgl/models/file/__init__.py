@@ -1,1 +1,1 @@
-"""Models as files: what is stored, the packaged ones, their cards, intervals, and starting weights."""
+"""Models as files: storage, packaged models, model cards, intervals, and starting weights."""

@@ -1,7 +1,6 @@
-"""The card of a model: what it is, what it learned from, how good it is and where it ends, as Markdown.
+"""The card of a model in Markdown: what it is, its training data, skill and limits.
 
-All but scores, limits of the data and credit is read from the model itself, so that a card can not say
-something else than its file.
+Everything except scores, limits of the data and credit is read from the model's file.
 
 References
 ----------
@@ -40,7 +39,7 @@ xmsgl downscale basin.nc -m {name} -o temperature.nc
 
 
 def model_facts(model: Model) -> dict[str, str]:
-    """Tell what a model is, one line a fact.
+    """Describe a model, with one line per fact.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def model_facts(model: Model) -> dict[str, str]:
     Returns
     -------
     dict
-        Name of the fact -> text, in the order to show them.
+        Name of the fact -> text, in the order of display.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def model_facts(model: Model) -> dict[str, str]:
 
 
 def _settings(values: Mapping[str, Any]) -> str:
-    """Write settings as they are given, without those that are not."""
+    """Write the settings that are not None."""
     given = {name: json.dumps(value) for name, value in sorted(values.items()) if value is not None}
     return ", ".join(f"{name}={value}" for name, value in given.items()) or "defaults"
 
@@ -97,16 +96,16 @@ def model_card(
     model
         A trained model.
     name
-        What users load it by: a packaged name, or the path of its file.
+        Name or path by which users load the model.
     about
-        What it is for, one paragraph.
+        Purpose of the model, one paragraph.
     scores
-        Rows of a table of scores, all with the same columns, one of them ``"n"``: the number of values that
-        were scored. ``scores.to_dict("records")`` of a :class:`pandas.DataFrame` gives them.
+        Rows of a table of scores, for example ``scores.to_dict("records")`` of a :class:`pandas.DataFrame`.
+        All have the same columns, including ``"n"``, the number of scored values.
     limits
-        What else a user must know, of the data for example; one sentence or more each.
+        Further limits, for example of the data; one or more sentences each.
     credit
-        Licence of model and data, and whom to name, in Markdown.
+        Licences of model and data, and their sources, in Markdown.
 
     Returns
     -------
@@ -116,7 +115,7 @@ def model_card(
     Raises
     ------
     InvalidArgumentError
-        Rows of `scores` have different columns, or no n.
+        Rows of `scores` have different columns, or no ``"n"``.
 
     Examples
     --------
@@ -127,7 +126,7 @@ def model_card(
         about or f"A model of the method `{model.method}`: daily water temperature of every reach, in degC."
     )
     facts = model_facts(model)
-    del facts["features"]  # they have a table of their own
+    del facts["features"]  # shown in a separate table
     sections = {
         "How to use it": _USE.format(name=name),
         "What it is": _table(["", ""], ([fact, text] for fact, text in facts.items())),
@@ -141,7 +140,7 @@ def model_card(
 
 
 def _features(model: Model) -> str:
-    """List what a dataset must have, and where the model has seen it."""
+    """List the features that a dataset must have, and their ranges in the training data."""
     spec = model.spec
     scalings = {(each.mean, each.deviation): scale for scale, each in reversed(spec.scaling.items())}
     ranges = [(scale if len(scalings) > 1 else "", *moments) for moments, scale in scalings.items()]
@@ -155,8 +154,8 @@ def _features(model: Model) -> str:
             row[2] = f"mean over {feature.days} days"
         rows.append(row + [f"{mean[number]:.4g} ± {spread[number]:.4g}" for _, mean, spread in ranges])
     text = (
-        "Found by name, `NAME_coarse` (and `NAME_fine` where reaches have values of their own), in these "
-        "units; the order does not matter. Mean and deviation are of transformed values."
+        "Found by name, `NAME_coarse` (and `NAME_fine` where reaches have their own values), in these "
+        "units; the order does not matter. Mean and deviation refer to transformed values."
     )
     return f"{text}\n\n{_table(heads, rows)}"
 
@@ -167,7 +166,7 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> str:
     heads = list(rows[0])
     for row in rows:
         if list(row) != heads or "n" not in row:
-            msg = f"rows of scores need the same columns and n among them, got {heads} and {list(row)}"
+            msg = f"rows of scores must have the same columns, including n, got {heads} and {list(row)}"
             raise InvalidArgumentError(msg)
     return _table(heads, ([_written(value) for value in row.values()] for row in rows))
 
@@ -179,45 +178,40 @@ def _written(value: Any) -> str:
 
 
 def _own_limits(model: Model) -> list[str]:
-    """Say what follows from how the model was made."""
+    """State the limits that follow from the model's training."""
     spec = model.spec
     limits = [
-        f"It was trained on one dataset ({spec.training.get('dataset') or 'not named'}). How far it is off "
-        "elsewhere is not known: compare it with observations there, or train a model on them.",
-        "A warning names attributes that lie more than 6 deviations from the mean above, and drivers that do "
-        "on the first day.",
+        f"It was trained on one dataset ({spec.training.get('dataset') or 'not named'}). Its error elsewhere "
+        "is unknown: compare it with observations there, or train a model on them.",
+        "A warning names attributes, and drivers on the first day, that are more than 6 standard deviations "
+        "from the mean above.",
         "It predicts no temperature below 0 degC.",
         _intervals(model),
     ]
     if model.members > 1:
         limits.append(
-            f"Its prediction is the mean of {model.members} members, and takes as many times as long as one. "
-            "Where they disagree, the intervals are no wider."
+            f"Its prediction is the mean of {model.members} members and takes {model.members} times as long "
+            "as that of one. The intervals are not wider where the members disagree."
         )
     if spec.segments:
         limits.append(
-            f"It has learned numbers of {len(spec.segments):,} segments, found by their ids. All other "
-            "segments have zeros there, as training hid segments at random. A basin whose own ids happen to "
-            "be among these would be given the numbers of other rivers: give such segments new ids."
+            f"It has learned identities of {len(spec.segments):,} segments. Segments are recognised by id, "
+            "length and downstream link; all others have an identity of zeros, for which hiding segments at "
+            "random prepares the model in training."
         )
     else:
-        limits.append("It knows no segment by its id: rivers with equal attributes and weather are equal.")
+        limits.append("It has no segment identities: equal attributes and weather give equal temperatures.")
     return limits
 
 
 def _intervals(model: Model) -> str:
     table = model.spec.intervals
     if table is None:
-        return "It does not know how far it is off: `quantiles=` is refused."
-    source = f"{table.n:,} residuals at {table.scale} labels on the validation days of its training"
-    short = (
-        ""
-        if table.scale == "fine"
-        else " The step from segments to reaches adds an error that they leave out."
-    )
+        return "It has no calibrated intervals: `quantiles=` is refused."
+    short = "" if table.scale == "fine" else " They omit the error of the step from segments to reaches."
     return (
-        f"Its intervals (`quantiles=`) rest on {source}. They say how far it was off there; neither another "
-        f"basin nor another climate widens them.{short}"
+        f"Its intervals (`quantiles=`) are calibrated on {table.n:,} residuals of {table.scale} labels on "
+        f"the validation days of its training. They are not wider in another basin or climate.{short}"
     )
 
 
@@ -228,7 +222,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def packaged_models() -> dict[str, str]:
-    """Describe the packaged models, each in a line taken from its file.
+    """Describe the packaged models, each in one line from its file.
 
     Returns
     -------
@@ -238,7 +232,7 @@ def packaged_models() -> dict[str, str]:
     Raises
     ------
     CheckpointError
-        A packaged file is damaged: install the package again.
+        A packaged file is damaged. Install the package again.
 
     Examples
     --------

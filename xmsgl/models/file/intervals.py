@@ -1,13 +1,13 @@
-"""Intervals around a prediction, from how far it was off on days it was not trained on.
+"""Prediction intervals from the residuals on days that were not used in training.
 
-Split-conformal prediction: of n residuals that were kept apart, the one of rank (n + 1) p bounds a new one
-with probability p, whatever their distribution. The residuals are sorted by predicted temperature into
-bins, for a cold river errs otherwise than a warm one. Arrays only: no labels, no torch.
+Split-conformal prediction: of n held-out residuals, the one of rank (n + 1) p bounds a new residual with
+probability p for any distribution. Residuals are binned by predicted temperature, because errors differ
+between cold and warm water.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,76 +25,55 @@ __all__ = ["BINS", "LEAST", "PROBABILITIES", "RESIDUALS", "IntervalTable", "appl
 
 Floats = npt.NDArray[np.float64]
 
-#: Probabilities a table holds quantiles for, as far as its bins have residuals enough.
+#: Probabilities of the quantiles in a table, as far as its bins have enough residuals.
 PROBABILITIES: tuple[float, ...] = (0.005, 0.01, *(k / 40 for k in range(1, 40)), 0.99, 0.995)
-#: Residuals without which there is no table.
+#: Smallest number of residuals for a table.
 LEAST = 50
-#: Residuals a bin has at least where there are several; with fewer its outer quantiles would be guesses.
+#: Smallest number of residuals in a bin, if there are several; with fewer the outer quantiles are unreliable.
 RESIDUALS = 200
-#: Bins at most.
+#: Largest number of bins.
 BINS = 10
 
-# Numbers worked on at a time, so that what is in between stays in the processor's cache.
+# Numbers processed at a time, so that intermediate results stay in the processor's cache.
 _PIECE = 2**17
 
 
 @dataclass(frozen=True)
 class IntervalTable:
-    """Quantiles of the residual, by predicted temperature.
+    """Quantiles of the residual (observed minus predicted temperature), by predicted temperature."""
 
-    Attributes
-    ----------
-    scale
-        Whose residuals they are: ``"fine"``, or ``"coarse"`` where there were too few fine labels.
-    probabilities
-        Of the quantiles, increasing.
-    temperature
-        Median predicted temperature of each bin, degC, increasing.
-    counts
-        Residuals in each bin.
-    residuals
-        Observed minus predicted temperature, degC, (bin, probability).
-    """
-
-    scale: str
-    probabilities: tuple[float, ...]
-    temperature: tuple[float, ...]
-    counts: tuple[int, ...]
-    residuals: tuple[tuple[float, ...], ...]
+    scale: str  # of the residuals: "fine", or "coarse" where there were too few fine labels
+    probabilities: tuple[float, ...]  # increasing
+    temperature: tuple[float, ...]  # median predicted temperature of each bin, degC, increasing
+    counts: tuple[int, ...]  # residuals in each bin
+    residuals: tuple[tuple[float, ...], ...]  # degC, (bin, probability)
 
     @property
     def n(self) -> int:
-        """Residuals in all."""
+        """Total number of residuals."""
         return sum(self.counts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the table as plain values, ready for JSON."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IntervalTable:
-        """Make a table from what :meth:`to_dict` returned."""
+        """Make a table from the values of :func:`dataclasses.asdict`."""
         rows = tuple(tuple(row) for row in values["residuals"])
         lists = {name: tuple(values[name]) for name in ("probabilities", "temperature", "counts")}
         return cls(scale=str(values["scale"]), residuals=rows, **lists)
 
     def at(self, probabilities: Sequence[float]) -> Floats:
-        """Return the residuals of some probabilities, between those of the table by straight lines.
-
-        Shapes: returns (bin, probability).
-        """
+        """Return the residuals of some probabilities by linear interpolation, (bin, probability)."""
         asked = _checked(probabilities)
         first, last = self.probabilities[0], self.probabilities[-1]
         if beyond := [p for p in asked.tolist() if not first <= p <= last]:
             msg = (
-                f"quantiles {shorten(beyond)} are further out than {min(self.counts)} residuals can tell; "
-                f"ask for {first:g} to {last:g}, or train with more validation labels"
+                f"quantiles {shorten(beyond)} cannot be estimated from {min(self.counts)} residuals; "
+                f"choose {first:g} to {last:g}, or train with more validation labels"
             )
             raise InvalidArgumentError(msg)
         order = np.argsort(asked)
         rows = [np.interp(asked[order], self.probabilities, row) for row in self.residuals]
         result = np.empty((len(rows), asked.size))
-        result[:, order] = np.maximum.accumulate(np.array(rows), axis=1)  # rounding must not cross lines
+        result[:, order] = np.maximum.accumulate(np.array(rows), axis=1)  # despite rounding
         return result
 
 
@@ -104,33 +83,33 @@ def _checked(probabilities: Sequence[float]) -> Floats:
         msg = f"quantiles must be numbers between 0 and 1, for example [0.05, 0.5, 0.95]; got {probabilities}"
         raise InvalidArgumentError(msg)
     if np.unique(asked).size < asked.size:
-        msg = f"quantiles holds a number twice: {shorten(asked.tolist(), 9)}"
+        msg = f"quantiles must not repeat a number, got {shorten(asked.tolist(), 9)}"
         raise InvalidArgumentError(msg)
     return asked
 
 
 def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") -> IntervalTable | None:
-    """Make a table from predictions and what was observed.
+    """Make a table of residuals from predictions and observations.
 
     Parameters
     ----------
     predicted, observed
-        Temperature, degC, finite, on days the model was not trained on; one-dimensional, of equal length.
+        Finite temperatures, degC, on days that were not used in training; one-dimensional, of equal length.
     scale
-        Where they come from.
+        Scale of the temperatures, ``"fine"`` or ``"coarse"``.
 
     Returns
     -------
     IntervalTable or None
-        Bins of about equally many residuals, at least `RESIDUALS` and at most `BINS` bins; one bin where
-        there are fewer than two times `RESIDUALS`; None where there are fewer than `LEAST`.
+        Up to 10 bins of about equally many residuals, at least 200 each; one bin for fewer than 400
+        residuals; None for fewer than 50.
 
     Notes
     -----
-    Between the lowest and the highest of n residuals the ranks are rounded outwards: an interval between
-    the quantiles a/2 and 1 - a/2 of a bin holds a new residual with a probability of at least 1 - a and at
-    most 1 - a + 2/(n + 1) [1]_ [2]_, if new residuals come from where the old ones came from. Days that
-    follow each other resemble each other, so n tells more than there is to know.
+    Ranks are rounded outwards. The interval between the quantiles a/2 and 1 - a/2 of a bin of n residuals
+    holds a new residual with a probability of at least 1 - a and at most 1 - a + 2/(n + 1) [1]_ [2]_, if old
+    and new residuals are exchangeable. Because successive days are correlated, the effective sample is
+    smaller than n.
 
     References
     ----------
@@ -154,7 +133,7 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
     x, residual = x[order], (y - x)[order]
     bounds = _bounds(x)
     smallest = int(np.diff(bounds).min())
-    # A rank below 1 or above n would be a bound at infinity.
+    # A rank below 1 or above n would mean an infinite bound.
     usable = tuple(p for p in PROBABILITIES if 1 <= _rank(smallest, p) <= smallest)
     bins = [slice(first, last) for first, last in pairwise(bounds)]
     return IntervalTable(
@@ -167,7 +146,7 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
 
 
 def _bounds(x: Floats) -> list[int]:
-    """Cut sorted temperatures into bins, never between equal ones: many predictions are 0."""
+    """Cut sorted temperatures into bins, never between equal ones, because many predictions are 0."""
     n = x.size
     wanted = min(BINS, n // RESIDUALS)
     bounds = [0]
@@ -179,8 +158,8 @@ def _bounds(x: Floats) -> list[int]:
 
 
 def _rank(n: int, p: float) -> int:
-    """Return which of n sorted residuals, counted from 1, bounds a new one with probability p."""
-    exact = round((n + 1) * p, 9)  # 200 * 0.995 is to be 199
+    """Return the rank, from 1, of the residual out of n that bounds a new one with probability p."""
+    exact = round((n + 1) * p, 9)  # so that 200 * 0.995 is 199
     return int(np.floor(exact) if p < 0.5 else np.ceil(exact))
 
 
@@ -194,10 +173,9 @@ def _quantiles(residual: Floats, probabilities: Sequence[float]) -> tuple[float,
 def apply_table(
     table: IntervalTable, predicted: npt.NDArray[np.float32], probabilities: Sequence[float]
 ) -> npt.NDArray[np.float32]:
-    """Return quantiles of the temperature around a prediction.
+    """Return quantiles of the temperature around a prediction, (quantile, ...).
 
-    The residuals of a probability are taken between the bins by a straight line, so that no step shows
-    where a prediction passes from one to the next, and beyond the outer bins as they are there.
+    Residuals are interpolated linearly between the bins, and constant beyond the outer bins.
     """
     residuals = table.at(probabilities).T.astype(np.float32)
     centre = np.asarray(table.temperature, np.float32)
@@ -210,7 +188,7 @@ def apply_table(
         left = np.clip(np.searchsorted(centre, x, side="right") - 1, 0, centre.size - 1)
         right = np.minimum(left + 1, centre.size - 1)
         share = np.clip((x - centre[left]) / width[left], 0, 1)
-        # A mean with weights that are not negative keeps the order of the quantiles when it is rounded.
+        # A mean with non-negative weights keeps the order of the quantiles despite rounding.
         for row, residual in zip(out, residuals, strict=True):
             between = (1 - share) * residual[left] + share * residual[right]
             np.maximum(x + between, 0, out=row[some])

@@ -32,59 +32,27 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a model is, apart from its weights; survives as JSON in the file's metadata.
-
-    Attributes
-    ----------
-    method
-        Name in the registry of methods, for example ``"msgl"``.
-    architecture
-        Arguments of the module besides the number of features.
-    features
-        Inputs, in order, with units and transforms.
-    scaling
-        Mean and deviation by scale.
-    graph
-        Arguments of :func:`xmsgl.schema.graphs.build_graph`.
-    segments
-        Ids of the segments it has learned identities of, in the order of its table.
-    window, warmup
-        Scored and warm-up days of a window.
-    network
-        The segments of its training, by which another dataset's are recognised.
-    first_day
-        Date from which windows are counted, so that a record cut anywhere keeps those of training.
-    spin_up
-        Change of the temperature (degC, root mean square) on some days after a record was cut, counted from
-        1; empty: not measured.
-    training
-        Provenance: period, seed, number of labels, versions, the dataset's fingerprint.
-    members
-        Modules whose mean is the prediction; above 1 it is an ensemble.
-    intervals
-        How far the prediction was off on the validation days; None: that is not known.
-    neighbours
-        Anomalies of the observed segments, which its features of neighbours are made of; None: it has none.
-    """
+    """A model without its weights; stored as JSON in the metadata of the file."""
 
     method: str
-    architecture: dict[str, Any]
-    features: tuple[Feature, ...]
+    architecture: dict[str, Any]  # arguments of the module except the number of features
+    features: tuple[Feature, ...]  # in the order of the inputs
     scaling: dict[Scale, Scaling]
-    graph: dict[str, Any]
-    segments: tuple[Any, ...]
-    window: int
-    warmup: int
-    training: dict[str, Any] = field(default_factory=dict)
-    members: int = 1
+    graph: dict[str, Any]  # arguments of xmsgl.schema.graphs.build_graph
+    segments: tuple[Any, ...]  # ids of the segments with learned identities, in the order of their table
+    window: int  # scored days of a window
+    warmup: int  # days before them
+    training: dict[str, Any] = field(default_factory=dict)  # period, seed, labels, versions, fingerprint
+    members: int = 1  # modules whose mean is the prediction
     intervals: IntervalTable | None = None
-    neighbours: Neighbours | None = None
-    network: KnownSegments = field(default_factory=lambda: KnownSegments((), (), ()))
-    first_day: str = "1970-01-01"
+    neighbours: Neighbours | None = None  # observed segments of the neighbour anomalies
+    network: KnownSegments = field(default_factory=lambda: KnownSegments((), (), ()))  # in training
+    first_day: str = "1970-01-01"  # from which windows are counted, whatever the first day of a record
+    # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
     spin_up: tuple[tuple[int, float], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the specification as plain values, ready for JSON; without what only some models have."""
+        """Return the specification as plain values for JSON, without optional parts that are absent."""
         values = asdict(self)
         if self.members == 1:
             del values["members"]
@@ -116,13 +84,13 @@ class Model:
     Parameters
     ----------
     spec
-        What the model is.
+        Specification: method, features, scaling, graph and provenance.
     weights
-        Its parameters by name; of an ensemble each name begins with ``member0/``, ``member1/``, ...
+        Parameters by name. In an ensemble each name begins with ``member0/``, ``member1/``, ...
     history
-        Losses, task weights and validation score of each epoch: a list a quantity, ready for
-        ``pandas.DataFrame``. Of an ensemble the epochs of all members, one member after the other; the
-        column ``member`` says whose an epoch is.
+        Losses, task weights and validation score of each epoch, one list per quantity, ready for
+        ``pandas.DataFrame``. An ensemble has the epochs of one member after the other, numbered by the
+        column ``member``.
 
     Examples
     --------
@@ -146,55 +114,55 @@ class Model:
 
     @cached_property
     def payload(self) -> bytes:
-        """The file of the model, as bytes."""
+        """The bytes of the model's file."""
         header = {"format": _FORMAT, "spec": self.spec.to_dict(), "history": self.history}
         return storage.to_bytes(self.weights, header)
 
     @property
     def sha256(self) -> str:
-        """The sha256 of the whole model, that is of weights, specification and history."""
+        """The sha256 of weights, specification and history."""
         return storage.digest(self.payload)
 
     @property
     def members(self) -> int:
-        """Number of modules whose mean is the prediction, 1 unless it is an ensemble."""
+        """Number of modules whose mean is the prediction; 1 unless the model is an ensemble."""
         return self.spec.members
 
     def module(self) -> NetworkModel:
-        """Return a fresh torch module with the weights in it, in evaluation mode.
+        """Return a new torch module with the model's weights, in evaluation mode.
 
         Raises
         ------
         InvalidArgumentError
-            The model is an ensemble, which has several: see :meth:`modules` and :meth:`member`.
+            The model is an ensemble: see :meth:`modules` and :meth:`member`.
         """
         if self.members > 1:
             msg = (
-                f"the model has {self.members} members; take modules() for all, or member(k).module() for one"
+                f"the model has {self.members} members; use modules() for all, or member(k).module() for one"
             )
             raise InvalidArgumentError(msg)
         size = len(self.spec.features)
-        # A seed, though nothing of it stays: torch's own generator is the caller's.
+        # The seed protects the caller's random numbers; the weights drawn with it are replaced.
         module = create_model(self.spec.method, n_features=size, seed=0, **self.spec.architecture)
         module.load_state_dict(self.weights)
         return module.eval()
 
     def modules(self) -> list[NetworkModel]:
-        """Return the modules of all members; of a model that is no ensemble its one module."""
+        """Return the modules of all members: a single module unless the model is an ensemble."""
         return [self.member(k).module() for k in range(self.members)]
 
     def member(self, k: int) -> Model:
-        """Return one member of an ensemble as a model of its own.
+        """Return one member of an ensemble as a separate model.
 
         Parameters
         ----------
         k
-            Its number, counted from 0.
+            Number of the member, from 0.
 
         Returns
         -------
         Model
-            With the member's weights, history and seed. Without intervals: those are the ensemble's.
+            The member's weights, history and seed, without the intervals, which belong to the ensemble.
 
         Raises
         ------
@@ -202,13 +170,13 @@ class Model:
             There is no such member.
         """
         if not 0 <= k < self.members:
-            msg = f"there is no member {k}; the model has {self.members}, counted from 0"
+            msg = f"there is no member {k}; the model has {self.members}, numbered from 0"
             raise InvalidArgumentError(msg)
         if self.members == 1:
             return self
-        prefix = _prefix(k)
+        prefix = f"member{k}/"
         training = {**self.spec.training}
-        training.pop("settings", None)  # which made all members, and make none alone
+        training.pop("settings", None)  # they made all members together
         if seeds := training.pop("seeds", None):
             training["seed"] = seeds[k]
         spec = replace(self.spec, members=1, intervals=None, training=training)
@@ -225,17 +193,17 @@ class Model:
 
     @classmethod
     def join(cls, models: Sequence[Model]) -> Model:
-        """Make one model of several that differ in their seed only: its prediction is their mean.
+        """Combine models that differ only in their seed into an ensemble, which predicts their mean.
 
         Parameters
         ----------
         models
-            Two models or more, trained with the same settings on the same data; none an ensemble itself.
+            Two models or more, trained with the same settings on the same data. None is an ensemble.
 
         Returns
         -------
         Model
-            Without intervals: how far the mean is off, nobody has looked.
+            Without intervals, because the residuals of the mean are unknown.
 
         Raises
         ------
@@ -248,11 +216,11 @@ class Model:
         """
         plain = [replace(model.spec, training={}, intervals=None) for model in models]
         if len(models) < 2 or plain[0].members > 1 or any(spec != plain[0] for spec in plain):
-            msg = "an ensemble takes two models or more that differ in their weights only, and no ensembles"
+            msg = "an ensemble needs two models or more that differ only in their weights, and no ensembles"
             raise InvalidArgumentError(msg)
         training = dict(models[0].spec.training)
         if any(model.spec.training.get("settings") != training.get("settings") for model in models):
-            training.pop("settings", None)  # no one training makes them all
+            training.pop("settings", None)  # no single training made them all
         seeds = [model.spec.training.get("seed") for model in models]
         names = dict.fromkeys(name for model in models for name in model.history)
         history: dict[str, list[float]] = {name: [] for name in ("member", *names)}
@@ -263,7 +231,7 @@ class Model:
                 history[name] += model.history.get(name, [float("nan")] * length)
         return cls(
             replace(plain[0], members=len(models), training={**training, "seeds": seeds}),
-            {f"{_prefix(k)}{name}": w for k, model in enumerate(models) for name, w in model.weights.items()},
+            {f"member{k}/{name}": w for k, model in enumerate(models) for name, w in model.weights.items()},
             history,
         )
 
@@ -273,7 +241,7 @@ class Model:
         Parameters
         ----------
         path
-            Target, conventionally ending in ``.safetensors``; its folder must exist.
+            Target, conventionally ending in ``.safetensors``, in an existing folder.
 
         Returns
         -------
@@ -283,7 +251,7 @@ class Model:
         Raises
         ------
         OutputError
-            The folder does not exist or cannot be written to, or there is a folder of that name.
+            The folder does not exist or is not writable, or the target is a folder.
         """
         return write_bytes(path, self.payload)
 
@@ -294,18 +262,18 @@ class Model:
         Parameters
         ----------
         payload
-            What :attr:`payload` holds.
+            Bytes of :attr:`payload` or of a file.
         origin
-            Where the bytes come from, for messages.
+            Source of the bytes, for error messages.
 
         Raises
         ------
         CheckpointError
-            The bytes are not a model of xmsgl, or of a newer one.
+            The bytes are not a model of this version of xmsgl.
         """
         weights, header = storage.from_bytes(payload, origin)
         if "spec" not in header:
-            cure = "resume it with ds.msgl.train(resume=...) and the settings it was begun with"
+            cure = "resume it with ds.msgl.train(resume=...) and the original settings"
             msg = f"{origin} is a training checkpoint, not a model: {cure}"
             raise CheckpointError(msg)
         if header.get("format") != _FORMAT:
@@ -317,19 +285,19 @@ class Model:
         return cls(ModelSpec.from_dict(header["spec"]), weights, storage.restore_history(header["history"]))
 
     def facts(self) -> dict[str, str]:
-        """Tell what the model is, one line of text a fact, as its representation shows them."""
+        """Describe the model by name and text, as in its representation."""
         training = self.spec.training
         labels = training.get("labels", {})
         table = self.spec.intervals
         near = self.spec.neighbours
-        around = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
-        many = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
+        neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
+        ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         return {
             "method": self.spec.method,
-            **many,
+            **ensemble,
             "parameters": f"{sum(tensor.numel() for tensor in self.weights.values()):,}",
             "features": ", ".join(f"{feature.label} [{feature.units}]" for feature in self.spec.features),
-            **around,
+            **neighbours,
             "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
             "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
             "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),
@@ -345,30 +313,24 @@ class Model:
 
     @as_xarray_shows
     def _repr_html_(self) -> str:
-        told = {**self.facts(), "features": f"{len(self.spec.features)}"}
+        shown = {**self.facts(), "features": f"{len(self.spec.features)}"}
         rows = [
             [feature.label, "driver" if feature.dynamic else "static", feature.units, feature.transform]
             for feature in self.spec.features
         ]
         features = table(["feature", "role", "units", "transform"], rows, words=4)
-        return card("xmsgl.Model", facts(told.items()), folded("features", features), about=self.method)
-
-
-def _prefix(k: int) -> str:
-    """Return what the names of a member's weights begin with."""
-    return f"member{k}/"
+        return card("xmsgl.Model", facts(shown.items()), folded("features", features), about=self.method)
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> Model:
-    """Read a model: one that comes with the package, or a file.
+    """Read a packaged model or the file of a model.
 
     Parameters
     ----------
     model
-        The name of a packaged model (text, for example ``"delaware-async-msgl"``; ``xmsgl models`` lists
-        them), or the path of a file that :meth:`Model.save` wrote. A packaged name comes first: a file of
-        that name is meant by ``"./name"`` or a :class:`pathlib.Path`. Default: the packaged
-        ``"delaware-async-msgl"``.
+        The name of a packaged model (``xmsgl models`` lists them), or the path of a file written by
+        :meth:`Model.save`. Packaged names come first: write ``"./name"`` or a :class:`pathlib.Path` for a
+        file of the same name. Default: the packaged ``"delaware-async-msgl"``.
 
     Returns
     -------
@@ -377,7 +339,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     Raises
     ------
     CheckpointError
-        No such model; or the file is none, is damaged, or was written by a newer version.
+        There is no such model, or the file is not a model, is damaged, or has another format.
 
     Examples
     --------
@@ -398,6 +360,6 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     try:
         payload = storage.read(model)
     except CheckpointError as error:
-        msg = f"{error}, and no packaged model of that name; packaged: {listed}"
+        msg = f"{error}, and there is no packaged model of that name; packaged: {listed}"
         raise CheckpointError(msg) from error
     return Model.from_bytes(payload, str(model))

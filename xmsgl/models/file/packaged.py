@@ -1,23 +1,18 @@
-"""Models that come with the package: the files in ``xmsgl/models/file/weights``, and no other list of them.
-
-A model is there when its file is. What it is stands in the file's own metadata.
-"""
+"""Models that come with the package: the files in ``xmsgl/models/file/weights``. There is no other list."""
 
 from __future__ import annotations
 
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from xmsgl.errors import UnknownNameError
-
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 __all__ = ["DEFAULT", "LARGEST", "packaged_bytes", "packaged_names"]
 
-#: The model that is used where none is named.
+#: The model used by default.
 DEFAULT = "delaware-async-msgl"
-#: Bytes a file may have: everyone who installs the package downloads it.
+#: Largest size of a file in bytes, because every installation downloads it.
 LARGEST = 2_000_000
 
 _SUFFIX = ".safetensors"
@@ -46,8 +41,5 @@ def packaged_names() -> tuple[str, ...]:
 
 
 def packaged_bytes(name: str) -> bytes:
-    """Read the file of a packaged model, also from within a zip archive."""
-    names = packaged_names()
-    if name not in names:
-        raise UnknownNameError("packaged model", name, names)
+    """Read the file of a packaged model, even from within a zip archive."""
     return (_folder() / f"{name}{_SUFFIX}").read_bytes()

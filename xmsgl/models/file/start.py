@@ -1,4 +1,4 @@
-"""Beginning with the weights of another model: another method, or another basin."""
+"""Start training with the weights of a model of another method or basin."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["begin_with", "shared_architecture"]
 
-# The head on coarse states is the only one of a single-scale model, and one of three in the others.
 _SINGLE, _COARSE = "head.", "coarse_head."
 
 
 def shared_architecture(method: str, architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those arguments of one model's class that another method's class takes too."""
+    """Return the arguments of a model's architecture that another method takes too."""
     known = inspect.signature(MODELS[method]).parameters
     return {name: value for name, value in architecture.items() if name in known}
 
 
 def begin_with(module: NetworkModel, weights: Mapping[str, Tensor]) -> list[str]:
-    """Give a module all weights of another that it has too.
+    """Load the weights that a module shares with another, and return the names of the others.
 
-    The head of a single-scale model counts as the head of the coarse task, and the other way round.
+    The head of a single-scale model corresponds to the head of the coarse task.
     """
     own = module.state_dict()
     given = {_named(name, own): value for name, value in weights.items()}
@@ -43,7 +42,7 @@ def begin_with(module: NetworkModel, weights: Mapping[str, Tensor]) -> list[str]
     shared = {id(parameter) for parameter in module.shared_parameters()}
     lost = [name for name, value in module.named_parameters() if id(value) in shared and name not in taken]
     if lost:
-        msg = f"the model to start with has no {shorten(lost)}; it is of another kind"
+        msg = f"the model to start with has no {shorten(lost)}; start with a model that has the same backbone"
         raise ModelMismatchError(msg)
     module.load_state_dict({**own, **taken})
     return [name for name in own if name not in taken]

@@ -25,7 +25,7 @@ _KEY, _SUM = "xmsgl", "sha256"
 def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bytes:
     """Serialise tensors and a header."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
-    # One entry only: safetensors writes several in an order of its own, and equal models differ.
+    # One metadata entry only, because safetensors does not keep the order of several.
     strict = _without_nan(dict(header))
     checked = {**strict, _SUM: _checksum(strict, plain, save(plain))}
     return save(plain, metadata={_KEY: json.dumps(checked, sort_keys=True, allow_nan=False)})
@@ -41,7 +41,7 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
         msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
         raise CheckpointError(msg) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        msg = f"{origin} is a safetensors file, but not one of xmsgl: no header of ours in it ({error})"
+        msg = f"{origin} is a safetensors file, but not one of xmsgl: it has no xmsgl header ({error})"
         raise CheckpointError(msg) from error
     if _checksum(header, tensors, payload) != expected:
         msg = f"{origin} is damaged: its content does not match its checksum; copy or write it again"
@@ -65,7 +65,7 @@ def restore_history(saved: Mapping[str, Sequence[float | None]]) -> dict[str, li
 
 
 def _body(payload: bytes) -> int:
-    """Return where the values begin: behind eight bytes of length and the header of so many bytes."""
+    """Return where the values begin: after the length in eight bytes, and a header of that length."""
     return 8 + int.from_bytes(payload[:8], "little")
 
 
