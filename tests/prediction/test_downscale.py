@@ -51,7 +51,7 @@ def model(river_once):
 
 @pytest.fixture(scope="module")
 def other(model):
-    """A model that differs in nothing but its weights."""
+    """A model that differs only in its weights."""
     return Model(model.spec, {name: value + 0.01 for name, value in model.weights.items()}, model.history)
 
 
@@ -170,7 +170,7 @@ def test_threads_give_the_same_bits(river, model, whole):
 
 
 def test_the_graph_travels_to_another_process(river, model, whole):
-    """What the processes and distributed schedulers do with tasks and with what they hand on."""
+    """What the processes and distributed schedulers do with tasks and their results."""
     lazy = pickle.loads(cloudpickle.dumps(downscale(river.chunk({"time": 400}), model)))
     np.testing.assert_array_equal(lazy.compute(scheduler="synchronous"), whole)
     fixed = river[[name for name in river.variables if "time" not in river[name].dims]]
@@ -255,7 +255,7 @@ def test_a_record_shorter_than_a_window(river, model, days, plainly):
 
 
 def test_another_period_after_a_warm_up_is_near_the_whole_record(river, model):
-    """Starting a year later: the memory fills up, and what the start lacked is forgotten."""
+    """Starting a year later: the memory fills up, and the effect of the start fades."""
     start = 365
     whole = downscale(river, model, warmup=250)
     later = downscale(river.isel(time=slice(start, None)), model, warmup=250)
@@ -548,7 +548,7 @@ def other_days(river, how):
         ("360-day", "must be datetime64"),
     ],
 )
-def test_what_is_not_one_day_after_the_other_is_refused(river, model, how, fault, lazy):
+def test_days_that_are_not_consecutive_are_refused(river, model, how, fault, lazy):
     ds = other_days(river, how)
     with pytest.raises(InvalidDatasetError, match=fault):
         downscale(ds.chunk() if lazy else ds, model)
@@ -576,7 +576,7 @@ def test_another_basin_is_a_first_guess(river, model, lazy):
 
 
 def test_ids_of_another_basin_receive_no_identities(river, model, whole):
-    """Equal ids on rivers of other lengths give what ids give that nobody has met."""
+    """Equal ids on rivers of other lengths have the same effect as unknown ids."""
     longer = river.assign(length_coarse=river["length_coarse"] * 1.3)
     with pytest.warns(ExtrapolationWarning, match=r"5 ids are equal, but their lengths or links differ"):
         same_ids = downscale(longer, model)
@@ -588,7 +588,7 @@ def test_ids_of_another_basin_receive_no_identities(river, model, whole):
 
 
 def test_a_part_of_the_basin_keeps_its_identities(river, model, whole):
-    """The headwaters alone: what they are does not depend on what lies below, but for the graph's reach."""
+    """The headwaters alone do not depend on the network downstream, except within the range of the graph."""
     part = river.sel(coarse=[101, 102, 103], fine=[1, 2, 3, 4, 5, 6, 7])
     for scale, outlet in (("coarse", 103), ("fine", 7)):
         part[f"downstream_{scale}"] = part[f"downstream_{scale}"].where(part[scale] != outlet, 0)
@@ -604,7 +604,7 @@ def test_a_part_of_the_basin_keeps_its_identities(river, model, whole):
 
 
 def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
-    """Also a lazy record's, once, when it is computed."""
+    """For a lazy record too, once, when it is computed."""
     river["precipitation_coarse"] = river["precipitation_coarse"] * 0 + 900.0
     lazy = downscale(river.chunk({"time": 100}), model)
     with pytest.warns(ExtrapolationWarning, match=r"precipitation_coarse \(100%") as told:
@@ -628,7 +628,7 @@ def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
     ids=["kelvin", "fahrenheit", "fill", "joules", "static-fill", "negative"],
 )
 def test_impossible_values_are_refused_when_they_are_read(river, model, name, change, fault, lazy):
-    """Also where only a chunk of a lazy record is looked at, which validation never saw."""
+    """Even in a chunk of a lazy record that validation has not read."""
     river[name] = change(river[name]).astype(river[name].dtype).assign_attrs(river[name].attrs)
     with pytest.raises(InvalidDatasetError, match=fault) as error:
         downscale(river.chunk({"time": 100}) if lazy else river, model).isel(time=slice(700, 702)).compute()

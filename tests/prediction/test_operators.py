@@ -58,7 +58,7 @@ def test_an_unknown_kernel_is_named(river):
 
 
 def predictions(operators, inputs):
-    """Every prediction of a small model at every node, by scale; several a node at the fine one."""
+    """Every prediction of a small model at every node, by scale; several per node at the fine one."""
     module = create_model("msgl", n_features=2, seed=0, hidden=3, heads=1, identity=2, segments=9)
     drawn = torch.Generator().manual_seed(0)
     for weights in (module.identity.table, module.fine_head.out.linear.weight):  # zeros at first

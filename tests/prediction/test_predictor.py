@@ -94,7 +94,7 @@ def test_a_head_over_time_gets_its_whole_window(river):
 
 
 def beside(*rivers):
-    """One dataset of rivers that share no water, their ids a thousand apart, their nodes interleaved."""
+    """One dataset of disconnected rivers, their ids a thousand apart, their nodes interleaved."""
     parts = []
     for number, one in enumerate(rivers):
         away = 1000 * number

@@ -15,7 +15,7 @@ from xmsgl.prediction.prefetch import in_background, prefetch, tensors, to_devic
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "xmsgl-prefetch"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("xmsgl-prefetch")]
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +108,7 @@ def test_stopping_early_ends_the_thread(taken, end):
     assert closed == ([True] if taken else [])  # what was drawn from is closed as well
 
 
-def test_an_error_of_who_draws_ends_the_thread():
+def test_an_error_of_the_consumer_ends_the_thread():
     def draw():
         for item in in_background(iter(range(1000))):
             1 / (3 - item)

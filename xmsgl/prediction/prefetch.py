@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass, fields, is_dataclass
-from queue import Empty, Queue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ Made = TypeVar("Made")
 
 # Largest number of waiting items; one more is being prepared.
 _DEPTH = 2
+_THREAD = "xmsgl-prefetch"
 
 
 def to_device(values: npt.NDArray[np.generic], device: torch.device) -> Tensor:
@@ -82,45 +84,20 @@ def tensors(value: Any) -> Iterator[Tensor]:
         yield from tensors(part)
 
 
-@dataclass(frozen=True)
-class _Message(Generic[Item]):
-    """What the thread passes on: an item, an error, or the end."""
-
-    item: Item | None = None
-    error: BaseException | None = None
-    end: bool = False
-
-
 def in_background(items: Iterable[Item], *, depth: int = _DEPTH) -> Generator[Item, None, None]:
     """Iterate in a thread, ahead of the consumer."""
-    queue: Queue[_Message[Item]] = Queue(depth)
-    stop = threading.Event()
-    # The thread must not refer to this generator, or deleting the generator would not end the thread.
-    thread = threading.Thread(target=_draw, args=(items, queue, stop), name="xmsgl-prefetch", daemon=True)
-    thread.start()
+    source, end = iter(items), object()
+    # The thread refers to the source only: deleting this generator ends it.
+    thread = ThreadPoolExecutor(1, _THREAD)
     try:
-        while not (message := queue.get()).end:
-            if message.error is not None:
-                raise message.error
-            yield message.item  # type: ignore[misc]  # an item may be None
+        ahead = deque(thread.submit(next, source, end) for _ in range(depth + 1))
+        while (item := ahead.popleft().result()) is not end:
+            ahead.append(thread.submit(next, source, end))
+            yield cast("Item", item)
     finally:
-        stop.set()
-        with suppress(Empty):  # make room, because the thread may be waiting to put one more item
-            while True:
-                queue.get_nowait()
-        if thread is not threading.current_thread():  # the generator may be collected in any thread
-            thread.join()
-
-
-def _draw(items: Iterable[Item], queue: Queue[_Message[Item]], stop: threading.Event) -> None:
-    try:
-        for item in items:
-            queue.put(_Message(item))
-            if stop.is_set():
-                return
-        queue.put(_Message(end=True))
-    except BaseException as error:  # noqa: BLE001 - raised again by the consumer
-        queue.put(_Message(error=error))
+        # The garbage collector may end this generator in its own thread, which cannot wait for itself.
+        own = threading.current_thread().name.startswith(_THREAD)
+        thread.shutdown(wait=not own, cancel_futures=True)
 
 
 def resolve_device(device: str) -> torch.device:

@@ -32,7 +32,7 @@ def operator_of(dense, dtype=torch.float64):
 
 @pytest.fixture
 def graph(rng_state):
-    """Nine nodes that read some others, not both ways; rows sum to 1; one weight is stored and zero."""
+    """Nine nodes with directed edges; rows sum to 1; one stored weight is zero."""
     dense = rng_state.uniform(size=(9, 9)) * (rng_state.uniform(size=(9, 9)) < 0.3) + np.eye(9)
     dense[4] = 0
     dense[4, 4] = 1  # reads itself alone
@@ -48,7 +48,7 @@ def days(rng_state):
 
 
 def small(name, features=3, hidden=4, seed=0):
-    """Make a backbone in double precision, all of whose parameters count."""
+    """Make a backbone in double precision with random parameters."""
     torch.manual_seed(seed)
     make = {
         "lstm": PlainLSTM,
@@ -224,7 +224,7 @@ def test_days_depend_on_days_before_them_as_far_as_the_memory_reaches(name, grap
     ("name", "steps"), [("lstm", 0), ("gat-lstm", 1), ("graph-wavenet", 4), ("stgcn", 4)]
 )
 def test_nodes_depend_on_what_the_graph_lets_them_read(name, steps, rng_state):
-    """On a chain where each node reads the one before it, news comes so many nodes far and no further."""
+    """On a chain where each node reads the one before it, information travels that number of nodes and no further."""
     chain = operator_of(np.eye(9) * 0.6 + np.eye(9, k=-1) * 0.4)
     x = torch.tensor(rng_state.normal(size=(12, 9, 1, 3)))
     changed = x.clone()
@@ -245,7 +245,7 @@ def test_nodes_in_another_order_are_the_same_nodes(name, graph, days, rng_state)
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_windows_know_nothing_of_one_another(name, graph, days):
+def test_windows_are_independent(name, graph, days):
     backbone = small(name)
     both, alone = backbone(days, graph)[0], backbone(days[:, :, 1:], graph)[0]
     torch.testing.assert_close(both[:, :, 1:], alone)
@@ -297,7 +297,7 @@ def test_gradients_are_those_of_finite_differences(name, rng_state, in_pieces):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_no_parameter_knows_the_number_of_nodes(name):
+def test_no_parameter_depends_on_the_number_of_nodes(name):
     backbone = small(name)
     assert not any(9 in tensor.shape or 17 in tensor.shape for tensor in backbone.state_dict().values())
     for nodes in (1, 9, 17):
@@ -339,7 +339,7 @@ def test_runs_in_mixed_precision(name, graph, days, in_pieces):
     ],
     ids=["dropout", "backend"],
 )
-def test_what_a_backbone_has_not_is_refused(method, name, option, message):
+def test_options_that_a_backbone_lacks_are_refused(method, name, option, message):
     with pytest.raises(InvalidArgumentError, match=f"backbone '{name}' has {message}.* 'rgcn'"):
         create_model(method, n_features=3, backbone=name, **option)
 
@@ -376,7 +376,7 @@ def test_what_does_not_fit_is_refused(name, graph, days):
         (lambda: STGCN(2, dilations=()), "at least one block"),
     ],
 )
-def test_layers_that_can_not_be_are_refused(make, message):
+def test_impossible_layers_are_refused(make, message):
     with pytest.raises(InvalidArgumentError, match=message):
         make()
 
@@ -386,7 +386,7 @@ def test_heads_divide_the_channels(hidden, heads):
     assert GraphAttentionLSTM(3, hidden).attention.heads == heads
 
 
-def test_graph_libraries_come_with_whom_they_are_for():
+def test_graph_libraries_are_imported_when_needed():
     code = (
         "import sys; from xmsgl.models.methods.registry import create_model;"
         "create_model('msgl', n_features=3); assert 'torch_geometric' not in sys.modules;"

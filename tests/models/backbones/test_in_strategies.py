@@ -55,7 +55,7 @@ def test_strategies_predict_what_they_are_trained_on(method, name, make_batch):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_task_trains_what_is_shared(name, make_batch, in_pieces):
-    """One backward pass a task through a shared graph, in pieces and as a whole."""
+    """One backward pass per task through a shared graph, in pieces and as a whole."""
     batch = make_batch(days=40)
     model = create_model("msgl", n_features=3, hidden=8, backbone=name, anchored=False, seed=0).eval()
 
@@ -101,7 +101,7 @@ def test_a_river_is_learned_kept_and_downscaled(method, name, river, tmp_path):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_memory_handed_on_from_window_to_window_makes_one_of_them(name, river):
+def test_windows_with_carried_memory_equal_one_run(name, river):
     """Lazily too: the state goes from task to task."""
     ds = river.isel(time=slice(0, 130))
     model = train(ds, "msgl", backbone=name, **SETTINGS | {"epochs": 1})

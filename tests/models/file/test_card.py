@@ -1,4 +1,4 @@
-"""The card of a model says what the model itself holds, and nothing without its n."""
+"""A model card shows what the file of the model holds, and no score without its n."""
 
 from __future__ import annotations
 

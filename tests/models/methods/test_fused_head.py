@@ -33,7 +33,7 @@ SIZES = {
 
 
 def ragged(rng, rows, columns):
-    """Rows of 0 to many weights; a third of them reads nothing."""
+    """Rows of zero to many weights; a third of the rows are empty."""
     matrix = sparse.random_array((rows, columns), density=min(0.5, 6 / columns), rng=rng).tolil()
     matrix[::3] = 0
     matrix[rows // 2, :] = rng.uniform(size=columns)
@@ -46,7 +46,7 @@ def remap(rng, rows, columns):
 
 
 def make(rng, sizes, *, anchored=True, wide=1.0, backend="auto", identity=0):
-    """Return a model whose every parameter counts, and a batch, in single precision."""
+    """Return a model with random parameters and a batch, in single precision."""
     days, coarse, fine, batch, features, hidden = sizes
     options = {"anchored": anchored, "backend": backend, "identity": identity, "segments": 4}
     model = MSGL(features, hidden=hidden, heads=1, **options).eval()
@@ -105,7 +105,7 @@ def test_the_prediction_equals_the_plain_one(rng_state, sizes, anchored, count):
         torch.testing.assert_close(got.double(), true, rtol=1e-5, atol=1e-5)
 
 
-def test_gelu_where_it_bends_and_far_out(rng_state):
+def test_gelu_near_zero_and_far_from_it(rng_state):
     """The inner channels reach from -60 to 60; the error stays at the rounding of single precision."""
     model, batch = make(rng_state, (3, 40, 400, 1, 4, 8), wide=20.0)
     inner = []
@@ -173,7 +173,7 @@ def test_other_backends_use_the_torch_head(rng_state, backend, count):
     assert len(count) == calls
 
 
-def test_a_value_that_is_none_is_not_hidden(rng_state):
+def test_nan_is_not_hidden(rng_state):
     model, batch = make(rng_state, SIZES["odd"])
     batch.x_fine[0, 4, 0] = torch.nan
     batch.x_coarse[0, 2, 1] = torch.nan

@@ -77,7 +77,7 @@ def test_chunks_change_neither_values_nor_gradients(chunk):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 1.0])
-def test_wanted_days_come_out_as_if_all_were(share):
+def test_wanted_days_equal_those_computed_with_all_days(share):
     torch.manual_seed(1)
     head = InterpolationHead(8, 4, chunk=5).double()
     h = torch.randn(11, 7, 3, 8, dtype=torch.float64)

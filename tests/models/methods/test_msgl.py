@@ -91,7 +91,7 @@ def test_backends_agree(name, make_batch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_number_of_nodes_is_no_parameter(name, make_batch):
+def test_no_parameter_depends_on_the_number_of_nodes(name, make_batch):
     """Weights of one river run on another: here the same river without its last reach."""
     model, batch = model_of(name).eval(), make_batch()
     keep = np.arange(11)
@@ -123,7 +123,7 @@ def test_days_after_days_give_what_a_window_gives(name, backend, make_batch):
         torch.testing.assert_close(memory[scale], state, rtol=1e-12, atol=1e-12)
 
 
-def test_attention_over_time_wants_whole_windows(make_batch):
+def test_attention_over_time_needs_whole_windows(make_batch):
     batch = make_batch(days=70, dtype=torch.float64)
     model = MSGL(3, hidden=8, tasks=("interpolation",)).double().eval()
     assert not model.stepwise
@@ -167,7 +167,7 @@ def test_msgl_equals_its_parts(make_batch, anchored):
 @pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "as-published"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_days_without_a_label_are_spared_and_change_nothing(make_batch, anchored, share):
-    """While training with dropout, whose mask is the same for whatever days are wanted."""
+    """In training with dropout, whose mask does not depend on which days are wanted."""
     model = model_of("msgl", dtype=torch.float64, anchored=anchored, dropout=0.5)
     batch = make_batch(dtype=torch.float64)
     torch.nn.init.normal_(model.fine_head.out.linear.weight)
@@ -248,7 +248,7 @@ def test_ablations_train_every_parameter_they_have(make_batch, tasks):
 
 
 @pytest.mark.parametrize("tasks", [(), ("coarse",), ("fine", "coarser")], ids=["none", "coarse", "unknown"])
-def test_tasks_that_can_not_predict_the_fine_scale_are_refused(tasks):
+def test_tasks_that_cannot_predict_the_fine_scale_are_refused(tasks):
     with pytest.raises(
         InvalidArgumentError,
         match="tasks must be among coarse, interpolation, fine, and include interpolation or fine",

@@ -1,4 +1,4 @@
-"""The published multi-scale model and the two single-scale models with the same backbone.
+"""The published multi-scale model and the single-scale models with the same backbone.
 
 References
 ----------
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xmsgl.models.parts.operator import GraphOperator
     from xmsgl.util.scales import Scale
 
-__all__ = ["MSGL", "CoarseOnly", "FineOnly"]
+__all__ = ["MSGL", "CoarseOnly", "FineOnly", "Transfer"]
 
 
 @register_model("async-msgl")
@@ -282,6 +282,18 @@ class FineOnly(_SingleScale):
         state, head = (memory or {}).get("fine"), fold_linear_head(self.head)
         prediction, after = compiled_predict(x, graph, cell.weights(), state, head)
         return prediction, {"fine": after}
+
+
+@register_model("direct")
+@register_model("progressive")
+class Transfer(FineOnly):
+    """The model of ``fine-only``, trained on the coarse network too, as in the comparison of [1]_.
+
+    ``direct`` starts with the coarse temperature of a process model, ``progressive`` with coarse
+    observations and then with pseudo-labels at every reach. Arguments as in :class:`MSGL`.
+    """
+
+    tasks = ("coarse", "fine")
 
 
 @register_model("remap")

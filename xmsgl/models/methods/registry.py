@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+import xmsgl.models.methods.msgl  # noqa: F401 - registers its classes
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.methods.base import MODELS, NetworkModel
 
@@ -15,13 +16,11 @@ __all__ = ["create_model", "model_names"]
 
 def model_names() -> tuple[str, ...]:
     """List the registered network models."""
-    _load()
     return tuple(sorted(MODELS))
 
 
 def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
     """Make a model with fresh weights."""
-    _load()
     if name not in MODELS:
         raise UnknownNameError("network model", name, MODELS)
     cls = MODELS[name]
@@ -40,9 +39,3 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return cls(n_features, **architecture)
-
-
-def _load() -> None:
-    """Import the modules whose classes register themselves."""
-    import xmsgl.models.methods.msgl
-    import xmsgl.models.methods.transfer  # noqa: F401
