@@ -104,7 +104,7 @@ def test_the_file_of_one_member_is_as_it_was(singles):
 
 
 def test_one_module_or_all(several, singles):
-    with pytest.raises(InvalidArgumentError, match=r"3 members; take modules\(\) for all"):
+    with pytest.raises(InvalidArgumentError, match=r"3 members; use modules\(\) for all"):
         several.module()
     for module, alone in zip(several.modules(), singles, strict=True):
         assert not module.training
@@ -124,7 +124,7 @@ def test_models_can_be_joined_if_they_differ_in_weights_only(several, singles):
     other = Model(replace(singles[1].spec, window=59), singles[1].weights, singles[1].history)
     for models in ([singles[0]], [singles[0], other], [several, several]):
         with pytest.raises(
-            InvalidArgumentError, match="two models or more that differ in their weights only"
+            InvalidArgumentError, match="two models or more that differ only in their weights"
         ):
             Model.join(models)
 

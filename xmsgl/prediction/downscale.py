@@ -175,11 +175,14 @@ def prepare(payload: bytes, fixed: xr.Dataset, device: str) -> Engine:
 
 
 def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
-    coords = {
+    coords: dict[Any, Any] = {
         name: coord
         for name, coord in ds.coords.items()
         if set(coord.dims) <= {"time", "fine"} and name != "coarse"
     }
+    about = {"long_name": "reach id", **ds["fine"].attrs, "cf_role": "timeseries_id"}
+    coords["fine"] = ("fine", ds["fine"].values, about)
+    coords["spin_up"] = flag_spin_up(ds["time"], model.spec.spin_up)
     temperature = xr.DataArray(
         values,
         dims=("time", "fine"),
@@ -192,15 +195,9 @@ def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
             "method": model.method,
             "model_sha256": model.sha256,
             "source": str(ds.attrs.get("title", "")),
+            "history": ds.attrs.get("history", ""),
         },
     )
-    ids = temperature["fine"]
-    temperature = temperature.assign_coords(
-        fine=("fine", ids.values, {"long_name": "reach id", **ids.attrs, "cf_role": "timeseries_id"})
-    )
-    temperature = temperature.assign_coords(spin_up=flag_spin_up(ds["time"], model.spec.spin_up))
-    if "history" in ds.attrs:
-        temperature.attrs["history"] = ds.attrs["history"]
     what = f"method={model.method!r}, model sha256 {model.sha256[:12]}"
     return stamp(temperature, f"downscale({what}{how})")
 
@@ -216,12 +213,7 @@ def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence
 
         chunks = ((len(probabilities),), *temperature.chunks)
         values = da.map_blocks(
-            apply,
-            temperature.data,
-            dtype=np.float32,
-            new_axis=0,
-            chunks=chunks,
-            meta=np.empty((0, 0, 0), "f4"),
+            apply, temperature.data, dtype="f4", new_axis=0, chunks=chunks, meta=np.empty((0, 0, 0), "f4")
         )
     axis = xr.Variable("quantile", probabilities, {"long_name": "probability of the quantile", "units": "1"})
     bins = f"{len(table.counts)} {'bin' if len(table.counts) == 1 else 'bins'} of predicted temperature"

@@ -84,13 +84,8 @@ class Operators:
             fine_segments=self.fine_segments[torch.from_numpy(fine).to(self.fine.device)],
         )
 
-    def _matrices(self) -> tuple[Any, Any, Any, Any]:
-        return (
-            self.coarse.to_scipy(),
-            self.fine.to_scipy(),
-            self.interpolation.to_scipy(),
-            self.remap.to_scipy(),
-        )
+    def _matrices(self) -> list[Any]:
+        return [each.to_scipy() for each in (self.coarse, self.fine, self.interpolation, self.remap)]
 
     def batch(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,8 +56,8 @@ class Engine:
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
-        # The first member also stands for the others where all are equal.
-        self._module, *self._others = (module.to(target) for module in model.modules())
+        self._members = [module.to(target) for module in model.modules()]
+        self._module = self._members[0]  # for what is equal in all members
         self._piece = piece
         known = self._spec.network.recognise(known_segments(self._fixed))
         operators = Operators.build(self._fixed, self._spec.graph, self._spec.segments, target, known=known)
@@ -83,7 +84,7 @@ class Engine:
         inputs = self._inputs(loaded)
         values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
         after: list[Memory] = []
-        members = 1 + len(self._others)
+        members = len(self._members)
         for number, (part, operators) in enumerate(self._parts):
             nodes = part._asdict()
             some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
@@ -102,13 +103,10 @@ class Engine:
 
     def _stream(self, batch: Batch, before: list[Memory]) -> tuple[torch.Tensor, list[Memory]]:
         """Predict some days with every member; return the standardised mean and the memories."""
-        output, state = self._module.stream(batch, before[0] if before else None)
-        after = [state]
-        for number, module in enumerate(self._others, 1):
-            another, state = module.stream(batch, before[number] if before else None)
-            output = output + another
-            after.append(state)
-        return (output / len(after) if self._others else output), after
+        memories: Sequence[Memory | None] = before or [None] * len(self._members)
+        streamed = [each.stream(batch, state) for each, state in zip(self._members, memories, strict=True)]
+        total = reduce(torch.add, (output for output, _ in streamed))
+        return total / len(streamed), [state for _, state in streamed]
 
     def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
         """Return the features of each scale that the model reads."""

@@ -224,7 +224,7 @@ def test_days_depend_on_days_before_them_as_far_as_the_memory_reaches(name, grap
     ("name", "steps"), [("lstm", 0), ("gat-lstm", 1), ("graph-wavenet", 4), ("stgcn", 4)]
 )
 def test_nodes_depend_on_what_the_graph_lets_them_read(name, steps, rng_state):
-    """On a chain where each node reads the one before it, information travels that number of nodes and no further."""
+    """In a chain where each node reads the one before, information travels `steps` nodes and no further."""
     chain = operator_of(np.eye(9) * 0.6 + np.eye(9, k=-1) * 0.4)
     x = torch.tensor(rng_state.normal(size=(12, 9, 1, 3)))
     changed = x.clone()
