@@ -372,8 +372,8 @@ def test_what_does_not_fit_is_refused(name, graph, days):
     [
         (lambda: CausalConvolution(1, 1, taps=2, dilation=0), "taps and dilation"),
         (lambda: ChebyshevConvolution(2, 0), "hops must be at least 1"),
-        (lambda: GraphWaveNet(2, dilations=()), "at least one layer"),
-        (lambda: STGCN(2, dilations=()), "at least one block"),
+        (lambda: GraphWaveNet(2, dilations=()), "at least one entry"),
+        (lambda: STGCN(2, dilations=()), "at least one entry"),
     ],
 )
 def test_impossible_layers_are_refused(make, message):

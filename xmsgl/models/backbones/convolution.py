@@ -1,4 +1,4 @@
-"""The two kinds of convolution in the spatio-temporal backbones: over days, and over the graph.
+"""What the spatio-temporal backbones have in common: convolutions over days and over the graph.
 
 For the backward pass they keep their inputs, and no product with the graph operator.
 
@@ -20,11 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.backbones.base import Backbone
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xmsgl.models.parts.operator import GraphOperator
 
-__all__ = ["CausalConvolution", "ChebyshevConvolution", "DiffusionConvolution"]
+__all__ = ["CausalConvolution", "ChebyshevConvolution", "ConvolutionalBackbone", "DiffusionConvolution"]
 
 
 class CausalConvolution(nn.Module):
@@ -61,6 +64,29 @@ class CausalConvolution(nn.Module):
             first = self.span - tap * self.dilation
             output = output + functional.linear(padded[first : first + days], self.weight[tap])
         return output, padded[days:].clone()  # a view would keep all days in memory
+
+
+class ConvolutionalBackbone(Backbone):
+    """A backbone of causal convolutions; its state is the days that each of them still has to read."""
+
+    def __init__(self, n_features: int, hidden: int, dilations: Sequence[object]) -> None:
+        super().__init__(n_features, hidden)
+        if not dilations:
+            msg = "dilations must have at least one entry, got none"
+            raise InvalidArgumentError(msg)
+        self.start = nn.Linear(n_features, hidden)
+
+    @property
+    def memory(self) -> int:
+        """Number of earlier days that a day depends on."""
+        return sum(self._spans())
+
+    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
+        """Return the shapes of the days that each convolution still has to read."""
+        return [(span, nodes, windows, self.hidden) for span in self._spans()]
+
+    def _spans(self) -> list[int]:
+        return [part.span for part in self.modules() if isinstance(part, CausalConvolution)]
 
 
 class _GraphConvolution(nn.Module):

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from xmsgl.errors import InvalidArgumentError
-from xmsgl.models.backbones.base import Backbone, State
-from xmsgl.models.backbones.convolution import CausalConvolution, ChebyshevConvolution
+from xmsgl.models.backbones.convolution import (
+    CausalConvolution,
+    ChebyshevConvolution,
+    ConvolutionalBackbone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xmsgl.models.backbones.base import State
     from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["STGCN"]
 
 
-class STGCN(Backbone):
+class STGCN(ConvolutionalBackbone):
     """The spatio-temporal network STGCN [1]_, made causal.
 
     For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose convolutions
@@ -74,21 +77,8 @@ class STGCN(Backbone):
         dilations: Sequence[tuple[int, int]] = ((1, 2), (4, 8)),
         hops: int = 2,
     ) -> None:
-        super().__init__(n_features, hidden)
-        if not dilations:
-            msg = "dilations must name at least one block, got none"
-            raise InvalidArgumentError(msg)
-        self.start = nn.Linear(n_features, hidden)
+        super().__init__(n_features, hidden, dilations)
         self.blocks = nn.ModuleList(_Block(hidden, pair, hops) for pair in dilations)
-
-    @property
-    def memory(self) -> int:
-        """Number of earlier days that a day depends on."""
-        return sum(self._spans())
-
-    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of the days that each convolution still has to read."""
-        return [(span, nodes, windows, self.hidden) for span in self._spans()]
 
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
         """Run over some days."""
@@ -98,9 +88,6 @@ class STGCN(Backbone):
             z, *left = block(z, operator, first, second)
             after += left
         return z, tuple(after)
-
-    def _spans(self) -> list[int]:
-        return [part.span for part in self.modules() if isinstance(part, CausalConvolution)]
 
 
 class _Block(nn.Module):

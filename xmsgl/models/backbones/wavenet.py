@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from xmsgl.errors import InvalidArgumentError
-from xmsgl.models.backbones.base import Backbone, State
-from xmsgl.models.backbones.convolution import CausalConvolution, DiffusionConvolution
+from xmsgl.models.backbones.convolution import (
+    CausalConvolution,
+    ConvolutionalBackbone,
+    DiffusionConvolution,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from xmsgl.models.backbones.base import State
     from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["GraphWaveNet"]
 
 
-class GraphWaveNet(Backbone):
+class GraphWaveNet(ConvolutionalBackbone):
     """The spatio-temporal network Graph WaveNet [1]_, with a given graph.
 
     For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
@@ -73,11 +76,7 @@ class GraphWaveNet(Backbone):
         dilations: Sequence[int] = (1, 2, 4, 8, 16, 32),
         hops: int = 2,
     ) -> None:
-        super().__init__(n_features, hidden)
-        if not dilations:
-            msg = "dilations must name at least one layer, got none"
-            raise InvalidArgumentError(msg)
-        self.start = nn.Linear(n_features, hidden)
+        super().__init__(n_features, hidden, dilations)
         self.gates = nn.ModuleList(
             CausalConvolution(hidden, 2 * hidden, taps=2, dilation=dilation) for dilation in dilations
         )
@@ -85,15 +84,6 @@ class GraphWaveNet(Backbone):
         self.diffusions = nn.ModuleList(DiffusionConvolution(hidden, hops) for _ in dilations[1:])
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in dilations[1:])
         self.end = nn.Linear(hidden, hidden)
-
-    @property
-    def memory(self) -> int:
-        """Number of earlier days that a day depends on."""
-        return sum(gate.span for gate in self._gates())
-
-    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
-        """Return the shapes of the days that each layer still has to read."""
-        return [(gate.span, nodes, windows, self.hidden) for gate in self._gates()]
 
     def run(self, x: Tensor, operator: GraphOperator, state: State) -> tuple[Tensor, State]:
         """Run over some days."""
@@ -108,6 +98,3 @@ class GraphWaveNet(Backbone):
             skipped = skipped + self.skips[number](gated)
             after.append(left)
         return torch.relu(self.end(torch.relu(skipped))), tuple(after)
-
-    def _gates(self) -> list[CausalConvolution]:
-        return [gate for gate in self.gates if isinstance(gate, CausalConvolution)]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.backbones.registry import create_backbone
 from xmsgl.models.cell.choose import choose_nodes
 from xmsgl.models.methods.base import TASK_SCALES, Memory, register_model
 from xmsgl.models.methods.fused_head import compiled_predict, fold_head, fold_linear_head
@@ -94,14 +95,9 @@ class MSGL(Trunk):
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__(
-            n_features,
-            hidden,
-            recurrent_dropout=recurrent_dropout,
-            identity=identity,
-            segments=segments,
-            backend=backend,
-            backbone=backbone,
+        super().__init__(n_features, identity, segments)
+        self.cell = create_backbone(
+            backbone, self.width, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         unknown = [task for task in tasks if task not in TASK_SCALES]
         if unknown or not {"interpolation", "fine"} & set(tasks):
@@ -229,14 +225,9 @@ class _SingleScale(Trunk):
         backend: str = "auto",
         backbone: str = "rgcn",
     ) -> None:
-        super().__init__(
-            n_features,
-            hidden,
-            recurrent_dropout=recurrent_dropout,
-            identity=identity,
-            segments=segments,
-            backend=backend,
-            backbone=backbone,
+        super().__init__(n_features, identity, segments)
+        self.cell = create_backbone(
+            backbone, self.width, hidden, recurrent_dropout=recurrent_dropout, backend=backend
         )
         self.head = LinearHead(hidden)
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from xmsgl.models.backbones.registry import create_backbone
 from xmsgl.models.cell.cell import RecurrentGraphCell
 from xmsgl.models.cell.choose import choose_nodes
 from xmsgl.models.methods.base import NetworkModel
@@ -23,24 +22,14 @@ __all__ = ["Trunk"]
 
 
 class Trunk(NetworkModel):
-    """A model whose backbone reads inputs and segment identities; arguments as in :class:`.MSGL`."""
+    """A model whose backbone reads inputs and segment identities."""
 
-    def __init__(
-        self,
-        n_features: int,
-        hidden: int,
-        *,
-        recurrent_dropout: float,
-        identity: int,
-        segments: int,
-        backend: str,
-        backbone: str,
-    ) -> None:
+    cell: nn.Module  # the backbone, with `width` inputs
+
+    def __init__(self, n_features: int, identity: int, segments: int) -> None:
         super().__init__()
         self.identity = SegmentIdentity(segments, identity) if identity else None
-        self.cell = create_backbone(
-            backbone, n_features + identity, hidden, recurrent_dropout=recurrent_dropout, backend=backend
-        )
+        self.width = n_features + identity
 
     @property
     def compiled_cell(self) -> RecurrentGraphCell | None:
