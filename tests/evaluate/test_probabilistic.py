@@ -216,7 +216,7 @@ def test_each_block_of_a_lazy_prediction_is_computed_once():
         (lambda q, o: pinball(q.assign_coords(quantile=[0, 0.1, 0.2, 0.3, 1]), o), "between 0 and 1"),
         (lambda q, o: crps(q, o, fair=True), "'member'"),
         (lambda q, o: crps(q.isel(quantile=0), o), "either 'quantile' or 'member'"),
-        (lambda q, o: crps(q.rename(quantile="member").isel(member=[0]), o, fair=True), "one alone"),
+        (lambda q, o: crps(q.rename(quantile="member").isel(member=[0]), o, fair=True), "only one"),
         (lambda q, o: score(q.sel(quantile=[0.05, 0.95]), o), "predict 0.5 too"),
         (lambda q, o: score(q.rename(quantile="member"), o), "must have two"),
         (lambda q, o: crps(q.where(q["quantile"] < 0.9), o), "not finite at"),

@@ -1,9 +1,6 @@
-"""Scores of a predicted temperature against sparse observations, labelled, with n.
+"""Scores of a predicted temperature against sparse observations.
 
-Only observed reach-days count. The observed values are gathered first, one stored block at a time;
-then each block of the prediction that holds an observed reach-day is computed once. Memory is one
-block plus 24 bytes for each observed reach-day (of quantiles, 8 more for each), whatever the size of the
-prediction.
+Memory is one block of the prediction plus 24 bytes for each observed reach-day (8 more for each quantile).
 """
 
 from __future__ import annotations
@@ -24,11 +21,11 @@ from xmsgl.evaluate.splits import water_year
 from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from xmsgl.evaluate.pairs import Floats, Pairs, Positions
+    from xmsgl.evaluate.pairs import Floats, Pairs
 
-__all__ = ["GROUPINGS", "MIN_DAYS", "TAIL", "score"]
+__all__ = ["score"]
 
 _TIME_GROUPS: dict[str, tuple[str, Callable[[xr.DataArray], xr.DataArray]]] = {
     "month": ("calendar month", lambda time: time.dt.month),
@@ -37,9 +34,7 @@ _TIME_GROUPS: dict[str, tuple[str, Callable[[xr.DataArray], xr.DataArray]]] = {
     "water_year": ("water year (October to September)", water_year),
 }
 _SEASONS = ("DJF", "MAM", "JJA", "SON")
-
-GROUPINGS = (*_TIME_GROUPS, "reach", "segment", "stream_order")
-"""The words :func:`score` takes for ``by``."""
+_GROUPINGS = (*_TIME_GROUPS, "reach", "segment", "stream_order")
 
 
 def score(
@@ -51,49 +46,47 @@ def score(
 ) -> xr.Dataset:
     """Score a prediction on the observed reach-days.
 
-    Both arrays are aligned by their labels: the order of days and reaches plays no part, and days or
-    reaches that only one of them has are left out.
+    Both arrays are aligned by their labels, in any order. Days and reaches in only one of them are left out.
 
     Parameters
     ----------
     prediction
         Temperature ``(time, fine)`` or ``(time, coarse)``, degC. May be lazy: each block with an
         observed reach-day is computed once, the others never. With a dimension ``quantile``, the median
-        is scored, and the quantiles beside it.
+        is scored, and the quantiles are scored as well.
     observed
         Temperature with the same dims, NaN where not observed, degC. May be lazy.
     by
         Score in groups: ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
         ``"segment"``, ``"stream_order"``, or a one-dimensional DataArray of group labels on
-        ``time`` or on the reaches (missing labels leave their reach-days out). Default: one score.
+        ``time`` or on the reaches (reach-days without a label are left out). Default: one score.
     dataset
-        Where ``"segment"`` finds ``coarse_segment`` and ``"stream_order"`` finds
-        ``stream_order_fine`` (or ``stream_order_coarse``). Not needed for the other groups, nor when the
-        prediction carries them as coordinates.
+        Provides ``coarse_segment`` for ``"segment"`` and ``stream_order_fine`` (or ``stream_order_coarse``)
+        for ``"stream_order"``, unless the prediction has them as coordinates.
 
     Returns
     -------
     xarray.Dataset
-        Scalars, or one value a group along ``month``, ``season``, ``year``, ``water_year``, ``fine``
+        Scalars, or one value per group along ``month``, ``season``, ``year``, ``water_year``, ``fine``
         or ``coarse`` (for ``"reach"``), ``coarse`` (for ``"segment"``), ``stream_order``, or the name
         of the given DataArray. Groups without an observation do not appear. In degC: ``rmse`` (pooled),
         ``rmse_median`` (the median over reaches with at least 30 observed days of the RMSE of each; the
         score of a median quantile is ``rmse``), ``mae``, ``bias`` (prediction minus observation),
         ``rmse_hot`` and ``rmse_cold`` (at and above the 90th, at and below the 10th percentile of the
-        group's observations). Without unit: ``nse``, ``kge`` and its parts
-        ``kge_r``, ``kge_alpha``, ``kge_beta``. Counts: ``n`` and ``n_reaches``, ``n_reaches_median``,
-        ``n_hot``, ``n_cold`` behind the numbers of those names. A number that is not defined (the NSE of
-        one observation) is NaN. Of quantiles also ``crps``, ``pinball``, ``coverage`` and ``width``, see
+        group's observations). Without units: ``nse``, ``kge`` and its parts
+        ``kge_r``, ``kge_alpha``, ``kge_beta``. Counts: ``n``, ``n_reaches``, and ``n_reaches_median``,
+        ``n_hot``, ``n_cold`` for the scores of those names. An undefined score (the NSE of one observation)
+        is NaN. Quantiles add ``crps``, ``pinball``, ``coverage`` and ``width``, see
         :mod:`xmsgl.evaluate.probabilistic`.
 
     Raises
     ------
     InvalidArgumentError
         No observed reach-day in common; a prediction that is not finite where there is an
-        observation (ids and dates are named); different units; wrong dims; unfit groups; quantiles
-        without the median.
+        observation (the message lists ids and dates); different units; wrong dims; groups without labels
+        for some reach-days; quantiles without the median.
     UnknownNameError
-        A ``by`` that is none of the words above.
+        ``by`` is not one of the words above.
 
     Notes
     -----
@@ -121,30 +114,37 @@ def score(
     pairs = gather(prediction, observed, "quantile" if probabilities else None)
     coords = quantile_coords(probabilities) if probabilities else {}
     if by is None:
-        return label_scores(_all_numbers(pairs, None, probabilities), (), pairs.units).assign_coords(coords)
+        return label_scores(_all_numbers(pairs, probabilities), (), pairs.units).assign_coords(coords)
     name, labels, attrs = _groups(pairs, by, (prediction.coords, observed.coords, dataset))
-    # Missing labels leave their reach-days out, as in xarray's groupby.
-    known = ~pd.isna(labels)
-    if not known.any():
+    # Reach-days with a missing label are in no group, as in groupby of xarray.
+    places: dict[Any, Any] = pd.Series(np.arange(labels.size)).groupby(labels).indices
+    if not places:
         msg = f"every observed reach-day has a missing group label in {name!r}"
         raise InvalidArgumentError(msg)
-    members = np.flatnonzero(known)
-    values, code = np.unique(labels[members], return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    pieces = np.split(members[order], np.cumsum(np.bincount(code))[:-1])
-    if name == "season":
-        places = sorted(range(len(values)), key=lambda place: _SEASONS.index(str(values[place])))
-        values, pieces = values[places], [pieces[place] for place in places]
-    rows = [_all_numbers(pairs, piece, probabilities) for piece in pieces]
+    groups = sorted(places)
+    if isinstance(by, str) and by == "season":
+        groups.sort(key=_SEASONS.index)
+    rows = [_all_numbers(_part(pairs, places[group]), probabilities) for group in groups]
     numbers = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    members = np.array(groups, dtype=labels.dtype)
     result = label_scores(numbers, (name,), pairs.units)
-    return result.assign_coords({name: (name, values, attrs), **coords})
+    return result.assign_coords({name: (name, members, attrs), **coords})
+
+
+def _part(pairs: Pairs, chosen: npt.NDArray[np.intp]) -> Pairs:
+    return replace(
+        pairs,
+        time=pairs.time[chosen],
+        reach=pairs.reach[chosen],
+        observed=pairs.observed[chosen],
+        predicted=pairs.predicted[..., chosen],
+    )
 
 
 def _groups(
     pairs: Pairs, by: str | xr.DataArray, places: tuple[Any, ...]
 ) -> tuple[str, npt.NDArray[Any], dict[str, str]]:
-    """Name the dimension of the groups, the label of every pair, and the coordinate's attributes."""
+    """Return the dimension of the groups, the label of every pair, and the coordinate's attributes."""
     dim = pairs.dim
     if isinstance(by, xr.DataArray):
         return _given_groups(pairs, by, dim, "group" if by.name is None else str(by.name))
@@ -154,8 +154,8 @@ def _groups(
         return by, function(days).values[pairs.time], {"long_name": long_name, "units": "1"}
     if by == "reach":
         return dim, pairs.ids.to_numpy()[pairs.reach], {"long_name": f"id along {dim}", "units": "1"}
-    if by not in GROUPINGS:
-        raise UnknownNameError("grouping", by, GROUPINGS)
+    if by not in _GROUPINGS:
+        raise UnknownNameError("grouping", by, _GROUPINGS)
     variable = "coarse_segment" if by == "segment" else f"stream_order_{dim}"
     if by == "segment" and dim == "coarse":
         msg = 'a prediction on segments is scored by segment with by="reach"'
@@ -163,7 +163,7 @@ def _groups(
     for place in places:
         if place is not None and variable in place:
             return _given_groups(pairs, place[variable], dim, "coarse" if by == "segment" else by)
-    msg = f"by={by!r} needs {variable!r}; give dataset=, a dataset that has it"
+    msg = f"by={by!r} needs {variable!r}; give a dataset that has it: dataset=ds"
     raise InvalidArgumentError(msg)
 
 
@@ -177,7 +177,7 @@ def _given_groups(
     places = by.indexes[by.dims[0]].get_indexer(labels)[position]
     if (places < 0).any():
         lost = labels[np.unique(position[places < 0])]
-        msg = f"the groups {name!r} say nothing about {shorten(lost)} along {by.dims[0]!r}"
+        msg = f"the groups {name!r} have no label for {shorten(lost)} along {by.dims[0]!r}"
         raise InvalidArgumentError(msg)
     return name, by.values[places], {"long_name": str(by.attrs.get("long_name", name)), "units": "1"}
 
@@ -186,31 +186,25 @@ def _rmse(error: Floats) -> float:
     return float(np.sqrt(np.mean(error**2))) if error.size else np.nan
 
 
-def _all_numbers(
-    pairs: Pairs, members: Positions | None, probabilities: Sequence[float] | None
-) -> dict[str, Any]:
-    """All metrics of some pairs; of quantiles those of the median, and what they are worth themselves."""
+def _all_numbers(pairs: Pairs, probabilities: list[float] | None) -> dict[str, Any]:
+    """All metrics of some pairs; for quantiles those of the median, and the scores of the quantiles."""
     if probabilities is None:
-        return _numbers(pairs, members)
+        return _numbers(pairs)
     if 0.5 not in probabilities:
         msg = (
-            f"the prediction has the quantiles {list(probabilities)} and no median to score; predict 0.5 "
+            f"the prediction has the quantiles {probabilities} but no median to score; predict 0.5 "
             "too, or score the quantiles alone with xmsgl.evaluate.coverage, crps or pinball"
         )
         raise InvalidArgumentError(msg)
-    chosen: Any = slice(None) if members is None else members
-    median = replace(pairs, predicted=pairs.predicted[list(probabilities).index(0.5)])
-    worth = quantile_scores(probabilities, pairs.predicted[:, chosen], pairs.observed[chosen])
-    return {**_numbers(median, members), **worth}
+    median = replace(pairs, predicted=pairs.predicted[probabilities.index(0.5)])
+    return {**_numbers(median), **quantile_scores(probabilities, pairs.predicted, pairs.observed)}
 
 
-def _numbers(pairs: Pairs, members: Positions | None) -> dict[str, float | int]:
+def _numbers(pairs: Pairs) -> dict[str, float | int]:
     """All metrics of some pairs."""
-    chosen: Any = slice(None) if members is None else members
-    observed, predicted, reach = pairs.observed[chosen], pairs.predicted[chosen], pairs.reach[chosen]
+    observed, predicted, reach = pairs.observed, pairs.predicted, pairs.reach
     error = predicted - observed
     days = np.bincount(reach)
-    # Two steps keep the square roots to reaches that have days.
     long = days >= MIN_DAYS
     reach_rmse = np.sqrt(np.bincount(reach, error**2)[long] / days[long])
     hot = observed >= np.quantile(observed, 1 - TAIL)
@@ -238,7 +232,7 @@ def _numbers(pairs: Pairs, members: Positions | None) -> dict[str, float | int]:
 
 
 def _kge_parts(predicted: Floats, observed: Floats) -> tuple[float, float, float]:
-    """Correlation, ratio of deviations, ratio of means; NaN where one is not defined."""
+    """Correlation, ratio of deviations, ratio of means; NaN where undefined."""
     mean, deviation = float(observed.mean()), float(observed.std())
     spread = float(predicted.std())
     covariance = float(np.mean((predicted - predicted.mean()) * (observed - mean)))

@@ -1,4 +1,4 @@
-"""What the scores are called, what their units are, and how they become a dataset."""
+"""Names and units of the scores."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import xarray as xr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["LONG_NAMES", "MIN_DAYS", "TAIL", "label_scores"]
+__all__ = ["MIN_DAYS", "TAIL", "label_scores"]
 
 MIN_DAYS = 30
 """Observed days a reach needs to enter the median over reaches."""
 
 TAIL = 0.1
-"""Part of the observed reach-days called hot, and part called cold."""
+"""Fraction of the observed reach-days called hot, and fraction called cold."""
 
-LONG_NAMES = {
+_LONG_NAMES = {
     "rmse": "root mean square error, pooled over observed reach-days",
     "rmse_median": f"median over reaches of each reach's RMSE, those with at least {MIN_DAYS} observed days; "
     "not the RMSE of a median quantile",
@@ -38,22 +38,10 @@ LONG_NAMES = {
     "n_cold": "observed reach-days behind rmse_cold",
     "crps": "continuous ranked probability score",
     "pinball": "mean pinball loss of a quantile",
-    "coverage": "part of the observations inside the interval",
+    "coverage": "fraction of the observations inside the interval",
     "width": "mean width of the interval",
 }
-"""Scores by name."""
-
-_IN_DEGREES = {
-    "rmse",
-    "rmse_median",
-    "mae",
-    "bias",
-    "rmse_hot",
-    "rmse_cold",
-    "crps",
-    "pinball",
-    "width",
-}
+_WITHOUT_UNITS = {"nse", "kge", "kge_r", "kge_alpha", "kge_beta", "coverage"}
 _OWN_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
 
 
@@ -61,8 +49,8 @@ def label_scores(numbers: Mapping[str, Any], dims: tuple[str, ...], units: str) 
     """Make a dataset of scores."""
     variables = {}
     for key, value in numbers.items():
-        dtype = "int64" if key == "n" or key.startswith("n_") else "float64"
-        attrs = {"units": units if key in _IN_DEGREES else "1", "long_name": LONG_NAMES[key]}
-        own = (*dims, *_OWN_DIMS.get(key, ()))
-        variables[key] = xr.Variable(own, np.asarray(value, dtype=dtype), attrs)
+        is_count = key == "n" or key.startswith("n_")
+        values = np.asarray(value, dtype="int64" if is_count else "float64")
+        attrs = {"units": "1" if is_count or key in _WITHOUT_UNITS else units, "long_name": _LONG_NAMES[key]}
+        variables[key] = xr.Variable((*dims, *_OWN_DIMS.get(key, ())), values, attrs)
     return xr.Dataset(variables, attrs={"title": "scores on observed reach-days"})

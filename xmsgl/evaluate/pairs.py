@@ -1,12 +1,13 @@
-"""Observed reach-days and what was predicted there: what every score is made of.
+"""Observed reach-days and the prediction there, from which every score is computed.
 
-The observed values are gathered first, one stored block at a time; then each block of the prediction
-that holds an observed reach-day is computed once.
+The observations are read first, one stored block at a time; then each block of the prediction with an
+observed reach-day is computed once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.schema.arrays import as_array
+from xmsgl.schema.structure import dates
 from xmsgl.schema.units import converted, same_units, tidy_units
 
 if TYPE_CHECKING:
@@ -22,60 +24,43 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["Floats", "Pairs", "Positions", "common_units", "gather", "observations"]
+__all__ = ["Floats", "Pairs", "common_units", "covering", "gather", "observations"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Positions: TypeAlias = npt.NDArray[np.int64]
+_Positions: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Observed reach-days in the order of date and id.
+    """Observed reach-days in the order of date and id."""
 
-    Attributes
-    ----------
-    times, ids
-        Labels in common.
-    time, reach
-        Positions of each pair into them.
-    observed
-        Temperature, ``(pair,)``.
-    predicted
-        Temperature, ``(pair,)``, or ``(across, pair)`` of a prediction with one dimension more.
-    dim, units
-        Name of the dimension of the ids; units of both temperatures.
-    """
-
-    times: pd.DatetimeIndex
-    ids: pd.Index[Any]
-    time: Positions
-    reach: Positions
-    observed: Floats
-    predicted: Floats
-    dim: str
+    times: pd.DatetimeIndex  # days in both arrays
+    ids: pd.Index[Any]  # reaches in both arrays
+    time: _Positions  # of each pair, into times
+    reach: _Positions  # of each pair, into ids
+    observed: Floats  # (pair,)
+    predicted: Floats  # (pair,), or (across, pair)
+    dim: str  # of the ids
     units: str
 
 
 def observations(
     ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset, given: xr.DataArray | xr.Dataset | None = None
 ) -> xr.DataArray:
-    """Find what a prediction is scored against: what is given, else the labels of its own scale."""
+    """Return the observations to score against: those given, or else the labels at the prediction's scale."""
     prediction = as_array(prediction)
     if given is not None:
         return as_array(given, "observed")
     name = f"water_temperature_{'coarse' if 'coarse' in prediction.dims else 'fine'}"
     if name not in ds:
-        fault = f"there is no {name} to score a prediction with dims {prediction.dims} by; give observed=..."
+        fault = f"{name} is missing, so a prediction with dims {prediction.dims} needs observed=..."
         raise InvalidDatasetError([fault])
     common_units(prediction, ds[name], f'ds["{name}"]')
     return ds[name]
 
 
 def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:
-    """Find the observed reach-days and what was predicted there, aligned by label.
-
-    Shapes: `prediction` (time, fine).
-    """
+    """Find the observed reach-days and the prediction there, aligned by label; (time, fine) arrays."""
     dim = _reach_dim(prediction, observed, across)
     units = common_units(prediction, observed)
     order = ("time", dim) if across is None else (across, "time", dim)
@@ -100,8 +85,8 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None 
         where = [f"{ids[r]} on {times[t]:%Y-%m-%d}" for t, r in zip(time[bad], reach[bad], strict=True)]
         msg = (
             f"the prediction is not finite at {bad.sum()} of {bad.size} observed reach-days: "
-            f"{shorten(where)}; a score that left them out would not be honest: "
-            "predict them, or select both arrays first"
+            f"{shorten(where)}; a score without them would be misleading: "
+            "predict them, or select the days and reaches to score first"
         )
         raise InvalidArgumentError(msg)
     return Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted, dim, units)
@@ -112,7 +97,7 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
     for what, array, own in (("prediction", prediction, dims), ("observed", observed, observed.dims)):
         if len(own) != 2 or "time" not in own:
             besides = f" besides {across!r}" if across and array is prediction else ""
-            msg = f"{what} has dims {array.dims}; it must have two{besides}, 'time' and 'fine' or 'coarse'"
+            msg = f"{what} has dims {array.dims}; it must have two{besides}: 'time' and 'fine' or 'coarse'"
             raise InvalidArgumentError(msg)
         for dim in own:
             if dim not in array.indexes:
@@ -133,7 +118,7 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
 
 
 def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str = "observed") -> str:
-    """Return the units of a prediction and of observations; refuse them where they differ."""
+    """Return the units that a prediction and observations share."""
     found = [str(array.attrs["units"]) for array in (prediction, observed) if "units" in array.attrs]
     if len(found) == 2 and not same_units(*found):
         mine, theirs = found
@@ -147,17 +132,16 @@ def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str =
 
 
 def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:
-    """Slices of the stored blocks along the last two dimensions; all of it where it is in memory."""
+    """Slices of the stored blocks along the last two dimensions; one block where the array is in memory."""
     chunks = (array.chunks or tuple((size,) for size in array.shape))[-2:]
-    bounds = [np.concatenate([[0], np.cumsum(sizes)]) for sizes in chunks]
-    for first_row, last_row in zip(bounds[0][:-1], bounds[0][1:], strict=True):
-        for first, last in zip(bounds[1][:-1], bounds[1][1:], strict=True):
-            yield slice(int(first_row), int(last_row)), slice(int(first), int(last))
+    rows, columns = ([0, *accumulate(sizes)] for sizes in chunks)
+    for row, column in product(pairwise(rows), pairwise(columns)):
+        yield slice(*row), slice(*column)
 
 
 def _observed_pairs(
     observed: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any]
-) -> tuple[Positions, Positions, Floats]:
+) -> tuple[_Positions, _Positions, Floats]:
     row_of = times.get_indexer(observed.indexes["time"])
     column_of = ids.get_indexer(observed.indexes[str(observed.dims[1])])
     found: list[tuple[Any, Any, Any]] = []
@@ -169,16 +153,14 @@ def _observed_pairs(
         time, reach = row_of[rows][row], column_of[columns][column]
         common = (time >= 0) & (reach >= 0)
         found.append((time[common], reach[common], block[row[common], column[common]]))
-    time = np.concatenate([piece[0] for piece in found]).astype("int64")
-    reach = np.concatenate([piece[1] for piece in found]).astype("int64")
-    values = np.concatenate([piece[2] for piece in found]).astype("float64")
-    # One order for all storage layouts: sums are then equal to the last bit for every chunking.
+    time, reach, values = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
+    # One order for all storage layouts, so that sums are bit-equal for every chunking.
     order = np.lexsort((reach, time))
-    return time[order], reach[order], values[order]
+    return time[order], reach[order], values[order].astype("float64")
 
 
 def _predicted_at(
-    prediction: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any], time: Positions, reach: Positions
+    prediction: xr.DataArray, times: pd.Index[Any], ids: pd.Index[Any], time: _Positions, reach: _Positions
 ) -> Floats:
     row = prediction.indexes["time"].get_indexer(times)[time]
     column = prediction.indexes[str(prediction.dims[-1])].get_indexer(ids)[reach]
@@ -189,3 +171,20 @@ def _predicted_at(
             block = prediction[..., rows, columns].values
             predicted[..., here] = block[..., row[here] - rows.start, column[here] - columns.start]
     return predicted
+
+
+def covering(mask: xr.DataArray, wanted: xr.DataArray, what: str) -> xr.DataArray:
+    """Put a labelled boolean mask, on some dimensions of `wanted`, into its order."""
+    if mask.dtype != bool or not mask.dims or not set(mask.dims) <= set(wanted.dims) & set(mask.indexes):
+        msg = (
+            f"{what} has dims {mask.dims} and dtype {mask.dtype}; "
+            f"it must be boolean on some of {wanted.dims}, with labels"
+        )
+        raise InvalidArgumentError(msg)
+    for dim in map(str, mask.dims):
+        lost = wanted.indexes[dim].difference(mask.indexes[dim])
+        if len(lost):
+            named = dates(lost) if dim == "time" else shorten(lost)
+            msg = f"{what} has no value for {named} along {dim!r}"
+            raise InvalidArgumentError(msg)
+    return mask.reindex({dim: wanted.indexes[dim] for dim in mask.dims})

@@ -1,7 +1,6 @@
-"""Scores of a predicted distribution: quantiles or the members of an ensemble.
+"""Scores of a predicted distribution: quantiles, or the members of an ensemble.
 
-Days and reaches are aligned by label, and only observed reach-days count, as in
-:func:`xmsgl.evaluate.score`.
+Arrays are aligned by label, and only observed reach-days count, as in :func:`xmsgl.evaluate.score`.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ __all__ = ["coverage", "crps", "intervals", "levels", "pinball", "quantile_coord
 
 
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
-    """Count how many observations lie inside intervals, and how wide these are.
+    """Return the fraction of observations inside each interval, and its mean width.
 
-    An interval is honest where its coverage is the nominal one, and useful where it is narrow.
+    Intervals are reliable where their coverage equals the nominal coverage, and useful where they are narrow.
 
     Parameters
     ----------
     prediction
         Quantiles of the temperature, ``(quantile, time, fine)`` or ``(quantile, time, coarse)`` in any
-        order, degC; may be lazy. Each pair of quantiles p and 1 - p makes an interval.
+        order, degC; may be lazy. Each pair of quantiles p and 1 - p bounds an interval.
     observed
-        Temperature with the same dims but ``quantile``, NaN where not observed, degC.
+        Temperature with the same dims except ``quantile``, NaN where not observed, degC.
 
     Returns
     -------
     xarray.Dataset
         Along ``interval``, the nominal coverage: ``coverage`` (bounds belong to the interval) and ``width``
-        (degC); and ``n``, the observed reach-days.
+        (degC); and ``n``, the number of observed reach-days.
 
     Raises
     ------
     InvalidArgumentError
-        No two quantiles make an interval; else as :func:`xmsgl.evaluate.score`.
+        No two quantiles bound an interval, or as :func:`xmsgl.evaluate.score`.
 
     Examples
     --------
@@ -61,13 +60,13 @@ def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.
     prediction, observed = as_array(prediction), as_array(observed, "observed")
     probabilities = levels(prediction)
     if not intervals(probabilities):
-        msg = f"quantiles {probabilities} make no interval; it takes p and 1 - p, for example 0.05 and 0.95"
+        msg = f"quantiles {probabilities} make no interval; give p and 1 - p, for example 0.05 and 0.95"
         raise InvalidArgumentError(msg)
     return _quantile_dataset(gather(prediction, observed, "quantile"), probabilities, "coverage", "width")
 
 
 def pinball(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
-    """Score each quantile: an observation above counts p a degree, one below counts 1 - p.
+    """Score each quantile p: the loss per degree is p where the observation is above it, else 1 - p.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ def pinball(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.D
     Returns
     -------
     xarray.Dataset
-        ``pinball`` (degC) along ``quantile``, least for the true quantile, and ``n``.
+        ``pinball`` (degC) along ``quantile``, lowest for the true quantile, and ``n``.
 
     Raises
     ------
@@ -102,19 +101,18 @@ def crps(
 ) -> xr.Dataset:
     """Score a whole distribution: the continuous ranked probability score, degC.
 
-    It is to a distribution what the mean absolute error is to a number, and equals it for one member or
-    one quantile, the median.
+    It generalises the mean absolute error, which it equals for a single member or for the median alone.
 
     Parameters
     ----------
     prediction
-        Quantiles along ``quantile``, or the members of an ensemble along ``member``; besides ``time`` and
+        Quantiles along ``quantile``, or the members of an ensemble along ``member``, with ``time`` and
         ``fine`` or ``coarse``. Members of a model: ``xr.concat([ds.msgl.downscale(model.member(k)) for k in
         range(model.members)], "member")``.
     observed
         Temperature without that dimension, NaN where not observed, degC.
     fair
-        Of members: score the distribution they are drawn from, as if there were infinitely many [1]_.
+        For members: score the distribution they are drawn from, as if there were infinitely many [1]_.
 
     Returns
     -------
@@ -124,14 +122,14 @@ def crps(
     Raises
     ------
     InvalidArgumentError
-        Neither dimension is there, or both; `fair` without two members at least; else as :func:`coverage`.
+        Neither dimension or both; `fair` without at least two members; or as :func:`coverage`.
 
     Notes
     -----
-    Of members x_i: mean abs(x_i - y) minus half the mean abs(x_i - x_j) over all pairs (with `fair`, over
-    those of two different members), exact. Of quantiles: twice the integral of the pinball loss over p
-    [2]_, an approximation in which each quantile stands for the probabilities nearest to it. It comes
-    close with quantiles from edge to edge, say 0.01 to 0.99 by 0.02, and far from few of them.
+    For members x_i, exact: mean abs(x_i - y) minus half the mean abs(x_i - x_j) over all pairs (with `fair`,
+    over pairs of different members). For quantiles: twice the integral of the pinball loss over p [2]_,
+    where each quantile represents the probabilities nearest to it. This approximation is close for quantiles
+    such as 0.01 to 0.99 by 0.02, and poor for few quantiles.
 
     References
     ----------
@@ -152,46 +150,40 @@ def crps(
     dims = [dim for dim in ("quantile", "member") if dim in prediction.dims]
     if len(dims) != 1 or (fair and dims != ["member"]):
         wanted = "'member'" if fair else "either 'quantile' or 'member'"
-        msg = f"a prediction with dims {prediction.dims} has no CRPS of this kind; it must have {wanted}"
+        msg = f"a prediction with dims {prediction.dims} has no such CRPS; it must have {wanted}"
         raise InvalidArgumentError(msg)
     if dims == ["quantile"]:
         return _quantile_dataset(gather(prediction, observed, "quantile"), levels(prediction), "crps")
     pairs = gather(prediction, observed, "member")
     count = len(pairs.predicted)
     if fair and count < 2:
-        msg = "a fair CRPS compares members with one another, and there is one alone; leave out fair=True"
+        msg = "a fair CRPS compares members with each other, but there is only one; leave out fair=True"
         raise InvalidArgumentError(msg)
-    value = float(np.mean(_member_crps(pairs.predicted, pairs.observed, count - 1 if fair else count)))
-    return label_scores({"crps": value, "n": pairs.observed.size}, (), pairs.units)
-
-
-def _member_crps(members: Floats, observed: Floats, partners: int) -> Floats:
-    """CRPS of each pair; sorted members give the sum over all pairs of them in one pass."""
-    count = len(members)
+    # Sorted members give the sum of the distances between all pairs of members in one pass.
     rank = np.arange(1, count + 1)[:, None]
-    ordered = np.sort(members, axis=0)
-    apart = 2 * np.sum((2 * rank - count - 1) * ordered, axis=0)
-    result: Floats = np.mean(np.abs(members - observed), axis=0) - apart / (2 * count * partners)
-    return result
+    apart = 2 * np.sum((2 * rank - count - 1) * np.sort(pairs.predicted, axis=0), axis=0)
+    error = np.mean(np.abs(pairs.predicted - pairs.observed), axis=0)
+    value = float(np.mean(error - apart / (2 * count * (count - 1 if fair else count))))
+    return label_scores({"crps": value, "n": pairs.observed.size}, (), pairs.units)
 
 
 def levels(prediction: xr.DataArray) -> list[float]:
     """Return the probabilities along ``quantile``."""
     if "quantile" not in prediction.dims or "quantile" not in prediction.coords:
         msg = (
-            f"the prediction has dims {prediction.dims} and no labelled 'quantile' among them; make it with "
-            "ds.msgl.downscale(..., quantiles=[...])"
+            f"the prediction has dims {prediction.dims}, no labelled 'quantile' among them; "
+            "ds.msgl.downscale(..., quantiles=[...]) makes one"
         )
         raise InvalidArgumentError(msg)
-    found = np.asarray(prediction["quantile"].values, np.float64)
-    if not ((found > 0) & (found < 1)).all() or np.unique(found).size < found.size:
-        msg = f"quantile holds {found.tolist()}; it must hold different numbers between 0 and 1"
+    found: list[float] = prediction["quantile"].astype(np.float64).values.tolist()
+    if not all(0 < p < 1 for p in found) or len(set(found)) < len(found):
+        msg = f"quantile is {found}; it must be different numbers between 0 and 1"
         raise InvalidArgumentError(msg)
-    return [float(p) for p in found]
+    return found
 
 
 def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
-    """Find the pairs of quantiles p and 1 - p: positions of both bounds by nominal coverage."""
+    """Find the pairs of quantiles p and 1 - p: positions of the bounds by nominal coverage."""
     found = {
         round(q - p, 9): (low, high)
         for low, p in enumerate(probabilities)
@@ -202,10 +194,7 @@ def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
 
 
 def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed: Floats) -> dict[str, Any]:
-    """Score quantiles of some reach-days.
-
-    Shapes: `predicted` (quantile, pair), `observed` (pair,).
-    """
+    """Score the quantiles of some reach-days, `predicted` (quantile, pair), `observed` (pair,)."""
     p = np.asarray(probabilities)
     above = observed - predicted
     losses = np.mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above), axis=1)
@@ -213,36 +202,35 @@ def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed:
     inside = [np.mean((predicted[low] <= observed) & (observed <= predicted[high])) for low, high in bounds]
     widths = [np.mean(predicted[high] - predicted[low]) for low, high in bounds]
     return {
-        "crps": 2 * float(np.sum(_shares(p) * losses)),
+        "crps": 2 * float(np.sum(_weights(p) * losses)),
         "pinball": losses,
         "coverage": np.array(inside, np.float64),
         "width": np.array(widths, np.float64),
     }
 
 
-def _shares(p: Floats) -> Floats:
-    """Part of the probabilities from 0 to 1 that is nearest to each quantile."""
+def _weights(p: Floats) -> Floats:
+    """Width of the range of probabilities nearest to each quantile."""
     order = np.argsort(p)
     between = (p[order][1:] + p[order][:-1]) / 2
-    shares = np.empty_like(p)
-    shares[order] = np.diff(between, prepend=0.0, append=1.0)
-    return shares
+    weights = np.empty_like(p)
+    weights[order] = np.diff(between, prepend=0.0, append=1.0)
+    return weights
 
 
 def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
     """Return the coordinates of the scores of quantiles and intervals."""
-    names = {"quantile": "probability of the quantile", "interval": "nominal coverage of the interval"}
+    about = {"quantile": "probability of the quantile", "interval": "nominal coverage of the interval"}
     values = {"quantile": list(probabilities), "interval": list(intervals(probabilities))}
     return {
         name: xr.Variable((name,), np.array(values[name]), {"long_name": text, "units": "1"})
-        for name, text in names.items()
+        for name, text in about.items()
     }
 
 
 def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
     scores = quantile_scores(probabilities, pairs.predicted, pairs.observed)
-    result = label_scores(
-        {**{name: scores[name] for name in names}, "n": pairs.observed.size}, (), pairs.units
-    )
+    numbers = {name: scores[name] for name in names} | {"n": pairs.observed.size}
+    result = label_scores(numbers, (), pairs.units)
     coords = quantile_coords(probabilities)
     return result.assign_coords({name: coords[name] for name in coords if name in result.dims})

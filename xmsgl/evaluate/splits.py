@@ -1,9 +1,7 @@
-"""Splits that do not leak: by water year, by coarse segment, by a fraction of the labels.
+"""Splits without leaks: by water year, by coarse segment, by a fraction of the labels.
 
-A user's own labels decide what is trained on. A split therefore never cuts a dataset up: it gives
-masks, and :func:`mask_labels` gives the dataset back with the labels of the held-out days and
-segments set to NaN **at both scales**. The same thermometer feeds the coarse and the fine label, so
-a label left at one scale would give the other away.
+Splits are masks; :func:`mask_labels` sets the held-out labels to NaN **at both scales**. The same gauge gives
+the coarse and the fine label, so a label left at one scale would reveal the other.
 """
 
 from __future__ import annotations
@@ -18,6 +16,8 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.evaluate.pairs import covering
+from xmsgl.schema.structure import dates
 from xmsgl.schema.tree import as_dataset
 
 __all__ = [
@@ -44,21 +44,11 @@ TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
 """Water years (first, last; both included) of the Delaware benchmark of Fan et al. (2025)."""
 
 
-def _time_coordinate(time: Time) -> xr.DataArray:
-    if isinstance(time, xr.Dataset | xr.DataArray):
-        if "time" not in time.coords:
-            msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
-            raise InvalidArgumentError(msg)
-        return time["time"]
-    dates = pd.DatetimeIndex(time)
-    return xr.DataArray(dates, dims="time", coords={"time": dates}, name="time")
-
-
 def water_year(time: Time) -> xr.DataArray:
-    """Say in which water year each day lies.
+    """Return the water year of each day.
 
-    Water year 1980 runs from 1 October 1979 to 30 September 1980: snow that falls in autumn and
-    melts in spring is then one year's.
+    Water year 1980 runs from 1 October 1979 to 30 September 1980, so that snow falls and melts in the same
+    water year.
 
     Parameters
     ----------
@@ -76,21 +66,15 @@ def water_year(time: Time) -> xr.DataArray:
     >>> water_year(pd.to_datetime(["1979-09-30", "1979-10-01"])).values.tolist()
     [1979, 1980]
     """
-    dates = _time_coordinate(time)
-    year = (dates.dt.year + (dates.dt.month >= 10)).astype("int64").rename("water_year")
+    if not isinstance(time, xr.Dataset | xr.DataArray):
+        time = xr.Dataset(coords={"time": pd.DatetimeIndex(time)})
+    if "time" not in time.coords:
+        msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
+        raise InvalidArgumentError(msg)
+    days = time["time"].dt
+    year = (days.year + (days.month >= 10)).astype("int64").rename("water_year")
     year.attrs = {"units": "1", "long_name": "water year (October to September)"}
     return year
-
-
-def _expand(years: Years, part: str) -> list[int]:
-    found: list[int] = []
-    for entry in years:
-        first, last = (entry, entry) if isinstance(entry, int | np.integer) else entry
-        if last < first:
-            msg = f"{part}: the years ({first}, {last}) run backwards; write (first, last)"
-            raise InvalidArgumentError(msg)
-        found.extend(range(int(first), int(last) + 1))
-    return found
 
 
 def split_years(
@@ -107,19 +91,19 @@ def split_years(
     time
         Dates, or anything with a coordinate ``time``.
     train, validation, test
-        Water years of each part: single years, or pairs ``(first, last)`` with both included. The
-        defaults are :data:`TEMPORAL_PROTOCOL`. A part may be empty.
+        Water years of each part: single years, or pairs ``(first, last)``, both included. May be empty.
+        Default: :data:`TEMPORAL_PROTOCOL`.
 
     Returns
     -------
     xarray.Dataset
-        Boolean ``train``, ``validation`` and ``test``, dims ``(time,)``. A day of a year named in no
-        part is False in all three.
+        Boolean ``train``, ``validation`` and ``test``, dims ``(time,)``. Days in none of the years given
+        are False in all three.
 
     Raises
     ------
     InvalidArgumentError
-        A year in two parts.
+        A year in two parts, or a pair of years that runs backwards.
 
     Examples
     --------
@@ -129,21 +113,21 @@ def split_years(
     >>> {name: int(part.sum()) for name, part in parts.items()}
     {'train': 365, 'validation': 365, 'test': 365}
     """
-    parts = {
-        "train": _expand(train, "train"),
-        "validation": _expand(validation, "validation"),
-        "test": _expand(test, "test"),
-    }
-    owner: dict[int, str] = {}
-    for part, wanted in parts.items():
-        for year in wanted:
-            if owner.setdefault(year, part) != part:
-                msg = f"water year {year} is both in {owner[year]} and in {part}; give it to one part"
+    part_of: dict[int, str] = {}
+    for part, years in {"train": train, "validation": validation, "test": test}.items():
+        for entry in years:
+            first, last = (entry, entry) if isinstance(entry, int | np.integer) else entry
+            if last < first:
+                msg = f"{part}: the years ({first}, {last}) run backwards; write (first, last)"
                 raise InvalidArgumentError(msg)
+            for year in range(int(first), int(last) + 1):
+                if part_of.setdefault(year, part) != part:
+                    msg = f"water year {year} is both in {part_of[year]} and in {part}; give it to one part"
+                    raise InvalidArgumentError(msg)
     year_of_day = water_year(time)
     masks = {}
-    for part, wanted in parts.items():
-        masks[part] = year_of_day.isin(wanted).rename(part)
+    for part in ("train", "validation", "test"):
+        masks[part] = year_of_day.isin([year for year, own in part_of.items() if own == part]).rename(part)
         masks[part].attrs = {"units": "1", "long_name": f"day belongs to the {part} part"}
     return xr.Dataset(masks)
 
@@ -155,10 +139,10 @@ def temporal_split(
     validation: Years = TEMPORAL_PROTOCOL["validation"],
     test: Years = TEMPORAL_PROTOCOL["test"],
 ) -> dict[str, xr.Dataset]:
-    """Give three datasets that differ in their labels only: training, validation and test.
+    """Return datasets for training, validation and test, which differ only in their labels.
 
-    Each keeps every day and every driver, so that a model can warm up across the borders, and only
-    the labels of its own water years, at both scales.
+    Each has every day and every driver, so that a model can warm up before its first label, but only the
+    labels of its own water years, at both scales.
 
     Parameters
     ----------
@@ -196,25 +180,25 @@ def hold_out_segments(
     candidates: Sequence[Any] | None = None,
     by: str | None = None,
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Draw coarse segments to hold out, and all reaches that lie on them.
+    """Draw coarse segments to hold out, with all their reaches.
 
     Parameters
     ----------
     ds
         A dataset with the coordinate ``coarse`` and the crosswalk ``coarse_segment`` ``(fine,)``.
     fraction
-        Part of the candidates to draw, 0 to 1; the count is rounded, with `by` rounded down, and at least
-        one is drawn where the fraction is above 0.
+        Fraction of the candidates to draw, 0 to 1. The count is rounded (rounded down with `by`), and at
+        least one is drawn where the fraction is above 0.
     seed
-        Of the draw: ``numpy.random.RandomState(seed).choice`` without replacement from the sorted
-        candidates, so that the order of the file plays no part and other programs can repeat it.
+        Seed of ``numpy.random.RandomState(seed).choice`` without replacement from the sorted candidates: the
+        draw does not depend on the order of the file, and other programs can repeat it.
     candidates
         Ids of the segments to draw from, for example those with labels; with `by`, values of that variable.
         Default: all of them.
     by
         Variable of `ds` over ``fine``, for example ``"subsegment_fine"``, whose values are drawn instead of
         segments. A segment with a reach of a drawn value is held out **as a whole**. Names are sorted as
-        text, part by part: ``1_1`` comes before ``10_1``. Default: segments are drawn.
+        text, part by part: ``1_1`` comes before ``10_1``. Default: draw segments.
 
     Returns
     -------
@@ -226,7 +210,7 @@ def hold_out_segments(
     Raises
     ------
     InvalidArgumentError
-        A fraction outside 0..1, candidates not in `ds` or none at all, or no variable `by` over ``fine``.
+        A fraction outside 0..1, no candidates or some not in `ds`, or no variable `by` over ``fine``.
     InvalidDatasetError
         No crosswalk.
 
@@ -251,16 +235,17 @@ def hold_out_segments(
     crosswalk, ids = _crosswalk(ds), ds["coarse"].values
     known = ids if by is None else _groups(ds, by)
     pool = np.unique(known if candidates is None else np.asarray(candidates))
-    strangers = pool[~np.isin(pool, known)]
-    if strangers.size:
+    unknown = pool[~np.isin(pool, known)]
+    if unknown.size:
         what = "segments" if by is None else f"values of {by!r}"
-        raise InvalidArgumentError(f"candidates that are no {what} of the dataset: {shorten(strangers)}")
+        raise InvalidArgumentError(f"candidates are not {what} of the dataset: {shorten(unknown)}")
     if fraction and not pool.size:
-        raise InvalidArgumentError("no candidates to draw from: has the dataset no labels?")
+        raise InvalidArgumentError("no candidates to draw from; does the dataset have labels?")
     if by is not None:
-        pool = np.array(sorted(pool.tolist(), key=_parts), dtype=pool.dtype)
+        names = sorted(pool.tolist(), key=lambda name: name.split("_") if isinstance(name, str) else name)
+        pool = np.array(names, dtype=pool.dtype)
     count = round(fraction * pool.size) if by is None else int(fraction * pool.size)
-    # The legacy generator is frozen by NumPy's policy: the draw is the same for every version.
+    # NumPy keeps the legacy generator frozen: every version draws the same.
     places = np.random.RandomState(seed).choice(pool.size, max(count, int(fraction > 0)), replace=False)
     held = pool[places] if by is None else crosswalk.values[np.isin(known, pool[places])]
     attrs = {"units": "1", "seed": seed, "fraction": fraction}
@@ -277,31 +262,29 @@ def keep_fraction(
 ) -> xr.DataArray:
     """Keep a random fraction of the labels; set the others to NaN.
 
-    The count is exact and the draw depends on nothing but the labels' dates, ids and places of NaN:
-    not on the chunks, the order of the reaches, or the values.
+    The count is exact, and the draw depends only on the dates and ids of the labels that are not NaN, not
+    on chunks, order or values.
 
     Parameters
     ----------
     labels
         Labels ``(time, fine)`` or ``(time, coarse)``, NaN where not observed.
     fraction
-        Part to keep, 0 to 1. ``round(fraction * n)`` labels stay, at least one where the fraction is
-        above 0.
+        Fraction to keep, 0 to 1: ``round(fraction * n)`` labels, at least one where the fraction is above 0.
     seed
-        Of the draw.
+        Seed of the draw.
     days
-        Boolean ``(time,)``: thin only on these days and leave all others as they are (the benchmark
-        thins training and validation, never the test). Default: every day.
+        Boolean ``(time,)``: keep all labels on other days. Default: every day is thinned.
 
     Returns
     -------
     xarray.DataArray
-        As ``labels``; lazy where ``labels`` is. Where the labels are finite is computed at the call.
+        As ``labels``; lazy where ``labels`` is, although which labels are finite is computed at the call.
 
     Raises
     ------
     InvalidArgumentError
-        A fraction outside 0..1, or ``days`` that miss a date of the labels.
+        A fraction outside 0..1, or ``days`` that lack a date of the labels.
 
     Examples
     --------
@@ -315,27 +298,27 @@ def keep_fraction(
     """
     _check_fraction(fraction)
     if labels.ndim != 2 or "time" not in labels.dims:
-        msg = f"labels have dims {labels.dims}; they must be two, time and the reaches"
+        msg = f"labels have dims {labels.dims}; they must have two, time and the reaches"
         raise InvalidArgumentError(msg)
     (reach,) = (dim for dim in labels.dims if dim != "time")
     ordered = labels.transpose("time", reach)
-    open_to_draw = ordered.notnull().compute().values
+    candidates = ordered.notnull().compute().values
     if days is not None:
-        open_to_draw &= _day_mask(days, labels)[:, None]
-    # Drawing in the order of dates and ids makes the result the same however the data are stored.
+        candidates &= _day_mask(days, labels)[:, None]
+    # Drawing in the order of dates and ids makes the result independent of how the data are stored.
     rows, columns = np.argsort(labels["time"].values), np.argsort(labels[reach].values)
-    sorted_finite = np.flatnonzero(open_to_draw[np.ix_(rows, columns)])
-    count = 0 if fraction == 0 else min(sorted_finite.size, max(1, round(fraction * sorted_finite.size)))
-    drawn = np.random.RandomState(seed).choice(sorted_finite.size, count, replace=False)
-    row, column = np.unravel_index(sorted_finite[drawn], open_to_draw.shape)
-    keep = ~open_to_draw
+    places = np.flatnonzero(candidates[np.ix_(rows, columns)])
+    count = 0 if fraction == 0 else min(places.size, max(1, round(fraction * places.size)))
+    drawn = np.random.RandomState(seed).choice(places.size, count, replace=False)
+    row, column = np.unravel_index(places[drawn], candidates.shape)
+    keep = ~candidates
     keep[rows[row], columns[column]] = True
     mask = xr.DataArray(keep, dims=("time", reach), coords={"time": labels["time"], reach: labels[reach]})
     return labels.where(mask).transpose(*labels.dims).assign_attrs(labels.attrs)
 
 
 def label_names(ds: xr.Dataset) -> list[str]:
-    """Name the variables that hold labels: ``water_temperature*`` of both scales."""
+    """List the variables with labels: ``water_temperature*`` of both scales."""
     return [
         str(name)
         for name, variable in ds.data_vars.items()
@@ -353,22 +336,22 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
     obj
         Dataset or DataTree of the convention of :mod:`xmsgl.schema.rivers`; it is not changed.
     days
-        Boolean ``(time,)`` DataArray, or dates: every label of these days is hidden.
+        Boolean ``(time,)`` DataArray, or dates: every label on these days is hidden.
     segments
-        Boolean ``(coarse,)`` DataArray, as :func:`hold_out_segments` gives it, or segment ids: every
-        label of these segments **and of the reaches on them** is hidden, on every day.
+        Boolean ``(coarse,)`` DataArray, as :func:`hold_out_segments` returns it, or segment ids: every
+        label of these segments **and of their reaches** is hidden, on every day.
 
     Returns
     -------
     xarray.Dataset
-        New dataset in which those labels are NaN. Lazy where `obj` is; nothing else is touched.
+        New dataset in which those labels are NaN, otherwise equal. Lazy where `obj` is.
 
     Raises
     ------
     InvalidArgumentError
-        Dates or segments the dataset does not have, or a mask that misses some of its own.
+        Dates or segments that are not in the dataset, or a mask that lacks some of the dataset's.
     InvalidDatasetError
-        No labels, or segments to hide and no crosswalk.
+        No labels, or segments to hide but no crosswalk.
 
     Examples
     --------
@@ -387,18 +370,17 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
     """
     names = label_names(ds := as_dataset(obj))
     if not names:
-        fault = "no labels: no variable 'water_temperature_coarse' or 'water_temperature_fine' with a time"
+        fault = "no labels: no variable 'water_temperature_coarse' or 'water_temperature_fine' over time"
         raise InvalidDatasetError([fault])
     visible: dict[str, xr.DataArray] = {}
     if days is not None:
-        hidden_days = _day_mask(days, ds)
-        visible["time"] = xr.DataArray(~hidden_days, dims="time", coords={"time": ds["time"]})
+        visible["time"] = xr.DataArray(~_day_mask(days, ds), {"time": ds["time"]}, "time")
     if segments is not None:
         hidden = _segment_mask(segments, ds)
-        visible["coarse"] = xr.DataArray(~hidden, dims="coarse", coords={"coarse": ds["coarse"]})
+        visible["coarse"] = xr.DataArray(~hidden, {"coarse": ds["coarse"]}, "coarse")
         if any("fine" in ds[name].dims for name in names):
             on_hidden = np.isin(_crosswalk(ds).values, ds["coarse"].values[hidden])
-            visible["fine"] = xr.DataArray(~on_hidden, dims="fine", coords={"fine": ds["fine"]})
+            visible["fine"] = xr.DataArray(~on_hidden, {"fine": ds["fine"]}, "fine")
     masked = {}
     for name in names:
         label = ds[name]
@@ -411,14 +393,14 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
 
 def _check_fraction(fraction: float) -> None:
     if not 0 <= fraction <= 1:
-        msg = f"fraction is {fraction}; it must lie between 0 and 1"
+        msg = f"fraction is {fraction}; it must be between 0 and 1"
         raise InvalidArgumentError(msg)
 
 
 def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
     missing = [name for name in ("coarse", "fine", "coarse_segment") if name not in ds.variables]
     if missing:
-        fault = f"{', '.join(missing)} missing: without them nobody knows which reaches lie on a segment"
+        fault = f"{', '.join(missing)} missing: they say which reaches lie on a segment"
         raise InvalidDatasetError([fault])
     return ds["coarse_segment"]
 
@@ -431,52 +413,26 @@ def _groups(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
     return values.astype(str) if values.dtype == object else values
 
 
-def _parts(value: Any) -> Any:
-    return value.split("_") if isinstance(value, str) else value
-
-
-def _mask_by_label(mask: xr.DataArray, wanted: xr.DataArray, dim: str) -> npt.NDArray[np.bool_]:
-    """Put a labelled boolean mask into the order of ``wanted``."""
-    if mask.dims != (dim,) or mask.dtype != bool or dim not in mask.coords:
-        msg = (
-            f"the mask has dims {mask.dims} and dtype {mask.dtype}; "
-            f"it must be boolean on {dim!r}, with labels"
-        )
-        raise InvalidArgumentError(msg)
-    places = pd.Index(mask[dim].values).get_indexer(pd.Index(wanted.values))
-    if (places < 0).any():
-        msg = f"the mask on {dim!r} says nothing about {shorten(_words(wanted.values[places < 0]))}"
-        raise InvalidArgumentError(msg)
-    return np.asarray(mask.values[places], dtype=bool)
-
-
 def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
-    time = ds["time"]
     if isinstance(days, xr.DataArray) and days.dtype == bool:
-        return _mask_by_label(days, time, "time")
-    dates = pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
-    strangers = dates[~dates.isin(pd.DatetimeIndex(time.values))]
-    if len(strangers):
-        msg = f"days that the dataset does not have: {shorten(_words(strangers.values))}"
+        return covering(days, ds["time"], "the mask of days").to_numpy()
+    wanted = pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
+    time = pd.DatetimeIndex(ds["time"].values)
+    unknown = wanted.difference(time)
+    if len(unknown):
+        msg = f"days that are not in the dataset: {dates(unknown)}"
         raise InvalidArgumentError(msg)
-    return np.asarray(pd.DatetimeIndex(time.values).isin(dates), dtype=bool)
+    return time.isin(wanted)
 
 
 def _segment_mask(segments: Any, ds: xr.Dataset) -> npt.NDArray[np.bool_]:
     if "coarse" not in ds.coords:
         raise InvalidDatasetError(["no coordinate 'coarse': there are no segments to hide"])
     if isinstance(segments, xr.DataArray) and segments.dtype == bool:
-        return _mask_by_label(segments, ds["coarse"], "coarse")
+        return covering(segments, ds["coarse"], "the mask of segments").to_numpy()
     wanted, ids = np.atleast_1d(np.asarray(segments)), ds["coarse"].values
-    strangers = wanted[~np.isin(wanted, ids)]
-    if strangers.size:
-        msg = f"segments that the dataset does not have: {shorten(strangers)}"
+    unknown = wanted[~np.isin(wanted, ids)]
+    if unknown.size:
+        msg = f"segments that are not in the dataset: {shorten(unknown)}"
         raise InvalidArgumentError(msg)
-    return np.asarray(np.isin(ids, wanted), dtype=bool)
-
-
-def _words(labels: npt.NDArray[Any]) -> list[str]:
-    """Write dates as days, everything else as it is."""
-    if np.issubdtype(labels.dtype, np.datetime64):
-        return [str(day)[:10] for day in labels]
-    return [str(label) for label in labels]
+    return np.isin(ids, wanted)

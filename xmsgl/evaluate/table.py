@@ -1,4 +1,4 @@
-"""Tables of skill: methods side by side, on the same reach-days, n with every number."""
+"""Tables of skill: methods side by side, scored on the same reach-days."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.metrics import score
+from xmsgl.evaluate.pairs import covering
 from xmsgl.schema.arrays import as_array
 from xmsgl.util.html import as_xarray_shows, card, table
 
@@ -33,14 +34,14 @@ class SkillTable:
     data
         All metrics of :func:`xmsgl.evaluate.score`, dims ``(method, group)``.
     metrics
-        Those that are printed; ``n`` always is.
+        Those printed, besides ``n``.
     """
 
     data: xr.Dataset
     metrics: tuple[str, ...]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Give one row a method and the columns (group, metric), numbers not rounded."""
+        """Return one row per method and the columns (group, metric), not rounded."""
         columns = [*self.metrics, "n"]
         parts = {
             str(group): self.data[columns].sel({"group": group}, drop=True).to_dataframe()[columns]
@@ -49,14 +50,13 @@ class SkillTable:
         return pd.concat(parts, axis=1, names=["group", "metric"])
 
     def to_markdown(self) -> str:
-        """Write the table for a README."""
-        head, rows = self._cells()
+        """Write the table in Markdown."""
+        head = ["method", *(f"{group}: {head}" for group in self._groups() for head in self._subheads())]
         lines = [f"| {' | '.join(head)} |", f"|{'|'.join([':--', *['--:'] * (len(head) - 1)])}|"]
-        return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+        return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in self._rows())])
 
     def __str__(self) -> str:
-        names, subheads = self._groups(), self._subheads()
-        _, rows = self._cells()
+        names, subheads, rows = self._groups(), self._subheads(), self._rows()
         width = [max(len("method"), *(len(row[0]) for row in rows))]
         for column in range(1, len(rows[0])):
             head = subheads[(column - 1) % len(subheads)]
@@ -83,26 +83,18 @@ class SkillTable:
     @as_xarray_shows
     def _repr_html_(self) -> str:
         names, subheads = self._groups(), self._subheads()
-        _, rows = self._cells()
         groups = [(name, len(subheads)) for name in names]
-        return card(
-            "skill",
-            table(["method", *subheads * len(names)], rows, groups=groups),
-            about="n counts observed reach-days",
-        )
+        shown = table(["method", *subheads * len(names)], self._rows(), groups=groups)
+        return card("skill", shown, about="n counts observed reach-days")
 
     def _groups(self) -> list[str]:
         return [str(group) for group in self.data["group"].values]
 
-    def _head(self, metric: str) -> str:
-        name = _HEADS.get(metric, metric)
-        return f"{name} [degC]" if self.data[metric].attrs.get("units") == "degC" else name
-
     def _subheads(self) -> list[str]:
-        return [self._head(metric) for metric in (*self.metrics, "n")]
+        names = [(_HEADS.get(metric, metric), self.data[metric].attrs) for metric in (*self.metrics, "n")]
+        return [f"{name} [degC]" if attrs.get("units") == "degC" else name for name, attrs in names]
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        heads = [f"{group}: {head}" for group in self._groups() for head in self._subheads()]
+    def _rows(self) -> list[list[str]]:
         rows = []
         for method in self.data["method"].values:
             row = [str(method)]
@@ -111,7 +103,7 @@ class SkillTable:
                     value = self.data[metric].sel({"method": method, "group": group}).item()
                     row.append(f"{value:,d}" if isinstance(value, int) else f"{value:.2f}")
             rows.append(row)
-        return ["method", *heads], rows
+        return rows
 
 
 def skill_table(
@@ -126,28 +118,27 @@ def skill_table(
     Parameters
     ----------
     predictions
-        Temperature ``(time, fine)`` of each method, degC, by its name. Days and reaches that not all
-        have are scored for none.
+        Temperature ``(time, fine)`` of each method, degC, by its name. Only days and reaches that all of
+        them have are scored.
     observed
         Temperature with the same dims, NaN where not observed, degC.
     groups
-        Boolean DataArray of each group of reach-days, by its name, on ``time``, on the reaches, or on
+        Groups of reach-days by name, each a boolean DataArray on ``time``, on the reaches, or on
         both: ``{"held-out days": test_days & ~held_fine, "held-out reaches": held_fine}``. Default: all
         observed reach-days.
     metrics
-        Which metrics of :func:`xmsgl.evaluate.score` are printed.
+        Metrics of :func:`xmsgl.evaluate.score` to print.
 
     Returns
     -------
     SkillTable
-        Prints as text, as HTML in a notebook, as Markdown by ``to_markdown()``, and becomes a data frame
-        by ``to_dataframe()``.
+        Prints as text, or as HTML in a notebook; ``to_markdown()`` and ``to_dataframe()`` convert it.
 
     Raises
     ------
     InvalidArgumentError
-        No prediction, a group that is not boolean or misses labels, an unknown metric, or what
-        :func:`xmsgl.evaluate.score` refuses, with the method and the group named.
+        No prediction, a group that is not boolean or lacks some days or reaches, an unknown metric, or an
+        error of :func:`xmsgl.evaluate.score`, with the method and the group.
 
     Examples
     --------
@@ -169,7 +160,7 @@ def skill_table(
     chosen = groups or {"all": xr.ones_like(common["time"], dtype=bool)}
     columns = []
     for group, mask in chosen.items():
-        part = common.where(_covering(mask, common, group))
+        part = common.where(covering(mask, common, f"group {group!r}"))
         rows = [_named_score(prediction, part, name, group) for name, prediction in arrays.items()]
         columns.append(xr.concat(rows, pd.Index(list(arrays), name="method")))
     data = xr.concat(columns, pd.Index(list(chosen), name="group"))
@@ -182,7 +173,7 @@ def skill_table(
 
 
 def by_name(predictions: Mapping[str, xr.DataArray | xr.Dataset]) -> dict[str, xr.DataArray]:
-    """Take one array of each of several predictions."""
+    """Return the array of each prediction."""
     if not isinstance(predictions, Mapping):
         msg = f"predictions are a {type(predictions).__name__}; give them by name: {{'msgl': prediction}}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
@@ -190,7 +181,7 @@ def by_name(predictions: Mapping[str, xr.DataArray | xr.Dataset]) -> dict[str, x
 
 
 def shared(predictions: Mapping[str, xr.DataArray], observed: xr.DataArray) -> xr.DataArray:
-    """Keep the observations of days and reaches that all predictions have, so that all are scored alike."""
+    """Keep the observations of days and reaches that all predictions have."""
     for prediction in predictions.values():
         keep = {
             dim: np.flatnonzero(observed.indexes[dim].isin(prediction.indexes[dim]))
@@ -199,24 +190,6 @@ def shared(predictions: Mapping[str, xr.DataArray], observed: xr.DataArray) -> x
         }
         observed = observed.isel(keep)
     return observed
-
-
-def _covering(mask: xr.DataArray, observed: xr.DataArray, group: str) -> xr.DataArray:
-    if mask.dtype != bool or not set(mask.dims) <= set(observed.dims):
-        msg = (
-            f"group {group!r} has dims {mask.dims} and dtype {mask.dtype}; "
-            f"it must be boolean on some of {observed.dims}"
-        )
-        raise InvalidArgumentError(msg)
-    for dim in mask.dims:
-        if dim not in mask.indexes:
-            msg = f"group {group!r} has no labels along {dim!r}"
-            raise InvalidArgumentError(msg)
-        lost = observed.indexes[dim].difference(mask.indexes[dim])
-        if len(lost):
-            msg = f"group {group!r} says nothing about {shorten(lost)} along {dim!r}"
-            raise InvalidArgumentError(msg)
-    return mask.reindex({dim: observed[dim] for dim in mask.dims})
 
 
 def _named_score(prediction: xr.DataArray, observed: xr.DataArray, method: str, group: str) -> xr.Dataset:
