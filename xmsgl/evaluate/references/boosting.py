@@ -1,8 +1,7 @@
-"""Gradient boosting: what a user would pick today.
+"""Gradient boosting of regression trees, a common choice for tabular data.
 
-Trees on the weather of the last days and months, the season, and the attributes of the place. They know
-neither the river's graph nor the order of days, so a model of graphs that does not beat them has learned
-nothing from the graph.
+The trees use the weather of the last days and months, the season, and the attributes of the place, but not
+the river network: a graph model that is no better than the trees has learned nothing from the graph.
 """
 
 from __future__ import annotations
@@ -17,17 +16,20 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
+from xmsgl.evaluate.references.pooled import FREEZING
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.features import Feature, time_of_year, trailing_mean, weather_memory
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
+from xmsgl.inputs.validation import label_values
 from xmsgl.schema.inherit import fine_offset, fine_values
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.rivers import segment_positions
 from xmsgl.schema.roles import drivers, inherited, statics
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.validate import validate
+from xmsgl.util.optional import require
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -37,16 +39,11 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 
 __all__ = ["boosting_features", "gradient_boosting"]
 
-_LEAVES = 63  # half as many trees as with 31 leaves then do as well, and predict in half the time
-_FREEZING = 0.0  # degC
+_LEAVES = 63  # half as many trees as with 31 leaves, with the same skill, predict in half the time
 
 
-def boosting_features(obj: xr.Dataset | xr.DataTree) -> list[str]:
-    """List the features that :func:`gradient_boosting` uses by default.
-
-    Shapes: returns (of its extremes, where the mean is missing).
-    """
-    ds = as_dataset(obj)
+def boosting_features(ds: xr.Dataset) -> list[str]:
+    """List the features that :func:`gradient_boosting` uses by default."""
     return [*weather_memory(drivers(ds)), *statics(ds)]
 
 
@@ -64,12 +61,10 @@ def gradient_boosting(
 ) -> xr.DataArray:
     """Predict water temperature by gradient boosting of regression trees.
 
-    scikit-learn's ``HistGradientBoostingRegressor``, fitted at the call to all labels of one scale; only
-    labels that are present play a part, so mask those to be held out first
-    (:func:`xmsgl.evaluate.splits.mask_labels`). Each reach-day is predicted on its own: without graph,
-    state, or memory beyond the means among its features.
-
-    Shapes: returns (time, fine).
+    scikit-learn's ``HistGradientBoostingRegressor``, fitted at the call to all labels of one scale in the
+    dataset, so mask those to be held out first (:func:`xmsgl.evaluate.splits.mask_labels`). Returns
+    (time, fine); each reach-day is predicted independently, with no graph, state or memory beyond the
+    trailing means among its features.
 
     References
     ----------
@@ -88,7 +83,8 @@ def gradient_boosting(
             "at least 1, the second above 0 and at most 1"
         )
         raise InvalidArgumentError(msg)
-    trees = _regressor()(
+    ensemble = require("sklearn.ensemble", "gradient boosting", extra="benchmark")
+    trees = ensemble.HistGradientBoostingRegressor(
         max_iter=iterations,
         learning_rate=learning_rate,
         max_leaf_nodes=_LEAVES,
@@ -123,20 +119,19 @@ def gradient_boosting(
 
 @dataclass(frozen=True)
 class _Driver:
-    """A driver's series, and which of them each place has."""
+    """A driver's series, and which series each place has."""
 
     series: Floats  # (source, time)
     source: npt.NDArray[np.int64]  # (place,)
     offset: npt.NDArray[np.float64]  # (place,)
 
-    def of(self, place: int) -> npt.NDArray[np.float64]:
-        series: npt.NDArray[np.float64] = self.series[self.source[place]] + self.offset[place]
-        return series
+    def of(self, place: int) -> Any:
+        return self.series[self.source[place]] + self.offset[place]
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the trees are fed."""
+    """The input of the trees."""
 
     features: tuple[Feature, ...]
     drivers: dict[str, _Driver]
@@ -163,12 +158,12 @@ class _Booster:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __dask_tokenize__(self) -> str:
-        return self.token  # else dask would hash the trees and all series
+        return self.token  # otherwise dask would hash the trees and all series
 
     def fit(self, labels: Floats, ids: pd.Index[Any]) -> None:
-        """Grow the trees on the labels (time, place); NaN is no label."""
+        """Fit the trees to the labels (time, place), NaN where there is none."""
         seen = np.isfinite(labels)
-        # In the order of the ids, so that the order of the file plays no part.
+        # In the order of the ids, so that the order of the file does not matter.
         places = [place for place in np.argsort(ids) if seen[:, place].any()]
         rows = np.concatenate([self.rows(place)[seen[:, place]] for place in places])
         self.trees.fit(rows, np.concatenate([labels[seen[:, place], place] for place in places]))
@@ -177,32 +172,22 @@ class _Booster:
         """Temperature (time, 1) of a place."""
         (place,) = places
         predicted: Floats = self.trees.predict(self.rows(place)).astype(np.float32)
-        return np.maximum(predicted, np.float32(_FREEZING))[:, None]
-
-
-def _regressor() -> Any:
-    try:
-        from sklearn.ensemble import HistGradientBoostingRegressor
-    except ImportError as error:
-        msg = 'gradient boosting needs scikit-learn, which is not installed: pip install "xmsgl[benchmark]"'
-        raise MissingDependencyError(msg) from error
-    return HistGradientBoostingRegressor
+        return np.maximum(predicted, np.float32(FREEZING))[:, None]
 
 
 def _labels(ds: xr.Dataset, scale: Scale) -> Floats:
-    name = f"{LABEL}_{scale}"
-    if name in ds.variables:
-        values = np.asarray(ds[name].transpose("time", scale).values, dtype=np.float32)
-        if np.isfinite(values).any():
-            return values
-    raise InvalidDatasetError([f"no label left: {name} is missing or NaN everywhere"])
+    values = label_values(ds, scale)
+    if not np.isfinite(values).any():
+        raise InvalidDatasetError([f"no label left: {LABEL}_{scale} is missing or NaN everywhere"])
+    return values
 
 
 def _rows(ds: xr.Dataset, scale: Scale, names: Sequence[str] | None) -> _Rows:
     features = choose_features(ds, boosting_features(ds) if names is None else names)
     dynamic = {feature.name: _driver(ds, scale, feature.name) for feature in features if feature.dynamic}
     static = {feature.name: _static(ds, scale, feature.name) for feature in features if not feature.dynamic}
-    return _Rows(features, dynamic, static, _season(ds))
+    season = time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year).astype(np.float32)
+    return _Rows(features, dynamic, static, season)
 
 
 def _driver(ds: xr.Dataset, scale: Scale, base: str) -> _Driver:
@@ -217,8 +202,3 @@ def _driver(ds: xr.Dataset, scale: Scale, base: str) -> _Driver:
 def _static(ds: xr.Dataset, scale: Scale, base: str) -> Floats:
     values = fine_values(ds, base) if scale == "fine" else ds[f"{base}_coarse"]
     return np.asarray(values.values, dtype=np.float32)
-
-
-def _season(ds: xr.Dataset) -> Floats:
-    """Cosine and sine of the year, (time, 2)."""
-    return time_of_year(pd.DatetimeIndex(ds.indexes["time"]).day_of_year).astype(np.float32)

@@ -1,32 +1,31 @@
-"""References to beat: seasonal climatology and air-temperature regression.
+"""Reference methods: seasonal climatology and air-temperature regression.
 
-Both are linear in a few features and pool partially over three levels, the way a careful hydrologist
-would do it by hand:
+Both are linear in a few features, with partial pooling over three levels:
 
-1. **pooled**: one relation for the basin, fitted on all coarse labels (on the fine ones where there are
-   none); for the regression with static attributes, so that places without a label differ;
-2. **segment**: the departure of each segment from it, fitted on the segment's coarse labels;
-3. **reach**: the departure of each reach from its segment, fitted on the reach's own labels.
+1. **basin**: one relation fitted to all coarse labels (to the fine ones where there are none); for the
+   regression with static attributes, so that places without a label differ;
+2. **segment**: the departure of each segment from it, fitted to the segment's coarse labels;
+3. **reach**: the departure of each reach from its segment, fitted to the reach's own labels.
 
-A departure is a ridge fit: it is drawn towards the level above with the weight of ``strength``
-observed days. A reach with years of labels has a fit of its own in all but name, one with a few days an
-offset, one with none its segment's relation, and one on a segment without labels the basin's.
+A departure is a ridge fit, shrunk towards the level above with the weight of ``strength`` observed days. A
+reach with years of labels thus has nearly its own fit, a reach without labels its segment's relation, and
+one on a segment without labels the basin's.
 
-Only labels that are present in the dataset play a part: mask those to be held out first
+All labels in the dataset are used: mask those to be held out first
 (:func:`xmsgl.evaluate.splits.mask_labels`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import AIR_WINDOWS, time_of_year, trailing_mean
 from xmsgl.inputs.regression import static_ridge
@@ -34,12 +33,14 @@ from xmsgl.schema.inherit import fine_values
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.rivers import segment_positions
 from xmsgl.schema.roles import drivers, statics
+from xmsgl.schema.structure import dates
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AIR_WINDOWS", "air_temperature_regression", "climatology"]
+__all__ = ["FREEZING", "air_temperature_regression", "climatology"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -47,17 +48,17 @@ _HARMONICS = 2
 _HINGE_WINDOW = 7  # days; below freezing, water no longer follows the air
 _SLOW_WINDOW = 30  # days; spring water is colder than autumn water at the same air temperature
 _NEGLIGIBLE = 1e-9  # relative ridge that keeps collinear features solvable
-_FREEZING = 0.0  # degC
-_REACHES_AT_ONCE = 128  # bounds memory: a block of air temperature and of one reach's features
+FREEZING = 0.0  # degC
+_REACHES_AT_ONCE = 128  # bounds the memory for air temperature
 
 
 @dataclass(frozen=True)
 class _Design:
-    """Features of one place: ``rows(air)`` gives (time, features); ``static`` one row a place."""
+    """The features of a regression."""
 
-    rows: Callable[[Floats | None], Floats]
-    air: str | None
-    coarse_static: Floats
+    rows: Callable[[Floats], Floats]  # of a place, (time, feature), given its air temperature (time,)
+    air: str | None  # base name of the air temperature; None: `rows` does not depend on it
+    coarse_static: Floats  # (place, static attribute)
     fine_static: Floats
 
 
@@ -70,7 +71,7 @@ class _Normal:
     n: int
 
     def departure(self, base: Floats, strength: float) -> Floats:
-        """Coefficients to add to ``base``, drawn to 0 with the weight of ``strength`` days."""
+        """Coefficients to add to ``base``, shrunk to 0 with the weight of ``strength`` days."""
         ridge = max(strength, _NEGLIGIBLE * float(np.trace(self.gram)))
         system = self.gram + ridge * np.eye(len(self.gram))
         return np.asarray(np.linalg.solve(system, self.right - self.gram @ base), dtype=np.float64)
@@ -79,27 +80,27 @@ class _Normal:
 def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.DataArray:
     """Predict the seasonal cycle: the same temperature on the same day of every year.
 
-    Two harmonics of the year at each reach, pooled partially over basin, segment and reach as the
-    module says.
+    Two harmonics of the year at each reach, with partial pooling over basin, segment and reach: departures
+    of a segment from the basin and of a reach from its segment are ridge fits to its labels.
 
     Parameters
     ----------
     obj
         Dataset or DataTree of the convention, with labels; masked labels are never used.
     strength
-        Observed days whose weight draws a reach to its segment and a segment to the basin. Towards 0
-        each place with labels has its own fit.
+        Weight, in observed days, with which a reach is shrunk to its segment and a segment to the basin.
+        Near 0, each place with labels has its own fit.
 
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
-        with the labels.
+        Water temperature ``(time, fine)``, degC, float32, at least 0 degC; in memory, 8 bytes per reach-day
+        including the labels.
 
     Raises
     ------
     InvalidDatasetError
-        No label left, or the crosswalk is missing.
+        No label left, or no crosswalk.
     InvalidArgumentError
         A negative strength.
 
@@ -120,8 +121,8 @@ def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.
     """
     ds = as_dataset(obj)
     season = _season(ds)
-    empty = np.zeros((ds.sizes["coarse"], 0)), np.zeros((ds.sizes["fine"], 0))
-    design = _Design(lambda _: season, None, *empty)
+    without_static = (np.zeros((ds.sizes[scale], 0)) for scale in SCALES)
+    design = _Design(lambda _: season, None, *without_static)
     return _partial_pooling(ds, design, strength).assign_attrs(
         long_name="water temperature, seasonal climatology", method="climatology"
     )
@@ -132,33 +133,31 @@ def air_temperature_regression(
 ) -> xr.DataArray:
     """Predict water temperature from air temperature and season by linear regression.
 
-    Features: means of air temperature over the last 1, 3, 7, 30 and 90 days (fewer at the very
+    Features: means of air temperature over the last 1, 3, 7, 30 and 90 days (fewer at the
     start), the 7-day mean above freezing, two harmonics of the year, and the first of them times the
-    30-day mean. The pooled level adds the static attributes (standardised over the segments, the
-    very skewed ones by logarithm, cut at three deviations). Pooled partially over basin, segment and
-    reach as the module says.
+    30-day mean. The basin's relation also has the static attributes (standardised over the segments, very
+    skewed ones as logarithms, cut at three deviations). Partial pooling as for :func:`climatology`.
 
     Parameters
     ----------
     obj
         Dataset or DataTree of the convention, with labels and air temperature; masked labels are never
-        used. Reaches without their own air temperature take that of their segment.
+        used. Reaches without their own air temperature have that of their segment.
     air
-        Base name of the driver; where the default is missing, the mean of ``air_temperature_min`` and
-        ``air_temperature_max`` stands in.
+        Base name of the driver; if missing, the mean of its ``_min`` and ``_max`` is used.
     strength
         As for :func:`climatology`.
 
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, never below 0 degC; in memory, 8 bytes a reach-day
-        with the labels.
+        Water temperature ``(time, fine)``, degC, float32, at least 0 degC; in memory, 8 bytes per reach-day
+        including the labels.
 
     Raises
     ------
     InvalidDatasetError
-        No label left, no air temperature or NaN in it, days missing in between, or no crosswalk.
+        No label left, no air temperature or NaN in it, missing days, or no crosswalk.
     InvalidArgumentError
         A negative strength.
 
@@ -189,14 +188,13 @@ def air_temperature_regression(
     refuse_unfit(known.to_dataset(), [str(known.name)])
     gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))
     if gaps.size:
-        dates = shorten(f"{ds.indexes['time'][gap]:%Y-%m-%d}" for gap in gaps.tolist())
-        fault = f"time: the next day is missing after {dates}; means over the last days need every day"
+        fault = (
+            f"time: days are missing after {dates(ds.indexes['time'][gaps])}; trailing means need every day"
+        )
         raise InvalidDatasetError([fault])
     season, centre, spread = _season(ds), float(known.mean()), float(known.std()) or 1.0
 
-    def rows(values: Floats | None) -> Floats:
-        if values is None:  # the caller reads the air temperature this design names
-            raise InvalidDatasetError([f"{air}: no air temperature"])
+    def rows(values: Floats) -> Floats:
         means = {window: trailing_mean(values, window) for window in AIR_WINDOWS}
         slow = (means[_SLOW_WINDOW] - centre) / spread
         warm = (np.maximum(means[_HINGE_WINDOW], 0.0) - centre) / spread
@@ -216,54 +214,46 @@ def _season(ds: xr.Dataset) -> Floats:
 
 
 def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
-    """Bring coarse air temperature into memory, made from the extremes if need be."""
+    """Load the coarse air temperature, or the mean of its extremes."""
     known = drivers(ds)
-    if air not in known:
+    if air in known:
+        values = ds[f"{air}_coarse"]
+    elif {f"{air}_min", f"{air}_max"} <= set(known):
+        values = 0.5 * (ds[f"{air}_min_coarse"] + ds[f"{air}_max_coarse"])
+    else:
+        there = ", ".join(known) or "none"
         extremes = [f"{air}_min", f"{air}_max"]
-        if not set(extremes) <= set(known):
-            there = ", ".join(known) or "none"
-            fault = f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"
-            raise InvalidDatasetError([fault])
-        middle = 0.5 * (ds[f"{extremes[0]}_coarse"] + ds[f"{extremes[1]}_coarse"])
-        ds = ds.assign({f"{air}_coarse": middle})
-    return ds.assign({f"{air}_coarse": ds[f"{air}_coarse"].transpose("time", "coarse").load()})
+        raise InvalidDatasetError(
+            [f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"]
+        )
+    return ds.assign({f"{air}_coarse": values.transpose("time", "coarse").load()})
 
 
 def _static_features(ds: xr.Dataset) -> tuple[Floats, Floats]:
-    """Standardise the static attributes of segments and of reaches; 0 where not known."""
-    coarse: list[Floats] = []
-    fine: list[Floats] = []
+    """Standardise the static attributes of segments and of reaches; 0 where unknown."""
+    coarse, fine = [np.zeros((ds.sizes["coarse"], 0))], [np.zeros((ds.sizes["fine"], 0))]
     for base in statics(ds):
         segments = np.asarray(ds[f"{base}_coarse"].values, dtype=np.float64)
         reaches = np.asarray(fine_values(ds, base).values, dtype=np.float64)
         finite = segments[np.isfinite(segments)]
         if finite.size < 2 or np.ptp(finite) == 0:
             continue
-        # Areas and widths spread over decades; a few large rivers would be all a line could see.
+        # Areas and widths span orders of magnitude; a few large rivers would dominate a linear fit.
         if finite.min() > 0 and finite.max() > 10 * np.median(finite):
             segments, reaches = (np.log(np.maximum(place, finite.min())) for place in (segments, reaches))
             finite = np.log(finite)
         for place, columns in ((segments, coarse), (reaches, fine)):
             scaled = np.clip((place - finite.mean()) / finite.std(), -3, 3)
-            columns.append(np.where(np.isfinite(place), scaled, 0.0))
-    if not coarse:
-        return np.zeros((ds.sizes["coarse"], 0)), np.zeros((ds.sizes["fine"], 0))
-    return np.column_stack(coarse), np.column_stack(fine)
+            columns.append(np.where(np.isfinite(place), scaled, 0.0)[:, None])
+    return np.hstack(coarse), np.hstack(fine)
 
 
-def _labels(ds: xr.Dataset, scale: str) -> xr.DataArray | None:
-    name = f"{LABEL}_{scale}"
-    # In memory as a whole, as the prediction will be: stored blocks hold all reaches of some days, and
-    # reading them for a few reaches at a time would read everything again and again.
-    return ds[name].transpose("time", scale).compute() if name in ds.variables else None
-
-
-def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice, Floats | None]]:
-    """Blocks of places with their air temperature (time, block), where the design has one."""
+def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice, Floats]]:
+    """Blocks of places with their air temperature (time, block), 0 where the design has none."""
     for first in range(0, ds.sizes[scale], _REACHES_AT_ONCE):
         block = slice(first, min(first + _REACHES_AT_ONCE, ds.sizes[scale]))
         if air is None:
-            yield block, None
+            yield block, np.broadcast_to(0.0, (ds.sizes["time"], block.stop - first))
             continue
         if scale == "coarse":
             values = ds[f"{air}_coarse"].isel(coarse=block)
@@ -275,17 +265,19 @@ def _blocks(ds: xr.Dataset, scale: str, air: str | None) -> Iterator[tuple[slice
 
 def _normals(ds: xr.Dataset, scale: str, design: _Design) -> dict[int, _Normal]:
     """Sum up every place with labels; static attributes are the last columns."""
-    labels = _labels(ds, scale)
     found: dict[int, _Normal] = {}
-    if labels is None:
+    if f"{LABEL}_{scale}" not in ds.variables:
         return found
+    # Loaded at once: stored blocks hold all reaches of some days, and would be read again for each block
+    # of reaches.
+    labels = ds[f"{LABEL}_{scale}"].transpose("time", scale).to_numpy()
     static = design.coarse_static if scale == "coarse" else design.fine_static
     for block, air in _blocks(ds, scale, design.air):
-        values = np.asarray(labels[:, block].values, dtype=np.float64)
+        values = labels[:, block].astype(np.float64)
         seen = np.isfinite(values)
         for column in np.flatnonzero(seen.any(axis=0)):
             days, place = seen[:, column], block.start + int(column)
-            rows = design.rows(None if air is None else air[:, column])[days]
+            rows = design.rows(air[:, column])[days]
             rows = np.column_stack([rows, np.broadcast_to(static[place], (len(rows), static.shape[1]))])
             found[place] = _Normal(rows.T @ rows, rows.T @ values[days, column], len(rows))
     return found
@@ -324,19 +316,14 @@ def _partial_pooling(ds: xr.Dataset, design: _Design, strength: float) -> xr.Dat
 
     departure = {place: fitted(normal, dynamic) for place, normal in coarse.items()}
     predicted = np.empty((ds.sizes["time"], ds.sizes["fine"]), dtype=np.float32)
-    same_rows = design.rows(None) if design.air is None else None
     for block, air in _blocks(ds, "fine", design.air):
         for reach in range(block.start, block.stop):
             weights = dynamic + departure.get(int(segment[reach]), 0.0)
             if reach in fine:
                 weights = weights + fitted(fine[reach], weights)
-            rows = same_rows if air is None else design.rows(air[:, reach - block.start])
             shift = float(design.fine_static[reach] @ static)
-            predicted[:, reach] = np.maximum(np.asarray(rows) @ weights + shift, _FREEZING)
-    return _labelled(predicted, ds, strength)
-
-
-def _labelled(predicted: npt.NDArray[np.float32], ds: xr.Dataset, strength: float) -> xr.DataArray:
-    attrs: dict[str, Any] = {"units": "degC", "pooling_strength_days": strength}
+            rows = design.rows(air[:, reach - block.start])
+            predicted[:, reach] = np.maximum(rows @ weights + shift, FREEZING)
+    attrs = {"units": "degC", "pooling_strength_days": strength}
     coords = {"time": ds["time"], "fine": ds["fine"]}
     return xr.DataArray(predicted, coords, ("time", "fine"), name=f"{LABEL}_fine", attrs=attrs)
