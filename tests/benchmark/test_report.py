@@ -13,7 +13,7 @@ from xmsgl import benchmark
 from xmsgl.benchmark.report import write_report
 from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.scores import score_pairs
-from xmsgl.benchmark.store import Store, read_table
+from xmsgl.benchmark.store import Store
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
@@ -79,7 +79,7 @@ def test_the_scores_are_tidy(store):
     ]
     assert set(wanted) <= set(scores.columns)
     assert not scores.duplicated(["run", "group", "member", "metric"]).any()
-    pd.testing.assert_frame_equal(read_table(store.folder / "scores.parquet"), scores, check_dtype=False)
+    pd.testing.assert_frame_equal(pd.read_parquet(store.folder / "scores.parquet"), scores, check_dtype=False)
     (row,) = scores.query("run == @msgl(0).id and group == 'all' and metric == 'bias'").itertuples()
     assert row.value == pytest.approx(1.0, abs=1e-6)
     assert (row.n, row.seed, row.label, json.loads(row.settings)) == (120, 0, "msgl", {"epochs": 4})
@@ -196,7 +196,7 @@ def test_a_worse_dataset_has_its_own_row(store):
     worse = Run("delaware", "temporal", "msgl", 1.0, 0, 0, {"epochs": 4}, {}, {"noise": 2.0})
     add(store, worse, pairs_of(3.0, 0.0))
     page = markdown_sections(collect_scores(store), store.records())
-    assert cells(page, "msgl, worse: noise 2")[2] == "3.000"
+    assert cells(page, "msgl, degraded: noise 2")[2] == "3.000"
     assert cells(page, "msgl")[-4] == "2"
 
 

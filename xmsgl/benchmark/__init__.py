@@ -1,6 +1,6 @@
-"""The benchmark: methods side by side on the same split, resumable, without leaks.
+"""The benchmark: methods compared on the same split, without leaks; interrupted runs can be resumed.
 
-What is here is imported when first used, for most of it brings PyTorch along.
+Names are imported when first used, because most of them import PyTorch.
 """
 
 from __future__ import annotations

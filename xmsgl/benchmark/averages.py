@@ -1,4 +1,4 @@
-"""Scores of mean predictions: of the seeds of one method, and of several methods."""
+"""Scores of mean predictions, over the seeds of one method or over several methods."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPLIT = ("dataset", "data", "protocol", "degrade")
 
 
 def columns_of(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a run in the columns of the frame of scores."""
+    """Return the columns of the scores that describe a run."""
     run, hidden = record["run"], shared if "sha256" in record else {}
     own = {name: value for name, value in run["settings"].items() if name not in hidden}
     return {
@@ -44,23 +44,22 @@ def columns_of(record: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str
 def score_ensembles(
     store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any]
 ) -> Iterator[pd.DataFrame]:
-    """Score the mean of seeds that differ in nothing but their own seed."""
+    """Score the mean prediction of runs that differ only in the seed of the method."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         if "sha256" in record:
             same = {name: value for name, value in record["run"].items() if name != "seed"}
             groups.setdefault(json.dumps(same, sort_keys=True), []).append(record)
-    for members in groups.values():
-        if len(members) < 2:
-            continue
+    ensembles = [members for members in groups.values() if len(members) > 1]
+    for members in ensembles:
         columns = columns_of(members[0], shared)
         columns |= {"label": f"{columns['label']}, ensemble of {len(members)} seeds", "seed": pd.NA}
         scores = score_pairs(_mean(store, [members]))
         yield scores.assign(**columns, run=f"ensemble-{members[0]['id']}")
-    if not any(len(members) > 1 for members in groups.values()):
+    if not ensembles:
         logger.warning(
             "no ensemble: no two runs learned from the same labels with different seeds; "
-            "give them a draw (--draw 0)"
+            "set the same draw for all of them (--draw 0)"
         )
 
 
@@ -74,14 +73,14 @@ def score_blends(
     for blend in blends:
         labels = [label.strip() for label in blend.split(_PLUS)]
         if len(set(labels)) < 2:
-            msg = f"blend {blend!r} names fewer than two methods; write for example 'msgl + booster-coarse'"
+            msg = f"blend {blend!r} has fewer than two methods; write for example 'msgl + booster-coarse'"
             raise InvalidArgumentError(msg)
         for label in labels:
             if label not in known:
                 raise UnknownNameError("method in the results", label, known)
         for split in _splits([record for label in labels for record in known[label]]):
             groups = [
-                [record for record in known[label] if _Split.of(record["run"]).holds(split)]
+                [record for record in known[label] if _Split.of(record["run"]).covers(split)]
                 for label in labels
             ]
             if not all(groups):
@@ -95,11 +94,11 @@ def score_blends(
 
 @dataclass(frozen=True)
 class _Split:
-    """What a run learned from and was scored on; None: the same for every draw, or every fraction."""
+    """What a run learned from and was scored on."""
 
     case: tuple[str, ...]
-    draw: int | None
-    fraction: float | None
+    draw: int | None  # None: the same split for every draw
+    fraction: float | None  # None: the same for every fraction
 
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> _Split:
@@ -108,7 +107,7 @@ class _Split:
         fraction = None if run["fraction"] is None else float(run["fraction"])
         return cls(case, run["draw"] if drawn or fraction is not None else None, fraction)
 
-    def holds(self, other: _Split) -> bool:
+    def covers(self, other: _Split) -> bool:
         return (
             self.case == other.case
             and self.draw in (None, other.draw)
@@ -117,9 +116,9 @@ class _Split:
 
 
 def _splits(records: Sequence[dict[str, Any]]) -> list[_Split]:
-    """List the splits of some runs, those that hold for others only where there are no others."""
+    """List the splits of some runs, without those that cover others."""
     found = dict.fromkeys(_Split.of(record["run"]) for record in records)
-    return [one for one in found if not any(one != other and one.holds(other) for other in found)]
+    return [one for one in found if not any(one != other and one.covers(other) for other in found)]
 
 
 def _mean(store: Store, groups: Sequence[Sequence[dict[str, Any]]]) -> pd.DataFrame:

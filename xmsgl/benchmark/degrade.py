@@ -1,7 +1,7 @@
-"""Worse coarse labels and a worse process model, to see how much error a method can stand.
+"""Errors added to the coarse labels or to the process model, to test how sensitive a method is to them.
 
-Pure functions: a dataset goes in, a new one comes out that differs in one coarse temperature only.
-Fine labels are never touched, so every degraded dataset is scored on the same observations.
+Each function returns a new dataset that differs in one coarse temperature only. Fine labels never change, so
+every degraded dataset is scored on the same observations.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ SOURCES: dict[str, str] = {
     "coarse": f"{LABEL}_coarse",
     "process": PROCESS_COARSE,
 }
-"""What can be made worse, that is the coarse labels, and the process model's temperature."""
+"""What can be degraded: the coarse labels, and the temperature of the process model."""
 
-# What the convention allows a water temperature to be, degC.
-_LOW, _HIGH = -5.0, 45.0
+_LOW, _HIGH = -5.0, 45.0  # degC, allowed by the convention
 _WARMEST = 208  # day of the year: late July, when rivers of the northern mid-latitudes peak
 _PREFIX = "process_"
 _RANDOM = ("noise", "missing_segments")
 
 
 def add_noise(ds: xr.Dataset, deviation: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
-    """Add independent Gaussian noise to every value, as careless sensors would."""
-    _not_negative("noise", deviation)
+    """Add independent Gaussian noise of a standard deviation, degC, to every value."""
+    if not deviation >= 0:
+        msg = f"noise is {deviation}; it is a standard deviation in degC, at least 0"
+        raise InvalidArgumentError(msg)
     variable = _variable(ds, source)
     rows, columns = _ranks(variable["time"].values), _ranks(variable["coarse"].values)
     drawn = np.random.default_rng(seed).standard_normal((len(rows), len(columns)), dtype=np.float32)
@@ -57,24 +58,22 @@ def add_noise(ds: xr.Dataset, deviation: float, seed: int = 0, *, source: str = 
 
 
 def add_bias(ds: xr.Dataset, bias: float, *, source: str = "coarse") -> xr.Dataset:
-    """Add the same number to every value."""
-    shape = tuple(_variable(ds, source).sizes.values())
-    return _shifted(ds, source, np.full(shape, bias, np.float32), f"bias {bias}")
+    """Add a constant, degC, to every value."""
+    return _shifted(ds, source, np.full((1, 1), bias, np.float32), f"bias {bias}")
 
 
 def add_seasonal_bias(ds: xr.Dataset, amplitude: float, *, source: str = "coarse") -> xr.Dataset:
-    """Add a bias that follows the year: too warm in summer and too cold in winter, or the reverse."""
+    """Add a bias that follows the season: too warm in summer and too cold in winter, or the reverse."""
     variable = _variable(ds, source)
     day = pd.DatetimeIndex(variable["time"].values).day_of_year.to_numpy(np.float64)
     wave = amplitude * np.cos(2 * np.pi * (day - _WARMEST) / 365.25)
-    shift = np.repeat(wave.astype(np.float32)[:, None], variable.sizes["coarse"], axis=1)
-    return _shifted(ds, source, shift, f"seasonal bias {amplitude}")
+    return _shifted(ds, source, wave.astype(np.float32)[:, None], f"seasonal bias {amplitude}")
 
 
 def drop_segments(ds: xr.Dataset, fraction: float, seed: int = 0, *, source: str = "coarse") -> xr.Dataset:
-    """Take all values of some segments away."""
+    """Remove all values of a random fraction of the segments."""
     if not 0 <= fraction <= 1:
-        msg = f"missing_segments is {fraction}; it is a part of the segments, between 0 and 1"
+        msg = f"missing_segments is {fraction}; it is a fraction of the segments, between 0 and 1"
         raise InvalidArgumentError(msg)
     variable = _variable(ds, source)
     known = np.sort(variable["coarse"].values[variable.notnull().any("time").values])
@@ -89,11 +88,11 @@ DEGRADATIONS: dict[str, Callable[..., xr.Dataset]] = {
     "seasonal_bias": lambda ds, amplitude, _, *, source: add_seasonal_bias(ds, amplitude, source=source),
     "missing_segments": drop_segments,
 }
-"""Degradations by name; with ``process_`` before it, the name means the process model."""
+"""Degradations by name; with the prefix ``process_``, of the process model."""
 
 
 def parse_degradation(name: str) -> tuple[Callable[..., xr.Dataset], str]:
-    """Find what a name means."""
+    """Return the function and the source of a name."""
     base = name.removeprefix(_PREFIX)
     if base not in DEGRADATIONS:
         raise UnknownNameError(
@@ -103,7 +102,7 @@ def parse_degradation(name: str) -> tuple[Callable[..., xr.Dataset], str]:
 
 
 def is_random(name: str) -> bool:
-    """Say whether a degradation draws anything, so that its seed matters."""
+    """Say whether a degradation depends on the seed."""
     return name.removeprefix(_PREFIX) in _RANDOM
 
 
@@ -115,10 +114,10 @@ def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.D
     ds
         A dataset of the convention; it is not changed.
     amounts
-        By name: ``noise``, ``bias``, ``seasonal_bias`` (degC), ``missing_segments`` (a part), of the coarse
-        labels; the same with ``process_`` before it, of the process model.
+        By name: ``noise``, ``bias``, ``seasonal_bias`` (degC) and ``missing_segments`` (a fraction) of the
+        coarse labels, or with the prefix ``process_`` of the process model.
     seed
-        Of noise and segments.
+        Seed of the noise and the missing segments.
 
     Returns
     -------
@@ -129,8 +128,10 @@ def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.D
     ------
     UnknownNameError
         No degradation has that name.
-    InvalidArgumentError, InvalidDatasetError
-        What the single functions raise.
+    InvalidArgumentError
+        A negative noise, or a fraction outside 0..1.
+    InvalidDatasetError
+        The temperature to degrade is missing.
 
     Examples
     --------
@@ -153,25 +154,18 @@ def _variable(ds: xr.Dataset, source: str) -> xr.DataArray:
         raise UnknownNameError("source", source, SOURCES)
     name = SOURCES[source]
     if name not in ds:
-        raise InvalidDatasetError([f"{name} is missing, so it can not be made worse"])
+        raise InvalidDatasetError([f"{name} is missing, so it cannot be degraded"])
     return ds[name].transpose("time", "coarse")
 
 
-def _not_negative(name: str, value: float) -> None:
-    if not value >= 0:
-        msg = f"{name} is {value}; it is a standard deviation in degC, not below 0"
-        raise InvalidArgumentError(msg)
-
-
 def _ranks(labels: npt.NDArray[np.generic]) -> npt.NDArray[np.int64]:
-    """Give the place of each label among the sorted ones."""
+    """Return the position of each label among the sorted ones."""
     return np.argsort(np.argsort(labels)).astype(np.int64)
 
 
 def _shifted(ds: xr.Dataset, source: str, shift: Floats, line: str) -> xr.Dataset:
     variable = _variable(ds, source)
-    moved = variable + xr.DataArray(shift, dims=("time", "coarse"))
-    return _replaced(ds, source, moved.clip(_LOW, _HIGH), line)
+    return _replaced(ds, source, variable.copy(data=variable.data + shift).clip(_LOW, _HIGH), line)
 
 
 def _replaced(ds: xr.Dataset, source: str, values: xr.DataArray, line: str) -> xr.Dataset:

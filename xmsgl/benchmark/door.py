@@ -43,10 +43,10 @@ def run(
     figures: bool = True,
     command: str | None = None,
 ) -> pd.DataFrame:
-    """Run a benchmark, or what is left of it, and write scores, tables and figures.
+    """Run a benchmark, or the rest of it, and write scores, tables and figures.
 
-    Runs that are finished in the folder are not done again, whatever call did them; a network that was
-    interrupted goes on from its last epoch. So a folder may be filled by several calls.
+    Runs that are already finished in the folder are kept, so that several calls may fill one folder; an
+    interrupted network resumes after its last epoch.
 
     Parameters
     ----------
@@ -58,36 +58,36 @@ def run(
         ``"temporal"``: whole water years are held out; ``"spatial"``: a fifth of the segments. Always at
         both scales.
     fractions
-        Parts of the fine labels to learn from. Default: 0.001, 0.01, 0.1, 1 (temporal); 1 (spatial).
+        Fractions of the fine labels to learn from. Default: 0.001, 0.01, 0.1, 1 (temporal); 1 (spatial).
     methods
-        Networks and references, with settings where wanted: ``"msgl:kernel=reference,hops=5"``. Default:
+        Networks and references, optionally with settings: ``"msgl:kernel=reference,hops=5"``. Default:
         two references and four networks.
     seeds
-        How many, from 0 on, or which.
+        Number of seeds, from 0 on, or the seeds.
     draw
-        Seed of labels, segments and simulated basins in all runs, so that only the methods' own seeds
-        differ; None: each run's own.
+        Seed of the labels kept, segments held out and simulated basins in all runs, so that only the methods'
+        own seeds differ. Default: each run's own seed.
     settings
         Settings of all networks, for example ``{"epochs": 40}``; see :func:`xmsgl.training.train.train`.
     data
         Arguments of the dataset, for example ``{"region": "02040104"}``.
     degrade
-        Degradations of coarse labels or process model, see :func:`xmsgl.benchmark.degrade.degrade`; one
-        set of runs each.
+        Errors added to the coarse labels or the process model, see
+        :func:`xmsgl.benchmark.degrade.degrade`; one set of runs each.
     jobs
-        Processes side by side, one thread each. 1: in this process. With more, a script needs
+        Number of parallel processes, one thread each. 1: in this process. With more, a script needs
         ``if __name__ == "__main__":``.
     device
-        Of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+        Device of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     ensembles
         Also score the mean prediction of seeds that learned from the same labels.
     blends
-        Also score the mean prediction of several methods, for example ``["msgl + booster-coarse"]``, named
-        as the table names them.
+        Also score the mean prediction of several methods, named as in the table, for example
+        ``["msgl + booster-coarse"]``.
     figures
-        Draw figures; needs matplotlib.
+        Draw figures; needs Matplotlib.
     command
-        What the page shows as the way to repeat it.
+        Command to print on the page. Default: this call.
 
     Returns
     -------
@@ -97,11 +97,11 @@ def run(
     Raises
     ------
     UnknownNameError, InvalidArgumentError
-        The plan is not one; nothing was run.
+        The plan is not valid, see :func:`make_plan`; nothing was run.
     OutputError
-        The folder cannot be written to, or has a table that is not of a benchmark.
+        The folder cannot be written to, or has tables that no benchmark wrote.
     KeyboardInterrupt
-        After Ctrl-C. Repeat the call to go on.
+        After Ctrl-C. Repeat the call to resume.
 
     Examples
     --------
@@ -134,32 +134,27 @@ def run(
     store = Store(Path(out))
     store.make()
     store.note_command(command or f"xmsgl.benchmark.run({dataset!r}, protocol={protocol!r}, ...)")
-    _say_what_is_old(store)
+    if old := [record["id"] for record in store.records() if record["code"] != code_digest()]:
+        logger.warning(
+            "%d finished runs in %s were made by another version of the code and are kept; "
+            "delete their folders under runs/ to repeat them",
+            len(old),
+            store.folder,
+        )
     try:
         failed = do_runs(plan, store, jobs=jobs, device=device)
     except KeyboardInterrupt:
         write_report(store, ensembles=ensembles, blends=blends)
         left = store.missing(each.id for each in plan)
         logger.warning(
-            "interrupted: %d of %d runs are left; the same call goes on where it stopped",
+            "interrupted: %d of %d runs are left; repeat the call to resume",
             len(left),
             len(plan),
         )
         raise
     scores = write_report(store, ensembles=ensembles, blends=blends)
     if failed:
-        logger.warning("%d of %d runs failed; table.md says why", len(failed), len(plan))
+        logger.warning("%d of %d runs failed; table.md lists the reasons", len(failed), len(plan))
     if figures:
         draw_figures(store, scores)
     return scores
-
-
-def _say_what_is_old(store: Store) -> None:
-    old = [record["id"] for record in store.records() if record["code"] != code_digest()]
-    if old:
-        logger.warning(
-            "%d finished runs in %s were made by other code and are kept as they are; "
-            "delete their folders under runs/ to repeat them",
-            len(old),
-            store.folder,
-        )

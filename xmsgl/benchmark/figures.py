@@ -1,4 +1,4 @@
-"""The figures of a folder of runs: one set a dataset and protocol, written as PNG."""
+"""The figures of a folder of runs: one set per dataset and protocol, as PNG."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ __all__ = ["draw_figures", "epochs_of"]
 logger = logging.getLogger(__name__)
 
 _DPI = 150
+_KIND = ["method", "fraction", "settings", "degrade"]  # of a run, whatever its seed
 
 
 def draw_figures(store: Store, scores: pd.DataFrame) -> None:
-    """Draw what the scores have to show into ``figures/``; without matplotlib say so and draw nothing."""
+    """Draw the figures that the scores allow into ``figures/``; without Matplotlib only log a warning."""
     folder = store.folder / "figures"
     folder.mkdir(exist_ok=True)
     records = store.records()
@@ -46,7 +47,7 @@ def draw_figures(store: Store, scores: pd.DataFrame) -> None:
 
 
 def _short_labels(scores: pd.DataFrame) -> pd.Series[str]:
-    """Leave a method its name alone where it was run with one set of settings; the table has them all."""
+    """Label a method run with one set of settings by its name alone; the table has the settings."""
     once = scores.groupby("method")["label"].transform("nunique") == 1
     return scores["label"].mask(once & ~scores["label"].str.contains(" + ", regex=False), scores["method"])
 
@@ -61,7 +62,7 @@ def _file_name(text: str) -> str:
 
 
 def _figures(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Give the figures of a dataset and protocol, with their names."""
+    """Yield the figures of a dataset and protocol, with their names."""
     plain = scores[scores["degrade"] == "{}"]
     if not plain.empty:
         if plain["fraction"].nunique() > 1:
@@ -73,8 +74,11 @@ def _figures(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> Iterato
         epochs = epochs_of(richest, records)
         if not epochs.empty and epochs["validation"].notna().any():
             yield "convergence", pictures.convergence(epochs)
-    for setting in _varied(scores):
-        yield f"rmse-by-{setting}", pictures.sensitivity(_concerned(scores, setting), setting)
+    varying = [json.loads(text) for column in ("settings", "degrade") for text in scores[column].unique()]
+    for name in sorted({name for each in varying for name in each}):
+        runs = _that_differ(scores, name)
+        if not runs.empty:
+            yield f"rmse-by-{name}", pictures.sensitivity(scores.merge(runs, on=_KIND), name)
 
 
 def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
@@ -84,11 +88,11 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
     except UnknownNameError:  # registered by the script that made the runs, not by this one
         logger.warning("no maps of %s: it is not registered here", first["dataset"])
         return
-    # One scale for all methods; a few very bad reaches must not take all its colours.
+    # One colour scale for all methods, without a few very bad reaches.
     values = scores.loc[(scores["group"] == "reach") & (scores["metric"] == "rmse"), "value"]
     limits = float(values.quantile(0.01)), float(values.quantile(0.95))
     for label, rows in scores.groupby("label", observed=True):
-        # A random basin has other rivers with every draw.
+        # A random basin has a different river network for every draw.
         same = rows[rows["draw"] == first["draw"]]
         if same.empty:
             continue
@@ -100,7 +104,7 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
 
 
 def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """List the epochs of the networks among some scores: validation error against the time spent."""
+    """List the epochs of the networks among some scores: validation error and time since the start."""
     names = scores.drop_duplicates("run").set_index("run")["label"]
     frames = [pd.DataFrame(columns=["run", "label", "seconds", "validation"])]
     for record in records:
@@ -108,16 +112,17 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
         if record["id"] not in names.index or not history:
             continue
         columns = ("validation_fine", "validation_interpolation")
-        judged = next((history[name] for name in columns if name in history), None)
-        if judged is None:
+        errors = next((history[name] for name in columns if name in history), None)
+        if errors is None:
             continue
+        members = [f", member {member:.0f}" for member in history.get("member", [])] or [""] * len(errors)
         frames.append(
             pd.DataFrame(
                 {
-                    "run": [f"{record['id']}{name}" for name in _members(history, len(judged))],
+                    "run": [f"{record['id']}{member}" for member in members],
                     "label": str(names[record["id"]]),
                     "seconds": np.cumsum(np.array(record["epoch_seconds"], float)),
-                    "validation": np.array(judged, float),
+                    "validation": np.array(errors, float),
                 }
             )
         )
@@ -125,45 +130,12 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
     return epochs.assign(label=epochs["label"].astype(scores["label"].dtype))
 
 
-def _members(history: dict[str, list[float]], epochs: int) -> list[str]:
-    """Say after the name of a run whose each epoch is; nothing where there is one member."""
-    return [f", member {member:.0f}" for member in history.get("member", [])] or [""] * epochs
-
-
-def _case(row: pd.Series[Any], name: str) -> tuple[str, str]:
-    """Tell what a run is besides a setting or degradation, and the value it has of that."""
-    everything = {**json.loads(row["settings"]), **json.loads(row["degrade"])}
-    rest = {key: value for key, value in everything.items() if key != name}
-    return (
-        json.dumps([row["method"], str(row["fraction"]), rest], sort_keys=True),
-        json.dumps(everything.get(name)),
-    )
-
-
-def _values(runs: pd.DataFrame, name: str) -> dict[str, set[str]]:
-    """Give the values of a setting or degradation for each case that is equal otherwise."""
-    values: dict[str, set[str]] = {}
-    for _, row in runs.iterrows():
-        case, value = _case(row, name)
-        values.setdefault(case, set()).add(value)
-    return values
-
-
-_KIND = ["method", "fraction", "settings", "degrade"]
-
-
-def _varied(scores: pd.DataFrame) -> list[str]:
-    """Name the settings and degradations with at least two values in runs that are equal otherwise."""
+def _that_differ(scores: pd.DataFrame, name: str) -> pd.DataFrame:
+    """List the runs that differ from others only in one setting or degradation."""
     runs = scores[_KIND].drop_duplicates()
-    named = {name for column in ("settings", "degrade") for text in runs[column] for name in json.loads(text)}
-    return [
-        name for name in sorted(named) if any(len(several) > 1 for several in _values(runs, name).values())
-    ]
-
-
-def _concerned(scores: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Keep the runs of which others differ in that setting or degradation alone."""
-    runs = scores[_KIND].drop_duplicates()
-    values = _values(runs, setting)
-    kept = runs[[len(values[_case(row, setting)[0]]) > 1 for _, row in runs.iterrows()]]
-    return scores.merge(kept, on=_KIND)
+    values, cases = [], []
+    for _, run in runs.iterrows():
+        everything = json.loads(run["settings"]) | json.loads(run["degrade"])
+        values.append(json.dumps(everything.pop(name, None)))
+        cases.append(json.dumps([run["method"], str(run["fraction"]), everything], sort_keys=True))
+    return runs[pd.Series(values, runs.index).groupby(cases).transform("nunique") > 1]

@@ -1,4 +1,4 @@
-"""What a number was computed on: hardware, versions, and the state of the code."""
+"""The origin of a score: hardware, versions, and the state of the code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIBRARIES = ("xmsgl", "torch", "numpy", "numba", "scipy", "xarray", "scikit-lea
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that numbers depend on, where installed."""
+    """Return the versions of Python and of the installed libraries that affect the scores."""
     found = {"python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -46,7 +46,7 @@ def describe_machine(device: str) -> dict[str, Any]:
 
 
 def _first(pattern: str, path: str) -> str | None:
-    """Find a line in one of Linux's files about the machine; None where there is no such thing."""
+    """Find a value in one of Linux's files about the machine, if there is one."""
     file = Path(path)
     match = re.search(pattern, file.read_text(), re.MULTILINE) if file.exists() else None
     return None if match is None else match[1].strip()
@@ -54,10 +54,7 @@ def _first(pattern: str, path: str) -> str | None:
 
 @cache
 def code_digest() -> str:
-    """Return twelve hexadecimal digits of all source files of the package.
-
-    The version says which release it is; this, whether two runs between releases had the same code.
-    """
+    """Return twelve hexadecimal digits that identify the source code of the package between releases."""
     digest = hashlib.sha256()
     root = Path(str(files("xmsgl")))
     for path in sorted(root.rglob("*.py")):

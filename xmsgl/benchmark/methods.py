@@ -1,4 +1,4 @@
-"""Who takes part: every network of the registry, and the references to beat."""
+"""The methods compared: every registered network, and references."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import logging
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from xmsgl.benchmark.clock import EpochClock, member_epochs
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
@@ -30,94 +30,44 @@ if TYPE_CHECKING:
     from xmsgl.models.file.model import Model
     from xmsgl.util.scales import Scale
 
-__all__ = ["REFERENCES", "Contender", "Outcome", "Place", "Reference", "contender", "register_reference"]
+__all__ = ["REFERENCES", "Outcome", "Place", "contender", "register_reference"]
 
 logger = logging.getLogger(__name__)
 
-# Arguments of training that are no settings of a method: the run or the machine decides them.
+# Arguments of training that are not settings of a method: the run or the machine sets them.
 _RESERVED = ("method", "seed", "device", "progress", "checkpoint", "resume", "observers")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run works, and on what.
+    """Where a run is executed."""
 
-    Attributes
-    ----------
-    folder
-        Keeps what an interrupted run goes on from.
-    device
-        Of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-    tell
-        Called with the number of each finished epoch, counted through the members of an ensemble.
-    """
-
-    folder: Path
-    device: str = "cpu"
-    tell: Callable[[int], None] = lambda _: None
+    folder: Path  # for the checkpoint of an interrupted run
+    device: str = "cpu"  # of the networks: "auto", "cpu" or "cuda"
+    tell: Callable[[int], None] = lambda _: None  # called with each finished epoch, counted over all members
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gives.
+    """The result of a method."""
 
-    Attributes
-    ----------
-    prediction
-        Water temperature (time, fine), degC; may be lazy.
-    model
-        The trained network, if it is one.
-    epoch_seconds
-        Wall time of each of its epochs.
-    earlier
-        Wall time of an interrupted process that this one went on from, s.
-    """
-
-    prediction: xr.DataArray
-    model: Model | None = None
+    prediction: xr.DataArray  # (time, fine), degC; may be lazy
+    model: Model | None = None  # of a network
     epoch_seconds: list[float] = field(default_factory=list)
-    earlier: float = 0.0
-
-
-class Contender(Protocol):
-    """A method as the benchmark sees it."""
-
-    @property
-    def random(self) -> bool:
-        """Whether its result depends on a seed."""
-
-    @property
-    def trained(self) -> bool:
-        """Whether it is a network, which the settings for all networks concern."""
-
-    def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
-        """Say what it learns from: ``"fine"`` and ``"coarse"`` labels, the ``"process"`` model."""
-
-    def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
-        """Learn from the training part of a split and predict every reach and day."""
+    earlier: float = 0.0  # wall time of the interrupted process that this one resumed, s
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A method without a network: one function from a dataset to a prediction.
+    """A method without a network: one function from the training dataset to a prediction."""
 
-    Attributes
-    ----------
-    function
-        Takes the training dataset, settings by keyword, and ``seed`` if it is random.
-    learns_from
-        As of :meth:`Contender.sources`.
-    random
-        Whether `function` takes a seed.
-    """
-
-    function: Callable[..., xr.DataArray]
+    function: Callable[..., xr.DataArray]  # takes the dataset, settings by keyword, and ``seed`` if random
     learns_from: frozenset[str]
     random: bool = False
-    trained: bool = False
+    trained: bool = False  # so that the settings for all networks do not apply
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
-        """Say what it learns from; see :meth:`Contender.sources`."""
+        """Return what it learns from: ``"fine"`` and ``"coarse"`` labels, the ``"process"`` model."""
         decided = {"seed", *getattr(self.function, "keywords", ())}
         known = [
             name for name in list(inspect.signature(self.function).parameters)[1:] if name not in decided
@@ -125,36 +75,30 @@ class Reference:
         if unknown := [name for name in settings if name not in known]:
             msg = f"this method has no setting {', '.join(unknown)}; it has {', '.join(known) or 'none'}"
             raise InvalidArgumentError(msg)
-        # Neighbour anomalies are fitted to the labels of segments.
+        # Neighbour anomalies are computed from coarse labels.
         return self.learns_from | ({"coarse"} if settings.get("neighbours") else set())
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], _: Place) -> Outcome:
-        """Fit and predict at once; see :meth:`Contender.run`."""
+        """Fit to the training part of a split and predict every reach and day."""
         drawn = {"seed": seed} if self.random else {}
         return Outcome(self.function(split.training, **drawn, **settings))
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network model of :mod:`xmsgl.models.methods.registry`.
-
-    Attributes
-    ----------
-    name
-        Its name there.
-    """
+    """A network model, by its name in :mod:`xmsgl.models.methods.registry`."""
 
     name: str
     random: bool = True
     trained: bool = True
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
-        """Say what it learns from, by the stages of its training; see :meth:`Contender.sources`."""
+        """Return what it learns from in the stages of its training; see :meth:`Reference.sources`."""
         if clash := [name for name in _RESERVED if name in settings]:
-            msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; leave it out"
+            msg = f"{self.name}: the benchmark sets {', '.join(clash)} itself; omit it"
             raise InvalidArgumentError(msg)
         if "start" in settings:
-            msg = f"{self.name}: a model to start with may have seen labels that are held out; leave it out"
+            msg = f"{self.name}: a model to start with may have seen labels that are held out; omit it"
             raise InvalidArgumentError(msg)
         chosen = TrainSettings.of(self.name, **settings)
         module = create_model(self.name, n_features=1, seed=0, **chosen.architecture)
@@ -162,16 +106,18 @@ class Network:
             self.name, module.tasks, chosen.epochs, chosen.pretrain, coarse_labels=True, process=True
         )
         stage_rates(chosen.learning_rate, stages)
-        used: set[str] = {
-            TASK_SCALES[task] for stage in stages if stage.labels == "observed" for task in stage.tasks
-        }
-        used |= {"process"} if any(stage.labels == "process" for stage in stages) else set()
-        used |= {"coarse"} if parse_features(chosen.features).lengths else set()
+        used = {"coarse"} if parse_features(chosen.features).lengths else set()
+        for stage in stages:
+            if stage.labels == "observed":
+                used |= {TASK_SCALES[task] for task in stage.tasks}
+            elif stage.labels == "process":
+                used.add("process")
         return frozenset(used)
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
-        """Train, or go on training, then predict; see :meth:`Contender.run`."""
+        """Train, or resume training, and predict every reach and day."""
         checkpoint = place.folder / "training.ckpt"
+        clock = EpochClock(place.folder / "epochs.json", place.tell)
         arguments: dict[str, Any] = {
             "validation": split.validation,
             **settings,
@@ -179,9 +125,9 @@ class Network:
             "device": place.device,
             "progress": False,
             "checkpoint": checkpoint,
+            "observers": [clock],
         }
-        clock = EpochClock(place.folder / "epochs.json", place.tell)
-        model = self._train(split.training, {**arguments, "observers": [clock]}, checkpoint)
+        model = self._train(split.training, arguments, checkpoint)
         epochs = member_epochs(model.history)
         prediction = downscale(split.inputs, model, device=place.device)
         return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))
@@ -191,8 +137,8 @@ class Network:
             try:
                 return train(ds, self.name, resume=checkpoint, **arguments)
             except CheckpointError as error:
-                # Other code or data since: what was learned then is not what would be learned now.
-                logger.warning("training starts anew: %s", error)
+                # Made by other code or from other data: training now would give another model.
+                logger.warning("training starts again: %s", error)
                 checkpoint.unlink()
         return train(ds, self.name, **arguments)
 
@@ -218,11 +164,11 @@ def register_reference(
     Parameters
     ----------
     name
-        What the benchmark will know it by.
+        Name of the method in the benchmark.
     learns_from
-        ``"fine"``, ``"coarse"``, ``"process"``: whose temperatures it learns from.
+        Temperatures it learns from: ``"fine"``, ``"coarse"``, ``"process"``.
     random
-        Whether the function takes a ``seed``.
+        Whether the function has an argument ``seed``.
 
     Returns
     -------
@@ -245,8 +191,8 @@ def register_reference(
     return keep
 
 
-def contender(name: str) -> Contender:
-    """Find a method by its name."""
+def contender(name: str) -> Reference | Network:
+    """Return a method by its name."""
     if name in REFERENCES:
         return REFERENCES[name]
     if name in model_names():

@@ -1,8 +1,7 @@
-"""Pictures of a benchmark: skill against labels, by month, by river size, over training time, on the map.
+"""Figures of a benchmark: skill by number of labels, month, stream order, training time, and on a map.
 
-All take the tidy scores that :func:`xmsgl.benchmark.run` gives, one row a number, and draw what they are
-given: select rows first. Colours are those of Okabe and Ito, with a marker each, so that grey and
-colour-blind eyes tell the methods apart too.
+All take the tidy scores that :func:`xmsgl.benchmark.run` returns and draw all rows given: select rows first.
+Methods differ in colour (those of Okabe and Ito) and in marker, for colour-blind readers and grey prints.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from xmsgl.benchmark.table import in_common
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import network
 from xmsgl.plot.style import COLOURS, MARKERS, axes, frame
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["convergence", "fractions", "months", "reaches", "sensitivity", "stream_orders"]
 
 _SIZE = (6.4, 4.0)  # inches
-_ASIDE = 0.06  # between the dots of two methods at the same place
+_ASIDE = 0.06  # between the markers of two methods at the same x
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAMES = {
     "rmse": "RMSE [°C]",
@@ -39,7 +39,7 @@ _NAMES = {
 
 
 def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the skill of each method against the part of the fine labels it learned from."""
+    """Draw the skill of each method against the fraction of the fine labels it learned from."""
     chosen = _chosen(scores, "all", metric)
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(chosen):
@@ -51,8 +51,8 @@ def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any
         _with_range(ax, 100 * known.index.to_numpy(float), known, label, look)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.set_xlabel("part of the fine labels [%]")
-    return _finish(ax, metric)
+    ax.set_xlabel("fraction of the fine labels [%]")
+    return _finish(ax, _NAMES.get(metric, metric))
 
 
 def months(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
@@ -74,7 +74,7 @@ def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) ->
 
 
 def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: Any = None) -> Any:
-    """Draw the skill against one setting of a method, or against a degradation."""
+    """Draw the skill against one setting of a method, or one degradation."""
     chosen = _chosen(scores, "all", metric)
     table = _spread_setting(chosen, setting)
     order = _order(table["at"].unique())
@@ -86,14 +86,14 @@ def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: An
         _with_range(ax, np.array([places[text] for text in means.index], float), means, label, look)
     ax.set_xticks(range(len(order)), order)
     ax.set_xlabel(setting.replace("_", " "))
-    return _finish(ax, metric)
+    return _finish(ax, _NAMES.get(metric, metric))
 
 
 def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
     """Draw the validation error over the time that training took."""
     known = epochs[epochs["validation"].notna()]
     if known.empty:
-        msg = "no epoch has a validation error: there is nothing to draw"
+        msg = "no epoch has a validation error, so there is nothing to draw"
         raise InvalidArgumentError(msg)
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(known):
@@ -104,8 +104,7 @@ def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
                 run["seconds"], run["validation"], color=look["color"], linewidth=1.0, label=name, **style
             )
     ax.set_xlabel("wall time of training [s]")
-    ax.set_ylabel("validation RMSE [°C]")
-    return _frame(ax)
+    return _finish(ax, "validation RMSE [°C]")
 
 
 def reaches(
@@ -116,10 +115,10 @@ def reaches(
     *,
     limits: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the error of one method at each reach on the map, the mean over seeds."""
+    """Draw the error of one method on a map of the reaches, the mean over seeds."""
     chosen = _chosen(scores, "reach", metric)
     if len(labels := chosen["label"].unique()) > 1:
-        msg = f"a map shows one method, these scores are of {shorten(labels)}; select one"
+        msg = f"a map shows one method, but these scores are of {shorten(labels)}; select one"
         raise InvalidArgumentError(msg)
     means = chosen.groupby("member")["value"].mean()
     ids = pd.Index(ds["fine"].values.astype(str))
@@ -138,14 +137,15 @@ def reaches(
 def _chosen(scores: pd.DataFrame, group: str, metric: str) -> pd.DataFrame:
     rows = scores[(scores["group"] == group) & (scores["metric"] == metric)]
     if rows.empty:
-        msg = f"no score of {metric!r} in group {group!r}; there are {shorten(scores['metric'].unique(), 20)}"
+        known = shorten(scores["metric"].unique(), 20)
+        msg = f"no score of {metric!r} in group {group!r}; the metrics are {known}"
         raise InvalidArgumentError(msg)
     return rows
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, pd.DataFrame], dict[str, Any]]]:
-    """Give each label its rows, a colour and a marker; markers change when colours begin anew."""
-    # Categories keep a method's colour through figures that do not show all methods.
+    """Yield each label with its rows, and its colour and marker; colours repeat with other markers."""
+    # Categories keep a method's colour in figures that do not show all methods.
     for number, label in enumerate(rows["label"].astype("category").cat.categories):
         part = rows[rows["label"] == label]
         again, colour = divmod(number, len(COLOURS))
@@ -165,45 +165,34 @@ def _by_number(scores: pd.DataFrame, group: str, metric: str, ax: Any) -> Any:
     lines = list(_lines(chosen))
     for number, ((label, rows), look) in enumerate(lines):
         means = rows.groupby(rows["member"].astype(int))["value"].agg(["mean", "min", "max"])
-        aside = _ASIDE * (number - (len(lines) - 1) / 2)  # bars on top of each other say nothing
+        aside = _ASIDE * (number - (len(lines) - 1) / 2)  # so that bars do not overlap
         _with_range(ax, means.index.to_numpy(float) + aside, means, label, look)
-    return _finish(ax, metric)
+    return _finish(ax, _NAMES.get(metric, metric))
 
 
 def _spread_setting(chosen: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Take a setting out of the labels: its value becomes ``at``, what else differs the label."""
-    rows = []
-    for number, (_, row) in enumerate(chosen.iterrows()):
-        settings, degrade = json.loads(row["settings"]), json.loads(row["degrade"])
-        at = settings.pop(setting, "default")
-        at = degrade.pop(setting) if setting in degrade else at
-        rows.append((number, _text(at), settings, degrade, row))
-    if all(at == "default" for _, at, *_ in rows):
+    """Move the value of a setting into the column ``at``; the label keeps what else differs."""
+    everything = [
+        json.loads(settings) | json.loads(degrade)
+        for settings, degrade in zip(chosen["settings"], chosen["degrade"], strict=True)
+    ]
+    if not any(setting in each for each in everything):
         msg = f"no run has the setting or degradation {setting!r}"
         raise InvalidArgumentError(msg)
-    degraded = any(setting in json.loads(text) for text in chosen["degrade"])
+    default = "0" if any(setting in json.loads(text) for text in chosen["degrade"]) else "default"
+    at = [_text(each.pop(setting, default)) for each in everything]
+    methods = chosen["method"].astype(str).tolist()
     shared = {
-        method: _shared(
-            [settings | degrade for *_, settings, degrade, row in rows if row["method"] == method]
-        )
-        for method in chosen["method"].unique()
+        method: in_common([each for name, each in zip(methods, everything, strict=True) if name == method])
+        for method in set(methods)
     }
-    found = []
-    for _, at, settings, degrade, row in rows:
-        same = shared[row["method"]]
-        rest = {name: value for name, value in (settings | degrade).items() if name not in same}
-        words = [f"{name}={_text(value)}" for name, value in rest.items()]
-        if chosen["fraction"].nunique() > 1 and not np.isnan(row["fraction"]):
-            words.append(f"{100 * row['fraction']:g} % labels")
-        label = ", ".join([str(row["method"]), *words])
-        found.append(
-            {"at": "0" if degraded and at == "default" else at, "label": label, "value": row["value"]}
-        )
-    return pd.DataFrame(found)
-
-
-def _shared(each: list[dict[str, Any]]) -> set[str]:
-    return {name for name, value in each[0].items() if all(other.get(name) == value for other in each)}
+    labels = []
+    for method, each, fraction in zip(methods, everything, chosen["fraction"], strict=True):
+        words = [f"{name}={_text(value)}" for name, value in each.items() if name not in shared[method]]
+        if chosen["fraction"].nunique() > 1 and not np.isnan(fraction):
+            words.append(f"{100 * fraction:g} % labels")
+        labels.append(", ".join([method, *words]))
+    return pd.DataFrame({"at": at, "label": labels, "value": chosen["value"].to_numpy()})
 
 
 def _text(value: Any) -> str:
@@ -211,7 +200,7 @@ def _text(value: Any) -> str:
 
 
 def _order(texts: Any) -> list[str]:
-    """Numbers by size, then words."""
+    """Sort numbers by size, then words."""
 
     def key(text: str) -> tuple[bool, float, str]:
         try:
@@ -222,13 +211,9 @@ def _order(texts: Any) -> list[str]:
     return sorted(map(str, texts), key=key)
 
 
-def _finish(ax: Any, metric: str) -> Any:
-    ax.set_ylabel(_NAMES.get(metric, metric))
-    return _frame(ax)
-
-
-def _frame(ax: Any) -> Any:
+def _finish(ax: Any, label: str) -> Any:
+    ax.set_ylabel(label)
     frame(ax)
-    # Beside the curves, where it hides none of them however many there are.
+    # Beside the axes, where it hides no curve.
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
     return ax

@@ -1,4 +1,4 @@
-"""What is to be run: every run is a small value whose content names it."""
+"""The runs of a benchmark."""
 
 from __future__ import annotations
 
@@ -36,30 +36,13 @@ def make_plan(
 ) -> list[Run]:
     """List the runs of a benchmark, each once.
 
-    A run that a choice can not change is planned once: a method that learns from coarse labels alone
-    has no fraction, one that draws nothing no seed.
+    A choice that does not affect a method gives no further run: a method that learns from coarse labels alone
+    has no fraction, one without random numbers no seed.
 
     Parameters
     ----------
-    dataset
-        Name of a source.
-    protocol
-        ``"temporal"`` or ``"spatial"``.
-    fractions
-        Parts of the fine labels that may be learned from. Default: those of the protocol.
-    methods
-        Contenders, with settings where wanted: ``"msgl:kernel=reference,hops=5"``.
-    seeds
-        How many, or which.
-    draw
-        Seed of the split in all runs, so that only the methods' own seeds differ; None: each run's own.
-    settings
-        Settings of all networks; a method's own win.
-    data
-        Arguments of the dataset.
-    degrade
-        Degradations, each a mapping as :func:`xmsgl.benchmark.degrade.degrade` takes it; one set of runs
-        each. Default: one, without any.
+    dataset, protocol, fractions, methods, seeds, draw, settings, data, degrade
+        As for :func:`run`. A method's own settings override `settings`.
 
     Returns
     -------
@@ -71,7 +54,7 @@ def make_plan(
     UnknownNameError
         No such dataset, protocol, method or degradation.
     InvalidArgumentError
-        Settings that do not fit a method, a fraction outside 0..1, no seed or a negative one.
+        Settings that a method does not have, a fraction outside 0..1, no seed or a negative one.
 
     Examples
     --------
@@ -91,24 +74,14 @@ def make_plan(
     runs: dict[str, Run] = {}
     for seed, level, fraction, (method, own) in product(chosen, levels, amounts, parsed):
         everything = {**(settings or {}), **own} if contender(method).trained else own
-        wanted = Run(
-            dataset,
-            protocol,
-            method,
-            fraction,
-            seed=seed,
-            draw=seed if draw is None else draw,
-            settings=everything,
-            data=arguments,
-            degrade=level,
-        )
-        run = _canonical(wanted)
+        drawn = seed if draw is None else draw
+        run = _canonical(Run(dataset, protocol, method, fraction, seed, drawn, everything, arguments, level))
         runs.setdefault(run.id, run)
     return list(runs.values())
 
 
 def _canonical(run: Run) -> Run:
-    """Leave out what can not change a run, so that equal runs are one."""
+    """Remove what does not affect a run, so that equal runs have equal ids."""
     who, protocol = contender(run.method), protocol_of(run.protocol)
     protocol.check(run.method, run.settings)
     used = who.sources(run.settings)
@@ -130,7 +103,7 @@ def _canonical(run: Run) -> Run:
 
 
 def _level(amounts: Mapping[str, Any]) -> dict[str, float]:
-    """Write 1 and 1.0 alike, for equal runs have equal ids."""
+    """Convert all amounts to floats, because 1 and 1.0 must give equal ids."""
     for name, amount in amounts.items():
         if isinstance(amount, bool) or not isinstance(amount, int | float):
             msg = f"degrade: {name} is {amount!r}; it must be a number"
@@ -141,8 +114,8 @@ def _level(amounts: Mapping[str, Any]) -> dict[str, float]:
 def _check(fractions: Sequence[float], seeds: Sequence[int]) -> None:
     for fraction in fractions:
         if not 0 < fraction <= 1:
-            msg = f"fraction is {fraction}; it is a part of the fine labels, above 0 and up to 1"
+            msg = f"fraction is {fraction}; it must be above 0 and at most 1"
             raise InvalidArgumentError(msg)
     if not seeds or min(seeds) < 0:
-        msg = f"seeds are {seeds}; give at least one, none below 0"
+        msg = f"seeds are {seeds}; give at least one seed, and none below 0"
         raise InvalidArgumentError(msg)

@@ -1,8 +1,7 @@
-"""What may be learned from and what is scored: the two protocols, free of leaks.
+"""The two protocols: which labels are for training and which are scored, without leaks.
 
-The labels that are scored are hidden **at both scales**, for one thermometer feeds both. The dataset
-that a method learns from holds no other water temperature than the labels it may use, and the one it
-predicts from holds none at all.
+Labels to be scored are hidden **at both scales**, because one gauge gives both. The training dataset has no
+water temperature other than the labels a method may use, and the dataset for prediction has none.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.benchmark.degrade import degrade
-from xmsgl.benchmark.sources import FINE, Source, open_source, source_of, thin
+from xmsgl.benchmark.sources import COARSE, FINE, Source, open_source, source_of, thin
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import hold_out_segments, mask_labels, split_years
 from xmsgl.evaluate.splits import label_names
@@ -28,71 +27,45 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOLS", "Protocol", "Split", "make_split", "protocol_of"]
 
-_COARSE = "water_temperature_coarse"
 _HELD_OUT = 0.2
-_VALIDATION = 0.15  # of the windows, where no years are set aside
+_VALIDATION = 0.15  # of the windows, in the spatial protocol
 
 
 @dataclass(frozen=True)
 class Split:
-    """A dataset taken apart for one run.
+    """The split of a dataset for one run."""
 
-    Attributes
-    ----------
-    training
-        What a method learns from: labels only where it may see them.
-    inputs
-        What it predicts from: no label, every day.
-    observed
-        What it is scored on, (time, fine), NaN elsewhere, degC; in memory, cut to the days and reaches
-        that have any.
-    stream_order
-        Of the reaches of `observed`.
-    validation
-        Which of the training days a network may choose its best epoch on.
-    """
-
-    training: xr.Dataset
-    inputs: xr.Dataset
-    observed: xr.DataArray
-    stream_order: xr.DataArray
-    validation: Validation
+    training: xr.Dataset  # with the labels a method may learn from
+    inputs: xr.Dataset  # every day, without labels
+    observed: xr.DataArray  # to score, (time, fine), degC, cut to days and reaches with observations
+    stream_order: xr.DataArray  # of the reaches of `observed`
+    validation: Validation  # training days on which a network chooses its best epoch
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to split.
+    """A way to split."""
 
-    Attributes
-    ----------
-    fractions
-        Parts of the fine labels it is run with by default.
-    random
-        Whether the split itself is drawn.
-    hide
-        From the dataset, its source and a seed: the dataset with the labels to be scored hidden, where they
-        are (boolean, over time or reaches), and the validation.
-    fixed
-        Settings of networks that the protocol decides. They may be switched off: ``validation=null`` learns
-        from the validation years as well, as references do, and keeps the last epoch.
-    """
-
-    fractions: tuple[float, ...]
-    random: bool
+    fractions: tuple[float, ...]  # of the fine labels, by default
+    random: bool  # whether the split itself is drawn
+    # From dataset, source and seed: the dataset without the labels to score, where these are (boolean, on
+    # days or reaches), and the validation.
     hide: Callable[[xr.Dataset, Source, int], tuple[xr.Dataset, xr.DataArray, Validation]]
+    # Settings of networks that the protocol sets. None is allowed: with ``validation=null`` a network learns
+    # from the validation years as well, as references do, and keeps the last epoch.
     fixed: tuple[str, ...] = ()
 
     def check(self, method: str, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that the protocol decides."""
+        """Refuse settings that the protocol sets."""
         if clash := [name for name in self.fixed if settings.get(name) is not None]:
-            msg = f"{method}: the protocol sets {', '.join(clash)} itself; leave it out"
+            msg = f"{method}: the protocol sets {', '.join(clash)} itself; omit it"
             raise InvalidArgumentError(msg)
 
 
 def _hide_years(ds: xr.Dataset, source: Source, _: int) -> tuple[xr.Dataset, xr.DataArray, Validation]:
     years = source.years(ds)
     parts = split_years(ds, **years)
-    # Days of no part are nobody's: they are not learned from either.
+    # Days in no part are hidden as well.
     hidden = mask_labels(ds, days=~(parts["train"] | parts["validation"]))
     days = [slice(f"{first - 1}-10-01", f"{last}-09-30") for first, last in years["validation"]]
     return hidden, parts["test"], days
@@ -106,7 +79,7 @@ def _hide_segments(ds: xr.Dataset, source: Source, draw: int) -> tuple[xr.Datase
 
 
 def _candidates(ds: xr.Dataset, source: Source, name: str) -> Sequence[Any] | None:
-    """Find what to draw from: values where there are fine labels; all where the truth is known everywhere."""
+    """List the values with fine labels; None, that is all, where the truth is known everywhere."""
     if source.truth is not None:
         return None
     labelled = ds[FINE].notnull().any("time").compute().values
@@ -122,47 +95,41 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol_of(name: str) -> Protocol:
-    """Find a protocol, or say which there are."""
+    """Return a protocol by its name."""
     if name not in PROTOCOLS:
         raise UnknownNameError("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 
 def make_split(run: Run) -> Split:
-    """Take the dataset of a run apart."""
+    """Split the dataset of a run."""
     source = source_of(run.dataset)
     ds = open_source(run.dataset, run.data, fraction=run.fraction, draw=run.draw)
     hidden, where, validation = protocol_of(run.protocol).hide(
         degrade(ds, run.degrade, run.draw), source, run.draw
     )
-    training = _with_labels_only(hidden)
-    if not source.random:  # the other has so many labels from the beginning
+    temperatures = _temperatures(ds)
+    training = hidden.drop_vars([name for name in temperatures if name not in (COARSE, FINE)])
+    if not source.random:  # a random dataset is opened with this fraction
         training = thin(training, run.fraction, run.draw)
     observed = _observed(ds[source.truth or FINE], where)
     orders = xr.DataArray(stream_orders(ds, "fine"), {"fine": ds["fine"]}, "fine", name="stream_order")
-    return Split(training, _without_labels(ds), observed, orders.sel(fine=observed["fine"]), validation)
+    inputs = ds.drop_vars(temperatures)
+    return Split(training, inputs, observed, orders.sel(fine=observed["fine"]), validation)
 
 
 def _temperatures(ds: xr.Dataset) -> list[str]:
-    """Name all that tells the temperature of the water: labels, their extremes, the truth."""
+    """List the variables that reveal the water temperature: labels, their extremes, the truth."""
     truth = [str(name) for name in ds.data_vars if str(name).startswith("true_temperature")]
     return [*label_names(ds), *truth]
 
 
-def _with_labels_only(ds: xr.Dataset) -> xr.Dataset:
-    return ds.drop_vars([name for name in _temperatures(ds) if name not in (_COARSE, FINE)])
-
-
-def _without_labels(ds: xr.Dataset) -> xr.Dataset:
-    return ds.drop_vars(_temperatures(ds))
-
-
 def _observed(labels: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
     (dim,) = where.dims
-    # Selected first, so that no more than the scored days or reaches are read.
+    # Selected first, so that only the scored days or reaches are read.
     chosen = labels.isel({dim: np.flatnonzero(where.values)}).transpose("time", "fine").compute()
     seen = chosen.notnull().values
     if not seen.any():
-        msg = "the protocol leaves no observation to score: another region, period or protocol is needed"
+        msg = "the protocol leaves no observation to score; choose another region, period or protocol"
         raise InvalidArgumentError(msg)
     return chosen.isel(time=np.flatnonzero(seen.any(axis=1)), fine=np.flatnonzero(seen.any(axis=0)))

@@ -1,4 +1,4 @@
-"""What a folder of runs amounts to: one Parquet file, one page of tables, figures."""
+"""The summary of a folder of runs: one Parquet file and one page of tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl.benchmark.machine import code_digest
 from xmsgl.benchmark.store import write_table
 from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
+from xmsgl.evaluate.table import markdown
 from xmsgl.util.writing import whole, write_bytes
 
 if TYPE_CHECKING:
@@ -19,23 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-_RUN_HEAD = (
-    "method",
-    "run",
-    "seed",
-    "draw",
-    "RMSE [degC]",
-    "n",
-    "wall time [s]",
-    "device, threads",
-    "finished",
-    "code",
-)
+_RUN_HEAD = ["method", "run", "seed", "draw", "RMSE [degC]", "n", "wall time [s]"]
+_RUN_HEAD += ["device, threads", "finished", "code"]
 _HOW_TO_READ = """\
-Numbers are means over runs; after ± stands the sample standard deviation between them. Temperatures are in
-degC. `n` counts the reach-days scored in one run; "median reach" is the median over reaches with at least 30
-of them of the RMSE of each. Wall time is that of one run, with opening the dataset if no run before it did.
-Labels are those a run learned from, validation included. Fraction "any": the method uses no fine label."""
+Numbers are means over runs ± their sample standard deviation. Temperatures are in degC. `n` is the number of
+reach-days scored in one run; "median reach" is the median of the RMSE of each reach with at least 30 of them.
+Wall time is that of one run, including opening the dataset unless an earlier run did. Labels are those a run
+learned from, validation included. Fraction "any": the method uses no fine labels."""
 
 
 def write_report(store: Store, *, ensembles: bool = False, blends: Sequence[str] = ()) -> pd.DataFrame:
@@ -56,27 +47,20 @@ def _page(store: Store, scores: pd.DataFrame, records: Sequence[dict[str, Any]])
             f"All networks: {', '.join(f'{name} = {json.dumps(value)}' for name, value in shared.items())}."
         )
     parts.append(markdown_sections(scores, records) if records else "No run is finished.")
-    parts += [_failures(store), _origin(records), _runs(scores, records)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _failures(store: Store) -> str:
-    lines = [f"- `{failure['id']}`: {failure['error']}" for failure in store.failures()]
-    return "\n".join(["## Failed runs", "", *lines]) if lines else ""
+    if failures := [f"- `{failure['id']}`: {failure['error']}" for failure in store.failures()]:
+        parts += ["## Failed runs", "\n".join(failures)]
+    if records:
+        parts += ["## Made with", _origin(records), "## Runs", _runs(scores, records)]
+    return "\n\n".join(parts)
 
 
 def _origin(records: Sequence[dict[str, Any]]) -> str:
-    """Say on what the runs were made; what differs between them is all listed."""
-    if not records:
-        return ""
-    lines = [
-        f"- {', '.join(f'{name} {version}' for name, version in json.loads(text).items())}"
-        for text in _distinct(records, "versions")
-    ]
-    for text in _distinct(records, "hardware"):
-        machine = json.loads(text)
-        known = {name: value for name, value in machine.items() if value is not None}
-        lines.append(f"- {', '.join(f'{name} {value}' for name, value in known.items())}")
+    """List the versions, machines and states of the code of all runs."""
+    lines = []
+    for kind in ("versions", "hardware"):
+        for text in sorted({json.dumps(record[kind]) for record in records}):
+            known = [f"{name} {value}" for name, value in json.loads(text).items() if value is not None]
+            lines.append(f"- {', '.join(known)}")
     codes = sorted({record["code"] for record in records})
     lines.append(f"- state of the code: {', '.join(codes)}")
     if codes != [code_digest()]:
@@ -84,18 +68,12 @@ def _origin(records: Sequence[dict[str, Any]]) -> str:
             f"- **not all runs were made by the code of this page ({code_digest()})**: to repeat a run, "
             "delete its folder under `runs/`"
         )
-    return "\n".join(["## Made with", "", *lines])
-
-
-def _distinct(records: Sequence[dict[str, Any]], name: str) -> list[str]:
-    return sorted({json.dumps(record[name]) for record in records})
+    return "\n".join(lines)
 
 
 def _runs(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> str:
-    if not records:
-        return ""
     overall = scores[(scores["group"] == "all") & (scores["metric"] == "rmse")].set_index("run")
-    lines = []
+    rows = []
     for record in sorted(records, key=lambda record: str(record["finished"])):
         row, run = overall.loc[record["id"]], record["run"]
         cells = [
@@ -110,6 +88,5 @@ def _runs(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> str:
             record["finished"],
             record["code"],
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    head = ["## Runs", "", f"| {' | '.join(_RUN_HEAD)} |", "|:--|:--|--:|--:|--:|--:|--:|:--|:--|:--|"]
-    return "\n".join([*head, *lines])
+        rows.append(cells)
+    return markdown(_RUN_HEAD, rows, left=(0, 1, 7, 8, 9))

@@ -1,4 +1,4 @@
-"""Doing runs: one after the other in this process, or several processes side by side."""
+"""Executing runs: one after the other in this process, or in parallel processes."""
 
 from __future__ import annotations
 
@@ -28,41 +28,35 @@ __all__ = ["do_runs"]
 
 logger = logging.getLogger(__name__)
 
-# What the libraries read when they are loaded; with several processes, one thread each.
+# Read by the libraries when they are loaded; parallel processes use one thread each.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "auto") -> list[str]:
-    """Do all runs that are not finished; a run that fails does not stop the others."""
+    """Execute all runs that are not finished, whether or not some fail; return the ids of those that do."""
     if jobs < 1:
         msg = f"jobs must be at least 1, got {jobs}"
         raise InvalidArgumentError(msg)
     missing = set(store.missing(run.id for run in runs))
     todo = [run for run in runs if run.id in missing]
     failed: list[str] = []
-    done = len(runs) - len(todo)
-    with progress_bar(len(runs), "benchmark", unit="run", initial=done) as bar:
-        finished = (
-            _in_turn(todo, store, device, bar) if jobs == 1 else _side_by_side(todo, store, jobs, device)
-        )
-        for run in finished:
+    with progress_bar(len(runs), "benchmark", unit="run", initial=len(runs) - len(todo)) as bar:
+        ended = _in_turn(todo, store, device, bar) if jobs == 1 else _in_parallel(todo, store, jobs, device)
+        for run in ended:
             bar.update()
             if store.is_finished(run.id):
                 logger.info("run %s finished", run.id)
             else:
                 failed.append(run.id)
-                logger.warning("run %s failed: %s", run.id, _reason(store, run.id))
+                reasons = {failure["id"]: failure["error"] for failure in store.failures()}
+                logger.warning("run %s failed: %s", run.id, reasons.get(run.id, "unknown"))
     return failed
-
-
-def _reason(store: Store, run_id: str) -> str:
-    return next((str(failure["error"]) for failure in store.failures() if failure["id"] == run_id), "unknown")
 
 
 def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterator[Run]:
     for run in runs:
         bar.set_postfix_str(run.id)
-        attempt(
+        _attempt(
             run,
             store.folder,
             device,
@@ -71,25 +65,25 @@ def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterat
         yield run
 
 
-def attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> None:
-    """Do a run; what goes wrong is written into the folder of the benchmark."""
+def _attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> None:
+    """Execute a run; an error is written into the folder of the benchmark."""
     logger.info("run %s begins", run.id)
     try:
         execute(run, folder, device=device, tell=tell)
-    except Exception as error:  # noqa: BLE001 - one run's failure must not take the others along
+    except Exception as error:  # noqa: BLE001 - the failure of one run must not stop the others
         name = type(error).__name__
         Store(folder).fail(run.id, run.to_dict(), f"{name}: {error}", traceback.format_exc())
 
 
 def _child(run: Run, folder: Path, device: str) -> None:
-    """Do one run in a process of its own, deaf to Ctrl-C, which the parent deals with."""
+    """Execute one run in its own process, which ignores Ctrl-C because the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with dask.config.set(scheduler="synchronous"):
-        attempt(run, folder, device)
+        _attempt(run, folder, device)
 
 
-def _side_by_side(runs: Sequence[Run], store: Store, jobs: int, device: str) -> Iterator[Run]:
-    """Keep so many processes busy, one run each; a process that is killed costs its own run only."""
+def _in_parallel(runs: Sequence[Run], store: Store, jobs: int, device: str) -> Iterator[Run]:
+    """Execute each run in its own process, `jobs` at a time; a killed process fails only its own run."""
     spawn = get_context("spawn")
     waiting = list(runs)
     busy: dict[SpawnProcess, Run] = {}
@@ -117,14 +111,12 @@ def _side_by_side(runs: Sequence[Run], store: Store, jobs: int, device: str) -> 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let processes that start here load their libraries with one thread."""
-    former = {name: os.environ.get(name) for name in _THREADS}
+    """Let processes started here load their libraries with one thread."""
+    former = {name: os.environ[name] for name in _THREADS if name in os.environ}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         yield
     finally:
-        for name, value in former.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in _THREADS:
+            del os.environ[name]
+        os.environ.update(former)

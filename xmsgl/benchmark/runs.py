@@ -24,18 +24,17 @@ class Run:
     method
         Name of a contender, see :mod:`xmsgl.benchmark.methods`.
     fraction
-        Part of the fine labels that may be learned from; None for a method that uses none of them.
+        Fraction of the fine labels to learn from; None for a method that uses none of them.
     seed
-        Of the method: initial weights, order of windows. 0 for a method that draws nothing.
+        Seed of the method: initial weights, order of windows. 0 for a method without random numbers.
     draw
-        Seed of the split: which labels are kept, which segments are held out, which basin is simulated.
-        0 where nothing is drawn.
+        Seed of the split: labels kept, segments held out, basin simulated. 0 where nothing is drawn.
     settings
         Arguments of the method.
     data
         Arguments of the dataset.
     degrade
-        What is made worse before the split, see :mod:`xmsgl.benchmark.degrade`.
+        Errors added before the split, see :mod:`xmsgl.benchmark.degrade`.
     """
 
     dataset: str
@@ -49,12 +48,12 @@ class Run:
     degrade: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run as plain values, ready for JSON."""
+        """Return the run as plain values for JSON."""
         return asdict(self)
 
     @property
     def id(self) -> str:
-        """Name of the run and of its files, from words to read, seed and draw, and a digest of its content.
+        """Name of the run and of its folder: its main values, and a digest of all of them.
 
         Examples
         --------

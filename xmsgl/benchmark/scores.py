@@ -1,4 +1,4 @@
-"""From a prediction to pairs, from pairs to tidy scores."""
+"""Pairs of observed and predicted temperature, and their tidy scores."""
 
 from __future__ import annotations
 
@@ -16,19 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "pair_up", "score_pairs"]
 
 GROUPS = ("all", "month", "stream_order", "reach")
-"""What scores are given for; the members of a group are its months, orders, reaches."""
+"""Groupings of the scores; their members are months, stream orders and reaches."""
 
-# Of one reach its own number says the same.
+# Redundant for a single reach.
 _NOT_BY_REACH = ("rmse_median", "n_reaches", "n_reaches_median")
-# Metrics that look at a part of the reach-days only, and how many these are.
+# Metrics of some of the reach-days only, and the count of these.
 _COUNT_OF = {"rmse_hot": "n_hot", "rmse_cold": "n_cold"}
 
 
 def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
-    """Put observed and predicted temperature side by side.
-
-    Shapes: `prediction` (time, fine), returns (float32, degC).
-    """
+    """Put observed and predicted temperature side by side, float32; `prediction` (time, fine), degC."""
     observed = split.observed.transpose("time", "fine")
     chosen = prediction.transpose("time", "fine").sel(time=observed["time"]).sel(fine=observed["fine"])
     predicted = np.asarray(chosen.values, np.float32)
@@ -52,21 +49,16 @@ def score_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     field = table.rename(day="time", reach="fine").transpose("time", "fine")
     orders = pairs.groupby("reach")["stream_order"].first()
     by_order = xr.DataArray(orders.to_numpy(), {"fine": orders.index.to_numpy()}, "fine", name="stream_order")
-    ways: dict[str, str | xr.DataArray | None] = {
-        "all": None,
-        "month": "month",
-        "stream_order": by_order,
-        "reach": "reach",
-    }
+    ways: dict[str, str | xr.DataArray | None] = {"all": None, "stream_order": by_order}
     parts = []
     for group in GROUPS:
-        scores = score(field["predicted"], field["observed"], by=ways[group])
+        scores = score(field["predicted"], field["observed"], by=ways.get(group, group))
         parts.append(_tidy(scores if scores.sizes else scores.expand_dims(member=[""]), group))
     return pd.concat(parts, ignore_index=True)
 
 
 def _tidy(scores: xr.Dataset, group: str) -> pd.DataFrame:
-    """One row a number, from one variable a metric."""
+    """Turn one variable per metric into one row per number."""
     (dim,) = scores.sizes
     members = [str(member) for member in scores[dim].values]
     rows = []

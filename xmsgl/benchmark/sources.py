@@ -1,4 +1,4 @@
-"""Where the data of a benchmark come from: the real Delaware, the simulated basin, or your own."""
+"""The datasets of a benchmark: the Delaware, the simulated basin, or your own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Years = Mapping[str, tuple[tuple[int, int], ...]]
-FINE = "water_temperature_fine"
+COARSE, FINE = "water_temperature_coarse", "water_temperature_fine"
 _DRAWN = ("seed", "label_fraction")
 
 
@@ -40,19 +40,19 @@ class Source:
     Attributes
     ----------
     open
-        Called with the arguments of the dataset; for a random one also with ``seed`` and
+        Called with the arguments of the dataset, and for a random one also with ``seed`` and
         ``label_fraction``.
     years
-        Finds the water years of training, validation and test in the dataset.
+        Function from the dataset to the water years of training, validation and test.
     random
-        Whether the dataset itself is drawn, so that every seed has another one.
+        Whether the dataset itself is random: every draw gives another one.
     truth
         Variable ``(time, fine)`` to score against where the truth is known; None: the observations.
     hold_out_by
-        Variable over ``fine`` whose values the spatial protocol draws; None, or where the dataset lacks it:
-        it draws segments.
+        Variable over ``fine`` whose values the spatial protocol draws. Segments are drawn if it is None or
+        missing in the dataset.
     defaults
-        Arguments of `open` unless others are given.
+        Default arguments of `open`.
     """
 
     open: Callable[..., xr.Dataset]
@@ -63,32 +63,27 @@ class Source:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, arguments: Mapping[str, Any]) -> None:
-        """Refuse arguments that `open` does not take, or that the benchmark gives itself.
-
-        Raises
-        ------
-        InvalidArgumentError
-            Naming them.
-        """
+        """Refuse arguments that `open` does not have, or that the benchmark sets."""
         known = set(inspect.signature(self.open).parameters) - (set(_DRAWN) if self.random else set())
         if unknown := sorted(set(arguments) - known):
-            there = ", ".join(sorted(known))
-            msg = f"the dataset has no argument {', '.join(unknown)} to choose; it has {there}"
+            msg = (
+                f"the dataset has no argument {', '.join(unknown)} to set; it has {', '.join(sorted(known))}"
+            )
             raise InvalidArgumentError(msg)
 
 
 def published_years(ds: xr.Dataset) -> Years:
-    """Give the water years of Fan et al. (2025), whatever the dataset covers."""
+    """Return the water years of Fan et al. (2025)."""
     del ds
     return TEMPORAL_PROTOCOL
 
 
 def late_years(ds: xr.Dataset) -> Years:
-    """Give the last sixth of the water years to the test and as many before them to the validation."""
+    """Return the last sixth of the water years for the test, and as many before for the validation."""
     years = np.unique(water_year(ds).values).tolist()
     if len(years) < 3:
         msg = (
-            f"the dataset covers water years {years}; training, validation and test need one each, "
+            f"the dataset has the water years {years}; training, validation and test need one each, "
             "so give at least three (years=3)"
         )
         raise InvalidArgumentError(msg)
@@ -110,9 +105,16 @@ SOURCES: dict[str, Source] = {
 
 
 def register_source(name: str, source: Source) -> None:
-    """Add a dataset of your own to those that can be named.
+    """Register your own dataset under a name.
 
-    With more than one process it must be registered where each of them imports it.
+    With several processes, register it in a module that each of them imports.
+
+    Parameters
+    ----------
+    name
+        Name of the dataset in :func:`run`.
+    source
+        How to open and split it.
 
     Examples
     --------
@@ -126,7 +128,7 @@ def register_source(name: str, source: Source) -> None:
 
 
 def source_of(name: str) -> Source:
-    """Find a source, or say which there are."""
+    """Return a source by its name."""
     if name not in SOURCES:
         raise UnknownNameError("dataset", name, SOURCES)
     return SOURCES[name]
@@ -135,21 +137,21 @@ def source_of(name: str) -> Source:
 def open_source(
     name: str, arguments: Mapping[str, Any], *, fraction: float | None = None, draw: int = 0
 ) -> xr.Dataset:
-    """Open a source with a part of its fine labels."""
+    """Open a source; a random one with a fraction of its fine labels."""
     everything = dict(arguments)
     if source_of(name).random:
         everything |= {"seed": draw} | ({} if fraction is None else {"label_fraction": fraction})
     return _open(name, json.dumps(everything, sort_keys=True))
 
 
-# Runs that follow each other mostly share their dataset.
+# Consecutive runs mostly share their dataset.
 @lru_cache(maxsize=1)
 def _open(name: str, arguments: str) -> xr.Dataset:
     return source_of(name).open(**json.loads(arguments))
 
 
 def thin(ds: xr.Dataset, fraction: float | None, draw: int) -> xr.Dataset:
-    """Keep a random fraction of the fine labels that are left, and all coarse ones."""
+    """Keep a random fraction of the fine labels, and all coarse ones."""
     if fraction is None or fraction >= 1 or FINE not in ds:
         return ds
     return ds.assign({FINE: keep_fraction(ds[FINE], fraction, draw)})

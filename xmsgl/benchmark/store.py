@@ -1,4 +1,4 @@
-"""The files of a benchmark: one folder a run, there as a whole or not at all."""
+"""The files of a benchmark: one folder per finished run, written at once."""
 
 from __future__ import annotations
 
@@ -11,54 +11,42 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import MissingDependencyError, OutputError
+from xmsgl.errors import OutputError
+from xmsgl.util.optional import require
 from xmsgl.util.writing import whole, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Store", "read_table", "write_table"]
+__all__ = ["Store", "write_table"]
 
 _COMMANDS = "commands.json"
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write a data frame as Parquet, compressed with zstd."""
-    try:
-        frame.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
-    except ImportError as error:
-        msg = 'the benchmark writes Parquet files and needs pyarrow: pip install "xmsgl[benchmark]"'
-        raise MissingDependencyError(msg) from error
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read what :func:`write_table` wrote."""
-    return pd.read_parquet(path, engine="pyarrow")
+    require("pyarrow", "the benchmark", extra="benchmark")
+    frame.to_parquet(path, engine="pyarrow", compression="zstd", index=False)
 
 
 @dataclass(frozen=True)
 class Store:
     """The folder of a benchmark.
 
-    Attributes
-    ----------
-    folder
-        Holds ``runs/<id>/`` of each finished run (``run.json``, ``pairs.parquet``, ``scores.parquet`` and, of
-        a network, ``model.safetensors``), ``work/<id>/`` of those begun, ``failed/<id>.json`` of those that
-        stopped with an error, and ``commands.json``.
+    It holds ``runs/<id>/`` of each finished run (``run.json``, ``pairs.parquet``, ``scores.parquet`` and, for a
+    network, ``model.safetensors``), ``work/<id>/`` of unfinished runs, ``failed/<id>.json`` of failed runs, and
+    ``commands.json``.
     """
 
     folder: Path
 
     def make(self) -> None:
-        """Make the folder, or go on in one of a benchmark."""
+        """Make the folder; an existing one must be empty or from a benchmark."""
         found = [name for name in ("scores.parquet", "table.md") if (self.folder / name).exists()]
         if found and not (self.folder / _COMMANDS).is_file():
-            msg = (
-                f"cannot write into {self.folder}: {', '.join(found)} there is not of a benchmark; "
-                "choose another folder"
-            )
+            names = ", ".join(found)
+            msg = f"cannot write into {self.folder}: no benchmark wrote its {names}; choose another folder"
             raise OutputError(msg)
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -68,11 +56,11 @@ class Store:
         return self.folder / "runs"
 
     def is_finished(self, run_id: str) -> bool:
-        """Say whether a run has its folder; it gets it whole or not at all."""
+        """Say whether a run is finished."""
         return (self.runs / run_id / "run.json").is_file()
 
     def work(self, run_id: str) -> Path:
-        """Make and return the folder of a run that is being worked on."""
+        """Make and return the folder of an unfinished run."""
         path = self.folder / "work" / run_id
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -86,9 +74,9 @@ class Store:
         scores: pd.DataFrame,
         model: bytes | None = None,
     ) -> None:
-        """Write a finished run and remove what it was worked on with."""
+        """Write a finished run and remove its working folder."""
         self.runs.mkdir(parents=True, exist_ok=True)
-        # If another process was faster, with the same numbers, its folder stays.
+        # If another process finished the same run first, its folder stays.
         with whole(self.runs / run_id, folder=True, keep=True) as part:
             part.mkdir()
             write_table(pairs, part / "pairs.parquet")
@@ -100,31 +88,29 @@ class Store:
         self._failure(run_id).unlink(missing_ok=True)
 
     def records(self) -> list[dict[str, Any]]:
-        """Read what all finished runs say of themselves, in the order of their ids."""
-        files = sorted(self.runs.glob("*/run.json"))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+        """Read the records of all finished runs, in the order of their ids."""
+        return [_read(path) for path in sorted(self.runs.glob("*/run.json"))]
 
     def pairs(self, run_id: str) -> pd.DataFrame:
         """Read the observed and predicted temperatures of a run."""
-        return read_table(self.runs / run_id / "pairs.parquet")
+        return pd.read_parquet(self.runs / run_id / "pairs.parquet", engine="pyarrow")
 
     def scores(self, run_id: str) -> pd.DataFrame:
         """Read the scores of a run."""
-        return read_table(self.runs / run_id / "scores.parquet")
+        return pd.read_parquet(self.runs / run_id / "scores.parquet", engine="pyarrow")
 
     def fail(self, run_id: str, run: dict[str, Any], error: str, trace: str = "") -> None:
-        """Note why a run stopped; it is tried again next time."""
+        """Record why a run failed; it is tried again next time."""
         path = self._failure(run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, _strict({"id": run_id, "run": run, "error": error, "trace": trace}))
 
     def failures(self) -> list[dict[str, Any]]:
-        """Read why runs stopped, in the order of their ids."""
-        files = sorted((self.folder / "failed").glob("*.json"))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in files]
+        """Read why runs failed, in the order of their ids."""
+        return [_read(path) for path in sorted((self.folder / "failed").glob("*.json"))]
 
     def note_command(self, command: str) -> None:
-        """Keep the call that added runs to this folder, once."""
+        """Record a call that adds runs to this folder, once."""
         known = self.commands()
         if command not in known:
             write_bytes(self.folder / _COMMANDS, _strict([*known, command]))
@@ -132,7 +118,7 @@ class Store:
     def commands(self) -> list[str]:
         """Read the calls that added runs to this folder, the oldest first."""
         path = self.folder / _COMMANDS
-        return list(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else []
+        return list(_read(path)) if path.is_file() else []
 
     def missing(self, run_ids: Iterable[str]) -> list[str]:
         """Return the runs that are not finished, in the order given."""
@@ -142,8 +128,12 @@ class Store:
         return self.folder / "failed" / f"{run_id}.json"
 
 
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def _strict(value: Any) -> bytes:
-    """Write JSON that every reader takes: what is not finite becomes null."""
+    """Write standard JSON: numbers that are not finite become null."""
     return json.dumps(_plain(value), indent=1, allow_nan=False).encode()
 
 

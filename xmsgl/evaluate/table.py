@@ -17,9 +17,9 @@ from xmsgl.schema.arrays import as_array
 from xmsgl.util.html import as_xarray_shows, card, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["SkillTable", "by_name", "shared", "skill_table"]
+__all__ = ["SkillTable", "by_name", "markdown", "shared", "skill_table"]
 
 _HEADS = {"rmse": "RMSE", "rmse_median": "median reach RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
 _HEADS |= {"rmse_hot": "RMSE hot", "rmse_cold": "RMSE cold", "n_reaches": "reaches"}
@@ -51,9 +51,8 @@ class SkillTable:
 
     def to_markdown(self) -> str:
         """Write the table in Markdown."""
-        head = ["method", *(f"{group}: {head}" for group in self._groups() for head in self._subheads())]
-        lines = [f"| {' | '.join(head)} |", f"|{'|'.join([':--', *['--:'] * (len(head) - 1)])}|"]
-        return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in self._rows())])
+        heads = (f"{group}: {head}" for group in self._groups() for head in self._subheads())
+        return markdown(["method", *heads], self._rows())
 
     def __str__(self) -> str:
         names, subheads, rows = self._groups(), self._subheads(), self._rows()
@@ -170,6 +169,13 @@ def skill_table(
         msg = f"unknown metrics {shorten(unknown)}; known: {known}"
         raise InvalidArgumentError(msg)
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: Container[int] = (0,)) -> str:
+    """Write a Markdown table; the columns `left` are aligned to the left, the others to the right."""
+    align = [":--" if column in left else "--:" for column in range(len(head))]
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join(align)}|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def by_name(predictions: Mapping[str, xr.DataArray | xr.Dataset]) -> dict[str, xr.DataArray]:
