@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from xmsgl import benchmark
-from xmsgl.benchmark.report import write_report
+from xmsgl.benchmark.report import collect_scores, markdown_sections, shared_settings, write_report
 from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.scores import score_pairs
 from xmsgl.benchmark.store import Store
-from xmsgl.benchmark.table import collect_scores, markdown_sections, shared_settings
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 
 DAYS = pd.date_range("2003-10-01", periods=60)

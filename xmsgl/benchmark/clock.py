@@ -33,8 +33,8 @@ def member_epochs(history: Mapping[str, Sequence[float]]) -> list[_Epoch]:
 class EpochClock:
     """Measures the epochs of a training that it observes.
 
-    The file keeps the times for a resumed training. `tell` is called after each epoch with its number, counted
-    over all members.
+    The file keeps the times for a resumed training; `tell` is called after each epoch with its number,
+    counted over all members.
     """
 
     def __init__(self, file: Path, tell: Callable[[int], None]) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.benchmark import pictures
+from xmsgl.benchmark.report import SECTION
 from xmsgl.benchmark.sources import open_source
-from xmsgl.benchmark.table import SECTION
 from xmsgl.errors import InvalidDatasetError, MissingDependencyError, UnknownNameError
 from xmsgl.util.writing import whole
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.benchmark.table import in_common
+from xmsgl.benchmark.runs import in_common
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import network
 from xmsgl.plot.style import COLOURS, MARKERS, axes, frame

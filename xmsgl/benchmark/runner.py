@@ -5,24 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 import traceback
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
 
 import dask
 
-from xmsgl.benchmark.store import Store
-from xmsgl.benchmark.work import execute
+from xmsgl.benchmark.machine import code_digest, describe_machine, versions
+from xmsgl.benchmark.methods import Place, contender
+from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.scores import pair_up, score_pairs
+from xmsgl.benchmark.sources import COARSE, FINE
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.prediction.prefetch import resolve_device
+from xmsgl.util.options import set_options
 from xmsgl.util.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
-    from pathlib import Path
 
+    from xmsgl.benchmark.protocols import Split
     from xmsgl.benchmark.runs import Run
+    from xmsgl.benchmark.store import Store
 
 __all__ = ["do_runs"]
 
@@ -53,33 +61,73 @@ def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "
     return failed
 
 
+def execute(run: Run, store: Store, device: str, tell: Callable[[int], None] = lambda _: None) -> None:
+    """Execute a run, or the rest of it, and write its files."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    with set_options(progress=False):
+        split = make_split(run)
+        place = Place(store.work(run.id), device, tell)
+        outcome = contender(run.method).run(split, run.seed, run.settings, place)
+        pairs = pair_up(outcome.prediction, split)
+    about, model = {}, outcome.model
+    if model is not None:
+        about = {
+            "parameters": sum(tensor.numel() for tensor in model.weights.values()),
+            "sha256": model.sha256,
+            "history": model.history,
+            "epoch_seconds": outcome.epoch_seconds,
+        }
+    took = {"wall_s": time.perf_counter() - wall + outcome.earlier, "cpu_s": time.process_time() - cpu}
+    record = {
+        "id": run.id,
+        "run": run.to_dict(),
+        "n": len(pairs),
+        "labels": _labels(split, run),
+        **took,
+        "resumed": outcome.earlier > 0,
+        **about,
+        "device": "cpu" if model is None else str(resolve_device(device)),
+        "hardware": describe_machine(device),
+        "versions": versions(),
+        "code": code_digest(),
+        "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    payload = None if model is None else model.payload
+    store.finish(run.id, record, pairs=pairs, scores=score_pairs(pairs), model=payload)
+
+
+def _labels(split: Split, run: Run) -> dict[str, int]:
+    """Count the labels that the method learned from, validation included."""
+    used = contender(run.method).sources(run.settings)
+    names = {"fine": FINE, "coarse": COARSE}
+    return {
+        scale: int(split.training[name].count())
+        for scale, name in names.items()
+        if scale in used and name in split.training
+    }
+
+
 def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterator[Run]:
     for run in runs:
         bar.set_postfix_str(run.id)
-        _attempt(
-            run,
-            store.folder,
-            device,
-            lambda epoch, name=run.id: bar.set_postfix_str(f"{name}, epoch {epoch}"),
-        )
+        _attempt(run, store, device, lambda epoch, name=run.id: bar.set_postfix_str(f"{name}, epoch {epoch}"))
         yield run
 
 
-def _attempt(run: Run, folder: Path, device: str, tell: Any = lambda _: None) -> None:
+def _attempt(run: Run, store: Store, device: str, tell: Any = lambda _: None) -> None:
     """Execute a run; an error is written into the folder of the benchmark."""
     logger.info("run %s begins", run.id)
     try:
-        execute(run, folder, device=device, tell=tell)
+        execute(run, store, device, tell)
     except Exception as error:  # noqa: BLE001 - the failure of one run must not stop the others
-        name = type(error).__name__
-        Store(folder).fail(run.id, run.to_dict(), f"{name}: {error}", traceback.format_exc())
+        store.fail(run.id, run.to_dict(), f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _child(run: Run, folder: Path, device: str) -> None:
+def _child(run: Run, store: Store, device: str) -> None:
     """Execute one run in its own process, which ignores Ctrl-C because the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with dask.config.set(scheduler="synchronous"):
-        _attempt(run, folder, device)
+        _attempt(run, store, device)
 
 
 def _in_parallel(runs: Sequence[Run], store: Store, jobs: int, device: str) -> Iterator[Run]:
@@ -92,7 +140,7 @@ def _in_parallel(runs: Sequence[Run], store: Store, jobs: int, device: str) -> I
             with _one_thread():
                 while waiting and len(busy) < jobs:
                     run = waiting.pop(0)
-                    process = spawn.Process(target=_child, args=(run, store.folder, device))
+                    process = spawn.Process(target=_child, args=(run, store, device))
                     process.start()
                     busy[process] = run
             ended = connection.wait([process.sentinel for process in busy])

@@ -1,4 +1,4 @@
-"""One run of a benchmark as a value."""
+"""One run of a benchmark, and what several have in common."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Run"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Run", "in_common"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,13 @@ class Run:
         amount = "any" if self.fraction is None else f"{self.fraction:g}"
         words = (self.dataset, self.protocol, self.method, amount, f"s{self.seed}d{self.draw}")
         return "-".join(re.sub(r"[^\w.-]", "_", word) for word in (*words, digest))
+
+
+def in_common(mappings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the names and values that are in all of the mappings."""
+    first = mappings[0] if mappings else {}
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in other and other[name] == value for other in mappings)
+    }

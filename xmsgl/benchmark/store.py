@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,9 +33,9 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 class Store:
     """The folder of a benchmark.
 
-    It holds ``runs/<id>/`` of each finished run (``run.json``, ``pairs.parquet``, ``scores.parquet`` and, for a
-    network, ``model.safetensors``), ``work/<id>/`` of unfinished runs, ``failed/<id>.json`` of failed runs, and
-    ``commands.json``.
+    It holds ``runs/<id>/`` of each finished run (``run.json``, ``pairs.parquet``, ``scores.parquet`` and, for
+    a network, ``model.safetensors``), ``work/<id>/`` of unfinished runs, ``failed/<id>.json`` of failed
+    runs, and ``commands.json``.
     """
 
     folder: Path
@@ -134,14 +133,5 @@ def _read(path: Path) -> Any:
 
 def _strict(value: Any) -> bytes:
     """Write standard JSON: numbers that are not finite become null."""
-    return json.dumps(_plain(value), indent=1, allow_nan=False).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    text = json.dumps(value, default=np.generic.item)
+    return json.dumps(json.loads(text, parse_constant=lambda _: None), indent=1).encode()
