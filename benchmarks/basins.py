@@ -1,4 +1,4 @@
-"""Two-scale datasets of any size in the package's convention, made fast: no physics, only the shapes."""
+"""Two-scale datasets of any size in the package's convention, generated fast, without physics."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def make_basin(n_coarse: int, n_fine: int, days: int, *, labelled: int = 0, seed
     days
         Days of weather, float32 over (time, coarse), in memory.
     labelled
-        Reaches with labels, on each of them a run of about two months of days; their segments have the
-        same. 0 makes no labels.
+        Reaches with labels, each on about two consecutive months; their segments have the same labels.
+        0: no labels.
     seed
-        Draws everything.
+        Seed of all random numbers.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def make_basin(n_coarse: int, n_fine: int, days: int, *, labelled: int = 0, seed
     count = 1 + rng.multinomial(n_fine - n_coarse, np.full(n_coarse, 1 / n_coarse))
     first = np.cumsum(count) - count
     segment = np.repeat(np.arange(n_coarse), count)
-    # down a segment's chain; from its last reach to the first one of the next segment
+    # Down the chain of a segment, and from its last reach to the first one of the next segment.
     below = np.arange(1, n_fine + 1)
     below[first + count - 1] = np.where(down < 0, -1, first[down])
     length = rng.uniform(500.0, 1800.0, n_fine)

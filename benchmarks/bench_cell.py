@@ -1,4 +1,4 @@
-"""The recurrent graph cell, forward and backward over a window, against the dense loop it replaces."""
+"""The recurrent graph cell, forward and backward over a window, compared with the dense loop it replaces."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ SMALL = Group(
     "Cell, 456 segments",
     "Forward and backward of the recurrent graph cell over a year of a coarse network: 456 segments, "
     "neighbours up to 5 hops, 7 inputs, 20 channels, one window, one thread. The reference is the cell as "
-    "published: a loop over days through autograd, the graph a dense matrix. `reference`, `torch`, `numba` "
-    "are the backends of the package. The products alone are those of matrices that any of them has to do, "
-    "one after the other, with nothing between. Every case finds the memory again that its last call has "
-    "freed, as steps of a training do.",
+    "published: a loop over days through autograd with a dense graph matrix. `reference`, `torch`, `numba` "
+    "are the backends of the package. The products alone are the matrix products that each of them needs. "
+    "Every case keeps the memory freed by its last call, as steps of a training do.",
 )
 LARGE = Group(
     "Cell, 10,000 reaches",
-    "The same for 10,000 reaches and two threads, per day, memory kept likewise. Only the compiled backend "
+    "The same for 10,000 reaches and two threads, per day, with memory kept. Only the compiled backend "
     "runs over a whole year, for which memory is given.",
 )
 PARTS = Group(
     "Parts of the compiled cell",
-    "Forward alone (which keeps less), backward alone, and what the cell shares with the rest of the model: "
+    "Forward alone (which stores less), backward alone, and two operations that the cell needs: "
     "the product of the graph with one day of all reaches, and gathering the drivers of reaches from their "
     "segments. Per reach and day; one thread.",
 )
 NODES = Group(
     "Cost against the number of reaches",
     "Forward and backward of the cell with the `numba` backend and of the dense loop, two threads, per reach "
-    "and day: 1x throughout would be linear.",
+    "and day; 1x throughout would be linear.",
 )
 DAYS = Group(
     "Cost against the number of days", "Backend `numba`, 456 segments, one thread, per reach and day."
@@ -112,7 +111,7 @@ def _setting(backend: str, nodes: int, days: int, hidden: int) -> tuple[Any, Any
 
 
 def build_products(nodes: int, days: int) -> Step:
-    """Only the products of matrices of a window, forward, the gates again, and backward."""
+    """Only the matrix products of a window: forward, the gates recomputed, and backward."""
     hidden, inputs, gates = HIDDEN, FEATURES + 1 + HIDDEN, 4 * HIDDEN
     shapes = {
         "u": (nodes, inputs), "h": (nodes, hidden + 1), "z": (nodes, gates), "q": (nodes, hidden),
@@ -122,7 +121,7 @@ def build_products(nodes: int, days: int) -> Step:
     out = {name: torch.empty(shape) for name, shape in shapes.items()}
 
     def step() -> None:
-        for _ in range(2 * days):  # forward, and again on the way back
+        for _ in range(2 * days):  # forward, and recomputed in the backward pass
             torch.mm(m["u"], m["W"], out=out["z"])
             torch.mm(m["h"], m["Wq"], out=out["q"])
         for _ in range(days):
@@ -150,7 +149,7 @@ def build_gather(nodes: int, days: int) -> Step:
 
 
 def cell_needs(nodes: int, days: int, *, forward: bool = True, backward: bool = True) -> dict[str, float]:
-    """Count what a window can not do without, for the roofline.
+    """Count the least operations and bytes of a window, for the roofline.
 
     Forward, a reach and day: 2 operations for each entry of W_ih, W_hh and W_q, 2 H for each weight of the
     graph, and 14 H between (sums, products, five functions counted as one each). Backward as much for the

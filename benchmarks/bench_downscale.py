@@ -1,4 +1,4 @@
-"""Downscaling with graph mixing: reaches and days a second, how that grows, and what laziness costs."""
+"""Downscaling with graph mixing: reach-days per second, how the cost grows, and the cost of lazy input."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ THROUGHPUT = Group(
     "A year of daily temperature on random basins, inputs in memory, from the call of `ds.msgl.downscale` to "
     "the result, building the graphs included; method `msgl`, 20 channels, 15 features (7 drivers, 3 means "
     "over days, 5 attributes), drivers at the coarse scale only, 60 days of warm-up before the year. Each "
-    "day of each reach counts once, the warm-up does not. The reference is the same call with the plain "
-    "loop over days as the cell. The LSTM knows no graph: `torch.nn.LSTM` with as many channels on every "
-    "reach by itself, and a linear head; it is spared scaling, checks, the coarse network and the warm-up.",
+    "day of each reach counts once, without the warm-up. The reference is the same call with a plain "
+    "loop over days as the cell. The LSTM uses no graph: `torch.nn.LSTM` with as many channels on every "
+    "reach separately, and a linear head, without scaling, checks, the coarse network and the warm-up.",
 )
 GROWTH = Group(
     "Downscaling, cost against reaches",
     "The call above without warm-up on basins of different size; 120 days of the largest, a year of the "
-    "others. The reference is the basin as large as the Delaware's main stem, and times faster is per day.",
+    "others. The reference is the basin of the size of the Delaware's main stem; times faster is per day.",
 )
 LAZY = Group(
     "Downscaling, windows from files",
@@ -52,7 +52,7 @@ LAZY = Group(
 
 
 def days_of(reaches: int) -> int:
-    """Return the days of weather of a basin that growth is measured on."""
+    """Return the days of weather of a basin for the measurement of growth."""
     return sized(120 if reaches > 50_000 else 365, 12)
 
 
@@ -104,7 +104,7 @@ def _downscale(ds: xr.Dataset, model: Model, options: dict[str, Any]) -> xr.Data
 
 
 def build_lstm(n_coarse: int, n_fine: int, days: int) -> Step:
-    """Run a plain LSTM over every reach by itself; all features are those of its segment."""
+    """Run a plain LSTM over every reach separately; all features are those of its segment."""
     ds = make_basin(n_coarse, n_fine, days)
     features = choose_features(ds)
     coarse = torch.from_numpy(ScaleInputs(ds, features, "coarse").gather(np.arange(days)[None])[:, :, 0])

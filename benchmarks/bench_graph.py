@@ -1,4 +1,4 @@
-"""Building river graphs at the size of a continent, against general libraries."""
+"""Building river graphs of the size of a continent, compared with general libraries."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ CONTINENT = sized(2_700_000, 60)
 WHOLE = Group(
     "Graph building",
     "From ids and lengths to the graph operator: link ids to positions, order them, accumulate the length of "
-    "river upstream, weigh neighbours up to 5 hops up and down, make rows sum to 1. Random rivers with the "
-    "branching of real ones, reaches nearly in the order of the river, ids in none. Per reach, one thread. "
-    "The reference is networkx, which goes from reach to reach in Python; NumPy and SciPy do the same with "
+    "river upstream, weight neighbours up to 5 hops away, normalise rows to 1. Random rivers with the "
+    "branching of real ones, reaches nearly in downstream order, ids in random order. Per reach, one thread. "
+    "The reference is networkx, a loop over reaches in Python; NumPy and SciPy do the same with "
     "whole arrays (without order and accumulation).",
 )
 STEPS = Group(
     "Steps of graph building",
-    "The steps for 2.7 million reaches; the reference is all of the row above, so that a step that takes a "
-    "quarter of it is 4x. The cross-scale operator M is not part of it: it interpolates from as many coarse "
-    "segments as the continental United States have.",
+    "The steps for 2.7 million reaches; the reference is the whole build above, so a step that takes a "
+    "quarter of its time is 4x. The cross-scale operator M is not part of it: it interpolates from as many "
+    "coarse segments as the continental United States have.",
 )
 
 
 @lru_cache(maxsize=1)
 def river_of(reaches: int) -> River:
-    """Draw a river; the last one is kept."""
+    """Draw a river network; the last one is cached."""
     return make_river(reaches)
 
 
 def build_whole(reaches: int) -> Step:
-    """Everything, with the package."""
+    """The whole build, with the package."""
     river = river_of(reaches)
 
     def step() -> Any:

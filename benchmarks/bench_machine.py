@@ -1,4 +1,4 @@
-"""The machine's own limits, which the other kernels are held against."""
+"""The limits of the machine, for comparison with the other cases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GIBI = sized(2**28, 2**16)  # numbers in an array
 
 
 def build_product(rows: int, depth: int, columns: int, repeats: int) -> Step:
-    """Multiply two matrices again and again, long enough for the clock."""
+    """Multiply two matrices repeatedly, long enough to be timed."""
     a, b, out = torch.randn(rows, depth), torch.randn(depth, columns), torch.empty(rows, columns)
 
     def step() -> torch.Tensor:

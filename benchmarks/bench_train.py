@@ -1,4 +1,4 @@
-"""A training step of the three tasks against the published scheme, its parts, and how it grows."""
+"""A training step of the three tasks compared with the published scheme, its parts, and its growth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xmsgl.training.stages import stages_of
 
 WARMUP = sized(60, 5)
 THREADS = sized(2, 1)
-STEPS = sized(8, 1)  # in a call: a training of thousands pays once for its first
+STEPS = sized(8, 1)  # per call: a training has thousands, only the first of which allocates memory
 EPOCHS, TRAINED, VALIDATED = 60, 36, 6  # windows of the 42 years of weather
 STAGES = stages_of("async-msgl", TASKS, EPOCHS, None, coarse_labels=True, process=False)
 PARTS = ("gather inputs", "coarse trunk", "fine trunk", "interpolation, its head", "fine head", "Adam")
@@ -50,7 +50,7 @@ def build_stage(number: int, **basin: Any) -> Step:
 
 
 def build_part(part: str, **basin: Any) -> Step:
-    """One part of :func:`build_step`, as often as the steps do it."""
+    """One part of :func:`build_step`, as many times as there are steps."""
     training = Training(**basin)
     if part == "gather inputs":
         return _as_trained(training.first_batch)
@@ -66,7 +66,7 @@ def build_part(part: str, **basin: Any) -> Step:
     for parameter in module.parameters():
         parameter.grad = torch.zeros_like(parameter)
 
-    def coarse_trunk() -> None:  # two tasks send gradients through it
+    def coarse_trunk() -> None:  # two tasks backpropagate through it
         hidden = module.hidden_states(batch, "coarse")
         torch.autograd.grad(choose_nodes(hidden, batch.nodes("coarse")).sum(), shared, retain_graph=True)
         torch.autograd.grad(hidden.sum(), shared)
@@ -94,7 +94,7 @@ def build_part(part: str, **basin: Any) -> Step:
 
 
 def _as_trained(part: Step) -> Step:
-    """Repeat a part as the steps of :func:`build_step` do, with the memory they keep."""
+    """Repeat a part as the steps of :func:`build_step` do, with freed memory kept."""
 
     def steps() -> None:
         with freed_memory_kept():
@@ -105,7 +105,7 @@ def _as_trained(part: Step) -> Step:
 
 
 def bench_both_schemes_agree() -> None:
-    """Hold losses, task weights and gradients of both schemes against each other, always on a small basin."""
+    """Compare losses, task weights and gradients of both schemes, always on a small basin."""
     small = {"network": "made", "n_coarse": 12, "n_fine": 60, "labelled": 6, "days": 40}
     ours, theirs = (Training(**small, module={"dropout": 0.0}) for _ in range(2))
     published = PublishedStep(theirs.module)
@@ -127,12 +127,12 @@ def bench_step(case: Runner, scheme: str) -> None:
     published = scheme == "published"
     group = Group(
         "Training step",
-        "One step of Adam on three tasks weighed by MGDA: one window of a year without warm-up, 20 channels. "
-        f"{where()} The reference is the published scheme: six forwards and four backwards, dense operators, "
-        "the cell day by day through autograd. It is spared the attention scores at reaches without labels. "
-        "Ours includes gathering the inputs, the reference does not. Timed are runs of "
-        f"{STEPS} steps, the first of which makes room in memory, and single steps of the reference, "
-        "after one to warm up.",
+        "One step of Adam on three tasks weighted by MGDA: a window of one year without warm-up, 20 "
+        f"channels. {where()} The reference is the published scheme: six forward and four backward passes, "
+        "dense operators, the cell day by day through autograd, but without attention scores at reaches "
+        "without labels. Ours includes gathering the inputs, the reference does not. Runs of "
+        f"{STEPS} steps are timed, the first of which allocates memory, and single steps of the reference "
+        "after a warm-up step.",
     )
     case(
         group,
@@ -155,9 +155,9 @@ def bench_step(case: Runner, scheme: str) -> None:
 def bench_parts(case: Runner, part: str) -> None:
     group = Group(
         "Parts of a training step",
-        "Where the time of the step above goes. Each part with its way back, as often as a step takes it: "
-        "the coarse trunk forward once and back twice. Losses, task weights and the loop's own work are not "
-        "among the parts. Times faster: how many of it would fit into the whole step.",
+        "How the time of the step above is spent. Each part includes its backward pass, as often as in a "
+        "step: the coarse trunk once forward and twice backward. Losses, task weights and the loop itself "
+        "are not included. Times faster: time of the whole step over that of the part.",
     )
     whole = part == "whole step"
     build, arguments = (build_step, sizes()) if whole else (build_part, sizes(part=part))
@@ -191,9 +191,9 @@ def bench_whole_training(case: Runner, number: int) -> None:
     group = Group(
         "Whole training, an estimate",
         "Steps of each stage of `async-msgl` with its default settings, times their number in a training on "
-        f"the Delaware's ERA5 period: {EPOCHS} epochs, {TRAINED} windows to learn from and {VALIDATED} to "
-        "judge by. A training takes the sum of the column per training; measured are single steps, the "
-        "training itself is run by hand. The reference is the stage of all tasks.",
+        f"the Delaware's ERA5 period: {EPOCHS} epochs, {TRAINED} windows for training and {VALIDATED} for "
+        "validation. A training takes the sum of the column per training; only single steps are measured, "
+        "not a whole training. The reference is the stage of all tasks.",
     )
     last = len(STAGES) - 1
     if number < 0:

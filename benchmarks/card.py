@@ -1,10 +1,10 @@
 """Write the card of a packaged model as a page: ``python -m benchmarks.card NAME``.
 
-What the model does not hold (scores, what it is for, limits and credit of its data) stands beside the page,
-in ``docs/models/NAME.json``::
+What is not in the model (scores, purpose, limits, credit of its data) is read from
+``docs/models/NAME.json``::
 
     {
-      "about": "What it is for.",
+      "about": "Its purpose.",
       "data": "delaware",
       "scores": [{"protocol": "temporal", "RMSE [degC]": 1.31, "n": 85463}],
       "limits": ["One sentence or more."]
@@ -34,7 +34,7 @@ PAGES = Path(__file__).parents[1] / "docs" / "models"
 
 
 def credit(dataset: str) -> str:
-    """Return licence of the model, and licence and credit of the files its dataset is built from."""
+    """Return the licence of the model, and licence and credit of the files its dataset is built from."""
     sources = {file.repository: file.source for file in dataset_files(dataset)}
     rows = [f"| {name} | {source.licence} | {source.credit} |" for name, source in sources.items()]
     lead = (
@@ -45,14 +45,14 @@ def credit(dataset: str) -> str:
 
 
 def page(name: str, folder: Path = PAGES) -> str:
-    """Return the page of a packaged model, from its file and the facts beside the page."""
+    """Return the page of a packaged model, from its file and its facts."""
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     data = facts.pop("data")
     return model_card(load_model(name), name, credit=credit(data), **facts)
 
 
 def main(arguments: Sequence[str], folder: Path = PAGES) -> None:
-    """Write the pages of the packaged models that are named."""
+    """Write the pages of some packaged models."""
     for name in arguments:
         (folder / f"{name}.md").write_text(page(name, folder), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The fixture ``case``, what the JSON says of the machine, and the summary at the end."""
+"""The fixture ``case``, the machine in the JSON, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ def case(benchmark: Any) -> Runner:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put downscaling last: the threads of dask that it leaves behind hold threads of OpenMP each.
+    """Put downscaling last, because the threads of dask that it leaves running hold threads of OpenMP.
 
-    With more of those than cores, OpenMP no longer waits actively, and what is timed after is up to a half
-    slower.
+    With more of those than cores, OpenMP no longer waits actively, and later cases are up to 50 % slower.
     """
     items.sort(key=lambda item: item.path.stem == "bench_downscale")
 
@@ -33,25 +32,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 _busy: list[float] = []
 
 
-def _look_whether_busy() -> None:
+def _check_whether_busy() -> None:
     share = busy_share(0.1 if is_tiny() else 1.0)
     if share is not None:
         _busy.append(round(share, 2))
 
 
 def pytest_collection_finish() -> None:
-    """Look whether others use the machine, and keep what is imported out of garbage collection.
+    """Check whether other processes use the machine, and keep imported modules out of garbage collection.
 
-    The collection comes before every timed call.
+    Garbage is collected before every timed call.
     """
-    _look_whether_busy()
+    _check_whether_busy()
     gc.collect()
     gc.freeze()
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Keep what explains a number; the machine's name does not."""
-    _look_whether_busy()
+    """Store what explains the times, but not the machine's name."""
+    _check_whether_busy()
     machine_info.clear()
     machine_info.update(
         describe_machine(), size="tiny" if is_tiny() else "full", busy=max(_busy, default=None)

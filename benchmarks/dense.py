@@ -1,4 +1,4 @@
-"""The cell as published: one day after the other through autograd, the graph a dense matrix."""
+"""The cell as published: a loop over days through autograd, with a dense graph matrix."""
 
 from __future__ import annotations
 

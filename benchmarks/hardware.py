@@ -1,7 +1,7 @@
-"""What the machine is, as far as it explains a number, and how much of its memory a process has taken.
+"""The machine, and the memory of a process.
 
-Linux can forget the highest mark of memory so far, so that the peak is that of one step alone. Elsewhere it
-is the peak of the whole life of the process, which is never lower.
+Linux can reset the peak of the memory, so that it is the peak of one step alone. On other systems it is the
+peak since the start of the process, which is never lower.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ LIBRARIES = ("xmsgl", "torch", "numba", "numpy", "scipy", "pytest-benchmark")
 
 
 def _first(pattern: str, path: str) -> str | None:
-    """Find a line in one of Linux's files about the machine; None where there is no such thing."""
+    """Find a value in one of Linux's files about the machine, if there is one."""
     file = Path(path)
     match = re.search(pattern, file.read_text(), re.MULTILINE) if file.exists() else None
     return None if match is None else match[1].strip()
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return the processor, cores, memory (GB), system and versions; None for what can not be found."""
+    """Return the processor, cores, memory (GB), system and versions; None for what is unknown."""
     memory = _first(r"^MemTotal:\s+(\d+) kB", "/proc/meminfo")
     flags = (_first(r"^flags\s*:(.*)$", "/proc/cpuinfo") or "").split()
     return {
@@ -48,7 +48,7 @@ def cores() -> int:
 
 
 def busy_share(seconds: float = 1.0) -> float | None:
-    """Measure how busy all cores are while this process sleeps: 0 to 1, None where Linux does not tell."""
+    """Measure how busy all cores are while this process sleeps: 0 to 1, None except on Linux."""
     stat = Path("/proc/stat")
     if not stat.exists():
         return None
@@ -80,7 +80,7 @@ def _lifetime_peak() -> int:
 
 
 def begin_memory() -> int:
-    """Forget the highest mark if the system can, and return what is resident now, in bytes."""
+    """Reset the peak of the memory if the system can, and return the resident bytes."""
     if not STATUS.exists():
         return _lifetime_peak()
     Path("/proc/self/clear_refs").write_text("5")
@@ -88,5 +88,5 @@ def begin_memory() -> int:
 
 
 def peak_memory() -> int:
-    """Return the highest mark since :func:`begin_memory`, in bytes."""
+    """Return the peak of the memory since :func:`begin_memory`, in bytes."""
     return status_bytes("VmHWM") if STATUS.exists() else _lifetime_peak()

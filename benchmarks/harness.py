@@ -1,10 +1,10 @@
-"""One way to time everything: what a case is, how threads are pinned, how large things are.
+"""How every case is timed: threads, sizes, memory, and what is stored.
 
 A suite is a file ``bench_*.py`` with functions ``bench_*``, one timed case each ::
 
     SMALL = Group("cell, small", "Forward and backward over a year of a small basin.")
 
-    def build_cell(backend, nodes, days):      # in the module itself: memory is measured elsewhere
+    def build_cell(backend, nodes, days):      # at module level: another process measures the memory
         ...
         return step                            # a function without arguments: this is timed
 
@@ -14,8 +14,8 @@ A suite is a file ``bench_*.py`` with functions ``bench_*``, one timed case each
         case(SMALL, backend, build_cell, sizes, reference=backend == "dense",
              bars=[Bar("ratio", must=4, aim=8)] if backend == "numba" else [])
 
-``case`` is a fixture, a :class:`Runner`. What it finds goes into the JSON of pytest-benchmark; the
-ratios are computed from that by :mod:`benchmarks.report`.
+``case`` is a fixture, a :class:`Runner`. Its results go into the JSON of pytest-benchmark, from which
+:mod:`benchmarks.report` computes the ratios.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Group:
     name
         Its title in the report.
     about
-        What is compared and what it means, a few plain sentences for the report.
+        What is compared and why, in a few plain sentences for the report.
     """
 
     name: str
@@ -61,16 +61,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Bar:
-    """What a case has to reach.
+    """The performance required of a case.
 
     Parameters
     ----------
     kind
         ``"ratio"`` (times faster than the group's reference, per unit of work) and ``"rate"`` (units of
-        work a second): at least. ``"seconds"`` (a call), ``"memory"`` (bytes a call takes above what there
-        was before it) and ``"process"`` (bytes at the peak, libraries and inputs among them): at most.
+        work a second): at least. ``"seconds"`` (per call), ``"memory"`` (bytes of a call beyond those before
+        it) and ``"process"`` (bytes at the peak, libraries and inputs included): at most.
     must, aim
-        The bar, and the one hoped for.
+        The value required, and the value aimed for.
     """
 
     kind: Kind
@@ -80,20 +80,20 @@ class Bar:
 
 @dataclass(frozen=True)
 class Series:
-    """A case's place among others of different size, to fit how cost grows.
+    """The position of a case in a series of different sizes, to fit how the cost grows.
 
     Parameters
     ----------
     name
         What is fitted, for example ``"cell, numba"``. Cases with the same name and variable belong together.
     variable
-        What grows: ``"N"``, ``"T"``, ``"H"``.
+        The size that varies: ``"N"``, ``"T"``, ``"H"``.
     value
-        Its value here.
+        Its value in this case.
     per
-        Fitted is seconds a call divided by this, for example by the number of days if N grows.
+        Divisor of the seconds per call before the fit, for example the number of days if N varies.
     most
-        The greatest exponent allowed, if there is a bar.
+        The largest exponent allowed, if there is a bar.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Series:
 
 
 def is_tiny() -> bool:
-    """Tell whether things are only to be seen to run: environment variable XMSGL_BENCH, tiny or full."""
+    """Return whether XMSGL_BENCH is tiny: cases only have to run. Otherwise it is full."""
     size = os.environ.get("XMSGL_BENCH", "full")
     if size not in ("tiny", "full"):
         msg = f"XMSGL_BENCH must be tiny or full, not {size!r}"
@@ -119,19 +119,19 @@ def sized(full: Value, tiny: Value) -> Value:
 
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
-    """Let torch, NumPy's BLAS and Numba use so many threads for a while.
+    """Let torch, NumPy's BLAS and Numba use this number of threads.
 
     Raises
     ------
     RuntimeError
-        If torch or a BLAS uses another number nevertheless: what is timed then would be something else.
+        If torch or a BLAS still uses another number, which would make the timing meaningless.
     """
     import numba
     import torch
     from threadpoolctl import threadpool_info, threadpool_limits
 
     before = torch.get_num_threads()
-    # First of all: when Numba starts its pool, it sets the threads of OpenMP, and so those of torch.
+    # Before the others: when Numba starts its pool, it sets the threads of OpenMP, and so those of torch.
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
         with threadpool_limits(threads):
@@ -139,7 +139,7 @@ def pinned(threads: int) -> Iterator[None]:
             used = {"torch": torch.get_num_threads()}
             used |= {pool["internal_api"]: pool["num_threads"] for pool in threadpool_info()}
             if set(used.values()) != {threads}:
-                msg = f"{threads} threads were asked for, but in use are {used}"
+                msg = f"{threads} threads were requested, but the libraries use {used}"
                 raise RuntimeError(msg)
             yield
     finally:
@@ -149,7 +149,7 @@ def pinned(threads: int) -> Iterator[None]:
 def memory_of(
     build: Callable[..., Step], sizes: Mapping[str, Any], warm: Mapping[str, Any] | None, threads: int
 ) -> dict[str, int]:
-    """Run a step once in a process of its own and see how much memory it took.
+    """Run a step once in its own process and measure its memory.
 
     Returns
     -------
@@ -180,14 +180,14 @@ def memory_of(
 
 
 def memory_here(step: Step) -> dict[str, int]:
-    """Run a step once more in this process, with what is free already in it: only to be seen to run."""
+    """Run a step once more in this process, only to check that it runs; the memory is not exact."""
     before = begin_memory()
     step()
     return {"before": before, "peak": peak_memory()}
 
 
 class Runner:
-    """The fixture ``case``: times one case and keeps what is needed to judge it.
+    """The fixture ``case``: times one case and stores what is needed to judge it.
 
     Parameters
     ----------
@@ -220,17 +220,17 @@ class Runner:
         machine: Literal["flops", "bytes"] | None = None,
         kept: bool = False,
     ) -> Any:
-        """Time one case; once a test.
+        """Time one case; once per test.
 
         Parameters
         ----------
         group, name
-            Where it belongs and what it is called there.
+            Its group, and its name in the group.
         build
             Function in a module of this folder; ``build(**sizes)`` prepares everything and returns the
             step to time, a function without arguments.
         sizes
-            Arguments of `build`, plain values that JSON knows.
+            Arguments of `build`, as JSON values.
         threads
             Threads to use; at most as many as there are cores, and 1 at tiny size.
         reference
@@ -238,22 +238,22 @@ class Runner:
         rounds, warmup
             Calls timed one by one, and calls before them. At tiny size 2 and 1.
         work, unit
-            How many units of work a call does, and what they are: ratios are per unit.
+            Number and name of the units of work of a call: ratios are per unit.
         bars
-            What it has to reach.
+            Performance required.
         memory
-            Whether to measure the peak memory of one call, in a process of its own.
+            Whether to measure the peak memory of one call, in its own process.
         warm
-            Arguments of `build` that differ there for a first, small run, which loads and compiles all
-            code, so that this does not count as memory of the step. Default: none is made.
+            Arguments of `build` for a first, small run in that process, which loads and compiles all
+            code, so that this does not count as memory of the step. Default: no such run.
         flops, moved
-            Operations and bytes a call can not do without, by formula, for the roofline.
+            Least operations and bytes of a call, by formula, for the roofline.
         series
-            Place among cases of other sizes.
+            Position among cases of other sizes.
         machine
-            Whether `work` a second of this case is the machine's own limit, of operations or of bytes.
+            Set if `work` per second of this case is the machine's own limit, of operations or of bytes.
         kept
-            Time it with the memory that is freed kept for the next call, as between steps of a training.
+            Keep freed memory for the next call, as between steps of a training.
 
         Returns
         -------

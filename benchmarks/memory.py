@@ -1,4 +1,4 @@
-"""Run one step in a fresh process and print how much memory it took; started by the harness."""
+"""Run one step in a fresh process and print its memory; started by the harness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.harness import pinned
 
 
 def main() -> None:
-    """Build and run what the first argument describes, see :func:`benchmarks.harness.memory_of`."""
+    """Build and run the step that the first argument describes, see :func:`benchmarks.harness.memory_of`."""
     asked = json.loads(sys.argv[1])
     build = getattr(importlib.import_module(asked["module"]), asked["build"])
     with pinned(asked["threads"]):
@@ -20,8 +20,8 @@ def main() -> None:
         step = build(**asked["sizes"])
         before = begin_memory()
         step()
-        highest = peak_memory()
-    print(json.dumps({"before": before, "peak": highest}))
+        peak = peak_memory()
+    print(json.dumps({"before": before, "peak": peak}))
 
 
 if __name__ == "__main__":

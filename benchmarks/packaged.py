@@ -1,8 +1,8 @@
 """Train the model that the package ships: ``python -m benchmarks.packaged FOLDER``.
 
-ASYNC-MSGL, most of its epochs on the coarse task, which is cheap; a training that was stopped goes on from
-its checkpoint in the folder. Labels of the benchmark's test days are masked at both scales; epochs are
-chosen, and intervals calibrated, on its validation years. Scores on the test days are printed.
+ASYNC-MSGL, with most of its epochs on the coarse task, which is cheap. An interrupted training resumes from
+its checkpoint in the folder. Labels on the benchmark's test days are masked at both scales; the best epoch is
+chosen, and intervals are calibrated, on its validation years. Scores on the test days are printed.
 """
 
 from __future__ import annotations

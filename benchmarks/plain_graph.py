@@ -1,4 +1,4 @@
-"""The operator of a river graph by general libraries: what the compiled loops are compared with."""
+"""The operator of a river graph by general libraries, for comparison with the compiled loops."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["networkx_operator", "numpy_operator"]
 def networkx_operator(
     ids: Any, downstream_ids: Any, length: Any, *, hops: int, scale: float
 ) -> tuple[list[int], Any, sp.csr_array]:
-    """Order, accumulate and weigh a river with networkx, reach by reach.
+    """Sort, accumulate and weight a river network with networkx, reach by reach.
 
     Parameters
     ----------
     ids, downstream_ids, length
         The network; 0 at outlets, lengths in m.
     hops
-        Neighbours up and down so many steps.
+        Largest number of steps to a neighbour, upstream or downstream.
     scale
         Length scale of the exponential kernel (m).
 
@@ -62,7 +62,7 @@ def networkx_operator(
 
 
 def numpy_operator(ids: Any, downstream_ids: Any, length: Any, *, hops: int, scale: float) -> sp.csr_array:
-    """Weigh a river with whole arrays in NumPy and SciPy: all reaches go one step down at a time.
+    """Weight a river network with whole arrays in NumPy and SciPy, one step downstream at a time.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""One training step in the published form, written from its description: what the suites compare with.
+"""One training step as published, written from its description, for comparison.
 
-Dense graph operators, the cell day by day through autograd, every task run from its inputs on its own:
-three forwards and backwards for the gradients on the shared parameters, then three forwards and one
-backward for the weighted sum. Two things are kinder than the publication: the head of the interpolation
-task, whose scores for every reach of the Delaware would fill 6.9 GB, runs fused and at labelled reaches
-only; and the fine task's context, which no gradient passes, is made without autograd.
+Dense graph operators, the cell day by day through autograd, every task computed separately from its
+inputs: three forward and backward passes for the gradients of the shared parameters, then three forward
+passes and one backward pass for the weighted sum. Two parts are cheaper than in the publication: the head of
+the interpolation task, whose attention scores for every reach of the Delaware would take 6.9 GB, is fused and
+computed at labelled reaches only; and the fine task's context, which passes no gradient, is computed without
+autograd.
 
 The modules and weights are those of :class:`xmsgl.models.methods.msgl.MSGL`, so that both compute the same.
 
@@ -59,19 +60,19 @@ class PublishedWindow:
 
 
 class PublishedStep:
-    """Steps of Adam on the three tasks, weighed by multiple-gradient descent.
+    """Steps of Adam on the three tasks, weighted by multiple-gradient descent.
 
     Parameters
     ----------
     module
-        Made with ``anchored=False`` and without segment identities: what was published has neither.
+        With ``anchored=False`` and without segment identities, as published.
     learning_rate
-        Of Adam.
+        Learning rate of Adam.
 
     Attributes
     ----------
     losses, weights
-        Of each task, in the last step.
+        Loss and weight of each task in the last step.
     """
 
     def __init__(self, module: MSGL, learning_rate: float = 0.005) -> None:
@@ -84,7 +85,7 @@ class PublishedStep:
         self.weights: dict[str, float] = {}
 
     def __call__(self, window: PublishedWindow) -> None:
-        """Take one step: six forwards, four backwards."""
+        """Take one step: six forward and four backward passes."""
         shared = self.module.shared_parameters()
         gradients = []
         for task in TASKS:
@@ -128,7 +129,7 @@ class PublishedStep:
 
 
 def _look(block: TemporalAttention, x: Tensor) -> Tensor:
-    """Let the days of (node, day, channel) look at one another."""
+    """Apply attention between the days of (node, day, channel)."""
     heads = [part.unflatten(-1, (block.heads, -1)).transpose(1, 2) for part in block.project(x).chunk(3, -1)]
     attended = torch.nn.functional.scaled_dot_product_attention(*heads)
     return block.norm(x + block.mix(attended.transpose(1, 2).flatten(-2)))
@@ -141,9 +142,9 @@ def pooled_rmse(output: Tensor, label: Tensor) -> Tensor:
 
 
 def nearest_to_zero(gram: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Weights of the point of a convex hull that is nearest to zero, by looking at each of its faces.
+    """Weights of the point of a convex hull that is nearest to zero, from a search of all its faces.
 
-    Inside the hull of some of the vectors, the nearest point of their plane has the same inner product
+    Within the hull of some of the vectors, the nearest point of their plane has the same inner product
     with each of them.
     """
     best, least = np.zeros(len(gram)), np.inf

@@ -1,4 +1,4 @@
-"""Write what the speed benchmarks found as a page: ``python -m benchmarks.report IN.json OUT.md``."""
+"""Write the results of the speed benchmarks as a page: ``python -m benchmarks.report IN.json OUT.md``."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ KINDS = {
     "process": "whole process",
     "exponent": "exponent",
 }
-#: Share of the processor that others may use, above which a run judges nothing.
+#: Fraction of the processor used by other processes above which no bar is judged.
 QUIET = 0.15
 
 STATES = {"aim": "aim reached", "reached": "reached", "missed": "**missed**"}
 
 
 def seconds(value: float) -> str:
-    """Write a time with three digits and a fitting unit."""
+    """Write a time with three digits and a suitable unit."""
     for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs"), (1e9, "ns")):
         if value * factor >= 1:
             return f"{digits(value * factor)} {unit}"
@@ -69,7 +69,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def written(kind: str, value: float, unit: str = "unit") -> str:
-    """Write the value of a bar as its kind is read."""
+    """Write the value of a bar in the form of its kind."""
     return {
         "ratio": f"{digits(value)}x",
         "rate": f"{amount(value, unit)}/s",
@@ -100,13 +100,13 @@ def bar_rows(cases: Sequence[Case], busy: float | None = None) -> list[list[str]
 
 
 def state(verdict: Verdict, cases: Sequence[Case], busy: float | None) -> str:
-    """Say what came out; nothing is judged at tiny size or while others use the machine."""
+    """Return the verdict in words; none at tiny size or while other processes use the machine."""
     judged = not is_busy(busy) and not any(case.tiny for case in cases)
     return STATES[verdict.state] if judged else "not judged"
 
 
 def is_busy(share: float | None) -> bool:
-    """Tell whether others used so much of the processor that seconds and ratios mean little."""
+    """Return whether other processes used too much of the processor for reliable times."""
     return share is not None and share > QUIET
 
 
@@ -192,7 +192,7 @@ def page(found: dict[str, Any]) -> str:
     cases = read_cases(found["benchmarks"])
     lines = ["# Speed", "", *_head(found), "", "## Bars", ""]
     lines += table(
-        ["what", "on", "got", "must", "aim", "came out"], bar_rows(cases, found["machine_info"]["busy"])
+        ["what", "on", "got", "must", "aim", "verdict"], bar_rows(cases, found["machine_info"]["busy"])
     )
     for name, members in grouped(cases).items():
         lines += ["", f"## {name}", "", wrapped(members[0].about), ""]
@@ -205,34 +205,34 @@ def page(found: dict[str, Any]) -> str:
 
 
 FIT_TEXT = """
-Seconds (of a day or of a whole call) grow like size to the power of the exponent: a straight line through the
-logarithms, by least squares. The last column is how far the farthest point is from it.
+Seconds (per day or per call) grow as size to the power of the exponent: a straight line through the
+logarithms, by least squares. The last column is the largest distance of a point from the line.
 """
 
 NOT_MEASURED = (
-    "Other processors: every number is of the one machine above. Compare ratios, not seconds.",
-    "The first call, in which Numba compiles or loads what it has compiled: every case is called before.",
+    "Other processors: all numbers are from the machine above. Compare ratios, not seconds.",
+    "The first call, in which Numba compiles its code or loads it: every case is called once before timing.",
     "Graphics processors.",
 )
 
 HEAD = """
 Written by `make bench`, which runs `benchmarks/bench_*.py`. The cases of a table were timed in one run, one
-after the other, with their threads pinned: n calls after a warm-up, and their median. *Times faster* compares
-with the table's reference, per unit of work. *Memory* is the peak of resident memory during one call in a
-process of its own, less what was resident when the call began, its inputs among it; *whole process* is the
-peak itself, libraries and all.
+after the other, with their threads pinned: the median of n calls after a warm-up. *Times faster* compares
+with the table's reference, per unit of work. *Memory* is the peak of resident memory during one call in its
+own process, minus the resident memory when the call began, which includes its inputs; *whole process* is the
+peak itself, libraries included.
 """
 
 BUSY = """
-**Others used {:.0f} % of the processor when this run began or ended. Its numbers are rough, and no bar is
-judged.**
+**Other processes used {:.0f} % of the processor when this run began or ended. Its numbers are rough, and no
+bar is judged.**
 """
 
 ROOF_TEXT = """
-The machine's limits are the best rates seen in this run: products of matrices, and sweeps over arrays that
-do not fit the cache. A kernel needs at least its operations at the one rate or its bytes at the other,
-whichever takes longer; *share* is that over what it took. Operations and bytes are counted by formula: what
-can not be avoided, every array once.
+The machine's limits are the best rates in this run: products of matrices, and sweeps over arrays that do not
+fit the cache. A case needs at least the time of its operations at the one rate or of its bytes at the other,
+whichever is longer; *share* is this time over the measured time. Operations and bytes are counted by formula:
+the least necessary, each array once.
 """
 
 
@@ -255,7 +255,7 @@ def _head(found: dict[str, Any]) -> list[str]:
     ]
     busy = machine["busy"]
     warning = [wrapped(BUSY.format(100 * busy)), ""] if is_busy(busy) else []
-    return [wrapped(HEAD), "", *warning, *table(["of the run", ""], facts)]
+    return [wrapped(HEAD), "", *warning, *table(["run", ""], facts)]
 
 
 def _roofline(cases: Sequence[Case]) -> list[str]:
@@ -282,7 +282,7 @@ def _roofline(cases: Sequence[Case]) -> list[str]:
         ]
         for roof in roofline(cases)
     ]
-    heads = ["kernel", "threads", "operations", "bytes", "per byte", "bound by", "least", "measured", "share"]
+    heads = ["case", "threads", "operations", "bytes", "per byte", "bound by", "least", "measured", "share"]
     return [*lines, "", *table(heads, rows)]
 
 

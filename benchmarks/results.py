@@ -20,10 +20,10 @@ class Case:
 
     Attributes
     ----------
-    group, name, about, unit, threads, rounds, work, sizes
+    group, name, about, unit, threads, rounds, work
         As in :class:`benchmarks.harness.Runner`; `rounds` is n of the median.
-    median, fastest
-        Seconds a call.
+    median
+        Seconds per call.
     ratio
         How many times faster than the reference of its group, per unit of work; 1 for the reference.
     before, peak
@@ -39,9 +39,7 @@ class Case:
     threads: int
     rounds: int
     work: float
-    sizes: Mapping[str, Any]
     median: float
-    fastest: float
     ratio: float | None
     before: int | None
     peak: int | None
@@ -55,18 +53,18 @@ class Case:
 
     @property
     def per_unit(self) -> float:
-        """Seconds a unit of work."""
+        """Seconds per unit of work."""
         return self.median / self.work
 
     @property
     def above(self) -> int | None:
-        """Bytes a call takes above what there was before it."""
+        """Bytes at the peak of a call beyond those before it."""
         return None if self.peak is None or self.before is None else max(0, self.peak - self.before)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out of a bar; `state` is ``"aim"``, ``"reached"`` or ``"missed"``."""
+    """The outcome of a bar; `state` is ``"aim"``, ``"reached"`` or ``"missed"``."""
 
     group: str
     name: str
@@ -79,10 +77,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Fit:
-    """Cost against size: seconds grow like `variable` to the `exponent`.
+    """Cost against size: seconds grow as `variable` to the power of `exponent`.
 
-    `points` are pairs of size and seconds, of a call or of what :class:`benchmarks.harness.Series` divides
-    by; `worst` is the greatest ratio of a point to the fitted line, or the other way round.
+    `points` are pairs of size and seconds, per call or as :class:`benchmarks.harness.Series` divides them;
+    `worst` is the largest ratio between a point and the fitted line, in either direction.
     """
 
     name: str
@@ -95,7 +93,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Roof:
-    """How far a case is from what the machine can do.
+    """The distance of a case from the limits of the machine.
 
     Attributes
     ----------
@@ -106,9 +104,9 @@ class Roof:
     least
         Seconds a call would take at the machine's limits.
     bound
-        Which limit counts, ``"operations"`` or ``"memory"``.
+        The limit that applies, ``"operations"`` or ``"memory"``.
     share
-        Least over measured.
+        Least time over measured time.
     """
 
     case: Case
@@ -138,9 +136,7 @@ def read_cases(benchmarks: Sequence[Mapping[str, Any]]) -> list[Case]:
                 threads=info["threads"],
                 rounds=stats["rounds"],
                 work=info["work"],
-                sizes=info["sizes"],
                 median=stats["median"],
-                fastest=stats["min"],
                 ratio=None if base is None else base / (stats["median"] / info["work"]),
                 before=memory.get("before"),
                 peak=memory.get("peak"),
@@ -222,7 +218,7 @@ def fit_exponents(cases: Sequence[Case]) -> list[Fit]:
 
 
 def machine_limits(cases: Sequence[Case]) -> dict[int, dict[str, float]]:
-    """Return the best measured operations and bytes a second, by number of threads."""
+    """Return the highest measured operations and bytes per second, by number of threads."""
     limits: dict[int, dict[str, float]] = {}
     for case in cases:
         if case.machine is not None:

@@ -1,10 +1,9 @@
-"""Random rivers of any size, made fast, with the branching of real ones.
+"""Random river networks of any size, generated fast, with the branching of real ones.
 
 The network is a random forest of binary trees, all shapes equally likely: the random topology model.
-Its tributaries follow Horton's laws with a bifurcation ratio near 4, its largest basins hold a good part of
-all reaches, and its paths are long. Every link between confluences is cut into a few reaches, and the
-reaches stand in the arrays nearly, but not quite, in the order of the river, as in files put together
-region by region.
+Its tributaries follow Horton's laws with a bifurcation ratio near 4, its largest basins contain a large
+fraction of all reaches, and its paths are long. Every link between confluences is cut into a few reaches. The
+arrays are nearly, but not exactly, in downstream order, as in files assembled from regions.
 
 References
 ----------
@@ -32,13 +31,13 @@ class River:
     Attributes
     ----------
     ids, downstream_ids
-        int64 ids in no order, and of the reach downstream, 0 at an outlet.
+        int64 ids in random order, and the id of the reach downstream, 0 at an outlet.
     downstream
         The same as positions, -1 at an outlet.
     length
         Lengths (m), median 1.5 km.
     segment, n_segments
-        Coarse segment of each reach, about one for 47 reaches.
+        Coarse segment of each reach, about one per 47 reaches.
     """
 
     ids: NDArray[np.int64]
@@ -57,11 +56,11 @@ def make_river(n: int, *, seed: int = 0, median_length: float = 1_500.0, jumble:
     n
         Number of reaches.
     seed
-        Of the random numbers.
+        Seed of the random numbers.
     median_length
         Median length of a reach (m).
     jumble
-        How far a reach stands from its place in the order of the river, in reaches.
+        Largest displacement of a reach from its position in downstream order, in reaches.
 
     Returns
     -------
@@ -71,7 +70,7 @@ def make_river(n: int, *, seed: int = 0, median_length: float = 1_500.0, jumble:
     rng = np.random.default_rng(seed)
     links = max(1, round(n / 1.5))
     basins = max(1, round(links**0.5))
-    basins += (links - basins) % 2  # a binary forest has two links for each confluence and one a basin
+    basins += (links - basins) % 2  # a binary forest has two links per confluence and one per basin
     downstream = _split(rng, _binary_forest(rng, links, basins), n)
     marked = (rng.random(n) < 1 / 47) | (downstream < 0)
     segment = _carry_up(downstream, np.where(marked, np.cumsum(marked) - 1, -1))
@@ -93,25 +92,25 @@ def make_river(n: int, *, seed: int = 0, median_length: float = 1_500.0, jumble:
 
 
 def _binary_forest(rng: np.random.Generator, links: int, basins: int) -> NDArray[np.int64]:
-    """Return the link downstream of each, -1 at outlets, in an order that goes upstream.
+    """Return the link downstream of each, -1 at outlets, in upstream order.
 
     A sequence of confluences (+1) and headwaters (-1) that ends at minus the number of basins is a forest if
-    it is begun at the right place (the cycle lemma).
+    it starts at the right position (the cycle lemma).
     """
     confluences = (links - basins) // 2
     steps = np.full(links, -1, np.int64)
     steps[:confluences] = 1
     rng.shuffle(steps)
     level = np.cumsum(steps)
-    lowest = int(rng.integers(basins))  # each of the last new minima would do
+    lowest = int(rng.integers(basins))  # any of the last new minima is suitable
     start = int(np.argmax(level == level.min() + lowest)) + 1
     forks: NDArray[np.bool_] = np.roll(steps, -start) > 0
-    return _hang(forks)
+    return _attach(forks)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _hang(forks: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Hang every link on the last confluence that still lacks one."""
+def _attach(forks: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Attach every link to the last confluence that lacks a tributary."""
     below = np.empty(forks.size, np.int64)
     waiting = np.empty(forks.size + 1, np.int64)
     count = 0
@@ -140,7 +139,7 @@ def _split(rng: np.random.Generator, below: NDArray[np.int64], n: int) -> NDArra
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _carry_up(downstream: NDArray[np.int64], label: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Give reaches without a label that of the reach downstream."""
+    """Give reaches without a label the label of the reach downstream."""
     for i in range(label.size):
         if label[i] < 0:
             label[i] = label[downstream[i]]

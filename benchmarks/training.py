@@ -1,4 +1,4 @@
-"""What the training suite works on: the Delaware or a basin as large, cut into windows, and a module."""
+"""The data of the training suite: the Delaware or a basin of its size, cut into windows, and a module."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FIRST_DAY = "2015-10-01"  # of four years in which 134 to 154 reaches of the Del
 
 @cache
 def network() -> str:
-    """Say which network is used: the real one if its files can be had."""
+    """Return the network used: the real one if its files are available."""
     if is_tiny():
         return "made"
     from xmsgl.datasets.download import availability
@@ -54,14 +54,14 @@ def sizes(**others: Any) -> dict[str, Any]:
 
 
 def where() -> str:
-    """Say for the report on what the steps were run."""
-    real = "the Delaware's main stem with the labels it has from October 2015"
-    made = "a random basin as large as the Delaware's main stem, with as many labelled reaches"
+    """Describe the network for the report."""
+    real = "the Delaware's main stem with its labels from October 2015"
+    made = "a random basin of the size of the Delaware's main stem, with as many labelled reaches"
     return f"On {real if network() == 'delaware' else made}: {N_COARSE:,} segments, {N_FINE:,} reaches."
 
 
 def open_basin(network: str, n_coarse: int, n_fine: int, days: int, labelled: int) -> xr.Dataset:
-    """Return a dataset of so many days, in memory; sizes other than the Delaware's are made."""
+    """Return a dataset of `days` days, in memory."""
     if network == "made":
         return make_basin(n_coarse, n_fine, days, labelled=labelled)
     from xmsgl.datasets import delaware
@@ -74,7 +74,7 @@ def open_basin(network: str, n_coarse: int, n_fine: int, days: int, labelled: in
 
 
 class Training:
-    """All that both schemes start from: a dataset cut into windows, and a module."""
+    """The common start of both schemes: a dataset cut into windows, and a module."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Training:
         self.module = create_model("msgl", n_features=len(self.features), seed=0, **chosen)
 
     def window(self) -> PublishedWindow:
-        """Return the only window with dense operators, put together without the package's batches."""
+        """Return the only window, with dense operators, without using the package's batches."""
         scaling = self.data.scaling["coarse"]
         x, y = {}, {}
         for scale in SCALES:

@@ -1,11 +1,11 @@
-"""What the coarse scale is worth: MSGL against fine-only on the simulated basin, against the full truth.
+"""The value of the coarse scale: MSGL and fine-only on the simulated basin, scored on the full truth.
 
     python benchmarks/transfer.py                       # seeds 0 1 2, 1 % of the fine labels
     python benchmarks/transfer.py --seeds 0 --epochs 2  # a quick look
 
-All methods get the same cell, inputs, windows and epochs. ``fine-only`` learns from the fine labels
+All methods have the same cell, inputs, windows and epochs. ``fine-only`` learns from the fine labels
 alone, ``remap`` from the coarse ones. All are run with and without learned segment identities
-(``identity=8``), so that one sees what they alone are worth.
+(``identity=8``), which shows their effect separately.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run(seed: int, settings: dict[str, int], basin: dict[str, int]) -> dict[str,
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print one line a run and the table of ratios."""
+    """Print one line per run and the table of ratios."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
