@@ -10,7 +10,6 @@ from xmsgl.benchmark.degrade import (
     DEGRADATIONS,
     SOURCES,
     degrade,
-    drop_segments,
     is_random,
     parse_degradation,
 )
@@ -62,7 +61,7 @@ def test_a_seasonal_bias_warms_the_summer_as_much_as_it_cools_the_winter(ds):
 
 def test_missing_segments_lose_everything_and_the_others_nothing(ds):
     ds[NAME][:, 2] = np.nan  # four segments with labels are left to draw from
-    left = drop_segments(ds, 0.5, seed=3)[NAME]
+    left = degrade(ds, {"missing_segments": 0.5}, seed=3)[NAME]
     gone = left.isnull().all("time").values
     assert gone.sum() == 3
     assert gone[2]
@@ -70,7 +69,8 @@ def test_missing_segments_lose_everything_and_the_others_nothing(ds):
 
 
 def test_seeds_draw_other_segments(ds):
-    drawn = {tuple(drop_segments(ds, 0.4, seed)[NAME].isnull().all("time").values) for seed in range(8)}
+    left = [degrade(ds, {"missing_segments": 0.4}, seed)[NAME] for seed in range(8)]
+    drawn = {tuple(each.isnull().all("time").values) for each in left}
     assert len(drawn) > 2
 
 
@@ -126,7 +126,7 @@ def test_degradations_add_up(ds):
     )
 
 
-def test_what_can_not_be_is_refused(ds):
+def test_degradations_that_are_not_possible_are_refused(ds):
     with pytest.raises(InvalidArgumentError, match="noise is -1"):
         degrade(ds, {"noise": -1.0})
     with pytest.raises(InvalidArgumentError, match="missing_segments is 2"):
@@ -135,6 +135,4 @@ def test_what_can_not_be_is_refused(ds):
         degrade(ds, {"process_nose": 1.0})
     with pytest.raises(InvalidDatasetError, match="simulated_temperature_coarse is missing"):
         degrade(ds.drop_vars("simulated_temperature_coarse"), {"process_bias": 1.0})
-    with pytest.raises(UnknownNameError, match="unknown source 'fine'"):
-        drop_segments(ds, 0.5, source="fine")
     assert parse_degradation("process_bias")[1] == "process"

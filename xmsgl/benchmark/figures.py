@@ -72,7 +72,7 @@ def _figures(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> Iterato
         yield "rmse-by-stream-order", pictures.stream_orders(richest)
         yield from _maps(richest)
         epochs = epochs_of(richest, records)
-        if not epochs.empty and epochs["validation"].notna().any():
+        if epochs["validation"].notna().any():
             yield "convergence", pictures.convergence(epochs)
     varying = [json.loads(text) for column in ("settings", "degrade") for text in scores[column].unique()]
     for name in sorted({name for each in varying for name in each}):
@@ -106,7 +106,7 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
 def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """List the epochs of the networks among some scores: validation error and time since the start."""
     names = scores.drop_duplicates("run").set_index("run")["label"]
-    frames = [pd.DataFrame(columns=["run", "label", "seconds", "validation"])]
+    frames = []
     for record in records:
         history = record.get("history")
         if record["id"] not in names.index or not history:
@@ -126,7 +126,9 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
                 }
             )
         )
-    epochs = pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+    if not frames:
+        return pd.DataFrame(columns=["run", "label", "seconds", "validation"])
+    epochs = pd.concat(frames, ignore_index=True)
     return epochs.assign(label=epochs["label"].astype(scores["label"].dtype))
 
 

@@ -43,12 +43,11 @@ def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any
     chosen = _chosen(scores, "all", metric)
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(chosen):
-        means = rows.groupby("fraction", dropna=False)["value"].agg(["mean", "min", "max"])
-        if means.index.isna().all():
-            ax.axhline(means["mean"].iloc[0], color=look["color"], linestyle="--", linewidth=1.2, label=label)
-            continue
-        known = means[means.index.notna()]
-        _with_range(ax, 100 * known.index.to_numpy(float), known, label, look)
+        if rows["fraction"].isna().all():
+            mean = rows["value"].mean()
+            ax.axhline(mean, color=look["color"], linestyle="--", linewidth=1.2, label=label)
+        else:
+            _with_range(ax, rows["value"], 100 * rows["fraction"], label, look)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_xlabel("fraction of the fine labels [%]")
@@ -78,12 +77,9 @@ def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: An
     chosen = _chosen(scores, "all", metric)
     table = _spread_setting(chosen, setting)
     order = _order(table["at"].unique())
-    places = {text: place for place, text in enumerate(order)}
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(table):
-        means = rows.groupby("at")["value"].agg(["mean", "min", "max"])
-        means = means.loc[sorted(means.index, key=lambda text: places[text])]
-        _with_range(ax, np.array([places[text] for text in means.index], float), means, label, look)
+        _with_range(ax, rows["value"], rows["at"].map(order.index), label, look)
     ax.set_xticks(range(len(order)), order)
     ax.set_xlabel(setting.replace("_", " "))
     return _finish(ax, _NAMES.get(metric, metric))
@@ -154,9 +150,12 @@ def _lines(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, pd.DataFrame], dict[
             yield (str(label), part), {"color": COLOURS[colour], "marker": marker}
 
 
-def _with_range(ax: Any, x: Any, means: pd.DataFrame, label: str, look: dict[str, Any]) -> None:
+def _with_range(ax: Any, values: Any, x: Any, label: str, look: dict[str, Any]) -> None:
+    """Draw the mean of the values at each x, with bars from the lowest to the highest."""
+    means = values.groupby(x).agg(["mean", "min", "max"])
     bars = [means["mean"] - means["min"], means["max"] - means["mean"]]
-    ax.errorbar(x, means["mean"], yerr=bars, **look, markersize=5, linewidth=1.4, capsize=2.5, label=label)
+    style = {**look, "markersize": 5, "linewidth": 1.4, "capsize": 2.5}
+    ax.errorbar(means.index.to_numpy(float), means["mean"], yerr=bars, label=label, **style)
 
 
 def _by_number(scores: pd.DataFrame, group: str, metric: str, ax: Any) -> Any:
@@ -164,9 +163,8 @@ def _by_number(scores: pd.DataFrame, group: str, metric: str, ax: Any) -> Any:
     ax = axes(_SIZE) if ax is None else ax
     lines = list(_lines(chosen))
     for number, ((label, rows), look) in enumerate(lines):
-        means = rows.groupby(rows["member"].astype(int))["value"].agg(["mean", "min", "max"])
         aside = _ASIDE * (number - (len(lines) - 1) / 2)  # so that bars do not overlap
-        _with_range(ax, means.index.to_numpy(float) + aside, means, label, look)
+        _with_range(ax, rows["value"], rows["member"].astype(int) + aside, label, look)
     return _finish(ax, _NAMES.get(metric, metric))
 
 
