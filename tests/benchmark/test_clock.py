@@ -1,4 +1,4 @@
-"""The clock: it observes a training, and remembers across processes."""
+"""The clock: it observes a training, across processes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ FIRST_THREE = [(0, 1), (0, 2), (0, 3)]
 
 
 def stand(member, epoch):
-    """What an observer is called with, as far as the clock looks."""
+    """The argument of an observer, as far as the clock uses it."""
     state = Progress(epoch, {}, {}, {})
     return Standing("msgl", member, 3, 9, state)
 
 
 def test_an_observer_of_training_times_its_epochs(river, tmp_path):
-    told = []
-    clock = EpochClock(tmp_path / "epochs.json", told.append)
+    ended = []
+    clock = EpochClock(tmp_path / "epochs.json", ended.append)
     ds = river.isel(time=slice(0, 100))
     train(ds, "remap", epochs=3, hidden=2, window=50, progress=False, observers=[clock])
-    assert told == [1, 2, 3]
+    assert ended == [1, 2, 3]
     seconds = clock.seconds(FIRST_THREE)
     assert all(second > 0 for second in seconds)
     assert json.loads((tmp_path / "epochs.json").read_text()) == {
@@ -37,7 +37,7 @@ def test_an_observer_of_training_times_its_epochs(river, tmp_path):
     }
 
 
-def test_what_comes_between_members_is_no_epochs_time(tmp_path, monkeypatch):
+def test_time_between_members_is_not_counted(tmp_path, monkeypatch):
     clock = EpochClock(tmp_path / "epochs.json", lambda _: None)
     for now, member, epoch in [(5, 0, 0), (6, 0, 1), (8, 0, 2), (100, 1, 0), (103, 1, 1)]:
         monkeypatch.setattr("time.perf_counter", lambda now=now: float(now))
@@ -45,7 +45,7 @@ def test_what_comes_between_members_is_no_epochs_time(tmp_path, monkeypatch):
     assert clock.seconds([(0, 1), (0, 2), (1, 1)]) == [1.0, 2.0, 3.0]
 
 
-def test_a_second_process_knows_what_the_first_one_did(tmp_path):
+def test_a_second_process_keeps_the_times_of_the_first(tmp_path):
     file = tmp_path / "epochs.json"
     file.write_text('{"1": 10.0, "2": 20.0}')
     clock = EpochClock(file, lambda _: None)
@@ -56,7 +56,7 @@ def test_a_second_process_knows_what_the_first_one_did(tmp_path):
     assert clock.earlier(FIRST_THREE) == 10.0
 
 
-def test_an_epoch_nobody_saw_has_no_time(tmp_path):
+def test_an_epoch_that_was_not_observed_has_no_time(tmp_path):
     clock = EpochClock(tmp_path / "epochs.json", lambda _: None)
     assert math.isnan(clock.seconds([(0, 1)])[0])
     assert clock.earlier([(0, 1)]) == 0.0
@@ -66,8 +66,8 @@ SMALL = {"hidden": 2, "window": 50, "device": "cpu", "progress": False}
 
 
 def test_epochs_of_an_ensemble_are_those_of_its_members(river, tmp_path, monkeypatch):
-    """Killed in the second epoch of the second of three members, then gone on with."""
-    ds, file, told = river.isel(time=slice(0, 100)), tmp_path / "epochs.json", []
+    """Interrupted in the second epoch of the second of three members, then resumed."""
+    ds, file, ended = river.isel(time=slice(0, 100)), tmp_path / "epochs.json", []
     settings = {**SMALL, "epochs": 2, "ensemble": 3, "checkpoint": tmp_path / "c"}
     real = fit_members.write_checkpoint
 
@@ -79,13 +79,13 @@ def test_epochs_of_an_ensemble_are_those_of_its_members(river, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(fit_members, "write_checkpoint", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(ds, "remap", observers=[EpochClock(file, told.append)], **settings)
-    assert told == [1, 2, 3]
+            train(ds, "remap", observers=[EpochClock(file, ended.append)], **settings)
+    assert ended == [1, 2, 3]
     before = json.loads(file.read_text())
     assert list(before) == ["1", "2", "1/1"]
-    clock = EpochClock(file, told.append)
+    clock = EpochClock(file, ended.append)
     model = train(ds, "remap", resume=tmp_path / "c", observers=[clock], **settings)
-    assert told == [1, 2, 3, 4, 5, 6]
+    assert ended == [1, 2, 3, 4, 5, 6]
     epochs = member_epochs(model.history)
     assert epochs == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
     assert clock.seconds(epochs)[:3] == list(before.values())
@@ -93,7 +93,7 @@ def test_epochs_of_an_ensemble_are_those_of_its_members(river, tmp_path, monkeyp
     assert clock.earlier(epochs) == pytest.approx(sum(before.values()))
 
 
-def test_members_that_begin_anew_are_timed_anew(tmp_path):
+def test_members_that_start_again_are_timed_again(tmp_path):
     file = tmp_path / "epochs.json"
     file.write_text('{"1": 10.0, "1/1": 20.0}')
     clock = EpochClock(file, lambda _: None)

@@ -1,4 +1,4 @@
-"""``xmsgl benchmark``: from the command line to table and figures, and on again."""
+"""``xmsgl benchmark``: from the command line to table and figures, and resumed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_from_the_command_line_to_the_files(call, tmp_path):
 
 
 def test_the_command_is_the_call(call, tmp_path):
-    """Both doors plan the same runs."""
+    """Command and function plan the same runs."""
     call(
         "simulated",
         *BASIN,
@@ -102,14 +102,14 @@ def test_the_command_is_the_call(call, tmp_path):
         (["rhine"], 2, "unknown dataset 'rhine'; known: delaware, simulated"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(call, tmp_path, arguments, code, words):
+def test_errors_are_reported_in_one_line(call, tmp_path, arguments, code, words):
     result = call(*arguments, "--out", tmp_path / "out")
     assert result.exit_code == code
     assert words in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_source_of_ones_own_is_offered(call, tiny, tmp_path):
+def test_a_registered_source_is_listed(call, tiny, tmp_path):
     words = ["tiny", "--methods", "climatology", "--fractions", 0.1, "--list", "--out", tmp_path]
     result = call(*words, "--seeds", 1)
     assert result.exit_code == 0, result.output
@@ -120,7 +120,7 @@ def test_a_source_of_ones_own_is_offered(call, tiny, tmp_path):
         assert [item.value for item in asked.get_completions(["benchmark"], unfinished)] == names
 
 
-def test_ctrl_c_ends_with_the_command_to_go_on(call, tmp_path, monkeypatch):
+def test_ctrl_c_prints_the_command_to_resume(call, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 

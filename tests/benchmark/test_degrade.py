@@ -1,4 +1,4 @@
-"""Degradations: what is added is what was asked for, nothing else moves, order and chunks play no part."""
+"""Degradations: the right errors, nothing else changes, order and chunks do not matter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AMOUNTS = {"noise": 1.5, "bias": -0.7, "seasonal_bias": 2.0, "missing_segments":
 
 @pytest.fixture
 def ds(river):
-    """Labels far from the bounds, so that nothing is cut."""
+    """Labels far from the bounds, so that nothing is clipped."""
     river[NAME] = (river[NAME] * 0.1 + 15).assign_attrs(river[NAME].attrs)
     river["simulated_temperature_coarse"] = river["air_temperature_coarse"] * 0.1 + 15
     return river
@@ -76,7 +76,7 @@ def test_seeds_draw_other_segments(ds):
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
 @pytest.mark.parametrize("source", SOURCES)
-def test_nothing_else_is_touched(ds, name, source):
+def test_nothing_else_changes(ds, name, source):
     before = ds.copy(deep=True)
     prefix = "process_" if source == "process" else ""
     worse = degrade(ds, {prefix + name: AMOUNTS[name]}, 1)
@@ -92,7 +92,7 @@ def test_nothing_else_is_touched(ds, name, source):
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
-def test_order_and_chunks_play_no_part(ds, name, refuse_to_compute):
+def test_order_and_chunks_do_not_matter(ds, name, refuse_to_compute):
     amounts = {name: AMOUNTS[name]}
     expected = degrade(ds, amounts, 2)
     order = np.random.default_rng(0).permutation(5)
@@ -107,13 +107,13 @@ def test_order_and_chunks_play_no_part(ds, name, refuse_to_compute):
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
-def test_only_what_draws_depends_on_the_seed(ds, name):
+def test_only_random_degradations_depend_on_the_seed(ds, name):
     one, two = (degrade(ds, {name: AMOUNTS[name]}, seed)[NAME] for seed in (0, 1))
     assert one.equals(two) != is_random(name)
     assert is_random(name) == is_random(f"process_{name}")
 
 
-def test_values_stay_what_the_convention_allows(river):
+def test_values_stay_in_the_range_of_the_convention(river):
     worse = degrade(river, {"bias": -30.0})
     assert float(worse[NAME].min()) == -5.0
     worse.msgl.validate()

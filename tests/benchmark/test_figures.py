@@ -1,4 +1,4 @@
-"""Figures of a folder: those the runs have something to show for, and none that fails the benchmark."""
+"""Figures of a folder: those that the scores allow; a missing one never fails the benchmark."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def names(store):
     return sorted(path.stem for path in (store.folder / "figures").glob("*.png"))
 
 
-def test_the_figures_are_those_there_is_something_to_show_for(tiny, tmp_path):
+def test_the_figures_are_those_that_the_scores_allow(tiny, tmp_path):
     store = Store(tmp_path)
     draw_figures(store, scores_of(("msgl", 1.0, "{}", "{}")))
     assert names(store) == [
@@ -59,7 +59,7 @@ def test_the_figures_are_those_there_is_something_to_show_for(tiny, tmp_path):
     assert {f"tiny-temporal-{name}" for name in added} < set(names(store))
 
 
-def test_settings_are_named_only_where_they_tell_runs_apart(tiny, tmp_path):
+def test_settings_are_named_only_where_they_differ(tiny, tmp_path):
     store = Store(tmp_path)
     cases = [
         ("msgl:epochs=3", 1.0, "{}", "{}"),
@@ -97,7 +97,7 @@ def test_a_figure_of_one_degradation_shows_no_run_with_another(tiny, tmp_path, m
     assert all(set(rows["method"]) == {"msgl", "remap"} for rows in shown.values())
 
 
-def test_a_dataset_that_is_not_registered_any_more_has_no_map(tmp_path, caplog):
+def test_a_dataset_that_is_no_longer_registered_has_no_map(tmp_path, caplog):
     store = Store(tmp_path)
     with caplog.at_level(logging.WARNING, "xmsgl"):
         draw_figures(store, scores_of(("msgl", 1.0, "{}", "{}")))
@@ -106,7 +106,7 @@ def test_a_dataset_that_is_not_registered_any_more_has_no_map(tmp_path, caplog):
     assert not any("reaches" in name for name in names(store))
 
 
-def test_without_matplotlib_there_are_no_figures_and_a_word(tiny, tmp_path, monkeypatch, caplog):
+def test_without_matplotlib_there_is_only_a_warning(tiny, tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise MissingDependencyError("drawing needs matplotlib")
 
@@ -116,7 +116,7 @@ def test_without_matplotlib_there_are_no_figures_and_a_word(tiny, tmp_path, monk
     assert "drawing needs matplotlib" in caplog.text
 
 
-def test_epochs_count_seconds_and_judge_by_fine_labels():
+def test_epochs_have_seconds_and_the_validation_error_of_fine_labels():
     scores = scores_of(
         ("msgl", 1.0, "{}", "{}"), ("remap", 1.0, "{}", "{}"), ("climatology", 1.0, "{}", "{}")
     )

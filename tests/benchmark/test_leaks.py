@@ -33,12 +33,13 @@ QUICK = {
 METHODS = (*REFERENCES, *model_names())
 DRAW = 3
 
-
 BOOSTERS = ("booster-fine", "booster-coarse")
-# Of what other segments were observed to be, in the words of the networks and of the boosted trees.
+# Neighbour anomalies, as settings of the networks and of the boosted trees.
 LENGTHS = [5_000, 20_000]
-TOLD = {"features": ["default", *(f"neighbour_anomalies:{length // 1000}km" for length in LENGTHS)]}
-TREES_TOLD = {"neighbours": LENGTHS}
+WITH_NEIGHBOURS = {
+    "features": ["default", *(f"neighbour_anomalies:{length // 1000}km" for length in LENGTHS)]
+}
+TREES_WITH_NEIGHBOURS = {"neighbours": LENGTHS}
 
 
 def run_of(protocol, method="msgl", fraction=0.5, **more):
@@ -58,7 +59,7 @@ def split_up(ds):
 
 
 def held_out(ds, protocol):
-    """Where the protocol looks for its score, found without the code under test."""
+    """What the protocol scores, found without the code under test."""
     if protocol == "temporal":  # the last of the three water years
         return xr.DataArray(ds.indexes["time"] >= "2003-10-01", {"time": ds["time"]}, "time")
     if protocol == "subsegments":
@@ -113,7 +114,7 @@ def numbers_in(thing, seen):
 
 @pytest.fixture
 def caught(monkeypatch):
-    """What each training was given: its source of batches, and the batches themselves."""
+    """The input of each training: its source of batches, and the batches."""
     trainings = []
     real = fit_members.run
 
@@ -142,7 +143,7 @@ def predict(offer, tmp_path):
 
 
 def leaks(source, batches):
-    """Name what holds the marker: as degrees anywhere, standardised in the labels of a batch."""
+    """List what contains the marker: in degrees anywhere, standardised in the labels of a batch."""
     seen: set[int] = set()
     found = ["source" for values in numbers_in(source, seen) if marked(values)]
     scaling = next(iter(source._data.scaling.values()))
@@ -154,7 +155,7 @@ def leaks(source, batches):
     return found
 
 
-def test_the_marker_is_planted_where_the_score_is_taken(rich, offer):
+def test_the_marker_is_planted_where_methods_are_scored(rich, offer):
     for protocol in SPLITS:
         offer(with_held_out(rich, protocol, MARKER))
         observed = make_split(run_of(protocol)).observed.values
@@ -163,7 +164,7 @@ def test_the_marker_is_planted_where_the_score_is_taken(rich, offer):
 
 
 @pytest.mark.parametrize("protocol", SPLITS)
-def test_the_datasets_of_a_split_hold_no_marker(rich, offer, protocol):
+def test_the_datasets_of_a_split_do_not_contain_the_marker(rich, offer, protocol):
     ds = with_held_out(rich, protocol, MARKER)
     assert all(marked(ds[name]) for name in LABELS)
     offer(ds)
@@ -199,12 +200,12 @@ def test_the_rest_of_a_segment_is_held_out_with_its_drawn_part(rich, offer, draw
 @pytest.mark.parametrize(
     ("method", "more"),
     [pytest.param(method, {}, id=method) for method in METHODS]
-    + [pytest.param(method, TOLD, id=f"{method}, told") for method in ("remap", "msgl")]
-    + [pytest.param("booster-coarse", TREES_TOLD, id="booster-coarse, told")],
+    + [pytest.param(method, WITH_NEIGHBOURS, id=f"{method}, neighbours") for method in ("remap", "msgl")]
+    + [pytest.param("booster-coarse", TREES_WITH_NEIGHBOURS, id="booster-coarse, neighbours")],
 )
 def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, more, protocol):
-    """No tensor holds the marker, and prediction and scaling are those without any held-out label."""
-    # With held-out labels gone their segments would not be drawn from any more.
+    """No tensor contains the marker, and prediction and scaling are those without any held-out label."""
+    # Without held-out labels their segments would no longer be candidates.
     monkeypatch.setattr(protocols, "_candidates", lambda ds, source, name: None)
     run = run_of(protocol, method, **more)
     ds = with_held_out(rich, protocol, MARKER)
@@ -228,9 +229,9 @@ def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, meth
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("more", [{}, TREES_TOLD], ids=["", "told"])
+@pytest.mark.parametrize("more", [{}, TREES_WITH_NEIGHBOURS], ids=["", "neighbours"])
 @pytest.mark.parametrize("method", BOOSTERS)
-def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, more, protocol):
+def test_boosters_do_not_learn_from_the_marker(rich, predict, monkeypatch, method, more, protocol):
     ensemble = pytest.importorskip("sklearn.ensemble")
     fed = []
     real = ensemble.HistGradientBoostingRegressor.fit
@@ -249,7 +250,7 @@ def test_boosters_are_not_fed_the_marker(rich, predict, monkeypatch, method, mor
 
 @pytest.mark.parametrize("kept", LABELS[:2])
 def test_a_label_left_at_one_scale_would_be_found(rich, predict, caught, monkeypatch, kept):
-    """The search can fail: a split that masks one scale only is caught."""
+    """The search can fail: a split that masks only one scale is found."""
 
     def careless(ds, **what):
         hidden = mask_labels(ds, **what)
@@ -267,7 +268,7 @@ def test_a_label_left_at_one_scale_would_be_found(rich, predict, caught, monkeyp
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_thinning_takes_only_what_may_be_learned_from(tiny, protocol):
+def test_only_training_labels_are_thinned(tiny, protocol):
     whole = make_split(run_of(protocol, fraction=1.0))
     thin = make_split(run_of(protocol, fraction=0.1))
     fine, coarse = "water_temperature_fine", "water_temperature_coarse"
@@ -280,8 +281,8 @@ def test_thinning_takes_only_what_may_be_learned_from(tiny, protocol):
 
 @pytest.mark.parametrize("protocol", SPLITS)
 @pytest.mark.parametrize("left", [False, True], ids=["masked", "left"])
-def test_anomalies_of_neighbours_know_no_held_out_label(rich, offer, monkeypatch, protocol, left):
-    """They are those of the split's labels; and a held-out label that a split leaves in would move them."""
+def test_neighbour_anomalies_do_not_use_held_out_labels(rich, offer, monkeypatch, protocol, left):
+    """They depend only on the split's labels; a held-out label left in the split would change them."""
 
     def careless(ds, **what):
         return mask_labels(ds, **what).assign(water_temperature_coarse=ds["water_temperature_coarse"])

@@ -1,4 +1,4 @@
-"""Contenders: what each learns from, by looking at what training really does with the labels."""
+"""Methods: what each learns from, tested by changing the labels."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ NAMES = {
 
 
 def warmer(temperature):
-    """By another amount at each place, or who hears of anomalies only would not notice."""
+    """Warm each place by another amount, because a uniform change leaves neighbour anomalies as they are."""
     scale = temperature.dims[1]
     return temperature.copy(data=temperature.values + (1 + np.arange(temperature.sizes[scale]) % 3))
 
 
 METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *model_names()} - {"async-msgl"})]
-TOLD = [
-    pytest.param("fine-only", {"features": ["default", "neighbour_anomalies:9km"]}, id="fine-only, told"),
-    pytest.param("booster-fine", {"neighbours": [9e3]}, id="booster-fine, told"),
+WITH_NEIGHBOURS = [
+    pytest.param(
+        "fine-only", {"features": ["default", "neighbour_anomalies:9km"]}, id="fine-only, neighbours"
+    ),
+    pytest.param("booster-fine", {"neighbours": [9e3]}, id="booster-fine, neighbours"),
 ]
 
 
-@pytest.mark.parametrize(("method", "more"), METHODS + TOLD)  # async-msgl as msgl
+@pytest.mark.parametrize(("method", "more"), METHODS + WITH_NEIGHBOURS)  # async-msgl as msgl
 def test_a_method_learns_from_what_it_says(rich, offer, tmp_path, method, more):
-    """A change in a temperature changes the prediction exactly if it is among the sources."""
+    """Changing a temperature changes the prediction if and only if it is among the sources."""
     who = contender(method)
     settings = {"iterations": 10} if "booster" in method else {} if method in REFERENCES else QUICK
     settings = {**settings, **more}
@@ -75,7 +77,7 @@ def test_learning_rates_that_do_not_fit_the_stages_are_refused_before_anything_r
     make_plan("simulated", **plan | {"methods": ["async-msgl"]})
 
 
-def test_a_recipe_decides_what_is_learned_from_unless_the_run_says_otherwise(monkeypatch):
+def test_a_recipe_sets_the_sources_unless_the_run_sets_them(monkeypatch):
     few = Recipe("few", "no coarse task", "here", {"epochs": 2}, {"tasks": ("interpolation", "fine")})
     monkeypatch.setitem(RECIPES, "few", few)
     msgl = contender("msgl")
@@ -105,7 +107,7 @@ def test_without_validation_a_network_learns_from_the_validation_years_too(tiny,
 
 def test_a_recipe_is_run_with_the_validation_of_the_protocol(tiny, tmp_path, monkeypatch):
     (run,) = make_plan("tiny", methods=["msgl:recipe=published,epochs=1,window=400"], fractions=[1], seeds=1)
-    # As if a recipe said what to validate on, which none should.
+    # As if a recipe set the validation, which none should.
     other = replace(PUBLISHED, settings={**PUBLISHED.settings, "validation": None})
     monkeypatch.setitem(RECIPES, "published", other)
     outcome = contender("msgl").run(make_split(run), 0, run.settings, Place(tmp_path))
@@ -126,7 +128,7 @@ def test_references_are_the_functions_of_evaluate(tiny, tmp_path, name, function
     assert outcome.model is None
 
 
-def test_a_reference_of_ones_own(tiny, tmp_path):
+def test_a_registered_reference(tiny, tmp_path):
     @register_reference("drawn", learns_from=["coarse"], random=True)
     def drawn(ds, *, seed, degrees=10.0):
         return ds["water_temperature_fine"] * 0 + degrees + seed

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: the numbers drawn are the numbers given."""
+"""Figures of a benchmark: the numbers drawn are the numbers given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xmsgl.errors import InvalidArgumentError
 
 
 def rows(group, members, labels=("msgl", "remap"), seeds=(0, 1), fractions=(0.01, 1.0)):
-    """A value that tells where it comes from: label 10, fraction 1, seed 0.1, member 0.01."""
+    """Values that encode their origin: label 10, fraction 1, seed 0.1, member 0.01."""
     found = []
     for a, label in enumerate(labels):
         for b, fraction in enumerate(fractions):
@@ -28,7 +28,7 @@ def rows(group, members, labels=("msgl", "remap"), seeds=(0, 1), fractions=(0.01
 
 
 def drawn(ax):
-    """Middle, lower and upper end of each line with bars, by label."""
+    """Mean, lower and upper end of each line with bars, by label."""
     found = {}
     for container in ax.containers:
         line, _, (bars,) = container
@@ -57,7 +57,7 @@ def test_a_method_without_a_fraction_is_a_level_line():
     assert set(drawn(ax)) == {"msgl"}
 
 
-def test_months_stand_where_they_belong():
+def test_months_are_in_calendar_order():
     ax = plots.months(rows("month", ["12", "1", "2"], fractions=(1.0,)))
     x, middle, *_ = drawn(ax)["msgl"]
     np.testing.assert_allclose(np.round(x), [1, 2, 12])
@@ -65,12 +65,12 @@ def test_months_stand_where_they_belong():
     assert [text.get_text() for text in ax.get_xticklabels()][0::11] == ["Jan", "Dec"]
 
 
-def test_stream_orders_tell_their_n():
+def test_stream_orders_show_their_n():
     ax = plots.stream_orders(rows("stream_order", ["1", "3"], fractions=(1.0,)))
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1\nn = 100", "3\nn = 101"]
 
 
-def test_methods_are_told_apart_and_keep_their_colour():
+def test_methods_differ_in_colour_and_keep_it():
     labels = [f"m{number}" for number in range(9)]
     scores = rows("all", [""], labels=labels)
     looks = [(line[0].get_color(), line[0].get_marker()) for line in plots.fractions(scores).containers]
@@ -92,7 +92,7 @@ def test_sensitivity_orders_numbers_by_size_and_names_what_else_differs():
     assert ax.get_xlabel() == "hops"
 
 
-def test_sensitivity_to_a_degradation_begins_at_nothing():
+def test_sensitivity_to_a_degradation_starts_at_zero():
     scores = rows("all", [""], labels=("msgl",), fractions=(1.0,) * 3, seeds=(0,))
     scores["degrade"] = ["{}", '{"noise": 2.0}', '{"noise": 0.5}']
     ax = plots.sensitivity(scores, "noise")
@@ -144,7 +144,7 @@ def test_the_map_shows_the_mean_over_seeds_and_grey_elsewhere(ds):
     assert fixed.collections[-1].get_clim() == (0.5, 20)
 
 
-def test_what_can_not_be_drawn_is_said(ds):
+def test_scores_that_cannot_be_drawn_are_refused(ds):
     with pytest.raises(InvalidArgumentError, match="one method"):
         plots.reaches(rows("reach", ["1"]), ds)
     with pytest.raises(InvalidArgumentError, match="no score of 'crps'"):

@@ -1,4 +1,4 @@
-"""Plans: every run once, with a name that only its content decides."""
+"""Plans: every run once, with an id that depends only on its content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_id_is_the_same_in_every_process_and_version():
     assert RUN.id == "delaware-temporal-msgl-0.01-s0d0-03f269618b"
 
 
-def test_the_id_does_not_know_the_order_of_settings():
+def test_the_id_does_not_depend_on_the_order_of_settings():
     assert replace(RUN, settings={"kernel": "reference", "hops": 5}).id == RUN.id
 
 
@@ -62,7 +62,7 @@ def test_a_method_without_fine_labels_has_no_fraction():
     assert run.fraction is None
 
 
-def test_what_draws_nothing_is_run_once():
+def test_a_method_without_random_numbers_is_run_once():
     runs = plan(["climatology"], fractions=[0.01, 1], seeds=3)
     assert [(run.fraction, run.seed, run.draw) for run in runs] == [
         (0.01, 0, 0),
@@ -92,7 +92,7 @@ def test_settings_of_all_networks_are_not_those_of_references():
     assert climatology.settings == {}
 
 
-def test_worse_coarse_labels_do_not_concern_who_does_not_see_them():
+def test_degraded_coarse_labels_affect_only_methods_that_use_them():
     runs = plan(["msgl", "fine-only"], fractions=[1], seeds=1, degrade=[{}, {"noise": 1.0}, {"noise": 2.0}])
     assert [(run.method, run.degrade) for run in runs] == [
         ("msgl", {}),
@@ -102,7 +102,7 @@ def test_worse_coarse_labels_do_not_concern_who_does_not_see_them():
     ]
 
 
-def test_a_worse_process_model_concerns_direct_only():
+def test_a_degraded_process_model_affects_direct_only():
     runs = plan(["msgl", "direct"], fractions=[1], seeds=1, degrade=[{"process_bias": 1.0}])
     assert [(run.method, run.degrade) for run in runs] == [("msgl", {}), ("direct", {"process_bias": 1.0})]
 
@@ -128,11 +128,11 @@ def test_a_worse_process_model_concerns_direct_only():
         (["msgl"], {"data": {"regoin": 1}}, InvalidArgumentError, "no argument regoin"),
     ],
 )
-def test_a_plan_that_can_not_be_done_is_refused_before_anything_runs(methods, options, error, words):
+def test_an_invalid_plan_is_refused_before_anything_runs(methods, options, error, words):
     with pytest.raises(error, match=words):
         plan(methods, **options)
 
 
-def test_the_seed_of_a_simulated_basin_is_not_to_be_chosen():
+def test_the_seed_of_a_simulated_basin_cannot_be_set():
     with pytest.raises(InvalidArgumentError, match="no argument label_fraction, seed"):
         make_plan("simulated", data={"seed": 3, "label_fraction": 0.5})

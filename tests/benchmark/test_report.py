@@ -1,4 +1,4 @@
-"""The report: tidy scores, means and spreads, ensembles, and a page that tells all there is to tell."""
+"""The report: tidy scores, means and spreads, ensembles, and the page."""
 
 from __future__ import annotations
 
@@ -95,14 +95,14 @@ def test_the_table_gives_mean_spread_and_n(store):
     assert cells(page, "climatology")[2] == "2.000"
 
 
-def test_settings_of_all_networks_are_said_once(store):
+def test_settings_of_all_networks_are_listed_once(store):
     assert shared_settings(store.records()) == {"epochs": 4}
     write_report(store)
     assert "All networks: epochs = 4." in (store.folder / "table.md").read_text()
 
 
 def test_a_reference_shows_all_its_settings(store):
-    """Also those that happen to be what all networks have."""
+    """Including those equal to the settings of all networks."""
     for settings in ({}, {"epochs": 4}):
         run = Run("delaware", "temporal", "booster-coarse", None, 0, 0, settings)
         add(store, run, pairs_of(1.0, 0.0), trained=False)
@@ -129,11 +129,11 @@ def test_a_blend_is_the_mean_of_methods_whatever_their_seeds(store):
         collect_scores(store).query("group == 'all' and metric == 'bias'").groupby("label")["value"].mean()
     )
     assert values["bias"] == pytest.approx((parts["climatology"] + parts["msgl"]) / 2, abs=1e-6)
-    assert rows["fraction"].unique() == [1.0]  # that of msgl; climatology holds for all
+    assert rows["fraction"].unique() == [1.0]  # that of msgl; climatology is the same for all
 
 
-def test_a_blend_keeps_to_one_split(tmp_path):
-    """Draws with other labels are not mixed, and what uses no fine label has its part in each."""
+def test_a_blend_uses_one_split(tmp_path):
+    """Draws with other labels are not mixed; a method without fine labels is part of each blend."""
     store = Store(tmp_path)
     for draw, bias in ((0, 1.0), (1, 3.0)):
         add(store, msgl(draw, draw=draw, fraction=0.01), pairs_of(bias, 0.0))
@@ -152,13 +152,13 @@ def test_a_blend_keeps_to_one_split(tmp_path):
         ("msgl + lstm", UnknownNameError, "method in the results 'lstm'"),
     ],
 )
-def test_a_blend_of_what_is_not_there_is_refused(store, blend, error, words):
+def test_a_blend_of_unknown_methods_is_refused(store, blend, error, words):
     with pytest.raises(error, match=words):
         collect_scores(store, blends=[blend])
 
 
 def test_seeds_that_saw_other_labels_are_no_ensemble(tmp_path, caplog):
-    """Together they would have learned from twice as many."""
+    """Together they would have learned from twice as many labels."""
     store = Store(tmp_path)
     for seed in (0, 1):
         add(store, msgl(seed, draw=seed, fraction=0.01), pairs_of(1.0, 0.0))
@@ -168,7 +168,7 @@ def test_seeds_that_saw_other_labels_are_no_ensemble(tmp_path, caplog):
     assert "--draw" in caplog.text
 
 
-def test_the_page_tells_command_failures_machine_and_other_code(store):
+def test_the_page_lists_command_failures_machine_and_other_code(store):
     add(store, msgl(2), pairs_of(1.0, 0.0), code="bbb")
     store.fail("some-run", {}, "DivergenceError: the loss is not finite")
     write_report(store)
@@ -191,7 +191,7 @@ def test_commands_are_kept_once(store):
     assert store.commands() == ["xmsgl benchmark delaware", "xmsgl benchmark delaware --seeds 5"]
 
 
-def test_a_worse_dataset_has_its_own_row(store):
+def test_a_degraded_dataset_has_its_own_row(store):
     worse = Run("delaware", "temporal", "msgl", 1.0, 0, 0, {"epochs": 4}, {}, {"noise": 2.0})
     add(store, worse, pairs_of(3.0, 0.0))
     page = markdown_sections(collect_scores(store), store.records())
@@ -199,13 +199,13 @@ def test_a_worse_dataset_has_its_own_row(store):
     assert cells(page, "msgl")[-4] == "2"
 
 
-def test_nothing_finished_is_a_page_too(tmp_path):
+def test_a_page_without_finished_runs(tmp_path):
     store = Store(tmp_path)
     assert write_report(store).empty
     assert "No run is finished" in (tmp_path / "table.md").read_text()
 
 
-def test_runs_of_other_code_are_pointed_out(tiny, tmp_path, caplog):
+def test_runs_of_other_code_are_reported(tiny, tmp_path, caplog):
     run = Run("tiny", "temporal", "climatology", 1.0, 0, 0)
     add(Store(tmp_path), run, pairs_of(1.0, 0.0), trained=False)
     with caplog.at_level(logging.WARNING, "xmsgl"):

@@ -1,4 +1,4 @@
-"""Running: what is finished stays, what was interrupted goes on bit for bit, what fails is told."""
+"""Running: finished runs stay, interrupted ones resume bit for bit, failures are reported."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store(tmp_path, tiny):
 
 @pytest.fixture
 def stop_after(monkeypatch):
-    """Make training stop with an error after some epochs, as a killed process would."""
+    """Make training stop with an error after some epochs."""
     real = fit_members.write_checkpoint
 
     def arm(epochs, error):
@@ -46,7 +46,7 @@ def stop_after(monkeypatch):
     return arm
 
 
-def test_a_run_leaves_all_that_was_promised(store):
+def test_a_run_writes_all_its_files(store):
     assert do_runs([MSGL, CLIMATOLOGY], store) == []
     record, _ = (json.loads((store.runs / run.id / "run.json").read_text()) for run in (MSGL, CLIMATOLOGY))
     assert Run(**record["run"]) == MSGL
@@ -74,7 +74,7 @@ def test_finished_runs_are_not_done_again(store, monkeypatch):
     assert (store.runs / CLIMATOLOGY.id / "run.json").stat().st_mtime_ns == before
 
 
-def test_an_interrupted_run_goes_on_bit_for_bit(store, stop_after, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_bit_for_bit(store, stop_after, tmp_path, monkeypatch):
     whole = Store(tmp_path / "whole")
     do_runs([MSGL], whole)
     stop_after(2, KeyboardInterrupt)
@@ -118,7 +118,7 @@ def test_a_checkpoint_of_other_settings_is_not_used(store, stop_after, monkeypat
     assert not record["resumed"]
 
 
-def test_a_failure_is_told_and_stops_nobody(store, stop_after, monkeypatch, caplog):
+def test_a_failure_is_reported_and_does_not_stop_other_runs(store, stop_after, monkeypatch, caplog):
     stop_after(1, DivergenceError("the loss is not finite"))
     with caplog.at_level(logging.WARNING, "xmsgl"):
         assert do_runs([MSGL, CLIMATOLOGY], store) == [MSGL.id]
@@ -133,7 +133,7 @@ def test_a_failure_is_told_and_stops_nobody(store, stop_after, monkeypatch, capl
     assert store.failures() == []
 
 
-def test_half_written_results_are_never_taken_for_finished(store, monkeypatch):
+def test_partly_written_results_do_not_count_as_finished(store, monkeypatch):
     real = pd.DataFrame.to_parquet
     written = []
 
@@ -155,19 +155,19 @@ def test_half_written_results_are_never_taken_for_finished(store, monkeypatch):
     assert not (store.folder / "work" / CLIMATOLOGY.id).exists()
 
 
-def test_a_folder_without_its_record_is_no_run(store):
+def test_a_folder_without_its_record_is_not_a_run(store):
     (store.runs / CLIMATOLOGY.id).mkdir(parents=True)
     assert not store.is_finished(CLIMATOLOGY.id)
 
 
-def test_two_processes_that_did_the_same_run_do_not_clash(store):
+def test_two_processes_with_the_same_run_do_not_clash(store):
     do_runs([CLIMATOLOGY], store)
     pairs, scores = store.pairs(CLIMATOLOGY.id), store.scores(CLIMATOLOGY.id)
     store.finish(CLIMATOLOGY.id, {"id": "late"}, pairs=pairs, scores=scores)
     assert store.records()[0]["id"] == CLIMATOLOGY.id
 
 
-def test_ctrl_c_says_how_to_go_on(tiny, stop_after, tmp_path, caplog):
+def test_ctrl_c_says_how_to_resume(tiny, stop_after, tmp_path, caplog):
     stop_after(2, KeyboardInterrupt)
     call = {
         "methods": ["climatology", "msgl"],
@@ -182,8 +182,8 @@ def test_ctrl_c_says_how_to_go_on(tiny, stop_after, tmp_path, caplog):
     assert "climatology" in (tmp_path / "table.md").read_text()
 
 
-def test_processes_side_by_side_give_the_numbers_of_one(store, tmp_path):
-    """And one that fails, here for its source is registered in this process only, fails alone."""
+def test_parallel_processes_give_the_same_scores(store, tmp_path):
+    """A failing run, here because its source is registered in this process only, fails alone."""
     basin = {"n_coarse": 3, "reaches_per_segment": 2, "years": 3}
     (run,) = make_plan("simulated", methods=["regression"], fractions=[0.1], seeds=1, data=basin)
     alone = Store(tmp_path / "alone")
@@ -194,7 +194,7 @@ def test_processes_side_by_side_give_the_numbers_of_one(store, tmp_path):
     assert "unknown dataset 'tiny'" in store.failures()[0]["error"]
 
 
-def test_no_processes_are_refused(store):
+def test_zero_processes_are_refused(store):
     with pytest.raises(InvalidArgumentError, match="jobs"):
         do_runs([CLIMATOLOGY], store, jobs=0)
 
@@ -206,6 +206,6 @@ def test_a_missing_library_is_named(store, monkeypatch):
     assert MissingDependencyError.__name__ in store.failures()[0]["error"]
 
 
-def test_what_json_does_not_know_becomes_null(store):
+def test_numbers_that_are_not_finite_become_null_in_json(store):
     store.fail("x", {"value": np.float32("nan"), "list": [np.int64(3), float("inf")]}, "why")
     assert store.failures()[0]["run"] == {"value": None, "list": [3, None]}

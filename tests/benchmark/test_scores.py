@@ -52,7 +52,7 @@ def test_pairs_are_the_observed_test_days(tiny, prediction, pairs):
     assert pairs["predicted"].dtype == np.float32
 
 
-def test_the_order_of_the_prediction_plays_no_part(prediction, split, pairs):
+def test_the_order_of_the_prediction_does_not_matter(prediction, split, pairs):
     shuffled = prediction.isel(time=slice(None, None, -1), fine=np.random.default_rng(0).permutation(12))
     pd.testing.assert_frame_equal(pair_up(shuffled.transpose(), split), pairs)
     pd.testing.assert_frame_equal(pair_up(prediction.chunk(time=90), split), pairs)
@@ -80,13 +80,13 @@ def test_scores_of_all_and_of_groups(tiny, pairs):
         assert value(scores, "stream_order", "rmse", str(member)) == (pytest.approx(rmse(rows)), len(rows))
 
 
-def test_n_is_that_of_the_number(pairs):
+def test_n_counts_the_reach_days_of_each_metric(pairs):
     scores = score_pairs(pairs)
     hot = pairs[pairs["observed"] >= np.quantile(pairs["observed"].astype(float), 0.9)]
     assert value(scores, "all", "rmse_hot") == (pytest.approx(rmse(hot)), len(hot))
 
 
-def test_a_prediction_with_a_hole_is_refused(pairs):
+def test_a_prediction_with_nan_is_refused(pairs):
     pairs.loc[3, "predicted"] = np.nan
     with pytest.raises(InvalidArgumentError, match="not finite"):
         score_pairs(pairs)

@@ -1,4 +1,4 @@
-"""Sources: which water years are which, and what a fraction means where the basin itself is drawn."""
+"""Sources: their water years, and the fraction of labels of a random basin."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_fraction_of_the_simulated_basin_is_of_all_reach_days():
     xr.testing.assert_equal(ds["water_temperature_coarse"], other["water_temperature_coarse"])
 
 
-def test_every_draw_is_another_basin():
+def test_every_draw_gives_another_basin():
     one, two = (open_source("simulated", BASIN, draw=draw)["true_temperature_fine"] for draw in (0, 1))
     assert not np.array_equal(one.values, two.values)
 
@@ -56,7 +56,7 @@ def test_a_dataset_is_opened_once(offer, river):
     assert open_source("tiny", {}) is open_source("tiny", {}, fraction=0.1, draw=3) is river
 
 
-def test_thinning_keeps_all_or_a_part(river):
+def test_thinning_keeps_all_or_a_fraction(river):
     assert thin(river, None, 0) is river
     assert thin(river, 1.0, 0) is river
     n = int(river["water_temperature_fine"].count())

@@ -1,4 +1,4 @@
-"""The spatial protocol draws what a source says: sub-segments where the dataset names them, else segments."""
+"""The spatial protocol draws sub-segments where the dataset names them, otherwise segments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNLABELLED = "4_1"
 
 @pytest.fixture
 def basin():
-    """Seven segments, two of them in two parts; one without any fine label; the file in no order."""
+    """Seven segments, two of them in two parts, one without fine labels, in random order."""
     rng = np.random.default_rng(3)
     order = rng.permutation(10)
     labels = rng.normal(10, 3, (6, 10)).astype(np.float32)
@@ -44,7 +44,7 @@ def hide(ds, draw, **more):
 
 
 def expected(pool, count, draw, owners):
-    """Reaches whose segment has a drawn member, by a plain loop; `owners` tells the member of each reach."""
+    """Reaches whose segment has a drawn member, by a plain loop; `owners` is the member of each reach."""
     drawn = [pool[place] for place in np.random.RandomState(draw).choice(len(pool), count, replace=False)]
     segments = []
     for owner, segment in zip(owners, SEGMENT, strict=True):
@@ -66,14 +66,14 @@ def test_sub_segments_with_labels_are_drawn(basin, draw):
 
 
 @pytest.mark.parametrize("draw", range(8))
-@pytest.mark.parametrize("lacking", [True, False], ids=["no variable", "no wish"])
+@pytest.mark.parametrize("lacking", [True, False], ids=["no variable", "not requested"])
 def test_segments_with_labels_are_drawn_otherwise(basin, draw, lacking):
     ds = basin.drop_vars("subsegment_fine") if lacking else basin
     _, held = hide(ds, draw, **({"hold_out_by": "subsegment_fine"} if lacking else {}))
     assert held == expected([1, 2, 3, 5, 10, 11], 1, draw, SEGMENT)
 
 
-def test_a_region_draws_from_its_own(basin):
+def test_a_region_draws_from_its_own_segments(basin):
     part = basin.isel(fine=basin["coarse_segment"].isin([2, 3]).values).sel(coarse=[2, 3])
     halves = {tuple(hide(part, draw, hold_out_by="subsegment_fine")[1]) for draw in range(20)}
     assert halves == {(103, 104), (105, 106)}  # at least one is drawn, and its segment as a whole

@@ -153,7 +153,7 @@ def test_groups_may_be_given_and_missing_ones_leave_out(pair, dim):
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
-def test_order_of_labels_plays_no_part(seed):
+def test_order_of_labels_does_not_matter(seed):
     prediction, observed = make(seed % 7, days=60, reaches=4)
     rng = np.random.default_rng(seed)
     shuffled = prediction.isel(time=rng.permutation(60), fine=rng.permutation(4))
@@ -263,7 +263,7 @@ def test_a_missing_prediction_is_named_not_dropped(pair):
         pytest.param(lambda p, o: (p.drop_vars("fine"), o), "no labels along 'fine'", id="no-labels"),
     ],
 )
-def test_unfit_arrays_are_refused(pair, change, message):
+def test_invalid_arrays_are_refused(pair, change, message):
     with pytest.raises(InvalidArgumentError, match=message):
         score(*change(*pair))
 
@@ -280,6 +280,6 @@ def test_unfit_arrays_are_refused(pair, change, message):
         ),
     ],
 )
-def test_unfit_groups_are_refused(pair, by, error, message):
+def test_invalid_groups_are_refused(pair, by, error, message):
     with pytest.raises(error, match=message):
         score(*pair, by=by)

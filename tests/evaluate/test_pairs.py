@@ -1,4 +1,4 @@
-"""Units of predictions and observations: any spelling is taken, others are refused with code that works."""
+"""Units of predictions and observations: every spelling is accepted, other units are refused with a cure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_spellings_of_degrees_are_the_same(labelled, units):
 
 
 @pytest.mark.parametrize("units", SPELLINGS)
-def test_spellings_on_the_whole_way(river, units):
-    """Labels that validate() lets pass can be scored."""
+def test_spellings_that_validate_accepts(river, units):
+    """Labels that validate() accepts can be scored."""
     name = "water_temperature_fine"
     ds = river.assign({name: river[name].assign_attrs(units=units)})
     ds.msgl.validate()

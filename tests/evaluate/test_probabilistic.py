@@ -62,8 +62,8 @@ def test_crps_of_dense_quantiles_is_that_of_the_distribution():
     assert result.crps.attrs["units"] == "degC"
 
 
-def test_crps_of_uneven_quantiles_weighs_them():
-    """Dense at one end and coarse at the other, in no order; weighing all alike would be off."""
+def test_crps_of_uneven_quantiles_weights_them():
+    """Dense at one end and sparse at the other, in random order; equal weights would be wrong."""
     mean, deviation, observed = simulated(days=100)
     levels = np.concatenate([np.arange(1, 300) / 1000, np.arange(30, 100) / 100])
     quantiles = normal_quantiles(mean, deviation, np.random.default_rng(0).permutation(levels))
@@ -91,7 +91,7 @@ def test_crps_of_members_is_the_double_loop(fair, count):
     assert int(result.n) == 17
 
 
-def test_crps_of_many_members_nears_the_distribution():
+def test_crps_of_many_members_approaches_the_distribution():
     mean, deviation, observed = simulated(days=60, reaches=5)
     rng = np.random.default_rng(1)
     draws = mean + deviation * rng.standard_normal((200, *mean.shape))
@@ -150,7 +150,7 @@ def test_coverage_of_exact_quantiles_is_nominal():
 
 @given(st.permutations(range(5)), st.integers(0, 100))
 @settings(max_examples=10, deadline=None)
-def test_the_order_of_quantiles_days_and_dims_plays_no_part(order, seed):
+def test_the_order_of_quantiles_days_and_dims_does_not_matter(order, seed):
     mean, deviation, observed = simulated(days=20, reaches=3, seed=seed)
     quantiles = normal_quantiles(mean, deviation, LEVELS)
     mixed = quantiles.isel(quantile=list(order), time=slice(None, None, -1)).transpose(
@@ -163,7 +163,7 @@ def test_the_order_of_quantiles_days_and_dims_plays_no_part(order, seed):
 # ----------------------------------------------------------------- labels
 
 
-def test_score_gives_the_median_s_metrics_and_the_quantiles_beside_them():
+def test_score_gives_the_metrics_of_the_median_and_of_the_quantiles():
     mean, deviation, observed = simulated()
     quantiles = normal_quantiles(mean, deviation, LEVELS)
     result = score(quantiles, observed)
@@ -234,7 +234,7 @@ def test_each_block_of_a_lazy_prediction_is_computed_once():
         "nan",
     ],
 )
-def test_what_can_not_be_scored_is_refused(call, message):
+def test_arrays_that_cannot_be_scored_are_refused(call, message):
     mean, deviation, observed = simulated(days=30, reaches=4)
     with pytest.raises(InvalidArgumentError, match=message):
         call(normal_quantiles(mean, deviation, LEVELS), observed)

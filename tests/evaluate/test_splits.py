@@ -24,7 +24,7 @@ LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperatu
 
 @pytest.fixture
 def basin():
-    """Ten segments in no order with three reaches each, 800 days, labels at both scales."""
+    """Ten segments in random order with three reaches each, 800 days, labels at both scales."""
     rng = np.random.default_rng(0)
     coarse = rng.permutation(10) + 1
     segment = rng.permutation(np.repeat(coarse, 3))
@@ -68,7 +68,7 @@ def test_the_protocol_is_that_of_the_benchmark():
         pytest.param({"train": [(2005, 2001)]}, "run backwards", id="backwards"),
     ],
 )
-def test_unfit_years_are_refused(years, message):
+def test_invalid_years_are_refused(years, message):
     with pytest.raises(InvalidArgumentError, match=message):
         split_years(pd.date_range("2000-01-01", periods=3), **years)
 
@@ -146,7 +146,7 @@ def test_numbers_are_drawn_in_their_order(basin):
         pytest.param({"candidates": []}, "no candidates to draw from", id="none"),
     ],
 )
-def test_what_can_not_be_drawn_is_refused(basin, options, message):
+def test_invalid_candidates_are_refused(basin, options, message):
     with pytest.raises(InvalidArgumentError, match=message):
         hold_out_segments(basin, **options)
 
@@ -183,7 +183,7 @@ def test_other_days_are_not_thinned(basin):
 
 
 def test_no_planted_marker_survives_at_either_scale(basin):
-    """Every label that must be hidden gets a value that nothing else has; none may come through."""
+    """Every label to hide gets a unique value; none may remain."""
     days = pd.date_range("2000-05-01", "2000-07-15")
     coarse, _ = hold_out_segments(basin, fraction=0.3, seed=0)
     held = basin.coarse.values[coarse.values]

@@ -33,12 +33,12 @@ def member_epochs(history: Mapping[str, Sequence[float]]) -> list[_Epoch]:
 class EpochClock:
     """Measures the epochs of a training that it observes.
 
-    The file keeps the times for a resumed training; `tell` is called after each epoch with its number,
+    The file keeps the times for a resumed training; `on_epoch` is called after each epoch with its number,
     counted over all members.
     """
 
-    def __init__(self, file: Path, tell: Callable[[int], None]) -> None:
-        self._file, self._tell = file, tell
+    def __init__(self, file: Path, on_epoch: Callable[[int], None]) -> None:
+        self._file, self._on_epoch = file, on_epoch
         # An epoch is "number" for the first member, "member/number" for the others.
         known = json.loads(file.read_text()) if file.is_file() else {}
         self._seconds: dict[_Epoch, float] = {}
@@ -58,7 +58,7 @@ class EpochClock:
             self._here.add(epoch)
             times = {f"{m}/{n}" if m else f"{n}": took for (m, n), took in self._seconds.items()}
             write_bytes(self._file, json.dumps(times).encode())
-            self._tell(number + sum(1 for other, _ in self._seconds if other < member))
+            self._on_epoch(number + sum(1 for other, _ in self._seconds if other < member))
         self._last, self._before = now, epoch
 
     def seconds(self, epochs: Iterable[_Epoch]) -> list[float]:

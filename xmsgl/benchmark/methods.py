@@ -44,7 +44,9 @@ class Place:
 
     folder: Path  # for the checkpoint of an interrupted run
     device: str = "cpu"  # of the networks: "auto", "cpu" or "cuda"
-    tell: Callable[[int], None] = lambda _: None  # called with each finished epoch, counted over all members
+    on_epoch: Callable[[int], None] = lambda _: (
+        None
+    )  # called with each finished epoch, counted over all members
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class Network:
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or resume training, and predict every reach and day."""
         checkpoint = place.folder / "training.ckpt"
-        clock = EpochClock(place.folder / "epochs.json", place.tell)
+        clock = EpochClock(place.folder / "epochs.json", place.on_epoch)
         arguments: dict[str, Any] = {
             "validation": split.validation,
             **settings,

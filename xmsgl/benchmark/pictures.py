@@ -199,14 +199,8 @@ def _text(value: Any) -> str:
 
 def _order(texts: Any) -> list[str]:
     """Sort numbers by size, then words."""
-
-    def key(text: str) -> tuple[bool, float, str]:
-        try:
-            return False, float(text), text
-        except ValueError:
-            return True, 0.0, text
-
-    return sorted(map(str, texts), key=key)
+    found = pd.DataFrame({"number": pd.to_numeric(texts, errors="coerce"), "text": texts})
+    return list(found.sort_values(["number", "text"])["text"])
 
 
 def _finish(ax: Any, label: str) -> Any:

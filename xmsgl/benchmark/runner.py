@@ -61,12 +61,12 @@ def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "
     return failed
 
 
-def execute(run: Run, store: Store, device: str, tell: Callable[[int], None] = lambda _: None) -> None:
+def execute(run: Run, store: Store, device: str, on_epoch: Callable[[int], None] = lambda _: None) -> None:
     """Execute a run, or the rest of it, and write its files."""
     wall, cpu = time.perf_counter(), time.process_time()
     with set_options(progress=False):
         split = make_split(run)
-        place = Place(store.work(run.id), device, tell)
+        place = Place(store.work(run.id), device, on_epoch)
         outcome = contender(run.method).run(split, run.seed, run.settings, place)
         pairs = pair_up(outcome.prediction, split)
     about, model = {}, outcome.model
@@ -114,11 +114,11 @@ def _in_turn(runs: Sequence[Run], store: Store, device: str, bar: Any) -> Iterat
         yield run
 
 
-def _attempt(run: Run, store: Store, device: str, tell: Any = lambda _: None) -> None:
+def _attempt(run: Run, store: Store, device: str, on_epoch: Any = lambda _: None) -> None:
     """Execute a run; an error is written into the folder of the benchmark."""
     logger.info("run %s begins", run.id)
     try:
-        execute(run, store, device, tell)
+        execute(run, store, device, on_epoch)
     except Exception as error:  # noqa: BLE001 - the failure of one run must not stop the others
         store.fail(run.id, run.to_dict(), f"{type(error).__name__}: {error}", traceback.format_exc())
 

@@ -73,7 +73,7 @@ def test_coarse_labels_are_carried_from_the_segment(river):
 
 
 @pytest.mark.parametrize("settings", [{"min_samples_leaf": 200}, {"max_features": 0.4}], ids=str)
-def test_leaves_and_splits_are_as_asked_for(river, settings):
+def test_leaves_and_splits_are_as_requested(river, settings):
     air = weekly(river.air_temperature_coarse.values.astype(float))
     expected = by_hand(air, river.water_temperature_coarse.values, river.time, random_state=7, **settings)
     common = {"labels": "coarse", "features": AIR, "iterations": 40, "learning_rate": 0.2}
@@ -84,8 +84,8 @@ def test_leaves_and_splits_are_as_asked_for(river, settings):
 
 
 @SCALES
-def test_hidden_labels_play_no_part(river, labels):
-    """Plant a marker in every hidden label: not one bit of the prediction may move."""
+def test_hidden_labels_are_not_used(river, labels):
+    """Change every hidden label: not one bit of the prediction may change."""
     days, segments = river.time[300:600], [101, 104]
     coarse, fine = river.coarse.isin(segments), river.coarse_segment.isin(segments)
     planted = river.copy(deep=True)
@@ -101,7 +101,7 @@ def test_hidden_labels_play_no_part(river, labels):
 
 
 @SCALES
-def test_no_other_temperature_of_water_plays_a_part(river, labels):
+def test_no_other_water_temperature_is_used(river, labels):
     other = "fine" if labels == "coarse" else "coarse"
     label = river[f"water_temperature_{other}"]
     changed = river.assign(
@@ -119,7 +119,7 @@ def test_no_other_temperature_of_water_plays_a_part(river, labels):
 
 
 @SCALES
-def test_order_and_chunks_play_no_part(river, labels):
+def test_order_and_chunks_do_not_matter(river, labels):
     result = gradient_boosting(river, labels=labels, iterations=10)
     shuffled = river.isel(coarse=[2, 0, 4, 1, 3], fine=np.random.default_rng(0).permutation(12))
     again = gradient_boosting(shuffled.chunk(time=250, fine=5), labels=labels, iterations=10)
@@ -180,7 +180,7 @@ def test_beats_climatology_on_days_never_seen(labels):
 
 @SCALES
 def test_neighbours_are_attributes_of_the_dataset(river, labels):
-    """The trees of a dataset that has them by hand, among the default features and behind chosen ones."""
+    """Equal to anomalies added by hand, with the default features and with chosen ones."""
     lengths = (5_000, 20_000)
     by_hand = assign_neighbours(river, fit_neighbours(river, lengths))
     settings = {"labels": labels, "iterations": 5}
@@ -192,8 +192,8 @@ def test_neighbours_are_attributes_of_the_dataset(river, labels):
     xr.testing.assert_identical(asked, chosen)
 
 
-def test_neighbours_know_a_reach_without_a_thermometer():
-    """Cold and warm tributaries that no attribute tells apart: who hears of neighbours knows them."""
+def test_neighbours_improve_an_ungauged_reach():
+    """Cold and warm tributaries that differ in no attribute, only in their neighbour anomalies."""
     ds = many_brooks()
     hidden = ds.coarse.values[1::4]  # one of each four segments of a brook
     training = mask_labels(ds, segments=hidden)
@@ -203,9 +203,9 @@ def test_neighbours_know_a_reach_without_a_thermometer():
         predicted = gradient_boosting(training, labels="coarse", iterations=20, learning_rate=0.2, **settings)
         return float(score(predicted.sel(fine=hidden), truth).rmse)
 
-    plain, told = rmse(), rmse(neighbours=(5_000,))
+    plain, informed = rmse(), rmse(neighbours=(5_000,))
     assert plain > 1.4
-    assert told < 0.6 * plain
+    assert informed < 0.6 * plain
 
 
 def many_brooks():
@@ -275,7 +275,7 @@ def test_settings_are_checked(river, settings, message):
         gradient_boosting(river, **settings)
 
 
-def test_no_label_left_is_said(river):
+def test_no_label_left_is_an_error(river):
     river["water_temperature_fine"] = river.water_temperature_fine * np.nan
     river["water_temperature_fine"].attrs["units"] = "degC"
     with pytest.raises(InvalidDatasetError, match="no label left: water_temperature_fine"):

@@ -56,7 +56,7 @@ def test_each_reach_has_its_own_relation_where_labels_allow(basin):
     truth = 4 + slopes * trailing(fine_air(basin), 7) + np.sin(YEAR)[:, None] * slopes
     basin["water_temperature_fine"] = (("time", "fine"), truth)
     np.testing.assert_allclose(air_temperature_regression(basin, strength=1e-6), truth, atol=5e-3)
-    # With pooling it is nearer than the basin's one relation, which an endless strength leaves.
+    # With pooling it is closer than the basin's relation, the limit of a very large strength.
     near, basin_wide = (
         np.abs(air_temperature_regression(basin, strength=strength) - truth).mean() for strength in (30, 1e12)
     )
@@ -120,8 +120,8 @@ def planted(basin, seed):
 
 
 @METHODS
-def test_masked_truth_plays_no_part(basin, method):
-    """Change every hidden label: not one bit of the prediction may move."""
+def test_masked_labels_are_not_used(basin, method):
+    """Change every hidden label: not one bit of the prediction may change."""
     ds = planted(basin, 3)
     hidden_days, hidden_segments = DAYS[300:700], [1, 2]
     first = mask_labels(ds, days=hidden_days, segments=hidden_segments)
@@ -140,7 +140,7 @@ def test_masked_truth_plays_no_part(basin, method):
 
 
 @METHODS
-def test_simulated_and_true_temperatures_play_no_part(basin, method):
+def test_simulated_and_true_temperatures_are_not_used(basin, method):
     ds = planted(basin, 4)
     extra = {
         "true_temperature_fine": ds.water_temperature_fine.fillna(3),
@@ -151,7 +151,7 @@ def test_simulated_and_true_temperatures_play_no_part(basin, method):
 
 
 @METHODS
-def test_order_and_chunks_play_no_part(basin, method):
+def test_order_and_chunks_do_not_matter(basin, method):
     ds = planted(basin, 5)
     result = method(ds)
     other = method(ds.isel(coarse=[2, 0, 3, 1], fine=np.arange(9)[::-1]).chunk(time=250, fine=2))
@@ -170,7 +170,7 @@ def test_reaches_use_their_own_air_temperature_where_they_have_it(basin):
     np.testing.assert_allclose(air_temperature_regression(basin), 2 + 0.5 * own, atol=2e-3)
 
 
-def test_the_mean_of_the_extremes_stands_in(basin):
+def test_the_mean_of_the_extremes_replaces_air_temperature(basin):
     basin["water_temperature_coarse"] = 2 + 0.5 * basin.air_temperature_coarse
     extremes = basin.assign(
         air_temperature_min_coarse=basin.air_temperature_coarse - 3,
@@ -181,8 +181,8 @@ def test_the_mean_of_the_extremes_stands_in(basin):
     )
 
 
-def test_static_attributes_tell_places_without_labels_apart():
-    """Twenty segments of which ten are seen; water is colder the higher it lies."""
+def test_static_attributes_distinguish_places_without_labels():
+    """Twenty segments, ten of them gauged; water is colder at higher elevation."""
     rng = np.random.default_rng(6)
     height = rng.uniform(0, 500, 20)
     air = 15 - 5 * np.cos(YEAR)[:, None] + rng.normal(0, 2, (1200, 20))
