@@ -44,9 +44,7 @@ class Place:
 
     folder: Path  # for the checkpoint of an interrupted run
     device: str = "cpu"  # of the networks: "auto", "cpu" or "cuda"
-    on_epoch: Callable[[int], None] = lambda _: (
-        None
-    )  # called with each finished epoch, counted over all members
+    on_epoch: Callable[[int], None] = lambda _: None  # called with its number, counted over all members
 
 
 @dataclass(frozen=True)
