@@ -1,7 +1,7 @@
 """Multi-scale graph learning for stream temperature, inside xarray.
 
 Importing the package registers the accessor ``ds.msgl`` on :class:`xarray.Dataset` and
-:class:`xarray.DataTree`. PyTorch is imported only when something needs it.
+:class:`xarray.DataTree`. PyTorch is imported only when needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.schema.combine import combine
 
-# Who wants to read what the package logs says so; nobody is written to unasked.
+# Nothing is logged to the screen unless the user configures logging.
 logging.getLogger("xmsgl").addHandler(logging.NullHandler())
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "set_options",
 ]
 
-# Looked up on first use, for they bring PyTorch, Numba or Matplotlib along.
+# Imported on first use, because they import PyTorch, Numba or Matplotlib.
 _LATE = {
     "Model": "xmsgl.models.file.model",
     "catalog_path": "xmsgl.catalog.path",

@@ -1,4 +1,4 @@
-"""``ds.msgl``: the door to the package. Every method delegates; nothing is kept but the object."""
+"""The accessor ``ds.msgl``; every method calls a function of the package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MsglAccessor:
     ----------
     obj
         A dataset of the convention (dimensions ``time``, ``coarse``, ``fine``), or a DataTree with
-        ``/coarse`` and ``/fine``. Nothing is checked before a method needs it.
+        ``/coarse`` and ``/fine``. It is checked by the methods, not here.
 
     Examples
     --------
@@ -43,14 +43,14 @@ class MsglAccessor:
         self._obj = obj
 
     def validate(self, *, values: bool = True, labels: bool = True) -> ValidationReport:
-        """Check the dataset against the convention and list every fault at once.
+        """Check the dataset against the convention.
 
         Parameters
         ----------
         values
-            Also look at the values (NaN, ranges); False computes nothing of a lazy dataset.
+            Also check the values (missing, out of range); False computes nothing of a lazy dataset.
         labels
-            Ask for observed temperatures; False for a dataset that is only predicted on.
+            Require observed temperatures; False for a dataset that is used only for prediction.
 
         Returns
         -------
@@ -59,7 +59,7 @@ class MsglAccessor:
         Raises
         ------
         InvalidDatasetError
-            Listing all faults.
+            With a list of all faults.
         """
         from xmsgl import schema
 
@@ -75,7 +75,7 @@ class MsglAccessor:
         nearest: int | None = None,
         direction: Literal["both", "upstream", "downstream"] = "both",
     ) -> RiverGraph | RiverGraphs:
-        """Build the river graph of one scale, or of both with the operators between them.
+        """Build the river graph of one scale, or of both scales with the operators between them.
 
         Parameters
         ----------
@@ -85,9 +85,9 @@ class MsglAccessor:
             How weight falls with distance along the river: a name, a kernel, or its dictionary. Default:
             ``"exponential"`` over 10 km.
         hops, limit, nearest
-            Neighbours within so many hops, so many metres, or the so many nearest.
+            Limits of the neighbourhood: number of links, distance in metres, number of nearest neighbours.
         direction
-            ``"both"``, or only neighbours ``"upstream"`` or ``"downstream"`` of a reach.
+            Whether neighbours lie ``"upstream"``, ``"downstream"`` or on ``"both"`` sides.
 
         Returns
         -------
@@ -116,27 +116,27 @@ class MsglAccessor:
         resume: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> Model:
-        """Train a model on the observations in the dataset; set those to be held out to NaN.
+        """Train a model on the observations in the dataset; first set held-out observations to NaN.
 
         Parameters
         ----------
         method
             ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
         recipe
-            Settings by name, such as ``"published"``. Default: the package's own.
+            Name of a set of settings, such as ``"published"``. Default: the settings of this package.
         epochs
-            Passes over the training windows, at most; 60 unless the recipe says otherwise.
+            Largest number of passes over the training windows; 60 unless the recipe sets another.
         validation
-            Share of windows, date ranges (``"2011-10-01/2012-09-30"``) or None: days kept to choose the best
-            epoch and to calibrate intervals.
+            Days for choosing the best epoch and calibrating intervals: a fraction of the windows, date ranges
+            (``"2011-10-01/2012-09-30"``), or None.
         seed
-            Draws initial weights, validation windows and the order of windows.
+            Seed of the initial weights, the validation windows and the order of windows.
         start, device, progress, observers
-            A model to begin with, where to compute, what to draw, whom to call after each epoch.
+            A model to start from, the device, what progress to show, functions called after each epoch.
         checkpoint, resume
-            File rewritten after every epoch; one to continue from, with the same settings.
+            A file rewritten after every epoch; a checkpoint to continue from with the same settings.
         **settings
-            Any other of :class:`xmsgl.training.settings.TrainSettings`: ``hidden=32``, ``hops=10``, ...
+            Other settings of :class:`xmsgl.training.settings.TrainSettings`: ``hidden=32``, ``hops=10``, ...
         """
         from xmsgl.training.train import train
 
@@ -165,23 +165,23 @@ class MsglAccessor:
         device: str = "auto",
         quantiles: Sequence[float] | None = None,
     ) -> xr.DataArray:
-        """Return the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
+        """Predict the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
 
         Parameters
         ----------
         model
-            A trained model, the name of a packaged one (``xmsgl models`` lists them), or the path of a
-            file. Default: the packaged ``"delaware-async-msgl"``.
+            A trained model, the name of a packaged one (see ``xmsgl models``), or the path of a file.
+            Default: the packaged ``"delaware-async-msgl"``.
         warmup
-            Days run before each window; default: as in training.
+            Days of warm-up before each window; default: as in training.
         carry
-            Go on from window to window instead: faster and with a longer memory, but days must be computed
-            in order.
+            Carry the state from window to window instead of a warm-up: faster and with a longer memory, but
+            days must be computed in order.
         device
             ``"auto"``, ``"cpu"`` or ``"cuda"``.
         quantiles
-            Probabilities, such as ``[0.05, 0.5, 0.95]``: return these quantiles of the temperature instead,
-            (quantile, time, fine), from the residuals on the validation days of training.
+            Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles of the temperature instead,
+            (quantile, time, fine), based on the residuals on the validation days of training.
         """
         from xmsgl.prediction.downscale import downscale
 
@@ -194,18 +194,18 @@ class MsglAccessor:
         observed: xr.DataArray | xr.Dataset | None = None,
         by: str | xr.DataArray | None = None,
     ) -> xr.Dataset:
-        """Score a prediction on the observed reach-days: a variable a metric, with units, and n.
+        """Score a prediction on the observed reach-days: one variable for each metric, and the number n.
 
         Parameters
         ----------
         prediction
-            Temperature (time, fine) or (time, coarse), degC; or quantiles of it along ``quantile``, the
-            median among them, which is scored, and beside it the coverage of the intervals and more.
+            Temperature (time, fine) or (time, coarse), degC; or quantiles of it along ``quantile``: the
+            median, which must be among them, is scored, as are the intervals (coverage and others).
         observed
-            Observations, degC; default: ``water_temperature_fine``, of a coarse prediction ``..._coarse``.
+            Observations, degC; default: ``water_temperature_fine`` or ``..._coarse``, as the prediction.
         by
             Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
-            ``"segment"``, ``"stream_order"`` or by a labelled array of groups.
+            ``"segment"``, ``"stream_order"``, or an array of group labels.
         """
         from xmsgl import schema
         from xmsgl.evaluate import score
@@ -215,29 +215,29 @@ class MsglAccessor:
         return score(prediction, observations(ds, prediction, observed), by=by, dataset=ds)
 
     def export(self, prediction: Any = None, *, convention: str = "cf") -> xr.Dataset:
-        """Give a prediction, the network and its attributes the form that other tools read.
+        """Convert a prediction, the network and its attributes to a form that other tools read.
 
         Parameters
         ----------
         prediction
             DataArray or Dataset over ``fine`` or ``coarse``. Default: the daily variables of the fine scale.
         convention
-            ``"cf"``: CF-1.11 time series with lines, for ``.to_netcdf()``; ``"ugrid"``: a network, values on
-            its edges; ``"xvec"``: a cube with lines, for ``.xvec.to_geodataframe()``.
+            ``"cf"``: CF-1.11 time series with lines, for ``.to_netcdf()``; ``"ugrid"``: a network with values
+            on its edges; ``"xvec"``: a cube with lines, for ``.xvec.to_geodataframe()``.
         """
         from xmsgl.export import export
 
         return export(self._obj, prediction, convention=convention)
 
     def explore(self, path: str | os.PathLike[str], *, prediction: Any, **options: Any) -> Path:
-        """Write a page for a browser, with `options` of :func:`xmsgl.plot.explore`, and give its path."""
+        """Write a page for a browser with the `options` of :func:`xmsgl.plot.explore`; return its path."""
         from xmsgl.plot import explore
 
         return explore(prediction, self._obj, path, **options)
 
     @property
     def plot(self) -> Plots:
-        """Pictures on matplotlib axes, by ``network``, ``series``, ``skill`` and ``graph``."""
+        """Plots on matplotlib axes: ``network``, ``series``, ``skill`` and ``graph``."""
         from xmsgl.plot.door import Plots
 
         return Plots(self._obj)

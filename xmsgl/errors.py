@@ -1,7 +1,6 @@
-"""Every error and warning xmsgl raises on purpose.
+"""The errors and warnings of the package.
 
-One base, small named children. Each child also inherits the builtin that a caller who has never
-heard of xmsgl would catch.
+Each error also inherits from the builtin error that a caller would expect.
 """
 
 from __future__ import annotations
@@ -46,23 +45,23 @@ class XMSGLWarning(UserWarning):
 
 
 class ExtrapolationWarning(XMSGLWarning):
-    """A model is applied far outside of what it was trained on."""
+    """A model is applied far outside the range of its training data."""
 
 
 class DataLossWarning(XMSGLWarning):
-    """Days or labels that were given are not used: joining two sources left them out."""
+    """Given days or observations are not used, because joining two sources left them out."""
 
 
 class NetworkWarning(XMSGLWarning):
-    """A river network may differ from what its file means, for example where it ends in mid-river."""
+    """A river network may be read incorrectly, for example because its file ends in the middle of a river."""
 
 
 class InvalidArgumentError(XMSGLError, ValueError):
-    """An argument has a value the function can not work with."""
+    """An argument has a value that the function cannot use."""
 
 
 class OutputError(InvalidArgumentError, OSError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given path."""
 
 
 class UnknownNameError(XMSGLError, KeyError):
@@ -71,11 +70,11 @@ class UnknownNameError(XMSGLError, KeyError):
     Parameters
     ----------
     kind
-        What was looked up, for example ``"kernel"``.
+        What the name stands for, for example ``"kernel"``.
     name
-        The name that is not there.
+        The unknown name.
     known
-        The names that are.
+        The names in the registry.
     """
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
@@ -90,12 +89,12 @@ class UnknownNameError(XMSGLError, KeyError):
 
 
 class InvalidDatasetError(XMSGLError, ValueError):
-    """A dataset does not follow the convention; all faults at once.
+    """A dataset does not follow the convention; the message lists all faults.
 
     Parameters
     ----------
     faults
-        One message a fault.
+        One message for each fault.
     """
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -109,39 +108,39 @@ class InvalidDatasetError(XMSGLError, ValueError):
 
 
 class NetworkError(XMSGLError, ValueError):
-    """A river network is not one: unknown ids, self-loops, duplicates, wrong sizes."""
+    """A river network is not valid: unknown ids, self-loops, duplicates or wrong sizes."""
 
 
 class CycleError(NetworkError):
-    """Water would flow in a circle."""
+    """A river network contains a cycle."""
 
 
 class DataUnavailableError(XMSGLError, OSError):
-    """A data file can be had neither from the cache, nor a mirror, nor the network."""
+    """A data file is not available from the cache, a mirror or the network."""
 
 
 class ModelMismatchError(XMSGLError, ValueError):
-    """A model and a dataset do not belong together (features, units, scales)."""
+    """A model does not fit a dataset (features, units, scales)."""
 
 
 class UncalibratedModelError(XMSGLError, ValueError):
-    """Intervals are asked of a model of which nobody knows how far it is off."""
+    """Intervals are requested from a model without calibrated residuals."""
 
 
 class CheckpointError(XMSGLError, ValueError):
-    """A file of weights or a checkpoint can not be used."""
+    """A file of weights or a checkpoint cannot be used."""
 
 
 class DivergenceError(XMSGLError, FloatingPointError):
-    """Training met a loss that is not finite."""
+    """The loss became infinite or NaN during training."""
 
 
 class MissingDependencyError(XMSGLError, ImportError):
-    """An optional library is needed and not installed."""
+    """An optional library is needed but not installed."""
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:
-    """Warn with the place of the first caller outside of the package."""
+    """Warn at the first caller outside the package."""
     package = str(Path(__file__).parent)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
@@ -150,7 +149,7 @@ def warn(message: str, category: type[XMSGLWarning]) -> None:
 
 
 def shorten(items: Iterable[object], limit: int = 5) -> str:
-    """Write the first few items of a list for an error message."""
+    """Write the first few items of a list, for an error message."""
     values = list(items)
     head = ", ".join(str(value) for value in values[:limit])
     return head if len(values) <= limit else f"{head} and {len(values) - limit} more"

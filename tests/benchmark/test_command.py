@@ -97,7 +97,7 @@ def test_the_command_is_the_call(call, tmp_path):
     ("arguments", "code", "words"),
     [
         (["simulated", "--methods", "oracle"], 1, "unknown method 'oracle'"),
-        (["simulated", "--set", "epochs"], 1, "is no setting"),
+        (["simulated", "--set", "epochs"], 1, "is not a valid setting"),
         (["simulated", "--fractions", "2"], 2, "2.0 is not in the range"),
         (["rhine"], 2, "unknown dataset 'rhine'; known: delaware, simulated"),
     ],

@@ -193,7 +193,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             ["train", "FILE", "-o", "m", "--method", "remap", "--resume", "CHECKPOINT"],
             "belongs to another run",
         ),
-        (["train", "FILE", "-o", "m", "--set", "hidden"], "'hidden' in 'hidden' is no setting"),
+        (["train", "FILE", "-o", "m", "--set", "hidden"], "'hidden' in 'hidden' is not a valid setting"),
         (
             ["train", "FILE", "-o", "m", "--set", "hiden=4"],
             "'msgl' has no setting hiden; did you mean hidden?",

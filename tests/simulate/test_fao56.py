@@ -50,8 +50,6 @@ def test_diurnal_radiation_never_exceeds_a_clear_sky(low, spread, top):
 
 def test_hargreaves():  # FAO-56 example 20; Ra of example 15
     assert float(weather.hargreaves_evapotranspiration(14.8, 26.6, 40.6)) == pytest.approx(5.0, abs=0.05)
-    explicit = weather.hargreaves_evapotranspiration(14.8, 26.6, 40.6, mean=20.7)
-    assert explicit == weather.hargreaves_evapotranspiration(14.8, 26.6, 40.6)
 
 
 def test_hargreaves_is_never_negative():

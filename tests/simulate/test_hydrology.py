@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xmsgl.errors import CycleError, InvalidArgumentError
-from xmsgl.simulate import discharge, hydraulic_geometry
+from xmsgl.simulate import discharge
 
 DOWN = np.array([2, 2, -1])
 AREA = np.array([10.0, 20.0, 45.0])
@@ -66,19 +66,6 @@ def test_dry_weather_flow_is_groundwater() -> None:
     runoff = discharge([-1], drainage_area=[5.0], precipitation=rain, air_temperature=np.full((100, 1), 15.0))
     assert runoff.baseflow_fraction[9, 0] < 0.5
     assert runoff.baseflow_fraction[99, 0] > 0.99
-
-
-def test_hydraulic_geometry_is_continuous() -> None:
-    flow = np.geomspace(0.01, 500, 9)
-    shape = hydraulic_geometry(flow)
-    np.testing.assert_allclose(shape.width * shape.depth * shape.velocity, flow)
-    np.testing.assert_allclose(np.diff(np.log(shape.width)) / np.diff(np.log(flow)), 0.5)
-    assert hydraulic_geometry(0.0).velocity == 0.0
-
-
-def test_hydraulic_geometry_refuses_negative_water() -> None:
-    with pytest.raises(InvalidArgumentError, match="not below 0"):
-        hydraulic_geometry([1.0, -1.0])
 
 
 @pytest.mark.parametrize(

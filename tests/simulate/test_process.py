@@ -9,7 +9,7 @@ import pytest
 
 from xmsgl.errors import CycleError, InvalidArgumentError
 from xmsgl.simulate import StreamParameters, canopy_shade, equilibrium_temperature, stream_temperature
-from xmsgl.simulate.process import HEAT_CAPACITY
+from xmsgl.simulate.loops import HEAT_CAPACITY
 
 DAYS = 60
 
@@ -72,7 +72,7 @@ def plain_model(  # one day, one reach after the other; written from the equatio
 @pytest.mark.parametrize("bed_exchange", [0.0, 12.0], ids=["no-bed", "bed"])
 @pytest.mark.parametrize("slow", [False, True], ids=["brisk", "days-under-way"])
 @pytest.mark.parametrize("days", [40, 560], ids=["short", "over-a-block"])
-def test_kernel_equals_the_plain_loop(days: int, slow: bool, bed_exchange: float) -> None:
+def test_compiled_loop_equals_the_plain_one(days: int, slow: bool, bed_exchange: float) -> None:
     rng = np.random.default_rng(3)
     n = 7
     down = np.array([3, 3, 4, 5, 5, 6, -1])
@@ -375,13 +375,6 @@ def test_type_and_broadcasting() -> None:
     np.testing.assert_allclose(single, a, atol=1e-4)
 
 
-def test_drainage_area_stands_in_for_discharge() -> None:
-    common = {"length": 1e3, "width": 5.0, "air_temperature": steady(2), "solar_radiation": 150.0}
-    by_area = stream_temperature([1, -1], drainage_area=[20.0, 50.0], **common)
-    by_flow = stream_temperature([1, -1], discharge=np.array([20.0, 50.0]) * 1.4 / 86.4, **common)
-    np.testing.assert_array_equal(by_area, by_flow)
-
-
 GOOD = {"length": 1e3, "width": 5.0, "air_temperature": steady(2), "solar_radiation": 150.0, "discharge": 1.0}
 
 
@@ -392,7 +385,6 @@ GOOD = {"length": 1e3, "width": 5.0, "air_temperature": steady(2), "solar_radiat
         ({"width": [1.0, 2.0, 3.0]}, r"width has shape \(3,\)"),
         ({"width": [1.0, np.nan]}, "width is not finite at reaches 1"),
         ({"shade": [0.1, 1.4]}, "shade must lie in 0..1"),
-        ({"discharge": None}, "needs discharge"),
         ({"discharge": -1.0}, "discharge must be finite and in 0..1e"),
         ({"air_temperature": np.full(5, 3.0)}, "must be \\(time, reach\\)"),
         ({"air_temperature": steady(2) + 273.15}, "air_temperature must be finite and in -90..70"),

@@ -1,4 +1,4 @@
-"""The drawn weather has the climate it was asked for."""
+"""The random weather has the climate of a humid temperate basin."""
 
 from __future__ import annotations
 

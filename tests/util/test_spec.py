@@ -30,7 +30,7 @@ def test_what_a_label_says_can_be_read_back(settings):
 
 @pytest.mark.parametrize("text", ["hops", "=5", "hops=1,hops=2", "a=1,b"], ids=repr)
 def test_what_is_no_setting_is_refused(text):
-    with pytest.raises(InvalidArgumentError, match="is no setting"):
+    with pytest.raises(InvalidArgumentError, match="is not a valid setting"):
         parse_settings(text)
 
 
@@ -79,5 +79,5 @@ def test_a_number_with_a_leading_zero_stays_an_id():
 def test_seeds():
     assert parse_seeds(["3"]) == 3
     assert parse_seeds(["0", "5-7"]) == [0, 5, 6, 7]
-    with pytest.raises(InvalidArgumentError, match="is no seed"):
+    with pytest.raises(InvalidArgumentError, match="is not a valid seed"):
         parse_seeds(["x"])

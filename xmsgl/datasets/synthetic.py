@@ -138,7 +138,7 @@ def simulated(
     time = pd.date_range("2001-10-01", f"{2001 + years}-09-30", freq="D", unit="ns")
     season = time.day_of_year.to_numpy()
     weather = random_weather(
-        season, elevation=basin.coarse.elevation, place=basin.coarse.middle, rng=streams[1], latitude=41.0
+        season, elevation=basin.coarse.elevation, place=basin.coarse.middle, rng=streams[1]
     )
     truth = _true_temperature(basin, weather)
     counts = np.bincount(basin.segment)

@@ -1,9 +1,9 @@
-"""A small process model of stream temperature and the basin it simulates."""
+"""A process model of stream temperature, and the random basins it is run on."""
 
 from __future__ import annotations
 
 from xmsgl.simulate.basin import Basin, River, random_basin
-from xmsgl.simulate.hydrology import ChannelShape, Runoff, discharge, hydraulic_geometry
+from xmsgl.simulate.hydrology import Runoff, discharge
 from xmsgl.simulate.parameters import StreamParameters
 from xmsgl.simulate.process import (
     EquilibriumState,
@@ -16,7 +16,6 @@ from xmsgl.simulate.weather import Weather, random_weather
 
 __all__ = [
     "Basin",
-    "ChannelShape",
     "EquilibriumState",
     "River",
     "Runoff",
@@ -25,7 +24,6 @@ __all__ = [
     "canopy_shade",
     "discharge",
     "equilibrium_temperature",
-    "hydraulic_geometry",
     "random_basin",
     "random_weather",
     "sensor_days",

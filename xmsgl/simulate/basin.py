@@ -1,4 +1,4 @@
-"""A random river basin at two scales: coarse segments, each with its chain of fine reaches."""
+"""A random river basin at two scales: coarse segments, each with a chain of fine reaches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.topology import accumulate, hops_to_outlet, strahler, topological_order
-from xmsgl.simulate.hydrology import hydraulic_geometry
 from xmsgl.simulate.layout import Layout, cut_line, draw_layout, midpoint, path_length, side_branch
 from xmsgl.simulate.process import canopy_shade
 
@@ -18,36 +17,22 @@ __all__ = ["Basin", "River", "random_basin"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MEAN_RUNOFF = 1.4  # mm d-1, about what the eastern United States yields
+MEAN_RUNOFF = 1.4  # mm d-1, typical of the eastern United States
 OUTLET_ELEVATION = 15.0  # m
 
 
 @dataclasses.dataclass(frozen=True)
 class River:
-    """One scale's reaches or segments; all arrays have one entry each.
+    """The reaches or segments of one scale; all arrays have one entry for each."""
 
-    Parameters
-    ----------
-    downstream
-        Position downstream, -1 at the outlet.
-    length, elevation, width
-        (m).
-    slope, stream_order
-        (1).
-    drainage_area
-        At the downstream end (km2).
-    lines
-        Per reach the vertices, upstream to downstream, (vertex, 2): km east and north of the outlet.
-    """
-
-    downstream: Ints
-    length: Floats
+    downstream: Ints  # position downstream, -1 at the outlet
+    length: Floats  # m, as elevation and width
     slope: Floats
     elevation: Floats
     width: Floats
-    drainage_area: Floats
+    drainage_area: Floats  # at the downstream end (km2)
     stream_order: Ints
-    lines: tuple[Floats, ...]
+    lines: tuple[Floats, ...]  # (vertex, 2), upstream to downstream: km east and north of the outlet
 
     @property
     def middle(self) -> Floats:
@@ -57,47 +42,36 @@ class River:
 
 @dataclasses.dataclass(frozen=True)
 class Basin:
-    """A basin at both scales, with what no map shows.
-
-    Parameters
-    ----------
-    coarse, fine
-        The two scales.
-    segment
-        Position of the coarse segment of each fine reach.
-    main_stem
-        True on the chain that makes up the segment, False on its side branches; per fine reach.
-    shade
-        Hidden: share of the sky behind trees and banks (1), per fine reach.
-    groundwater
-        Hidden: share of the lateral runoff that takes the way through the ground (1), per fine reach.
-    groundwater_offset
-        Hidden: slow inflow minus the mean of the air (K), -5.2..8.8, per fine reach. Wider than that of
-        real groundwater, some 3 K either way: it is what makes segments differ as much as observed.
-    """
+    """A basin at both scales; arrays have one entry for each fine reach."""
 
     coarse: River
     fine: River
-    segment: Ints
-    main_stem: NDArray[np.bool_]
-    shade: Floats
-    groundwater: Floats
+    segment: Ints  # position of the coarse segment
+    main_stem: NDArray[np.bool_]  # False on side branches
+    # not in the dataset:
+    shade: Floats  # fraction of the sky hidden by trees and banks (1)
+    groundwater: Floats  # fraction of the lateral runoff that passes through the ground (1)
+    # Slow inflow minus the mean air temperature (K), -5.2..8.8. Real groundwater stays within about 3 K; the
+    # wider range makes segments differ as much as observed.
     groundwater_offset: Floats
 
 
 def random_basin(n_coarse: int, reaches_per_segment: int, rng: np.random.Generator) -> Basin:
     """Draw a dendritic basin.
 
-    Segments grow from the outlet over a jittered triangular lattice, so that no two cross; each takes in
-    no, one or two others. A segment is cut into a chain of reaches of about 1 km, some of which receive a
-    short side branch. Slopes fall with drainage area by Flint's law, elevations add them up from the
-    outlet, widths follow hydraulic geometry. Shade and groundwater are drawn as fields that hang together
-    along the river; they depend in part on width, slope and elevation, and in part on nothing on the map.
+    Segments grow from the outlet over a jittered triangular lattice, so that no two cross; each has at most
+    two tributaries. A segment is cut into a chain of reaches of about 1 km, some with a short side branch.
+    Slopes decrease with drainage area by Flint's law, elevations follow from them, widths from hydraulic
+    geometry. Shade and groundwater are random fields correlated along the river; they depend in part on
+    width, slope and elevation.
 
     References
     ----------
     Flint, J. J. (1974). Stream gradient as a function of order, magnitude, and discharge. Water Resources
     Research 10(5), 969-973.
+
+    Leopold, L. B., Maddock, T. (1953). The hydraulic geometry of stream channels and some physiographic
+    implications. US Geological Survey Professional Paper 252.
     """
     if n_coarse < 1 or reaches_per_segment < 1:
         msg = f"n_coarse and reaches_per_segment must be at least 1, not {n_coarse}, {reaches_per_segment}"
@@ -113,7 +87,7 @@ def random_basin(n_coarse: int, reaches_per_segment: int, rng: np.random.Generat
 
 @dataclasses.dataclass(frozen=True)
 class _Chains:
-    """Fine topology and geometry; within a segment the main stem comes first, from the top down."""
+    """Fine topology and geometry; within a segment the main stem comes first, from upstream to downstream."""
 
     downstream: Ints
     segment: Ints
@@ -136,7 +110,7 @@ def _chains(layout: Layout, reaches_per_segment: int, rng: np.random.Generator) 
         below = layout.downstream[s]
         pieces = cut_line(layout.lines[s], stems[s], rng)
         downstream += [*range(first[s] + 1, last[s] + 1), first[below] if below >= 0 else -1]
-        # a side branch enters at the top of a reach of the chain that has something above it
+        # a side branch enters at the upper end of a reach of the chain, but not of the first
         entered = np.sort(rng.choice(np.arange(1, max(stems[s], 2)), size=branches[s]))
         downstream += [int(first[s] + k) for k in entered]
         lines += pieces + [side_branch(pieces[k], rng) for k in entered]
@@ -153,7 +127,7 @@ def _chains(layout: Layout, reaches_per_segment: int, rng: np.random.Generator) 
 
 
 def _drainage_area(layout: Layout, chains: _Chains, rng: np.random.Generator) -> Floats:
-    """Own catchments, plus the brooks above the mapped heads, added up (km2)."""
+    """Sum downstream the catchments of the reaches and of the brooks above the mapped headwaters (km2)."""
     kilometres = np.array([path_length(line) for line in chains.lines])
     own = 1.8 * kilometres * rng.lognormal(0.0, 0.4, kilometres.size)
     heads = np.bincount(layout.downstream[layout.downstream >= 0], minlength=layout.downstream.size) == 0
@@ -177,13 +151,13 @@ def _fine_scale(layout: Layout, chains: _Chains, area: Floats, rng: np.random.Ge
         top[i] = end + slope[i] * length[i]
         elevation[i] = 0.5 * (end + top[i])
     bed = 0.25 * _along_river(layout.downstream, 0.3, rng)[chains.segment] + 0.12 * rng.normal(size=n)
-    width = hydraulic_geometry(area * MEAN_RUNOFF / 86.4, width_coefficient=9.0).width * np.exp(bed)
+    width = 9.0 * (area * MEAN_RUNOFF / 86.4) ** 0.5 * np.exp(bed)
     order = strahler(chains.downstream)
     return River(chains.downstream, length, slope, elevation, width, area, order, chains.lines)
 
 
 def _coarse_scale(layout: Layout, chains: _Chains, fine: River) -> River:
-    """Take a segment as its main stem: summed lengths, means by length, the area at its lower end."""
+    """Attributes of a segment from its main stem: total length, means weighted by length, area at the end."""
     n = layout.downstream.size
     stem = np.where(chains.main_stem, fine.length, 0.0)
     length: Floats = np.bincount(chains.segment, stem, minlength=n).astype(np.float64)
@@ -206,14 +180,13 @@ def _coarse_scale(layout: Layout, chains: _Chains, fine: River) -> River:
 def _hidden(
     coarse: River, fine: River, chains: _Chains, rng: np.random.Generator
 ) -> tuple[Floats, Floats, Floats]:
-    """Shade and groundwater: part map, part land use and geology that no attribute tells.
+    """Draw shade and groundwater, which depend in part on terrain and in part on land use and geology.
 
-    Steep uplands and narrow valleys are wooded, their brooks shaded and fed by cool springs. The map acts
-    at both scales alike; forest and geology go by segments and hang together along the river. Water mixes
-    differences along a main stem away, so they are drawn larger there than on side branches. The factors
-    are fitted to the spreads seen in the Delaware, 2.2 K between segments and 0.5 K within: the offset
-    stands for all slow inflow, springs, ponds and effluents alike, and spans more than groundwater alone
-    would.
+    Steep uplands and narrow valleys are wooded; their brooks are shaded and fed by cool springs. Terrain has
+    the same effect at both scales; forest and geology vary between segments and are correlated along the
+    river. Mixing reduces differences along a main stem, so they are larger there than on side branches. The
+    factors are fitted to the spreads observed in the Delaware, 2.2 K between segments and 0.5 K within: the
+    offset stands for all slow inflow (springs, ponds, effluents) and varies more than groundwater alone.
     """
     n, on = fine.length.size, chains.segment
     steep = _relative(np.log(fine.slope), np.log(coarse.slope))
@@ -233,13 +206,13 @@ def _hidden(
 
 
 def _relative(values: Floats, known: Floats) -> Floats:
-    """Express values in deviations from the mean of others."""
+    """Standardise values with the mean and standard deviation of others."""
     deviation = known.std()
     return np.asarray((values - known.mean()) / (deviation if deviation > 0.0 else 1.0))
 
 
 def _openness(width: Floats) -> Floats:
-    """Trees of one height shade a broad river less: 1 over a brook."""
+    """Reduction of shade with width, for trees of equal height: 1 over a brook."""
     brook = float(canopy_shade(0.0))
     return np.asarray(0.3 + 0.7 * canopy_shade(width) / brook)
 
@@ -251,9 +224,4 @@ def _along_river(downstream: Ints, correlation: float, rng: np.random.Generator)
     for i in np.argsort(hops_to_outlet(downstream), kind="stable"):
         if downstream[i] >= 0:
             values[i] = correlation * values[downstream[i]] + fresh * values[i]
-    return _standard(values)
-
-
-def _standard(values: Floats) -> Floats:
-    """Mean 0, deviation 1, so that basins of different seeds differ in place, not in spread."""
     return _relative(values, values)

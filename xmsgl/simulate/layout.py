@@ -1,4 +1,4 @@
-"""Where the segments of a random basin lie, and the lines they follow."""
+"""Location and course of the segments of a random basin."""
 
 from __future__ import annotations
 
@@ -18,25 +18,17 @@ _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1))  # neighbours on a
 
 
 class Layout(NamedTuple):
-    """Coarse segments on the plane.
+    """Coarse segments on the plane."""
 
-    Parameters
-    ----------
-    downstream
-        Position of the segment downstream, -1 at the outlet, which comes first.
-    lines
-        Per segment the vertices, upstream to downstream (km east and north of the outlet).
-    """
-
-    downstream: Ints
-    lines: tuple[Floats, ...]
+    downstream: Ints  # position of the segment downstream, -1 at the outlet, which comes first
+    lines: tuple[Floats, ...]  # vertices, upstream to downstream (km east and north of the outlet)
 
 
 def draw_layout(n: int, spacing: float, rng: np.random.Generator) -> Layout:
     """Grow a tree of segments over a jittered triangular lattice, upwards from the outlet.
 
-    A lattice without crossing edges gives a river without crossing segments. A segment that already
-    takes in one other is a third as likely to take in a second, and never takes in a third.
+    The edges of the lattice do not cross, so neither do the segments. A segment with one tributary is a third
+    as likely to gain another, and none has three.
     """
     nodes: list[tuple[int, int]] = [(0, 1)]  # the upper end of each segment
     downstream = [-1]
@@ -67,7 +59,7 @@ def draw_layout(n: int, spacing: float, rng: np.random.Generator) -> Layout:
 
 
 def _wander(start: Floats, end: Floats, levels: int, rng: np.random.Generator) -> Floats:
-    """Line from start to end by midpoint displacement, 2**levels pieces."""
+    """Line of 2**levels pieces from start to end, by midpoint displacement."""
     line = np.array([start, end])
     for level in range(levels):
         middle = 0.5 * (line[1:] + line[:-1])
@@ -86,27 +78,27 @@ def path_length(line: Floats) -> float:
     return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
-def _at(line: Floats, share: Floats) -> Floats:
-    """Points at given shares of the line's length."""
+def _at(line: Floats, fraction: Floats) -> Floats:
+    """Points at the given fractions of the line's length."""
     travelled = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-    wanted = share * travelled[-1]
+    wanted = fraction * travelled[-1]
     return np.stack([np.interp(wanted, travelled, line[:, k]) for k in (0, 1)], axis=1)
 
 
 def midpoint(line: Floats) -> Floats:
-    """Point half way along a line."""
+    """Point halfway along a line."""
     return np.asarray(_at(line, np.array([0.5]))[0])
 
 
 def cut_line(line: Floats, pieces: int, rng: np.random.Generator) -> list[Floats]:
-    """Cut a line into so many pieces of unequal length, none shorter than a third of the mean."""
+    """Cut a line into pieces of unequal length, none shorter than a third of the mean."""
     parts = 0.5 + rng.random(int(pieces))
     cuts = np.concatenate([[0.0], np.cumsum(parts) / parts.sum()])
     return [_at(line, np.linspace(a, b, 5)) for a, b in pairwise(cuts)]
 
 
 def side_branch(entered: Floats, rng: np.random.Generator) -> Floats:
-    """Line of a short brook, 0.4 to 1.3 km, that flows into the upper end of a reach from the side."""
+    """Line of a short brook, 0.4 to 1.3 km, that joins the upper end of a reach."""
     mouth = entered[0]
     along = entered[-1] - entered[0]
     heading = np.arctan2(-along[1], -along[0]) + rng.choice([-1.0, 1.0]) * rng.uniform(0.7, 1.4)
@@ -115,9 +107,6 @@ def side_branch(entered: Floats, rng: np.random.Generator) -> Floats:
 
 
 def hex_wkb(line: Floats) -> str:
-    """Write a line as upper-case hexadecimal well-known binary, which needs no geometry library.
-
-    Shapes: `line` (x, y).
-    """
+    """Write a line (vertex, 2) as hexadecimal well-known binary, without a geometry library."""
     vertices = np.ascontiguousarray(line, dtype="<f8")
     return (struct.pack("<BII", 1, 2, len(vertices)) + vertices.tobytes()).hex().upper()

@@ -1,14 +1,14 @@
 """Daily stream temperature on a river network: heat exchange, transport, mixing, groundwater.
 
-One reach and day. The water that enters is mixed by discharge from the reaches upstream and from the
-lateral inflow (groundwater, surface runoff, melt water). On its way down the reach it relaxes towards the
-equilibrium temperature ``Te``, at which the surface would exchange no heat:
+For each reach and day, inflow from the reaches upstream and lateral inflow (groundwater, surface runoff,
+meltwater) are mixed in proportion to their discharge. Along the reach the water relaxes towards the
+equilibrium temperature ``Te``, at which there is no net heat exchange with the atmosphere:
 
     T_out = Te + (T_in - Te) exp(-K L / (rho c d v))
 
-With ``d v = Q / w`` the exponent is ``K L w / (rho c Q)``. ``Te`` and ``K`` come from the heat balance of
-the surface, linearised about the air temperature. What leaves a reach today entered it one travel time
-ago, so a warm day moves down the river at the speed of the water. Water never falls below 0 degC.
+With ``d v = Q / w`` the exponent is ``K L w / (rho c Q)``. ``Te`` and ``K`` follow from the heat balance of
+the surface, linearised about the air temperature. Water that leaves a reach today entered it one travel time
+ago, so a warm day moves downstream at the speed of the water. Water temperature is at least 0 degC.
 """
 
 from __future__ import annotations
@@ -22,36 +22,19 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.network.topology import topological_order
 from xmsgl.simulate.parameters import StreamParameters
 
-__all__ = [
-    "HEAT_CAPACITY",
-    "EquilibriumState",
-    "canopy_shade",
-    "equilibrium_temperature",
-    "stream_temperature",
-]
+__all__ = ["EquilibriumState", "canopy_shade", "equilibrium_temperature", "stream_temperature"]
 
-HEAT_CAPACITY = 4.186e6
-"""Volumetric heat capacity of water, J m-3 K-1."""
-
-_FIRST_DAYS = 8  # whose mean weather the brooks start with
-_BLOCK = 512  # days converted to float64 at once; bounds the memory beside input and output
+_FIRST_DAYS = 8  # their mean weather gives the initial temperature of surface runoff
+_BLOCK = 512  # days converted to float64 at once, which limits memory
 
 Floats = NDArray[np.float64]
 
 
 class EquilibriumState(NamedTuple):
-    """What the atmosphere asks of the water.
+    """Heat exchange between atmosphere and water."""
 
-    Parameters
-    ----------
-    temperature
-        Equilibrium temperature (degC); not limited to 0.
-    coefficient
-        Exchange coefficient ``K`` (W m-2 K-1).
-    """
-
-    temperature: Floats
-    coefficient: Floats
+    temperature: Floats  # equilibrium temperature (degC), which may be below 0
+    coefficient: Floats  # exchange coefficient K (W m-2 K-1)
 
 
 def equilibrium_temperature(
@@ -67,7 +50,7 @@ def equilibrium_temperature(
 
     The net flux into water of temperature ``T`` (solar + longwave - evaporation - conduction) is
     linearised about the air temperature: ``H(T) = H(Ta) - K (T - Ta)``, hence ``Te = Ta + H(Ta) / K``.
-    Trees take their share of the sun and replace the sky by leaves as warm as the air.
+    Shaded sky has no sun and the temperature of the air.
 
     References
     ----------
@@ -82,8 +65,8 @@ def equilibrium_temperature(
     """
     p = parameters or StreamParameters()
     air = np.asarray(air_temperature, dtype=np.float64)
-    humidity = np.asarray(p.relative_humidity if relative_humidity is None else relative_humidity, float)
-    cloud = np.asarray(p.cloud_cover if cloud_cover is None else cloud_cover, float)
+    humidity = np.asarray(_default(relative_humidity, p.relative_humidity), float)
+    cloud = np.asarray(_default(cloud_cover, p.cloud_cover), float)
     open_sky = 1.0 - np.asarray(shade, dtype=np.float64)
     kelvin = air + 273.15
     saturation = 6.112 * np.exp(17.62 * air / (243.12 + air))  # hPa, Magnus
@@ -104,7 +87,7 @@ def equilibrium_temperature(
 
 
 def canopy_shade(width: ArrayLike, *, parameters: StreamParameters | None = None) -> Floats:
-    """Share of the sky hidden by riparian trees: large over brooks, small over rivers."""
+    """Fraction of the sky hidden by riparian trees: large over brooks, small over rivers."""
     p = parameters or StreamParameters()
     return np.asarray(p.max_shade * np.exp(-np.asarray(width, dtype=np.float64) / p.shade_width))
 
@@ -116,8 +99,7 @@ def stream_temperature(
     width: ArrayLike,
     air_temperature: ArrayLike,
     solar_radiation: ArrayLike,
-    discharge: ArrayLike | None = None,
-    drainage_area: ArrayLike | None = None,
+    discharge: ArrayLike,
     slope: ArrayLike | None = None,
     relative_humidity: ArrayLike | None = None,
     cloud_cover: ArrayLike | None = None,
@@ -129,9 +111,8 @@ def stream_temperature(
 ) -> NDArray[np.floating]:
     """Daily mean stream temperature at the downstream end of every reach.
 
-    Reaches are visited headwaters first, so one pass a day is enough; at confluences the heat that
-    arrives equals the heat that goes on. Everything given as (time, reach) may also be anything that
-    broadcasts to it: a number, (reach,), (time, 1).
+    Reaches are visited from the headwaters down, so one pass a day is enough; confluences conserve heat.
+    Drivers have the shape (time, reach) or one that broadcasts to it: a number, (reach,), (time, 1).
 
     References
     ----------
@@ -152,20 +133,7 @@ def stream_temperature(
     if air.ndim != 2:
         raise InvalidArgumentError(f"air_temperature must be (time, reach), not of shape {air.shape}")
     days, n = air.shape
-    reach = _Reaches.check(
-        downstream,
-        length=length,
-        width=width,
-        slope=slope,
-        shade=shade,
-        offset=groundwater_offset,
-        n=n,
-        p=p,
-    )
-    if discharge is None:
-        if drainage_area is None:
-            raise InvalidArgumentError("stream_temperature needs discharge (m3 s-1) or drainage_area (km2)")
-        discharge = _per_reach("drainage_area", drainage_area, n) * p.specific_discharge / 86.4
+    reach = _check_reaches(downstream, length, width, slope, shade, groundwater_offset, n, p)
     forcing = [
         _broadcast(name, values, (days, n), low, high)
         for name, values, low, high in (
@@ -182,7 +150,7 @@ def stream_temperature(
 
 
 class _Reaches(NamedTuple):
-    """Checked columns, one entry a reach."""
+    """Checked columns, with one entry for each reach."""
 
     order: NDArray[np.int64]
     downstream: NDArray[np.int64]
@@ -192,41 +160,37 @@ class _Reaches(NamedTuple):
     shade: Floats
     offset: Floats
 
-    @classmethod
-    def check(
-        cls,
-        downstream: ArrayLike,
-        *,
-        length: ArrayLike,
-        width: ArrayLike,
-        slope: ArrayLike | None,
-        shade: ArrayLike | None,
-        offset: ArrayLike | None,
-        n: int,
-        p: StreamParameters,
-    ) -> _Reaches:
-        position = np.asarray(downstream, dtype=np.int64)
-        if position.shape != (n,):
-            raise InvalidArgumentError(
-                f"downstream has shape {position.shape}, but the drivers have {n} reaches"
-            )
-        lengths, widths = _per_reach("length", length, n), _per_reach("width", width, n)
-        for name, values in (("length", lengths), ("width", widths)):
-            if (bad := np.flatnonzero(~(values > 0.0))).size:
-                raise InvalidArgumentError(f"{name} must be above 0 m; it is not at reaches {shorten(bad)}")
-        steep = np.zeros(n) if slope is None else _per_reach("slope", slope, n)
-        dark = canopy_shade(widths, parameters=p) if shade is None else _per_reach("shade", shade, n)
-        if (bad := np.flatnonzero((dark < 0.0) | (dark > 1.0))).size:
-            raise InvalidArgumentError(f"shade must lie in 0..1; it does not at reaches {shorten(bad)}")
-        springs = _per_reach("groundwater_offset", _default(offset, p.groundwater_offset), n)
-        return cls(topological_order(position), position, lengths, widths, steep, dark, springs)
+
+def _check_reaches(
+    downstream: ArrayLike,
+    length: ArrayLike,
+    width: ArrayLike,
+    slope: ArrayLike | None,
+    shade: ArrayLike | None,
+    offset: ArrayLike | None,
+    n: int,
+    p: StreamParameters,
+) -> _Reaches:
+    position = np.asarray(downstream, dtype=np.int64)
+    if position.shape != (n,):
+        raise InvalidArgumentError(f"downstream has shape {position.shape}, but the drivers have {n} reaches")
+    lengths, widths = _per_reach("length", length, n), _per_reach("width", width, n)
+    for name, values in (("length", lengths), ("width", widths)):
+        if (bad := np.flatnonzero(~(values > 0.0))).size:
+            raise InvalidArgumentError(f"{name} must be above 0 m; it is not at reaches {shorten(bad)}")
+    slopes = _per_reach("slope", _default(slope, 0.0), n)
+    shades = _per_reach("shade", canopy_shade(widths, parameters=p) if shade is None else shade, n)
+    if (bad := np.flatnonzero((shades < 0.0) | (shades > 1.0))).size:
+        raise InvalidArgumentError(f"shade must lie in 0..1; it does not at reaches {shorten(bad)}")
+    offsets = _per_reach("groundwater_offset", _default(offset, p.groundwater_offset), n)
+    return _Reaches(topological_order(position), position, lengths, widths, slopes, shades, offsets)
 
 
 def _run(
     reach: _Reaches, forcing: list[NDArray[np.floating]], dtype: np.dtype[np.floating], p: StreamParameters
 ) -> NDArray[np.floating]:
-    """Run the kernel block by block, so that only a block is ever held in float64."""
-    from xmsgl.simulate.kernels import Constants, route_day_block
+    """Run the model in blocks of days, so that only one block is held in float64."""
+    from xmsgl.simulate.loops import Constants, route_day_block
 
     days, n = forcing[0].shape
     constants = Constants(
@@ -265,7 +229,7 @@ def _run(
 def _spin_up(
     reach: _Reaches, forcing: list[NDArray[np.floating]], p: StreamParameters
 ) -> tuple[Floats, Floats]:
-    """Temperatures of groundwater and brooks on the eve of the first day."""
+    """Temperatures of groundwater and surface runoff before the first day."""
     year = np.asarray(forcing[0][:365], dtype=np.float64)
     groundwater = year.mean(axis=0)
     if len(year) == 365:
@@ -290,7 +254,7 @@ def _floating(values: ArrayLike) -> NDArray[np.floating]:
 def _per_reach(name: str, values: ArrayLike, n: int) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if array.shape not in ((), (n,)):
-        raise InvalidArgumentError(f"{name} has shape {array.shape}; give one number a reach, ({n},)")
+        raise InvalidArgumentError(f"{name} has shape {array.shape}; give one number for each reach, ({n},)")
     array = np.array(np.broadcast_to(array, (n,)))
     if (bad := np.flatnonzero(~np.isfinite(array))).size:
         raise InvalidArgumentError(f"{name} is not finite at reaches {shorten(bad)}; fill it first")

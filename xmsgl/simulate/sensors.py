@@ -1,4 +1,4 @@
-"""Where and when somebody measured: few sites, each for runs of days."""
+"""Sites and days of random observations: few sites, each observed for runs of days."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ def sensor_days(
     n_sites: int,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Draw which cells of a (time, place) table were measured.
+    """Draw which cells of a (time, place) table were observed.
 
-    Sites are a random subset of the places. Each gets its share of the labels as runs of days: half of
-    the runs are field seasons of 60 to 200 days that start between April and July, half begin on any day
-    and last 60 to 500 days. Site years are unequal, as in any archive.
-
-    Shapes: `day_of_year` (time,).
+    Sites are a random subset of the places, with records of unequal length. Half of the runs of days are
+    field seasons of 60 to 200 days that start between April and July; half begin on any day and last 60 to
+    500 days.
     """
     days = len(day_of_year)
     if not 0 <= n_labels <= days * n_places:
@@ -44,11 +42,11 @@ def sensor_days(
 
 
 def _shares(total: int, sites: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Split the total into unequal whole parts of 1 to `most`."""
+    """Split the total into unequal whole parts between 1 and `most`."""
     weight = rng.lognormal(0.0, 0.7, sites)
     share = 1 + rng.multinomial(total - sites, weight / weight.sum())
     share = np.minimum(share, most)
-    while (missing := total - int(share.sum())) > 0:  # what overflowed goes where there is room
+    while (missing := total - int(share.sum())) > 0:  # move the excess to sites with room
         room = most - share
         share += np.minimum(room, -(-missing * room // max(int(room.sum()), 1)))
         if (over := int(share.sum()) - total) > 0:
@@ -58,7 +56,7 @@ def _shares(total: int, sites: int, most: int, rng: np.random.Generator) -> NDAr
 
 
 def _runs(days: int, wanted: int, spring: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Mark runs of days until so many are marked."""
+    """Mark runs of days until the wanted number is reached."""
     seen = np.zeros(days, dtype=bool)
     for _ in range(60):
         left = wanted - int(seen.sum())

@@ -1,4 +1,4 @@
-"""Daily weather over a basin: seasons, spells that pass, rain, cloud, sun; coherent in space."""
+"""Random daily weather over a basin, correlated in time and space."""
 
 from __future__ import annotations
 
@@ -13,47 +13,27 @@ __all__ = ["LAPSE_RATE", "Weather", "random_weather"]
 
 Floats = NDArray[np.float64]
 
-LAPSE_RATE = -0.0065
-"""Change of the air temperature with elevation, K m-1."""
+LAPSE_RATE = -0.0065  # change of air temperature with elevation, K m-1
 _SOLAR_CONSTANT = 1366.7  # W m-2
+_LATITUDE = 41.0
+_MEAN, _AMPLITUDE = 11.5, 12.5  # of the annual cycle of air temperature at sea level, degC
 
 
 class Weather(NamedTuple):
-    """Daily weather, each (time, place).
+    """Daily weather, each (time, place)."""
 
-    Parameters
-    ----------
-    air_temperature, air_temperature_min, air_temperature_max
-        (degC).
-    precipitation, potential_evapotranspiration
-        (mm d-1).
-    relative_humidity
-        (%).
-    solar_radiation
-        (W m-2).
-    cloud_cover
-        (1).
-    """
-
-    air_temperature: Floats
+    air_temperature: Floats  # degC, as minimum and maximum
     air_temperature_min: Floats
     air_temperature_max: Floats
-    precipitation: Floats
-    potential_evapotranspiration: Floats
-    relative_humidity: Floats
-    solar_radiation: Floats
-    cloud_cover: Floats
+    precipitation: Floats  # mm d-1
+    potential_evapotranspiration: Floats  # mm d-1
+    relative_humidity: Floats  # %
+    solar_radiation: Floats  # W m-2
+    cloud_cover: Floats  # 0 to 1
 
 
 def random_weather(
-    day_of_year: NDArray[np.number],
-    *,
-    elevation: Floats,
-    place: Floats,
-    rng: np.random.Generator,
-    latitude: float = 41.0,
-    mean_temperature: float = 11.5,
-    amplitude: float = 12.5,
+    day_of_year: NDArray[np.number], *, elevation: Floats, place: Floats, rng: np.random.Generator
 ) -> Weather:
     """Draw the weather of a humid temperate basin.
 
@@ -81,17 +61,17 @@ def random_weather(
         0.0,
         1.0,
     )
-    # winters are more changeable than summers
+    # weather varies more in winter than in summer
     spread = 3.8 - 1.2 * season
     local = 0.6 * (_autoregressive((days, n), 0.5, rng) @ near)
     slow = 0.8 * _autoregressive(days, 0.985, rng)
     anomaly = spread * _autoregressive(days, 0.72, rng) + slow - 1.2 * season * (wet - 0.35)
-    air = mean_temperature + (amplitude * season + anomaly)[:, None] + local + LAPSE_RATE * elevation
+    air = _MEAN + (_AMPLITUDE * season + anomaly)[:, None] + local + LAPSE_RATE * elevation
     span = np.maximum(2.0, 13.5 - 9.0 * cloud + 1.2 * rng.normal(size=(days, 1)))
     low, high = air - 0.5 * span, air + 0.5 * span
     amount = rng.gamma(0.75, 11.0, (days, 1)) * np.exp(0.35 * (rng.normal(size=(days, n)) @ near))
     rain = np.where(wet[:, None] > 0.0, amount * (1.0 + 0.0006 * elevation), 0.0)
-    distance, height = fao56.sun(day, latitude)
+    distance, height = fao56.sun(day, _LATITUDE)
     top = np.asarray(_SOLAR_CONSTANT / np.pi * distance * height)[:, None]
     sun = 0.75 * top * (1.0 - 0.75 * cloud**3.4)
     dew = low - 1.0 - 2.0 * (1.0 - cloud)
@@ -106,7 +86,7 @@ def _saturation(temperature: Floats) -> Floats:
 
 
 def _near(place: Floats) -> Floats:
-    """Matrix that turns independent noise into noise of unit variance, alike within about 40 km."""
+    """Matrix that turns independent noise into noise of unit variance, correlated within about 40 km."""
     gap = np.hypot(*(place[:, None, :] - place[None, :, :]).transpose(2, 0, 1))
     weight = np.exp(-gap / 20.0)
     return np.asarray(weight / np.sqrt((weight**2).sum(axis=0)))
@@ -122,7 +102,7 @@ def _autoregressive(shape: int | tuple[int, int], memory: float, rng: np.random.
 
 
 def _spells(days: int, rng: np.random.Generator) -> Floats:
-    """Wet (1) and dry (0) days: wet after wet with 0.50, after dry with 0.27."""
+    """Wet (1) and dry (0) days: the probability of a wet day is 0.50 after a wet and 0.27 after a dry day."""
     draws = rng.random(days)
     wet = np.zeros(days)
     for day in range(days):

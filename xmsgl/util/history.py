@@ -15,20 +15,12 @@ Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray, xr.DataTree)
 
 
 def stamp(obj: Labelled, line: str) -> Labelled:
-    """Add a line to the ``history`` attribute, as the CF conventions describe it.
-
-    Lines stand in the order of time, newest last, each with its moment in UTC and the version of the
-    package, so that a file tells how it was made.
-
-    References
-    ----------
-    CF conventions 1.11, section 2.6.2, "Description of file contents".
-    """
+    """Add a line with time (UTC) and version to the ``history`` attribute (CF-1.11, section 2.6.2)."""
     from xmsgl.util.version import __version__
 
     text = " ".join(line.split())
     if not text:
-        msg = "a history line must say what was done, and this one is empty"
+        msg = "the history line is empty; it must say what was done"
         raise InvalidArgumentError(msg)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     former = str(obj.attrs.get("history", "")).rstrip("\n")

@@ -1,10 +1,8 @@
-"""HTML of the objects that a notebook shows: one look, every text escaped, the colours of the page.
+"""HTML of objects shown in a notebook; all text is escaped.
 
-Text and tables take colour and background from the page around them, light or dark. Lines take the
-theme's own colour where JupyterLab or VS Code names one, otherwise half-transparent grey, which shows on
-white and on black. So nothing here asks for ``prefers-color-scheme``: a notebook may be dark on a light
-system. Styles stand in the elements, for notebooks that are not trusted drop style sheets, and the
-notebook's own rules for tables would win over those of a class.
+Text and tables inherit the colours of the page, light or dark; lines use the theme's colour or
+half-transparent grey. Styles are inline because untrusted notebooks drop style sheets, and because the
+notebook's own rules for tables override those of a class.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Markup", "as_xarray_shows", "card", "facts", "folded", "table"]
 
 Markup = NewType("Markup", str)
-"""HTML that the functions of this module wrote; other text is not taken for it."""
+"""HTML written by the functions of this module; a type of its own keeps unescaped text out."""
 
 _LINE = "1px solid var(--jp-border-color2, var(--vscode-widget-border, rgba(128, 128, 128, 0.45)))"
 _TABLE = (
@@ -35,11 +33,11 @@ _HEAD = f"font-weight:normal;opacity:0.75;vertical-align:bottom;border-bottom:{_
 
 
 def as_xarray_shows(method: Callable[[Any], str]) -> Callable[[Any], str]:
-    """Let a ``_repr_html_`` obey ``xr.set_options(display_style="text")``."""
+    """Make a ``_repr_html_`` follow ``xr.set_options(display_style="text")``."""
 
     @wraps(method)
     def shown(self: Any) -> str:
-        xarray = sys.modules.get("xarray")  # whoever has set its options has imported it
+        xarray = sys.modules.get("xarray")  # its options can only be set after an import
         if xarray is not None and xarray.get_options()["display_style"] == "text":
             return f"<pre>{escape(repr(self))}</pre>"
         return method(self)
@@ -48,7 +46,7 @@ def as_xarray_shows(method: Callable[[Any], str]) -> Callable[[Any], str]:
 
 
 def card(title: str, *parts: Markup, about: str = "") -> Markup:
-    """Put a title above parts."""
+    """Put a title above the parts."""
     behind = f" <span style='opacity:0.75'>{escape(about)}</span>" if about else ""
     return Markup(
         "<div class='xmsgl' style='color:inherit;background:none;margin:0 0 0.6em;overflow-x:auto'>"
@@ -57,7 +55,7 @@ def card(title: str, *parts: Markup, about: str = "") -> Markup:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Markup:
-    """Write labels and texts beside each other."""
+    """Write a table of labels and texts."""
     body = "".join(
         f"<tr><th scope='row' style='{_LABEL}'>{escape(label)}</th>"
         f"<td style='{_WORDS};overflow-wrap:anywhere'>{escape(text)}</td></tr>"
@@ -73,7 +71,7 @@ def table(
     words: int = 1,
     groups: Sequence[tuple[str, int]] = (),
 ) -> Markup:
-    """Write a table with a head."""
+    """Write a table with a header, whose first `words` columns are aligned to the left."""
     above = ""
     if groups:
         names = "".join(
@@ -102,7 +100,7 @@ def _row(row: Sequence[str], styles: Sequence[str]) -> str:
 
 
 def folded(summary: str, body: Markup, *, unfolded: bool = False) -> Markup:
-    """Hide a part behind a line that opens it."""
+    """Write a section that unfolds on a click."""
     state = " open" if unfolded else ""
     return Markup(
         f"<details{state} style='margin:0.3em 0'><summary style='cursor:pointer'>{escape(summary)}</summary>"

@@ -1,6 +1,6 @@
 """A plugin for mypy that gives ``ds.msgl`` its type: ``plugins = ["xmsgl.util.mypy_plugin"]``.
 
-xarray attaches accessors when they are registered, which no type checker sees.
+xarray attaches accessors at run time, which a type checker cannot see.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OWNERS = ("xarray.core.dataset.Dataset", "xarray.core.datatree.DataTree")
 
 
 class _Accessor(Plugin):
-    """Types the attribute ``msgl`` of Dataset and DataTree."""
+    """Give the attribute ``msgl`` of Dataset and DataTree its type."""
 
     def get_additional_deps(self, file: MypyFile) -> list[tuple[int, str, int]]:
         return [(10, _MODULE, -1)] if file.fullname == "xarray" else []
@@ -35,7 +35,7 @@ class _Accessor(Plugin):
 
 
 def _typed(context: AttributeContext) -> Type:
-    """Return the accessor's type on what has it, else what mypy would say itself."""
+    """Return the accessor's type for a Dataset or DataTree, otherwise mypy's own."""
     owner = str(context.type).partition("[")[0]
     if owner not in _OWNERS:
         return context.default_attr_type
@@ -47,5 +47,5 @@ def _typed(context: AttributeContext) -> Type:
 
 
 def plugin(version: str) -> type[Plugin]:  # noqa: ARG001 - mypy's signature
-    """Return the plugin, as mypy asks for it."""
+    """Return the plugin class, as mypy expects."""
     return _Accessor

@@ -1,4 +1,4 @@
-"""Optional libraries: imported late, and missed politely."""
+"""Late imports of optional libraries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["require"]
 
 
 def require(name: str, purpose: str, *, extra: str = "data") -> Any:
-    """Import an optional library."""
+    """Import an optional library, or say how to install it."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Settings of the package: a validated table, changed for good or inside a ``with`` block."""
+"""Options of the package, set permanently or inside a ``with`` block."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "get_option", "set_options"]
 
-#: Nothing, what fits the place, or bars only.
 Progress: TypeAlias = bool | Literal["bar"]
 
 
 def check_progress(value: object) -> Progress:
-    """Return what is to be drawn of progress."""
-    if value is True or value is False:
+    """Return a valid value of ``progress``: nothing, everything that can be shown, or bars only."""
+    if isinstance(value, bool):
         return value
     if value == "bar":
         return "bar"
@@ -27,22 +26,16 @@ def check_progress(value: object) -> Progress:
     raise InvalidArgumentError(msg)
 
 
-def _data_dir(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str | os.PathLike) and os.fspath(value):
-        return os.fsdecode(value)
-    msg = f"option 'data_dir' must be a folder's path or None, not {value!r}"
-    raise InvalidArgumentError(msg)
+def _path_check(name: str, wanted: str) -> Callable[[object], str | None]:
+    def check(value: object) -> str | None:
+        if value is None:
+            return None
+        if isinstance(value, str | os.PathLike) and os.fspath(value):
+            return os.fsdecode(value)
+        msg = f"option {name!r} must be {wanted} or None, not {value!r}"
+        raise InvalidArgumentError(msg)
 
-
-def _data_mirror(value: object) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, str | os.PathLike) and os.fspath(value):
-        return os.fsdecode(value)
-    msg = f"option 'data_mirror' must be a folder's path, a URL or None, not {value!r}"
-    raise InvalidArgumentError(msg)
+    return check
 
 
 def _process_tuning(value: object) -> bool:
@@ -55,8 +48,8 @@ def _process_tuning(value: object) -> bool:
 _CHECKS: dict[str, Callable[[object], Any]] = {
     "process_tuning": _process_tuning,
     "progress": check_progress,
-    "data_dir": _data_dir,
-    "data_mirror": _data_mirror,
+    "data_dir": _path_check("data_dir", "a folder's path"),
+    "data_mirror": _path_check("data_mirror", "a folder's path, a URL"),
 }
 _VALUES: dict[str, Any] = {"process_tuning": False, "progress": True, "data_dir": None, "data_mirror": None}
 
@@ -67,34 +60,34 @@ def _known(name: str) -> None:
 
 
 class set_options:  # noqa: N801 - reads as a function, as in xarray
-    """Change settings, for good or for the length of a ``with`` block.
+    """Set options, permanently or for the length of a ``with`` block.
 
-    The setting is in force from the call on; as a context manager, the former values come back at
-    the end of the block. Either every given option is valid and set, or none is.
+    A call takes effect at once; used as a context manager, the previous values return at the end of the
+    block. If one value is invalid, no option is changed.
 
     Parameters
     ----------
     **options
         ``progress``
-            What long steps draw: True, a progress bar, and in a notebook training's curves below it;
+            What long steps show: True, a progress bar and, in a notebook, the curves of training below it;
             ``"bar"``, bars only; False, nothing. Default True.
         ``data_dir``
-            Folder that keeps downloaded files and built datasets. Default None: the environment
-            variable ``XMSGL_DATA_DIR``, else the cache folder of the operating system.
+            Folder of downloaded files and built datasets. Default None: the environment variable
+            ``XMSGL_DATA_DIR``, otherwise the cache folder of the operating system.
         ``process_tuning``
-            True lets training change what holds for the whole process: freed memory is kept for the next
-            step, and waiting OpenMP threads of torch are ended before compiled kernels start theirs. A fifth
-            faster on two cores; no result changes. Default False; the command ``xmsgl`` sets it.
+            True allows training to change settings of the whole process: freed memory is kept for the next
+            step, and idle OpenMP threads of torch are stopped before compiled loops start theirs. A fifth
+            faster on two cores, with the same results. Default False; the command ``xmsgl`` sets it to True.
         ``data_mirror``
-            A folder or URL tried before the real addresses. Default None: the environment variable
-            ``XMSGL_DATA_MIRROR``, else no mirror.
+            A folder or URL tried before the published addresses. Default None: the environment variable
+            ``XMSGL_DATA_MIRROR``, otherwise no mirror.
 
     Raises
     ------
     UnknownNameError
         An option does not exist.
     InvalidArgumentError
-        A value does not fit its option.
+        A value is not valid for its option.
 
     Examples
     --------
@@ -122,7 +115,7 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
 
 
 def get_option(name: str) -> Any:
-    """Return the value of a setting.
+    """Return the current value of an option.
 
     Parameters
     ----------
@@ -132,7 +125,7 @@ def get_option(name: str) -> Any:
     Returns
     -------
     object
-        The value in force.
+        Its value.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where a dataset of the package comes from: its name and arguments, in an attribute that files keep."""
+"""The name and arguments that a dataset of the package was made with, kept in an attribute."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTRIBUTE", "origin_of", "write_origin"]
 
-#: Name of the attribute.
 ATTRIBUTE = "xmsgl_dataset"
 
 
 def write_origin(dataset: str, **arguments: Any) -> str:
-    """Write the attribute: what makes a dataset again."""
+    """Return the attribute's text: what is needed to make the dataset again."""
     given = {name: value for name, value in arguments.items() if value is not None}
     return json.dumps({"dataset": dataset, **given})
 
 
 def origin_of(ds: xr.Dataset) -> dict[str, Any]:
-    """Read the attribute.
-
-    It tells what a dataset began as. That labels were masked or days chosen since, it does not.
-    """
+    """Read the attribute, which does not record later changes such as masked labels or selected days."""
     found: dict[str, Any] = json.loads(ds.attrs.get(ATTRIBUTE, "{}"))
     return found

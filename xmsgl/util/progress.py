@@ -1,4 +1,4 @@
-"""Progress bars: one way to draw them, silent by option."""
+"""Progress bars, which the option ``progress`` turns off."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "dask_bar", "in_notebook", "progress_bar"]
 
-#: What is done sooner (s) draws no bar, where it may well be.
-PATIENCE = 2.0
+PATIENCE = 2.0  # seconds of work before a bar is drawn where the work may be short
 
 
 def progress_bar(
@@ -27,14 +26,14 @@ def progress_bar(
 ) -> tqdm[Any]:
     """Make a progress bar, in a terminal or a notebook."""
     wanted = get_option("progress") if draw is None else draw
-    # tqdm.auto warns of what a notebook lacks, also where nothing is drawn
+    # tqdm.auto warns about missing notebook widgets even if nothing is drawn
     library = import_module("tqdm.auto" if wanted else "tqdm")
     bar: tqdm[Any] = library.tqdm(total=total, desc=what, unit=unit, disable=not wanted, **options)
     return bar
 
 
 def dask_bar(what: str) -> AbstractContextManager[Any]:
-    """Draw a bar that counts the tasks dask computes inside a ``with`` block, in this process."""
+    """Draw a bar that counts the tasks that dask computes inside a ``with`` block, in this process."""
     if not get_option("progress"):
         return nullcontext()
     from tqdm.dask import TqdmCallback
@@ -44,6 +43,6 @@ def dask_bar(what: str) -> AbstractContextManager[Any]:
 
 
 def in_notebook() -> bool:
-    """Say whether a Jupyter kernel runs this code, so that HTML shown is seen."""
-    shell = sys.modules.get("IPython")  # a kernel has imported it; nobody else need
+    """Return whether this code runs in a Jupyter kernel, which can show HTML."""
+    shell = sys.modules.get("IPython")  # a kernel has always imported it
     return getattr(shell and shell.get_ipython(), "kernel", None) is not None

@@ -1,4 +1,4 @@
-"""The two scales, which every room of the package names alike."""
+"""The two scales: coarse segments (about 10 km) and fine reaches (about 1 km)."""
 
 from __future__ import annotations
 
@@ -8,4 +8,3 @@ __all__ = ["SCALES", "Scale"]
 
 Scale = Literal["coarse", "fine"]
 SCALES: tuple[Scale, Scale] = ("coarse", "fine")
-"""Coarse segments (about 10 km) and fine reaches (about 1 km)."""

@@ -1,4 +1,4 @@
-"""Settings, methods and seeds as a command line writes them."""
+"""Settings, methods and seeds as written on a command line."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _INFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 def label_of(method: str, settings: Mapping[str, Any]) -> str:
-    """Write a method with its settings, as the command line takes it."""
+    """Write a method with its settings as the command line reads them."""
     parts = [f"{name}={_written(value)}" for name, value in settings.items()]
     return f"{method}:{','.join(parts)}" if parts else method
 
 
 def _written(value: Any) -> str:
-    """Write a value so that it is read back: text as it stands, unless that reads as something else."""
+    """Write a value so that it is read back unchanged: text that could be read as another type is quoted."""
     return value if isinstance(value, str) and _parsed(value) == value else json.dumps(value)
 
 
@@ -37,12 +37,15 @@ def parse_spec(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def parse_settings(text: str) -> dict[str, Any]:
-    """Read ``name=value,name=value``; values are JSON or one of Python's words for it, else text."""
+    """Read ``name=value,name=value``; a value is JSON, a word for True, False or None, or plain text."""
     found: dict[str, Any] = {}
     for part in _parts(text):
         name, sign, value = part.partition("=")
         if not name or not sign or name in found:
-            msg = f"{part!r} in {text!r} is no setting; write name=value, each name once, commas in between"
+            msg = (
+                f"{part!r} in {text!r} is not a valid setting; write name=value, separated by commas, "
+                "each name once"
+            )
             raise InvalidArgumentError(msg)
         try:
             found[name] = check_finite(name, _parsed(value))
@@ -53,12 +56,12 @@ def parse_settings(text: str) -> dict[str, Any]:
 
 
 def read_word(text: str) -> bool | str | None:
-    """Read the words for True, False and None, in upper and lower case; other text stays as it is."""
+    """Read the words for True, False and None in any case; return other text unchanged."""
     return _WORDS.get(text.lower(), text)
 
 
 def check_finite(name: str, value: Any) -> Any:
-    """Return the value of a setting, if all numbers in it are finite."""
+    """Return the value of a setting after checking that all numbers in it are finite."""
     if not _is_finite(value):
         msg = f"{name}={value} is not a finite number; give one, or none if allowed"
         raise InvalidArgumentError(msg)
@@ -66,7 +69,7 @@ def check_finite(name: str, value: Any) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """Read a word or JSON; other text stays as it is."""
+    """Read a word or JSON; return other text unchanged."""
     if text.lower() in _WORDS:
         return read_word(text)
     try:
@@ -86,7 +89,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def _parts(text: str) -> list[str]:
-    """Split at commas outside of brackets."""
+    """Split at commas outside brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter in _OPENING) - (letter in _CLOSING)
@@ -98,14 +101,17 @@ def _parts(text: str) -> list[str]:
 
 
 def parse_seeds(words: Sequence[str]) -> int | list[int]:
-    """Read seeds: one number is how many, several are the seeds themselves, ``2-4`` is a range."""
+    """Read seeds: a single number is their count, several are the seeds themselves, ``2-4`` is a range."""
     if len(words) == 1 and words[0].isdigit():
         return int(words[0])
     seeds: list[int] = []
     for word in words:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if match is None:
-            msg = f"{word!r} is no seed; give how many (3), the seeds themselves (0 1 7), or a range (0-3)"
+            msg = (
+                f"{word!r} is not a valid seed; give their number (3), the seeds themselves (0 1 7), "
+                "or a range (0-3)"
+            )
             raise InvalidArgumentError(msg)
         seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
     return seeds

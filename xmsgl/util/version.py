@@ -1,4 +1,4 @@
-"""The version of the package: a leaf, so that what states it need not import the root."""
+"""The version of the package, in a module of its own so that none has to import the root."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["__version__"]
 
 try:
     __version__ = version("xmsgl")
-except PackageNotFoundError:  # a source tree that was never installed
+except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"

@@ -1,7 +1,7 @@
-"""Writing a file or a folder whole or not at all, and never over what is being read.
+"""Write a file or a folder completely or not at all, and never over the files being read.
 
-What is written lies in a hidden folder beside its target until it is complete. A lock in that folder
-says that somebody is at work in it; the operating system lifts it however the process ends.
+Output is written to a hidden folder beside its target and moved when complete. A lock in that folder marks
+it as in use; the operating system releases it however the process ends.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["check_target", "whole", "write_bytes"]
 
 _PREFIX, _SUFFIX, _DEAD = ".xmsgl-", ".part", ".dead"
-_LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, what is written, what is replaced
+_LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, the new version, the old one
 
 
 def check_target(
     path: str | os.PathLike[str], *, folder: bool = False, reads: Iterable[str | os.PathLike[str]] = ()
 ) -> Path:
-    """Check, before any work, that a result can be written."""
+    """Check before any work that a result can be written, and return its real path."""
     target, given = Path(os.path.realpath(path)), Path(path)
     if fault := _fault(target, given, folder) or _clash(target, reads):
         msg = f"cannot write {given}: {fault}"
@@ -36,7 +36,7 @@ def check_target(
 
 
 def _fault(target: Path, given: Path, folder: bool) -> str:
-    """Say why nothing can be written there; empty where it can."""
+    """Return why the target cannot be written, or an empty text."""
     parent = target.parent if given.is_symlink() else given.parent
     if not parent.is_dir():
         missing = "is not a folder" if parent.exists() else "does not exist; make it first"
@@ -51,7 +51,7 @@ def _fault(target: Path, given: Path, folder: bool) -> str:
 
 
 def _clash(target: Path, reads: Iterable[str | os.PathLike[str]]) -> str:
-    """Say which of the files that are read writing would touch; empty where it touches none."""
+    """Return which file being read would be overwritten, or an empty text."""
     for each in reads:
         source = Path(os.path.realpath(each))
         if _is_one_of(source, [target]):
@@ -64,17 +64,17 @@ def _clash(target: Path, reads: Iterable[str | os.PathLike[str]]) -> str:
 
 
 def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
-    """Compare as the file system does, for names may differ and mean the same file."""
+    """Compare as the file system does, because different names can mean the same file."""
     return path.exists() and any(other.exists() and other.samefile(path) for other in others)
 
 
 @contextmanager
 def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = False) -> Iterator[Path]:
-    """Give a place to write to; what lies there in the end becomes the target in one step.
+    """Yield a temporary path; what is written there replaces the target in one step at the end.
 
-    An error or Ctrl-C leaves the target as it was, and nothing beside it. A process killed on the way leaves
-    the target as it was, and a hidden folder that the next write into the same folder removes. A folder
-    that is replaced is moved aside first; killed in that moment, the next write puts it back.
+    After an error or Ctrl-C the target is unchanged and nothing else is left. After a killed process the
+    target is unchanged, and the next write into the same folder removes the hidden folder; if a folder was
+    just being replaced, the next write restores it. With `keep`, an existing folder is not replaced.
     """
     target = check_target(path, folder=folder)
     with _workplace(target.parent) as place:
@@ -85,7 +85,7 @@ def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = Fa
 
 
 def write_bytes(path: str | os.PathLike[str], payload: bytes) -> Path:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with whole(path) as part:
         part.write_bytes(payload)
     return Path(path)
@@ -93,7 +93,7 @@ def write_bytes(path: str | os.PathLike[str], payload: bytes) -> Path:
 
 @contextmanager
 def _workplace(parent: Path) -> Iterator[Path]:
-    """Make a hidden folder that others can tell is in use, and remove it in the end."""
+    """Make a hidden, locked folder, and remove it at the end."""
     from filelock import FileLock
 
     _sweep(parent)
@@ -102,7 +102,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
     lock = FileLock(place / _LOCK)
     try:
         lock.acquire()
-        (place / _NEW).mkdir()  # from now on a sweep looks at the lock
+        (place / _NEW).mkdir()  # from now on a sweep checks the lock
         yield place
     finally:
         try:
@@ -113,12 +113,12 @@ def _workplace(parent: Path) -> Iterator[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove what killed processes have left, and put back what they had moved aside."""
+    """Remove what killed processes have left, after restoring what they had moved aside."""
     from filelock import FileLock
 
     for new in parent.glob(f"{_PREFIX}*{_SUFFIX}/{_NEW}"):
         place = new.parent
-        with suppress(OSError):  # locked, or somebody else's, or swept by another process as well
+        with suppress(OSError):  # locked, owned by another user, or swept by another process
             with FileLock(place / _LOCK, timeout=0):
                 _restore(place)
             _discard(place)
@@ -127,14 +127,14 @@ def _sweep(parent: Path) -> None:
 
 
 def _restore(place: Path) -> None:
-    """Put back what was moved aside, unless what replaces it has its name already."""
+    """Move a replaced folder back, unless the new one already has its name."""
     for old in (place / _OLD).glob("*"):
         if not os.path.lexists(place.parent / old.name):
             old.rename(place.parent / old.name)
 
 
 def _discard(place: Path) -> None:
-    """Remove a hidden folder under another name, so that nobody takes up what is half removed."""
+    """Rename a hidden folder and remove it, so that no process uses a half-removed one."""
     dead = place.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_DEAD}")
     with suppress(OSError):  # another process was faster
         place.rename(dead)
@@ -142,7 +142,7 @@ def _discard(place: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Bring files to the disk before they get the name that says they are complete."""
+    """Flush files to the disk before they get their final names."""
     for file in [path] if path.is_file() else path.rglob("*"):
         if file.is_file():
             with file.open("rb+") as stream:
@@ -150,7 +150,7 @@ def _sync(path: Path) -> None:
 
 
 def _move(new: Path, target: Path, aside: Path, *, keep: bool) -> None:
-    """Give what was written its name. A folder cannot be replaced in one step, so it is moved aside."""
+    """Move the new version to its target; a folder cannot be replaced in one step, so it is moved aside."""
     if keep:
         try:
             new.rename(target)

@@ -34,7 +34,7 @@ _RECIPE = (
     ),
     "datasets/store.py",
     *(f"readers/{part}.py" for part in ("cbh", "geometry", "prms", "rds", "response_units")),
-    *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "kernels", "parameters", "process")),
+    *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "loops", "parameters", "process")),
 )
 
 

@@ -1,4 +1,4 @@
-"""The compiled loops of the process model: plain arithmetic, no checks (see :mod:`process`)."""
+"""The compiled loops of the process model; :mod:`process` and :mod:`hydrology` check their arguments."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Ints = NDArray[np.int64]
 
 
 def compiled(function: Function) -> Function:
-    """Compile a loop with Numba, cached on disk, keeping its type."""
+    """Compile a loop with Numba, cached on disk; the type stays that of the function."""
     return cast("Function", njit(cache=True)(function))
 
 
 class Constants(NamedTuple):
-    """What :func:`route_day_block` needs of the parameters."""
+    """The parameters of :func:`route_day_block`."""
 
     albedo: float
     emissivity: float
@@ -88,7 +88,7 @@ def route_day_block(
     first_day: int,
     out: Floats,
 ) -> None:
-    """Run a block of days; ``groundwater``, ``brooks``, ``bed`` and ``history`` carry the state on."""
+    """Run a block of days; ``groundwater``, ``brooks``, ``bed`` and ``history`` hold the state."""
     days, n = out.shape
     depth_of_history = history.shape[0]
     flow_in = np.empty(n)
@@ -105,7 +105,7 @@ def route_day_block(
                 ta, solar[day, i], humidity[day, i], cloud[day, i], shade[i], c
             )
             brooks[i] += c.runoff_rate * (equilibrium - brooks[i])
-            # lateral inflow: groundwater, brooks, and melt at 0 degC
+            # lateral inflow: groundwater, brooks, and meltwater at 0 degC
             share = groundwater_share[day, i]
             rain = (1.0 - share) * (1.0 - melt_share[day, i])
             lateral_temperature = share * max(groundwater[i] + offset[i], 0.0) + rain * max(brooks[i], 0.0)
@@ -116,7 +116,7 @@ def route_day_block(
                 history[:, i] = mixed
                 bed[i] = mixed
             history[slot, i] = mixed
-            # what leaves today entered one travel time ago
+            # water that leaves today entered one travel time ago
             if slope[i] > 0.0:
                 depth = (c.manning * flow / (width[i] * np.sqrt(slope[i]))) ** 0.6
             else:
@@ -128,7 +128,7 @@ def route_day_block(
             newer = history[(slot - whole) % depth_of_history, i]
             older = history[(slot - whole - 1) % depth_of_history, i]
             parcel = (1.0 - part) * newer + part * older
-            # surface and bed together: one relaxation, to the mean of what either asks for
+            # surface and bed together: one relaxation towards their weighted mean
             both = coefficient + c.bed_exchange
             target = equilibrium
             if c.bed_exchange > 0.0:
@@ -136,7 +136,7 @@ def route_day_block(
             exponent = both * length[i] * width[i] / (HEAT_CAPACITY * flow)
             decay = np.exp(-exponent)
             temperature = max(target + (parcel - target) * decay, 0.0)
-            if c.bed_exchange > 0.0:  # the bed follows the mean over the reach, so that none is lost in it
+            if c.bed_exchange > 0.0:  # the bed follows the mean over the reach, which conserves heat
                 mean = target + (parcel - target) * (1.0 - decay) / exponent
                 bed[i] += c.bed_rate * (max(mean, 0.0) - bed[i])
             out[day, i] = temperature
@@ -166,7 +166,7 @@ def runoff_block(
     baseflow_share: Floats,
     melt_share: Floats,
 ) -> None:
-    """Rain, snow and two linear reservoirs a reach, added up down the network (mm d-1, km2 -> m3 s-1)."""
+    """Snow store and two linear reservoirs of each reach, summed downstream (mm d-1, km2 -> m3 s-1)."""
     days, n = discharge.shape
     for day in range(days):
         discharge[day, :] = 0.0
