@@ -7,6 +7,7 @@ architecture page cannot go stale. Colours are the picture's own and hold on a l
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -34,29 +35,28 @@ def rooms() -> list[str]:
     return sorted({name.split(".")[0] for name in modules() if name})
 
 
+def modules_of(room: str) -> list[str]:
+    """Return the modules of a room."""
+    return [name for name in modules() if name.split(".")[0] == room]
+
+
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Return the modules of the package that one imports anywhere: late, and for typing only, too."""
-    known, found = modules(), set()
-    for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
+    """Return the full names that a module imports anywhere: inside functions and for typing, too."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            if not name.startswith("xmsgl."):
-                continue
-            inner = name.removeprefix("xmsgl.")
-            found.add(inner if inner in known else inner.rpartition(".")[0])
-    return frozenset(found & set(known) - {module})
+            found |= {alias.name for alias in node.names}
+    return frozenset(found)
 
 
 def stands_on(room: str) -> set[str]:
     """Return the rooms that a room imports from."""
-    inside = [name for name in modules() if name.split(".")[0] == room]
-    return {other.split(".")[0] for name in inside for other in imports(name)} - {room, ""}
+    names = {name for module in modules_of(room) for name in imports(module)}
+    used = {name.split(".")[1] for name in names if name.startswith("xmsgl.")}
+    return used & set(rooms()) - {room}
 
 
 @cache
@@ -66,15 +66,15 @@ def floor(room: str) -> int:
 
 
 def purpose(module: str) -> str:
-    """Return the first sentence of a module's docstring."""
+    """Return the first sentence of a module's docstring, without roles of Sphinx such as ``:mod:``."""
     text = ast.get_docstring(ast.parse(modules()[module].read_text(encoding="utf-8"))) or ""
-    return " ".join(text.split("\n\n")[0].split())
+    sentence = " ".join(text.split("\n\n")[0].split())
+    return re.sub(r"(?::\w+)+:`~?([^`]+)`", r"`\1`", sentence)
 
 
 def is_labelled(room: str) -> bool:
-    """Say whether any module of a room knows xarray."""
-    inside = (path for name, path in modules().items() if name.split(".")[0] == room)
-    return any("import xarray" in path.read_text(encoding="utf-8") for path in inside)
+    """Say whether any module of a room imports xarray."""
+    return any(name.split(".")[0] == "xarray" for module in modules_of(room) for name in imports(module))
 
 
 def draw() -> str:
@@ -119,8 +119,13 @@ def page() -> str:
     return "\n".join(parts)
 
 
+def files() -> dict[Path, str]:
+    """Return picture and tables for the site, by the files they are written to."""
+    return {PAGES / "house.svg": draw(), PAGES / "rooms.txt": page()}
+
+
 def write() -> None:
     """Write picture and tables for the site."""
     PAGES.mkdir(exist_ok=True)
-    (PAGES / "house.svg").write_text(draw(), encoding="utf-8")
-    (PAGES / "rooms.txt").write_text(page(), encoding="utf-8")
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")

@@ -23,6 +23,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from tests.mirror import why_not
 from xmsgl.util.options import get_option, set_options
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ REACHES = np.arange(1, 13)
 #  two reaches a segment, three on 103 and 105; reach 12 is the outlet
 DOWNSTREAM_REACH = np.array([2, 5, 4, 5, 6, 7, 10, 9, 10, 11, 12, 0])
 SEGMENT_OF_REACH = np.array([101, 101, 102, 102, 103, 103, 103, 104, 104, 105, 105, 105])
+
+
+def pytest_collection_modifyitems(items):
+    if reason := why_not():
+        for item in items:
+            if item.get_closest_marker("delaware"):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True)

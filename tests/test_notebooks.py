@@ -9,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.mirror import MIRROR
+
 DOCS = Path(__file__).parents[1] / "docs"
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "mirror"
 NOTEBOOKS = sorted(DOCS.rglob("*.ipynb"))
 
 
@@ -44,10 +45,7 @@ def test_a_notebook_runs_and_gives_what_it_is_stored_with(path, tmp_path, tmp_pa
     saved = [kinds(cell) for cell in notebook.cells if cell.cell_type == "code"]
     monkeypatch.setenv("NUMBA_NUM_THREADS", os.environ.get("NUMBA_NUM_THREADS", "2"))
     if notebook_id(path) in NEED_FILES:
-        mirror = Path(os.environ.get("XMSGL_DATA_MIRROR") or SHARED)
-        if not mirror.is_dir():
-            pytest.skip(f"the Delaware files are not beside the repository (no {mirror})")
-        monkeypatch.setenv("XMSGL_DATA_MIRROR", str(mirror))
+        monkeypatch.setenv("XMSGL_DATA_MIRROR", str(MIRROR))
         if "XMSGL_DATA_DIR" not in os.environ:  # nothing is built into the cache of whoever runs the tests
             monkeypatch.setenv("XMSGL_DATA_DIR", str(tmp_path_factory.mktemp("data")))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()

@@ -10,18 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.mirror import MIRROR
 from xmsgl.util.options import set_options
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
-
-def pytest_collection_modifyitems(items):
-    if SHARED.joinpath("mirror").is_dir():
-        return
-    skip = pytest.mark.skip(reason=f"the Delaware files are not beside the repository (no {SHARED}/mirror)")
-    for item in items:
-        if item.get_closest_marker("delaware"):
-            item.add_marker(skip)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -72,8 +62,16 @@ def serve():
 
 
 @pytest.fixture(scope="session")
-def shared_data():
-    return SHARED
+def beside_mirror():
+    """Path of what lies beside the mirror: its list of files, and tables to compare with."""
+
+    def find(name):
+        path = MIRROR.parent / name
+        if not path.is_file():
+            pytest.skip(f"there is no {path}, only the mirror")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +80,7 @@ def delaware_cache(tmp_path_factory):
     from xmsgl.datasets.download import fetch
 
     folder = tmp_path_factory.mktemp("cache")
-    with serving(SHARED / "mirror") as server, set_options(data_mirror=server.url, progress=False):
+    with serving(MIRROR) as server, set_options(data_mirror=server.url, progress=False):
         for name in ("delaware", "delaware-reference"):
             fetch(name, cache_dir=folder, retries=0)
         assert len(server.asked) == 18

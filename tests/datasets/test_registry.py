@@ -36,9 +36,9 @@ def test_unknown_dataset():
 
 
 @pytest.mark.delaware
-def test_agrees_with_the_list_of_the_mirror(shared_data):
+def test_agrees_with_the_list_of_the_mirror(beside_mirror):
     listed = {}
-    for line in (shared_data / "registry.txt").read_text().splitlines():
+    for line in beside_mirror("registry.txt").read_text().splitlines():
         sha256, size, path = line.split()
         listed[path] = (sha256, int(size))
     for file in registry().values():

@@ -107,8 +107,8 @@ class TestDelaware:
         for key, values in list(expected.items())[:200]:
             assert table[key] == pytest.approx(np.mean(values))
 
-    def test_sites_agree_with_the_reference_table(self, snapped, shared_data):
-        reference = pd.read_csv(shared_data / "reference" / "drb_temp_sites_snapped.csv")
+    def test_sites_agree_with_the_reference_table(self, snapped, beside_mirror):
+        reference = pd.read_csv(beside_mirror("reference/drb_temp_sites_snapped.csv"))
         reference = reference[reference["how"] == "subseg"].drop_duplicates(["site_id", "subseg_id"])
         both = snapped.merge(reference, left_on=["site_id", "subsegment"], right_on=["site_id", "subseg_id"])
         near = both[both["distance"] <= 250]

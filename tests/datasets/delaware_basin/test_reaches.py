@@ -111,8 +111,8 @@ def test_area_and_order_of_segments_without_their_own():
 
 
 @pytest.fixture(scope="module")
-def reference(shared_data):
-    path = shared_data / "reference" / "drb_fine_nhdplusv2_attributes.csv.gz"
+def reference(beside_mirror):
+    path = beside_mirror("reference/drb_fine_nhdplusv2_attributes.csv.gz")
     return pd.read_csv(path, dtype={"huc08": str, "huc12": str}).set_index("comid").sort_index()
 
 

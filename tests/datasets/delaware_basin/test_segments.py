@@ -18,8 +18,8 @@ def subsegments(files):
 
 
 @pytest.fixture(scope="module")
-def reference(shared_data):
-    return pd.read_csv(shared_data / "reference" / "drb_coarse_nhm_segments.csv")
+def reference(beside_mirror):
+    return pd.read_csv(beside_mirror("reference/drb_coarse_nhm_segments.csv"))
 
 
 def test_counts_of_subsegments(subsegments):
