@@ -270,7 +270,7 @@ class TestDatasets:
         source = DatasetSource(str(path))
         assert source.to_dask().chunks
         xr.testing.assert_equal(source.read(), river)
-        with pytest.raises(InvalidArgumentError, match="takes no arguments, and forcing was given"):
+        with pytest.raises(InvalidArgumentError, match="is a file, which takes no arguments; remove forcing"):
             DatasetSource(str(path), forcing="era5").read()
 
     def test_wrong_arguments_are_named(self) -> None:
@@ -278,7 +278,7 @@ class TestDatasets:
             DatasetSource("simulated", n_segments=3).read()
         with pytest.raises(InvalidArgumentError, match="forcing must be one of"):
             DatasetSource("delaware", forcing="monthly").to_dask()
-        with pytest.raises(DataUnavailableError, match="'missouri' is neither delaware or simulated nor"):
+        with pytest.raises(DataUnavailableError, match=r"'missouri' is not a known dataset \(delaware, simu"):
             DatasetSource("missouri").read()
 
     def test_arguments_reach_the_delaware(self, both: Any, monkeypatch: Any) -> None:

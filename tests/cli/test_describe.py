@@ -100,7 +100,7 @@ def test_a_dataset_by_its_name():
         (["m", "--graphs"], 1, "is not a dataset; leave out --graphs"),
         (["broken.nc"], 3, "air_temperature_coarse"),
         (["text"], 1, "error: "),
-        (["river.nc", "--data", "years=3"], 1, "a file takes no arguments, and years was given"),
+        (["river.nc", "--data", "years=3"], 1, "is a file, which takes no arguments; remove years"),
         (["simulated", "--data", "moon=3"], 1, "unexpected keyword argument 'moon'; it takes n_coarse"),
         (["old", "--toml"], 1, "does not store the settings it was trained with"),
     ],

@@ -12,8 +12,8 @@ import pytest
 import xarray as xr
 
 from tests.test_walls import ROOT, imports, inner
-from xmsgl.datasets.delaware_basin.dataset import _RECIPE
-from xmsgl.datasets.store import open_store, recipe, write_store
+from xmsgl.datasets.delaware_basin.dataset import _SOURCES
+from xmsgl.datasets.store import build_key, open_store, write_store
 
 
 def small(value=1.234567):
@@ -181,20 +181,20 @@ def test_concurrent_threads(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["store.zarr"]
 
 
-def test_recipe_depends_on_code_and_content():
-    base = recipe(["errors.py"], ["aa"])
-    assert base == recipe(["errors.py"], ["aa"])
-    assert len({base, recipe(["util/options.py"], ["aa"]), recipe(["errors.py"], ["ab"])}) == 3
+def test_build_key_depends_on_code_and_content():
+    base = build_key(["errors.py"], ["aa"])
+    assert base == build_key(["errors.py"], ["aa"])
+    assert len({base, build_key(["util/options.py"], ["aa"]), build_key(["errors.py"], ["ab"])}) == 3
 
 
 def test_the_delaware_is_built_anew_when_anything_it_is_built_by_changes():
     by = ("datasets.", "readers.", "simulate.", "schema.units")
     used = {
         inner(name).replace(".", "/")
-        for module in _RECIPE
+        for module in _SOURCES
         for name, _, typing in imports(ROOT / module)
         if inner(name).startswith(by) and not typing
     }
     assert "schema/units" in used
     # the registry is there by the hashes that stand in it
-    assert sorted(used - {"datasets/registry"} - {name.removesuffix(".py") for name in _RECIPE}) == []
+    assert sorted(used - {"datasets/registry"} - {name.removesuffix(".py") for name in _SOURCES}) == []

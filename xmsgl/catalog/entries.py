@@ -15,7 +15,7 @@ import xarray as xr
 
 from xmsgl.datasets.download import cache_folder
 from xmsgl.datasets.open import DATASETS, arguments_of, open_data
-from xmsgl.datasets.store import recipe
+from xmsgl.datasets.store import build_key
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.schema.roles import roles
 from xmsgl.util.writing import whole
@@ -79,7 +79,7 @@ def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
         if file.suffix in (".py", ".txt")
     ]
     text = json.dumps(bound, sort_keys=True, default=str)
-    return recipe([*modules, _UNITS], [hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()])
+    return build_key([*modules, _UNITS], [hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()])
 
 
 def _write(ds: xr.Dataset, path: Path) -> None:

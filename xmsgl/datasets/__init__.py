@@ -1,7 +1,7 @@
 """Datasets that follow the convention of :mod:`xmsgl.schema`.
 
-``delaware`` fetches real files and builds from them, ``simulated`` needs nothing. Both are imported
-when first used, so that importing this package stays light; no module here has the name of a function.
+``delaware`` is built from published files, ``simulated`` needs none. Functions are imported on first use, to
+keep the import of this package fast; no module may have the name of a function.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Getting files: from the cache, else a mirror, else their published address, always checked by hash."""
+"""Fetch files from the cache, a mirror or their published address; hashes are always checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import pooch
     from tqdm import tqdm
@@ -34,21 +34,22 @@ DIRECTORY_VARIABLE = "XMSGL_DATA_DIR"
 MIRROR_VARIABLE = "XMSGL_DATA_MIRROR"
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, seconds between two bytes
 _PROBE_TIMEOUT = 4.0
+_DOWNLOADS = "downloads"  # in the cache folder
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder that keeps fetched files and built datasets.
+    """Return the folder of fetched files and built datasets.
 
     Parameters
     ----------
     cache_dir
-        The folder. Default None: the option ``data_dir``, else the environment variable
-        ``XMSGL_DATA_DIR``, else the cache folder of the operating system.
+        The folder. Default None: the option ``data_dir``, otherwise the environment variable
+        ``XMSGL_DATA_DIR``, otherwise the cache folder of the operating system.
 
     Returns
     -------
     pathlib.Path
-        The folder; it need not exist yet.
+        The folder, which may not exist yet.
 
     Examples
     --------
@@ -64,31 +65,23 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def mirror_root() -> str | None:
-    """Return the mirror to try before the published addresses."""
+    """Return the mirror to try before the published addresses, if any."""
     chosen = get_option("data_mirror") or os.environ.get(MIRROR_VARIABLE)
     return str(chosen) if chosen else None
 
 
 def addresses(file: RemoteFile, mirror: str | None = None) -> tuple[str, ...]:
-    """Decide where to look for a file, best first. Nothing is asked of anybody."""
-    published = (BASE_URL + file.path,)
+    """Return the addresses of a file in the order in which they are tried."""
+    published = BASE_URL + file.path
     if not mirror:
-        return published
-    return (_join(mirror, file.path), *published)
-
-
-def _join(root: str, path: str) -> str:
-    if _is_url(root):
-        return f"{root.rstrip('/')}/{path}"
-    return str(Path(root).expanduser() / path)
+        return (published,)
+    if _is_url(mirror):
+        return f"{mirror.rstrip('/')}/{file.path}", published
+    return str(Path(mirror).expanduser() / file.path), published
 
 
 def _is_url(address: str) -> bool:
     return address.startswith(("http://", "https://"))
-
-
-def _download_folder(folder: Path) -> Path:
-    return folder / "downloads"
 
 
 def fetch(
@@ -98,11 +91,10 @@ def fetch(
     progress: Progress | None = None,
     retries: int = 2,
 ) -> dict[str, Path]:
-    """Bring the files of a dataset into the cache and return where they lie.
+    """Fetch the files of a dataset into the cache.
 
-    A file already there with the right hash is used as it is. Otherwise the mirror is asked first, then
-    the published address. A file is kept only if its hash is right, and appears under its name only when
-    complete, so that an interrupted download leaves nothing broken.
+    A file in the cache with the correct hash is used as it is. Otherwise the mirror is tried first, then the
+    published address. A file appears in the cache only when it is complete and its hash is correct.
 
     Parameters
     ----------
@@ -113,20 +105,25 @@ def fetch(
     progress
         Whether to draw a progress bar. Default None: the option ``progress``.
     retries
-        How often a failed attempt is repeated at each address. A file that is not there is not asked for
-        twice.
+        Number of repetitions of a failed attempt at each address, unless the file does not exist there.
 
     Returns
     -------
     dict of str to pathlib.Path
-        Path of each file by its short name in the registry.
+        Paths of the files by their short names in the registry.
 
     Raises
     ------
     UnknownNameError
         No dataset has that name.
     DataUnavailableError
-        A file can be had from nowhere, or comes with a wrong hash.
+        A file is not available from any address, or has a wrong hash.
+
+    Examples
+    --------
+    >>> paths = fetch("delaware")  # doctest: +SKIP
+    >>> paths["tmax"].is_file()  # doctest: +SKIP
+    True
     """
     wanted = dataset_files(name)
     folder = cache_folder(cache_dir)
@@ -143,37 +140,29 @@ def fetch(
 
 
 class _Share:
-    """The part of a bar that is one file's: what pooch takes for a bar of its own.
+    """One file's part of the bar of all files, with the methods that pooch expects of a bar."""
 
-    Parameters
-    ----------
-    bar
-        Of all files.
-    start
-        Bytes of the files before this one.
-    """
-
-    total: float = 0.0  # pooch sets it
+    total: float = 0.0  # set by pooch
 
     def __init__(self, bar: tqdm[Any], start: float) -> None:
-        self._bar, self._start = bar, start
+        self._bar, self._start = bar, start  # bytes of the files before this one
 
     def update(self, size: float) -> None:
-        """Move on by so many bytes."""
+        """Advance by a number of bytes."""
         self._bar.update(size)
 
     def reset(self) -> None:
-        """Go back to the start of the file, which is asked for again or was found to be whole."""
+        """Return to the start of the file, before another attempt or when it is complete."""
         self._bar.update(self._start - self._bar.n)
 
     def close(self) -> None:
-        """Stay, for other files follow."""
+        """Keep the bar for the files that follow."""
 
 
 def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, share: _Share) -> Path:
     import pooch
 
-    downloads = _download_folder(folder)
+    downloads = folder / _DOWNLOADS
     target = downloads / file.path
     if target.is_file() and pooch.file_hash(str(target), alg="sha256") == file.sha256:
         logger.debug("%s is in the cache, %s", file.key, target)
@@ -184,23 +173,20 @@ def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int,
         if reason is None:
             logger.info("fetched %s (%d bytes) from %s", file.key, file.size, address)
             return target
-        logger.info("%s can not be had from %s: %s", file.key, address, reason)
+        logger.info("%s is not available from %s: %s", file.key, address, reason)
         reasons.append(f"  - {address}: {reason}")
-    raise DataUnavailableError(_unavailable(file, reasons, folder))
-
-
-def _unavailable(file: RemoteFile, reasons: Sequence[str], folder: Path) -> str:
     tried = "\n".join(reasons)
-    return (
-        f"the file {file.path.rsplit('/', 1)[-1]!r} ({file.size} bytes) can not be had. Tried:\n{tried}\n"
+    msg = (
+        f"the file {target.name!r} ({file.size} bytes) is not available. Tried:\n{tried}\n"
         f"Cache folder: {folder}\n"
-        f"Set {MIRROR_VARIABLE} to a folder or URL that holds {file.path}, "
+        f"Set {MIRROR_VARIABLE} to a folder or URL that contains {file.path}, "
         f"or {DIRECTORY_VARIABLE} to a cache folder that was filled with 'xmsgl fetch'."
     )
+    raise DataUnavailableError(msg)
 
 
 def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int, share: _Share) -> str | None:
-    """Try one address up to `retries` + 1 times; return None, or why it did not work."""
+    """Try one address up to `retries` + 1 times; return None on success, otherwise the reason."""
     reason = "not tried"
     for attempt in range(retries + 1):
         if attempt:
@@ -216,7 +202,7 @@ def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int, sha
 
 
 def _attempt(file: RemoteFile, downloads: Path, address: str, share: _Share) -> tuple[str, bool] | None:
-    """Fetch a file from one address; return None, or the reason and whether to try again."""
+    """Fetch a file from one address; return None, or the reason of the failure and whether to try again."""
     import pooch
     import requests
 
@@ -239,11 +225,10 @@ def _attempt(file: RemoteFile, downloads: Path, address: str, share: _Share) -> 
         return f"{type(error).__name__}: {error}", True
     except FileNotFoundError:
         return "no such file", False
-    except ValueError:  # how pooch reports a wrong hash; the file is gone by then
+    except ValueError:  # raised by pooch for a wrong hash, after it has removed the file
         msg = (
-            f"{address} serves {file.path.rsplit('/', 1)[-1]!r} with a wrong sha256 (expected "
-            f"{file.sha256}); nothing was kept. Cache folder: {downloads.parent}. If this is a mirror, "
-            f"repair it or unset {MIRROR_VARIABLE}."
+            f"{address} has a wrong sha256 (expected {file.sha256}), and was not kept in the cache folder "
+            f"{downloads.parent}. If this is a mirror, repair it or unset {MIRROR_VARIABLE}."
         )
         raise DataUnavailableError(msg) from None
     return None
@@ -255,7 +240,7 @@ def _copy(address: str, output_file: str, store: pooch.Pooch) -> None:  # noqa: 
 
 @contextmanager
 def _quiet(other: logging.Logger) -> Iterator[None]:
-    """Mute pooch's own messages: the progress bar, the log and the errors here say it all."""
+    """Mute pooch's own messages, which repeat ours."""
     level = other.level
     other.setLevel(logging.WARNING)
     try:
@@ -266,31 +251,21 @@ def _quiet(other: logging.Logger) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether the files of a dataset can be had, and from where.
+    """Whether the files of a dataset are available, and from where."""
 
-    Attributes
-    ----------
-    origin
-        ``"cache"``, ``"mirror"``, ``"network"`` or ``"none"``: the source of the files still missing.
-    where
-        The folder or address that was found, or was asked in vain.
-    reason
-        One sentence for a log.
-    """
-
-    origin: str
-    where: str
-    reason: str
+    origin: str  # "cache", "mirror", "network" or "none": the source of the missing files
+    where: str  # the folder or address that has them, or that was tried first
+    reason: str  # one sentence for a log
 
     def __bool__(self) -> bool:
         return self.origin != "none"
 
 
 def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Availability:
-    """Ask cheaply whether a dataset can be had, and from where its files would come.
+    """Find out quickly whether a dataset is available, and from where its files would come.
 
-    Nothing is fetched, no hash computed and no library imported: files in the cache are known by their
-    size, and a server is asked for the headers of one missing file only.
+    Nothing is fetched and no hash is computed: files in the cache are recognised by their size, and a server
+    is asked only for the headers of one missing file.
 
     Parameters
     ----------
@@ -302,7 +277,7 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     Returns
     -------
     Availability
-        True where the files can be had.
+        True if the files are available; ``origin``, ``where`` and ``reason`` tell more.
 
     Raises
     ------
@@ -318,9 +293,9 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     folder = cache_folder(cache_dir)
     lacking = [library for library in LIBRARIES.get(name, ()) if find_spec(library) is None]
     if lacking:
-        reason = f'{name} is built with {", ".join(lacking)}, not installed: pip install "xmsgl[data]"'
+        reason = f'{name} needs {", ".join(lacking)}, not installed: pip install "xmsgl[data]"'
         return Availability("none", str(folder), reason)
-    downloads = _download_folder(folder)
+    downloads = folder / _DOWNLOADS
     missing = [file for file in dataset_files(name) if not _has_size(downloads / file.path, file.size)]
     if not missing:
         return Availability("cache", str(folder), f"all files of {name} are in {folder}")
@@ -333,12 +308,12 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     for origin, root, address in probes:
         failure = _probe(address, missing[0].size)
         if failure is None:
-            reason = f"{len(missing)} files of {name} are not in {folder} and can be had from {root}"
+            reason = f"{len(missing)} files of {name} are not in {folder} but available from {root}"
             return Availability(origin, root, reason)
         failures.append(f"{root}: {failure}")
     reason = (
-        f"{len(missing)} files of {name} are not in the cache folder {folder}, and neither of these has "
-        f"them: {'; '.join(failures)}. Set {MIRROR_VARIABLE} or {DIRECTORY_VARIABLE}"
+        f"{len(missing)} files of {name} are not in the cache folder {folder} and not available from "
+        f"{'; '.join(failures)}. Set {MIRROR_VARIABLE} or {DIRECTORY_VARIABLE}"
     )
     return Availability("none", probes[0][1], reason)
 
@@ -348,7 +323,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 
 def _probe(address: str, size: int) -> str | None:
-    """Return None if the address has the file, else why not."""
+    """Return None if the address has the file, otherwise the reason why not."""
     if not _is_url(address):
         return None if _has_size(Path(address), size) else "no such file there"
     import requests

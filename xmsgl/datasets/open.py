@@ -1,8 +1,6 @@
-"""What a name or a path opens: a dataset of the package, or a file of the convention.
+"""Open a dataset by name or path, as the command line and the catalogs do.
 
-The command line and the catalogs open the same by the same word, so the names stand here.
-A benchmark has sources of its own, for it must know more than how to open them: see
-:mod:`xmsgl.benchmark.sources`.
+The benchmark has its own sources, which hold more information: see :mod:`xmsgl.benchmark.sources`.
 """
 
 from __future__ import annotations
@@ -22,35 +20,35 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASETS", "arguments_of", "open_data", "open_file"]
 
-#: Datasets that come with the package, each by the name of its function in :mod:`xmsgl.datasets`.
 DATASETS = ("delaware", "simulated")
+"""Datasets of the package, by the names of their functions in :mod:`xmsgl.datasets`."""
 
 
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
-    """Open a dataset of the package, or a file of the convention."""
+    """Open a dataset of the package, or a file that follows the convention."""
     name = str(dataset)
     if name in DATASETS:
         arguments_of(name, arguments)
         return _function(name)(**arguments)
     path = Path(dataset)
     if not path.exists():
-        msg = f"{name!r} is neither {' or '.join(DATASETS)} nor a file that is there"
+        msg = f"{name!r} is not a known dataset ({', '.join(DATASETS)}) or an existing file"
         raise DataUnavailableError(msg)
     if arguments:
-        msg = f"a file takes no arguments, and {', '.join(arguments)} was given for {name!r}"
+        msg = f"{name!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
         raise InvalidArgumentError(msg)
     return open_file(path)
 
 
 def open_file(path: Path) -> xr.Dataset:
     """Open a netCDF file or a Zarr folder, lazily."""
-    if path.is_dir():  # a local store is read as fast without consolidated metadata
+    if path.is_dir():  # a local store is as fast without consolidated metadata
         return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
     return xr.open_dataset(path, engine="netcdf4", chunks={})
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete the arguments of a dataset of the package; nothing is opened."""
+    """Check the arguments of a dataset of the package and add the defaults, without opening it."""
     signature = inspect.signature(_function(name))
     try:
         bound = signature.bind(**given)
@@ -62,6 +60,6 @@ def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _function(name: str) -> Callable[..., xr.Dataset]:
-    """Import the function of a dataset, which may bring much along."""
+    """Import the function of a dataset, late because it may import much."""
     function: Callable[..., xr.Dataset] = getattr(datasets, name)
     return function

@@ -1,7 +1,6 @@
-"""Which files the datasets are built from: address, hash, size, licence and credit.
+"""The files that datasets are built from: address, hash, size, licence and credit.
 
-The list itself is ``registry.txt`` beside this module; a file's path holds its repository and commit,
-so that an entry can never change under the same name.
+They are listed in ``registry.txt``; a path contains repository and commit, so its file never changes.
 """
 
 from __future__ import annotations
@@ -17,32 +16,15 @@ from xmsgl.errors import UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "BASE_URL",
-    "DATASETS",
-    "LIBRARIES",
-    "SOURCES",
-    "RemoteFile",
-    "Source",
-    "dataset_files",
-    "registry",
-]
+__all__ = ["BASE_URL", "DATASETS", "LIBRARIES", "SOURCES", "RemoteFile", "dataset_files", "registry"]
 
 BASE_URL = "https://raw.githubusercontent.com/"
-"""Where the files are published; a mirror serves the same paths below another root."""
+"""Root of the published addresses; a mirror has the same paths below another root."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Licence and credit of one repository.
-
-    Attributes
-    ----------
-    licence
-        Terms under which its files are published.
-    credit
-        Whom to name.
-    """
+    """Licence and credit of one repository."""
 
     licence: str
     credit: str
@@ -82,24 +64,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file of the registry.
+    """One file of the registry."""
 
-    Attributes
-    ----------
-    key
-        Short name used in the package.
-    sha256
-        Hash of its content, 64 hexadecimal digits.
-    size
-        Bytes.
-    path
-        ``OWNER/REPO/COMMIT/PATH``.
-    """
-
-    key: str
+    key: str  # short name used in the package
     sha256: str
-    size: int
-    path: str
+    size: int  # bytes
+    path: str  # OWNER/REPO/COMMIT/PATH
 
     @property
     def repository(self) -> str:
@@ -140,12 +110,12 @@ DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "delaware-reference": ("sntemp", "gages"),
     }
 )
-"""Which files each dataset needs. ``delaware-reference`` is for comparisons, not for the build."""
+"""Short names of the files of each dataset; ``delaware-reference`` is only for comparisons."""
 
 
 @cache
 def registry() -> Mapping[str, RemoteFile]:
-    """Return every file the package knows, by its short name."""
+    """Return all files by their short names."""
     entries = {}
     text = files("xmsgl.datasets").joinpath("registry.txt").read_text(encoding="utf-8")
     for line in text.splitlines():
@@ -158,11 +128,11 @@ def registry() -> Mapping[str, RemoteFile]:
 LIBRARIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"delaware": ("geopandas", "pyarrow", "pyogrio", "rdata", "shapely", "zarr")}
 )
-"""Optional libraries that a dataset is built with."""
+"""Optional libraries needed to build a dataset."""
 
 
 def dataset_files(name: str) -> tuple[RemoteFile, ...]:
-    """Return the files a dataset is built from."""
+    """Return the files that a dataset is built from."""
     if name not in DATASETS:
         raise UnknownNameError("dataset", name, DATASETS)
     entries = registry()

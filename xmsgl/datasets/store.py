@@ -1,7 +1,7 @@
-"""Keeping a built dataset in one Zarr folder: written whole or not at all, opened lazily.
+"""Built datasets as Zarr folders: written completely or not at all, opened lazily.
 
-Zarr, not netCDF: opening a netCDF file while dask's threads had just read another has ended in a
-segmentation fault, whose cause was not found.
+Zarr rather than netCDF, because opening a netCDF file just after dask's threads had read another ended in a
+segmentation fault of unknown cause.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["open_store", "recipe", "write_store"]
+__all__ = ["build_key", "open_store", "write_store"]
 
 _DAYS = 732  # days in one chunk
 
 
-def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
-    """Name a way of building: it changes with the code and with the files it reads."""
+def build_key(modules: Iterable[str], hashes: Iterable[str]) -> str:
+    """Return a key that changes with the code that builds a dataset and with the files it reads."""
     digest = hashlib.sha256()
     package = files("xmsgl")
     for module in modules:
@@ -37,10 +37,9 @@ def recipe(modules: Iterable[str], hashes: Iterable[str]) -> str:
 
 
 def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
-    """Write a dataset to a folder that exists only once it is complete.
+    """Write a dataset to a folder, which exists only once it is complete.
 
-    A process killed on the way leaves no `path`, see :func:`xmsgl.util.writing.whole`; of two that write at
-    once, the first to finish wins and the other throws its own away, for both would have written the same.
+    If two processes write at once, the folder of the first is kept, because both have the same content.
     """
     require("zarr", "keeping a built dataset")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +51,7 @@ def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
 
 
 def _round(variable: xr.DataArray, digits: int) -> xr.DataArray:
-    """Round to the coarsest power of two that keeps the decimals: the rest of the mantissa is zeros."""
+    """Round to the coarsest power of two that keeps the decimals, so that the values compress well."""
     scale = np.float32(2.0 ** np.ceil(np.log2(10.0**digits)))
     return variable.copy(data=np.round(variable.data * scale) / scale)
 
@@ -72,11 +71,11 @@ def open_store(path: Path) -> xr.Dataset:
     require("zarr", "opening a built dataset")
     ds = xr.open_zarr(path, chunks={"time": _DAYS}, consolidated=True)
     small = [name for name, variable in ds.data_vars.items() if "time" not in variable.dims]
-    plain = xr.open_zarr(path, chunks=None, consolidated=True)  # without dask: nothing is left to compute
+    plain = xr.open_zarr(path, chunks=None, consolidated=True)  # without dask
     ready = {name: plain[name].load() for name in small}
     texts = {name: variable for name, variable in ready.items() if variable.dtype.kind not in "biuf"}
-    # text as objects, as everywhere else: NumPy's own kind of text can not be written to netCDF
+    # text as objects, because NumPy's string type cannot be written to netCDF
     ready.update({name: variable.astype(object) for name, variable in texts.items()})
-    # how this store was packed is no business of a user who writes to another format
+    # the encoding of this store would disturb writing to another format
     opened: xr.Dataset = ds.assign(ready).drop_encoding()
     return opened

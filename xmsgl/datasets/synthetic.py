@@ -1,4 +1,4 @@
-"""A basin that never was: complete truth at both scales, sparse labels, the convention's names."""
+"""A synthetic basin: complete true temperatures at both scales, sparse observations."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ _SPREAD = 2.2  # between segments, of mean water minus mean air, K
 _TRIALS = (0.7, 1.2)
 _FACTORS = (0.4, 1.6)
 _LEAST = {"n_coarse": 1, "reaches_per_segment": 1, "years": 1, "seed": 0}
-# valleys shelter the water, the bed evens out its days
+# sheltered valleys, and a bed that evens out the days
 _TRUE = StreamParameters(wind_constant=5.0, wind_speed=1.0, bed_exchange=10.0)
-# rain passes through the soil: were it gone in three days, one storm would exchange all lateral inflow,
-# and with it the temperature of the river, from a day to the next
+# rain passes through the soil: if it drained in three days, one storm would replace all lateral inflow, and
+# change the temperature of the river, from one day to the next
 _FAST_DAYS = 15.0
-# an off-the-shelf model that nobody calibrated
 _UNCALIBRATED = StreamParameters(exchange_factor=1.1, wind_speed=2.5, runoff_memory=6.0)
 
 _STATICS = {
@@ -68,36 +67,35 @@ def simulated(
     """Simulate a two-scale river basin whose fine stream temperature is known everywhere, every day.
 
     A random dendritic basin (:func:`xmsgl.simulate.random_basin`), random weather, and the process model
-    (:func:`xmsgl.simulate.stream_temperature`) on the fine network. Shade and groundwater differ from
-    reach to reach and are not told; width, slope, elevation, drainage area and order are, and explain
-    part of them.
+    (:func:`xmsgl.simulate.stream_temperature`) on the fine network. Shade and groundwater differ between
+    reaches and are not in the dataset; width, slope, elevation, drainage area and stream order are, and
+    explain part of them.
 
     Parameters
     ----------
     n_coarse
         Number of coarse segments, at least 1.
     reaches_per_segment
-        Mean number of fine reaches a segment, at least 1; ``n_coarse * reaches_per_segment`` in all.
+        Mean number of fine reaches in a segment, at least 1; ``n_coarse * reaches_per_segment`` in all.
     years
         Whole water years from 2001-10-01, at least 1.
     label_fraction
-        Observed share of all fine reach-days, 0..1. Labels come as sensors do: about one reach in
-        fifteen has one (more where the labels would not fit), which recorded for runs of days.
+        Fraction of all fine reach-days that are observed, 0..1. About one reach in fifteen has a sensor
+        (more if the observations need them), which records for runs of days.
     seed
-        Draws basin, weather and sensors; not below 0. Equal arguments give equal datasets, bit for bit.
+        Seed of basin, weather and sensors, at least 0. Equal arguments give equal datasets, bit for bit.
     coarse_label_fraction
-        Observed share of all coarse segment-days, 0..1, at sensors on nine segments in ten.
+        Fraction of all coarse segment-days that are observed, 0..1, by sensors on nine segments in ten.
 
     Returns
     -------
     xarray.Dataset
-        In the package's convention. Drivers are stored at the coarse scale only (float32), statics at
-        both (float64). ``water_temperature_*`` are the labels, truth plus 0.25 K of noise, NaN where not
-        observed. ``true_temperature_fine`` is the truth at the downstream end of each reach;
-        ``true_temperature_coarse`` the plain mean over the reaches of the segment.
-        ``simulated_temperature_coarse`` comes from the same process model on the coarse network with other
-        parameters, one shade curve and one kind of groundwater for all: some 3 to 4 K off. Geometry is hex
-        WKB, longitude and latitude.
+        In the package's convention. Drivers are stored only at the coarse scale (float32), statics at
+        both (float64). ``water_temperature_*`` are observations, truth plus 0.25 K of noise, NaN where not
+        observed. ``true_temperature_fine`` is the truth at the downstream end of each reach,
+        ``true_temperature_coarse`` its mean over the reaches of a segment. ``simulated_temperature_coarse``
+        comes from the same process model on the coarse network with other parameters, equal shade and
+        groundwater for all, and an RMSE of 3 to 4 K. Geometry is hex WKB, longitude and latitude.
 
     Raises
     ------
@@ -106,15 +104,15 @@ def simulated(
 
     Notes
     -----
-    The air of a reach is that of its segment, corrected by -6.5 K a km of difference in elevation.
-    After a regression on air temperature and season the reach means spread about 2.2 K between segments
-    and 0.3 to 0.6 K within one; in the Delaware it is 2.15 and 0.46 K. These spreads are fitted, they do
-    not follow from the physics: the temperature of the slow inflow is scaled, basin by basin, until the
-    segments differ enough, and then lies up to 13 K off the mean of the air, further than groundwater
-    does. Storm runoff is slow (15 d) and the bed stores heat, so that the water moves as little from a day
-    to the next as real streams do: 99.9 % of the steps stay below 4 K. Relations between hidden factors
-    and the map were chosen too, and act alike at both scales. Use the basin to test and compare methods,
-    not to learn how large an effect is in nature.
+    The air temperature of a reach is that of its segment, corrected by -6.5 K per km of elevation. After a
+    regression on air temperature and season, reach means have a standard deviation of about 2.2 K between
+    segments and 0.3 to 0.6 K within one; in the Delaware these are 2.15 and 0.46 K. They are fitted and do
+    not follow from the physics: the temperature of the slow inflow is scaled in each basin until the segments
+    differ enough, and then differs from the mean air temperature by up to 13 K, more than real groundwater.
+    Storm runoff is slow (15 d) and the bed stores heat, so that daily changes are as small as in real
+    streams: 99.9 % are below 4 K. How shade and groundwater depend on the other attributes was also chosen,
+    and is the same at both scales. Use the basin to test and compare methods, not to estimate effects in
+    nature.
 
     Examples
     --------
@@ -124,7 +122,7 @@ def simulated(
     >>> int(ds.water_temperature_fine.notnull().sum()) == round(0.1 * 365 * 12)
     True
     """
-    _check(
+    arguments = _checked(
         n_coarse=n_coarse,
         reaches_per_segment=reaches_per_segment,
         years=years,
@@ -132,7 +130,7 @@ def simulated(
         seed=seed,
         coarse_label_fraction=coarse_label_fraction,
     )
-    # one stream of numbers a part: more years leave the basin as it is, more labels the weather
+    # separate random numbers: more years do not change the basin, more labels do not change the weather
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
     basin = random_basin(n_coarse, reaches_per_segment, streams[0])
     time = pd.date_range("2001-10-01", f"{2001 + years}-09-30", freq="D", unit="ns")
@@ -172,39 +170,32 @@ def simulated(
             "coarse": ("coarse", ids["coarse"], {"units": "1", "long_name": "id of the coarse segment"}),
             "fine": ("fine", ids["fine"], {"units": "1", "long_name": "id of the fine reach"}),
         },
-        attrs=_attributes(n_coarse, reaches_per_segment, years, label_fraction, seed, coarse_label_fraction),
+        attrs=_attributes(arguments),
     )
 
 
-def _check(**arguments: object) -> None:
+def _checked(**arguments: Any) -> dict[str, int | float]:
+    """Check all arguments and return them as plain numbers."""
     faults = []
     for name, value in arguments.items():
         if name in _LEAST:
-            if not _at_least(value, _LEAST[name]):
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            if not whole or value < _LEAST[name]:
                 faults.append(f"{name} must be a whole number of at least {_LEAST[name]}, not {value!r}")
-        elif not _is_share(value):
+            continue
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if not number or not 0.0 <= value <= 1.0:
             faults.append(f"{name} must lie in 0..1, not {value!r}")
     if faults:
         raise InvalidArgumentError(f"simulated: {'; '.join(faults)}")
-
-
-def _at_least(value: object, least: int) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        return False
-    return int(value) >= least
-
-
-def _is_share(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        return False
-    return 0.0 <= float(value) <= 1.0
+    return {name: int(value) if name in _LEAST else float(value) for name, value in arguments.items()}
 
 
 def _true_temperature(basin: Basin, weather: Weather) -> NDArray[np.float64]:
-    """Run the process model on the fine network, with all that is hidden from the dataset.
+    """Run the process model on the fine network, with the shade and groundwater of each reach.
 
-    The groundwater's offset is scaled between segments, not within, so that segments differ as much as
-    real ones whatever the tree that was drawn: two trial runs, then the line through their spreads.
+    The offset of groundwater is scaled between segments, not within, so that segments of any random basin
+    differ as much as real ones: the factor is interpolated linearly from the spreads of two trial runs.
     """
     on = basin.segment
     climb = basin.fine.elevation - basin.coarse.elevation[on]
@@ -246,14 +237,14 @@ def _true_temperature(basin: Basin, weather: Weather) -> NDArray[np.float64]:
 
     low, high = _TRIALS
     at_low, at_high = spread(low), spread(high)
-    if at_high <= at_low:  # one segment: nothing to differ from
+    if at_high <= at_low:  # a single segment
         return run(1.0)
     wanted = low + (_SPREAD - at_low) * (high - low) / (at_high - at_low)
     return run(float(np.clip(wanted, *_FACTORS)))
 
 
 def _uncalibrated_temperature(coarse: River, weather: Weather) -> NDArray[np.floating]:
-    """Run the process model on the coarse network with what the dataset tells and wrong parameters."""
+    """Run the process model on the coarse network, with variables of the dataset and wrong parameters."""
     water = discharge(
         coarse.downstream,
         drainage_area=coarse.drainage_area,
@@ -285,7 +276,7 @@ def _labels(
 
 
 def _ids(basin: Basin) -> dict[str, NDArray[np.int64]]:
-    """Segments 1, 2, ...; reaches 1001, 1002, ... on segment 1, and so on."""
+    """Ids of segments (1, 2, ...) and reaches (1001, 1002, ... on segment 1, and so on)."""
     coarse = np.arange(1, basin.coarse.length.size + 1, dtype=np.int64)
     counts = np.bincount(basin.segment)
     within = np.concatenate([np.arange(1, count + 1) for count in counts])
@@ -302,13 +293,11 @@ def _topology(basin: Basin) -> dict[str, Variable]:
     ids = _ids(basin)
     result: dict[str, Variable] = {}
     for name, scale, noun in (("coarse", basin.coarse, "segment"), ("fine", basin.fine, "reach")):
-        below = scale.downstream
-        result[f"downstream_{name}"] = _variable(
-            (name,), np.where(below >= 0, ids[name][below], 0), "1", f"id of the {noun} downstream, 0: outlet"
-        )
-    result["coarse_segment"] = _variable(
-        ("fine",), ids["coarse"][basin.segment], "1", "id of the coarse segment the reach lies on"
-    )
+        below = np.where(scale.downstream >= 0, ids[name][scale.downstream], 0)
+        meaning = f"id of the {noun} downstream, 0: outlet"
+        result[f"downstream_{name}"] = _variable((name,), below, "1", meaning)
+    segment, meaning = ids["coarse"][basin.segment], "id of the coarse segment the reach lies on"
+    result["coarse_segment"] = _variable(("fine",), segment, "1", meaning)
     return result
 
 
@@ -341,36 +330,17 @@ def _drivers(weather: Weather) -> dict[str, Variable]:
     }
 
 
-def _attributes(
-    n_coarse: int,
-    reaches_per_segment: int,
-    years: int,
-    label_fraction: float,
-    seed: int,
-    coarse_label_fraction: float,
-) -> dict[str, Any]:
+def _attributes(arguments: dict[str, int | float]) -> dict[str, Any]:
     from xmsgl.util.version import __version__
 
-    call = (
-        f"xmsgl.datasets.simulated(n_coarse={n_coarse}, reaches_per_segment={reaches_per_segment}, "
-        f"years={years}, label_fraction={float(label_fraction)!r}, seed={seed}, "
-        f"coarse_label_fraction={float(coarse_label_fraction)!r})"
-    )
+    call = ", ".join(f"{name}={value}" for name, value in arguments.items())
     return {
         "title": "Simulated two-scale river basin",
         "description": "Random dendritic basin, random weather, stream temperature by a process model; the "
         "fine truth is complete, labels are sparse and noisy. Nothing in it was measured.",
-        "source": f"{call}, xmsgl {__version__}",
-        ATTRIBUTE: write_origin(
-            "simulated",
-            n_coarse=int(n_coarse),
-            reaches_per_segment=int(reaches_per_segment),
-            years=int(years),
-            label_fraction=float(label_fraction),
-            seed=int(seed),
-            coarse_label_fraction=float(coarse_label_fraction),
-        ),
-        "seed": int(seed),
+        "source": f"xmsgl.datasets.simulated({call}), xmsgl {__version__}",
+        ATTRIBUTE: write_origin("simulated", **arguments),
+        "seed": arguments["seed"],
         "label_noise": f"{_NOISE} degC",
         "licence": "MIT, as the code that makes it",
         "credit": "The xmsgl developers, simulated basin",

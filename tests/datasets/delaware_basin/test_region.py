@@ -57,7 +57,7 @@ def test_unit(basin):
 @pytest.mark.parametrize(
     ("region", "fault"),
     [
-        pytest.param(7, "region 7 is no segment id", id="unknown segment"),
+        pytest.param(7, "region 7 is not a segment id", id="unknown segment"),
         pytest.param("3", "8 or 12 digits", id="segment as text"),
         pytest.param(3.0, "8 or 12 digits", id="float"),
         pytest.param(True, "8 or 12 digits", id="bool"),

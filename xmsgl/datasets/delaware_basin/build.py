@@ -1,4 +1,4 @@
-"""Putting the Delaware together: from the fetched files to one dataset of the convention."""
+"""Build the Delaware dataset from the fetched files."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ __all__ = ["PERIODS", "STEPS", "build", "simulate"]
 PERIODS = {"observed": ("1979-01-01", "1980-12-31"), "era5": ("1979-10-01", "2021-04-08")}
 """First and last day of each forcing."""
 
-STEPS = 5
-"""How often :func:`build` reports a step."""
-
+STEPS = 5  # that build reports
 _BLOCK_DAYS = 732  # one chunk of the store
 _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "length", "lat", "lon")
 
@@ -52,7 +50,7 @@ _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "leng
 def build(
     files: Mapping[str, Path], *, forcing: str, fine: str, report: Callable[[str], object]
 ) -> xr.Dataset:
-    """Build the Delaware dataset."""
+    """Build the dataset, reporting each step."""
     report("river network")
     segments = read_segments(files)
     flowlines, crosswalk = read_flowlines(files["reaches"]), read_crosswalk(files["crosswalk"])
@@ -92,25 +90,7 @@ def build(
 
 
 def simulate(segments: Segments, area: NDArray[np.float64], weather: Weather) -> NDArray[np.float32]:
-    """Run the process model, uncalibrated, on the segments.
-
-    Discharge comes from precipitation by a snow store and two linear reservoirs with their default
-    parameters.
-
-    Parameters
-    ----------
-    segments
-        Network and channels.
-    area
-        Drainage area, km2, shape (coarse,).
-    weather
-        Drivers on the segments.
-
-    Returns
-    -------
-    numpy.ndarray
-        degC, float32, shape (time, coarse).
-    """
+    """Run the uncalibrated process model on segments with drainage areas (coarse,); return (time, coarse)."""
     table, drivers = segments.table, weather.drivers
     runoff = discharge(
         segments.downstream,
@@ -184,16 +164,13 @@ def _drivers(weather: Weather, forcing: str) -> dict[str, xr.DataArray]:
 
 
 def _label(labels: Labels, ids: NDArray[np.int64], time: pd.DatetimeIndex, scale: str) -> xr.DataArray:
-    """Spread labels over (time, id), NaN elsewhere; lazily, for the whole is 100 to 1000 times larger."""
+    """Put labels into a lazy array (time, id), which would be 100 to 1000 times larger in memory."""
     table = labels.table
-    row, column = (
-        time.get_indexer(pd.DatetimeIndex(table["time"])),
-        pd.Index(ids).get_indexer(pd.Index(table["id"])),
-    )
+    row = time.get_indexer(pd.DatetimeIndex(table["time"]))
+    column = pd.Index(ids).get_indexer(pd.Index(table["id"]))
     inside = (row >= 0) & (column >= 0)
     table = table[inside].assign(row=row[inside], column=column[inside]).sort_values("row")
-    edges = np.arange(0, len(time) + _BLOCK_DAYS, _BLOCK_DAYS).clip(max=len(time))
-    edges = np.unique(edges)
+    edges = np.unique(np.arange(0, len(time) + _BLOCK_DAYS, _BLOCK_DAYS).clip(max=len(time)))
     cuts = np.searchsorted(table["row"], edges)
     blocks = []
     for first, last, begin, end in zip(edges[:-1], edges[1:], cuts[:-1], cuts[1:], strict=True):

@@ -1,4 +1,4 @@
-"""The real Delaware River Basin at two scales, ready to use."""
+"""The function that opens the Delaware dataset."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 Fine = Literal["mainstem", "all"]
 Forcing = Literal["observed", "era5"]
 
-# what the stored dataset depends on: changing one of these builds it anew
-_RECIPE = (
+# modules that the stored dataset depends on: after a change of one it is built again
+_SOURCES = (
     "schema/units.py",
     *(
         f"datasets/delaware_basin/{part}.py"
@@ -47,32 +47,32 @@ def delaware(
     forcing: Forcing = "observed",
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
-    """Open the Delaware River Basin: 456 segments, thousands of reaches, daily weather and labels.
+    """Open the Delaware River Basin: 456 segments, thousands of reaches, daily weather and observations.
 
-    The files (16 MB) are fetched when first needed, checked by hash and built into one dataset, which is
-    kept in the cache and opened lazily from then on.
+    The first call fetches the files (16 MB), checks their hashes, and builds one dataset, which is kept in
+    the cache. Later calls open it lazily.
 
     Parameters
     ----------
     start, end
         First and last day, within the period of `forcing`. Default None: the whole period.
     region
-        A HUC8 or HUC12 id (text of 8 or 12 digits): the segments whose reaches lie in that unit with the
-        largest part of their length. Or the id of a segment (integer): that segment and all upstream.
-        Both scales are cut alike: a segment keeps all its reaches, and water that leaves the region leaves
-        through an outlet. Default None: the whole basin.
+        A HUC8 or HUC12 id (text of 8 or 12 digits): the segments with the largest part of their reaches'
+        length in that unit. Or the id of a segment (integer): that segment and all upstream. A segment keeps
+        all its reaches; segments and reaches that drain out of the region become outlets. Default None: the
+        whole basin.
     fine
-        ``"mainstem"``: the 3,182 NHDPlusV2 flowlines on the segments' own courses, linked to the next of
-        them downstream. ``"all"``: the 15,114 flowlines in the segments' catchments (626 more that the
-        crosswalk names are not among the flowlines). The 919 flowlines of the basin that belong to no
-        segment drain to the bay directly, below the area of the model, and are left out.
+        ``"mainstem"``: the 3,182 NHDPlusV2 flowlines on the main stems of the segments, each linked to the
+        next one downstream. ``"all"``: the 15,114 flowlines in the segments' catchments (another 626 of the
+        crosswalk are not among the flowlines). The 919 flowlines of the basin without a segment drain
+        directly to the bay, downstream of the model area, and are left out.
     forcing
         ``"observed"``: 1979-01-01 to 1980-12-31, from 765 hydrologic response units. ``"era5"``:
-        1979-10-01 to 2021-04-08, by regression on ERA5, smoother than the real weather and weak in
-        precipitation.
+        1979-10-01 to 2021-04-08, by regression on ERA5, with smoother weather than observed and poorly
+        correlated precipitation.
     cache_dir
-        Folder of the cache. Default None: the option ``data_dir``, else ``XMSGL_DATA_DIR``, else the
-        cache folder of the operating system.
+        Folder of the cache. Default None: the option ``data_dir``, otherwise ``XMSGL_DATA_DIR``, otherwise
+        the cache folder of the operating system.
 
     Returns
     -------
@@ -81,24 +81,24 @@ def delaware(
         ``fine`` (COMIDs). Drivers over (time, coarse), float32, lazy: ``air_temperature`` with
         ``_min`` and ``_max`` (degC, the mean is half the sum of both), ``precipitation`` and
         ``potential_evapotranspiration`` (mm d-1, Hargreaves and Samani), ``relative_humidity`` (%),
-        ``solar_radiation`` (W m-2). Labels ``water_temperature_coarse`` and ``water_temperature_fine``
-        (degC, NaN where not observed), lazy. ``simulated_temperature_coarse`` (degC) of the uncalibrated
-        process model. Reaches take drivers, slope, elevation and width from their segment;
-        ``subsegment_fine`` names the part of the segment they lie on, such as ``"3_2"``. Attributes
-        carry origin, licence, credit and limits; counts of what was left out stand on the variables.
+        ``solar_radiation`` (W m-2). Observations ``water_temperature_coarse`` and ``water_temperature_fine``
+        (degC, NaN where not observed), lazy. ``simulated_temperature_coarse`` (degC) from the uncalibrated
+        process model. Reaches inherit drivers, slope, elevation and width from their segment;
+        ``subsegment_fine`` is the name of the part of the segment they lie on, such as ``"3_2"``. Attributes
+        contain sources, licence, credit and limits, and those of variables what was left out.
 
     Raises
     ------
     InvalidArgumentError
-        A period, region, `fine` or `forcing` that does not exist.
+        The period, region, `fine` or `forcing` does not exist.
     DataUnavailableError
-        A file can be had from nowhere.
+        A file is not available from any address.
     MissingDependencyError
-        The libraries of ``pip install "xmsgl[data]"`` are needed to build, and not installed.
+        The libraries of ``pip install "xmsgl[data]"``, needed to build the dataset, are not installed.
 
     See Also
     --------
-    xmsgl.datasets.availability : asks whether the files can be had.
+    xmsgl.datasets.availability : tells whether the files are available.
 
     Examples
     --------
@@ -138,9 +138,9 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 def _store_path(folder: Path, fine: str, forcing: str) -> Path:
-    from xmsgl.datasets.store import recipe
+    from xmsgl.datasets.store import build_key
 
-    version = recipe(_RECIPE, (file.sha256 for file in dataset_files("delaware")))
+    version = build_key(_SOURCES, (file.sha256 for file in dataset_files("delaware")))
     return folder / "built" / f"delaware-{forcing}-{fine}-{version}.zarr"
 
 

@@ -1,4 +1,4 @@
-"""Daily weather on the segments of the Delaware: observed in 1979-80, or regressed on ERA5 for decades."""
+"""Daily weather on the segments of the Delaware: observed in 1979-80, or by regression on ERA5."""
 
 from __future__ import annotations
 
@@ -37,51 +37,27 @@ _FREEZING = 273.15
 
 @dataclass(frozen=True)
 class Weather:
-    """Daily drivers on the segments.
-
-    Attributes
-    ----------
-    time
-        Days.
-    drivers
-        By base name, float64, shape (time, coarse), units as in the dataset convention.
-    counts
-        Days that were corrected, for the dataset's attributes.
-    """
+    """Daily drivers on the segments."""
 
     time: pd.DatetimeIndex
-    drivers: Mapping[str, Floats]
-    counts: Mapping[str, int]
+    drivers: Mapping[str, Floats]  # by base name, (time, coarse), units as in the dataset convention
+    counts: Mapping[str, int]  # of corrections, for attributes of the dataset
 
 
 @dataclass(frozen=True)
 class HruForcing:
-    """Observed forcing, 1979-80, averaged from hydrologic response units (HRU) onto segments.
-
-    Attributes
-    ----------
-    time
-        731 days.
-    high, low
-        Maximum and minimum air temperature, degC, shape (time, coarse).
-    precipitation
-        mm d-1.
-    humidity
-        Per cent.
-    borrowed
-        Number of segments without an HRU of their own.
-    """
+    """Observed forcing, 1979-80, averaged from response units (HRU) onto segments, (time, coarse)."""
 
     time: pd.DatetimeIndex
-    high: Floats
+    high: Floats  # maximum and minimum air temperature, degC
     low: Floats
-    precipitation: Floats
-    humidity: Floats
-    borrowed: int
+    precipitation: Floats  # mm d-1
+    humidity: Floats  # per cent
+    borrowed: int  # number of segments without an HRU of their own
 
 
 def read_hru_forcing(files: Mapping[str, Path], segments: pd.DataFrame) -> HruForcing:
-    """Read the observed forcing and bring it onto the segments."""
+    """Read the observed forcing and average it onto the segments."""
     parameters = open_parameters(
         files[name] for name in ("segment_parameters", "hru_parameters", "channel_parameters")
     )
@@ -105,25 +81,13 @@ def read_hru_forcing(files: Mapping[str, Path], segments: pd.DataFrame) -> HruFo
 
 @dataclass(frozen=True)
 class Era5:
-    """ERA5 means over 42.0-42.25 N, 75.5-75.0 W, daily from 1940.
-
-    Attributes
-    ----------
-    time
-        Days, without gaps.
-    temperature, dew_point
-        degC, at 2 m, shape (time,).
-    cloud_cover
-        0 to 1.
-    precipitation
-        mm d-1.
-    """
+    """ERA5 means over 42.0-42.25 N, 75.5-75.0 W, daily from 1940, (time,)."""
 
     time: pd.DatetimeIndex
-    temperature: Floats
+    temperature: Floats  # degC, at 2 m
     dew_point: Floats
-    cloud_cover: Floats
-    precipitation: Floats
+    cloud_cover: Floats  # 0 to 1
+    precipitation: Floats  # mm d-1
 
 
 def read_era5(files: Mapping[str, Path]) -> Era5:
@@ -144,10 +108,7 @@ def read_era5(files: Mapping[str, Path]) -> Era5:
 
 
 def era5_predictors(era5: Era5, time: pd.DatetimeIndex) -> Floats:
-    """Build what daily extremes of air temperature are regressed on.
-
-    Shapes: returns (time, 10).
-    """
+    """Return the predictors of daily minimum and maximum air temperature, (time, 10)."""
     position = era5.time.get_indexer(time)
     angle = 2.0 * np.pi * time.day_of_year.to_numpy() / 365.25
     return np.column_stack(
@@ -162,10 +123,7 @@ def era5_predictors(era5: Era5, time: pd.DatetimeIndex) -> Floats:
 
 
 def fit_temperature(predictors: Floats, temperature: Floats) -> Floats:
-    """Fit a linear regression for every segment by least squares.
-
-    Shapes: `predictors` (time, predictors), `temperature` (time, coarse), returns (predictors, coarse).
-    """
+    """Fit a linear regression of (time, coarse) on (time, predictors); return (predictors, coarse)."""
     coefficients, *_ = np.linalg.lstsq(predictors, temperature, rcond=None)
     return np.asarray(coefficients)
 
@@ -175,29 +133,24 @@ def observed_weather(hru: HruForcing, segments: pd.DataFrame) -> Weather:
     low, high, crossed = _ordered(hru.low, hru.high)
     top = _top(hru.time, segments)
     height = segments["elevation"].to_numpy()
-    return Weather(
-        hru.time,
-        {
-            **_air(low, high),
-            "precipitation": hru.precipitation,
-            "relative_humidity": np.clip(hru.humidity, 0.0, 100.0),
-            "solar_radiation": fao56.diurnal_radiation(top, height, low, high) * fao56.WATTS,
-            "potential_evapotranspiration": fao56.hargreaves_evapotranspiration(low, high, top),
-        },
-        {"segments_without_own_unit": hru.borrowed, "days_with_minimum_above_maximum": crossed},
-    )
+    drivers = {
+        **_air(low, high),
+        "precipitation": hru.precipitation,
+        "relative_humidity": np.clip(hru.humidity, 0.0, 100.0),
+        "solar_radiation": fao56.diurnal_radiation(top, height, low, high) * fao56.WATTS,
+        "potential_evapotranspiration": fao56.hargreaves_evapotranspiration(low, high, top),
+    }
+    return Weather(hru.time, drivers, _counts(hru, crossed))
 
 
 def era5_weather(
     era5: Era5, hru: HruForcing, segments: pd.DataFrame, start: str, end: str, *, fitted: slice | None = None
 ) -> Weather:
-    """Estimate the drivers of decades: regression for temperature, scaling for precipitation.
+    """Estimate the drivers of decades from ERA5.
 
-    Maximum and minimum air temperature come from one regression a segment on ERA5
-    (:func:`era5_predictors`), fitted to the observed forcing. Precipitation is that of ERA5, scaled to each
-    segment's observed total, relative humidity (Magnus formula on ERA5's dew point) to its observed mean.
-    Solar radiation is that of a clear sky times a factor of ERA5's cloud cover
-    (:func:`xmsgl.simulate.fao56.cloud_factor`).
+    Maximum and minimum air temperature come from a linear regression for each segment, fitted to the
+    observed forcing. Precipitation is scaled to each segment's observed total, relative humidity (Magnus
+    formula) to its observed mean. Solar radiation is that of a clear sky times a factor for the cloud cover.
     """
     days = pd.Series(np.arange(len(hru.time)), index=hru.time).loc[fitted or slice(None)].to_numpy()
     fit_time, time = hru.time[days], pd.date_range(start, end, freq="D", name="time")
@@ -207,38 +160,35 @@ def era5_weather(
     )
     fit_at, at = era5.time.get_indexer(fit_time), era5.time.get_indexer(time)
     ratio = hru.precipitation[days].sum(axis=0) / era5.precipitation[fit_at].sum()
-    # the area mean is more humid than the basin: keep each segment's observed mean
+    # ERA5's area is more humid than the basin: keep each segment's observed mean
     share = fao56.relative_humidity(era5.temperature, era5.dew_point)
     damp, moist = share[at][:, None], hru.humidity[days].mean(axis=0) / share[fit_at].mean()
     top = _top(time, segments)
     clear = fao56.clear_sky_radiation(top, segments["elevation"].to_numpy())
     cloud = fao56.cloud_factor(era5.cloud_cover[at])[:, None]
-    return Weather(
-        time,
-        {
-            **_air(low, high),
-            "precipitation": np.maximum(era5.precipitation[at], 0.0)[:, None] * ratio,
-            "relative_humidity": np.minimum(damp * moist, 100.0),
-            "solar_radiation": clear * cloud * fao56.WATTS,
-            "potential_evapotranspiration": fao56.hargreaves_evapotranspiration(low, high, top),
-        },
-        {"segments_without_own_unit": hru.borrowed, "days_with_minimum_above_maximum": crossed},
-    )
+    drivers = {
+        **_air(low, high),
+        "precipitation": np.maximum(era5.precipitation[at], 0.0)[:, None] * ratio,
+        "relative_humidity": np.minimum(damp * moist, 100.0),
+        "solar_radiation": clear * cloud * fao56.WATTS,
+        "potential_evapotranspiration": fao56.hargreaves_evapotranspiration(low, high, top),
+    }
+    return Weather(time, drivers, _counts(hru, crossed))
 
 
-def _ordered(low: Floats, high: Floats) -> tuple[Floats, Floats, int]:
-    """Give both extremes their mean where the minimum exceeds the maximum; count these days."""
-    crossed = low > high
-    middle = (low + high) / 2.0
-    return np.where(crossed, middle, low), np.where(crossed, middle, high), int(crossed.sum())
+def _counts(hru: HruForcing, crossed: int) -> dict[str, int]:
+    return {"segments_without_own_unit": hru.borrowed, "days_with_minimum_above_maximum": crossed}
 
 
 def _air(low: Floats, high: Floats) -> dict[str, Floats]:
-    return {
-        "air_temperature": (low + high) / 2.0,
-        "air_temperature_min": low,
-        "air_temperature_max": high,
-    }
+    return {"air_temperature": (low + high) / 2.0, "air_temperature_min": low, "air_temperature_max": high}
+
+
+def _ordered(low: Floats, high: Floats) -> tuple[Floats, Floats, int]:
+    """Replace minima above their maxima, and these maxima, by their mean; count them."""
+    crossed = low > high
+    middle = (low + high) / 2.0
+    return np.where(crossed, middle, low), np.where(crossed, middle, high), int(crossed.sum())
 
 
 def _top(time: pd.DatetimeIndex, segments: pd.DataFrame) -> Floats:

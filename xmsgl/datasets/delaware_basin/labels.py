@@ -1,4 +1,4 @@
-"""Observed stream temperatures of the Delaware, put on segments and on reaches."""
+"""Observed stream temperatures of the Delaware on segments and on reaches."""
 
 from __future__ import annotations
 
@@ -20,34 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels", "coarse_labels", "fine_labels", "read_observations", "snap_sites"]
 
-SNAP_LIMIT = 250.0
-"""Farthest distance of a site from the reach it is put on, m."""
-
-_SITE_SEPARATOR = ","
+SNAP_LIMIT = 250.0  # largest distance of a site from its reach, m
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Observed temperatures of one scale, only where there are any.
+    """The observed temperatures of one scale."""
 
-    Attributes
-    ----------
-    table
-        Columns ``id`` (segment id or COMID), ``time`` (midnight), ``temperature`` (degC); one row an id
-        and day, sorted by both.
-    counts
-        Rows used and rows left out, for the dataset's attributes.
-    """
-
-    table: pd.DataFrame
-    counts: Mapping[str, int]
+    table: pd.DataFrame  # columns id (segment id or COMID), time (midnight), temperature (degC); sorted
+    counts: Mapping[str, int]  # of rows used and left out, for attributes of the dataset
 
 
 def read_observations(path: Path) -> pd.DataFrame:
-    """Read the table of daily stream temperatures.
-
-    Shapes: returns (one id, or several with commas).
-    """
+    """Read the table of daily stream temperatures; a ``site_id`` may be several, separated by commas."""
     raw = read_rds(path)
     middle = (raw["min_temp_c"] + raw["max_temp_c"]) / 2.0
     return pd.DataFrame(
@@ -113,9 +98,9 @@ def snap_sites(sites_path: Path, flowlines: Flowlines, crosswalk: Crosswalk) -> 
 
 
 def fine_labels(observations: pd.DataFrame, snapped: pd.DataFrame) -> Labels:
-    """Put observations that name exactly one site on the reach of that site."""
+    """Assign the observations of a single site to the reach of that site."""
     valued = observations[observations["temperature"].notna()]
-    single = valued[~valued["site_id"].str.contains(_SITE_SEPARATOR, regex=False)]
+    single = valued[~valued["site_id"].str.contains(",", regex=False)]
     near = snapped[snapped["distance"] <= SNAP_LIMIT]
     placed = single.merge(near[["site_id", "subsegment", "comid"]], on=["site_id", "subsegment"], how="inner")
     table = _average(placed["comid"], placed)

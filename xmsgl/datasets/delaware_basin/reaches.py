@@ -33,12 +33,10 @@ __all__ = [
 
 
 def nested_intervals(first: ArrayLike, last: ArrayLike) -> NDArray[np.int64]:
-    """Derive a river's topology from nested intervals of traversal numbers.
+    """Derive a river's topology from nested intervals of traversal numbers, each (reaches,).
 
     Numbering reaches upstream from the outlet gives each reach the interval from its own number to the
-    highest number upstream of it. The reach downstream is the smallest interval that encloses its own.
-
-    Shapes: `first, last` (reaches,).
+    highest number upstream of it. The reach downstream has the smallest interval that encloses its own.
 
     References
     ----------
@@ -66,31 +64,22 @@ def nested_intervals(first: ArrayLike, last: ArrayLike) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Flowlines:
-    """All flowlines of the basin, by ascending COMID.
+    """All flowlines of the basin, by ascending COMID."""
 
-    Attributes
-    ----------
-    table
-        geopandas.GeoDataFrame, index COMID; columns ``length`` (m), ``drainage_area`` (km2),
-        ``stream_order``, ``huc8``, ``huc12``, ``geometry`` (EPSG:5070).
-    downstream
-        Position of the flowline downstream, -1 where there is none, int64.
-    how
-        How the link was found, shape (flowlines,): ``"interval"``, ``"endpoint"``, ``"outlet"`` (no
-        interval encloses its own) or ``"unresolved"`` (minor divergences and shorelines without interval).
-    """
-
+    # GeoDataFrame, index COMID; length (m), drainage_area (km2), stream_order, huc8, huc12,
+    # geometry (EPSG:5070)
     table: Any
-    downstream: NDArray[np.int64]
+    downstream: NDArray[np.int64]  # position of the flowline downstream, -1 where there is none
+    # how the link was found: "interval", "endpoint", "outlet" (no interval encloses its own) or "unresolved"
+    # (minor divergences and shorelines without an interval)
     how: NDArray[np.str_]
 
 
 def read_flowlines(path: Path) -> Flowlines:
     """Read the flowlines of the Delaware basin and derive their topology.
 
-    The file has no COMID downstream but the interval of each flowline (``nord``, ``nordstop``). A
-    flowline whose interval is incomplete takes the only flowline that begins where it ends, unless neither
-    has a number: those follow the shore.
+    The file has no COMID downstream but the interval of each flowline (``nord``, ``nordstop``). A flowline
+    without a complete interval flows to the only flowline that begins where it ends.
     """
     geopandas = require("geopandas", "reading the Delaware flowlines")
     require("pyarrow", "reading the Delaware flowlines")
@@ -132,9 +121,9 @@ def _flowline_links(frame: Any) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
 def _links_by_end_points(
     lines: Any, open_ends: NDArray[np.int64], numbered: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Position of the only flowline that begins where another ends, else -1.
+    """Position of the only flowline that begins where another ends, otherwise -1.
 
-    Two flowlines without a number are never linked: they follow the shore, along which no river flows.
+    Two flowlines without a number are not linked, because they follow the shore.
     """
     shapely = require("shapely", "river geometry")
     line = lines.to_numpy()
@@ -154,18 +143,10 @@ def _links_by_end_points(
 
 @dataclass(frozen=True)
 class Crosswalk:
-    """Which flowlines belong to which segment, as published.
+    """The published crosswalk, with columns ``comid``, ``subsegment`` and ``segment``."""
 
-    Attributes
-    ----------
-    main_stem
-        Columns ``comid``, ``subsegment``, ``segment``: flowlines on the segment's own course.
-    catchment
-        The same for all flowlines of the segment's catchment.
-    """
-
-    main_stem: pd.DataFrame
-    catchment: pd.DataFrame
+    main_stem: pd.DataFrame  # flowlines on the main stem of a segment
+    catchment: pd.DataFrame  # all flowlines in the catchment of a segment
 
 
 def read_crosswalk(path: Path) -> Crosswalk:
@@ -187,23 +168,13 @@ def read_crosswalk(path: Path) -> Crosswalk:
 
 @dataclass(frozen=True)
 class Reaches:
-    """The fine scale of a dataset, by ascending COMID.
+    """The fine scale of a dataset, by ascending COMID."""
 
-    Attributes
-    ----------
-    table
-        One row a reach, index COMID; columns ``to_reach`` (0 at an outlet), ``segment``, ``subsegment``
-        (name), ``length`` (m), ``drainage_area`` (km2), ``stream_order``, ``lat``, ``lon``, ``huc8``,
-        ``huc12``, ``geometry`` (hexadecimal WKB).
-    downstream
-        Position of the reach downstream, -1 at outlets, int64, shape (fine,).
-    counts
-        What was left out or could not be found, for the dataset's attributes.
-    """
-
+    # index COMID; to_reach (0 at an outlet), segment, subsegment (name), length (m), drainage_area (km2),
+    # stream_order, lat, lon, huc8, huc12, geometry (hexadecimal WKB)
     table: pd.DataFrame
-    downstream: NDArray[np.int64]
-    counts: Mapping[str, int]
+    downstream: NDArray[np.int64]  # position of the reach downstream, -1 at outlets
+    counts: Mapping[str, int]  # of what was left out or not found, for attributes of the dataset
 
 
 def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Reaches:
@@ -241,7 +212,7 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
 
 
 def fill_drainage_area(segments: pd.DataFrame, reaches: pd.DataFrame) -> tuple[pd.Series[float], list[int]]:
-    """Give segments without area in the model the largest area of the reaches on them."""
+    """Fill missing areas of segments with the largest of their reaches; return areas and filled ids."""
     area = segments["drainage_area"].copy()
     empty = area.index[area <= 0]
     largest = reaches.groupby("segment")["drainage_area"].max()
@@ -250,9 +221,9 @@ def fill_drainage_area(segments: pd.DataFrame, reaches: pd.DataFrame) -> tuple[p
 
 
 def segment_orders(segments: pd.DataFrame, reaches: pd.DataFrame) -> pd.Series[float]:
-    """Give each segment the stream order of its largest reach, so that both scales count alike.
+    """Return the stream order of each segment's largest reach.
 
-    The order within the coarse network alone would be lower by about two, for it lacks the brooks.
+    The order in the coarse network would be lower by about two, because it lacks the brooks.
     """
     order = reaches.groupby("segment")["stream_order"].max().reindex(segments.index)
     above = order.groupby(segments["to_segment"]).max()

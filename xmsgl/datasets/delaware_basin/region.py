@@ -1,4 +1,4 @@
-"""A part of a two-scale basin: what lies in a hydrologic unit, or upstream of a segment."""
+"""Select a part of a basin: a hydrologic unit, or everything upstream of a segment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEVELS = {8: "huc8", 12: "huc12"}
 
 
 def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -> NDArray[np.object_]:
-    """Find the hydrologic unit in which the longest part of each segment's reaches lies."""
+    """Find the hydrologic unit that contains most of the length of each segment's reaches."""
     share = reaches.groupby(["segment", column])["length"].sum().reset_index()
     longest = share.sort_values(["length", column]).drop_duplicates("segment", keep="last")
     return longest.set_index("segment")[column].reindex(segments).fillna("").to_numpy(dtype=object)
@@ -29,9 +29,8 @@ def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -
 def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
     """Cut both scales of a dataset to a region.
 
-    The coarse scale decides: segments that lie in the region stay, with all their reaches. So the
-    crosswalk stays closed, and every segment belongs to exactly one unit of a level. A segment or reach
-    whose water leaves the region becomes an outlet.
+    Segments in the region are kept with all their reaches, so every segment belongs to exactly one unit of a
+    level. A segment or reach that drains out of the region becomes an outlet.
     """
     ids = ds["coarse"].to_numpy()
     if isinstance(region, int | np.integer) and not isinstance(region, bool):
@@ -62,7 +61,7 @@ def _upstream(ds: xr.Dataset, outlet: int) -> NDArray[np.bool_]:
     ids = ds["coarse"].to_numpy()
     position = np.flatnonzero(ids == outlet)
     if not len(position):
-        msg = f"region {outlet} is no segment id; ids run from {ids.min()} to {ids.max()}"
+        msg = f"region {outlet} is not a segment id; ids range from {ids.min()} to {ids.max()}"
         raise InvalidArgumentError(msg)
     downstream = link(ids, ds["downstream_coarse"].to_numpy(), what="segment")
     return upstream_of(downstream, int(position[0]))

@@ -21,35 +21,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Segments", "read_segments", "read_subsegments"]
+
 _ATTRIBUTES = ["slope", "elevation", "width", "drainage_area"]
 
 
 @dataclass(frozen=True)
 class Segments:
-    """The segments, by ascending id.
+    """The segments, by ascending id."""
 
-    Attributes
-    ----------
-    table
-        One row a segment, index ``seg_id_nat``; columns ``to_segment`` (0 at an outlet), ``length``,
-        ``width``, ``elevation`` (m), ``slope`` (1), ``drainage_area`` (km2), ``lat``, ``lon`` (degrees),
-        ``geometry`` (hexadecimal WKB).
-    downstream
-        Position of the segment downstream, -1 at outlets, int64, shape (coarse,).
-    segment_of
-        Segment id of each sub-segment, by its name (``"3_1"``).
-    """
-
+    # index seg_id_nat; to_segment (0 at an outlet), length, width, elevation (m), slope (1),
+    # drainage_area (km2), lat, lon (degrees), geometry (hexadecimal WKB)
     table: pd.DataFrame
-    downstream: NDArray[np.int64]
-    segment_of: Mapping[str, int]
+    downstream: NDArray[np.int64]  # position of the segment downstream, -1 at outlets
+    segment_of: Mapping[str, int]  # id by name of the sub-segment ("3_1")
 
 
 def read_subsegments(path: Path) -> Any:
     """Read the shapefile of sub-segments.
 
-    Three segments are cut in two halves; the upper halves carry no segment id in the file and take that
-    of the half below.
+    Three segments are cut into halves; the upper halves have no segment id in the file and receive that of
+    the lower half.
     """
     geopandas = require("geopandas", "reading the Delaware segments")
     frame = geopandas.read_file(path).set_index("subsegid")
@@ -85,7 +76,7 @@ def read_segments(files: Mapping[str, Path]) -> Segments:
 
 
 def _downstream_ids(parts: Any) -> pd.Series[int]:
-    """Segment id downstream of each segment: that of the part its lowest part flows to."""
+    """Id of the segment downstream of each segment, to which its lowest part flows."""
     to_segment = parts["segment"].reindex(parts["to_subsegment"]).fillna(0).astype(np.int64).to_numpy()
     inner = to_segment == parts["segment"].to_numpy()  # an upper half flows to its own lower half
     return pd.Series(to_segment[~inner], index=parts["segment"].to_numpy()[~inner])

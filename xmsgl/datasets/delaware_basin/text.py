@@ -1,4 +1,4 @@
-"""What the Delaware dataset says about itself: units, names, origin, licence, limits."""
+"""Attributes of the Delaware dataset: units, names, sources, licence, limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DIGITS: Mapping[str, int] = MappingProxyType(
         "simulated_temperature_coarse": 2,
     }
 )
-"""Decimals kept in the stored file."""
+"""Decimals kept in the stored dataset."""
 
 _REGRESSED = (
     "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
@@ -85,7 +85,7 @@ DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""How each driver was made, by forcing and base name."""
+"""How the drivers were derived, by forcing and base name."""
 
 LABEL_COMMENTS: Mapping[str, str] = MappingProxyType(
     {
@@ -99,7 +99,7 @@ LABEL_COMMENTS: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-"""How labels were put on each scale."""
+"""How observations were assigned to each scale."""
 
 LIMITS = (
     "Labels lie on main stems only. No day has labels on two reaches of one segment, because the published "
@@ -107,7 +107,7 @@ LIMITS = (
     "reach inherits those of its segment, as it does the weather. Forcing 'era5' is a regression, smoother "
     "than the real weather, and its precipitation is weak."
 )
-"""What a user must know before using the dataset."""
+"""What a user needs to know about the dataset."""
 
 _FINE = {
     "mainstem": "reaches on the segments' own courses; links lead to the next of them downstream",
