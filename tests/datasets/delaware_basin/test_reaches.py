@@ -177,7 +177,9 @@ class TestDelaware:
         assert table["segment"].nunique() == 455
         assert main_stem.counts["flowlines_without_segment"] == 919
         assert main_stem.counts["reaches_missing_among_the_flowlines"] == 47
-        assert (main_stem.downstream < 0).sum() == main_stem.counts["outlets_of_the_fine_network"] == 6
+        assert (
+            (main_stem.table["to_reach"] == 0).sum() == main_stem.counts["outlets_of_the_fine_network"] == 6
+        )
 
     def test_main_stem_links_skip_what_was_left_out(self, main_stem, flowlines):
         ids = flowlines.table.index

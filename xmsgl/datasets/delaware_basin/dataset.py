@@ -107,8 +107,10 @@ def delaware(
     ...
     xmsgl.errors.InvalidArgumentError: forcing must be one of 'observed', 'era5', not 'monthly'
     """
-    _check_choice("fine", fine, get_args(Fine))
-    _check_choice("forcing", forcing, get_args(Forcing))
+    for name, value, known in (("fine", fine, get_args(Fine)), ("forcing", forcing, get_args(Forcing))):
+        if value not in known:
+            msg = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
+            raise InvalidArgumentError(msg)
     from xmsgl.datasets.delaware_basin.region import cut
     from xmsgl.datasets.store import open_store
     from xmsgl.util.history import stamp
@@ -129,12 +131,6 @@ def delaware(
     part = region if region is None or isinstance(region, str) else int(region)
     ds.attrs[ATTRIBUTE] = write_origin("delaware", **days, region=part, fine=fine, forcing=forcing)
     return stamp(ds, line)
-
-
-def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        msg = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
-        raise InvalidArgumentError(msg)
 
 
 def _store_path(folder: Path, fine: str, forcing: str) -> Path:

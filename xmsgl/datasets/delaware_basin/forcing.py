@@ -143,26 +143,23 @@ def observed_weather(hru: HruForcing, segments: pd.DataFrame) -> Weather:
     return Weather(hru.time, drivers, _counts(hru, crossed))
 
 
-def era5_weather(
-    era5: Era5, hru: HruForcing, segments: pd.DataFrame, start: str, end: str, *, fitted: slice | None = None
-) -> Weather:
+def era5_weather(era5: Era5, hru: HruForcing, segments: pd.DataFrame, start: str, end: str) -> Weather:
     """Estimate the drivers of decades from ERA5.
 
     Maximum and minimum air temperature come from a linear regression for each segment, fitted to the
     observed forcing. Precipitation is scaled to each segment's observed total, relative humidity (Magnus
     formula) to its observed mean. Solar radiation is that of a clear sky times a factor for the cloud cover.
     """
-    days = pd.Series(np.arange(len(hru.time)), index=hru.time).loc[fitted or slice(None)].to_numpy()
-    fit_time, time = hru.time[days], pd.date_range(start, end, freq="D", name="time")
-    known, wanted = era5_predictors(era5, fit_time), era5_predictors(era5, time)
+    time = pd.date_range(start, end, freq="D", name="time")
+    known, wanted = era5_predictors(era5, hru.time), era5_predictors(era5, time)
     low, high, crossed = _ordered(
-        wanted @ fit_temperature(known, hru.low[days]), wanted @ fit_temperature(known, hru.high[days])
+        wanted @ fit_temperature(known, hru.low), wanted @ fit_temperature(known, hru.high)
     )
-    fit_at, at = era5.time.get_indexer(fit_time), era5.time.get_indexer(time)
-    ratio = hru.precipitation[days].sum(axis=0) / era5.precipitation[fit_at].sum()
+    fit_at, at = era5.time.get_indexer(hru.time), era5.time.get_indexer(time)
+    ratio = hru.precipitation.sum(axis=0) / era5.precipitation[fit_at].sum()
     # ERA5's area is more humid than the basin: keep each segment's observed mean
     share = fao56.relative_humidity(era5.temperature, era5.dew_point)
-    damp, moist = share[at][:, None], hru.humidity[days].mean(axis=0) / share[fit_at].mean()
+    damp, moist = share[at][:, None], hru.humidity.mean(axis=0) / share[fit_at].mean()
     top = _top(time, segments)
     clear = fao56.clear_sky_radiation(top, segments["elevation"].to_numpy())
     cloud = fao56.cloud_factor(era5.cloud_cover[at])[:, None]

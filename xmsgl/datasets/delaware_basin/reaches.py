@@ -173,7 +173,6 @@ class Reaches:
     # index COMID; to_reach (0 at an outlet), segment, subsegment (name), length (m), drainage_area (km2),
     # stream_order, lat, lon, huc8, huc12, geometry (hexadecimal WKB)
     table: pd.DataFrame
-    downstream: NDArray[np.int64]  # position of the reach downstream, -1 at outlets
     counts: Mapping[str, int]  # of what was left out or not found, for attributes of the dataset
 
 
@@ -208,7 +207,7 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
         "reaches_with_unresolved_link": int((flowlines.how[selected] == "unresolved").sum()),
         "outlets_of_the_fine_network": int((downstream < 0).sum()),
     }
-    return Reaches(pd.DataFrame(columns, index=pd.Index(ids, name="comid")), downstream, counts)
+    return Reaches(pd.DataFrame(columns, index=pd.Index(ids, name="comid")), counts)
 
 
 def fill_drainage_area(segments: pd.DataFrame, reaches: pd.DataFrame) -> tuple[pd.Series[float], list[int]]:
