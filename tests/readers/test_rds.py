@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.mirror import MIRROR
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.readers.rds import read_rds
 
