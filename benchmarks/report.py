@@ -190,7 +190,20 @@ def page(found: dict[str, Any]) -> str:
         Markdown.
     """
     cases = read_cases(found["benchmarks"])
-    lines = ["# Speed", "", *_head(found), "", "## Bars", ""]
+    lines = [
+        "# Speed",
+        "",
+        "## In short",
+        "",
+        *_short(cases),
+        "",
+        "## The run",
+        "",
+        *_head(found),
+        "",
+        "## Bars",
+        "",
+    ]
     lines += table(
         ["what", "on", "got", "must", "aim", "verdict"], bar_rows(cases, found["machine_info"]["busy"])
     )
@@ -202,6 +215,43 @@ def page(found: dict[str, Any]) -> str:
     lines += ["", "## Distance from the machine's limits", "", *_roofline(cases)]
     lines += ["", "## What is not measured", "", *(f"- {text}" for text in NOT_MEASURED)]
     return "\n".join(lines) + "\n"
+
+
+# Cases of the first table: group, case, what it is, what it is compared with.
+SHORT = (
+    ("Cell, 456 segments", "numba", "recurrent cell, 456 segments, 1 thread", "dense loop through autograd"),
+    ("Cell, 10,000 reaches", "numba, 365 days", "recurrent cell, 10,000 reaches, 2 threads", "the same"),
+    (
+        "Training step",
+        "xmsgl",
+        "training step of three tasks, basin of the Delaware's size",
+        "published scheme",
+    ),
+    (
+        "Graph building",
+        "xmsgl, 2,700,000 reaches",
+        "graph of 2.7 million reaches",
+        "networkx, 20,000 reaches",
+    ),
+    (
+        "Downscaling, throughput",
+        "xmsgl, 100,000 reaches",
+        "a year of 100,000 reaches",
+        "plain loop, 3,182 reaches",
+    ),
+)
+
+
+def _short(cases: Sequence[Case]) -> list[str]:
+    by_name = {(case.group, case.name): case for case in cases}
+    rows = []
+    for group, name, what, compared in SHORT:
+        case = by_name.get((group, name))
+        if case is not None:
+            took = seconds(case.median if case.unit == "call" else case.per_unit)
+            ratio = "" if case.ratio is None else f"{digits(case.ratio)}x"
+            rows.append([what, took if case.unit == "call" else f"{took} per {case.unit}", compared, ratio])
+    return table(["what", "time", "compared with", "times faster"], rows)
 
 
 FIT_TEXT = """
