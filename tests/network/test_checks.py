@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xmsgl.errors import NetworkError
-from xmsgl.network.checks import check_downstream, check_length, check_segment, id_keys
+from xmsgl.network.checks import check_downstream, check_length, check_segment
 
 
 def test_downstream_becomes_int64():
@@ -31,19 +31,3 @@ def test_segment_without_a_known_size():
     assert check_segment([0, 1, 0], 2).tolist() == [0, 1, 0]
     with pytest.raises(NetworkError, match="one integer position for each fine reach"):
         check_segment([[0]], 2)
-
-
-@pytest.mark.parametrize(
-    ("values", "keys", "missing"),
-    [
-        pytest.param([3, 0], [3, 0], [False, True], id="integers"),
-        pytest.param([3.0, np.nan], [3, 0], [False, True], id="floats"),
-        pytest.param(["x", ""], ["x", ""], [False, True], id="strings"),
-        pytest.param(np.array(["x", None], object), ["x", ""], [False, True], id="objects"),
-        pytest.param(np.array([b"x", b""]), ["x", ""], [False, True], id="bytes"),
-    ],
-)
-def test_id_keys(values, keys, missing):
-    found, absent = id_keys(values, "reach")
-    assert found.tolist() == keys
-    assert absent.tolist() == missing

@@ -129,7 +129,7 @@ def test_every_row_is_finite_and_sums_to_one(data, forests, kernel):
     [
         pytest.param([0, 1, 1, 2, 3], 3, r"3 \(at 4\)", id="unknown segment"),
         pytest.param([0, 1, 1, 2, -1], 3, r"-1 \(at 4\)", id="no segment"),
-        pytest.param([0, 1], 3, r"\(2,\).*5 integer positions", id="too few"),
+        pytest.param([0, 1], 3, r"\(2,\).*each of the 5 fine reaches", id="too few"),
         pytest.param([0.0, 1, 1, 2, 2], 3, "float64", id="floats"),
     ],
 )

@@ -63,14 +63,14 @@ def changed(*changes: tuple[int, int, float]) -> np.ndarray:
     [
         pytest.param(GOOD[:2, :2], "downstream", ["shape (2, 2)", "3 names"], id="shape"),
         pytest.param(changed((1, 0, 20.0)), "downstream", ["both ways", "7 and 8"], id="symmetric"),
-        pytest.param(changed((0, 2, 20.0)), "downstream", ["divergence", "7"], id="two next ones"),
-        pytest.param(changed((0, 2, 55.0)), "downstream", ["by way of 8", "9"], id="does not add up"),
-        pytest.param(changed((0, 2, FAR)), "downstream", ["by way of 8", "9"], id="a way that is missing"),
+        pytest.param(changed((0, 2, 20.0)), "downstream", ["divide", "7"], id="two next ones"),
+        pytest.param(changed((0, 2, 55.0)), "downstream", ["through 8", "9"], id="does not add up"),
+        pytest.param(changed((0, 2, FAR)), "downstream", ["through 8", "9"], id="a way that is missing"),
         pytest.param(changed((0, 1, np.nan)), "downstream", ["missing"], id="NaN"),
         pytest.param(changed((0, 1, -20.0)), "downstream", ["below 0"], id="negative"),
-        pytest.param(changed((1, 1, 5.0)), "downstream", ["from itself"], id="diagonal"),
-        pytest.param(changed((0, 1, 0.0)), "downstream", ["0 apart"], id="two in one place"),
-        pytest.param(GOOD, "updown", ["upstream the other way"], id="not mirrored"),
+        pytest.param(changed((1, 1, 5.0)), "downstream", ["to itself"], id="diagonal"),
+        pytest.param(changed((0, 1, 0.0)), "downstream", ["different segments is 0"], id="two in one place"),
+        pytest.param(GOOD, "updown", ["antisymmetric"], id="not mirrored"),
     ],
 )
 def test_refuses_what_contradicts_itself(table, kind, words):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
@@ -11,7 +10,7 @@ import xmsgl
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError
 from xmsgl.schema.inherit import fine_offset, fine_values
-from xmsgl.schema.names import id_values, positions
+from xmsgl.schema.names import positions
 from xmsgl.schema.rivers import segment_positions, topology
 from xmsgl.schema.roles import drivers, inherited, statics
 from xmsgl.schema.tree import as_dataset, rename, to_datatree
@@ -100,34 +99,6 @@ def test_segment_positions_refuse(river):
         segment_positions(river.assign(coarse_segment=river.coarse_segment.where(river.fine != 3, 999)))
     with pytest.raises(InvalidDatasetError, match="coarse: duplicated ids 101"):
         segment_positions(river.assign_coords(coarse=[101, 101, 103, 104, 105]))
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        ([1.0, np.nan], [1, 0]),
-        (np.array([1, None], dtype=object), [1, 0]),
-        (np.array(["a", None, np.nan], dtype=object), ["a", "", ""]),
-        (np.array([b"ab", b""]), ["ab", ""]),
-        (np.array([3, 4], dtype=np.uint8), [3, 4]),
-        (pd.array(["a", None], dtype="string"), ["a", ""]),
-    ],
-    ids=["floats", "objects", "text", "bytes", "small-integers", "pandas-text"],
-)
-def test_id_values(given, wanted):
-    found = id_values(given)
-    assert found.dtype.kind in "iU"
-    assert found.tolist() == wanted
-
-
-@pytest.mark.parametrize(
-    "given",
-    [[1.5], [2.0**60], [np.inf], np.array([1, "a"], dtype=object), np.array([True], dtype=object)],
-    ids=["fraction", "beyond-float", "infinite", "mixed", "bool"],
-)
-def test_id_values_leaves_what_is_no_id(given):
-    np.testing.assert_array_equal(id_values(given), np.asarray(given))
-    assert id_values(given).dtype.kind not in "iU"
 
 
 def test_positions_do_not_confuse_text_and_numbers():

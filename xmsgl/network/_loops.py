@@ -1,8 +1,7 @@
-"""Compiled loops over river networks.
+"""Compiled loops over river networks, imported late so that importing the package does not import Numba.
 
-Imported late by the other modules, so that importing the package does not import Numba. Every
-function takes int64 positions with -1 for an outlet and trusts its caller: the checks are in the
-public modules. Each one is ordinary Python too (``function.py_func``), which the tests compare with.
+They take int64 positions with -1 at an outlet and check nothing. The tests compare each with the same
+function in plain Python (``function.py_func``).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def compiled(function: Function) -> Function:
 
 @compiled
 def order_downstream(downstream: Ints) -> tuple[Ints, int]:
-    """Kahn's algorithm: the order, and how many reaches it could place."""
+    """Order reaches by Kahn's algorithm; return the order and how many reaches it could place."""
     n = downstream.size
     waiting = np.zeros(n, np.int64)
     for i in range(n):
@@ -52,36 +51,6 @@ def order_downstream(downstream: Ints) -> tuple[Ints, int]:
 
 
 @compiled
-def label_cycles(downstream: Ints, order: Ints, placed: int) -> Ints:
-    """Label what Kahn's algorithm left over: each label is one cycle, -1 elsewhere.
-
-    A reach has one downstream reach at most, so the leftover is a set of disjoint cycles.
-    """
-    label = np.full(downstream.size, -2, np.int64)
-    for k in range(placed):
-        label[order[k]] = -1
-    count = 0
-    for i in range(downstream.size):
-        if label[i] == -2:
-            j = i
-            while label[j] == -2:
-                label[j] = count
-                j = downstream[j]
-            count += 1
-    return label
-
-
-@compiled
-def find_outlets(downstream: Ints, order: Ints) -> Ints:
-    """Carry the position of each basin outlet upstream."""
-    outlet = np.empty(downstream.size, np.int64)
-    for k in range(order.size - 1, -1, -1):
-        i = order[k]
-        outlet[i] = i if downstream[i] < 0 else outlet[downstream[i]]
-    return outlet
-
-
-@compiled
 def accumulate_downstream(downstream: Ints, order: Ints, total: Floats) -> None:
     """Add each row of ``total`` (n, k) to the one downstream, headwaters first, in place."""
     for k in range(order.size):
@@ -94,7 +63,7 @@ def accumulate_downstream(downstream: Ints, order: Ints, total: Floats) -> None:
 
 @compiled
 def accumulate_upstream(downstream: Ints, order: Ints, entered: Floats) -> Floats:
-    """Sum of ``entered`` over every reach entered on the way to the outlet."""
+    """Sum ``entered`` over every reach entered on the way to the outlet."""
     total = np.zeros(downstream.size, np.float64)
     for k in range(order.size - 1, -1, -1):
         i = order[k]
@@ -106,7 +75,7 @@ def accumulate_upstream(downstream: Ints, order: Ints, entered: Floats) -> Float
 
 @compiled
 def strahler_order(downstream: Ints, order: Ints) -> Ints:
-    """Strahler's stream order."""
+    """Compute Strahler's stream order."""
     stream = np.ones(downstream.size, np.int64)
     highest = np.zeros(downstream.size, np.int64)
     times = np.zeros(downstream.size, np.int64)
@@ -138,42 +107,23 @@ def mask_upstream(downstream: Ints, order: Ints, position: int) -> NDArray[np.bo
 
 
 @compiled
-def count_walks(
-    downstream: Ints, length: Floats, hops: int, limit: float, up: bool, down: bool, counts: Ints
-) -> None:
-    """Add to ``counts`` how many neighbours each reach has upstream and/or downstream."""
-    for i in range(downstream.size):
-        j = downstream[i]
-        distance = 0.0
-        steps = 0
-        while j >= 0:
-            steps += 1
-            distance += length[j]
-            if steps > hops or distance > limit:
-                break
-            if down:
-                counts[i] += 1
-            if up:
-                counts[j] += 1
-            j = downstream[j]
-
-
-@compiled
-def fill_walks(
+def walk_downstream(
     downstream: Ints,
     length: Floats,
     hops: int,
     limit: float,
     up: bool,
     down: bool,
+    write: bool,
     cursor: Ints,
     source: NDArray[Any],
     metres: Floats,
     signed: NDArray[np.int32],
 ) -> None:
-    """Write what :func:`count_walks` counted: source, distance and signed hops of each row.
+    """Find the neighbours of each reach upstream and/or downstream within so many hops and metres.
 
-    Hops are positive where the source lies downstream of the row's reach, negative upstream.
+    Advances ``cursor`` by the number found in each row, and writes their position, distance and signed hops
+    when ``write``. Hops are positive where the source lies downstream of the row's reach, negative upstream.
     """
     for i in range(downstream.size):
         j = downstream[i]
@@ -185,12 +135,14 @@ def fill_walks(
             if steps > hops or distance > limit:
                 break
             if down:
-                k = cursor[i]
-                source[k], metres[k], signed[k] = j, distance, steps
+                if write:
+                    k = cursor[i]
+                    source[k], metres[k], signed[k] = j, distance, steps
                 cursor[i] += 1
             if up:
-                k = cursor[j]
-                source[k], metres[k], signed[k] = i, distance, -steps
+                if write:
+                    k = cursor[j]
+                    source[k], metres[k], signed[k] = i, distance, -steps
                 cursor[j] += 1
             j = downstream[j]
 
@@ -229,7 +181,7 @@ def nearest_upstream(
     metres: Floats,
     signed: NDArray[np.int32],
 ) -> None:
-    """Best-first search upstream of each reach; ties go by hops, then by position.
+    """Search upstream of each reach, nearest first; equal distances are ordered by hops, then by position.
 
     Advances ``cursor`` by the number found, and writes them when ``write``.
     """
@@ -252,7 +204,7 @@ def nearest_upstream(
 
 @compiled
 def sort_rows(offset: Ints, source: NDArray[Any], metres: Floats, signed: NDArray[np.int32]) -> None:
-    """Sort each row by source, in place; insertion sort for the short rows most networks have."""
+    """Sort each row by source, in place; most rows are short, and insertion sort is fastest for them."""
     for row in range(offset.size - 1):
         start, stop = offset[row], offset[row + 1]
         if stop - start > 64:
@@ -271,25 +223,19 @@ def sort_rows(offset: Ints, source: NDArray[Any], metres: Floats, signed: NDArra
 
 
 @compiled
-def normalise_rows(offset: Ints, weight: Floats) -> int:
-    """Divide each row by its sum, in place; return the first row that has no positive sum, or -1."""
-    bad = -1
+def normalise_rows(offset: Ints, weight: Floats) -> None:
+    """Divide each row by its sum, in place."""
     for row in range(offset.size - 1):
         total = 0.0
         for k in range(offset[row], offset[row + 1]):
             total += weight[k]
-        if not (total > 0.0 and np.isfinite(total)):
-            if bad < 0:
-                bad = row
-            continue
         for k in range(offset[row], offset[row + 1]):
             weight[k] /= total
-    return bad
 
 
 @compiled
 def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool_]:
-    """Tell whether each reach ``i`` drains through the reach ``gate[i]``, without walking there.
+    """Tell whether each reach ``i`` drains through the reach ``gate[i]``, without following the river.
 
     Reaches are numbered so that everything upstream of a reach has the numbers right after its own.
     """
@@ -332,7 +278,7 @@ def walk_to_segments(
     metres: Floats,
     below: NDArray[np.bool_],
 ) -> None:
-    """Connect reaches with the outlet reaches of other segments than their own, up and down.
+    """Connect reaches with the outlet reaches of other segments, upstream and downstream.
 
     ``drains`` is the segment a reach is the outlet reach of, or -1. Advances ``cursor`` by the
     number found in each row, and writes them when ``write``.

@@ -8,8 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from xmsgl.errors import InvalidArgumentError
-from xmsgl.network.checks import check_downstream, check_length, check_segment
+from xmsgl.network.checks import check_downstream, check_length, check_limit, check_segment
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.pairs import index_dtype
 from xmsgl.network.topology import accumulate, distance_to_outlet, topological_order
@@ -37,7 +36,7 @@ def remap_operator(segment: ArrayLike, n_coarse: int) -> sp.csr_array:
 def outlet_reaches(
     fine_downstream: ArrayLike, fine_length: ArrayLike, segment: ArrayLike, n_coarse: int
 ) -> Ints:
-    """Find the outlet reach of each segment: the one where its water leaves it.
+    """Find the outlet reach of each segment, where its water leaves it; -1 for segments without reaches.
 
     Of the reaches whose downstream reach is not on the same segment, it is the one with the greatest
     length of river upstream; of equals, the first.
@@ -67,10 +66,10 @@ def interpolation_operator(
 ) -> sp.csr_array:
     """Build M, which interpolates a coarse field to fine reaches along the river.
 
-    A reach takes from every segment whose outlet reach lies upstream or downstream of it, weighted by
-    the kernel of the distance between the two, and always from its own segment. At its own segment's
-    outlet reach the distance is 0 and the weight 1; a reach that does not flow through it is treated
-    alike. Where a kernel leaves nothing of a row, the own segment takes all. Rows sum to 1.
+    A reach takes values from its own segment and from every segment whose outlet reach lies upstream or
+    downstream of it, weighted by the kernel of the distance to that outlet reach. The own segment's outlet
+    reach has distance 0 and weight 1, and so has a reach that does not flow through it. Where all weights
+    of a row vanish, the own segment has all the weight. Rows sum to 1.
 
     Shapes: `fine_downstream` (n_fine,), `fine_length` (n_fine,), `segment` (n_fine,), returns (n_fine,
     n_coarse).
@@ -78,17 +77,14 @@ def interpolation_operator(
     from xmsgl.network import _loops
 
     shape = get_kernel(kernel)
-    farthest = shape.range_m if limit is None else limit
-    if isinstance(farthest, (str, bool)) or not farthest > 0:
-        msg = f"limit must be a distance along the river above 0 m or None, not {limit!r}"
-        raise InvalidArgumentError(msg)
+    farthest = check_limit(shape.range_m if limit is None else limit, optional=True)
     outlet = outlet_reaches(fine_downstream, fine_length, segment, n_coarse)
     down = check_downstream(fine_downstream)
     metres = check_length(fine_length, down.size)
     place = check_segment(segment, n_coarse, down.size)
     drains = np.full(down.size, -1, np.int64)
     drains[outlet[outlet >= 0]] = np.flatnonzero(outlet >= 0)
-    walk = (down, metres, place, drains, float(farthest))
+    walk = (down, metres, place, drains, farthest)
 
     counts = np.ones(down.size, np.int64)  # the own segment
     empty = np.empty(0)
@@ -107,7 +103,7 @@ def interpolation_operator(
 
     weight = kernel_weights(shape, distance, below)
     lost = np.add.reduceat(weight, own) < 1e-290 if down.size else np.zeros(0, np.bool_)
-    weight[own[lost]] = 1.0  # so far from every outlet reach that nothing is left of the weights
+    weight[own[lost]] = 1.0  # so far from every outlet reach that all weights vanish
     _loops.normalise_rows(offset, weight)
     operator = sp.csr_array((weight, column, offset.astype(index)), shape=(down.size, n_coarse))
     operator.sort_indices()

@@ -1,18 +1,21 @@
-"""What a graph looks like in numbers, as text and as HTML."""
+"""Summaries of graphs in numbers, as text and as HTML."""
 
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xmsgl.errors import shorten
-from xmsgl.util.html import Markup, as_xarray_shows, card, facts, table
+from xmsgl.util.html import as_xarray_shows, card, facts, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from xmsgl.util.scales import Scale
 
 __all__ = [
     "CrosswalkDescription",
@@ -23,18 +26,10 @@ __all__ = [
     "text_block",
 ]
 
-NAMES = {"coarse": "coarse segment", "fine": "fine reach"}
-
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, mean and greatest of some numbers; NaN where there are none.
-
-    Parameters
-    ----------
-    minimum, mean, maximum
-        In the unit of the numbers.
-    """
+    """Least, mean and greatest of some numbers; NaN where there are none."""
 
     minimum: float
     mean: float
@@ -58,51 +53,57 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
 
 
+class _Description(ABC):
+    """Facts and a table of spreads, as text and as HTML."""
+
+    @abstractmethod
+    def title(self) -> str:
+        """Return the heading."""
+
+    @abstractmethod
+    def facts(self) -> list[tuple[str, str]]:
+        """List what is not in the table of spreads."""
+
+    @abstractmethod
+    def spreads(self) -> list[tuple[str, Spread]]:
+        """List the rows of the table."""
+
+    def __str__(self) -> str:
+        return text_block(self.title(), self.facts(), self.spreads())
+
+    @as_xarray_shows
+    def _repr_html_(self) -> str:
+        rows = [[label, *spread.cells()] for label, spread in self.spreads()]
+        return card(self.title(), facts(self.facts()), table(["", "min", "mean", "max"], rows))
+
+
 @dataclass(frozen=True)
-class GraphDescription:
-    """What :meth:`xmsgl.network.graph.RiverGraph.describe` reports; ``str()`` gives a table.
+class GraphDescription(_Description):
+    """What :meth:`xmsgl.network.graph.RiverGraph.describe` reports; ``str()`` gives a table."""
 
-    Parameters
-    ----------
-    scale
-        ``"coarse"`` or ``"fine"``.
-    rule
-        How neighbours were chosen, in words.
-    kernel
-        The kernel, as text.
-    nodes, edges
-        Number of reaches, and of pairs of different reaches.
-    basins
-        Number of outlets.
-    depth
-        Greatest number of hops from a reach to its outlet.
-    orphans
-        Ids of the reaches without any neighbour.
-    distance
-        Spread of the edges' length (m).
-    weight
-        Spread of the edges' weight in the row-normalised operator (1).
-    degree
-        Spread of the number of neighbours of a reach (1).
-    """
-
-    scale: str
-    rule: str
+    scale: Scale
+    rule: str  # how neighbours were chosen, in words
     kernel: str
     nodes: int
-    edges: int
+    edges: int  # pairs of different reaches
     basins: int
-    depth: int
-    orphans: tuple[Any, ...]
-    distance: Spread
-    weight: Spread
-    degree: Spread
+    depth: int  # greatest number of hops from a reach to its outlet
+    orphans: tuple[Any, ...]  # ids of the reaches without neighbours
+    distance: Spread  # of the edges, m
+    weight: Spread  # of the edges in the row-normalised operator
+    degree: Spread  # number of neighbours of a reach
+
+    def title(self) -> str:
+        """Return the heading."""
+        return f"river graph, {self.scale} scale"
 
     def facts(self) -> list[tuple[str, str]]:
         """List what is not in the table of spreads."""
+        noun = {"coarse": "coarse segment", "fine": "fine reach"}[self.scale]
+        ending = "" if self.nodes == 1 else "es" if self.scale == "fine" else "s"
         orphans = f"{len(self.orphans):,} ({shorten(self.orphans)})" if self.orphans else "none"
         return [
-            ("nodes", f"{self.nodes:,} {NAMES[self.scale]}{_plural(self.nodes, NAMES[self.scale])}"),
+            ("nodes", f"{self.nodes:,} {noun}{ending}"),
             ("edges", f"{self.edges:,} besides the self-loops"),
             ("basins", f"{self.basins:,}, up to {self.depth:,} hops deep"),
             ("neighbours", self.rule),
@@ -118,40 +119,21 @@ class GraphDescription:
             ("neighbours of a node", self.degree),
         ]
 
-    def __str__(self) -> str:
-        return text_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
-
-    @as_xarray_shows
-    def _repr_html_(self) -> str:
-        return _html_block(f"river graph, {self.scale} scale", self.facts(), self.spreads())
-
 
 @dataclass(frozen=True)
-class CrosswalkDescription:
-    """How the two scales meet.
+class CrosswalkDescription(_Description):
+    """How the two scales are linked."""
 
-    Parameters
-    ----------
-    kernel
-        The kernel of the interpolation operator, as text.
-    entries
-        Number of entries of the interpolation operator.
-    empty
-        Number of coarse segments without a fine reach.
-    reaches
-        Spread of the number of reaches on a segment.
-    sources
-        Spread of the number of segments a reach is interpolated from.
-    own
-        Spread of the weight of a reach's own segment.
-    """
+    kernel: str  # of the interpolation operator
+    entries: int  # of the interpolation operator
+    empty: int  # coarse segments without a fine reach
+    reaches: Spread  # on a segment
+    sources: Spread  # segments that a reach is interpolated from
+    own: Spread  # weight of a reach's own segment
 
-    kernel: str
-    entries: int
-    empty: int
-    reaches: Spread
-    sources: Spread
-    own: Spread
+    def title(self) -> str:
+        """Return the heading."""
+        return "crosswalk, coarse to fine"
 
     def facts(self) -> list[tuple[str, str]]:
         """List what is not in the table of spreads."""
@@ -169,25 +151,10 @@ class CrosswalkDescription:
             ("weight of the own segment", self.own),
         ]
 
-    def __str__(self) -> str:
-        return text_block("crosswalk, coarse to fine", self.facts(), self.spreads())
-
-    @as_xarray_shows
-    def _repr_html_(self) -> str:
-        return _html_block("crosswalk, coarse to fine", self.facts(), self.spreads())
-
 
 @dataclass(frozen=True)
 class GraphsDescription:
-    """What :meth:`xmsgl.network.graph.RiverGraphs.describe` reports; ``str()`` gives three tables.
-
-    Parameters
-    ----------
-    coarse, fine
-        The graph of each scale.
-    crosswalk
-        What joins them.
-    """
+    """What :meth:`xmsgl.network.graph.RiverGraphs.describe` reports; ``str()`` gives three tables."""
 
     coarse: GraphDescription
     fine: GraphDescription
@@ -202,7 +169,7 @@ class GraphsDescription:
 
 
 def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, direction: str) -> str:
-    """Say in words how neighbours were chosen."""
+    """Describe how neighbours were chosen."""
     parts = [] if hops is None else [f"up to {hops} hops"]
     if limit is not None and limit < sys.float_info.max:
         parts.append(f"within {limit:,.0f} m")
@@ -210,12 +177,6 @@ def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, d
         parts.append(f"the nearest {nearest}")
     sides = "upstream and downstream" if direction == "both" else f"{direction} only"
     return ", ".join([*(parts or ["all on the flow path"]), sides])
-
-
-def _plural(count: int, noun: str) -> str:
-    if count == 1:
-        return ""
-    return "es" if noun.endswith("ch") else "s"
 
 
 def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:
@@ -227,8 +188,3 @@ def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str
         f"  {label:<{wide}}" + "".join(f"{cell:>10}" for cell in spread.cells()) for label, spread in spreads
     ]
     return "\n".join(lines)
-
-
-def _html_block(title: str, texts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> Markup:
-    rows = [[label, *spread.cells()] for label, spread in spreads]
-    return card(title, facts(texts), table(["", "min", "mean", "max"], rows))

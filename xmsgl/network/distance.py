@@ -1,8 +1,7 @@
-"""How far reaches are from one another along the river, upstream, downstream and around confluences.
+"""Distances along the river: upstream, downstream and across confluences.
 
-Unlike :mod:`xmsgl.network.pairs`, which follows the water, this also reaches the other branch of a
-confluence: what two brooks have in common (rock, springs, shade, height) does not care for the direction
-of flow.
+Unlike :mod:`xmsgl.network.pairs`, which follows the water, this includes the other branch of a confluence:
+neighbouring streams share rock, springs, shade and elevation whatever the direction of flow.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
-from xmsgl.network.checks import check_downstream, check_length
+from xmsgl.errors import NetworkError, shorten
+from xmsgl.network.checks import check_downstream, check_length, check_limit
 from xmsgl.network.topology import topological_order
 
 if TYPE_CHECKING:
@@ -26,26 +25,24 @@ __all__ = ["river_distance"]
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
-# Walks under way: number of the source, reach arrived at, way to its middle (m).
+# Paths so far: number of the source, reach arrived at, distance to its middle (m).
 _Walks: TypeAlias = tuple[Ints, Ints, Floats]
 
 
 def river_distance(
     downstream: ArrayLike, length: ArrayLike, sources: ArrayLike | None = None, *, limit: float
 ) -> Any:
-    """Measure the way along the river between the middles of reaches.
+    """Measure the distance along the river between the middles of reaches, up to a limit.
 
-    Half of each of the two, and whatever lies between them. Branches meet where the reach below them
-    begins. Reaches of different basins are infinitely far apart.
+    It is half of both reaches and all that lies between them. Branches meet at the upper end of the reach
+    downstream. Reaches of different basins are infinitely far apart.
 
-    Shapes: `downstream` (n,), `length` (n,), `sources` (m,), returns (n, m).
+    Shapes: `downstream` (n,), `length` (n,), `sources` (m,), returns sparse (n, m).
     """
-    if isinstance(limit, str | bool) or not limit > 0:
-        msg = f"limit must be a distance along the river above 0 m, not {limit!r}"
-        raise InvalidArgumentError(msg)
+    check_limit(limit)
     down = check_downstream(downstream)
     half = check_length(length, down.size) / 2
-    topological_order(down)  # a cycle would make the walks below endless
+    topological_order(down)  # with a cycle the loops below would never end
     begin = np.arange(down.size) if sources is None else np.asarray(sources, dtype=np.int64)
     if (lost := begin[(begin < 0) | (begin >= down.size)]).size:
         msg = f"there are no reaches at positions {shorten(lost.tolist())}; the network has {down.size}"
@@ -57,17 +54,17 @@ def river_distance(
 
 
 def _walks(down: Ints, half: Floats, begin: Ints, limit: float) -> Iterator[_Walks]:
-    """Walk from all sources at once, a step of all at a time; yield what is come to.
+    """Follow the river from all sources at once, one reach at a time, and yield the reaches arrived at.
 
-    First downstream, noting where one could turn upstream: into the reaches above a source and the other
-    branches of each confluence below it. Then upstream from there. Rivers are trees, so that no reach is
-    come to twice.
+    First downstream, noting where paths turn upstream: into the reaches above a source and the other
+    branches of each confluence below it; then upstream from there. Rivers are trees, so that each reach is
+    reached once.
     """
     order = np.argsort(down, kind="stable")
     first = np.searchsorted(down[order], np.arange(down.size + 1))
 
     def above(reach: Ints) -> tuple[Ints, Ints]:
-        """Which reaches flow into the given ones: number of the given one, position of the other."""
+        """Find the reaches that flow into the given ones: number of the given one, position of the other."""
         count = first[reach + 1] - first[reach]
         row = np.repeat(np.arange(reach.size), count)
         return row, order[first[reach][row] + np.arange(row.size) - (np.cumsum(count) - count)[row]]

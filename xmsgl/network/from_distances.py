@@ -1,4 +1,4 @@
-"""A river's topology from the distances between all its reaches, as some projects store it."""
+"""The topology of a river from the distances between all its segments, as some projects store it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 __all__ = ["downstream_from_distance"]
 
-_CLOSE = 1e-6  # part of a distance; sums of lengths are not exact
+_CLOSE = 1e-6  # relative; sums of lengths are not exact
 
 
 def downstream_from_distance(
     ids: NDArray[Any], distance: NDArray[Any], *, kind: str = "downstream"
 ) -> NDArray[np.int64]:
-    """Find out where each segment flows from the distances between all of them.
+    """Find where each segment flows from the distances between all segments.
 
-    The next segment downstream is the nearest of those downstream. What the matrix says beyond that must
-    follow from it, which is checked.
+    The next segment downstream is the nearest of all segments downstream. All other distances must follow
+    from these links, which is checked.
 
     Parameters
     ----------
     ids
         Id of each row and column, shape (n,); for messages.
     distance
-        m, shape (n, n), 0 on the diagonal. ``"downstream"``: from the end of the row's segment to the end
-        of the column's along the water, infinite where the water does not go there. ``"upstream"``: its
-        transpose. ``"updown"``: downstream positive, upstream negative, infinite where neither.
+        m, shape (n, n), 0 on the diagonal; see `kind`.
     kind
-        Which of the three it is.
+        ``"downstream"``: from the end of the row's segment along the river to the end of the column's,
+        infinite where the water does not flow there. ``"upstream"``: the transpose of that. ``"updown"``:
+        positive downstream, negative upstream, infinite elsewhere.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def downstream_from_distance(
     Raises
     ------
     NetworkError
-        The shape is not that of the ids, distances are negative or missing, water flows both ways between
-        two segments, two are equally near downstream, or distances do not add up along the way.
+        The shape does not match the ids, distances are negative or missing, water flows both ways between
+        two segments, two segments are equally near downstream, or distances do not add up along the river.
 
     Examples
     --------
@@ -56,13 +56,15 @@ def downstream_from_distance(
     table = np.asarray(distance, dtype=np.float64)
     n = len(ids)
     if table.shape != (n, n):
-        msg = f"the matrix has shape {table.shape}, but there are {n} names of rows and columns"
+        msg = f"the distance matrix has shape {table.shape}, but there are {n} names of rows and columns"
         raise NetworkError(msg)
     if kind == "upstream":
         table = table.T
     elif kind == "updown":
         if not np.array_equal(table, -table.T) and not _mirrored(table):
-            msg = "what is downstream one way is not upstream the other way"
+            msg = (
+                "the distance matrix is not antisymmetric; each distance downstream needs its negative upstream"
+            )
             raise NetworkError(msg)
         table = np.where(table < 0, np.inf, table)
     faults = _faults(ids, table)
@@ -74,7 +76,10 @@ def downstream_from_distance(
     inner = np.flatnonzero(below >= 0)
     twice = inner[(way[inner] <= nearest[inner, None] * (1 + _CLOSE)).sum(axis=1) > 1]
     if twice.size:
-        msg = f"several segments are equally near downstream of {shorten(ids[twice].tolist())}: a divergence"
+        msg = (
+            f"several segments are equally near downstream of {shorten(ids[twice].tolist())}; rivers that "
+            "divide are not supported"
+        )
         raise NetworkError(msg)
     order = topological_order(below)
     _add_up(ids, table, below, order)
@@ -93,13 +98,13 @@ def _faults(ids: NDArray[Any], table: NDArray[np.float64]) -> list[str]:
     faults = []
     if np.isnan(table).any() or (table < 0).any():
         faults.append(
-            "distances are missing or below 0; segments that no water joins are infinitely far apart"
+            "distances are missing or below 0; give infinity where no water flows between two segments"
         )
     if (np.diagonal(table) != 0).any():
-        faults.append("the distance of a segment from itself is not 0")
+        faults.append("the distance of a segment to itself is not 0")
     other = ~np.eye(len(ids), dtype=bool)
     if (table[other] == 0).any():
-        faults.append("two different segments are 0 apart")
+        faults.append("the distance between two different segments is 0")
     both = np.triu(np.isfinite(table) & np.isfinite(table.T), k=1)
     if both.any():
         pairs = [f"{ids[a]} and {ids[b]}" for a, b in np.argwhere(both)]
@@ -110,7 +115,7 @@ def _faults(ids: NDArray[Any], table: NDArray[np.float64]) -> list[str]:
 def _add_up(
     ids: NDArray[Any], table: NDArray[np.float64], below: NDArray[np.int64], order: NDArray[np.int64]
 ) -> None:
-    """Refuse distances that do not follow from the links: a row is that below, one step longer."""
+    """Refuse distances that do not follow from the links: a row is that downstream plus one link."""
     for position in order:
         following = below[position]
         if following < 0:
@@ -120,7 +125,7 @@ def _add_up(
         if not np.allclose(table[position], expected, rtol=_CLOSE):
             wrong = np.flatnonzero(~np.isclose(table[position], expected, rtol=_CLOSE))
             msg = (
-                f"distances from {ids[position]} by way of {ids[following]} do not add up for segments "
+                f"distances from {ids[position]} through {ids[following]} do not add up for segments "
                 f"{shorten(ids[wrong].tolist())}"
             )
             raise NetworkError(msg)

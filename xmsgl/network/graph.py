@@ -1,10 +1,10 @@
-"""A river as a graph to learn on: one weighted sparse operator a scale, and what joins the scales."""
+"""Rivers as graphs: one weighted sparse operator for each scale, and the operators between the scales."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,6 +23,7 @@ from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.pairs import Direction, PairRows, pair_rows
 from xmsgl.network.topology import hops_to_outlet, topological_order
 from xmsgl.util.html import as_xarray_shows
+from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,20 +33,17 @@ if TYPE_CHECKING:
 
     from xmsgl.network.pyg import Nodes
 
-__all__ = ["DEFAULT_HOPS", "RiverGraph", "RiverGraphs", "Scale"]
-
-Scale = Literal["coarse", "fine"]
+__all__ = ["DEFAULT_HOPS", "RiverGraph", "RiverGraphs"]
 
 DEFAULT_HOPS = 5
-"""Neighbours so many steps up and down the river, unless asked otherwise."""
+"""Greatest number of steps to a neighbour, unless the choice of neighbours is given."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RiverGraph:
-    """The reaches of one scale and the operator that mixes them.
+    """The reaches of one scale and the operator that averages over neighbours.
 
-    Made by :meth:`build`. A row of the operator says how much a reach takes from itself and from its
-    neighbours.
+    Made by :meth:`build`. A row of the operator has the weights of a reach itself and of its neighbours.
 
     Parameters
     ----------
@@ -60,7 +58,7 @@ class RiverGraph:
     scale
         ``"coarse"`` or ``"fine"``.
     kernel
-        How distance became weight.
+        The weights as a function of distance.
     hops, limit, nearest, direction
         How neighbours were chosen, see :func:`xmsgl.network.pairs.neighbours`.
 
@@ -69,7 +67,7 @@ class RiverGraph:
     NetworkError
         If the shapes do not fit together.
     InvalidArgumentError
-        If the scale is unknown.
+        If the scale is not known.
     """
 
     ids: NDArray[Any]
@@ -84,14 +82,14 @@ class RiverGraph:
     direction: Direction = "both"
 
     def __post_init__(self) -> None:
-        if self.scale not in get_args(Scale):
-            msg = f"scale must be one of {', '.join(get_args(Scale))}, not {self.scale!r}"
+        if self.scale not in SCALES:
+            msg = f"scale must be one of {', '.join(SCALES)}, not {self.scale!r}"
             raise InvalidArgumentError(msg)
         n = self.downstream.size
         if self.ids.shape != (n,) or self.length.shape != (n,) or self.operator.shape != (n, n):
             msg = (
                 f"the {self.scale} graph has {n} reaches but ids of shape {self.ids.shape}, lengths of shape "
-                f"{self.length.shape} and an operator of shape {self.operator.shape}; they must agree"
+                f"{self.length.shape} and an operator of shape {self.operator.shape}; give one row per reach"
             )
             raise NetworkError(msg)
 
@@ -109,7 +107,7 @@ class RiverGraph:
         nearest: int | None = None,
         direction: Direction = "both",
     ) -> RiverGraph:
-        """Build the graph: find neighbours, weigh them, add self-loops, make rows sum to 1.
+        """Build the graph: find neighbours, weight them, add self-loops, normalise rows to a sum of 1.
 
         Parameters
         ----------
@@ -121,27 +119,27 @@ class RiverGraph:
         length
             Length of each reach (m), above 0, shape (n,).
         scale
-            ``"coarse"`` or ``"fine"``; only a name here.
+            ``"coarse"`` or ``"fine"``; used as a name only.
         kernel
-            Distance to weight: a name, a mapping or a kernel. Default: exponential over 10 km.
+            Weights as a function of distance: a name, a mapping or a kernel. Default: exponential, 10 km.
         hops, limit, nearest, direction
             Which reaches are neighbours, see :func:`xmsgl.network.pairs.neighbours`. Without any of
-            the first three: 5 hops, or all ancestors and descendants for the reference kernel. ``limit=inf``
-            asks for all of them with any kernel.
+            the first three: 5 hops, or all reaches upstream and downstream for the reference kernel. With
+            ``limit=inf`` it is all of them for any kernel.
 
         Returns
         -------
         RiverGraph
-            The graph. The same arguments give the same bits.
+            The graph; the same arguments give bit-identical graphs.
 
         Raises
         ------
         InvalidArgumentError
-            If a choice of neighbours or a kernel does not make sense.
+            If the choice of neighbours or the kernel is not valid.
         UnknownNameError
-            If there is no kernel of this name.
+            If no kernel has this name.
         NetworkError
-            If the network is malformed or has a cycle, or a length is not finite and above 0.
+            If the network is not valid or has a cycle, or a length is not finite and above 0.
 
         Examples
         --------
@@ -152,10 +150,9 @@ class RiverGraph:
         """
         from xmsgl.network import _loops
 
-        names = np.asarray(ids)
-        down = check_downstream(downstream)
+        names, down = np.asarray(ids), check_downstream(downstream)
         if names.shape != down.shape:
-            msg = f"ids have shape {names.shape}; one id for each of the {down.size} reaches is needed"
+            msg = f"ids have shape {names.shape}; give one id for each of the {down.size} reaches"
             raise NetworkError(msg)
         topological_order(down, ids=names)
         chosen = get_kernel(kernel)
@@ -178,7 +175,7 @@ class RiverGraph:
             scale=scale,
             kernel=chosen,
             hops=None if hops is None else int(hops),
-            # the largest float instead of infinity, which JSON does not know
+            # JSON has no infinity
             limit=None if limit is None else min(float(limit), sys.float_info.max),
             nearest=None if nearest is None else int(nearest),
             direction=direction,
@@ -190,12 +187,12 @@ class RiverGraph:
         return int(self.downstream.size)
 
     def settings(self) -> dict[str, Any]:
-        """Return how the graph was made, ready for JSON.
+        """Return how the graph was built, ready for JSON.
 
         Returns
         -------
         dict
-            Keyword arguments of :meth:`build` that make the same graph again.
+            Keyword arguments of :meth:`build` that give the same graph.
 
         Examples
         --------
@@ -212,13 +209,7 @@ class RiverGraph:
         }
 
     def rows(self) -> PairRows:
-        """Find distance and hops of every entry of the operator, in the order of its ``data``.
-
-        Returns
-        -------
-        PairRows
-            Distances (m) and signed hops, computed anew.
-        """
+        """Find distance and hops of every entry of the operator, in the order of its ``data``."""
         return pair_rows(
             self.downstream,
             self.length,
@@ -235,7 +226,7 @@ class RiverGraph:
         Returns
         -------
         GraphDescription
-            ``print`` it for a table. Self-loops are left out of every number.
+            ``print`` it for a table. No number includes the self-loops.
 
         Examples
         --------
@@ -290,7 +281,7 @@ class RiverGraph:
         return hetero_data([self._nodes()])
 
     def _nodes(self) -> Nodes:
-        """Return what PyTorch Geometric's data are made of."""
+        """Return the arrays for PyTorch Geometric."""
         from xmsgl.network.pyg import Nodes
 
         return Nodes(self.scale, self.ids, self.length, self.operator, self.rows().distance)
@@ -307,7 +298,7 @@ class RiverGraph:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RiverGraphs:
-    """Both scales and the operators that carry a field from coarse to fine.
+    """Both scales and the operators that interpolate a field from coarse to fine.
 
     Made by :meth:`build`.
 
@@ -316,7 +307,7 @@ class RiverGraphs:
     coarse, fine
         The graph of each scale.
     remap
-        R, float64 CSR, shape (n_fine, n_coarse): one 1 a row, the segment a reach lies on.
+        R, float64 CSR, shape (n_fine, n_coarse): 1 at the segment that a reach lies on.
     interpolation
         M, float64 CSR, shape (n_fine, n_coarse): rows sum to 1.
     kernel
@@ -343,7 +334,7 @@ class RiverGraphs:
         shape = (self.fine.n, self.coarse.n)
         for name, operator in (("remap", self.remap), ("interpolation", self.interpolation)):
             if operator.shape != shape:
-                msg = f"the {name} operator has shape {operator.shape}; fine x coarse is {shape}"
+                msg = f"the {name} operator has shape {operator.shape}; it must be {shape}, fine x coarse"
                 raise NetworkError(msg)
 
     @classmethod
@@ -356,7 +347,7 @@ class RiverGraphs:
         kernel: str | Kernel | Mapping[str, Any] | None = None,
         limit: float | None = None,
     ) -> RiverGraphs:
-        """Join two graphs by the crosswalk.
+        """Link two graphs by the crosswalk.
 
         Parameters
         ----------
@@ -405,12 +396,12 @@ class RiverGraphs:
         return self.remap.indices.astype(np.int64)
 
     def settings(self) -> dict[str, Any]:
-        """Return how the graphs were made, ready for JSON.
+        """Return how the graphs were built, ready for JSON.
 
         Returns
         -------
         dict
-            ``"coarse"`` and ``"fine"`` as of :meth:`RiverGraph.settings`, and the kernel and limit of M
+            ``"coarse"`` and ``"fine"`` as from :meth:`RiverGraph.settings`, and the kernel and limit of M
             under ``"interpolation"``.
 
         Examples
@@ -427,7 +418,7 @@ class RiverGraphs:
         }
 
     def describe(self) -> GraphsDescription:
-        """Describe both graphs and how they meet.
+        """Describe both graphs and how they are linked.
 
         Returns
         -------
@@ -456,7 +447,7 @@ class RiverGraphs:
         Returns
         -------
         torch_geometric.data.HeteroData
-            Both scales as of :meth:`RiverGraph.to_pyg`; the fine nodes have ``segment`` too, the position
+            Both scales as from :meth:`RiverGraph.to_pyg`; the fine nodes have ``segment`` too, the position
             of their coarse node. Edges ``("coarse", "informs", "fine")`` have M as ``edge_weight``.
         """
         from xmsgl.network.pyg import Between, hetero_data

@@ -1,4 +1,4 @@
-"""Where water goes from segment to segment: the fine network held against the coarse one."""
+"""Where water flows from segment to segment: the fine network compared with the coarse one."""
 
 from __future__ import annotations
 
@@ -11,54 +11,51 @@ from xmsgl.network.checks import check_downstream, check_segment
 from xmsgl.network.topology import accumulate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from numpy.typing import ArrayLike, NDArray
+
+    Ints: TypeAlias = NDArray[np.int64]
 
 __all__ = ["Handoffs", "flows_through", "handoffs", "stranded"]
 
-# Side channels that end blindly drain next to nothing: of 147 in the Delaware at most three reaches.
+# Blind side channels drain little: the 147 of the Delaware at most three reaches each.
 _BLIND_SHARE = 0.1
 _BLIND_REACHES = 3
 
 
 @dataclass(frozen=True)
 class Handoffs:
-    """Reaches that flow into a reach on another segment, by where that segment lies.
+    """Positions of the reaches that flow into a reach on another segment, by where that segment lies."""
 
-    Attributes
-    ----------
-    along
-        Positions of those whose water goes to a segment downstream of their own, int64.
-    against
-        Of those whose water goes to a segment upstream of their own, or comes back to their own.
-    aside
-        Of all others: to a segment that is neither upstream nor downstream.
-    """
-
-    along: NDArray[np.int64]
-    against: NDArray[np.int64]
-    aside: NDArray[np.int64]
+    along: NDArray[np.int64]  # downstream of their own
+    against: NDArray[np.int64]  # upstream of their own, or their water comes back to their own
+    aside: NDArray[np.int64]  # neither upstream nor downstream
 
 
 def flows_through(downstream: ArrayLike, start: ArrayLike, gate: ArrayLike) -> NDArray[np.bool_]:
-    """Tell whether water that leaves one reach passes another.
+    """Tell whether water that leaves reach `start` passes reach `gate`.
 
     Shapes: `downstream` (n,), `start, gate` (m,), returns (m,).
     """
-    down = check_downstream(downstream)
-    place, goal = (np.asarray(values, dtype=np.int64).copy() for values in (start, gate))
-    passed = np.zeros(place.shape, dtype=np.bool_)
-    moving = np.arange(place.size)
+    down, goal = check_downstream(downstream), np.asarray(gate)
+    return _comes_to(down, down[np.asarray(start)], lambda place, which: place == goal[which])
+
+
+def _comes_to(down: Ints, start: Ints, there: Callable[[Ints, Ints], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Follow the water from some positions (-1: none), and mark those that come to where `there` holds."""
+    place, found = start.copy(), np.zeros(start.shape, dtype=np.bool_)
+    moving = np.flatnonzero(place >= 0)
     while moving.size:
+        found[moving] = there(place[moving], moving)
         place[moving] = down[place[moving]]
-        moving = moving[place[moving] >= 0]
-        there = place[moving] == goal[moving]
-        passed[moving[there]] = True
-        moving = moving[~there]
-    return passed
+        moving = moving[~found[moving] & (place[moving] >= 0)]
+    return found
 
 
 def handoffs(fine_downstream: ArrayLike, segment: ArrayLike, coarse_downstream: ArrayLike) -> Handoffs:
-    """Compare where reaches hand their water on to with where their segments do.
+    """Compare where the water of reaches flows with where that of their segments does.
 
     Shapes: `fine_downstream` (n_fine,), `segment` (n_fine,), `coarse_downstream` (n_coarse,).
     """
@@ -69,22 +66,9 @@ def handoffs(fine_downstream: ArrayLike, segment: ArrayLike, coarse_downstream: 
     along = flows_through(coarse, here, there)
     against = flows_through(coarse, there, here)
     rest = np.flatnonzero(~along & ~against)
-    against[rest] = _comes_back(down, place, reach[rest])
+    left = place[reach[rest]]
+    against[rest] = _comes_to(down, down[reach[rest]], lambda at, which: place[at] == left[which])
     return Handoffs(reach[along], reach[against], reach[~along & ~against])
-
-
-def _comes_back(
-    down: NDArray[np.int64], place: NDArray[np.int64], reach: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell whether the water of reaches that leaves their segments flows onto them again."""
-    at, own = down[reach], place[reach]
-    back = np.zeros(reach.shape, dtype=np.bool_)
-    moving = np.arange(reach.size)
-    while moving.size:
-        back[moving] = place[at[moving]] == own[moving]
-        at[moving] = down[at[moving]]
-        moving = moving[~back[moving] & (at[moving] >= 0)]
-    return back
 
 
 def stranded(
@@ -93,13 +77,13 @@ def stranded(
     coarse_downstream: ArrayLike,
     area: ArrayLike | None = None,
 ) -> NDArray[np.int64]:
-    """Find outlet reaches in mid-river: their water ends where that of their segment flows on.
+    """Find reaches that end in mid-river, although the water of their segment flows on.
 
-    A side channel that ends blindly is none: it drains no other segment, at most three reaches, and less
-    than a tenth of the largest area on its segment or, where areas are not known, fewer reaches than
-    another one there.
+    Blind side channels are left out: they drain no other segment, at most three reaches, and less than a
+    tenth of the largest area on their segment or, where areas are unknown, fewer reaches than another reach
+    there.
 
-    Shapes: `area` (n_fine,).
+    Shapes: `fine_downstream`, `segment`, `area` (n_fine,), `coarse_downstream` (n_coarse,).
     """
     down, coarse = check_downstream(fine_downstream), check_downstream(coarse_downstream)
     place = check_segment(segment, coarse.size, down.size)
@@ -107,30 +91,17 @@ def stranded(
     crosses = (down >= 0) & (place[down] != place)
     goes_on = np.zeros(coarse.size, dtype=np.bool_)
     goes_on[place[crosses]] = True
-    end = end[goes_on[place[end]] | _covered_below(coarse, place, place[end])]
+    covered = np.bincount(place, minlength=coarse.size) > 0  # segments with reaches
+    covered_below = _comes_to(coarse, coarse[place[end]], lambda at, _: covered[at])
+    end = end[goes_on[place[end]] | covered_below]
     if not end.size:
         return end
     fed = accumulate(down, crosses.astype(np.float64))[end] > 0  # by another segment
     return end[fed | _drains_much(down, place, end, area)]
 
 
-def _covered_below(
-    coarse: NDArray[np.int64], place: NDArray[np.int64], start: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell whether any segment downstream of some has reaches."""
-    covered = np.bincount(place, minlength=coarse.size) > 0
-    found, at = np.zeros(start.shape, dtype=np.bool_), coarse[start]
-    moving = np.arange(start.size)
-    while moving.size:
-        found[moving] = covered[at[moving]]
-        at[moving] = coarse[at[moving]]
-        moving = moving[~found[moving] & (at[moving] >= 0)]
-    return found
-
-
-def _drains_much(
-    down: NDArray[np.int64], place: NDArray[np.int64], end: NDArray[np.int64], area: ArrayLike | None
-) -> NDArray[np.bool_]:
+def _drains_much(down: Ints, place: Ints, end: Ints, area: ArrayLike | None) -> NDArray[np.bool_]:
+    """Tell whether an end drains too much for a blind side channel."""
     count = accumulate(down, np.ones(down.size))
     many: NDArray[np.bool_] = count[end] > _BLIND_REACHES
     most = count[end] >= _greatest(place, count)[end]
@@ -141,7 +112,7 @@ def _drains_much(
     return many | np.where(np.isfinite(size[end]), wide, most)
 
 
-def _greatest(place: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _greatest(place: Ints, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Give each reach the greatest value on its segment."""
     most = np.full(place.max() + 1, -np.inf)
     np.fmax.at(most, place, values)

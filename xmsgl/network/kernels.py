@@ -1,7 +1,7 @@
-"""From a distance along the river to a weight, by name.
+"""Kernels: the weight of a neighbour as a function of its distance along the river.
 
-A kernel is a small frozen dataclass, so it can be compared, hashed, and kept as JSON beside trained
-weights. A new one plugs in with :func:`register_kernel`.
+A kernel is a small frozen dataclass that can be compared, hashed, and stored as JSON with trained weights.
+Add one with :func:`register_kernel`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KERNELS: dict[str, type[Kernel]] = {}
 """The registered kernels by name."""
 
 DEFAULT_SCALE_M = 10_000.0
-"""Ten kilometres: about one NHM segment, and the order over which stream temperature adjusts."""
+"""About the length of an NHM segment, and the distance over which stream temperature adjusts."""
 
 Floats = NDArray[np.float64]
 KernelType = TypeVar("KernelType", bound="type[Kernel]")
@@ -42,28 +42,28 @@ KernelType = TypeVar("KernelType", bound="type[Kernel]")
 
 @dataclass(frozen=True)
 class Kernel(ABC):
-    """How much a neighbour weighs, given its distance.
+    """The weight of a neighbour, given its distance.
 
-    A reach itself always weighs 1, so a kernel should start from 1 at distance 0.
+    A reach itself always has weight 1, so a kernel should approach 1 at distance 0.
     """
 
     name: ClassVar[str] = ""
     whole: ClassVar[bool] = False
-    """Whether the kernel is meant for all ancestors and descendants rather than a few hops."""
+    """Whether the kernel is meant for all reaches upstream and downstream rather than a few hops."""
 
     @property
     def range_m(self) -> float:
-        """Distance (m) beyond which neighbours may be left out by default."""
+        """Distance (m) beyond which neighbours are left out by default."""
         return math.inf
 
     @abstractmethod
     def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
-        """Weigh all pairs of a graph at once.
+        """Compute the weights of all pairs of a graph at once.
 
         Parameters
         ----------
         distance
-            Way along the river between two different reaches (m), above 0, shape (p,).
+            Distance along the river between two different reaches (m), above 0, shape (p,).
         downstream
             True where the neighbour lies downstream, shape (p,).
 
@@ -79,7 +79,7 @@ class Kernel(ABC):
         Returns
         -------
         dict
-            What :meth:`from_dict` and :func:`get_kernel` read.
+            As :meth:`from_dict` and :func:`get_kernel` read it.
 
         Examples
         --------
@@ -95,7 +95,7 @@ class Kernel(ABC):
         Parameters
         ----------
         spec
-            ``"name"`` and the parameters; parameters left out take their defaults.
+            ``"name"`` and the parameters; the others have their defaults.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class Kernel(ABC):
         Gaussian(scale_m=500.0)
         """
         if "name" not in spec:
-            msg = f"a kernel given as a mapping needs a 'name', one of {', '.join(sorted(KERNELS))}"
+            msg = f"a kernel given as a mapping needs a 'name': one of {', '.join(sorted(KERNELS))}"
             raise InvalidArgumentError(msg)
         name = spec["name"]
         if name not in KERNELS:
@@ -136,7 +136,7 @@ def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
     Parameters
     ----------
     name
-        What users will call it.
+        Name of the kernel in settings.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
     Raises
     ------
     InvalidArgumentError
-        If another class has the name already.
+        If the name is taken.
 
     Examples
     --------
@@ -162,7 +162,7 @@ def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
 
     def register(kind: KernelType) -> KernelType:
         if name in KERNELS:
-            msg = f"there is a kernel {name!r} already ({KERNELS[name].__qualname__}); choose another name"
+            msg = f"kernel {name!r} already exists ({KERNELS[name].__qualname__}); choose another name"
             raise InvalidArgumentError(msg)
         kind.name = name
         KERNELS[name] = kind
@@ -172,12 +172,12 @@ def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
 
 
 def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
-    """Get a kernel from its name, its description or itself.
+    """Get a kernel by its name or its description; a kernel is returned as it is.
 
     Parameters
     ----------
     spec
-        A name, a mapping as of :meth:`Kernel.to_dict`, or a kernel. Default: :class:`Exponential`.
+        A name, a mapping as from :meth:`Kernel.to_dict`, or a kernel. Default: :class:`Exponential`.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
     Raises
     ------
     InvalidArgumentError
-        If ``spec`` is none of these or a parameter does not fit.
+        If ``spec`` is none of these or a parameter is not valid.
     UnknownNameError
         If no kernel has this name.
 
@@ -205,7 +205,7 @@ def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
     if isinstance(spec, str):
         return Kernel.from_dict({"name": spec})
     if not isinstance(spec, Mapping):
-        msg = f"a kernel is a name, a mapping or a Kernel, not {spec!r}"  # type: ignore[unreachable]
+        msg = f"a kernel must be a name, a mapping or a Kernel, not {spec!r}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
     return Kernel.from_dict(spec)
 
@@ -231,13 +231,22 @@ class _Scaled(Kernel):
         """Five length scales (m)."""
         return 5.0 * self.scale_m
 
+    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
+        """Compute weights as :meth:`Kernel.weight` says, the same upstream and downstream."""
+        return self._decay(distance / self.scale_m)
+
+    @staticmethod
+    @abstractmethod
+    def _decay(lengths: Floats) -> Floats:
+        """Compute the weight from the distance in length scales."""
+
 
 @register_kernel("exponential")
 @dataclass(frozen=True)
 class Exponential(_Scaled):
     """Exponential decay ``exp(-d / scale)``, the default.
 
-    It is how a temperature disturbance fades along a river that relaxes to equilibrium.
+    A temperature disturbance decays like this along a river that approaches equilibrium.
 
     Parameters
     ----------
@@ -250,15 +259,15 @@ class Exponential(_Scaled):
     array([0.3679])
     """
 
-    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
-        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
-        return np.exp(-distance / self.scale_m)
+    @staticmethod
+    def _decay(lengths: Floats) -> Floats:
+        return np.exp(-lengths)
 
 
 @register_kernel("gaussian")
 @dataclass(frozen=True)
 class Gaussian(_Scaled):
-    """Gaussian decay ``exp(-(d / scale)^2 / 2)``: flat nearby, then steep.
+    """Gaussian decay ``exp(-(d / scale)^2 / 2)``: slow at short distances, then fast.
 
     Parameters
     ----------
@@ -271,15 +280,15 @@ class Gaussian(_Scaled):
     array([0.6065])
     """
 
-    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
-        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
-        return np.exp(-0.5 * (distance / self.scale_m) ** 2)
+    @staticmethod
+    def _decay(lengths: Floats) -> Floats:
+        return np.exp(-0.5 * lengths**2)
 
 
 @register_kernel("inverse")
 @dataclass(frozen=True)
 class Inverse(_Scaled):
-    """Inverse distance ``1 / (1 + d / scale)``: a long tail.
+    """Inverse distance ``1 / (1 + d / scale)``, which decays slowly.
 
     Parameters
     ----------
@@ -292,9 +301,9 @@ class Inverse(_Scaled):
     array([0.5])
     """
 
-    def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:  # noqa: ARG002
-        """Weigh pairs as :meth:`Kernel.weight` says; the side does not matter."""
-        return 1.0 / (1.0 + distance / self.scale_m)
+    @staticmethod
+    def _decay(lengths: Floats) -> Floats:
+        return 1.0 / (1.0 + lengths)
 
 
 @register_kernel("reference")
@@ -302,10 +311,10 @@ class Inverse(_Scaled):
 class Reference(Kernel):
     """The published sigmoid kernel, for reproduction only.
 
-    Distances are signed (downstream positive, upstream negative), negated, standardised with the mean
-    and deviation of all entries of the graph, and passed through the logistic function. So the weight
-    GROWS with the distance of an upstream neighbour, depends on every other pair in the graph, and an
-    entry equal to the mean vanishes. It is meant for all ancestors and descendants.
+    Signed distances (downstream positive, upstream negative) are negated, standardised with the mean and
+    standard deviation of all entries of the graph, and passed through the logistic function. The weight
+    therefore increases with the distance of an upstream neighbour and depends on all pairs of the graph, and
+    an entry equal to the mean has weight 0. It is meant for all reaches upstream and downstream.
 
     References
     ----------
@@ -321,7 +330,7 @@ class Reference(Kernel):
     whole: ClassVar[bool] = True
 
     def weight(self, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
-        """Weigh pairs as :meth:`Kernel.weight` says; ``distance`` must hold the whole graph."""
+        """Compute weights as :meth:`Kernel.weight` says; ``distance`` must have all pairs of the graph."""
         if distance.size == 0:
             return np.zeros(0)
         value = np.where(downstream, -distance, distance)
@@ -333,10 +342,7 @@ class Reference(Kernel):
 
 
 def kernel_weights(kernel: Kernel, distance: Floats, downstream: NDArray[np.bool_]) -> Floats:
-    """Weigh entries with a kernel; what is at distance 0 weighs 1.
-
-    Shapes: `distance` (p,), `downstream` (p,), returns (p,).
-    """
+    """Compute the weights of entries (p,) with a kernel; those at distance 0 have weight 1."""
     apart = distance > 0
     given = np.asarray(kernel.weight(distance[apart], downstream[apart]), dtype=np.float64)
     count = int(apart.sum())

@@ -13,29 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownSegments"]
 
-#: Relative difference of two lengths below which they are taken for equal.
-_TOLERANCE = 0.01
-#: Share of the common ids that must be the same segments, or two networks only happen to share ids.
-_SHARE = 0.9
+_TOLERANCE = 0.01  # relative difference up to which two lengths are taken as equal
+_SHARE = 0.9  # of the common ids; if fewer are the same segments, two networks share ids by chance
 
 
 @dataclass(frozen=True)
 class KnownSegments:
-    """Segments of a river network: ids, links and lengths, which together tell one basin from another.
-
-    Attributes
-    ----------
-    ids
-        Id of each segment.
-    downstream
-        Id of the segment downstream; 0 or empty text at an outlet.
-    length
-        Length of each, m.
-    """
+    """Segments of a river network: ids, links and lengths, which together identify a basin."""
 
     ids: tuple[Any, ...]
-    downstream: tuple[Any, ...]
-    length: tuple[float, ...]
+    downstream: tuple[Any, ...]  # id of the segment downstream; 0 or empty text at an outlet
+    length: tuple[float, ...]  # m
 
     @classmethod
     def of(
@@ -51,15 +39,15 @@ class KnownSegments:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> KnownSegments:
-        """Make them from what :meth:`to_dict` returned."""
+        """Read what :meth:`to_dict` returned."""
         return cls(**{name: tuple(column) for name, column in values.items()})
 
     def recognise(self, other: KnownSegments) -> npt.NDArray[np.bool_]:
-        """Say which segments of another network are among these.
+        """Mark the segments of another network that are among these, (n_other,).
 
-        A segment is the same if its id is, its length within 1 %, and its link too, unless either network
-        ends there. Small numbers are common ids: where fewer than 90 % of the ids in common belong to the
-        same segments, the networks are taken for different ones, and none is.
+        A segment is the same if its id and its link are, unless either network ends there, and its length
+        is within 1 %. Many networks number their segments from 1: where fewer than 90 % of the common ids
+        are the same segments, the networks are taken as different, and no segment is recognised.
         """
         place = {segment: k for k, segment in enumerate(self.ids)}
         same = np.zeros(len(other.ids), np.bool_)
@@ -76,14 +64,14 @@ class KnownSegments:
 
     def joined(self, other: KnownSegments) -> KnownSegments:
         """Return these segments and those of `other` whose ids are not among them."""
-        new = [k for k, segment in enumerate(other.ids) if segment not in set(self.ids)]
+        own = set(self.ids)
+        new = [k for k, segment in enumerate(other.ids) if segment not in own]
+
+        def joined(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (*mine, *(theirs[k] for k in new))
+
         return KnownSegments(
-            *(
-                (*mine, *(theirs[k] for k in new))
-                for mine, theirs in (
-                    (self.ids, other.ids),
-                    (self.downstream, other.downstream),
-                    (self.length, other.length),
-                )
-            )
+            joined(self.ids, other.ids),
+            joined(self.downstream, other.downstream),
+            joined(self.length, other.length),
         )

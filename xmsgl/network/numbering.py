@@ -1,4 +1,4 @@
-"""In which order to number nodes so that those that read one another lie close together in memory."""
+"""Numberings of nodes that keep neighbours close together in memory."""
 
 from __future__ import annotations
 
@@ -15,22 +15,17 @@ Ints = NDArray[np.int64]
 
 
 def mean_spread(operator: Any) -> float:
-    """Return how far apart in the numbering a node and what it reads are, on average.
-
-    Shapes: `operator` (n, n).
-    """
+    """Return the mean difference between the numbers of a node and of those it reads, operator (n, n)."""
     entries = sp.coo_array(operator)
     row, column = entries.coords
     return float(np.abs(row.astype(np.int64) - column).mean()) if entries.nnz else 0.0
 
 
 def close_order(operator: Any, near: float = 512.0) -> Ints:
-    """Order nodes so that what reads one another is close, unless it is already.
+    """Order nodes so that neighbours have close numbers, unless they have already: (n, n) -> (n,).
 
-    A dataset may list its reaches in any order. What a reach takes from its neighbours comes from the
-    processor's cache where they have just been computed, and from memory where they are far off.
-
-    Shapes: `operator` (n, n), returns (n,).
+    A dataset may list its reaches in any order. Values of neighbours with close numbers are still in the
+    processor's cache; others come from memory, which is slower.
     """
     n = operator.shape[0]
     if n < 2 or mean_spread(operator) <= near:

@@ -1,18 +1,19 @@
-"""Which reaches inform which, along flow paths.
+"""Which reaches are neighbours along flow paths.
 
-Neighbours of a reach are found upstream (what drains into it) and downstream (what it drains into),
-never across a confluence: two branches that meet below share no water with each other.
+Neighbours of a reach lie upstream (what drains into it) or downstream (what it drains into), never across a
+confluence: two branches that meet downstream share no water.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.network.checks import check_downstream, check_length
+from xmsgl.network.checks import check_downstream, check_length, check_limit
 from xmsgl.network.topology import topological_order
 
 if TYPE_CHECKING:
@@ -25,49 +26,25 @@ Direction = Literal["both", "upstream", "downstream"]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of reaches on one flow path, sorted by target and then source.
+    """Pairs of reaches on one flow path, each array (p,), sorted by target and then source."""
 
-    Parameters
-    ----------
-    source, target
-        int64 positions, shape (p,): ``source`` informs ``target``.
-    distance
-        float64 way along the river between their downstream ends (m), above 0, shape (p,).
-    hops
-        int64 number of steps between them, from 1 on, shape (p,).
-    downstream
-        bool, shape (p,): True where the source lies downstream of the target, so that information
-        moves upstream.
-    """
-
-    source: NDArray[np.int64]
+    source: NDArray[np.int64]  # position of the neighbour, which informs the target
     target: NDArray[np.int64]
-    distance: NDArray[np.float64]
-    hops: NDArray[np.int64]
-    downstream: NDArray[np.bool_]
+    distance: NDArray[np.float64]  # along the river between their downstream ends, m, above 0
+    hops: NDArray[np.int64]  # steps between them, at least 1
+    downstream: NDArray[np.bool_]  # True where the source lies downstream of the target
 
 
 @dataclass(frozen=True, eq=False)
 class PairRows:
-    """The same pairs as rows of a CSR matrix: the lean form graphs are assembled from.
+    """The same pairs as rows of a CSR matrix, from which graphs are built."""
 
-    Parameters
-    ----------
-    offset
-        int64, shape (n + 1,): the entries of target ``i`` are ``offset[i] : offset[i + 1]``.
-    source
-        int32 (int64 beyond 2**31 entries), sorted within a row.
-    distance
-        float64 (m); 0 on the diagonal.
-    signed_hops
-        int32: positive where the source lies downstream of the target, negative upstream, 0 on the
-        diagonal.
-    """
-
-    offset: NDArray[np.int64]
-    source: NDArray[Any]
-    distance: NDArray[np.float64]
-    signed_hops: NDArray[np.int32]
+    offset: NDArray[np.int64]  # (n + 1,): the entries of target i are offset[i] : offset[i + 1]
+    source: NDArray[Any]  # int32, or int64 beyond 2**31 entries; sorted within a row
+    distance: NDArray[np.float64]  # m, 0 on the diagonal
+    signed_hops: NDArray[
+        np.int32
+    ]  # positive where the source lies downstream of the target, 0 on the diagonal
 
 
 def neighbours(
@@ -81,8 +58,8 @@ def neighbours(
 ) -> Pairs:
     """Find the neighbours of every reach along the river.
 
-    The criteria combine: a pair has to meet all that are given. Without any, every ancestor and
-    descendant is a neighbour, which is dense: only for small networks.
+    A pair must meet all criteria given. Without any, every reach upstream or downstream is a neighbour,
+    which is only practical for small networks.
 
     Parameters
     ----------
@@ -91,20 +68,19 @@ def neighbours(
     length
         Length of each reach (m), above 0, shape (n,).
     hops
-        At most so many steps along the river. Default: any number.
+        Greatest number of steps along the river. Default: any number.
     limit
-        At most so far along the river (m). Default: any distance.
+        Greatest distance along the river (m). Default: any distance.
     nearest
-        Only the nearest so many, counted for the upstream and the downstream side apart. Of equally
-        distant reaches those fewer hops away come first, then those first in the arrays.
+        Only this many nearest reaches upstream, and as many downstream. Equally distant reaches are ordered
+        by hops, then by position.
     direction
-        Where the neighbours of a reach lie: ``"upstream"`` of it, ``"downstream"`` of it, or ``"both"``,
-        which is the union of the two.
+        Where the neighbours of a reach lie: ``"upstream"`` of it, ``"downstream"`` of it, or ``"both"``.
 
     Returns
     -------
     Pairs
-        Sorted by target, then source; without pairs of a reach with itself.
+        Sorted by target, then source; no reach is paired with itself.
 
     Raises
     ------
@@ -139,16 +115,26 @@ def pair_rows(
     direction: Direction = "both",
     loops: bool = False,
 ) -> PairRows:
-    """Find neighbours as CSR rows, written in place without a list of coordinates."""
+    """Find neighbours as CSR rows, with each reach itself where `loops`."""
     from xmsgl.network import _loops
 
-    check_criteria(hops=hops, limit=limit, nearest=nearest, direction=direction)
+    for name, value in {"hops": hops, "nearest": nearest}.items():
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
+            raise InvalidArgumentError(msg)
+    farthest = np.inf if limit is None else check_limit(limit, optional=True)
+    if direction not in get_args(Direction):
+        msg = f"direction must be one of {', '.join(get_args(Direction))}, not {direction!r}"
+        raise InvalidArgumentError(msg)
     down = check_downstream(downstream)
     metres = check_length(length, down.size)
-    topological_order(down)  # a cycle would make the walks below endless
-    criteria = (hops, limit, nearest, direction)
+    topological_order(down)  # with a cycle the loops below would never end
+    steps = down.size if hops is None else min(hops, down.size)
+    search = partial(_search, down, metres, steps, farthest, nearest, direction)
     counts = np.full(down.size, int(loops), np.int64)
-    _search(down, metres, criteria, counts)
+    search(counts)
     offset = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     total = int(offset[-1])
     source = np.empty(total, index_dtype(total, down.size))
@@ -158,7 +144,7 @@ def pair_rows(
     if loops:
         source[cursor], distance[cursor], signed[cursor] = np.arange(down.size), 0.0, 0
         cursor += 1
-    _search(down, metres, criteria, cursor, (source, distance, signed))
+    search(cursor, (source, distance, signed))
     _loops.sort_rows(offset, source, distance, signed)
     return PairRows(offset, source, distance, signed)
 
@@ -166,48 +152,28 @@ def pair_rows(
 def _search(
     downstream: NDArray[np.int64],
     length: NDArray[np.float64],
-    criteria: tuple[int | None, float | None, int | None, Direction],
+    steps: int,
+    farthest: float,
+    nearest: int | None,
+    direction: Direction,
     cursor: NDArray[np.int64],
     found: tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int32]] | None = None,
 ) -> None:
-    """Advance ``cursor`` by the neighbours of each row, writing them where ``found`` is given."""
+    """Advance ``cursor`` by the neighbours of each row, and write them where ``found`` is given."""
     from xmsgl.network import _loops
 
-    hops, limit, nearest, direction = criteria
-    steps = downstream.size if hops is None else min(hops, downstream.size)
-    farthest = np.inf if limit is None else float(limit)
+    write = found is not None
+    out = found or (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
     above, below = direction != "downstream", direction != "upstream"
     if nearest is not None:
         if above:
             tree = _loops.list_upstream(downstream)
-            out = (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32)) if found is None else found
-            write = found is not None
             _loops.nearest_upstream(*tree, length, nearest, steps, farthest, write, cursor, *out)
-        # downstream there is one path, so the nearest are the first steps of it
+        # only one path leads downstream, so that the nearest reaches are its first ones
         above, steps = False, min(steps, nearest)
-    if found is None:
-        _loops.count_walks(downstream, length, steps, farthest, above, below, cursor)
-    else:
-        _loops.fill_walks(downstream, length, steps, farthest, above, below, cursor, *found)
+    _loops.walk_downstream(downstream, length, steps, farthest, above, below, write, cursor, *out)
 
 
 def index_dtype(entries: int, columns: int) -> type[np.int32] | type[np.int64]:
     """Choose the smallest integer type a sparse matrix of this size can be indexed with."""
     return np.int32 if max(entries, columns) < np.iinfo(np.int32).max else np.int64
-
-
-def check_criteria(*, hops: int | None, limit: float | None, nearest: int | None, direction: str) -> None:
-    """Check how neighbours are chosen."""
-    whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
-    for name, value in whole.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            msg = f"{name} must be a whole number of at least 1 or None, not {value!r}"
-            raise InvalidArgumentError(msg)
-    if limit is not None and (isinstance(limit, (str, bool)) or not limit > 0):
-        msg = f"limit must be a distance along the river above 0 m or None, not {limit!r}"
-        raise InvalidArgumentError(msg)
-    if direction not in get_args(Direction):
-        msg = f"direction must be one of {', '.join(get_args(Direction))}, not {direction!r}"
-        raise InvalidArgumentError(msg)

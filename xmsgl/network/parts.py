@@ -1,8 +1,7 @@
-"""What of a two-scale network depends on what: cut down to what matters, or apart into what is independent.
+"""What depends on what in a two-scale network: the part that matters, or independent parts.
 
-Both scales and what joins them are one graph. A segment reads the segments in its row of A, a reach the
-reaches in its row of A and the segments in its rows of M and R; every day once more. Over a window of
-days a node is reached by all it can be reached from, and by nothing else.
+A segment reads the segments in its row of A; a reach reads the reaches in its row of A and the segments in
+its rows of M and R. Over a window of days a node depends on all nodes that it reads directly or indirectly.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.csgraph import connected_components
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
 
@@ -21,13 +21,7 @@ Ints = NDArray[np.int64]
 
 
 class Part(NamedTuple):
-    """Some nodes of a two-scale network.
-
-    Attributes
-    ----------
-    coarse, fine
-        Their positions along each scale, int64, sorted.
-    """
+    """Some nodes of a two-scale network: their sorted positions along each scale."""
 
     coarse: Ints
     fine: Ints
@@ -44,46 +38,66 @@ def closure(
 ) -> Part:
     """Find the nodes that can influence the model's outputs at some nodes, those included.
 
-    However many days a window has: on rivers a limit to the days would leave out next to nothing, and a
-    part that is closed for good can be computed alone. Weights of exactly zero carry nothing.
+    The number of days does not matter: within a window of a season water passes whole rivers, and a part
+    that depends on nothing else can be computed alone. Weights of exactly zero carry nothing.
 
-    Shapes: `coarse, fine` (n_coarse, n_coarse), `interpolation, remap` (n_fine, n_coarse).
+    Shapes: `coarse` (n_coarse, n_coarse), `fine` (n_fine, n_fine), `interpolation, remap` (n_fine, n_coarse).
     """
-    from xmsgl.network._part_loops import mark_read, mark_sources
-
     a_coarse, a_fine, m, r = _checked(coarse, fine, interpolation, remap)
     segments = _marked(coarse_nodes, a_coarse.shape[0], "coarse")
     reaches = _marked(fine_nodes, a_fine.shape[0], "fine")
-    mark_sources(*_arrays(a_fine), reaches)
-    mark_read(reaches, *_arrays(m), segments)
-    mark_read(reaches, *_arrays(r), segments)
-    mark_sources(*_arrays(a_coarse), segments)
+    _mark_sources(a_fine, reaches)
+    for operator in (m, r):
+        segments[_read(operator, np.flatnonzero(reaches))] = True
+    _mark_sources(a_coarse, segments)
     return Part(np.flatnonzero(segments).astype(np.int64), np.flatnonzero(reaches).astype(np.int64))
 
 
 def independent_parts(coarse: Any, fine: Any, interpolation: Any, remap: Any, *, largest: int) -> list[Part]:
-    """Divide a network into parts that share nothing, each of a size that can be computed at once.
+    """Divide a network into independent parts of at most `largest` reaches, unless one basin has more.
 
-    Every part is a set of whole river basins, taken in the order of their first reaches. Basins without a
-    reach go with the last part.
+    Every part is a set of whole river basins, in the order of their first reaches. Basins without a reach
+    belong to the last part.
     """
     if largest < 1:
-        msg = f"largest must be at least 1 reach a part, got {largest}"
+        msg = f"largest must be at least 1 reach per part, got {largest}"
         raise InvalidArgumentError(msg)
-    from xmsgl.network._part_loops import join_read, number_sets, pack_sets
-
     a_coarse, a_fine, m, r = _checked(coarse, fine, interpolation, remap)
-    n = a_fine.shape[0]  # reaches come first, so that basins are numbered by theirs
-    parent = np.arange(n + a_coarse.shape[0], dtype=np.int64)
-    join_read(parent, *_arrays(a_fine), 0, 0)
-    join_read(parent, *_arrays(a_coarse), n, n)
-    join_read(parent, *_arrays(m), 0, n)
-    join_read(parent, *_arrays(r), 0, n)
-    basin, count = number_sets(parent)
-    part = pack_sets(np.bincount(basin[:n], minlength=count), largest)[basin]
+    n = a_fine.shape[0]  # reaches come first, so that basins are numbered by their first reaches
+    reads = sp.block_array([[a_fine != 0, (m != 0) + (r != 0)], [None, a_coarse != 0]])
+    _, label = connected_components(reads, directed=False)
+    _, first, basin = np.unique(label, return_index=True, return_inverse=True)
+    basin = np.argsort(np.argsort(first))[basin]
+    part = _packed(np.bincount(basin[:n], minlength=first.size), largest)[basin]
     parts = int(part.max(initial=-1)) + 1
     groups = zip(_by_part(part[n:], parts), _by_part(part[:n], parts), strict=True)
     return [Part(*group) for group in groups]
+
+
+def _read(operator: sp.csr_array, rows: Ints) -> Ints:
+    """Return the columns that some rows read."""
+    return operator[rows].nonzero()[1]
+
+
+def _mark_sources(operator: sp.csr_array, found: NDArray[np.bool_]) -> None:
+    """Mark all nodes that the marked ones depend on, in place."""
+    new = np.flatnonzero(found)
+    while new.size:
+        read = _read(operator, new)
+        new = np.unique(read[~found[read]])
+        found[new] = True
+
+
+def _packed(sizes: Ints, largest: int) -> Ints:
+    """Give each basin the number of its part: that of the basin before if there is room, else the next."""
+    part = np.empty(sizes.size, np.int64)
+    current = filled = 0
+    for k, size in enumerate(sizes.tolist()):
+        if size and filled and filled + size > largest:
+            current, filled = current + 1, 0
+        filled += size
+        part[k] = current
+    return part
 
 
 def _checked(coarse: Any, fine: Any, interpolation: Any, remap: Any) -> tuple[sp.csr_array, ...]:
@@ -103,10 +117,6 @@ def _checked(coarse: Any, fine: Any, interpolation: Any, remap: Any) -> tuple[sp
             )
             raise NetworkError(msg)
     return tuple(sp.csr_array(matrix) for matrix, _ in operators.values())
-
-
-def _arrays(matrix: sp.csr_array) -> tuple[Any, Any, Any]:
-    return matrix.indptr, matrix.indices, matrix.data
 
 
 def _marked(nodes: ArrayLike, n: int, scale: str) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ class Nodes(NamedTuple):
 
 
 class Between(NamedTuple):
-    """What joins the scales: the segment of each reach (n_fine,) and the operator (n_fine, n_coarse)."""
+    """Links between the scales: the segment of each reach (n_fine,) and the operator (n_fine, n_coarse)."""
 
     segment: npt.NDArray[np.int64]
     interpolation: sp.csr_array
@@ -66,7 +66,7 @@ def _add_scale(data: Any, given: Nodes) -> None:
 
 
 def _edge_index(operator: sp.csr_array) -> torch.Tensor:
-    """Write a CSR operator (row: target, column: source) as source and target positions."""
+    """Return source and target positions of a CSR operator (row: target, column: source), (2, edges)."""
     import torch
 
     target = np.repeat(np.arange(operator.shape[0]), np.diff(operator.indptr))

@@ -1,4 +1,4 @@
-"""The shape of a river network: who flows where, in which order, how far.
+"""The shape of a river network: where each reach flows, in which order, how far.
 
 A network is one int64 array of positions: ``downstream[i]`` is where reach ``i`` flows, -1 where it
 leaves the network. Every function is one or two passes over the reaches in topological order, so
@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xmsgl.errors import CycleError, NetworkError, shorten
-from xmsgl.network.checks import check_downstream, check_length, id_keys, kind_of
+from xmsgl.network.checks import check_downstream, check_length
+from xmsgl.network.ids import id_values, kind_of, missing
 
 __all__ = [
     "accumulate",
-    "basins",
     "contract",
     "distance_to_outlet",
     "find_cycles",
     "hops_to_outlet",
     "link",
-    "outlets",
     "strahler",
     "topological_order",
     "upstream_of",
+    "write_cycle",
 ]
 
 Ints = NDArray[np.int64]
@@ -38,8 +38,8 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
 
     Shapes: `ids` (n,), `downstream_ids` (n,), returns (n,).
     """
-    own, absent = id_keys(ids, what)
-    below, outlet = id_keys(downstream_ids, f"downstream {what}")
+    own, below = _ids(ids, what), _ids(downstream_ids, f"downstream {what}")
+    absent, outlet = missing(own), missing(below)
     if own.shape != below.shape:
         msg = f"{own.size} {what} ids but {below.size} downstream ids; give one downstream id for each id"
         raise NetworkError(msg)
@@ -49,7 +49,7 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
     faults = []
     if absent.any():
         where = shorten(np.flatnonzero(absent))
-        faults.append(f"{what} ids are missing, empty or 0 at positions {where}; 0 and empty mean outlet")
+        faults.append(f"{what} ids are missing, empty or 0 at positions {where}; 0 and '' mark outlets")
     order = np.argsort(own, kind="stable")
     ranked = own[order]
     repeated = (ranked[1:] == ranked[:-1]) & ~absent[order][1:]
@@ -58,7 +58,7 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
     downstream = np.full(own.size, -1, np.int64)
     inner = np.flatnonzero(~outlet)
     if inner.size:
-        # In the order of the ids, which is several times faster than jumping about among millions of them.
+        # Sorted look-ups are several times faster than random ones among millions of ids.
         inner = inner[np.argsort(below[inner], kind="stable")]
         place = np.minimum(np.searchsorted(ranked, below[inner]), own.size - 1)
         known = ranked[place] == below[inner]
@@ -69,10 +69,27 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
             faults.append(f"unknown downstream {what} ids {pairs}; add them or mark the outlets with 0 or ''")
         itself = np.sort(inner[below[inner] == own[inner]])
         if itself.size:
-            faults.append(f"{what} ids that flow into themselves: {shorten(own[itself])}; an outlet has 0")
+            faults.append(
+                f"{what} ids that flow into themselves: {shorten(own[itself])}; mark outlets with 0 or ''"
+            )
     if faults:
         raise NetworkError("; ".join(faults))
     return downstream
+
+
+def _ids(values: ArrayLike, what: str) -> NDArray[Any]:
+    """Bring ids to int64 or text, (n,); refuse what is neither."""
+    ids = id_values(values)
+    if ids.ndim != 1:
+        msg = f"{what} ids have shape {ids.shape}; give a one-dimensional array"
+    elif ids.dtype.kind == "f":
+        broken = ids[~(np.isnan(ids) | ((ids == np.rint(ids)) & (np.abs(ids) < 2.0**53)))]
+        msg = f"{what} ids {shorten(broken)} are not exact integers; store ids as integers"
+    elif ids.dtype.kind not in "iU":
+        msg = f"{what} ids are {kind_of(ids)}; use integers or text"
+    else:
+        return ids
+    raise NetworkError(msg)
 
 
 def find_cycles(downstream: ArrayLike) -> list[Ints]:
@@ -86,13 +103,16 @@ def find_cycles(downstream: ArrayLike) -> list[Ints]:
     order, placed = _loops.order_downstream(down)
     if placed == down.size:
         return []
-    label = _loops.label_cycles(down, order, placed)
-    cycles = []
-    _, firsts = np.unique(label[label >= 0], return_index=True)
-    for first in np.flatnonzero(label >= 0)[firsts]:
-        cycle = [int(first)]
+    # each reach flows into one other, so that what Kahn's algorithm leaves over are disjoint cycles
+    cycles: list[Ints] = []
+    seen: set[int] = set()
+    for first in np.setdiff1d(np.arange(down.size), order[:placed]).tolist():
+        if first in seen:
+            continue
+        cycle = [first]
         while (following := int(down[cycle[-1]])) != first:
             cycle.append(following)
+        seen.update(cycle)
         cycles.append(np.array(cycle, np.int64))
     return cycles
 
@@ -113,39 +133,20 @@ def topological_order(downstream: ArrayLike, *, ids: ArrayLike | None = None) ->
     if placed < down.size:
         names = np.arange(down.size) if ids is None else np.asarray(ids)
         noun = "positions" if ids is None else "ids"
-        circles = (_circle(names[cycle]) for cycle in find_cycles(down))
-        msg = f"water would flow in a circle through {noun} {shorten(circles)}; correct one on each"
+        circles = (write_cycle(names[cycle]) for cycle in find_cycles(down))
+        msg = (
+            f"water would flow in a circle through {noun} {shorten(circles)}; correct one link of each circle"
+        )
         raise CycleError(msg)
     return order
 
 
-def _circle(names: NDArray[Any]) -> str:
-    """Write a cycle, cutting out the middle of a long one."""
+def write_cycle(names: NDArray[Any]) -> str:
+    """Write a cycle for a message, without the middle of a long one."""
     shown = [str(name) for name in names]
     if len(shown) > 12:
         shown = [*shown[:10], f"... {len(shown) - 10} more ..."]
     return " -> ".join([*shown, str(names[0])])
-
-
-def outlets(downstream: ArrayLike) -> Ints:
-    """Find the basin outlet that each reach drains to.
-
-    Shapes: `downstream` (n,), returns (n,).
-    """
-    from xmsgl.network import _loops
-
-    down = check_downstream(downstream)
-    return _loops.find_outlets(down, topological_order(down))
-
-
-def basins(downstream: ArrayLike) -> Ints:
-    """Label the basins: reaches that share an outlet share a number.
-
-    Shapes: `downstream` (n,), returns (n,).
-    """
-    outlet = outlets(downstream)
-    label = np.cumsum(outlet == np.arange(outlet.size)) - 1
-    return label[outlet].astype(np.int64)
 
 
 def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
@@ -167,7 +168,7 @@ def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
 
 
 def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
-    """Measure the way along the river from each reach to its basin outlet.
+    """Measure the distance along the river from each reach to its basin outlet.
 
     Distances run from the downstream end of a reach to the downstream end of another: an edge
     ``i -> downstream[i]`` weighs the length of the reach it enters.
@@ -220,15 +221,15 @@ def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
 
 
 def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
-    """Link the selected reaches among each other, across the ones left out.
+    """Link the selected reaches to one another, across the ones left out.
 
     Shapes: `downstream` (n,), `selected` (n,).
     """
     down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
     if stay.shape != down.shape:
-        msg = f"selected must say for each of the {down.size} reaches whether it stays; it has {stay.shape}"
+        msg = f"selected has shape {stay.shape}; give one true or false for each of the {down.size} reaches"
         raise NetworkError(msg)
-    topological_order(down)  # a cycle would make the walk below endless
+    topological_order(down)  # with a cycle the loop below would never end
     step = down.copy()
     while True:
         skip = (step >= 0) & ~stay[step]

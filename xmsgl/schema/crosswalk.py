@@ -10,8 +10,9 @@ import pandas as pd
 
 from xmsgl.errors import shorten
 from xmsgl.network.handoffs import handoffs, stranded
+from xmsgl.network.ids import kind_of, missing
 from xmsgl.schema.names import CROSSWALK, id_values, positions
-from xmsgl.schema.topology import arrows, kind_of, missing, recast
+from xmsgl.schema.topology import arrows, recast
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:

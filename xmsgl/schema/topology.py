@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
-from xmsgl.network.topology import find_cycles
+from xmsgl.network.ids import kind_of, missing
+from xmsgl.network.topology import find_cycles, write_cycle
 from xmsgl.schema.advice import settle_none
 from xmsgl.schema.names import id_values, positions
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from xmsgl.util.scales import Scale
 
-__all__ = ["arrows", "check_network", "kind_of", "missing", "recast"]
+__all__ = ["arrows", "check_network", "recast"]
 
 
 def check_network(ds: xr.Dataset, scale: Scale, small: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
@@ -72,26 +73,8 @@ def _check_flow(scale: Scale, ids: npt.NDArray[Any], raw: npt.NDArray[Any], *, u
         )
     if unique:
         for cycle in find_cycles(np.where(loops, -1, target)):
-            circle = [*ids[cycle], ids[cycle[0]]]
-            yield f"{name}: water flows in a circle: {_circle(circle)}; correct one of these links"
-
-
-def missing(ids: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which ids mean "none": 0 and empty text."""
-    if ids.dtype.kind in "iU":
-        return np.asarray(ids == ("" if ids.dtype.kind == "U" else 0))
-    return np.zeros(ids.shape, dtype=bool)
-
-
-def kind_of(values: npt.NDArray[Any]) -> str:
-    """Name the kind of ids for a message."""
-    names = {"i": "integers", "u": "integers", "f": "floating-point numbers", "U": "text", "M": "dates"}
-    if values.dtype.kind in names:
-        return names[values.dtype.kind]
-    kinds = sorted({type(value).__name__ for value in values.ravel()})
-    return (
-        f"a mix of {' and '.join(kinds)}" if len(kinds) > 1 else f"{kinds[0] if kinds else 'object'} values"
-    )
+            circle = write_cycle(ids[cycle])
+            yield f"{name}: water flows in a circle: {circle}; correct one of these links"
 
 
 def recast(name: str, held: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> str:
@@ -108,8 +91,3 @@ def recast(name: str, held: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> str:
 def arrows(sources: npt.NDArray[Any], targets: npt.NDArray[Any]) -> str:
     """Write the first few links for a message."""
     return shorten([f"{source} -> {target}" for source, target in zip(sources, targets, strict=True)])
-
-
-def _circle(ids: list[Any]) -> str:
-    shown = ids if len(ids) <= 12 else [*ids[:10], "...", ids[-1]]
-    return " -> ".join(str(value) for value in shown)

@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidDatasetError
+from xmsgl.network.ids import missing
 from xmsgl.schema.crosswalk import Rivers, check_against_flow, check_crosswalk, rivers_of
 from xmsgl.schema.geometry import check_geometry
 from xmsgl.schema.names import CROSSWALK, LABEL, PLACE, id_values, scale_of
@@ -13,7 +14,7 @@ from xmsgl.schema.report import FeatureSource, ValidationReport
 from xmsgl.schema.roles import drivers, statics
 from xmsgl.schema.scan import Summary, scan
 from xmsgl.schema.structure import check_sizes, check_time, check_units, check_variables
-from xmsgl.schema.topology import check_network, missing
+from xmsgl.schema.topology import check_network
 from xmsgl.schema.tree import rename
 from xmsgl.schema.values import allowed_values, check_daily, check_labels, check_statics
 from xmsgl.util.scales import SCALES, Scale
