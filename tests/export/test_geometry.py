@@ -120,11 +120,11 @@ def test_faults_of_lines_are_named(placed):
         placed.assign(geometry_fine=("fine", np.zeros(12))).msgl.validate()
     changed = placed.copy()
     changed["geometry_fine"].attrs["crs"] = "EPSG:5070"
-    with pytest.raises(InvalidDatasetError, match=r"EPSG:5070, must be in EPSG:4326"):
+    with pytest.raises(InvalidDatasetError, match=r"EPSG:5070 instead of EPSG:4326"):
         changed.msgl.validate()
     text = placed.geometry_fine.values.copy()
     text[[1, 4]] = ["not a line", "0102"]
-    with pytest.raises(InvalidDatasetError, match="2 values are no lines: fine 2, 5"):
+    with pytest.raises(InvalidDatasetError, match="2 values are not valid lines: fine 2, 5"):
         read_geometry(placed.assign(geometry_fine=("fine", text)), "fine")
 
 

@@ -101,7 +101,7 @@ def test_the_coordinate_system_of_a_dataset_is_checked():
     frame = lines(REACHES)
     ds = xr.Dataset(coords={"fine": frame.index, "geometry_fine": ("fine", frame.geometry.to_numpy())})
     indexed = ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs=METRIC)
-    with pytest.raises(InvalidDatasetError, match=f"geometry_fine is in {METRIC}, must be in EPSG:4326"):
+    with pytest.raises(InvalidDatasetError, match=f"geometry_fine is in {METRIC} instead of EPSG:4326"):
         crosswalk(lines(SEGMENTS), indexed)
     degrees = xr.Dataset({"geometry_fine": ("fine", frame.to_crs(4326).geometry)}, {"fine": frame.index})
     found = crosswalk(lines(SEGMENTS), degrees)

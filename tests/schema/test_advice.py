@@ -58,8 +58,8 @@ IN_WORDS = {
 }  # fmt: skip
 # what is left when the advice has been followed, and has no code
 LEFT = {
-    "downstream-nowhere": "end in mid-river",
-    "self-loop": "end in mid-river",
+    "downstream-nowhere": "ends? in mid-river",
+    "self-loop": "ends? in mid-river",
     "labels-all-zero": r"validate\(labels=False\)",
 }
 

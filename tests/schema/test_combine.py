@@ -146,7 +146,7 @@ def test_labels_without_weather_are_counted(river, caplog):
     assert labels >= 45
     told = (
         f"45 days with {labels} labels of the fine dataset left out, "
-        "because the coarse dataset has no weather then: "
+        "because the coarse dataset has no weather on them: "
         "2001-11-05 to 2001-12-19; give the weather of these days to keep them"
     )
     with pytest.warns(DataLossWarning) as caught, caplog.at_level(logging.INFO, "xmsgl.schema.combine"):
@@ -214,17 +214,17 @@ REFUSED = {
     "segment-not-there": (
         lambda c, f, x: (c, f, {**x, 3: 999}),
         InvalidDatasetError,
-        "1 reaches lie on segments that coarse_ds lacks: 3 -> 999; correct",
+        "1 reach lies on segments that are not in coarse_ds: 3 -> 999; correct",
     ),
     "both-told": (
         lambda c, f, x: (c, f, {k: v for k, v in {**x, 3: 999}.items() if k != 7}),
         InvalidDatasetError,
-        r"(?s)has 2 faults.*not in the crosswalk: 7;.*lacks: 3 -> 999",
+        r"(?s)has 2 faults.*not in the crosswalk: 7;.*not in coarse_ds: 3 -> 999",
     ),
     "missing-segment": (
         lambda c, f, x: (c, f, pd.Series({**x, 3: np.nan})),
         InvalidDatasetError,
-        "coarse_ds lacks: 3 -> 0",
+        "not in coarse_ds: 3 -> 0",
     ),
     "text-against-integers": (
         lambda c, f, x: (c, f, {str(k): v for k, v in x.items()}),
@@ -272,7 +272,7 @@ REFUSED = {
     "name-in-neither": (
         lambda c, f, x: (c.drop_vars("tave"), f, x),
         InvalidArgumentError,
-        r"'tave' \(for 'air_temperature'\) not in coarse_ds or fine_ds. coarse_ds has",
+        r"'tave' \(for 'air_temperature'\) is not in coarse_ds or fine_ds. coarse_ds has",
     ),
     "no-dataset": (
         lambda c, f, x: (c.tave, f, x),
@@ -290,7 +290,7 @@ def test_refused(river, spoil, error, says):
 
 def test_missing_dimension_is_told_with_the_cure(river):
     coarse, fine, crosswalk = split(river)
-    with pytest.raises(InvalidDatasetError, match=r"fine_ds has no dimension 'fine' but .*comid.*names="):
+    with pytest.raises(InvalidDatasetError, match=r"fine_ds has no dimension 'fine', only .*comid.*names="):
         combine(coarse, fine, crosswalk, names={k: v for k, v in NAMES.items() if k != "fine"})
 
 

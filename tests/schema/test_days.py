@@ -56,7 +56,7 @@ def test_days_are_those_of_the_weather(coarse, fine, weather, lazy):
         told_of = [loss for loss in joined.losses if f"of the {scale} dataset" in loss.split(" left out")[0]]
         assert len(told_of) == bool(gone)
         if gone:
-            assert told_of[0].startswith(f"{len(gone)} days")
+            assert told_of[0].startswith(f"{len(gone)} day{'s' if len(gone) > 1 else ''} ")
         if held[scale] != wanted:
             assert f"{len(held[scale] & wanted)} of {len(held[scale])} days of the {scale}" in joined.note
 
@@ -146,7 +146,7 @@ def test_nothing_is_computed(refuse_to_compute):
             dataset("fine", [1, 20], WATER).chunk(time=1),
         )
     assert joined.fine[f"{WATER}_fine"].chunks is not None
-    assert "1 days of the fine dataset left out" in joined.losses[0]
+    assert "1 day of the fine dataset left out" in joined.losses[0]
 
 
 @pytest.mark.parametrize(

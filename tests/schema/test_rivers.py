@@ -95,7 +95,9 @@ def test_topology_refuses(river):
 
 
 def test_segment_positions_refuse(river):
-    with pytest.raises(InvalidDatasetError, match="1 reaches lie on no segment of the dataset: 3 -> 999"):
+    with pytest.raises(
+        InvalidDatasetError, match="1 reach lies on segments that are not in the dataset: 3 -> 999"
+    ):
         segment_positions(river.assign(coarse_segment=river.coarse_segment.where(river.fine != 3, 999)))
     with pytest.raises(InvalidDatasetError, match="coarse: duplicated ids 101"):
         segment_positions(river.assign_coords(coarse=[101, 101, 103, 104, 105]))
@@ -179,7 +181,7 @@ def test_fine_values_are_always_lazy(river, refuse_to_compute):
 
 def test_fine_values_report_unknown_segments(river):
     values = fine_values(river.assign(coarse_segment=river.coarse_segment + 1), "precipitation")
-    with pytest.raises(InvalidDatasetError, match="not there: 106"):
+    with pytest.raises(InvalidDatasetError, match="not in the dataset: 106"):
         values.compute()
 
 
@@ -293,7 +295,7 @@ def test_rename_refuses(river):
         rename(river, {"shade_coarse": "slope_coarse", "depth_coarse": "slope_coarse"})
     with pytest.raises(InvalidArgumentError, match="has elevation_coarse already"):
         rename(river, {"elevation_coarse": "slope_coarse"})
-    with pytest.raises(InvalidArgumentError, match="'air_temperature_coarse' can not index 'fine'"):
+    with pytest.raises(InvalidArgumentError, match="'air_temperature_coarse' cannot index 'fine'"):
         rename(river.rename(fine="reach"), {"fine": "air_temperature_coarse"})
 
 

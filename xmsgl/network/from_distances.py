@@ -62,9 +62,7 @@ def downstream_from_distance(
         table = table.T
     elif kind == "updown":
         if not np.array_equal(table, -table.T) and not _mirrored(table):
-            msg = (
-                "the distance matrix is not antisymmetric; each distance downstream needs its negative upstream"
-            )
+            msg = "the distance matrix is not antisymmetric; give distances upstream with a minus sign"
             raise NetworkError(msg)
         table = np.where(table < 0, np.inf, table)
     faults = _faults(ids, table)

@@ -14,7 +14,7 @@ __all__ = ["id_values", "is_missing", "kind_of", "missing"]
 
 def is_missing(value: object) -> bool:
     """Tell whether a Python object stands for a missing value: None, NaN, NaT or pandas.NA."""
-    same = value == value  # False for NaN and NaT; for pandas.NA it is pandas.NA
+    same: object = value == value  # False for NaN and NaT; for pandas.NA it is pandas.NA
     return value is None or not isinstance(same, bool | np.bool_) or not same
 
 

@@ -121,7 +121,7 @@ def pair_rows(
     for name, value in {"hops": hops, "nearest": nearest}.items():
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        if not isinstance(value, int | np.integer) or value is True or value < 1:
             msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
             raise InvalidArgumentError(msg)
     farthest = np.inf if limit is None else check_limit(limit, optional=True)
@@ -163,15 +163,19 @@ def _search(
     from xmsgl.network import _loops
 
     write = found is not None
-    out = found or (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
+    source, metres, signed = found or (np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32))
     above, below = direction != "downstream", direction != "upstream"
     if nearest is not None:
         if above:
             tree = _loops.list_upstream(downstream)
-            _loops.nearest_upstream(*tree, length, nearest, steps, farthest, write, cursor, *out)
+            _loops.nearest_upstream(
+                *tree, length, nearest, steps, farthest, write, cursor, source, metres, signed
+            )
         # only one path leads downstream, so that the nearest reaches are its first ones
         above, steps = False, min(steps, nearest)
-    _loops.walk_downstream(downstream, length, steps, farthest, above, below, write, cursor, *out)
+    _loops.walk_downstream(
+        downstream, length, steps, farthest, above, below, write, cursor, source, metres, signed
+    )
 
 
 def index_dtype(entries: int, columns: int) -> type[np.int32] | type[np.int64]:

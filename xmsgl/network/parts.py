@@ -64,7 +64,9 @@ def independent_parts(coarse: Any, fine: Any, interpolation: Any, remap: Any, *,
         raise InvalidArgumentError(msg)
     a_coarse, a_fine, m, r = _checked(coarse, fine, interpolation, remap)
     n = a_fine.shape[0]  # reaches come first, so that basins are numbered by their first reaches
-    reads = sp.block_array([[a_fine != 0, (m != 0) + (r != 0)], [None, a_coarse != 0]])
+    across = abs(m) + abs(r)  # so that weights do not cancel
+    reads: Any = sp.block_array([[a_fine, across], [None, a_coarse]], format="csr")  # type: ignore[list-item]
+    reads.eliminate_zeros()
     _, label = connected_components(reads, directed=False)
     _, first, basin = np.unique(label, return_index=True, return_inverse=True)
     basin = np.argsort(np.argsort(first))[basin]
@@ -76,7 +78,7 @@ def independent_parts(coarse: Any, fine: Any, interpolation: Any, remap: Any, *,
 
 def _read(operator: sp.csr_array, rows: Ints) -> Ints:
     """Return the columns that some rows read."""
-    return operator[rows].nonzero()[1]
+    return operator[rows].nonzero()[1].astype(np.int64)
 
 
 def _mark_sources(operator: sp.csr_array, found: NDArray[np.bool_]) -> None:

@@ -1,9 +1,7 @@
-"""The dataset everybody speaks of: one Dataset, dimensions ``time``, ``coarse`` and ``fine``.
+"""The dataset convention: one Dataset with dimensions ``time``, ``coarse`` and ``fine``.
 
-A variable's name ends with its scale (``air_temperature_coarse``); ``downstream_*`` and ``length_*``
-are the rivers, ``coarse_segment`` says which segment each reach lies on. This package is the
-door: names and roles, checks (``validate``), joining two datasets (``combine``), and what the rest of the
-package reads from a dataset.
+A variable's name ends with its scale (``air_temperature_coarse``); ``downstream_*`` and ``length_*`` are the
+river networks, and ``coarse_segment`` is the segment that each reach lies on.
 """
 
 from __future__ import annotations

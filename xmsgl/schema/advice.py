@@ -1,18 +1,25 @@
-"""Code that cures a fault, ready to run on a dataset named ``ds``: what messages advise."""
+"""Words and code for messages: the code corrects a fault of a dataset named ``ds`` when it is run."""
 
 from __future__ import annotations
 
-__all__ = ["daily_means", "fill_days", "fill_places", "mask", "settle_none"]
+__all__ = ["counted", "daily_means", "fill_days", "fill_places", "mask"]
 
 
-def mask(name: str, condition: str) -> str:
-    """Write code that sets to NaN what does not meet a condition."""
-    return f'ds["{name}"] = {_kept(name, condition)}'
+def counted(number: int, one: str, many: str) -> str:
+    """Write a number with the words for one or for many."""
+    return f"{number} {one if number == 1 else many}"
 
 
-def _kept(name: str, condition: str | None) -> str:
+def mask(name: str, condition: str, other: str = "") -> str:
+    """Write code that sets to NaN, or to another value, what does not meet a condition."""
+    return f'ds["{name}"] = {_kept(name, condition, other)}'
+
+
+def _kept(name: str, condition: str | None, other: str = "") -> str:
     array = f'ds["{name}"]'
-    return f"{array}.where({condition.replace('{}', array)})" if condition else array
+    if condition is None:
+        return array
+    return f"{array}.where({condition.replace('{}', array)}{other and f', {other}'})"
 
 
 def fill_days(
@@ -31,14 +38,7 @@ def fill_places(name: str, *, condition: str | None = None) -> str:
     return f'ds["{name}"] = {kept}.fillna({kept}.compute().median())'
 
 
-def settle_none(name: str, condition: str, kind: str) -> str:
-    """Write code that sets ids to "none" where they do not meet a condition."""
-    array = f'ds["{name}"]'
-    none = '""' if kind == "U" else "0"
-    return f"{array} = {array}.where({condition.replace('{}', array)}, {none})"
-
-
 def daily_means() -> str:
-    """Write code that brings several values a day to one, and leaves what has no days as it is."""
+    """Write code that takes daily means and leaves variables without time as they are."""
     daily = 'ds[[name for name in ds.data_vars if "time" in ds[name].dims]]'
     return f'ds = ds.drop_dims("time").merge({daily}.resample(time="D").mean(keep_attrs=True))'

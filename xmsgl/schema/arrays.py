@@ -1,4 +1,4 @@
-"""One array where one is asked for: a DataArray, or the Dataset of one variable that a file opens as."""
+"""Arguments that may be a DataArray or a Dataset of one variable."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ __all__ = ["as_array"]
 
 
 def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.DataArray:
-    """Return the array of an argument that may be a Dataset of one variable.
-
-    A prediction that was written with ``.to_netcdf()`` or ``.to_zarr()`` opens as such a Dataset.
-    """
+    """Return the array itself, or the only variable of a Dataset, as a written prediction opens."""
     if isinstance(obj, xr.DataArray):
         return obj
     if isinstance(obj, xr.Dataset):

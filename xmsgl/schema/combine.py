@@ -1,4 +1,4 @@
-"""Make the dataset of the convention from a coarse and a fine one that use other names."""
+"""Combine a coarse and a fine dataset with other names into one dataset of the convention."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, shorten, warn
+from xmsgl.network.ids import id_values, kind_of
+from xmsgl.schema.advice import counted
 from xmsgl.schema.days import day_spans, join_days
-from xmsgl.schema.names import CROSSWALK, id_values, positions, scale_of
+from xmsgl.schema.names import CROSSWALK, positions, scale_of
 from xmsgl.schema.tree import period, rename, suffixed, union
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
@@ -34,12 +36,12 @@ def combine(
     *,
     names: Mapping[str, str] | None = None,
 ) -> xr.Dataset:
-    """Join a coarse and a fine dataset into the one everything here works on.
+    """Combine a coarse and a fine dataset into one dataset of the convention.
 
-    Everything is matched by id and by day, nothing by order. Variables along a scale get its suffix
-    where they lack it. The days are those of the weather, the drivers: where both have weather, the days they
-    share. Labels and simulated states never shorten it: they are NaN on days that they lack. What cannot be
-    used, such as labels on days without weather, is counted in a warning and in ``history``.
+    Segments, reaches and days are matched by their labels, never by order. Variables along a scale get its
+    suffix if they have none. The days are those with drivers: if both datasets have drivers, their common
+    days. Labels and simulated states do not affect the days; they are NaN where they have no value. Data
+    that cannot be used, such as labels on days without drivers, are reported in a warning and in ``history``.
 
     Parameters
     ----------
@@ -47,30 +49,29 @@ def combine(
         Dataset, or one node of a DataTree, of each scale.
     crosswalk
         The id of the coarse segment of each reach: a 1-D DataArray or a Series indexed by fine ids, or
-        a dict from fine id to coarse id. Ids of reaches that are not in `fine_ds` are not needed and
-        ignored.
+        a dict from fine id to coarse id. Ids of reaches that are not in `fine_ds` are ignored.
     names
         Our names to theirs, for dimensions and variables:
         ``{"coarse": "seg_id_nat", "fine": "comid", "time": "date", "air_temperature": "tave"}``.
-        Names without a scale are looked for in both datasets. Default None: they use ours.
+        Names without a scale apply to both datasets. Default None: the datasets use our names.
 
     Returns
     -------
     xarray.Dataset
-        Lazy variables stay lazy; nothing is read that is not in memory. Not validated yet.
+        Lazy variables stay lazy. The dataset is not validated.
 
     Raises
     ------
     InvalidArgumentError
-        A name is in neither dataset, or the crosswalk is not one.
+        A name is in neither dataset, or the crosswalk has another form.
     InvalidDatasetError
-        Ids are missing, a reach has no segment or one that is not there, or the two have no day in
-        common.
+        Ids are missing, a reach has no segment or one that is not in `coarse_ds`, or the datasets have no
+        day in common.
 
     Warns
     -----
     DataLossWarning
-        Days are left out, with how many and which.
+        Days are left out; the warning says how many and which.
 
     Examples
     --------
@@ -82,29 +83,21 @@ def combine(
     >>> ds["coarse_segment"].values
     array([8, 8, 7])
     """
+    names = names or {}
     given: dict[Scale, xr.Dataset] = {
         "coarse": _flat(coarse_ds, "coarse_ds"),
         "fine": _flat(fine_ds, "fine_ds"),
     }
-    _refuse_unknown(given, names or {})
-    parts: dict[Scale, xr.Dataset] = {scale: _bring(given[scale], scale, names or {}) for scale in SCALES}
-    faults = [
-        fault for scale in SCALES for fault in _id_faults(parts[scale], scale, given[scale], names or {})
-    ]
-    if faults := faults or _day_faults(given, parts, names or {}):
+    _refuse_unknown(given, names)
+    parts = {scale: _renamed(given[scale], scale, names) for scale in SCALES}
+    faults = [fault for scale in SCALES for fault in _id_faults(parts[scale], scale, given[scale], names)]
+    if faults := faults or _day_faults(given, parts, names):
         raise InvalidDatasetError(faults)
     joined = join_days(parts["coarse"], parts["fine"])
-    coarse, fine = _tell_apart(joined.coarse, joined.fine)
-    owner = _aligned(crosswalk, fine.indexes["fine"], coarse.indexes["coarse"])
-    fine = fine.drop_vars(CROSSWALK, errors="ignore").assign(
-        {
-            CROSSWALK: (
-                "fine",
-                owner,
-                {"units": "1", "long_name": "id of the coarse segment the reach lies on"},
-            )
-        }
-    )
+    coarse, fine = _suffix_common(joined.coarse, joined.fine)
+    owner = _owners(crosswalk, fine.indexes["fine"], coarse.indexes["coarse"])
+    attrs = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
+    fine = fine.drop_vars(CROSSWALK, errors="ignore").assign({CROSSWALK: ("fine", owner, attrs)})
     days = f", {period(fine.indexes['time'])}" if "time" in fine.indexes else ""
     sizes = f"{coarse.sizes['coarse']} segments and {fine.sizes['fine']} reaches"
     done = "; ".join(part for part in (f"combined {sizes}{days}", joined.note, *joined.losses) if part)
@@ -124,7 +117,7 @@ def _flat(obj: xr.Dataset | xr.DataTree, what: str) -> xr.Dataset:
 
 
 def _meant_for(ours: str) -> tuple[Scale, ...]:
-    """Tell which dataset a name of ours can be in."""
+    """Return the scales of the datasets that one of our names applies to."""
     if ours in SCALES:
         return ("coarse",) if ours == "coarse" else ("fine",)
     if ours == CROSSWALK:
@@ -136,7 +129,7 @@ def _meant_for(ours: str) -> tuple[Scale, ...]:
 def _refuse_unknown(given: Mapping[Scale, xr.Dataset], names: Mapping[str, str]) -> None:
     there = {scale: {str(name) for name in (*ds.variables, *ds.dims)} for scale, ds in given.items()}
     lost = [
-        f"{theirs!r} (for {ours!r}) not in {' or '.join(f'{scale}_ds' for scale in _meant_for(ours))}"
+        f"{theirs!r} (for {ours!r}) is not in {' or '.join(f'{scale}_ds' for scale in _meant_for(ours))}"
         for ours, theirs in names.items()
         if not any(theirs in there[scale] for scale in _meant_for(ours))
     ]
@@ -146,19 +139,18 @@ def _refuse_unknown(given: Mapping[Scale, xr.Dataset], names: Mapping[str, str])
         raise InvalidArgumentError(msg)
 
 
-def _bring(ds: xr.Dataset, scale: Scale, names: Mapping[str, str]) -> xr.Dataset:
-    """Rename one dataset and give its variables the scale's suffix."""
-    mine = {ours: theirs for ours, theirs in names.items() if scale in _meant_for(ours)}
-    ds = rename(ds, mine, partial=True)
-    return suffixed(ds, scale)
+def _renamed(ds: xr.Dataset, scale: Scale, names: Mapping[str, str]) -> xr.Dataset:
+    """Give one dataset our names and the scale's suffix."""
+    own = {ours: theirs for ours, theirs in names.items() if scale in _meant_for(ours)}
+    return suffixed(rename(ds, own, partial=True), scale)
 
 
 def _id_faults(ds: xr.Dataset, scale: Scale, given: xr.Dataset, names: Mapping[str, str]) -> list[str]:
     if scale not in ds.dims:
         there = ", ".join(map(str, ds.dims)) or "none"
         return [
-            f"{scale}_ds has no dimension {scale!r} but {there}; "
-            f"name the one that counts its {'segments' if scale == 'coarse' else 'reaches'}: "
+            f"{scale}_ds has no dimension {scale!r}, only {there}; "
+            f"name the dimension of its {'segments' if scale == 'coarse' else 'reaches'}: "
             f'names={{"{scale}": "<your name>"}}'
         ]
     if scale not in ds.indexes:
@@ -166,10 +158,9 @@ def _id_faults(ds: xr.Dataset, scale: Scale, given: xr.Dataset, names: Mapping[s
         return [
             f'{scale}_ds has no ids; give them: {scale}_ds = {scale}_ds.assign_coords({{"{theirs}": ids}})'
         ]
-    index = ds.indexes[scale]
-    if not index.is_unique:
-        twice = shorten(_repeated(index))
-        return [f"{scale}_ds has duplicated ids: {twice}; {_one_of_each(scale, given, names, scale)}"]
+    if len(twice := _repeated(ds.indexes[scale])):
+        cure = _one_of_each(scale, given, names, scale)
+        return [f"{scale}_ds has duplicated ids: {shorten(twice)}; {cure}"]
     return []
 
 
@@ -178,7 +169,7 @@ def _repeated(index: pd.Index) -> pd.Index:
 
 
 def _theirs(given: xr.Dataset, names: Mapping[str, str], ours: str) -> str:
-    """Return what the caller's dataset calls an index."""
+    """Return the name of an index in the caller's dataset."""
     theirs = names.get(ours, ours)
     return theirs if theirs in {*given.variables, *given.dims} else ours
 
@@ -193,20 +184,19 @@ def _one_of_each(scale: Scale, given: xr.Dataset, names: Mapping[str, str], ours
 def _day_faults(
     given: Mapping[Scale, xr.Dataset], parts: Mapping[Scale, xr.Dataset], names: Mapping[str, str]
 ) -> list[str]:
-    """Find days given twice, and two datasets without a day in common."""
-    times = {scale: part.indexes.get("time") for scale, part in parts.items()}
-    first, second = times["coarse"], times["fine"]
+    """Find duplicated days, and two datasets without a day in common."""
+    first, second = (parts[scale].indexes.get("time") for scale in SCALES)
     if first is None or second is None or first.equals(second):
         return []
-    repeated = [scale for scale in SCALES if not parts[scale].indexes["time"].is_unique]
-    if repeated:
-        return [
-            f"{scale}_ds has duplicated times: {day_spans(_repeated(parts[scale].indexes['time']))}; "
-            f"{_one_of_each(scale, given[scale], names, 'time')}"
-            for scale in repeated
-        ]
-    if len(first.intersection(second)):
-        return []
+    repeated = {scale: _repeated(part.indexes["time"]) for scale, part in parts.items()}
+    faults = [
+        f"{scale}_ds has duplicated times: {day_spans(times)}; "
+        f"{_one_of_each(scale, given[scale], names, 'time')}"
+        for scale, times in repeated.items()
+        if len(times)
+    ]
+    if faults or len(first.intersection(second)):
+        return faults
     has = f"coarse_ds has {period(first)}, fine_ds has {period(second)}: no time in common; "
     return [has + _same_days(given, names, first, second)]
 
@@ -214,26 +204,24 @@ def _day_faults(
 def _same_days(
     given: Mapping[Scale, xr.Dataset], names: Mapping[str, str], first: pd.Index, second: pd.Index
 ) -> str:
-    """Say how two datasets get days in common: the same hour where that is all, else the same period."""
+    """Write how two datasets get days in common: the same hour if only that differs, else the same period."""
     if not (isinstance(first, pd.DatetimeIndex) and isinstance(second, pd.DatetimeIndex)):
         return "give both the same period"
-    times = {"coarse": first, "fine": second}
-    floors = {scale: index.floor("D") for scale, index in times.items()}
-    if not len(floors["coarse"].intersection(floors["fine"])):
+    if not len(first.floor("D").intersection(second.floor("D"))):
         return "give both the same period"
     cures = []
-    for scale in SCALES:
-        theirs = _theirs(given[scale], names, "time")
-        if not floors[scale].is_unique:
+    for scale, times in zip(SCALES, (first, second), strict=True):
+        theirs, days = _theirs(given[scale], names, "time"), times.floor("D")
+        if not days.is_unique:
             cures.append(f'{scale}_ds = {scale}_ds.resample({{"{theirs}": "D"}}).mean()')
-        elif not floors[scale].equals(times[scale]):
+        elif not days.equals(times):
             floor = f'{scale}_ds["{theirs}"].dt.floor("D")'
             cures.append(f'{scale}_ds = {scale}_ds.assign_coords({{"{theirs}": {floor}}})')
     return f"give both the same hour of day: {'; '.join(cures)}"
 
 
-def _tell_apart(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
-    """Give variables without a scale that both have (a grid mapping, a flag a day) a suffix."""
+def _suffix_common(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """Give a suffix to variables without a scale that both have, such as a grid mapping."""
     both = (set(coarse.variables) & set(fine.variables)) - {"time"}
     wrong = sorted(str(name) for name in both if scale_of(name)[1] is not None)
     if wrong:
@@ -245,12 +233,11 @@ def _tell_apart(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Da
     )
 
 
-def _aligned(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt.NDArray[Any]:
+def _owners(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt.NDArray[Any]:
     """Look up the segment of each reach, in the order of the reaches."""
     keys, owners = _pairs(crosswalk)
-    repeated = pd.Index(keys)[pd.Index(keys).duplicated()].unique()
-    if len(repeated):
-        msg = f"the crosswalk has reaches more than once: {shorten(repeated)}; keep one segment for each"
+    if len(twice := _repeated(pd.Index(keys))):
+        msg = f"the crosswalk has reaches more than once: {shorten(twice)}; keep one segment for each"
         raise InvalidArgumentError(msg)
     wanted = id_values(reaches.to_numpy())
     faults = []
@@ -258,8 +245,9 @@ def _aligned(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt
     if (where < 0).any():
         lost = shorten(wanted[where < 0])
         faults.append(
-            f"{(where < 0).sum()} reaches of fine_ds are not in the crosswalk: {lost}"
-            f"{_kinds('fine ids', wanted, 'crosswalk', keys)}; add them, or drop these reaches"
+            f"{counted((where < 0).sum(), 'reach of fine_ds is', 'reaches of fine_ds are')} not in the "
+            f"crosswalk: {lost}"
+            f"{_kinds('fine', wanted, keys)}; add them, or drop these reaches"
         )
     owner = owners[where]
     found = positions(segments.to_numpy(), owner)
@@ -267,9 +255,9 @@ def _aligned(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt
     if unknown.any():
         pairs = zip(wanted[unknown], owner[unknown], strict=True)
         faults.append(
-            f"{unknown.sum()} reaches lie on segments that coarse_ds lacks: "
+            f"{counted(unknown.sum(), 'reach lies', 'reaches lie')} on segments that are not in coarse_ds: "
             f"{shorten(f'{reach} -> {segment}' for reach, segment in pairs)}"
-            f"{_kinds('coarse ids', id_values(segments.to_numpy()), 'crosswalk', owner)}; "
+            f"{_kinds('coarse', id_values(segments.to_numpy()), owner)}; "
             "correct the crosswalk, or drop these reaches"
         )
     if faults:
@@ -277,21 +265,20 @@ def _aligned(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt
     return owner
 
 
-def _kinds(first: str, values: npt.NDArray[Any], second: str, others: npt.NDArray[Any]) -> str:
-    if values.dtype.kind == others.dtype.kind:
+def _kinds(scale: Scale, ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> str:
+    """Write the kinds of ids where they differ."""
+    if ids.dtype.kind == others.dtype.kind:
         return ""
-    kind = {"i": "integers", "U": "text"}
-    one, two = kind.get(values.dtype.kind, "mixed"), kind.get(others.dtype.kind, "mixed")
-    return f" ({first} are {one}, in the {second} they are {two})"
+    return f" ({scale} ids are {kind_of(ids)}, in the crosswalk they are {kind_of(others)})"
 
 
 def _pairs(crosswalk: Crosswalk) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return fine ids and coarse ids of a crosswalk in any of its forms."""
+    """Return fine ids and coarse ids of a crosswalk in any form."""
     if isinstance(crosswalk, xr.DataArray):
         if crosswalk.ndim != 1 or crosswalk.dims[0] not in crosswalk.indexes:
             msg = (
-                f"a crosswalk DataArray must be 1-D with the fine ids as its index, not {crosswalk.dims} "
-                f"with coordinates {list(map(str, crosswalk.coords))}"
+                f"a crosswalk DataArray must be 1-D with the fine ids as its index; it has dimensions "
+                f"{crosswalk.dims} and coordinates {list(map(str, crosswalk.coords))}"
             )
             raise InvalidArgumentError(msg)
         keys, owners = crosswalk.indexes[crosswalk.dims[0]].to_numpy(), crosswalk.to_numpy()
@@ -301,7 +288,7 @@ def _pairs(crosswalk: Crosswalk) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         keys = np.array(list(crosswalk), dtype=object)
         owners = np.array(list(crosswalk.values()), dtype=object)
     else:  # callers need not be type-checked
-        msg = f"a crosswalk is a DataArray, a pandas Series or a dict, not {type(crosswalk).__name__}"  # type: ignore[unreachable]
+        msg = f"the crosswalk must be a DataArray, a pandas Series or a dict, not {type(crosswalk).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
     if not len(keys):
         msg = "the crosswalk is empty; it must give the segment of every reach"

@@ -1,4 +1,4 @@
-"""Which days two datasets are joined on: those of the weather. Labels follow, and losses are counted."""
+"""Join two datasets on the days that have weather, that is, drivers; count what is left out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
+from xmsgl.schema.advice import counted
 from xmsgl.schema.names import LABEL
-from xmsgl.schema.roles import drivers, features_along
+from xmsgl.schema.roles import features_along
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -23,29 +24,18 @@ __all__ = ["Joined", "day_spans", "join_days", "lost", "padded"]
 
 @dataclass(frozen=True)
 class Joined:
-    """Two datasets on the same days.
+    """Two datasets on the same days."""
 
-    Attributes
-    ----------
-    coarse, fine
-        The datasets, NaN on the days that were not theirs.
-    note
-        How many days of each were joined, for the history; empty where nothing had to be.
-    losses
-        One sentence for each dataset of which days are not used.
-    """
-
-    coarse: xr.Dataset
+    coarse: xr.Dataset  # NaN on added days
     fine: xr.Dataset
-    note: str = ""
-    losses: tuple[str, ...] = ()
+    note: str = ""  # how many days of each were joined, for the history
+    losses: tuple[str, ...] = ()  # a sentence for each dataset with days that are not used
 
 
 def join_days(coarse: xr.Dataset, fine: xr.Dataset) -> Joined:
-    """Bring two datasets to the days of their weather.
+    """Reindex two datasets to the days of their weather, or to all days if neither has any.
 
-    Weather are the drivers: daily features by their names. Days are those that the weather of both has, or
-    of the one that has any; without weather, all. Labels and simulated states are filled with NaN.
+    If both have weather, it is the days they have in common. Labels and simulated states are NaN elsewhere.
     """
     if "time" not in coarse.indexes or "time" not in fine.indexes:
         return Joined(coarse, fine)
@@ -53,33 +43,32 @@ def join_days(coarse: xr.Dataset, fine: xr.Dataset) -> Joined:
     own = {scale: ds.indexes["time"] for scale, ds in given.items()}
     if own["coarse"].equals(own["fine"]):
         return Joined(coarse, fine)
-    days, told = _days(given)
+    days, with_weather = _days(given)
     kept = {scale: int((days.get_indexer(index) >= 0).sum()) for scale, index in own.items()}
     notes = [
         f"{kept[scale]} of {len(index)} days of the {scale} dataset joined"
         for scale, index in own.items()
         if not index.equals(days)
     ]
-    losses = [_loss(ds, scale, days, told) for scale, ds in given.items()]
+    losses = [_loss(ds, scale, days, with_weather) for scale, ds in given.items()]
     done = {scale: padded(ds, {"time": days}) for scale, ds in given.items()}
     return Joined(done["coarse"], done["fine"], "; ".join(notes), tuple(loss for loss in losses if loss))
 
 
 def _days(given: Mapping[Scale, xr.Dataset]) -> tuple[pd.Index, list[Scale]]:
-    """Choose the days, and say which datasets' weather they are of."""
-    bases = drivers(given["coarse"]) or features_along(given["fine"], "fine", {"time", "fine"})
-    told: list[Scale] = [
-        scale for scale, ds in given.items() if set(bases) & set(features_along(ds, scale, {"time", scale}))
-    ]
-    indexes = [given[scale].indexes["time"] for scale in told or SCALES]
+    """Choose the days, and return the scales with weather."""
+    own = {scale: features_along(ds, scale, {"time", scale}) for scale, ds in given.items()}
+    bases = set(own["coarse"] or own["fine"])
+    with_weather = [scale for scale in SCALES if bases & set(own[scale])]
+    indexes = [given[scale].indexes["time"] for scale in with_weather or SCALES]
     if len(indexes) == 1:
-        return indexes[0], told
-    both = indexes[0].intersection(indexes[1]) if told else indexes[0].union(indexes[1])
-    return both.sort_values(), told
+        return indexes[0], with_weather
+    both = indexes[0].intersection(indexes[1]) if with_weather else indexes[0].union(indexes[1])
+    return both.sort_values(), with_weather
 
 
-def _loss(ds: xr.Dataset, scale: Scale, days: pd.Index, told: list[Scale]) -> str:
-    """Say what of a dataset is not used; empty where nothing is lost."""
+def _loss(ds: xr.Dataset, scale: Scale, days: pd.Index, with_weather: list[Scale]) -> str:
+    """Describe the days of a dataset that are not used; empty if all are."""
     gone = lost(ds, "time", days)
     if not len(gone):
         return ""
@@ -87,21 +76,20 @@ def _loss(ds: xr.Dataset, scale: Scale, days: pd.Index, told: list[Scale]) -> st
     label = ds.get(f"{LABEL}_{scale}")
     with_labels = ""
     if label is not None and label.variable._in_memory and "time" in label.dims:
-        with_labels = f" with {int(label.sel(time=gone).notnull().sum())} labels"
-    what = f"{len(gone)} days{with_labels} of the {scale} dataset"
-    if scale in told:
-        return (
-            f"{what} left out, because the weather of the {other} dataset lacks them: {day_spans(gone)}; "
-            "give both the weather of the same days to keep them"
-        )
-    return (
-        f"{what} left out, because the {other} dataset has no weather then: {day_spans(gone)}; "
-        "give the weather of these days to keep them"
-    )
+        labels = int(label.sel(time=gone).notnull().sum())
+        with_labels = f" with {counted(labels, 'label', 'labels')}"
+    if scale in with_weather:
+        why = f"the weather of the {other} dataset lacks them"
+        cure = "give both the weather of the same days to keep them"
+    else:
+        why = f"the {other} dataset has no weather on them"
+        cure = "give the weather of these days to keep them"
+    what = f"{counted(len(gone), 'day', 'days')}{with_labels} of the {scale} dataset left out"
+    return f"{what}, because {why}: {day_spans(gone)}; {cure}"
 
 
 def lost(ds: xr.Dataset, dim: str, kept: pd.Index) -> pd.Index:
-    """Return the labels along a dimension that `kept` lacks and that hold values."""
+    """Return the labels along a dimension that have values and are not in `kept`."""
     outside = kept.get_indexer(ds.indexes[dim]) < 0
     index = ds.indexes[dim][outside]
     along = [array for array in ds.data_vars.values() if dim in array.dims]
@@ -115,7 +103,7 @@ def lost(ds: xr.Dataset, dim: str, kept: pd.Index) -> pd.Index:
 
 
 def padded(ds: xr.Dataset, indexes: Mapping[str, pd.Index]) -> xr.Dataset:
-    """Bring a dataset to other labels, NaN where it has none; what is not in memory stays so."""
+    """Reindex a dataset, without loading what is not in memory."""
     if any((ds.indexes[dim].get_indexer(index) < 0).any() for dim, index in indexes.items()):
         stored = {
             name: array.chunk("auto" if array.dtype.kind in "biufcmM" else -1)

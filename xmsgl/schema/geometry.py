@@ -1,4 +1,4 @@
-"""Lines of the dataset convention: ``geometry_<scale>`` as text (hexadecimal WKB) or as xvec geometries."""
+"""Lines of segments and reaches: ``geometry_<scale>`` as hexadecimal WKB or as xvec geometries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl.errors import InvalidDatasetError, shorten
+from xmsgl.schema.advice import counted
 from xmsgl.util.optional import require
 from xmsgl.util.scales import SCALES
 
@@ -22,17 +23,14 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Positions: TypeAlias = npt.NDArray[np.int64]
 
 CRS = "EPSG:4326"
-"""The coordinate system of all places: degrees east and north, WGS 84."""
+"""The coordinate system of all coordinates: degrees east and north, WGS 84."""
 
 _SPELLINGS = {"EPSG:4326", "4326", "OGC:CRS84", "CRS84", "WGS84", "WGS 84"}
-_FARTHEST = 360.0  # some count from 0 to 360
+_FARTHEST = 360.0  # some longitudes run from 0 to 360
 
 
 def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
-    """Read the lines of a scale, in whichever form they are kept.
-
-    Shapes: returns (n,).
-    """
+    """Read the lines of a scale from either form, (n,); None where there is none."""
     shapely = require("shapely", "reading geometries", extra="geo")
     name = f"geometry_{scale}"
     if name not in ds.variables:
@@ -41,39 +39,32 @@ def read_geometry(ds: xr.Dataset, scale: str) -> npt.NDArray[np.object_]:
     if faults:
         raise InvalidDatasetError(faults)
     values = np.asarray(ds[name].values, dtype=object)
-    there = np.array([_is_stored(value) for value in values], dtype=bool)
+    text = np.array([isinstance(value, str | bytes) and len(value) > 0 for value in values], dtype=bool)
     geometries = np.full(values.shape, None, dtype=object)
     known = np.asarray(shapely.is_geometry(values), dtype=bool)
     geometries[known] = values[known]
-    encoded = there & ~known
-    geometries[encoded] = shapely.from_wkb(values[encoded], on_invalid="ignore")
-    lost = encoded & ~np.asarray(shapely.is_geometry(geometries), dtype=bool)
+    geometries[text] = shapely.from_wkb(values[text], on_invalid="ignore")
+    lost = text & ~np.asarray(shapely.is_geometry(geometries), dtype=bool)
     if lost.any():
+        found = counted(lost.sum(), "value is not a valid line", "values are not valid lines")
         fault = (
-            f"{name}: {lost.sum()} values are no lines: {scale} {shorten(ds.indexes[scale][lost])}; "
-            "keep lines as geometries or as well-known binary in hexadecimal: shapely.to_wkb(lines, hex=True)"
+            f"{name}: {found}: {scale} {shorten(ds.indexes[scale][lost])}; "
+            "store geometries or hexadecimal well-known binary: shapely.to_wkb(lines, hex=True)"
         )
         raise InvalidDatasetError([fault])
     east, north = np.abs(shapely.get_coordinates(geometries)).max(axis=0, initial=0.0)
     if east > _FARTHEST or north > 90:
         fault = (
-            f"{name} reaches {east:g} east or west and {north:g} north or south, which are no degrees; "
-            f'say how its lines are projected to learn how to convert: ds["{name}"].attrs["crs"] = "EPSG:..."'
+            f"{name} extends to {east:g} east or west and {north:g} north or south, which cannot be degrees; "
+            "name its projection, and the next message has the conversion: "
+            f'ds["{name}"].attrs["crs"] = "EPSG:..."'
         )
         raise InvalidDatasetError([fault])
     return geometries
 
 
-def _is_stored(value: object) -> bool:
-    """Tell a value from what files keep in the place of none: None, NaN, empty text."""
-    return isinstance(value, str | bytes) and len(value) > 0
-
-
 def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions]:
-    """Take lines apart into arrays of places.
-
-    Shapes: `geometries` (n,), returns (places, 2).
-    """
+    """Split lines into their pieces (points, 2), with the position of the line of each piece."""
     shapely = require("shapely", "reading geometries", extra="geo")
     parts, line = shapely.get_parts(geometries, return_index=True)
     places, owner = shapely.get_coordinates(parts, return_index=True)
@@ -83,21 +74,18 @@ def pieces(geometries: npt.NDArray[np.object_]) -> tuple[list[Floats], Positions
 
 
 def half_way(paths: Sequence[Floats], line: Positions, n: int) -> Floats:
-    """Find the place half-way along each line, as far on the ground to one of its ends as to the other.
-
-    Shapes: `paths` (places, 2), returns (n, 2).
-    """
+    """Find the point half-way along each of n lines, measured on the ground: pieces -> (n, 2)."""
     found = np.full((n, 2), np.nan)
     if not len(paths):
         return found
     order = np.argsort(line, kind="stable")
     places = np.concatenate([paths[k] for k in order])
     sizes = np.array([len(paths[k]) for k in order])
-    step = np.diff(places, axis=0, prepend=places[:1])  # to each place, from the one before
+    step = np.diff(places, axis=0, prepend=places[:1])  # to each point, from the one before
     step[np.cumsum(sizes) - sizes] = 0.0
     east = step[:, 0] * np.cos(np.deg2rad(places[:, 1] - step[:, 1] / 2))
     length = np.hypot(east, step[:, 1])
-    length[~np.isfinite(length)] = 0.0  # or one lost place would lose all lines after its own
+    length[~np.isfinite(length)] = 0.0  # or one missing point would spoil all later lines
     gone = np.cumsum(length)
     own, first = np.unique(np.repeat(line[order], sizes), return_index=True)
     last = np.append(first[1:], len(places)) - 1
@@ -109,10 +97,7 @@ def half_way(paths: Sequence[Floats], line: Positions, n: int) -> Floats:
 
 
 def check_geometry(ds: xr.Dataset) -> Iterator[str]:
-    """Find lines over wrong dimensions, of a wrong kind, or in another coordinate system.
-
-    Nothing is computed; text that is no line is found when it is read.
-    """
+    """Find lines with wrong dimensions, dtype or coordinate system, without reading them."""
     for scale in SCALES:
         if f"geometry_{scale}" in ds.variables:
             yield from _faults(ds, scale)
@@ -122,20 +107,20 @@ def _faults(ds: xr.Dataset, scale: str) -> Iterator[str]:
     name = f"geometry_{scale}"
     array = ds.variables[name]
     if array.dims != (scale,):
-        yield f"{name} has dimensions {array.dims}, must have ({scale!r},): one line for each id"
+        yield f"{name} has dimensions {array.dims} instead of ({scale!r},): give one line for each id"
     if array.dtype.kind not in "OUST":
         yield (
-            f"{name} has dtype {array.dtype}, must be geometries or text (well-known binary in hexadecimal): "
+            f"{name} has dtype {array.dtype}; it must be geometries or text (hexadecimal well-known binary): "
             "shapely.to_wkb(lines, hex=True)"
         )
     index: Any = ds.xindexes.get(name)
     crs = getattr(index, "crs", None) or array.attrs.get("crs")
     if crs is not None and not _is_wgs84(crs):
-        yield f"{name} is in {_short(crs)}, must be in {CRS}; convert: {_reproject(name, scale, index)}"
+        yield f"{name} is in {_short(crs)} instead of {CRS}; convert: {_reproject(name, scale, index)}"
 
 
 def _reproject(name: str, scale: str, index: object) -> str:
-    """Write code that brings lines to degrees; some may be missing, as empty text, None or NaN."""
+    """Write code that converts lines to degrees; some may be empty text, None or NaN."""
     if index is not None:
         series = f'geopandas.GeoSeries(ds["{name}"].values, crs=ds.xindexes["{name}"].crs)'
     else:

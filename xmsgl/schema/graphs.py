@@ -1,8 +1,8 @@
-"""River graphs of a dataset: the labelled side of :mod:`xmsgl.network`."""
+"""River graphs of a dataset."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.graph import RiverGraph, RiverGraphs
@@ -23,45 +23,34 @@ if TYPE_CHECKING:
 __all__ = ["build_graph", "known_segments"]
 
 
+class GraphChoices(TypedDict, total=False):
+    """Kernel and choice of neighbours, as :meth:`xmsgl.network.graph.RiverGraph.build` takes them."""
+
+    kernel: str | Kernel | Mapping[str, Any] | None
+    hops: int | None
+    limit: float | None
+    nearest: int | None
+    direction: Direction
+
+
 @overload
 def build_graph(
-    obj: xr.Dataset | xr.DataTree,
-    scale: Scale,
-    *,
-    kernel: str | Kernel | Mapping[str, Any] | None = None,
-    hops: int | None = None,
-    limit: float | None = None,
-    nearest: int | None = None,
-    direction: Direction = "both",
+    obj: xr.Dataset | xr.DataTree, scale: Scale, **choices: Unpack[GraphChoices]
 ) -> RiverGraph: ...
 
 
 @overload
 def build_graph(
-    obj: xr.Dataset | xr.DataTree,
-    scale: None = None,
-    *,
-    kernel: str | Kernel | Mapping[str, Any] | None = None,
-    hops: int | None = None,
-    limit: float | None = None,
-    nearest: int | None = None,
-    direction: Direction = "both",
+    obj: xr.Dataset | xr.DataTree, scale: None = None, **choices: Unpack[GraphChoices]
 ) -> RiverGraphs: ...
 
 
 def build_graph(
-    obj: xr.Dataset | xr.DataTree,
-    scale: Scale | None = None,
-    *,
-    kernel: str | Kernel | Mapping[str, Any] | None = None,
-    hops: int | None = None,
-    limit: float | None = None,
-    nearest: int | None = None,
-    direction: Direction = "both",
+    obj: xr.Dataset | xr.DataTree, scale: Scale | None = None, **choices: Unpack[GraphChoices]
 ) -> RiverGraph | RiverGraphs:
-    """Build the graph of one scale of a dataset, or of both with what joins them.
+    """Build the graph of one scale of a dataset, or of both with the operators between them.
 
-    Only ids, topology, lengths and crosswalk are read, no daily value.
+    Only ids, topology, lengths and crosswalk are read.
     """
     ds = as_dataset(obj)
     if scale is not None and scale not in SCALES:
@@ -69,21 +58,11 @@ def build_graph(
         raise InvalidArgumentError(msg)
 
     def one(which: Scale) -> RiverGraph:
-        ids, downstream, length = topology(ds, which)
-        return RiverGraph.build(
-            ids,
-            downstream,
-            length,
-            scale=which,
-            kernel=kernel,
-            hops=hops,
-            limit=limit,
-            nearest=nearest,
-            direction=direction,
-        )
+        return RiverGraph.build(*topology(ds, which), scale=which, **choices)
 
     if scale is not None:
         return one(scale)
+    limit = choices.get("limit")
     return RiverGraphs.build(one("coarse"), one("fine"), segment_positions(ds), limit=limit)
 
 

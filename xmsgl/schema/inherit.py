@@ -1,4 +1,4 @@
-"""What reaches inherit from their segments, corrected for height."""
+"""Features that reaches inherit from their segments, corrected for height."""
 
 from __future__ import annotations
 
@@ -15,37 +15,28 @@ from xmsgl.schema.roles import inherited
 from xmsgl.schema.tree import as_dataset
 from xmsgl.util.scales import SCALES, Scale
 
-__all__ = ["LAPSE_RATE", "fine_offset", "fine_values"]
-
+__all__ = ["LAPSE_RATE", "fine_offset", "fine_values", "lapses"]
 
 LAPSE_RATE = -6.5e-3
-"""Change of air temperature with height, degC per m (ICAO standard atmosphere)."""
+"""Change of air temperature with height, degC per m (ICAO standard atmosphere, Doc 7488)."""
+
+_BLOCK_VALUES = 8_000_000  # of one block of the result, 32 MB in float32
 
 
-_BLOCK_VALUES = 8_000_000  # values of one block of a gathered array: 32 MB in float32
-
-
-def _lapses(ds: xr.Dataset, base: str) -> bool:
-    """Air temperature alone follows the height, and only where both heights are there."""
+def lapses(ds: xr.Dataset, base: str) -> bool:
+    """Tell whether a feature is inherited with a correction for height."""
     known = all(f"elevation_{scale}" in ds.variables for scale in SCALES)
     return base.startswith("air_temperature") and f"{base}_fine" not in ds.variables and known
 
 
 def fine_offset(obj: xr.Dataset | xr.DataTree, base: str) -> npt.NDArray[np.float64] | None:
-    """Tell what to add to a segment's value to get that of its reaches.
+    """Compute the height correction of what reaches inherit from their segments, (n_fine,).
 
-    Air temperature that reaches inherit is corrected for height,
-    :data:`LAPSE_RATE` x (elevation of the reach - elevation of its segment); all else is inherited
-    as it is.
-
-    Shapes: returns (n_fine,).
-
-    References
-    ----------
-    ICAO, Manual of the ICAO Standard Atmosphere, Doc 7488: -6.5 K per km in the troposphere.
+    It is :data:`LAPSE_RATE` x (elevation of the reach - elevation of its segment) for air temperature, and
+    None for other features.
     """
     ds = as_dataset(obj)
-    if not _lapses(ds, base):
+    if not lapses(ds, base):
         return None
     (own,) = read_small(ds, "fine", "elevation_fine")
     (segment,) = read_small(ds, "coarse", "elevation_coarse")
@@ -58,10 +49,7 @@ def _height_correction(reach: npt.NDArray[Any], segment: npt.NDArray[Any]) -> np
 
 
 def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
-    """Give a feature at the fine scale: the reaches' own values, or their segments'.
-
-    Shapes: returns (time, fine).
-    """
+    """Return a feature at the fine scale, (time, fine): the reaches' own values, or their segments'."""
     ds = as_dataset(obj)
     if not inherited(ds, base):
         return ds[f"{base}_fine"]
@@ -74,7 +62,7 @@ def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
         days = max(1, _BLOCK_VALUES // max(1, ds.sizes["fine"]))
         source = source.chunk({dim: days for dim in source.dims if dim == "time"})
     source = source.chunk({"coarse": -1}).drop_vars(_over(ds, "coarse"), errors="ignore")
-    heights = [ds[f"elevation_{scale}"] for scale in ("fine", "coarse")] if _lapses(ds, base) else []
+    heights = [ds[f"elevation_{scale}"] for scale in ("fine", "coarse")] if lapses(ds, base) else []
     small = [array.drop_vars(_over(ds, *SCALES), errors="ignore") for array in (ds[CROSSWALK], *heights)]
     values: xr.DataArray = xr.apply_ufunc(
         _inherit,
@@ -109,7 +97,7 @@ def _inherit(
     where = positions(segments, crosswalk)
     if (where < 0).any():
         lost = shorten(np.unique(crosswalk[where < 0]))
-        raise InvalidDatasetError([f"{CROSSWALK} names segments that are not there: {lost}"])
+        raise InvalidDatasetError([f"{CROSSWALK} has segments that are not in the dataset: {lost}"])
     gathered = values[..., where]
     if reach_height is None or segment_height is None:
         return gathered

@@ -1,4 +1,4 @@
-"""What values a quantity can have in any river of the world, and what those outside of it probably are."""
+"""Physical ranges of quantities in rivers, and probable causes of values outside them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Cause", "Range", "fill_like", "is_code", "likely_cause", "physical_r
 
 Range = tuple[float, float]
 
-# Ranges in the units of the convention, wide enough for any river: what lies outside is a mistake in the
-# file. Records of the weather: World Meteorological Organization, archive of extremes, wmo.asu.edu.
+# Ranges in the units of the convention, wide enough for any river: values outside are errors of the file.
+# Weather records: World Meteorological Organization, archive of extremes, wmo.asu.edu.
 _RANGES: dict[str, Range] = {
     "precipitation": (-0.5, 2000.0),  # 1825 mm on a day at La Reunion; packed files round below 0
     "potential_evapotranspiration": (-20.0, 60.0),  # below 0 where dew or frost forms
@@ -41,7 +41,7 @@ _AIR: Range = (-80.0, 60.0)  # Oymyakon -67.7, Death Valley 56.7
 _DEW: Range = (-100.0, 45.0)  # dew point 35 on the Persian Gulf; dry polar air below its own temperature
 _ANY_TEMPERATURE: Range = (-100.0, 120.0)  # of soil, rock and springs
 
-# The warmest a whole record can be on average, degC; in degF temperate rivers have 50 and more.
+# The highest mean of a whole record, degC; in degF temperate rivers have 50 and more.
 # Death Valley in its hottest month: mean 42.5, mean maximum 49, mean minimum 36. First match wins.
 _WARMEST = {
     "air_temperature_max": 52.0,
@@ -53,30 +53,21 @@ _WARMEST = {
 _KELVIN: Range = (173.15, 373.15)
 _FAHRENHEIT_HIGH = 140.0  # 60 degC
 _ABSOLUTE_ZERO = -273.15
-_FREEZING = 28.0  # degF: sea water; in degF no river is colder
+_FREEZING = 28.0  # degF, of sea water; no river is colder
 
 # Missing values written as numbers. Those of netCDF (9.97e36), GRIB and models (1e20, 1e30) are above HUGE.
 HUGE = 1e15
 _CODES = (-999.0, -999.9, -9998.0, -9999.0, -9999.9, -99999.0, -999999.0, -9999999.0, -32767.0, -32768.0)
-# Only where the convention knows that no such value exists.
+# Only where the value is impossible for the quantity.
 _OTHER_CODES = (-9.0, -9.99, -99.0, -99.9, -99.99, -999.99, *(-code for code in _CODES), 99.99, 999.99)
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What values outside of a physical range probably are.
+    """What values outside a physical range probably are."""
 
-    Attributes
-    ----------
-    what
-        In words, to follow "they look like".
-    units
-        The units they are probably in, as :func:`xmsgl.schema.units.conversion` takes them; None for
-        missing values written as numbers, which must be masked.
-    """
-
-    what: str
-    units: str | None = None
+    what: str  # in words, after "probably"
+    units: str | None = None  # the probable units; None for fill values, which must be masked
 
 
 _FILL = Cause("fill values")
@@ -94,23 +85,23 @@ def physical_range(base: str) -> Range | None:
 
 
 def fill_like(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Tell values that stand for a missing one, whatever the quantity: -999, -9998, -9999, 1e20, 9.97e36."""
+    """Mark fill values of any quantity: -999, -9998, -9999, 1e20, 9.97e36."""
     found = np.asarray(values, dtype=np.float64)
     return (np.isfinite(found) & (np.abs(found) >= HUGE)) | _among(found, _CODES)
 
 
 def _among(values: npt.ArrayLike, codes: tuple[float, ...]) -> npt.NDArray[np.bool_]:
-    """Compare with codes in both precisions: float32 does not hold -999.9."""
+    """Compare with codes in both precisions, because float32 rounds -999.9."""
     return np.isin(values, [*codes, *np.array(codes, dtype=np.float32).astype(np.float64)])
 
 
 def is_code(value: float) -> bool:
-    """Tell whether a value that cannot be right is one of those that files hold where there is none."""
+    """Tell whether an impossible value is a common code for a missing one."""
     return bool(_among(np.float64(value), (*_CODES, *_OTHER_CODES)) or abs(value) >= HUGE)
 
 
 def likely_cause(name: str, low: float, high: float, middle: float) -> Cause | None:
-    """Guess from the extent of a variable what is wrong with it as a whole."""
+    """Infer from the range of a variable what is wrong with it as a whole."""
     if np.any(fill_like([low, high])):
         return _FILL
     base, scale = scale_of(name)
@@ -127,7 +118,7 @@ def likely_cause(name: str, low: float, high: float, middle: float) -> Cause | N
 
 def _of_temperature(base: str, low: float, high: float, middle: float) -> Cause | None:
     if low <= _ABSOLUTE_ZERO:
-        return Cause("fill values that a conversion of units has moved, for they are below absolute zero")
+        return Cause("fill values after a conversion of units, because they are below absolute zero")
     if _KELVIN[0] <= low and high <= _KELVIN[1]:
         return Cause("kelvin", "K")
     warmest = next((most for start, most in _WARMEST.items() if base.startswith(start)), np.inf)
@@ -138,7 +129,7 @@ def _of_temperature(base: str, low: float, high: float, middle: float) -> Cause 
 
 
 def _of_others(base: str, scale: Any, high: float, middle: float) -> Cause | None:
-    """Guess the units of all but temperatures."""
+    """Infer the units of quantities other than temperature."""
     if base == "relative_humidity" and 0 < high <= 1.5:
         return Cause("a fraction", "1")
     if base == "slope" and middle > 0.5:

@@ -1,4 +1,4 @@
-"""What a valid dataset holds: the answer of ``validate``."""
+"""The summary of a valid dataset that ``validate`` returns."""
 
 from __future__ import annotations
 
@@ -13,61 +13,30 @@ __all__ = ["FeatureSource", "ValidationReport"]
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """A feature, and where the reaches have it from.
+    """A feature, and its source at the fine scale."""
 
-    Parameters
-    ----------
-    name
-        Base name.
-    role
-        ``"driver"`` (daily) or ``"static"``.
-    units
-        As the dataset states them.
-    fine
-        ``"own"``, ``"inherited"`` from the segment, or ``"inherited, corrected for height"``.
-    """
-
-    name: str
+    name: str  # base name
     role: Literal["driver", "static"]
     units: str
-    fine: str
+    fine: str  # "own", "inherited" from the segment, or "inherited, corrected for height"
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """Summary of a dataset without faults; prints as a table.
-
-    Parameters
-    ----------
-    segments, reaches, days
-        Sizes of ``coarse``, ``fine`` and ``time``.
-    start, end
-        First and last day, ISO.
-    outlets_coarse, outlets_fine
-        How many segments and reaches leave the network; None when not looked at.
-    labels_coarse, labels_fine
-        How many observed values; None when not counted (``values=False``).
-    links
-        How many reaches flow into one on another segment; None when not looked at.
-    aside
-        Of these the links that leave the coarse river, to a segment neither downstream nor upstream: ids of
-        the reach and of the one it flows into. Two sources of the same rivers seldom agree everywhere.
-    features
-        Drivers, then static attributes, each in order of name.
-    """
+    """Summary of a dataset without faults; prints as a table."""
 
     segments: int
     reaches: int
     days: int
-    start: str
+    start: str  # first day, ISO
     end: str
-    outlets_coarse: int | None
+    outlets_coarse: int | None  # None where the topology was not read
     outlets_fine: int | None
-    labels_coarse: int | None
+    labels_coarse: int | None  # number of observations; None where not counted (values=False)
     labels_fine: int | None
-    links: int | None
-    aside: tuple[tuple[Any, Any], ...]
-    features: tuple[FeatureSource, ...]
+    links: int | None  # reaches that flow into a reach on another segment; None where not checked
+    aside: tuple[tuple[Any, Any], ...]  # ids of the links to a segment neither downstream nor upstream
+    features: tuple[FeatureSource, ...]  # drivers, then static attributes, each sorted by name
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values, for JSON."""

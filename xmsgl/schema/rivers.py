@@ -1,4 +1,4 @@
-"""Rivers of a dataset: topology, crosswalk and stream order as plain arrays."""
+"""River networks of a dataset: topology, crosswalk and stream order as plain arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.network.ids import id_values
 from xmsgl.network.topology import link, strahler
-from xmsgl.schema.names import CROSSWALK, id_values, positions
+from xmsgl.schema.advice import counted
+from xmsgl.schema.names import CROSSWALK, positions
 from xmsgl.schema.tree import as_dataset
 from xmsgl.util.scales import SCALES, Scale
 
@@ -22,10 +24,7 @@ __all__ = ["need_ids", "read_small", "segment_positions", "stream_orders", "topo
 def topology(
     obj: xr.Dataset | xr.DataTree, scale: Scale
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Read one scale's river network out of a dataset.
-
-    Shapes: returns (n,), returns (n,), returns (n,).
-    """
+    """Read ids, positions downstream and lengths of one scale, (n,) each."""
     if scale not in SCALES:
         msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
         raise InvalidArgumentError(msg)
@@ -37,10 +36,7 @@ def topology(
 
 
 def segment_positions(obj: xr.Dataset | xr.DataTree) -> npt.NDArray[np.int64]:
-    """Find each reach's coarse segment.
-
-    Shapes: returns (n_fine,).
-    """
+    """Find the position of each reach's coarse segment, (n_fine,)."""
     ds = as_dataset(obj)
     (segment,) = read_small(ds, "fine", CROSSWALK)
     need_ids(ds, "coarse")
@@ -49,13 +45,14 @@ def segment_positions(obj: xr.Dataset | xr.DataTree) -> npt.NDArray[np.int64]:
     if lost.any():
         reaches = ds.indexes["fine"][lost]
         pairs = (f"{reach} -> {there}" for reach, there in zip(reaches, segment[lost], strict=True))
-        fault = f"{CROSSWALK}: {lost.sum()} reaches lie on no segment of the dataset: {shorten(pairs)}"
+        count = counted(lost.sum(), "reach lies", "reaches lie")
+        fault = f"{CROSSWALK}: {count} on segments that are not in the dataset: {shorten(pairs)}"
         raise InvalidDatasetError([f"{fault}; correct it, or drop these reaches"])
     return found
 
 
 def unique_ids(ds: xr.Dataset, scale: Scale) -> npt.NDArray[Any]:
-    """Return the ids of a scale, each of which must be there once."""
+    """Return the ids of a scale, which must be unique."""
     index = ds.indexes[scale]
     if not index.is_unique:
         twice = shorten(index[index.duplicated()].unique())
@@ -71,20 +68,17 @@ def need_ids(ds: xr.Dataset, scale: Scale) -> None:
 
 
 def read_small(ds: xr.Dataset, scale: Scale, *names: str) -> list[npt.NDArray[Any]]:
-    """Fetch small variables over one scale, those that are lazy in one computation."""
+    """Read small variables over one scale, lazy ones in one computation."""
     need_ids(ds, scale)
     wrong = [name for name in names if name not in ds.variables or ds[name].dims != (scale,)]
     if wrong:
         raise InvalidDatasetError([f"variable {name!r} over ({scale}) is missing" for name in wrong])
-    read = ds.reset_coords()[list(names)].compute()  # without coordinates that nobody asked for
+    read = ds.reset_coords()[list(names)].compute()  # without their coordinates
     return [read[name].to_numpy() for name in names]
 
 
 def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
-    """Give the stream order of every reach: stored, or Strahler's from the topology, or 1.
-
-    Shapes: returns (n,).
-    """
+    """Return the stream order of each reach, (n,): stored, or Strahler's from the topology, or 1."""
     if f"stream_order_{scale}" in ds.variables:
         stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
         return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)

@@ -1,11 +1,9 @@
-"""What each variable of a dataset is there for, in a word."""
+"""The role of each variable: driver, static attribute, label, topology, and so on."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-
-import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.schema.names import CROSSWALK, LABEL, PLACE, TOPOLOGY, scale_of
@@ -22,10 +20,7 @@ __all__ = ["drivers", "features_along", "inherited", "roles", "statics"]
 
 
 def roles(obj: xr.Dataset | xr.DataTree) -> dict[str, str]:
-    """Name the role of every variable.
-
-    Shapes: returns (where water flows, how far).
-    """
+    """Name the role of every variable."""
     ds = as_dataset(obj)
     features = dict.fromkeys(drivers(ds), "driver") | dict.fromkeys(statics(ds), "static")
     return {str(name): _role(name, features) for name in ds.data_vars}
@@ -41,33 +36,23 @@ def _role(name: Hashable, features: dict[str, str]) -> str:
     return fixed.get(base) or features.get(base, "other")
 
 
-# what a model is compared with or taught by, never told: observed, simulated and true states
+# observed, simulated and true states, which are never inputs of a model
 _NOT_A_DRIVER = re.compile(r"(water_temperature|discharge)|(simulated|true|observed)_")
-
-
 _IDENTIFIER = re.compile(r"(^|_)(id|ids|comid|huc\d*|index)(_|$)")
 
 
 def drivers(obj: xr.Dataset | xr.DataTree) -> list[str]:
-    """List the daily features: base names of the variables over (time, coarse).
-
-    Labels, simulated, observed and true states (``water_temperature*``, ``discharge*``,
-    ``simulated_*``, ``observed_*``, ``true_*``) are left out: a model must not be told them.
-    """
+    """List the daily features: base names of the variables over (time, coarse) that are not states."""
     return features_along(as_dataset(obj), "coarse", {"time", "coarse"})
 
 
 def statics(obj: xr.Dataset | xr.DataTree) -> list[str]:
-    """List the static features: base names of the numeric variables over (coarse).
-
-    Topology (``downstream``, ``length``), place (``lat``, ``lon``, ``geometry``) and identifiers are
-    left out.
-    """
+    """List the static features: base names over (coarse), without topology, places and identifiers."""
     return features_along(as_dataset(obj), "coarse", {"coarse"})
 
 
 def features_along(ds: xr.Dataset, scale: Scale, dims: set[str]) -> list[str]:
-    """List the base names of one scale's variables over `dims` that a model may be told."""
+    """List the base names of one scale's variables over `dims` that can be inputs of a model."""
     names = []
     for name, array in ds.data_vars.items():
         base, its = scale_of(name)
@@ -80,7 +65,7 @@ def features_along(ds: xr.Dataset, scale: Scale, dims: set[str]) -> list[str]:
 
 
 def inherited(obj: xr.Dataset | xr.DataTree, base: str) -> bool:
-    """Say whether the reaches take a feature from their segments."""
+    """Tell whether reaches inherit a feature from their segments."""
     ds = as_dataset(obj)
     if f"{base}_coarse" not in ds.variables:
         known = ", ".join(drivers(ds) + statics(ds)) or "none"

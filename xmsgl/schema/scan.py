@@ -1,4 +1,4 @@
-"""One pass over the daily values of a dataset: what is there, and where it is not as it should be."""
+"""One pass over the daily values of a dataset: counts, extremes, and where values are not valid."""
 
 from __future__ import annotations
 
@@ -20,62 +20,39 @@ if TYPE_CHECKING:
 
 __all__ = ["Spots", "Summary", "scan", "summarise"]
 
-_HIGHEST_CODE = -900.0  # of the codes that fill_like tells the highest is -999
-_BLOCK_VALUES = 8_000_000  # values looked at together: the masks of a block stay below 50 MB
+_HIGHEST_CODE = -900.0  # the highest negative code of fill_like is -999
+_BLOCK_VALUES = 8_000_000  # values of one block, whose masks stay below 50 MB
 
 
 @dataclass(frozen=True)
 class Spots:
-    """Where a daily array has values of one kind.
-
-    Parameters
-    ----------
-    count
-        How many values.
-    days, nodes
-        Positions along time and along the scale that have any, int64, ascending.
-    """
+    """Where a daily array has values of one kind."""
 
     count: int
-    days: npt.NDArray[np.int64]
+    days: npt.NDArray[np.int64]  # positions along time that have any, ascending
     nodes: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over a daily array found.
+    """What one pass over a daily array found."""
 
-    Parameters
-    ----------
-    finite, nonzero
-        How many values are finite, and how many of those are not 0.
-    low, high
-        Smallest and largest finite value; NaN when there is none.
-    nan, infinite, outside, codes
-        Where values are NaN, infinite, finite and outside the allowed range, or a code for a missing value
-        such as -9999; see :func:`xmsgl.schema.ranges.fill_like`.
-    plain, total, lowest
-        How many finite values are no such code and not huge; their sum, and the least of them.
-    known
-        int64: how many finite values each position along the scale has.
-    """
-
-    finite: int
-    nonzero: int
-    low: float
+    finite: int  # number of finite values
+    nonzero: int  # number of finite values that are not 0
+    low: float  # of the finite values; NaN where there are none
     high: float
     nan: Spots
     infinite: Spots
-    outside: Spots
-    codes: Spots
-    plain: int
-    total: float
-    lowest: float
-    known: npt.NDArray[np.int64]
+    outside: Spots  # finite values outside the allowed range
+    codes: Spots  # codes of missing values such as -9999
+    plain: int  # number of finite values that are neither codes nor huge
+    total: float  # sum of the plain values
+    lowest: float  # of the plain values
+    known: npt.NDArray[np.int64]  # number of finite values of each position along the scale
 
     @property
     def mean(self) -> float:
-        """Mean of the values that stand for themselves; NaN when there is none."""
+        """Mean of the plain values; NaN where there are none."""
         return self.total / self.plain if self.plain else np.nan
 
 
@@ -84,8 +61,7 @@ def scan(
 ) -> tuple[dict[str, Summary], dict[str, npt.NDArray[Any]]]:
     """Summarise daily variables and read small ones, in one computation.
 
-    Lazy arrays are summarised chunk by chunk, others in slices of days, so that no daily array
-    stands in memory because of it.
+    Lazy arrays are summarised chunk by chunk, others in slices of days, so that none is loaded as a whole.
     """
     summaries: dict[str, Summary] = {}
     lazy: dict[str, tuple[da.Array, tuple[tuple[int, ...], ...]]] = {}
@@ -132,7 +108,7 @@ def _block(values: npt.NDArray[Any], allowed: Range) -> npt.NDArray[np.object_]:
 
 def summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
     """Summarise one block in memory, (time, node)."""
-    if values.dtype.kind != "f":  # infinity, the start of the search below, is no integer
+    if values.dtype.kind != "f":  # the searches below start from infinity
         values = values.astype(np.float64)
     nan = np.isnan(values)
     infinite = np.isinf(values)
@@ -143,7 +119,7 @@ def summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
     if low < allowed[0] or high > allowed[1]:
         outside = finite & ((values < allowed[0]) | (values > allowed[1]))
     codes, plain = np.zeros_like(finite), finite
-    if low <= _HIGHEST_CODE or high >= HUGE:  # seldom, so that no block pays for it
+    if low <= _HIGHEST_CODE or high >= HUGE:  # rare
         filled = fill_like(values)
         codes, plain = filled & (np.abs(values) < HUGE), finite & ~filled
     return Summary(
@@ -163,40 +139,36 @@ def summarise(values: npt.NDArray[Any], allowed: Range) -> Summary:
 
 
 def _spots(mask: npt.NDArray[np.bool_]) -> Spots:
-    return Spots(
-        int(np.count_nonzero(mask)), np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    )
+    count = int(np.count_nonzero(mask))
+    return Spots(count, np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
 
 
 def _merge(parts: Sequence[tuple[int, int, Summary]]) -> Summary:
-    """Join the summaries of blocks, each with its first day and node."""
+    """Merge the summaries of blocks, each with its first day and node."""
     found = [part for _, _, part in parts]
     lows = [part.low for part in found if part.finite]
     highs = [part.high for part in found if part.finite]
+
+    def spots(kind: str) -> Spots:
+        held = [(day, node, getattr(part, kind)) for day, node, part in parts]
+        days = np.concatenate([one.days + day for day, _, one in held])
+        nodes = np.concatenate([one.nodes + node for _, node, one in held])
+        return Spots(sum(one.count for _, _, one in held), np.unique(days), np.unique(nodes))
+
+    known = np.zeros(max((node + part.known.size for _, node, part in parts), default=0), dtype=np.int64)
+    for _, node, part in parts:
+        known[node : node + part.known.size] += part.known
     return Summary(
         finite=sum(part.finite for part in found),
         nonzero=sum(part.nonzero for part in found),
         low=min(lows, default=np.nan),
         high=max(highs, default=np.nan),
-        nan=_merge_spots([(day, node, part.nan) for day, node, part in parts]),
-        infinite=_merge_spots([(day, node, part.infinite) for day, node, part in parts]),
-        outside=_merge_spots([(day, node, part.outside) for day, node, part in parts]),
-        codes=_merge_spots([(day, node, part.codes) for day, node, part in parts]),
+        nan=spots("nan"),
+        infinite=spots("infinite"),
+        outside=spots("outside"),
+        codes=spots("codes"),
         plain=sum(part.plain for part in found),
         total=sum(part.total for part in found),
         lowest=min((part.lowest for part in found), default=np.inf),
-        known=_merge_counts([(node, part.known) for _, node, part in parts]),
+        known=known,
     )
-
-
-def _merge_counts(parts: Sequence[tuple[int, npt.NDArray[np.int64]]]) -> npt.NDArray[np.int64]:
-    merged = np.zeros(max((node + counts.size for node, counts in parts), default=0), dtype=np.int64)
-    for node, counts in parts:
-        merged[node : node + counts.size] += counts
-    return merged
-
-
-def _merge_spots(parts: Sequence[tuple[int, int, Spots]]) -> Spots:
-    days = np.concatenate([spots.days + day for day, _, spots in parts])
-    nodes = np.concatenate([spots.nodes + node for _, node, spots in parts])
-    return Spots(sum(spots.count for _, _, spots in parts), np.unique(days), np.unique(nodes))

@@ -1,4 +1,4 @@
-"""Checks of what a dataset has: dimensions, variables, days and units; no value is looked at."""
+"""Checks of dimensions, variables, days and units, without reading values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
-from xmsgl.schema.advice import daily_means
-from xmsgl.schema.names import CROSSWALK, LABEL, scale_of
+from xmsgl.schema.advice import counted, daily_means
+from xmsgl.schema.names import CROSSWALK, LABEL, TOPOLOGY, scale_of
 from xmsgl.schema.roles import drivers, statics
 from xmsgl.schema.units import advice, expected_units, same_units, tidy_units
 from xmsgl.util.scales import SCALES
@@ -28,12 +28,11 @@ _MEANING = {
     CROSSWALK: "the id of the coarse segment each reach lies on",
 }
 WITHOUT_LABELS = (
-    "or check a dataset that is only predicted on with ds.msgl.validate(labels=False), "
-    "on the command line: xmsgl validate --no-labels"
+    "or check a dataset for prediction only with ds.msgl.validate(labels=False), "
+    "on the command line with xmsgl validate --no-labels"
 )
-"""What to do about missing labels, for messages."""
 
-_NODE = {"coarse": "segment", "fine": "reach"}
+_NODE = {"time": "day", "coarse": "segment", "fine": "reach"}
 _DAILY = re.compile(
     r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
     r"|relative_humidity|potential_evapotranspiration)$"
@@ -51,7 +50,7 @@ def check_sizes(ds: xr.Dataset) -> Iterator[str]:
                 f'rename yours: ds = ds.rename({{"<your name>": "{dim}"}})'
             )
         elif ds.sizes[dim] == 0:
-            yield f"dimension {dim!r} has size 0; there is nothing to work with"
+            yield f"dimension {dim!r} has size 0; give at least one {_NODE[dim]}"
         elif dim not in ds.indexes:
             what = "days" if dim == "time" else "ids"
             yield f"coordinate {dim!r} is missing; give the {what}: ds = ds.assign_coords({dim}={what})"
@@ -68,18 +67,18 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
                 f'add it, or rename yours: ds = ds.rename({{"<your name>": "{name}"}})'
             )
         elif ds[name].dims != (scale,):
-            yield f"{name} has dimensions {ds[name].dims}, must have ({scale!r},)"
+            yield f"{name} has dimensions {ds[name].dims} instead of ({scale!r},)"
         elif name.startswith("length") and ds[name].dtype.kind not in "iuf":
-            yield f"{name} has dtype {ds[name].dtype}, must be numeric: {_cast(name, 'float64')}"
+            yield _not_numeric(ds, name, "float64")
     if not drivers(ds):
         yield (
-            "there are no drivers: no numeric variable '<name>_coarse' over (time, coarse) besides labels; "
+            "there are no drivers: no numeric variable '<name>_coarse' over (time, coarse) except labels; "
             "add at least air_temperature_coarse (degC)"
         )
     if labels and not any(f"{LABEL}_{scale}" in ds.variables for scale in SCALES):
         yield (
-            f"there are no labels: neither {LABEL}_coarse nor {LABEL}_fine is there; add one "
-            f"(NaN where not observed), {WITHOUT_LABELS}"
+            f"there are no labels: neither {LABEL}_coarse nor {LABEL}_fine; "
+            f"add one (NaN where not observed), {WITHOUT_LABELS}"
         )
     yield from _check_shapes(ds)
 
@@ -87,57 +86,61 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
 def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
     for name, array in ds.variables.items():
         base, scale = scale_of(name)
-        if scale is None or base == "downstream" or base == "length":
+        if scale is None or base in TOPOLOGY:
             continue
         other = "fine" if scale == "coarse" else "coarse"
+        instead = f"{name} has dimensions {array.dims} instead of ('time', {scale!r})"
         if other in array.dims and scale not in array.dims:
             cure = f'ds = ds.rename({{"{name}": "{base}_{other}"}})'
-            yield f"{name} is named {scale} but lies along {array.dims}; rename it: {cure}"
+            yield f"{name} is named {scale} but has dimensions {array.dims}; rename it: {cure}"
         elif _DAILY.match(base) and set(array.dims) != {"time", scale}:
-            yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r})"
+            yield instead
         elif array.dims == (scale, "time"):
-            cure = 'ds = ds.transpose("time", ...)'
-            yield f"{name} has dimensions {array.dims}, must have ('time', {scale!r}): {cure}"
+            yield f'{instead}: ds = ds.transpose("time", ...)'
         if _DAILY.match(base) and array.dtype.kind not in "iuf":
-            yield f"{name} has dtype {array.dtype}, must be numeric: {_cast(str(name), 'float32')}"
+            yield _not_numeric(ds, str(name), "float32")
 
 
-def _cast(name: str, dtype: str) -> str:
-    return f'ds["{name}"] = ds["{name}"].astype("{dtype}")'
+def _not_numeric(ds: xr.Dataset, name: str, dtype: str) -> str:
+    code = f'ds["{name}"] = ds["{name}"].astype("{dtype}")'
+    return f"{name} has dtype {ds[name].dtype}; it must be numeric: {code}"
 
 
 def check_time(ds: xr.Dataset) -> Iterator[str]:
-    """Find what is not one sorted day after the other."""
+    """Find days that are not sorted, daily or complete."""
     index = ds.indexes.get("time")
     if isinstance(index, pd.DatetimeIndex) and index.tz is None:
         time = index.dropna()
         back = np.diff(time.to_numpy()) < np.timedelta64(0)
         if back.any():
             where = dates(time[:-1][back])
-            yield f'time is not sorted, it goes back after {where}; ds = ds.sortby("time")'
+            yield f'time is not sorted: it goes back after {where}; sort it: ds = ds.sortby("time")'
     yield from check_days(ds)
 
 
 def check_days(ds: xr.Dataset) -> Iterator[str]:
-    """Find what is not one day each, without gaps, in any order."""
+    """Find days that are not daily or complete, in any order."""
     if "time" not in ds.indexes or ds.sizes["time"] == 0:
         return
     index = ds.indexes["time"]
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
         kind = type(index).__name__ if not isinstance(index, pd.DatetimeIndex) else "with a time zone"
-        yield f"time is {kind} ({index.dtype}), must be datetime64 of the standard calendar: {_decode(index)}"
+        want = "datetime64 of the standard calendar"
+        yield f"time is {kind} ({index.dtype}) instead of {want}: {_decode(index)}"
         return
     if index.hasnans:
         cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
-        yield f"time has {np.count_nonzero(index.isna())} missing values (NaT); {cure}"
+        found = counted(int(index.isna().sum()), "missing value", "missing values")
+        yield f"time has {found} (NaT); {cure}"
     time = index.dropna()
     if time.has_duplicates:
         twice = time[time.duplicated()].unique()
-        yield f'time has duplicates: {dates(twice)}; ds = ds.drop_duplicates("time")'
+        yield f'time has duplicates: {dates(twice)}; keep one of each: ds = ds.drop_duplicates("time")'
     off = time != time.normalize()
     if off.any():
-        once = time.normalize().is_unique
-        cure = 'ds = ds.assign_coords(time=ds["time"].dt.floor("D"))' if once else daily_means()
+        cure = f"take daily means: {daily_means()}"
+        if time.normalize().is_unique:
+            cure = 'round down: ds = ds.assign_coords(time=ds["time"].dt.floor("D"))'
         yield f"time is not at midnight: {shorten(time[off], 3)}; {cure}"
     yield from _check_daily_steps(time.unique().sort_values())
 
@@ -148,11 +151,11 @@ def _check_daily_steps(time: pd.DatetimeIndex) -> Iterator[str]:
     steps = pd.Series(np.diff(time.to_numpy()))
     usual = steps.mode().iloc[0]
     if usual > _DAY:
-        cure = "bring daily values: what happens between such times is not in the dataset"
+        cure = "give daily values, which cannot be derived from longer steps"
         yield f"time is not daily: the usual step is {usual}; {cure}"
         return
     if usual < _DAY:
-        yield f"time is not daily: the usual step is {usual}; take the means of the days: {daily_means()}"
+        yield f"time is not daily: the usual step is {usual}; take daily means: {daily_means()}"
         return
     short = steps.to_numpy() < _DAY
     if short.any():
@@ -163,15 +166,15 @@ def _check_daily_steps(time: pd.DatetimeIndex) -> Iterator[str]:
     if len(absent):
         first, last = _longest(days)
         yield (
-            f"time has gaps, {len(absent)} days are missing: {dates(absent)}; "
-            f'keep the longest period without: ds = ds.sel(time=slice("{first}", "{last}")); '
-            f'or insert short gaps: ds = ds.reindex(time=pd.date_range("{days[0].date()}", '
-            f'"{days[-1].date()}")); and fill the drivers there'
+            f"time has gaps: {counted(len(absent), 'day is', 'days are')} missing: {dates(absent)}; "
+            f'keep the longest period without gaps: ds = ds.sel(time=slice("{first}", "{last}")); '
+            f'or insert the missing days: ds = ds.reindex(time=pd.date_range("{days[0].date()}", '
+            f'"{days[-1].date()}")); and fill the drivers on them'
         )
 
 
 def _longest(days: pd.DatetimeIndex) -> tuple[Any, Any]:
-    """Find the first and the last day of the longest run of days that follow one another."""
+    """Find the first and the last day of the longest period without gaps."""
     start = np.flatnonzero(np.append(True, np.diff(days.to_numpy()) != _DAY))
     length = np.diff(np.append(start, len(days)))
     run = int(length.argmax())
@@ -179,7 +182,7 @@ def _longest(days: pd.DatetimeIndex) -> tuple[Any, Any]:
 
 
 def _decode(index: pd.Index[Any]) -> str:
-    """Write code that makes days of what stands in their place."""
+    """Write code that turns an index into days of the standard calendar."""
     if isinstance(index, pd.DatetimeIndex):
         return 'ds = ds.assign_coords(time=ds.indexes["time"].tz_localize(None))'
     if isinstance(index, pd.PeriodIndex):
@@ -202,14 +205,14 @@ def check_units(ds: xr.Dataset) -> Iterator[str]:
             continue
         found, expected = ds[name].attrs.get("units"), expected_units(base)
         if not isinstance(found, str) or not found.strip():
-            yield f'{name} has no units; state them: ds["{name}"].attrs["units"] = "{expected or "<units>"}"'
+            yield f'{name} has no units; set them: ds["{name}"].attrs["units"] = "{expected or "<units>"}"'
         elif expected is not None and not same_units(found, expected):
-            yield f"{name} is in {found!r}, must be in {expected!r}; {advice(str(name), found, expected)}"
+            yield f"{name} is in {found!r} instead of {expected!r}; {advice(str(name), found, expected)}"
         elif expected is None and scale == "fine":
             coarse = str(ds[f"{base}_coarse"].attrs.get("units", found))
             if not same_units(found, coarse):
                 cure = advice(str(name), found, tidy_units(coarse))
-                yield f"{name} is in {found!r} but {base}_coarse in {coarse!r}; {cure}"
+                yield f"{name} is in {found!r}, but {base}_coarse is in {coarse!r}; {cure}"
 
 
 def dates(time: Iterable[Any]) -> str:

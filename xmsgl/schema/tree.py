@@ -1,4 +1,4 @@
-"""A dataset under other names or as a DataTree, and the Dataset it means."""
+"""Datasets with other names, and DataTrees, to and from the dataset of the convention."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["as_dataset", "period", "rename", "suffixed", "to_datatree", "union"]
 def rename(
     obj: xr.Dataset | xr.DataTree, names: Mapping[str, str] | None, *, partial: bool = False
 ) -> xr.Dataset:
-    """Give a dataset that uses other names those of the convention."""
+    """Rename a dataset to the names of the convention."""
     ds = as_dataset(obj)
     there = {str(name) for name in (*ds.variables, *ds.dims)}
     wanted = {
@@ -38,14 +38,14 @@ def rename(
         if ours in {"time", *SCALES} and theirs not in ds.dims:
             (dim,) = ds[theirs].dims if ds[theirs].ndim == 1 else (None,)
             if dim is None:
-                msg = f"names: {theirs!r} can not index {ours!r}: it has dimensions {ds[theirs].dims}"
+                msg = f"names: {theirs!r} cannot index {ours!r}: it has dimensions {ds[theirs].dims}"
                 raise InvalidArgumentError(msg)
             ds = ds.set_coords(theirs).swap_dims({dim: theirs})
     return ds.rename({theirs: ours for ours, theirs in wanted.items()})
 
 
 def _their_name(ours: str, theirs: str, there: set[str], *, tree: bool) -> str:
-    """Inside a DataTree's node the name has no suffix; as_dataset has given it one."""
+    """Add the suffix that as_dataset gives to names inside a node of a DataTree."""
     scale = "fine" if ours == CROSSWALK else scale_of(ours)[1]
     if tree and theirs not in there and scale is not None:
         return f"{theirs}_{scale}"
@@ -56,7 +56,7 @@ def _refuse_clashes(wanted: Mapping[str, str], there: set[str]) -> None:
     theirs = list(wanted.values())
     twice = sorted({name for name in theirs if theirs.count(name) > 1})
     if twice:
-        msg = f"names: {shorten(twice)} given for more than one of our names; each variable plays one role"
+        msg = f"names: {shorten(twice)} given for more than one of our names; each variable has one role"
         raise InvalidArgumentError(msg)
     taken = sorted(name for name in wanted if name in there - set(theirs))
     if taken:
@@ -74,30 +74,27 @@ def as_dataset(obj: xr.Dataset | xr.DataTree) -> xr.Dataset:
     absent = [f"/{scale}" for scale in SCALES if scale not in obj.children]
     if absent:
         there = shorten([f"/{name}" for name in obj.children]) or "none"
-        raise InvalidDatasetError(
-            [f"the DataTree lacks {' and '.join(absent)} (its nodes: {there}); it needs /coarse and /fine"]
-        )
-    times = {scale: obj.children[scale].to_dataset().indexes.get("time") for scale in SCALES}
-    coarse, fine = times["coarse"], times["fine"]
+        fault = f"the DataTree lacks {' and '.join(absent)} (its nodes: {there}); it needs /coarse and /fine"
+        raise InvalidDatasetError([fault])
+    coarse, fine = (obj.children[scale].to_dataset().indexes.get("time") for scale in SCALES)
     if coarse is not None and fine is not None and not coarse.equals(fine):
-        raise InvalidDatasetError(
-            [
-                f"/coarse has {period(coarse)}, /fine has {period(fine)}: both scales need the same times; "
-                "join them by day, which fills labels with NaN: "
-                'xmsgl.combine(tree["coarse"], tree["fine"], tree["fine/coarse_segment"])'
-            ]
+        fault = (
+            f"/coarse has {period(coarse)}, /fine has {period(fine)}; both scales need the same times: "
+            "join them by day, which fills labels with NaN: "
+            'xmsgl.combine(tree["coarse"], tree["fine"], tree["fine/coarse_segment"])'
         )
+        raise InvalidDatasetError([fault])
     own = {scale: obj.children[scale].to_dataset(inherit=False) for scale in SCALES}
     return union([obj.to_dataset(), *(suffixed(node, scale, "all") for scale, node in own.items())])
 
 
 def period(time: pd.Index) -> str:
-    """Write a time index's size and ends for a message."""
+    """Write the size and the ends of a time index for a message."""
     return f"{len(time)} times" + (f" ({time[0]} to {time[-1]})" if len(time) else "")
 
 
 def suffixed(node: xr.Dataset, scale: Scale, which: Literal["all", "placed"] = "placed") -> xr.Dataset:
-    """Add the scale's suffix where it lacks: to all variables, or to those along the scale."""
+    """Add the scale's suffix to variables without a suffix: to all, or to those along the scale."""
     new = {
         name: f"{name}_{scale}"
         for name, variable in node.variables.items()
@@ -108,7 +105,7 @@ def suffixed(node: xr.Dataset, scale: Scale, which: Literal["all", "placed"] = "
     }
     twice = {name for name, full in new.items() if full in node.variables}
     same = {name for name in twice if _same_coordinate(node, name, new[name])}
-    node = node.drop_vars(same)  # a prediction put back brings the coordinates of its reaches along
+    node = node.drop_vars(same)  # a prediction assigned to its dataset has coordinates of its reaches
     new = {name: full for name, full in new.items() if name not in same}
     clash = sorted(str(name) for name in twice - same)
     if clash:
@@ -124,7 +121,7 @@ def _same_coordinate(node: xr.Dataset, name: Hashable, full: str) -> bool:
 
 
 def union(parts: list[xr.Dataset]) -> xr.Dataset:
-    """Put datasets side by side; where variables or attributes share a name, the first one's hold."""
+    """Merge datasets; of variables or attributes with the same name, the first are kept."""
     variables: dict[Hashable, xr.Variable] = {}
     coords: set[Hashable] = set()
     attrs: dict[Hashable, Any] = {}
@@ -139,8 +136,8 @@ def union(parts: list[xr.Dataset]) -> xr.Dataset:
 def to_datatree(obj: xr.Dataset | xr.DataTree) -> xr.DataTree:
     """Turn the flat dataset into a DataTree with ``/coarse`` and ``/fine``.
 
-    Inside a node names lose the scale's suffix (``tree["fine/water_temperature"]``); the crosswalk
-    stands in ``/fine``; time, and what has neither scale, stands in the root and is inherited.
+    Names inside a node have no suffix (``tree["fine/water_temperature"]``). The crosswalk is in ``/fine``;
+    time and variables without a scale are in the root.
     """
     ds = as_dataset(obj)
     names: dict[str, dict[Hashable, Hashable]] = {"": {}, "coarse": {}, "fine": {}}

@@ -1,4 +1,4 @@
-"""Units of the dataset convention: which are expected, how they may be spelled, what to do with others."""
+"""Units of the dataset convention: expected units, spellings and conversions."""
 
 from __future__ import annotations
 
@@ -78,22 +78,14 @@ _S_PER_D = 86400.0
 
 @dataclass(frozen=True)
 class Conversion:
-    """How values are brought from some units to others, for people to read and for programs to call.
+    """A conversion of units, as code and as a function."""
 
-    Attributes
-    ----------
-    formula
-        Python, with ``{}`` in the place of the values and NumPy as ``np``.
-    apply
-        The same as a function, of numbers and of arrays of any kind.
-    """
-
-    formula: str
-    apply: Callable[[Any], Any]
+    formula: str  # Python, with {} in place of the values and NumPy as np
+    apply: Callable[[Any], Any]  # the same for numbers and arrays of any kind
 
 
 def _times(factor: float) -> Conversion:
-    # a float, for an array of small integers times an integer would overflow
+    # a float, because small integers times an integer could overflow
     return Conversion(f"{{}} * {_written(factor)}", lambda values: values * float(factor))
 
 
@@ -106,7 +98,7 @@ def _minus(offset: float) -> Conversion:
 
 
 def _written(number: float) -> str:
-    """Write a number as a float, without the noise of its last digits."""
+    """Write a number as a float, without rounding errors in its last digits."""
     return repr(float(f"{number:.15g}"))
 
 
@@ -140,7 +132,7 @@ _CONVERSIONS = {
     ("mm s-1", "mm d-1"): _times(_S_PER_D),
     ("kg m-2 s-1", "mm d-1"): _times(_S_PER_D),
     ("kg d-1 m-2", "mm d-1"): _SAME,
-    # sums without a time are taken for those of a day, the step of the convention
+    # sums without a time are daily sums
     ("mm", "mm d-1"): _SAME,
     ("cm", "mm d-1"): _times(10),
     ("m", "mm d-1"): _times(1000),
@@ -166,14 +158,14 @@ _CONVERSIONS = {
 
 
 def expected_units(base: str) -> str | None:
-    """Return the units the convention asks of a base name."""
+    """Return the units that the convention expects for a base name."""
     if "temperature" in base or "dew_point" in base:
         return "degC"
     return _BASES.get(base)
 
 
 def tidy_units(units: str) -> str:
-    """Bring the usual spellings of units to one."""
+    """Return the standard spelling of units."""
     text = (
         units.strip().translate(str.maketrans("⁻\u2212²³¹·⋅", "--231  ")).replace("**", "").replace("^", "")
     )
@@ -197,36 +189,28 @@ def tidy_units(units: str) -> str:
 
 
 def same_units(first: str, second: str) -> bool:
-    """Say whether two spellings mean the same units."""
+    """Tell whether two spellings mean the same units."""
     return tidy_units(first) == tidy_units(second)
 
 
 def conversion(found: str, expected: str) -> Conversion | None:
-    """Look up how values in some units are brought to those of the convention.
+    """Look up the conversion to units of the convention; factors from NIST Special Publication 811 (2008).
 
-    Sums without a time, such as ``"mm"`` of precipitation, are taken for those of a day, the step of the
-    convention.
-
-    References
-    ----------
-    Thompson, A., Taylor, B. N. (2008), Guide for the Use of the International System of Units (SI), NIST
-    Special Publication 811, appendix B.
+    Sums without a time, such as ``"mm"`` of precipitation, are daily sums.
     """
     tidy = tidy_units(found)
     return _SAME if tidy == expected else _CONVERSIONS.get((tidy, expected))
 
 
 def advice(name: str, found: str, expected: str) -> str:
-    """Say how to bring a variable to the expected units."""
+    """Write how to convert a variable to the expected units."""
     variable = f'ds["{name}"]'
     code = converted(variable, found, expected)
-    return (
-        f'convert it, then {variable}.attrs["units"] = "{expected}"' if code is None else f"convert: {code}"
-    )
+    return f"convert: {code}" if code else f'convert it, then {variable}.attrs["units"] = "{expected}"'
 
 
 def converted(variable: str, found: str, expected: str) -> str | None:
-    """Write code that brings an array to the expected units."""
+    """Write code that converts an array to the expected units; None for an unknown conversion."""
     known = conversion(found, tidy_units(expected))
     if known is None:
         return None

@@ -1,4 +1,4 @@
-"""Checks of a dataset against the convention: every fault is found, none hides another."""
+"""Check a dataset against the convention: every fault is found, and none hides another."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidDatasetError
-from xmsgl.network.ids import missing
+from xmsgl.network.ids import id_values, missing
 from xmsgl.schema.crosswalk import Rivers, check_against_flow, check_crosswalk, rivers_of
 from xmsgl.schema.geometry import check_geometry
-from xmsgl.schema.names import CROSSWALK, LABEL, PLACE, id_values, scale_of
+from xmsgl.schema.inherit import lapses
+from xmsgl.schema.names import CROSSWALK, LABEL, PLACE, scale_of
 from xmsgl.schema.report import FeatureSource, ValidationReport
 from xmsgl.schema.roles import drivers, statics
 from xmsgl.schema.scan import Summary, scan
@@ -41,39 +42,7 @@ def validate(
 ) -> ValidationReport:
     """Check a dataset against the convention and report every fault at once.
 
-    Parameters
-    ----------
-    obj
-        Dataset or DataTree.
-    names
-        Our names to those of the dataset, as in :func:`xmsgl.schema.rename`. Default None: it uses ours.
-    values
-        Look at values too: NaN and infinite values, physical ranges, empty labels. Lazy arrays are reduced
-        chunk by chunk in one computation. False: read no daily array and compute nothing; a topology that is
-        itself lazy is then not looked at either.
-    labels
-        Ask for observed temperatures. False accepts a dataset that is only to be predicted on.
-
-    Returns
-    -------
-    ValidationReport
-        Sizes, period, labels and features.
-
-    Raises
-    ------
-    InvalidDatasetError
-        One message a fault, each with what is wrong, where, and what to do.
-    InvalidArgumentError
-        `names` does not fit the dataset.
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> try:
-    ...     validate(xr.Dataset({"slope_coarse": ("coarse", [0.1])}))
-    ... except InvalidDatasetError as error:
-    ...     print(error.faults[0])
-    dimension 'time' is missing; the dataset has coarse; rename yours: ds = ds.rename({"<your name>": "time"})
+    Without `values` no daily array is read and nothing is computed. See ``ds.msgl.validate``.
     """
     ds = rename(obj, names)
     structure = [
@@ -89,8 +58,11 @@ def validate(
         *check_crosswalk(ds, small),
     ]
     rivers = None if network else rivers_of(ds, small)
+    areas = small.get("drainage_area_fine")
+    if areas is not None and areas.dtype.kind not in "iuf":
+        areas = None
     content = [
-        *(check_against_flow(ds, rivers, _areas(small)) if rivers else ()),
+        *(check_against_flow(ds, rivers, areas) if rivers else ()),
         *check_statics(ds, small),
         *check_daily(ds, summaries),
         *check_labels(summaries, labels),
@@ -101,7 +73,7 @@ def validate(
 
 
 def _gather(ds: xr.Dataset, values: bool) -> tuple[dict[str, Summary], Values]:
-    """Everything the checks need of the data, in one computation."""
+    """Summarise daily variables and read small ones, in one computation."""
     daily: dict[str, Range] = {}
     small = []
     wanted = {"downstream", "length", *PLACE - {"geometry"}, *statics(ds)}
@@ -113,11 +85,6 @@ def _gather(ds: xr.Dataset, values: bool) -> tuple[dict[str, Summary], Values]:
         elif values and scale and set(array.dims) == {"time", scale} and array.dtype.kind in "iuf":
             daily[name] = allowed_values(ds, name)
     return scan(ds, daily, small)
-
-
-def _areas(small: Values) -> npt.NDArray[Any] | None:
-    areas = small.get("drainage_area_fine")
-    return areas if areas is not None and areas.dtype.kind in "iuf" else None
 
 
 def _report(
@@ -134,9 +101,7 @@ def _report(
     def source(base: str) -> str:
         if f"{base}_fine" in ds.variables:
             return "own"
-        heights = all(f"elevation_{scale}" in ds.variables for scale in SCALES)
-        lapse = base.startswith("air_temperature") and heights
-        return "inherited, corrected for height" if lapse else "inherited"
+        return "inherited, corrected for height" if lapses(ds, base) else "inherited"
 
     time = ds.indexes["time"]
     roles = [*((base, "driver") for base in drivers(ds)), *((base, "static") for base in statics(ds))]
@@ -160,7 +125,7 @@ def _report(
 
 
 def _pairs(ds: xr.Dataset, rivers: Rivers) -> Iterator[tuple[Any, Any]]:
-    """Yield the ids of reaches that flow to a segment beside their own, and those they flow into."""
+    """Yield the ids of each link to a segment that is neither downstream nor upstream."""
     ids = id_values(ds.indexes["fine"].to_numpy()).tolist()
     for reach in rivers.found.aside:
         yield ids[reach], ids[rivers.fine[reach]]

@@ -1,4 +1,4 @@
-"""Checks of a dataset's values: gaps, what lies outside of physical ranges, and labels that are none."""
+"""Checks of values: gaps, values outside physical ranges, and labels that cannot be observations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl.errors import shorten
-from xmsgl.schema.advice import fill_days, fill_places, mask
+from xmsgl.schema.advice import counted, fill_days, fill_places, mask
 from xmsgl.schema.names import LABEL, PLACE, scale_of
 from xmsgl.schema.ranges import HUGE, Range, is_code, likely_cause, physical_range
 from xmsgl.schema.roles import drivers, statics
@@ -25,23 +25,18 @@ if TYPE_CHECKING:
     from xmsgl.schema.ranges import Cause
     from xmsgl.schema.scan import Spots, Summary
 
-__all__ = ["allowed_values", "check_daily", "check_labels", "check_ranges", "check_statics", "node_labels"]
-
-Values = dict[str, "npt.NDArray[Any]"]
+__all__ = ["allowed_values", "check_daily", "check_labels", "check_ranges", "check_statics"]
 
 _ANY: Range = (-HUGE, HUGE)
-_LOWEST_VALUE = -990.0  # of a quantity nobody knows, where -999 and less are fill values
-_KELVIN_FROM = 150.0  # degC: no air or water is as hot, none in kelvin as cold
+_LOWEST_VALUE = -990.0  # of an unknown quantity, where -999 and lower are fill values
+_KELVIN_FROM = 150.0  # no air or water is as hot in degC or as cold in kelvin
 _FAHRENHEIT_TO = 140.0  # degF, 60 degC
 _YEAR = 365
-_OFTEN = 0.02  # of the values of an id; sensors err more seldom, and in degF any summer is outside
+_OFTEN = 0.02  # of the values of an id; faulty sensors affect fewer, and in degF all summers are outside
 
 
 def allowed_values(ds: xr.Dataset, name: str) -> Range:
-    """Return what a variable may hold, both ends included; of quantities nobody knows all but huge values.
-
-    Anything goes for a variable in other units than those of the convention: its units are the fault.
-    """
+    """Return the range of a variable: any but huge values for unknown quantities and in other units."""
     return physical_range(scale_of(name)[0]) or _ANY if _in_expected_units(ds, name) else _ANY
 
 
@@ -53,7 +48,7 @@ def _in_expected_units(ds: xr.Dataset, name: str) -> bool:
 
 
 def check_statics(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
-    """Find gaps and impossible values in lengths, static attributes and places."""
+    """Find gaps and impossible values in lengths, static attributes and coordinates."""
     for base in ("length", *statics(ds), *sorted(PLACE)):
         for scale in SCALES:
             name = f"{base}_{scale}"
@@ -61,33 +56,33 @@ def check_statics(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Iter
                 continue
             values = small[name].astype(np.float64)
             yield from _gaps_of_static(ds, name, values)
-            if base == "length" and (values <= 0).any():
-                yield _not_positive(ds, name, values <= 0)
-                values = np.where(values > 0, values, np.nan)
+            wrong = values <= 0
+            if base == "length" and wrong.any():
+                what = counted(wrong.sum(), "length is", "lengths are")
+                cure = f"use the median as a first guess: {fill_places(name, condition='{} > 0')}"
+                where = _nodes(ds, name, wrong)
+                yield f"{name}: {what} not positive: {where}; give the length in m, or {cure}"
+                values = np.where(wrong, np.nan, values)
             found = summarise(values[None, :], allowed_values(ds, name))
             plain = values[np.isfinite(values) & (values > _LOWEST_VALUE) & (values < HUGE)]
             yield from _range_faults(ds, name, found, float(np.median(plain)) if plain.size else np.nan)
 
 
 def _gaps_of_static(ds: xr.Dataset, name: str, values: npt.NDArray[np.float64]) -> Iterator[str]:
-    base, scale = scale_of(name)
-    for gap, what in ((np.isnan(values), "NaN"), (np.isinf(values), "infinite")):
+    for gap, what, condition in (
+        (np.isnan(values), "NaN", None),
+        (np.isinf(values), "infinite", "np.isfinite({})"),
+    ):
         if not gap.any():
             continue
-        if base in PLACE or not np.isfinite(values).any():
-            cure = f'give each its value, or drop the variable: ds = ds.drop_vars("{name}")'
+        if scale_of(name)[0] in PLACE or not np.isfinite(values).any():
+            cure = f'give the values, or drop the variable: ds = ds.drop_vars("{name}")'
         else:
-            condition = "np.isfinite({})" if what == "infinite" else None
-            cure = f"fill them, as a first guess with the median: {fill_places(name, condition=condition)}"
-        where = shorten(node_labels(ds, scale or "")[gap])
-        yield f"{name}: {gap.sum()} values are {what}: {scale} {where}; {cure}"
-
-
-def _not_positive(ds: xr.Dataset, name: str, wrong: npt.NDArray[np.bool_]) -> str:
-    scale = scale_of(name)[1] or ""
-    cure = f"or as a first guess the median: {fill_places(name, condition='{} > 0')}"
-    where = shorten(node_labels(ds, scale)[wrong])
-    return f"{name}: {wrong.sum()} lengths are not positive: {scale} {where}; give their lengths in m, {cure}"
+            cure = (
+                f"fill the gaps, as a first guess with the median: {fill_places(name, condition=condition)}"
+            )
+        count = counted(gap.sum(), "value is", "values are")
+        yield f"{name}: {count} {what}: {_nodes(ds, name, gap)}; {cure}"
 
 
 def check_daily(ds: xr.Dataset, summaries: Mapping[str, Summary]) -> Iterator[str]:
@@ -96,24 +91,24 @@ def check_daily(ds: xr.Dataset, summaries: Mapping[str, Summary]) -> Iterator[st
     for name, found in summaries.items():
         base = scale_of(name)[0]
         if found.nan.count and base in features:
-            cure = _fill_driver(ds, name, found)
-            where = _where(ds, name, found.nan)
-            yield f"{name}: {found.nan.count} values are NaN, and drivers may have none: {where}; {cure}"
+            what = counted(found.nan.count, "value is", "values are")
+            where, cure = _where(ds, name, found.nan), _fill_driver(ds, name, found)
+            yield f"{name}: {what} NaN, but drivers must be complete: {where}; {cure}"
         if found.infinite.count:
             condition = "np.isfinite({})"
             cure = _masked(ds, name, condition) if base in features else mask(name, condition)
-            where = _where(ds, name, found.infinite)
-            yield f"{name}: {found.infinite.count} values are infinite: {where}; mask them: {cure}"
+            what = counted(found.infinite.count, "value is", "values are")
+            yield f"{name}: {what} infinite: {_where(ds, name, found.infinite)}; mask them: {cure}"
         yield from _range_faults(ds, name, found, found.mean)
         if base.startswith(LABEL) and found.finite and not found.nonzero:
             cure = mask(name, "{} != 0")
-            yield f"{name}: all {found.finite} labels are 0; if 0 stands for 'not observed': {cure}"
+            yield f"{name}: all {found.finite} labels are 0; if 0 means 'not observed': {cure}"
 
 
 def check_ranges(ds: xr.Dataset, names: Iterable[str]) -> Iterator[str]:
-    """Find impossible values in variables in memory, daily or static, that may have been lazy before.
+    """Find impossible values in variables in memory that may have been lazy before.
 
-    Wrong units are guessed from possible values only of a year or more: a heat wave in degC is like a mild
+    Wrong units are guessed from possible values of a year or more only: a heat wave in degC resembles a mild
     year in degF.
     """
     for name in names:
@@ -125,33 +120,27 @@ def check_ranges(ds: xr.Dataset, names: Iterable[str]) -> Iterator[str]:
 
 
 def _fill_driver(ds: xr.Dataset, name: str, found: Summary) -> str:
-    """Say how to fill gaps, of which some may be as long as the record."""
+    """Write how to fill the gaps of a driver, some of which may be as long as the record."""
     scale = scale_of(name)[1] or ""
     if not found.finite:
-        return f'there is no value at all, drop it: ds = ds.drop_vars("{name}")'
-    chunked = ds[name].chunks is not None
+        return f'the variable has no values; drop it: ds = ds.drop_vars("{name}")'
     lost = found.known < 2
-    code = fill_days(name, scale, lost=bool(lost.any()), chunked=chunked)
-    if lost.any():
-        where = f"{scale} {shorten(node_labels(ds, scale)[lost])}"
-        return f"fill short gaps from the days around, and {where}, which have no record, by the mean: {code}"
-    return f"fill short gaps from the days around: {code}"
+    code = fill_days(name, scale, lost=bool(lost.any()), chunked=ds[name].chunks is not None)
+    where = f", and {_nodes(ds, name, lost)} (no record) with the {scale} mean" if lost.any() else ""
+    return f"fill short gaps from neighbouring days{where}: {code}"
 
 
 def _masked(ds: xr.Dataset, name: str, condition: str) -> str:
-    """Write code that masks values, and fills the gaps of what may have none."""
+    """Write code that masks values, and fills the gaps of variables that must be complete."""
     base, scale = scale_of(name)
     if base in drivers(ds):
         return fill_days(name, scale or "", condition=condition, chunked=ds[name].chunks is not None)
-    return fill_places(name, condition=condition) if _may_not_lack(ds, base) else mask(name, condition)
-
-
-def _may_not_lack(ds: xr.Dataset, base: str) -> bool:
-    return base == "length" or base in statics(ds)
+    complete = base == "length" or base in statics(ds)
+    return fill_places(name, condition=condition) if complete else mask(name, condition)
 
 
 def _range_faults(ds: xr.Dataset, name: str, found: Summary, middle: float) -> Iterator[str]:
-    """Say what lies outside of the physical range, and what is wrong with the variable as a whole."""
+    """Find values outside the physical range, or a fault of the variable as a whole."""
     if not found.finite:
         return
     base, scale = scale_of(name)
@@ -160,20 +149,21 @@ def _range_faults(ds: xr.Dataset, name: str, found: Summary, middle: float) -> I
     extent = f"from {found.low:g} to {found.high:g}"
     if found.outside.count and known:
         low, high = allowed_values(ds, name)
-        what = "temperatures" if expected_units(base) == "degC" else "values"
+        kind = "temperature" if expected_units(base) == "degC" else "value"
+        what = counted(found.outside.count, f"{kind} is", f"{kind}s are")
         limits = f"{low:g}..{high:g} {_written_units(base)}".rstrip()
         where = _where(ds, name, found.outside)
-        cure = _cure(ds, name, found, cause)
-        yield f"{name}: {found.outside.count} {what} outside {limits} ({extent}): {where}; {cure}"
+        yield f"{name}: {what} outside {limits} ({extent}): {where}; {_cure(ds, name, found, cause)}"
     elif found.outside.count or (found.codes.count and found.lowest > _LOWEST_VALUE):
         spots = found.outside if found.outside.count else found.codes
-        cure = f"mask and fill them: {_masked(ds, name, _without_fill(ds, name, found))}"
-        where = _where(ds, name, spots)
-        yield f"{name}: {spots.count} values look like fill values ({extent}): {where}; {cure}"
+        what = counted(spots.count, "value looks like a fill value", "values look like fill values")
+        cure = _masked(ds, name, _without_fill(ds, name, found))
+        yield f"{name}: {what} ({extent}): {_where(ds, name, spots)}; mask and fill them: {cure}"
     elif cause is not None and cause.units is not None:
         cure = advice(name, cause.units, expected_units(base) or "")
         units = _written_units(base) or "1"
-        yield f"{name} looks like {cause.what} and not like {units} ({extent}, {middle:g} midway); {cure}"
+        extent += f", typically {middle:g}"
+        yield f"{name}: values are probably {cause.what}, not {units} ({extent}); {cure}"
 
 
 def _written_units(base: str) -> str:
@@ -182,19 +172,17 @@ def _written_units(base: str) -> str:
 
 
 def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str:
-    """Say what values outside of the range probably are, and what to do."""
+    """Write what values outside the range probably are, and what to do."""
     base = scale_of(name)[0]
     expected = expected_units(base) or ""
     low, high = allowed_values(ds, name)
     if cause is not None and cause.units is not None:
-        return f"they look like {cause.what}; {advice(name, cause.units, expected)}"
-    if cause is not None:
-        condition = _without_fill(ds, name, found)
-        if base in PLACE:
-            return f'they look like {cause.what}: ds = ds.drop_vars("{name}"), or give the right ones'
-        return f"they look like {cause.what}: mask them: {_masked(ds, name, condition)}"
+        return f"probably {cause.what}; {advice(name, cause.units, expected)}"
+    if cause is not None and base not in PLACE:
+        return f"probably {cause.what}; mask them: {_masked(ds, name, _without_fill(ds, name, found))}"
     if base in PLACE:
-        return f'give them in degrees (EPSG:4326), or drop the variable: ds = ds.drop_vars("{name}")'
+        probably = f"probably {cause.what}; " if cause is not None else ""
+        return f'{probably}give degrees (EPSG:4326), or drop the variable: ds = ds.drop_vars("{name}")'
     between = _masked(ds, name, f"({{}} >= {low:g}) & ({{}} <= {high:g})")
     if base == "slope" and found.low >= 0:
         code = advice(name, "%", expected)
@@ -204,7 +192,7 @@ def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str
     if found.high > _KELVIN_FROM:
         array = f'ds["{name}"]'
         cure = f"{array} = {array}.where({array} < {_KELVIN_FROM:g}, {array} - 273.15)"
-        return f"some look like kelvin, convert those: {cure}"
+        return f"some are probably kelvin; convert those: {cure}"
     some = found.known[found.outside.nodes].sum()
     if high < found.high <= _FAHRENHEIT_TO and found.outside.count > _OFTEN * some:
         cure = _some_from_fahrenheit(ds, name, found)
@@ -213,7 +201,7 @@ def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str
 
 
 def _without_fill(ds: xr.Dataset, name: str, found: Summary) -> str:
-    """Write the condition that all values but the fill values meet, be they in other units or not."""
+    """Write the condition that all values except fill values meet, in whichever units."""
     low, high = allowed_values(ds, name)
     conditions = []
     if found.low < low or found.low <= _LOWEST_VALUE:
@@ -227,7 +215,7 @@ def _without_fill(ds: xr.Dataset, name: str, found: Summary) -> str:
 
 def _some_from_fahrenheit(ds: xr.Dataset, name: str, found: Summary) -> str:
     scale = scale_of(name)[1] or ""
-    ids = node_labels(ds, scale)[found.outside.nodes].tolist()
+    ids = _node_labels(ds, scale)[found.outside.nodes].tolist()
     array = f'ds["{name}"]'
     if len(ids) > 5 or len(ids) == ds.sizes[scale]:
         return f'{array} = (({array} - 32.0) / 1.8).assign_attrs(units="degC")'
@@ -235,24 +223,29 @@ def _some_from_fahrenheit(ds: xr.Dataset, name: str, found: Summary) -> str:
 
 
 def check_labels(summaries: Mapping[str, Summary], labels: bool) -> Iterator[str]:
-    """Find that there is nothing to learn from."""
+    """Find datasets without any label."""
     there = [f"{LABEL}_{scale}" for scale in SCALES if f"{LABEL}_{scale}" in summaries]
     if labels and there and not any(summaries[name].finite for name in there):
         yield (
-            f"{' and '.join(there)} hold no finite value: there is nothing to learn from; add observations, "
+            f"{' and '.join(there)} contain no finite value: there is nothing to train on; add observations, "
             f"{WITHOUT_LABELS}"
         )
 
 
-def node_labels(ds: xr.Dataset, dim: str) -> npt.NDArray[Any]:
+def _nodes(ds: xr.Dataset, name: str, where: npt.NDArray[Any]) -> str:
+    """Write the scale and the first few ids of a variable at some positions."""
+    scale = scale_of(name)[1] or ""
+    return f"{scale} {shorten(_node_labels(ds, scale)[where])}"
+
+
+def _node_labels(ds: xr.Dataset, dim: str) -> npt.NDArray[Any]:
     """Return the ids of a scale, or the days; positions where the dataset has none."""
     return ds.indexes[dim].to_numpy() if dim in ds.indexes else np.arange(ds.sizes[dim])
 
 
 def _where(ds: xr.Dataset, name: str, spots: Spots) -> str:
-    scale = scale_of(name)[1] or ""
-    nodes = f"{scale} {shorten(node_labels(ds, scale)[spots.nodes])}"
+    nodes = _nodes(ds, name, spots.nodes)
     if "time" not in ds[name].dims:
         return nodes
-    days = node_labels(ds, "time")[spots.days]
+    days = _node_labels(ds, "time")[spots.days]
     return f"{nodes}; days {dates(days) if days.dtype.kind == 'M' else shorten(days)}"
