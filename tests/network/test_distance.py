@@ -88,7 +88,7 @@ def test_refuses_a_limit(five, limit):
         river_distance(*five, limit=limit)
 
 
-def test_refuses_what_is_no_river(five):
+def test_refuses_networks_that_are_not_rivers(five):
     downstream, length = five
     with pytest.raises(CycleError):
         river_distance([1, 0], [1.0, 1.0], limit=1)

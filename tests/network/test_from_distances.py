@@ -39,7 +39,7 @@ def rivers(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(rivers())
-def test_finds_the_river_that_the_distances_are_of(river):
+def test_finds_the_river_behind_the_distances(river):
     downstream, length = river
     table, ids = distances(downstream, length), np.arange(len(downstream)) + 100
     assert downstream_from_distance(ids, table).tolist() == downstream

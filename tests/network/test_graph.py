@@ -122,7 +122,7 @@ def test_rows_sum_to_one_and_hold_their_own_reach(data, forests, options):
 @pytest.mark.parametrize(
     ("options", "hops", "limit"),
     [
-        pytest.param({}, DEFAULT_HOPS, None, id="nothing said"),
+        pytest.param({}, DEFAULT_HOPS, None, id="default"),
         pytest.param({"limit": 2e3}, None, 2e3, id="limit"),
         pytest.param({"nearest": 3}, None, None, id="nearest"),
         pytest.param({"kernel": "reference"}, None, None, id="reference kernel"),
@@ -207,7 +207,7 @@ def test_graphs(graphs, graph):
     assert kept["interpolation"] == {"kernel": {"name": "inverse", "scale_m": 10_000.0}, "limit": None}
 
 
-def test_graphs_take_the_fine_kernel_unless_told(five):
+def test_graphs_use_the_fine_kernel_by_default(five):
     fine = RiverGraph.build(IDS, *five, kernel="reference")
     coarse = RiverGraph.build([1], [-1], [2e4], scale="coarse")
     assert RiverGraphs.build(coarse, fine, [0] * 5).kernel == Reference()

@@ -47,7 +47,7 @@ def test_what_differs(columns, same):
     assert CHAIN.recognise(changed(**columns)).sum() == same
 
 
-def test_equal_numbers_of_another_basin_are_no_evidence():
+def test_equal_ids_of_another_basin_are_not_recognised():
     other = KnownSegments.of(np.arange(1, 11), np.append(np.arange(2, 11), 0), np.full(10, 10_000.0))
     assert not CHAIN.recognise(other).any()
     assert not CHAIN.recognise(KnownSegments(("1", "2"), ("2", ""), CHAIN.length[:2])).any()

@@ -1,4 +1,4 @@
-"""Orders of nodes: permutations that bring together what belongs together."""
+"""Orders of nodes: permutations that bring neighbours together."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def test_fine_data_without_days(river):
     same_data(ds, river.drop_vars("water_temperature_fine"))
 
 
-def test_what_both_have_without_a_scale_is_told_apart(river):
+def test_common_variables_without_a_scale_get_suffixes(river):
     coarse, fine, crosswalk = split(river)
     ds = combine(coarse.assign(crs=0), fine.assign(crs=1), crosswalk, names=NAMES)
     assert (ds.crs_coarse.item(), ds.crs_fine.item()) == (0, 1)
@@ -216,7 +216,7 @@ REFUSED = {
         InvalidDatasetError,
         "1 reach lies on segments that are not in coarse_ds: 3 -> 999; correct",
     ),
-    "both-told": (
+    "both-reported": (
         lambda c, f, x: (c, f, {k: v for k, v in {**x, 3: 999}.items() if k != 7}),
         InvalidDatasetError,
         r"(?s)has 2 faults.*not in the crosswalk: 7;.*not in coarse_ds: 3 -> 999",
@@ -288,7 +288,7 @@ def test_refused(river, spoil, error, says):
         combine(*spoil(*split(river)), names=NAMES)
 
 
-def test_missing_dimension_is_told_with_the_cure(river):
+def test_missing_dimension_is_reported_with_the_cure(river):
     coarse, fine, crosswalk = split(river)
     with pytest.raises(InvalidDatasetError, match=r"fine_ds has no dimension 'fine', only .*comid.*names="):
         combine(coarse, fine, crosswalk, names={k: v for k, v in NAMES.items() if k != "fine"})
@@ -346,7 +346,7 @@ def test_a_name_for_the_dimension_mends_it(river):
     same_data(combine(coarse, fine, crosswalk, names={**names, "fine": "comid"}), river)
 
 
-def test_other_periods_are_no_matter_of_hours(river):
+def test_other_periods_do_not_advise_the_same_hour(river):
     coarse, fine, crosswalk = split(river)
     with pytest.raises(InvalidDatasetError, match=r"no time in common; give both the same period$"):
         combine(coarse.isel(date=slice(9)), fine.isel(date=slice(20, 30)), crosswalk, names=NAMES)

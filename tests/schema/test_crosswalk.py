@@ -1,4 +1,4 @@
-"""Where the fine river may leave the coarse one, and what the report says of it."""
+"""Where the fine river may leave the coarse one, and what the report says about it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_valid_basin_has_all_links_along_the_river(basin):
 
 
 def test_a_single_link_aside_is_reported(basin, read_html):
-    """The lowest reach of a headwater flows into the neighbour, which both sources may tell otherwise."""
+    """The lowest reach of a headwater flows into the neighbour, where two sources may disagree."""
     own, neighbour = headwaters(basin)[0]
     below = below_of(basin, "fine")
     on = {seg: basin.fine.values[basin.coarse_segment.values == seg].tolist() for seg in (own, neighbour)}
@@ -97,7 +97,7 @@ def test_every_break_of_the_main_stem_is_found(basin):
             validate(changed(basin, "downstream_fine", where={"fine": reach}, value=0), values=False)
 
 
-def test_areas_that_are_no_numbers_do_not_hide_a_break(river):
+def test_areas_as_text_do_not_hide_a_break(river):
     spoilt = changed(river, "downstream_fine", where={"fine": 5}, value=0)
     text = spoilt.assign(drainage_area_fine=spoilt["drainage_area_fine"].astype(str))
     with pytest.raises(InvalidDatasetError, match=r"ends? in mid-river.*: 5 \(on 103\)"):
@@ -105,7 +105,7 @@ def test_areas_that_are_no_numbers_do_not_hide_a_break(river):
 
 
 def test_faults_of_the_networks_come_first(river):
-    """Where ids point nowhere nothing can be said of where the water goes."""
+    """Where ids are unknown, the path of the water is unknown too."""
     spoilt = changed(river, "downstream_fine", where={"fine": 5}, value=99)
     with pytest.raises(InvalidDatasetError) as caught:
         validate(changed(spoilt, "coarse_segment", where={"fine": 1}, value=103))

@@ -1,4 +1,4 @@
-"""Days of two datasets, held against sets of days and a loop over values."""
+"""Days of two datasets, compared with sets of days and a loop over values."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def test_states_do_not_shorten_the_weather(base):
     assert joined.fine.sizes["time"] == 9
 
 
-def test_what_no_model_is_told_is_no_weather():
-    """A fine variable without a coarse twin is no feature; one with a twin is."""
+def test_variables_that_are_not_features_are_not_weather():
+    """A fine variable is a feature only if it exists at the coarse scale too."""
     coarse = dataset("coarse", list(range(9)), AIR)
     assert join_days(coarse, dataset("fine", [2, 3], "gauge_height")).fine.sizes["time"] == 9
     assert join_days(coarse, dataset("fine", [2, 3], AIR)).fine.sizes["time"] == 2
@@ -107,7 +107,7 @@ def test_following_the_advice_of_a_loss_mends_it():
     assert join_days(dataset("coarse", [5, 6, 7, 8], AIR), dataset("fine", [5, 6, 7, 8], AIR)).losses == ()
 
 
-def test_days_without_any_value_are_no_loss():
+def test_days_without_any_value_are_not_a_loss():
     labels = dataset("fine", [1, 2, 6], WATER)
     labels[f"{WATER}_fine"][:2] = np.nan
     joined = join_days(dataset("coarse", [5, 6, 7], AIR), labels)

@@ -481,7 +481,7 @@ ALONE = sorted(set(FAULTS) - {
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_fault_is_not_told_twice(river, name):
+def test_fault_is_reported_once(river, name):
     with pytest.raises(InvalidDatasetError) as caught:
         validate(FAULTS[name][0](river))
     assert len(caught.value.faults) == 1
@@ -533,7 +533,7 @@ def test_all_faults_at_once(river):
     assert "the dataset has 11 faults:" in str(caught.value)
 
 
-def test_two_cycles_are_both_told(river):
+def test_two_cycles_are_both_reported(river):
     spoilt = put(put(river, "downstream_fine", fine=1, value=1), "downstream_fine", fine=11, value=11)
     with pytest.raises(InvalidDatasetError) as caught:
         validate(spoilt)

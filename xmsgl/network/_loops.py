@@ -148,26 +148,6 @@ def walk_downstream(
 
 
 @compiled
-def list_upstream(downstream: Ints) -> tuple[Ints, Ints]:
-    """Return the reaches that flow into each reach, as CSR offsets and positions."""
-    n = downstream.size
-    offset = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        if downstream[i] >= 0:
-            offset[downstream[i] + 1] += 1
-    for i in range(n):
-        offset[i + 1] += offset[i]
-    cursor = offset[:-1].copy()
-    inflow = np.empty(offset[n], np.int64)
-    for i in range(n):
-        j = downstream[i]
-        if j >= 0:
-            inflow[cursor[j]] = i
-            cursor[j] += 1
-    return offset, inflow
-
-
-@compiled
 def nearest_upstream(
     offset: Ints,
     inflow: Ints,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xmsgl.errors import NetworkError, shorten
 from xmsgl.network.checks import check_downstream, check_length, check_limit
-from xmsgl.network.topology import topological_order
+from xmsgl.network.topology import inflows, topological_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,8 +60,7 @@ def _walks(down: Ints, half: Floats, begin: Ints, limit: float) -> Iterator[_Wal
     branches of each confluence below it; then upstream from there. Rivers are trees, so that each reach is
     reached once.
     """
-    order = np.argsort(down, kind="stable")
-    first = np.searchsorted(down[order], np.arange(down.size + 1))
+    first, order = inflows(down)
 
     def above(reach: Ints) -> tuple[Ints, Ints]:
         """Find the reaches that flow into the given ones: number of the given one, position of the other."""

@@ -202,23 +202,16 @@ class RiverGraph:
         return {
             "scale": self.scale,
             "kernel": self.kernel.to_dict(),
-            "hops": self.hops,
-            "limit": self.limit,
-            "nearest": self.nearest,
-            "direction": self.direction,
+            **self._choices(),
         }
+
+    def _choices(self) -> dict[str, Any]:
+        """Return how neighbours were chosen."""
+        return {name: getattr(self, name) for name in ("hops", "limit", "nearest", "direction")}
 
     def rows(self) -> PairRows:
         """Find distance and hops of every entry of the operator, in the order of its ``data``."""
-        return pair_rows(
-            self.downstream,
-            self.length,
-            hops=self.hops,
-            limit=self.limit,
-            nearest=self.nearest,
-            direction=self.direction,
-            loops=True,
-        )
+        return pair_rows(self.downstream, self.length, **self._choices(), loops=True)
 
     def describe(self) -> GraphDescription:
         """Count nodes, edges, basins and orphans, and give the spread of distance, weight and degree.
@@ -248,7 +241,7 @@ class RiverGraph:
         degree = np.diff(rows.offset) - 1
         return GraphDescription(
             scale=self.scale,
-            rule=neighbour_rule(self.hops, self.limit, self.nearest, self.direction),
+            rule=neighbour_rule(**self._choices()),
             kernel=str(self.kernel),
             nodes=self.n,
             edges=int(apart.sum()),
@@ -288,7 +281,7 @@ class RiverGraph:
 
     def __repr__(self) -> str:
         edges = self.operator.nnz - self.n
-        rule = neighbour_rule(self.hops, self.limit, self.nearest, self.direction)
+        rule = neighbour_rule(**self._choices())
         return f"<RiverGraph {self.scale}: {self.n:,} nodes, {edges:,} edges, {rule}, {self.kernel}>"
 
     @as_xarray_shows

@@ -40,15 +40,15 @@ def flows_through(downstream: ArrayLike, start: ArrayLike, gate: ArrayLike) -> N
     Shapes: `downstream` (n,), `start, gate` (m,), returns (m,).
     """
     down, goal = check_downstream(downstream), np.asarray(gate)
-    return _comes_to(down, down[np.asarray(start)], lambda place, which: place == goal[which])
+    return _passes(down, down[np.asarray(start)], lambda place, which: place == goal[which])
 
 
-def _comes_to(down: Ints, start: Ints, there: Callable[[Ints, Ints], NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Follow the water from some positions (-1: none), and mark those that come to where `there` holds."""
+def _passes(down: Ints, start: Ints, matches: Callable[[Ints, Ints], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Follow the water from some positions (-1: none), and mark those from which it passes a match."""
     place, found = start.copy(), np.zeros(start.shape, dtype=np.bool_)
     moving = np.flatnonzero(place >= 0)
     while moving.size:
-        found[moving] = there(place[moving], moving)
+        found[moving] = matches(place[moving], moving)
         place[moving] = down[place[moving]]
         moving = moving[~found[moving] & (place[moving] >= 0)]
     return found
@@ -67,7 +67,7 @@ def handoffs(fine_downstream: ArrayLike, segment: ArrayLike, coarse_downstream: 
     against = flows_through(coarse, there, here)
     rest = np.flatnonzero(~along & ~against)
     left = place[reach[rest]]
-    against[rest] = _comes_to(down, down[reach[rest]], lambda at, which: place[at] == left[which])
+    against[rest] = _passes(down, down[reach[rest]], lambda at, which: place[at] == left[which])
     return Handoffs(reach[along], reach[against], reach[~along & ~against])
 
 
@@ -92,7 +92,7 @@ def stranded(
     goes_on = np.zeros(coarse.size, dtype=np.bool_)
     goes_on[place[crosses]] = True
     covered = np.bincount(place, minlength=coarse.size) > 0  # segments with reaches
-    covered_below = _comes_to(coarse, coarse[place[end]], lambda at, _: covered[at])
+    covered_below = _passes(coarse, coarse[place[end]], lambda at, _: covered[at])
     end = end[goes_on[place[end]] | covered_below]
     if not end.size:
         return end

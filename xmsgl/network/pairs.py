@@ -14,7 +14,7 @@ import numpy as np
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.checks import check_downstream, check_length, check_limit
-from xmsgl.network.topology import topological_order
+from xmsgl.network.topology import inflows, topological_order
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -167,7 +167,7 @@ def _search(
     above, below = direction != "downstream", direction != "upstream"
     if nearest is not None:
         if above:
-            tree = _loops.list_upstream(downstream)
+            tree = inflows(downstream)
             _loops.nearest_upstream(
                 *tree, length, nearest, steps, farthest, write, cursor, source, metres, signed
             )

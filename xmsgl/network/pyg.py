@@ -40,29 +40,22 @@ def hetero_data(scales: Iterable[Nodes], between: Between | None = None) -> Hete
     from torch_geometric.data import HeteroData
 
     data = HeteroData()
-    for nodes in scales:
-        _add_scale(data, nodes)
+    for given in scales:
+        nodes = data[given.scale]
+        nodes.num_nodes = len(given.length)
+        nodes.length = _floats(given.length)
+        if given.ids.dtype.kind in "iu":
+            nodes.id = torch.from_numpy(given.ids.astype(np.int64))
+        edges = data[given.scale, "flows", given.scale]
+        edges.edge_index = _edge_index(given.operator)
+        edges.edge_weight = _floats(given.operator.data)
+        edges.edge_distance = _floats(given.distance)
     if between is not None:
         data["fine"].segment = torch.from_numpy(between.segment)
         edges = data["coarse", "informs", "fine"]
         edges.edge_index = _edge_index(between.interpolation)
         edges.edge_weight = _floats(between.interpolation.data)
     return data
-
-
-def _add_scale(data: Any, given: Nodes) -> None:
-    """Add the nodes and edges of one scale."""
-    import torch
-
-    nodes = data[given.scale]
-    nodes.num_nodes = len(given.length)
-    nodes.length = _floats(given.length)
-    if given.ids.dtype.kind in "iu":
-        nodes.id = torch.from_numpy(given.ids.astype(np.int64))
-    edges = data[given.scale, "flows", given.scale]
-    edges.edge_index = _edge_index(given.operator)
-    edges.edge_weight = _floats(given.operator.data)
-    edges.edge_distance = _floats(given.distance)
 
 
 def _edge_index(operator: sp.csr_array) -> torch.Tensor:

@@ -22,6 +22,7 @@ __all__ = [
     "distance_to_outlet",
     "find_cycles",
     "hops_to_outlet",
+    "inflows",
     "link",
     "strahler",
     "topological_order",
@@ -147,6 +148,12 @@ def write_cycle(names: NDArray[Any]) -> str:
     if len(shown) > 12:
         shown = [*shown[:10], f"... {len(shown) - 10} more ..."]
     return " -> ".join([*shown, str(names[0])])
+
+
+def inflows(downstream: Ints) -> tuple[Ints, Ints]:
+    """Return the reaches that flow into each reach, as offsets (n + 1,) and positions (n,)."""
+    order = np.argsort(downstream, kind="stable")
+    return np.searchsorted(downstream[order], np.arange(downstream.size + 1)), order
 
 
 def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:

@@ -95,11 +95,11 @@ def lost(ds: xr.Dataset, dim: str, kept: pd.Index) -> pd.Index:
     along = [array for array in ds.data_vars.values() if dim in array.dims]
     if not len(index) or not all(array.variable._in_memory for array in along):
         return index
-    holds = np.zeros(len(index), dtype=bool)
+    valued = np.zeros(len(index), dtype=bool)
     for array in along:
         part = array.isel({dim: outside})
-        holds |= part.notnull().any([name for name in part.dims if name != dim]).to_numpy()
-    return index[holds]
+        valued |= part.notnull().any([name for name in part.dims if name != dim]).to_numpy()
+    return index[valued]
 
 
 def padded(ds: xr.Dataset, indexes: Mapping[str, pd.Index]) -> xr.Dataset:
