@@ -192,7 +192,7 @@ def test_describe(five):
     assert found.weight.minimum == pytest.approx(0.2 / 1.7)
     assert found.weight.maximum == pytest.approx(1 / 5)
     text = str(found)
-    for piece in ("6 fine reaches", "1 (60)", "up to 1 hops", "Inverse(scale_m=1000.0)", "3,750"):
+    for piece in ("6 fine reaches", "1 (60)", "up to 1 hop, ", "Inverse(scale_m=1000.0)", "3,750"):
         assert piece in text
     assert len(text.splitlines()) == 11
 

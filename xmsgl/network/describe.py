@@ -105,7 +105,7 @@ class GraphDescription(_Description):
         return [
             ("nodes", f"{self.nodes:,} {noun}{ending}"),
             ("edges", f"{self.edges:,} besides the self-loops"),
-            ("basins", f"{self.basins:,}, up to {self.depth:,} hops deep"),
+            ("basins", f"{self.basins:,}, up to {_hops(self.depth)} deep"),
             ("neighbours", self.rule),
             ("kernel", self.kernel),
             ("orphans", orphans),
@@ -170,13 +170,17 @@ class GraphsDescription:
 
 def neighbour_rule(hops: int | None, limit: float | None, nearest: int | None, direction: str) -> str:
     """Describe how neighbours were chosen."""
-    parts = [] if hops is None else [f"up to {hops} hops"]
+    parts = [] if hops is None else [f"up to {_hops(hops)}"]
     if limit is not None and limit < sys.float_info.max:
         parts.append(f"within {limit:,.0f} m")
     if nearest is not None:
         parts.append(f"the nearest {nearest}")
     sides = "upstream and downstream" if direction == "both" else f"{direction} only"
     return ", ".join([*(parts or ["all on the flow path"]), sides])
+
+
+def _hops(number: int) -> str:
+    return f"{number:,} hop{'' if number == 1 else 's'}"
 
 
 def text_block(title: str, facts: list[tuple[str, str]], spreads: list[tuple[str, Spread]]) -> str:

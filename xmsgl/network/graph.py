@@ -210,7 +210,13 @@ class RiverGraph:
         return {name: getattr(self, name) for name in ("hops", "limit", "nearest", "direction")}
 
     def rows(self) -> PairRows:
-        """Find distance and hops of every entry of the operator, in the order of its ``data``."""
+        """Find distance and hops of every entry of the operator, in the order of its ``data``.
+
+        Returns
+        -------
+        PairRows
+            Distances (m) and signed hops.
+        """
         return pair_rows(self.downstream, self.length, **self._choices(), loops=True)
 
     def describe(self) -> GraphDescription:
@@ -227,7 +233,7 @@ class RiverGraph:
         river graph, fine scale
           nodes                 2 fine reaches
           edges                 2 besides the self-loops
-          basins                1, up to 1 hops deep
+          basins                1, up to 1 hop deep
           neighbours            up to 5 hops, upstream and downstream
           kernel                Exponential(scale_m=10000.0)
           orphans               none

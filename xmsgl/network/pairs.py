@@ -118,10 +118,11 @@ def pair_rows(
     """Find neighbours as CSR rows, with each reach itself where `loops`."""
     from xmsgl.network import _loops
 
-    for name, value in {"hops": hops, "nearest": nearest}.items():
+    whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
+    for name, value in whole.items():
         if value is None:
             continue
-        if not isinstance(value, int | np.integer) or value is True or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
             raise InvalidArgumentError(msg)
     farthest = np.inf if limit is None else check_limit(limit, optional=True)

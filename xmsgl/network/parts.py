@@ -65,7 +65,7 @@ def independent_parts(coarse: Any, fine: Any, interpolation: Any, remap: Any, *,
     a_coarse, a_fine, m, r = _checked(coarse, fine, interpolation, remap)
     n = a_fine.shape[0]  # reaches come first, so that basins are numbered by their first reaches
     across = abs(m) + abs(r)  # so that weights do not cancel
-    reads: Any = sp.block_array([[a_fine, across], [None, a_coarse]], format="csr")  # type: ignore[list-item]
+    reads: Any = sp.block_array([[a_fine, across], [None, a_coarse]], format="csr")
     reads.eliminate_zeros()
     _, label = connected_components(reads, directed=False)
     _, first, basin = np.unique(label, return_index=True, return_inverse=True)

@@ -130,7 +130,7 @@ def check_days(ds: xr.Dataset) -> Iterator[str]:
         return
     if index.hasnans:
         cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
-        found = counted(int(index.isna().sum()), "missing value", "missing values")
+        found = counted(int(np.count_nonzero(index.isna())), "missing value", "missing values")
         yield f"time has {found} (NaT); {cure}"
     time = index.dropna()
     if time.has_duplicates:

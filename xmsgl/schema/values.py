@@ -78,9 +78,8 @@ def _gaps_of_static(ds: xr.Dataset, name: str, values: npt.NDArray[np.float64]) 
         if scale_of(name)[0] in PLACE or not np.isfinite(values).any():
             cure = f'give the values, or drop the variable: ds = ds.drop_vars("{name}")'
         else:
-            cure = (
-                f"fill the gaps, as a first guess with the median: {fill_places(name, condition=condition)}"
-            )
+            code = fill_places(name, condition=condition)
+            cure = f"fill the gaps, as a first guess with the median: {code}"
         count = counted(gap.sum(), "value is", "values are")
         yield f"{name}: {count} {what}: {_nodes(ds, name, gap)}; {cure}"
 
