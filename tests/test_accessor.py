@@ -11,21 +11,13 @@ import pytest
 import xarray as xr
 
 import xmsgl.accessor
+from tests.small import TWO_FEATURES
 from xmsgl.accessor import MsglAccessor
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.prediction.downscale import downscale
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.train import train
 
-SETTINGS = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 1,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "slope"],
-}
 METHODS = ["downscale", "evaluate", "export", "graph", "to_datatree", "train", "validate"]
 
 
@@ -93,8 +85,8 @@ def test_everything_works_from_the_door(river, kind):
     assert obj.msgl.graph("fine", hops=2).n == 12
     graphs, expected = obj.msgl.graph(), build_graph(ds)
     np.testing.assert_array_equal(graphs.interpolation.toarray(), expected.interpolation.toarray())
-    model = obj.msgl.train("remap", seed=3, validation=None, **SETTINGS)
-    assert model.sha256 == train(ds, "remap", seed=3, validation=None, **SETTINGS).sha256
+    model = obj.msgl.train("remap", seed=3, validation=None, **TWO_FEATURES)
+    assert model.sha256 == train(ds, "remap", seed=3, validation=None, **TWO_FEATURES).sha256
     prediction = obj.msgl.downscale(model, warmup=9)
     xr.testing.assert_equal(prediction, downscale(ds, model, warmup=9))
     scores = obj.msgl.evaluate(prediction)
@@ -113,8 +105,8 @@ def test_everything_works_from_the_door(river, kind):
 
 def test_checkpoint_and_resume_go_through_the_door(river, tmp_path):
     ds = river.isel(time=slice(0, 120))
-    model = ds.msgl.train("remap", checkpoint=tmp_path / "c", **SETTINGS)
-    assert ds.msgl.train("remap", resume=tmp_path / "c", **SETTINGS).sha256 == model.sha256
+    model = ds.msgl.train("remap", checkpoint=tmp_path / "c", **TWO_FEATURES)
+    assert ds.msgl.train("remap", resume=tmp_path / "c", **TWO_FEATURES).sha256 == model.sha256
 
 
 def test_own_observations_can_be_scored(river):

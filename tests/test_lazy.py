@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import xmsgl
+from tests.small import TWO_FEATURES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,15 +22,7 @@ PAGE = ROOT / "docs" / "lazy.md"
 DAYS, CHUNK = 120, 30
 DRIVERS = {"air_temperature_coarse", "precipitation_coarse", "solar_radiation_coarse"}
 LABELS = {"water_temperature_coarse", "water_temperature_fine"}
-SETTINGS = {
-    "hidden": 4,
-    "window": 40,
-    "warmup": 5,
-    "epochs": 1,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "slope"],
-}
+SETTINGS = {**TWO_FEATURES, "window": 40}
 
 
 def watch(array: xr.DataArray, name: str, seen: list[tuple[str, int]]) -> xr.DataArray:

@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
+from tests.small import QUICK
 from xmsgl.cli.main import main
 from xmsgl.models.file import packaged
 from xmsgl.models.file.card import model_facts
@@ -17,7 +18,7 @@ from xmsgl.training.train import train
 
 @pytest.fixture(scope="module")
 def model(river_once):
-    small = {"hidden": 4, "window": 60, "warmup": 10, "epochs": 1, "device": "cpu", "progress": False}
+    small = {**QUICK, "warmup": 10}
     return train(river_once.isel(time=slice(0, 130)), "remap", **small)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import xarray as xr
 
+from tests.small import QUICK
 from xmsgl.datasets import simulated
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.inputs.features import feature_variables
@@ -22,7 +23,7 @@ from xmsgl.training.train import train
 
 @pytest.fixture(scope="module")
 def model(river_once):
-    settings = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 1, "device": "cpu", "progress": False}
+    settings = {**QUICK, "warmup": 15}
     return train(river_once.isel(time=slice(0, 130)), **settings)
 
 
@@ -54,7 +55,7 @@ def test_a_window_alone_gives_what_it_gives_in_the_whole_record(river, model, me
 @pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])
 def test_pieces_of_days_change_nothing(river, method):
     ds = river.isel(time=slice(0, 130))
-    settings = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 1, "device": "cpu", "progress": False}
+    settings = {**QUICK, "warmup": 15}
     model = train(ds, method, **settings)
     drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
     lengths = []
@@ -80,7 +81,7 @@ def days_of(batch):
 
 
 def test_a_head_over_time_gets_its_whole_window(river):
-    settings = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 1, "device": "cpu", "progress": False}
+    settings = {**QUICK, "warmup": 15}
     ds = river.isel(time=slice(0, 130))
     model = train(ds, tasks=("coarse", "interpolation"), **settings)
     drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]

@@ -9,19 +9,12 @@ import xarray as xr
 import xvec
 
 import xmsgl
+from tests.small import TWO_FEATURES
 from xmsgl.accessor import MsglAccessor
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.schema.tree import as_dataset
 
-SETTINGS = {
-    "hidden": 4,
-    "window": 40,
-    "warmup": 5,
-    "epochs": 1,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "slope"],
-}
+SETTINGS = {**TWO_FEATURES, "window": 40}
 KINDS = ["dataset", "tree", "geometries", "tree of geometries", "lazy tree"]
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.small import TWO_FEATURES
 from xmsgl.datasets import simulated
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.evaluate import coverage, mask_labels
@@ -288,19 +289,8 @@ def test_quantiles_that_make_no_sense_are_refused_at_once(basin, model, refuse_t
         downscale(basin[0].chunk(time=100), model, quantiles=bad)
 
 
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 1,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "slope"],
-}
-
-
 def test_a_model_without_validation_says_so(river):
-    model = train(river.isel(time=slice(0, 120)), "remap", validation=None, **SMALL)
+    model = train(river.isel(time=slice(0, 120)), "remap", validation=None, **TWO_FEATURES)
     assert model.spec.intervals is None
     assert "intervals" not in model.spec.to_dict()
     with pytest.raises(UncalibratedModelError, match=r"train with validation"):
@@ -313,7 +303,7 @@ def test_few_fine_labels_are_replaced_by_coarse_ones(river):
     few = river.copy(deep=True)
     fine = few["water_temperature_fine"]
     few["water_temperature_fine"] = fine.where((few.fine == 3) | (few.time < np.datetime64("2002-10-01")))
-    model = train(few, tasks=("coarse", "fine"), validation=days, **SMALL)
+    model = train(few, tasks=("coarse", "fine"), validation=days, **TWO_FEATURES)
     table = model.spec.intervals
     assert 0 < int(few["water_temperature_fine"].sel(time=days).count()) < LEAST
     observed = few["water_temperature_coarse"].sel(time=days)
@@ -338,7 +328,7 @@ def test_few_fine_labels_are_replaced_by_coarse_ones(river):
 
 def test_too_few_labels_make_no_table(river):
     days = slice("2002-10-01", "2002-10-20")
-    model = train(river.drop_vars("water_temperature_coarse"), "fine-only", validation=days, **SMALL)
+    model = train(river.drop_vars("water_temperature_coarse"), "fine-only", validation=days, **TWO_FEATURES)
     assert 0 < model.spec.training["labels"]["validation_fine"] < LEAST
     assert model.spec.intervals is None
 
@@ -348,7 +338,7 @@ def test_reaches_that_matter_to_no_label_are_left_out_and_change_nothing(two_riv
     labels = two_rivers["water_temperature_fine"]
     one = two_rivers.drop_vars("water_temperature_coarse")
     one["water_temperature_fine"] = labels.where(labels["fine"] < 1000)
-    model = train(one, "fine-only", validation=0.4, **SMALL)
+    model = train(one, "fine-only", validation=0.4, **TWO_FEATURES)
     whole = Engine._stream
     sizes = []
 
@@ -358,7 +348,7 @@ def test_reaches_that_matter_to_no_label_are_left_out_and_change_nothing(two_riv
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Engine, "_stream", watch)
-        again = train(one, "fine-only", validation=0.4, **SMALL)
+        again = train(one, "fine-only", validation=0.4, **TWO_FEATURES)
     assert set(sizes) == {12}
     assert again.spec == model.spec
 
@@ -366,7 +356,7 @@ def test_reaches_that_matter_to_no_label_are_left_out_and_change_nothing(two_riv
 def test_an_ensemble_is_calibrated_by_its_mean(river):
     ds = river.isel(time=slice(0, 400))
     days = slice("2002-06-01", "2002-10-31")
-    model = train(ds, "fine-only", ensemble=2, validation=days, **SMALL)
+    model = train(ds, "fine-only", ensemble=2, validation=days, **TWO_FEATURES)
     residual = (ds["water_temperature_fine"] - downscale(ds, model)).sel(time=days).values
     found = np.sort(residual[np.isfinite(residual)])
     assert model.spec.intervals.n == found.size

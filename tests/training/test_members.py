@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 
+from tests.small import SMALL, same
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.evaluate import crps
 from xmsgl.inputs.features import feature_variables
@@ -22,18 +22,7 @@ from xmsgl.training import source as supply
 from xmsgl.training.train import train
 
 # As much dropout as shows whether members draw the same.
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 2,
-    "device": "cpu",
-    "progress": False,
-    "dropout": 0.3,
-    "features": ["air_temperature", "solar_radiation", "slope"],
-    "pretrain": 0,
-    "validation": slice("2001-12-20", None),
-}
+SETTINGS = {**SMALL, "epochs": 2, "dropout": 0.3, "validation": slice("2001-12-20", None)}
 
 
 @pytest.fixture
@@ -44,16 +33,12 @@ def tiny(river):
 @pytest.fixture(scope="module")
 def singles(river_once):
     ds = river_once.isel(time=slice(0, 120))
-    return [train(ds, seed=seed, **SMALL) for seed in (3, 4, 5)]
+    return [train(ds, seed=seed, **SETTINGS) for seed in (3, 4, 5)]
 
 
 @pytest.fixture(scope="module")
 def several(river_once):
-    return train(river_once.isel(time=slice(0, 120)), seed=3, ensemble=3, **SMALL)
-
-
-def same(one, two):
-    return set(one) == set(two) and all(torch.equal(one[name], two[name]) for name in one)
+    return train(river_once.isel(time=slice(0, 120)), seed=3, ensemble=3, **SETTINGS)
 
 
 def without_settings(spec):
@@ -135,12 +120,12 @@ def test_models_can_be_joined_if_they_differ_in_weights_only(several, singles):
 @pytest.mark.parametrize("ensemble", [0, -1])
 def test_there_is_a_member_at_least(tiny, ensemble):
     with pytest.raises(InvalidArgumentError, match="ensemble must be a whole number of at least 1"):
-        train(tiny, ensemble=ensemble, **SMALL)
+        train(tiny, ensemble=ensemble, **SETTINGS)
 
 
 def test_a_share_of_windows_is_drawn_once_for_all_members(river):
     ds = river.isel(time=slice(0, 400))
-    settings = {**SMALL, "epochs": 1, "validation": 0.3}
+    settings = {**SETTINGS, "epochs": 1, "validation": 0.3}
     model = train(ds, ensemble=2, seed=1, **settings)
     alone = train(ds, seed=1, **settings)
     assert same(model.member(0).weights, alone.weights)
@@ -166,7 +151,7 @@ def stop_in(monkeypatch, member, epoch):
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch, several, epoch):
     path = tmp_path / "c"
-    settings = {**SMALL, "seed": 3, "ensemble": 3}
+    settings = {**SETTINGS, "seed": 3, "ensemble": 3}
     with monkeypatch.context() as patch:
         stop_in(patch, 2, epoch)
         with pytest.raises(KeyboardInterrupt):
@@ -185,14 +170,14 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
 
 
 def test_a_checkpoint_of_another_number_of_members_is_refused(tiny, tmp_path):
-    settings = {**SMALL, "epochs": 1}
+    settings = {**SETTINGS, "epochs": 1}
     train(tiny, checkpoint=tmp_path / "one", **settings)
     with pytest.raises(CheckpointError, match=r"settings\.ensemble: 1 there, 2 here"):
         train(tiny, resume=tmp_path / "one", ensemble=2, **settings)
 
 
 def test_the_bar_counts_the_epochs_of_all_members(tiny, capsys):
-    train(tiny, ensemble=2, **{**SMALL, "progress": True})
+    train(tiny, ensemble=2, **{**SETTINGS, "progress": True})
     assert "4/4" in capsys.readouterr().err
 
 
@@ -208,7 +193,7 @@ def test_the_prediction_is_the_mean_of_the_members(tiny, several, singles, carry
 
 @pytest.mark.parametrize("method", ["fine-only", "remap"])
 def test_other_methods_can_be_ensembles(tiny, method):
-    settings = {key: value for key, value in SMALL.items() if key != "dropout"}
+    settings = {key: value for key, value in SETTINGS.items() if key != "dropout"}
     model = train(tiny, method, ensemble=2, **settings)
     expected = mean_of([model.member(0), model.member(1)], tiny)
     np.testing.assert_allclose(downscale(tiny, model), expected, atol=2e-5)
@@ -259,7 +244,7 @@ def test_members_can_be_scored_as_an_ensemble(tiny, several):
 
 
 def test_training_starts_with_one_member_only(tiny, several):
-    settings = {**SMALL, "epochs": 1}
+    settings = {**SETTINGS, "epochs": 1}
     del settings["features"]
     with pytest.raises(InvalidArgumentError, match=r"3 members; start with one of them, model.member\(k\)"):
         train(tiny, start=several, **settings)

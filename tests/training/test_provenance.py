@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from tests.training.test_train import SCALES, SMALL
+from tests.small import SMALL
+from tests.training.test_train import SCALES
 from xmsgl.training.provenance import fingerprint
 from xmsgl.training.train import train
 

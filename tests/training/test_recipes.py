@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import FEATURES, same
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.models.file import storage
 from xmsgl.models.file.model import load_model
@@ -25,7 +26,7 @@ PUBLISHED = ("async-msgl", "direct", "fine-only", "msgl", "progressive", "remap"
 # The run, the data and the machine decide these, not a method.
 NOT_FOR_RECIPES = {"method", "validation", "seed", "ensemble", "amp", "architecture"}
 QUICK = {"epochs": 2, "window": 60, "device": "cpu", "progress": False}
-SMALL = {**QUICK, "hidden": 4, "pretrain": 0, "features": ["air_temperature", "solar_radiation", "slope"]}
+SMALL = {**QUICK, "hidden": 4, "pretrain": 0, "features": FEATURES}
 
 
 @pytest.fixture
@@ -36,12 +37,6 @@ def tiny(river):
 @pytest.fixture(scope="module")
 def published(river_once):
     return train(river_once.isel(time=slice(0, 120)), "msgl", recipe="published", **QUICK)
-
-
-def same(one, two):
-    return set(one.weights) == set(two.weights) and all(
-        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
-    )
 
 
 # ------------------------------------------------------------- the table

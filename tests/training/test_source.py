@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import FEATURES, SMALL
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.validation import split_days
@@ -21,17 +22,6 @@ from xmsgl.training.train import train
 CPU = torch.device("cpu")
 SCALES = ("coarse", "fine")
 TASKS = ("coarse", "interpolation", "fine")
-NAMES = ["air_temperature", "solar_radiation", "slope"]
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 3,
-    "device": "cpu",
-    "progress": False,
-    "features": NAMES,
-    "pretrain": 0,
-}
 
 
 @pytest.fixture
@@ -62,7 +52,7 @@ def whole(monkeypatch):
 def make_source(ds, direction, identity=False):
     data = TrainingData(
         ds,
-        choose_features(ds, NAMES),
+        choose_features(ds, FEATURES),
         scales=SCALES,
         window=60,
         warmup=5,

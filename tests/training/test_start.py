@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import FEATURES, QUICK
 from xmsgl.errors import CheckpointError, InvalidArgumentError, ModelMismatchError
 from xmsgl.models.file.start import begin_with
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 
-SMALL = {
-    "features": ["air_temperature", "solar_radiation", "slope"],
-    "window": 60,
-    "warmup": 10,
-    "epochs": 2,
-    "hidden": 4,
-    "progress": False,
-}
+SMALL = {**QUICK, "epochs": 2, "features": FEATURES}
 AFTER = {name: value for name, value in SMALL.items() if name not in ("features", "hidden")}
 STILL = {**AFTER, "epochs": 1, "pretrain": 0, "learning_rate": 1e-12}  # a step that moves nothing
 

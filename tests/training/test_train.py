@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import SMALL, rmse, same
 from xmsgl.errors import (
     CheckpointError,
     DivergenceError,
@@ -26,32 +27,12 @@ from xmsgl.training import members as fit_members
 from xmsgl.training import source as supply
 from xmsgl.training.train import train
 
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 3,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "solar_radiation", "slope"],
-    "pretrain": 0,
-}
 SCALES = ("coarse", "fine")
 
 
 @pytest.fixture
 def tiny(river):
     return river.isel(time=slice(0, 120))
-
-
-def same(one, two):
-    return set(one.weights) == set(two.weights) and all(
-        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
-    )
-
-
-def rmse(prediction, truth):
-    return float(np.sqrt(((prediction - truth) ** 2).mean()))
 
 
 # ----------------------------------------------------------------- learning

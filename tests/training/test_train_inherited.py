@@ -6,20 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.small import QUICK
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.training.train import train
 
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 3,
-    "device": "cpu",
-    "progress": False,
-    "pretrain": 0,
-    "validation": 0.3,
-}
+SETTINGS = {**QUICK, "epochs": 3, "pretrain": 0, "validation": 0.3}
 
 
 @pytest.fixture
@@ -44,9 +36,9 @@ def written_out(monkeypatch):
 )
 def test_weights_and_losses_are_the_same(river, monkeypatch, written_out, options, expands):
     ds = river.isel(time=slice(0, 240))
-    inherited = train(ds, **{**SMALL, **options})
+    inherited = train(ds, **{**SETTINGS, **options})
     assert bool(written_out) == expands
     monkeypatch.setattr(ScaleInputs, "sources", lambda *_: None)
-    own = train(ds, **{**SMALL, **options})
+    own = train(ds, **{**SETTINGS, **options})
     np.testing.assert_equal(inherited.history, own.history)
     assert all(torch.equal(weights, own.weights[name]) for name, weights in inherited.weights.items())

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 
+from tests.small import FEATURES, QUICK, same
 from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
@@ -19,17 +19,8 @@ from xmsgl.training.train import train
 
 LENGTHS = (5_000, 20_000)
 NAMES = list(neighbour_features(LENGTHS))
-OWN = ["air_temperature", "solar_radiation", "slope"]
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 2,
-    "device": "cpu",
-    "progress": False,
-    "features": [*OWN, "neighbour_anomalies:5km", "neighbour_anomalies:20km"],
-}
-PLAIN = {**SMALL, "features": OWN}
+SMALL = {**QUICK, "epochs": 2, "features": [*FEATURES, "neighbour_anomalies:5km", "neighbour_anomalies:20km"]}
+PLAIN = {**SMALL, "features": FEATURES}
 STILL = {"window": 60, "warmup": 5, "epochs": 1, "pretrain": 0, "learning_rate": 1e-12, "progress": False}
 
 
@@ -45,15 +36,9 @@ def fitted(ds, scales=("coarse",), window=60):
     return fit_neighbours(without_labels(ds, days), LENGTHS)
 
 
-def same(one, two):
-    return set(one.weights) == set(two.weights) and all(
-        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
-    )
-
-
 def test_the_model_keeps_lengths_and_anomalies(river_once, model):
     assert model.spec.neighbours == fitted(river_once)
-    assert [feature.name for feature in model.spec.features] == [*OWN, *NAMES]
+    assert [feature.name for feature in model.spec.features] == [*FEATURES, *NAMES]
     assert not any(feature.dynamic for feature in model.spec.features[2:])
     assert "5 observed segments" in repr(model)
 
@@ -71,7 +56,7 @@ def test_it_is_training_on_a_dataset_that_has_them(river_once, method):
     """Bit for bit the weights of a training on the same attributes, given by hand."""
     known = fitted(river_once, ("coarse",) if method == "remap" else ("coarse", "fine"))
     by_hand = assign_neighbours(river_once, known)
-    given = train(by_hand, method, **{**SMALL, "features": [*OWN, *NAMES]})
+    given = train(by_hand, method, **{**SMALL, "features": [*FEATURES, *NAMES]})
     asked = train(river_once, method, **SMALL)
     assert same(given, asked)
     assert given.spec.scaling == asked.spec.scaling
@@ -156,7 +141,7 @@ def test_lengths_are_checked_before_anything_else():
 
 
 def test_a_model_that_goes_on_keeps_them(river_once, model):
-    for features in (["default"], SMALL["features"], [*OWN, *NAMES]):
+    for features in (["default"], SMALL["features"], [*FEATURES, *NAMES]):
         again = train(river_once, "remap", start=model, features=features, **STILL)
         assert again.spec.neighbours == model.spec.neighbours
         assert again.spec.features == model.spec.features
@@ -176,14 +161,14 @@ def test_where_no_segment_is_observed_the_old_anomalies_hold(river_once, model):
 
 @pytest.mark.parametrize(
     ("features", "has"),
-    [(OWN, "none"), (SMALL["features"], "neighbour_anomalies:5km, neighbour_anomalies:20km")],
+    [(FEATURES, "none"), (SMALL["features"], "neighbour_anomalies:5km, neighbour_anomalies:20km")],
     ids=["none", "others"],
 )
 def test_other_lengths_than_its_own_are_refused(river_once, features, has):
     first = train(river_once, "remap", **{**SMALL, "features": features, "epochs": 1})
     message = rf"those of the model to start with \({has}\); leave features out"
     with pytest.raises(InvalidArgumentError, match=message):
-        train(river_once, "remap", start=first, features=[*OWN, "neighbour_anomalies:7km"], **STILL)
+        train(river_once, "remap", start=first, features=[*FEATURES, "neighbour_anomalies:7km"], **STILL)
 
 
 def test_training_can_be_resumed(river_once, tmp_path, model):

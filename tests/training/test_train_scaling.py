@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.small import FEATURES, QUICK
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
@@ -17,15 +18,7 @@ from xmsgl.training.train import train
 
 SCALES = ("coarse", "fine")
 SUMMER = slice("2002-06-01", "2002-08-31")
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 2,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "solar_radiation", "slope"],
-}
+SMALL = {**QUICK, "epochs": 2, "features": FEATURES}
 OWN = {**SMALL, "scaling": "own"}
 
 

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
+from tests.small import SMALL, rmse, same
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 
 TASKS = ("coarse", "interpolation", "fine")
-SMALL = {
-    "hidden": 4,
-    "window": 60,
-    "warmup": 5,
-    "epochs": 3,
-    "device": "cpu",
-    "progress": False,
-    "features": ["air_temperature", "solar_radiation", "slope"],
-    "pretrain": 0,
-}
 
 
 @pytest.fixture
 def tiny(river):
     return river.isel(time=slice(0, 120))
-
-
-def same(one, two):
-    return set(one.weights) == set(two.weights) and all(
-        torch.equal(one.weights[name], two.weights[name]) for name in one.weights
-    )
-
-
-def rmse(prediction, truth):
-    return float(np.sqrt(((prediction - truth) ** 2).mean()))
 
 
 def test_the_strategies_train_their_stages(tiny):

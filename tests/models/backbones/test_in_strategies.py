@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import xmsgl
+from tests.small import QUICK
 from xmsgl.models.backbones.registry import BACKBONES
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.registry import create_model, model_names
@@ -78,7 +79,7 @@ def test_every_task_trains_what_is_shared(name, make_batch, in_pieces):
 
 # --------------------------------------------------------------- from a dataset
 
-SETTINGS = {"hidden": 4, "window": 60, "warmup": 15, "epochs": 2, "device": "cpu", "progress": False}
+SETTINGS = {**QUICK, "warmup": 15, "epochs": 2}
 
 
 @pytest.mark.parametrize("name", OTHERS)

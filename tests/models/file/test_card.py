@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.small import QUICK
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.card import model_card, model_facts
 from xmsgl.models.file.intervals import fit_table
@@ -22,7 +23,7 @@ SCORES = [
 
 def small(river, **settings):
     days = river.isel(time=slice(0, 150))
-    shared = {"hidden": 4, "window": 60, "warmup": 10, "epochs": 2, "device": "cpu", "progress": False}
+    shared = {**QUICK, "warmup": 10, "epochs": 2}
     return train(days, "remap", **shared, **settings)
 
 

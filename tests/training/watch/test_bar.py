@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.small import WATCHED
 from xmsgl.training.train import train
-
-SMALL = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
 
 
 @pytest.fixture
@@ -16,7 +15,7 @@ def tiny(river):
 
 @pytest.mark.parametrize("how", [True, "bar"])
 def test_the_bar_counts_epochs_and_says_how_good(tiny, capsys, how):
-    model = train(tiny, "remap", progress=how, **SMALL)
+    model = train(tiny, "remap", progress=how, **WATCHED)
     shown = capsys.readouterr()
     assert shown.out == ""
     last = shown.err.split("\r")[-1]

@@ -10,13 +10,12 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from tests.small import WATCHED
 from xmsgl.training.loop import Progress
 from xmsgl.training.train import train
 from xmsgl.training.watch import watched as watch
 from xmsgl.training.watch.curves import Curves, curves_html
 from xmsgl.training.watch.standing import Standing
-
-SMALL = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
 
 
 @pytest.fixture
@@ -146,7 +145,7 @@ def test_one_output_is_drawn_anew_but_not_too_often(screen):
 
 def test_training_in_a_notebook_shows_its_end(tiny, screen, monkeypatch):
     monkeypatch.setattr(watch, "in_notebook", lambda: True)
-    model = train(tiny, "remap", progress=True, **SMALL)
+    model = train(tiny, "remap", progress=True, **WATCHED)
     assert screen[-1].count("<svg") == 2
     assert f"validation {model.history['validation'][-1]:.3f} °C" in screen[-1]
 

@@ -9,11 +9,10 @@ import time
 import numpy as np
 import pytest
 
+from tests.small import WATCHED
 from xmsgl.errors import MissingDependencyError
 from xmsgl.training.train import train
 from xmsgl.training.watch.tensorboard import TensorBoardLog
-
-SMALL = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
 
 
 @pytest.fixture
@@ -45,7 +44,7 @@ def expected(history):
 
 
 def test_tensorboard_reads_the_history(tiny, tmp_path):
-    settings = {**SMALL, "epochs": 4, "pretrain": 2, "heads": 1}
+    settings = {**WATCHED, "epochs": 4, "pretrain": 2, "heads": 1}
     model = train(tiny, "msgl", progress=False, observers=[TensorBoardLog(tmp_path / "log")], **settings)
     assert math.isnan(model.history["loss_fine"][0])  # else nothing is left out
     found = events(tmp_path / "log")
@@ -54,7 +53,7 @@ def test_tensorboard_reads_the_history(tiny, tmp_path):
 
 
 def test_tensorboard_tells_members_apart(tiny, tmp_path):
-    model = train(tiny, "remap", ensemble=2, progress=False, observers=[TensorBoardLog(tmp_path)], **SMALL)
+    model = train(tiny, "remap", ensemble=2, progress=False, observers=[TensorBoardLog(tmp_path)], **WATCHED)
     for k in range(2):
         assert events(tmp_path / f"member{k}") == expected(model.member(k).history)
 
@@ -68,10 +67,10 @@ def test_tensorboard_of_a_resumed_training_is_whole(tiny, tmp_path, folder):
     with pytest.raises(KeyboardInterrupt):
         train(
             tiny, "remap", progress=False, observers=[TensorBoardLog(tmp_path / "same"), stop],
-            checkpoint=tmp_path / "c", **SMALL,
+            checkpoint=tmp_path / "c", **WATCHED,
         )  # fmt: skip
     log = TensorBoardLog(tmp_path / folder)
-    model = train(tiny, "remap", progress=False, observers=[log], resume=tmp_path / "c", **SMALL)
+    model = train(tiny, "remap", progress=False, observers=[log], resume=tmp_path / "c", **WATCHED)
     assert events(tmp_path / folder) == expected(model.history)
 
 
@@ -92,7 +91,7 @@ def test_the_files_are_closed_at_the_end_of_training_also_after_an_error(tiny, t
 
     log = TensorBoardLog(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny, "remap", progress=False, observers=[log, stop], **SMALL)
+        train(tiny, "remap", progress=False, observers=[log, stop], **WATCHED)
     assert {id(writer) for writer in writers} == {id(writers[0])}
     assert writers[0].all_writers is None  # as SummaryWriter.close leaves it
     assert {step for step, _ in events(tmp_path)["validation"]} == {1, 2}
@@ -103,5 +102,5 @@ def test_a_log_may_watch_one_training_after_another(tiny, tmp_path):
     log = TensorBoardLog(tmp_path)
     for seed in (1, 2):
         time.sleep(1.1)  # TensorBoard orders files by the second in which they were opened
-        model = train(tiny, "remap", progress=False, observers=[log], seed=seed, **SMALL)
+        model = train(tiny, "remap", progress=False, observers=[log], seed=seed, **WATCHED)
         assert events(tmp_path) == expected(model.history)

@@ -8,14 +8,13 @@ import sys
 
 import pytest
 
+from tests.small import WATCHED
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.training.train import train
 from xmsgl.training.watch import watched as watch
 from xmsgl.training.watch.tensorboard import TensorBoardLog
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.options import set_options
-
-SMALL = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def tiny(river):
 
 def test_observers_are_told_of_every_epoch_of_every_member(tiny):
     seen = []
-    model = train(tiny, "remap", ensemble=2, observers=[seen.append], progress=False, **SMALL)
+    model = train(tiny, "remap", ensemble=2, observers=[seen.append], progress=False, **WATCHED)
     told = [(each.member, each.state.epoch, each.done) for each in seen]
     assert told == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 0, 3), (1, 1, 4), (1, 2, 5), (1, 3, 6)]
     assert {(each.method, each.members, each.epochs) for each in seen} == {("remap", 2, 3)}
@@ -38,8 +37,8 @@ def test_observers_are_told_of_every_epoch_of_every_member(tiny):
 
 
 def test_watching_changes_no_bit(tiny, tmp_path):
-    bare = train(tiny, "remap", progress=False, **SMALL)
-    seen = train(tiny, "remap", progress=True, observers=[TensorBoardLog(tmp_path), str], **SMALL)
+    bare = train(tiny, "remap", progress=False, **WATCHED)
+    seen = train(tiny, "remap", progress=True, observers=[TensorBoardLog(tmp_path), str], **WATCHED)
     assert seen.sha256 == bare.sha256
 
 
@@ -49,11 +48,11 @@ def test_an_epoch_that_an_observer_refuses_is_not_kept(tiny, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny, "remap", observers=[refuse], progress=False, checkpoint=tmp_path / "c", **SMALL)
+        train(tiny, "remap", observers=[refuse], progress=False, checkpoint=tmp_path / "c", **WATCHED)
     seen = []
-    again = train(tiny, "remap", observers=[seen.append], progress=False, resume=tmp_path / "c", **SMALL)
+    again = train(tiny, "remap", observers=[seen.append], progress=False, resume=tmp_path / "c", **WATCHED)
     assert [each.state.epoch for each in seen] == [1, 2, 3]
-    assert again.sha256 == train(tiny, "remap", progress=False, **SMALL).sha256
+    assert again.sha256 == train(tiny, "remap", progress=False, **WATCHED).sha256
 
 
 # --------------------------------------------------------------- who watches
@@ -62,16 +61,16 @@ def test_an_epoch_that_an_observer_refuses_is_not_kept(tiny, tmp_path):
 @pytest.mark.parametrize("way", ["argument", "option"])
 def test_silent_by_option(tiny, capsys, way):
     with set_options(progress=way == "argument"):
-        train(tiny, "remap", progress=False if way == "argument" else None, **SMALL)
+        train(tiny, "remap", progress=False if way == "argument" else None, **WATCHED)
     assert capsys.readouterr() == ("", "")
 
 
 def test_an_unknown_way_to_draw_is_refused_before_anything_is_computed(tiny, refuse_to_compute):
     with refuse_to_compute():
         with pytest.raises(InvalidArgumentError, match="True, False or 'bar', not 'curves'"):
-            train(tiny.chunk(), "remap", progress="curves", **SMALL)
+            train(tiny.chunk(), "remap", progress="curves", **WATCHED)
         with pytest.raises(AssertionError, match="something was computed"):  # as any training would be
-            train(tiny.chunk(), "remap", progress=False, **SMALL)
+            train(tiny.chunk(), "remap", progress=False, **WATCHED)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ def test_observers_come_after_what_is_drawn_and_are_closed_if_they_can_be(monkey
 
 def test_every_logger_is_a_child_of_the_packages(tiny, caplog):
     with caplog.at_level(logging.INFO, "xmsgl"):
-        train(tiny, "remap", progress=False, **SMALL)
+        train(tiny, "remap", progress=False, **WATCHED)
     names = {record.name for record in caplog.records}
     assert "xmsgl.training.loop" in names
     assert all(name.startswith("xmsgl.") for name in names)

@@ -1,0 +1,26 @@
+"""Settings of the small models that tests train, and how tests compare models."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+FEATURES = ["air_temperature", "solar_radiation", "slope"]
+#: One epoch with the default features.
+QUICK = {"hidden": 4, "window": 60, "warmup": 5, "epochs": 1, "device": "cpu", "progress": False}
+#: One epoch with a driver and a static attribute.
+TWO_FEATURES = {**QUICK, "features": ["air_temperature", "slope"]}
+#: Three epochs in one stage.
+SMALL = {**QUICK, "epochs": 3, "features": FEATURES, "pretrain": 0}
+#: What observers watch: three epochs on 50-day windows, two fifths of them kept for validation.
+WATCHED = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
+
+
+def same(one, two):
+    """Say whether two models, or two tables of weights, hold the same weights."""
+    one, two = (getattr(each, "weights", each) for each in (one, two))
+    return set(one) == set(two) and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def rmse(prediction, truth):
+    return float(np.sqrt(((prediction - truth) ** 2).mean()))
