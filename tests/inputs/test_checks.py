@@ -55,16 +55,16 @@ def test_everything_that_does_not_fit_is_listed_at_once(river, features):
         "elevation_fine",
         "slope_coarse",
     ]
-    assert "do not belong together, 4 faults" in text
+    assert "does not match the model, 4 faults" in text
     assert faults[0] == "precipitation_coarse is missing, (time, coarse) in 'mm d-1'"
     assert faults[1].startswith(
-        "solar_radiation_coarse is in 'MJ m-2 d-1', the model wants 'W m-2'; convert: "
+        "solar_radiation_coarse is in 'MJ m-2 d-1', the model needs 'W m-2'; convert: "
     )
     assert faults[2] == (
-        "elevation_fine has no units, the model wants 'm'; if it is in them, "
+        "elevation_fine has no units, the model needs 'm'; if these are its units, "
         'ds["elevation_fine"].attrs["units"] = "m"'
     )
-    assert faults[3] == "slope_coarse has dimensions (time, coarse), the model wants (coarse)"
+    assert faults[3] == "slope_coarse has dimensions (time, coarse), the model needs (coarse)"
     assert "ds.msgl.train()" in text
 
 
@@ -77,7 +77,7 @@ def test_a_feature_with_means_is_named_once(river, features):
 def test_units_of_a_reachs_own_driver_are_checked_too(river, features):
     river["air_temperature_fine"] = ("time", "fine"), np.full((800, 12), 280.0), {"units": "K"}
     ((fault,), _) = refusal(river, features)
-    assert fault.startswith("air_temperature_fine is in 'K', the model wants 'degC'")
+    assert fault.startswith("air_temperature_fine is in 'K', the model needs 'degC'")
 
 
 @pytest.mark.parametrize(

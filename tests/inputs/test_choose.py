@@ -117,7 +117,10 @@ def test_what_a_model_must_not_be_told_is_no_feature(river):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["air_temperature", "snow"], "snow are not in the dataset; it has air_temperature, precipitation"),
+        (
+            ["air_temperature", "snow"],
+            "snow are not in the dataset, which has air_temperature, precipitation",
+        ),
         (["water_temperature"], "water_temperature"),
         (["air_temperature", "season_cos"], "season_cos"),
         (["air_temperature", "season:7"], "season"),
@@ -152,7 +155,7 @@ def test_features_that_cannot_be_used_are_named(river, names, message):
         ([["default"]], "must be a list of names"),
         (["slope", "season", "slope"], "slope are given twice"),
         (["air_temperature:x"], "number of days"),
-        (["neighbour_anomalies"], "'neighbour_anomalies': give a length along the river, as in"),
+        (["neighbour_anomalies"], "'neighbour_anomalies' must give a length along the river, as in"),
         (["neighbour_anomalies:10"], "as in 'neighbour_anomalies:10km'"),
         (["neighbour_anomalies:10 km"], "give a length along the river"),
         (["neighbour_anomalies:-1km"], "give a length along the river"),

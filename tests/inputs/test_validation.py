@@ -116,7 +116,9 @@ def test_only_scales_that_are_learned_from_count(river):
     coarse = split(river, None, scales=["coarse"])
     assert not coarse.training[:400].any()
     np.testing.assert_array_equal(coarse.training, labelled(river, ["coarse"]))
-    with pytest.raises(InvalidArgumentError, match="hold no label; the dataset covers 2001-10-01 to 2003-12"):
+    with pytest.raises(
+        InvalidArgumentError, match="have no labels; the dataset covers 2001-10-01 to 2003-12"
+    ):
         split(river, "2001-11-01/2001-11-30", scales=["coarse"])
     assert split(river, "2001-11-01/2001-11-30", scales=["fine"]).validation.sum() == 30
 
@@ -124,9 +126,12 @@ def test_only_scales_that_are_learned_from_count(river):
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
-        (slice("1990", "1991"), "hold no label.*2001-10-01 to 2003-12-09"),
-        (slice("2002-05-01", "2002-04-01"), "hold no label"),
-        (slice("spring", None), r"holds 'spring/\.\.'; give days such as '2003-10-01/2004-09-30'"),
+        (slice("1990", "1991"), "have no labels.*2001-10-01 to 2003-12-09"),
+        (slice("2002-05-01", "2002-04-01"), "have no labels"),
+        (
+            slice("spring", None),
+            r"contains 'spring/\.\.', which is not a valid date range; give days",
+        ),
         ("2002-03-01/2002-13-31", "give days such as"),
         ("../..", "no label to learn from: water_temperature_coarse and _fine have no finite value outside"),
     ],

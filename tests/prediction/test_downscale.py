@@ -459,7 +459,7 @@ def test_missing_features_and_wrong_units_are_named(river, model):
         with pytest.raises(ModelMismatchError) as error:
             downscale(ds, model)
         assert "precipitation_coarse is missing" in str(error.value)
-        assert "air_temperature_coarse is in 'K', the model wants 'degC'" in str(error.value)
+        assert "air_temperature_coarse is in 'K', the model needs 'degC'" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
 def test_a_checkpoint_of_another_number_of_members_is_refused(tiny, tmp_path):
     settings = {**SETTINGS, "epochs": 1}
     train(tiny, checkpoint=tmp_path / "one", **settings)
-    with pytest.raises(CheckpointError, match=r"settings\.ensemble: 1 there, 2 here"):
+    with pytest.raises(CheckpointError, match=r"settings\.ensemble: 1 in the file, now 2"):
         train(tiny, resume=tmp_path / "one", ensemble=2, **settings)
 
 

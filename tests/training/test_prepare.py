@@ -133,7 +133,7 @@ def test_the_run_is_told_by_its_settings_its_model_and_its_loop_in_plain_values(
     assert ready.run_of["loop"] == json.loads(json.dumps(asdict(ready.loop)))
     assert [stage["epochs"] for stage in ready.run_of["loop"]["stages"]] == [2, 2]
     assert ready.loop.learning_rate == (0.01, 0.002)
-    assert ready.tasks == ("coarse", "interpolation", "fine")
+    assert ready.loop.stages[-1].tasks == ("coarse", "interpolation", "fine")
     assert ready.loop.amp is False  # on a CPU
     assert ready_of(tiny, amp=True).loop.amp is True
 

@@ -250,11 +250,11 @@ def test_without_a_limit_gradients_are_as_long_as_they_are(tiny):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"keep": "last"}, r"loop\.keep: 'best' there, 'last' here"),
-        ({"clip": None}, r"loop\.clip: 3\.0 there, None here"),
+        ({"keep": "last"}, r"loop\.keep: 'best' in the file, now 'last'"),
+        ({"clip": None}, r"loop\.clip: 3\.0 in the file, now None"),
         ({"scaling": "own"}, r"scaling\.fine\.label_mean"),
         ({"features": ["drivers", "statics"]}, "features"),
-        ({"recipe": "published"}, r"settings\.weighting: 'uniform' there, 'mgda' here"),
+        ({"recipe": "published"}, r"settings\.weighting: 'uniform' in the file, now 'mgda'"),
     ],
     ids=["keep", "clip", "scaling", "features", "recipe"],
 )

@@ -71,8 +71,8 @@ def test_msgl_does_without_what_is_not_there():
         ("async-msgl", ("coarse", "fine"), 60, None, RICH, "the task 'interpolation'"),
         ("direct", ("coarse", "fine"), 60, None, {"coarse_labels": True, "process": False}, "simulated_temp"),
         ("progressive", ("coarse", "fine"), 2, None, RICH, "epochs=2 is too few for the 3 stages"),
-        ("progressive", ("coarse", "fine"), 60, 1, RICH, "pretrain=1 is less than the 2 stages"),
-        ("async-msgl", ALL, 60, 0, RICH, "pretrain=0 is less than the 2 stages"),
+        ("progressive", ("coarse", "fine"), 60, 1, RICH, "pretrain=1 must be at least 2"),
+        ("async-msgl", ALL, 60, 0, RICH, "pretrain=0 must be at least 2"),
         ("msgl", ALL, 60, -1, RICH, "pretrain must be at least 0"),
     ],
 )

@@ -50,7 +50,7 @@ def test_identities_are_kept(river_once):
     again = train(river_once, "msgl", start=first, **STILL)
     assert again.spec.segments == first.spec.segments
     torch.testing.assert_close(again.weights["identity.table"], first.weights["identity.table"])
-    with pytest.raises(InvalidArgumentError, match=r"identity is that of the model to start with \(3\)"):
+    with pytest.raises(InvalidArgumentError, match=r"identity must be that of the model to start with \(3\)"):
         train(river_once, "msgl", start=first, identity=2, **STILL)
 
 
@@ -66,7 +66,7 @@ def test_weights_of_another_kind_are_refused(coarse):
 
 
 def test_other_features_are_refused(river_once, coarse):
-    with pytest.raises(InvalidArgumentError, match="features are those of the model to start with"):
+    with pytest.raises(InvalidArgumentError, match="features must be those of the model to start with"):
         train(river_once, "msgl", start=coarse, features=["air_temperature"], **STILL)
     with pytest.raises(ModelMismatchError, match="slope"):
         train(river_once.drop_vars(["slope_coarse"]), "msgl", start=coarse, **STILL)

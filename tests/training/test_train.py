@@ -327,12 +327,12 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tiny, tmp_path):
     settings = {**SMALL, "epochs": 1}
     train(tiny, checkpoint=path, **settings)
     for change, named in [
-        ({"learning_rate": 0.01}, "loop.learning_rate: 0.005 there, 0.01 here"),
-        ({"seed": 3}, "loop.seed: 0 there, 3 here"),
+        ({"learning_rate": 0.01}, "loop.learning_rate: 0.005 in the file, now 0.01"),
+        ({"seed": 3}, "loop.seed: 0 in the file, now 3"),
         ({"hops": 2}, "graph.hops"),
-        ({"window": 50}, "window: 60 there, 50 here"),
-        ({"epochs": 2}, "loop.epochs: 1 there, 2 here"),
-        ({"average": 0.5}, "loop.average: 0.0 there, 0.5 here"),
+        ({"window": 50}, "window: 60 in the file, now 50"),
+        ({"epochs": 2}, "loop.epochs: 1 in the file, now 2"),
+        ({"average": 0.5}, "loop.average: 0.0 in the file, now 0.5"),
     ]:
         with pytest.raises(CheckpointError) as error:
             train(tiny, resume=path, **{**settings, **change})

@@ -120,7 +120,7 @@ def test_without_coarse_labels_it_says_so(river_once, gone):
     ds = river_once.drop_vars(label.name)
     if gone == "masked":
         ds = ds.assign({label.name: (label * np.nan).assign_attrs(label.attrs)})
-    with pytest.raises(InvalidArgumentError, match="features of neighbours need labels of segments"):
+    with pytest.raises(InvalidArgumentError, match="neighbour anomalies need labels of segments"):
         train(ds, "fine-only", **SMALL)
 
 
@@ -128,7 +128,7 @@ def test_without_coarse_labels_outside_the_validation_days_it_says_so(river_once
     late = river_once.time >= np.datetime64("2003-06-01")
     label = river_once.water_temperature_coarse
     ds = river_once.assign({label.name: label.where(late)})
-    with pytest.raises(InvalidArgumentError, match="features of neighbours need labels of segments"):
+    with pytest.raises(InvalidArgumentError, match="neighbour anomalies need labels of segments"):
         train(ds, "fine-only", validation="2003-06-01/..", **SMALL)
 
 

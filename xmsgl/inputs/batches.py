@@ -1,4 +1,4 @@
-"""Labels, splits and batches of windows: what the training loop draws from."""
+"""Labels and batches of windows for the training loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xmsgl.inputs.features import Feature, Scaling, feature_variables
 from xmsgl.inputs.scales import FloatArray, IntArray, ScaleInputs, Sources
 from xmsgl.inputs.validation import DayMask, SplitDays, label_values
 from xmsgl.inputs.windows import Window, cut_windows
-from xmsgl.schema.names import PROCESS_COARSE
+from xmsgl.schema.names import LABEL, PROCESS_COARSE
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -22,63 +22,28 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-# Reaches of a batch that learn from carried labels: every reach has one, and attention is dear.
+# Reaches of a batch that learn from carried labels: every reach has one, and attention is expensive.
 _CARRIED = 64
 
 
 @dataclass(frozen=True)
 class HostBatch:
-    """Windows of one batch as NumPy arrays, for the scales that carry labels in it.
+    """Windows of one batch as NumPy arrays, for the scales with labels in it."""
 
-    Attributes
-    ----------
-    inputs
-        Standardised features by scale, (day, node, window, feature), or what they are inherited from.
-    nodes
-        Positions of the nodes with at least one label, by scale.
-    labels
-        Standardised labels of those nodes by scale, (day, node, window), NaN where there is none.
-    name
-        First days of the windows, for messages.
-    scored
-        Days that count, boolean (day, window); only where labels are still to be carried from the
-        coarse scale to the fine nodes.
-    """
-
-    inputs: dict[Scale, FloatArray | Sources]
-    nodes: dict[Scale, IntArray]
-    labels: dict[Scale, FloatArray]
-    name: str
-    scored: DayMask | None = None
+    inputs: dict[Scale, FloatArray | Sources]  # standardised, (day, node, window, feature)
+    nodes: dict[Scale, IntArray]  # positions of the nodes with at least one label
+    labels: dict[Scale, FloatArray]  # standardised, (day, node, window), NaN where there is none
+    name: str  # first days of the windows, for messages
+    scored: DayMask | None = None  # (day, window), where coarse labels are still to be carried to reaches
 
 
 class TrainingData:
-    """A dataset as the training loop sees it: inputs, labels, days to learn from and to judge by.
+    """Inputs, labels, training days and validation days of a valid dataset, loaded into memory.
 
-    Parameters
-    ----------
-    ds
-        A valid dataset; its drivers, attributes and labels are loaded.
-    features
-        Inputs of the model.
-    scales
-        Scales whose labels the method uses.
-    window, warmup
-        Scored days and warm-up days of a window.
-    days
-        Which days are learned from and which are kept for validation.
-    batch
-        Windows in a batch.
-    seed
-        Draws the order of each epoch.
-    context
-        Scales whose inputs the fine tasks need although no label of theirs is used.
-    scaling
-        Scaling to use, of the model that training starts from. Default: fitted to the training days.
-    own_scaling
-        Fit each scale's scaling to that scale's own inputs and labels instead of one for both. A scale
-        without labels to learn from takes the label moments of the other.
-
+    `scales` are those whose labels the method uses, `context` those whose inputs the fine tasks need
+    without their labels, and `seed` draws the order of each epoch. Without `scaling`, that of the model
+    training starts from, it is fitted to the training days: one for both scales, or with `own_scaling` one
+    for each, where a scale without labels takes the label moments of the other.
     """
 
     def __init__(
@@ -99,11 +64,11 @@ class TrainingData:
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
-        labels = [name for scale in SCALES if (name := f"water_temperature_{scale}") in ds]
+        labels = [name for scale in SCALES if (name := f"{LABEL}_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
         loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *(str(name) for name in extra)])]].compute()
-        self._process = _process_temperature(ds)
+        self._process = label_values(ds, "coarse", PROCESS_COARSE)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: label_values(loaded, scale) for scale in self.scales}
@@ -118,7 +83,7 @@ class TrainingData:
             inputs.use(self.scaling[scale])
 
     def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
-        """Yield the windows that hold training labels, in an order drawn from seed and epoch."""
+        """Yield the windows with training labels, in an order drawn from seed and epoch."""
         use = self.training_days
         for windows in self._shuffled(self._labelled(use, scales), epoch):
             yield self._assemble(windows, use, scales or self.scales, self.labels)
@@ -130,7 +95,7 @@ class TrainingData:
             yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
 
     def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
-        """Yield all windows with some fine reaches drawn anew, whose labels are still to be carried there."""
+        """Yield all windows with reaches drawn anew, whose labels are still to be carried from segments."""
         rng = np.random.default_rng([self.seed, epoch, 1])
         n = self.inputs["fine"].n
         for windows in self._shuffled(self._windows, epoch):
@@ -140,7 +105,7 @@ class TrainingData:
             yield HostBatch(inputs, {"fine": nodes}, {}, self._name(windows), scored.T)
 
     def validation_batches(self, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
-        """Yield the windows that hold validation labels of some scales, in the order of time."""
+        """Yield the windows with validation labels of some scales, in order of time."""
         for windows in self._groups(self._labelled(self.validation_days, scales)):
             yield self._assemble(windows, self.validation_days, scales or self.scales, self.labels)
 
@@ -154,7 +119,7 @@ class TrainingData:
             return self
         for scale, nodes in self.labelled_nodes().items():
             if (lost := np.setdiff1d(nodes, keep[scale])).size:
-                msg = f"{scale} nodes {shorten(lost.tolist())} have labels and can not be left out"
+                msg = f"{scale} nodes {shorten(lost.tolist())} have labels and cannot be left out"
                 raise InvalidArgumentError(msg)
         few = copy.copy(self)
         few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
@@ -170,9 +135,9 @@ class TrainingData:
         }
 
     def _fit(self) -> dict[Scale, Scaling]:
-        # One standard for both scales, of features and labels: the same water has the same number on
-        # either graph, so what the cell learned on segments holds on reaches. It is the coarse scale's
-        # where the method sees it; the few fine labels would give a mean of their own season and place.
+        # One scaling for both scales: the same water has the same number on either graph, so what the cell
+        # learns on segments holds on reaches. It is fitted to the coarse scale where the method uses it,
+        # because the mean of few fine labels depends on their season and place.
         mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
         used = [values[self.training_days].ravel() for values in self.labels.values()]
         shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
@@ -181,7 +146,7 @@ class TrainingData:
     def _fit_each(self) -> dict[Scale, Scaling]:
         used = {scale: values[self.training_days] for scale, values in self.labels.items()}
         moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
-        other = next(iter(moments.values()))  # there is a label at some scale, or nothing to learn from
+        other = next(iter(moments.values()))  # split_days refuses a dataset without labels
         return {
             scale: Scaling(*self.inputs[scale].fit(self.training_days), *moments.get(scale, other))
             for scale in SCALES
@@ -205,7 +170,7 @@ class TrainingData:
         return (windows[first : first + self.batch] for first in range(0, len(windows), self.batch))
 
     def _days(self, windows: Sequence[Window], use: DayMask) -> tuple[IntArray, DayMask]:
-        """Return the positions of the days of some windows and which of them count, (window, day)."""
+        """Return the positions of the days of some windows and which of them are scored, (window, day)."""
         days = np.stack([w.days(self.length, self.n_days) for w in windows])
         return days, np.stack([w.scored(self.length) for w in windows]) & use[days]
 
@@ -213,7 +178,7 @@ class TrainingData:
         return ", ".join(str(self.time[w.start].date()) for w in windows)
 
     def _read(self, scale: Scale, days: IntArray) -> FloatArray | Sources:
-        """Return the features of some windows, those of reaches as what they inherit if they inherit all."""
+        """Return the features of some windows, as sources where all drivers are inherited."""
         inputs = self.inputs[scale]
         return inputs.sources(days) or inputs.gather(days)
 
@@ -243,12 +208,6 @@ class TrainingData:
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self._read("coarse", days)
         return HostBatch(inputs, nodes, labels, self._name(windows))
-
-
-def _process_temperature(ds: xr.Dataset) -> FloatArray:
-    if PROCESS_COARSE not in ds:
-        return np.full((ds.sizes["time"], ds.sizes["coarse"]), np.nan, np.float32)
-    return np.asarray(ds[PROCESS_COARSE].transpose("time", "coarse").values, np.float32)
 
 
 def _label_moments(values: FloatArray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Whether a dataset is what a model was trained for: its features, and how far outside they lie."""
+"""Whether a dataset has the features of a model, complete and within the range of its training data."""
 
 from __future__ import annotations
 
@@ -26,47 +26,45 @@ if TYPE_CHECKING:
 
 __all__ = ["check_features", "refuse_unfit", "warn_foreign", "warn_outside"]
 
-#: Training deviations from the mean beyond which a value is far outside, and the share of values there
-#: that is worth a warning: of the values a scaling was fitted to, at most 1/36 are there (Chebyshev).
+#: Standard deviations from the training mean beyond which a value is far outside, and the share of such
+#: values that is worth a warning; of the training values themselves at most 1/36 are (Chebyshev).
 FAR, SHARE = 6.0, 0.05
 
 
 def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
-    """Refuse a dataset that lacks a model's features or states other units.
-
-    Features are found by name; the order of variables and dimensions does not matter. Nothing is computed.
-    """
-    bases = {feature.name: feature for feature in features}  # once each, however many means it has
+    """Refuse a dataset without a model's features or with other units, by attributes alone."""
+    bases = {feature.name: feature for feature in features}  # one of each, whatever its means over days
     faults = [fault for feature in bases.values() for fault in _faults(ds, feature, set(bases))]
     if not faults:
         return
     lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
     noun = "fault" if len(faults) == 1 else "faults"
     msg = (
-        f"the model and the dataset do not belong together, {len(faults)} {noun}:\n{lines}\n"
-        "Rename, convert or add these, or train a model on features this dataset has: ds.msgl.train()"
+        f"the dataset does not match the model, {len(faults)} {noun}:\n{lines}\n"
+        "Rename, convert or add these variables, or train a model on the features of this dataset: "
+        "ds.msgl.train()"
     )
     raise ModelMismatchError(msg)
 
 
 def _faults(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
-    """Say what is wrong with a feature of the dataset, at both scales."""
+    """List what is wrong with a feature of the dataset, at both scales."""
     faults = []
     for scale in schema.SCALES:
         name = f"{feature.name}_{scale}"
         dims = ("time", scale) if feature.dynamic else (scale,)
         if name not in ds:
-            if scale == "coarse":  # what the fine scale lacks, it inherits
+            if scale == "coarse":  # a feature missing at the fine scale is inherited
                 faults.append(_missing(ds, feature, used))
             continue
         found = str(ds[name].attrs.get("units", ""))
         if set(ds[name].dims) != set(dims):
             there = _written(ds[name].dims)
-            faults.append(f"{name} has dimensions {there}, the model wants {_written(dims)}")
+            faults.append(f"{name} has dimensions {there}, the model needs {_written(dims)}")
         if not schema.same_units(found, feature.units):
             what = f"is in {found!r}" if found else "has no units"
             faults.append(
-                f"{name} {what}, the model wants {feature.units!r}; {_remedy(name, found, feature)}"
+                f"{name} {what}, the model needs {feature.units!r}; {_remedy(name, found, feature)}"
             )
     return faults
 
@@ -74,7 +72,7 @@ def _faults(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
 def _remedy(name: str, found: str, feature: Feature) -> str:
     units = tidy_units(feature.units)
     if not found:
-        return f'if it is in them, ds["{name}"].attrs["units"] = "{units}"'
+        return f'if these are its units, ds["{name}"].attrs["units"] = "{units}"'
     return advice(name, found, units)
 
 
@@ -99,7 +97,7 @@ def _missing(ds: xr.Dataset, feature: Feature, used: set[str]) -> str:
 
 
 def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
-    """Find what could be the feature under another name; never a label, for a model must not be told it."""
+    """Find variables that could be the feature under another name; never a label."""
     dims = {"time", "coarse"} if feature.dynamic else {"coarse"}
     names = {
         schema.scale_of(name)[0].lower(): str(name)
@@ -112,7 +110,7 @@ def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
 
 
 def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[Scale, Scaling]) -> None:
-    """Warn where a dataset lies far outside of what a model was trained on."""
+    """Warn if values of a dataset are far outside those a model was trained on."""
     found: dict[str, str] = {}
     for number, feature in enumerate(features):
         for scale, fitted in scaling.items():
@@ -125,18 +123,18 @@ def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[S
             scaled = (TRANSFORMS[feature.transform](values) - fitted.mean[number]) / fitted.deviation[number]
             if values.size and (share := np.mean(np.abs(scaled) > FAR)) > SHARE:
                 extent = f"{values.min():.4g} to {values.max():.4g} {feature.units}"
-                found[name] = f"{name} ({share:.0%} of {values.size:,} values, which are {extent})"
+                found[name] = f"{name} ({share:.0%} of {values.size:,} values; range {extent})"
     if found:
         msg = (
-            f"far outside of what the model was trained on, more than {FAR:g} deviations from its mean: "
-            f"{'; '.join(found.values())}. Check the units, expect errors there, or train a model on this "
-            "dataset: ds.msgl.train()"
+            f"values far outside the training data, more than {FAR:g} standard deviations from its mean: "
+            f"{'; '.join(found.values())}. Check the units, expect larger errors there, or train a model on "
+            "this dataset: ds.msgl.train()"
         )
         warn(msg, ExtrapolationWarning)
 
 
 def warn_foreign(fixed: xr.Dataset, network: KnownSegments) -> None:
-    """Warn where none of a dataset's segments was among those of a model's training."""
+    """Warn if a model was trained on none of a dataset's segments."""
     here = known_segments(fixed)
     if not network.ids or network.recognise(here).any():
         return
@@ -151,11 +149,7 @@ def warn_foreign(fixed: xr.Dataset, network: KnownSegments) -> None:
 
 
 def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
-    """Refuse features that are not finite or outside of their physical range.
-
-    The graph would carry one NaN to every reach around, and values in other units than stated pass through a
-    model unnoticed.
-    """
+    """Refuse features that are not finite, which the graph would spread, or outside their physical range."""
     faults = []
     for name in names:
         gone = ~np.isfinite(ds[name].values)
@@ -167,7 +161,7 @@ def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
             days = labels.dtype.kind == "M"
             where.append(f"{dim} {shorten(np.datetime_as_string(labels, 'D') if days else labels)}")
         faults.append(
-            f"{name}: {gone.sum()} values are NaN or infinite, and a prediction needs them all: "
+            f"{name}: {gone.sum()} values are NaN or infinite, but a prediction needs all of them: "
             f"{'; '.join(where)}; {_fill(ds[name], gone)}"
         )
     if faults := faults or list(check_ranges(ds, names)):
@@ -175,7 +169,7 @@ def refuse_unfit(ds: xr.Dataset, names: Sequence[str]) -> None:
 
 
 def _fill(array: xr.DataArray, gone: npt.NDArray[np.bool_]) -> str:
-    """Say how to fill what is not finite, in code that suits lazy arrays too."""
+    """Give code that fills what is not finite, of lazy arrays too."""
     name = str(array.name)
     condition = "np.isfinite({})" if np.isinf(array.values).any() else None
     if "time" not in array.dims:

@@ -1,4 +1,4 @@
-"""Which inputs a model has: from the words of a user to features of a dataset."""
+"""The inputs of a model: from the names a user gives to features of a dataset."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Wanted", "assign_inputs", "choose_features", "parse_features"]
 
-# Rivers remember weeks of weather through soil and groundwater, longer than a small cell does.
+# Soil and groundwater respond to the weather of past weeks, which a small cell does not remember.
 _MEMORY, _MEMORY_DAYS = "air_temperature", (7, 30, 90)
 _ANOMALIES = "neighbour_anomalies"
 _LENGTH = re.compile(rf"{_ANOMALIES}:(\d+(?:\.\d+)?)km")
@@ -31,22 +31,14 @@ _LENGTH = re.compile(rf"{_ANOMALIES}:(\d+(?:\.\d+)?)km")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a list of features asks to be computed beside what a dataset has.
+    """Features to compute that a dataset does not have."""
 
-    Attributes
-    ----------
-    season
-        The time of year.
-    lengths
-        E-folding lengths of neighbour anomalies, m.
-    """
-
-    season: bool = False
-    lengths: tuple[float, ...] = ()
+    season: bool = False  # the time of year
+    lengths: tuple[float, ...] = ()  # e-folding lengths of neighbour anomalies, m
 
 
 def parse_features(names: Sequence[str]) -> Wanted:
-    """Read what features ask for, and refuse what cannot be one."""
+    """Read which features are to be computed, and refuse invalid ones."""
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         msg = f"features must be a list of names, such as ['default', 'season'], got {names!r}"
         raise InvalidArgumentError(msg)
@@ -58,7 +50,7 @@ def parse_features(names: Sequence[str]) -> Wanted:
         if name.startswith(_ANOMALIES):
             found = _LENGTH.fullmatch(name)
             if found is None or not float(found[1]) > 0:
-                msg = f"feature {name!r}: give a length along the river, as in '{_ANOMALIES}:10km'"
+                msg = f"feature {name!r} must give a length along the river, as in '{_ANOMALIES}:10km'"
                 raise InvalidArgumentError(msg)
             lengths.append(1000.0 * float(found[1]))
         else:
@@ -72,31 +64,30 @@ def parse_features(names: Sequence[str]) -> Wanted:
 def assign_inputs(
     ds: xr.Dataset, *, season: bool, neighbours: Neighbours | None, network: KnownSegments | None = None
 ) -> xr.Dataset:
-    """Add what is computed to a dataset: the time of year, and the anomalies of observed neighbours.
+    """Add the computed inputs, time of year and neighbour anomalies, for training and prediction alike.
 
-    Training and prediction both come through here. `network` holds the segments that the ids of
-    `neighbours` belong to, by default the dataset's own. Lazy where the dataset is.
+    `network` holds the segments that the ids of `neighbours` belong to, by default the dataset's own.
     """
     ds = assign_neighbours(ds, neighbours, network)
     return assign_season(ds) if season else ds
 
 
 def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tuple[Feature, ...]:
-    """List the inputs of a model for a dataset that has all it needs."""
+    """List the inputs of a model in a dataset with all computed inputs."""
     wanted = parse_features(names)
     computed = {*(SEASON if wanted.season else ()), *neighbour_features(wanted.lengths)}
     drivers, statics = schema.drivers(ds), schema.statics(ds)
     own = {
-        "drivers": [name for name in drivers if name not in computed],
-        "statics": [name for name in statics if name not in computed],
+        group: [name for name in names if name not in computed]
+        for group, names in (("drivers", drivers), ("statics", statics))
     }
     chosen = [parse_feature(label) for label in _expand(names, own)]
     if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
         has = ", ".join([*own["drivers"], *own["statics"]])
-        msg = f"features {shorten(unknown)} are not in the dataset; it has {has}"
+        msg = f"features {shorten(unknown)} are not in the dataset, which has {has}"
         raise InvalidArgumentError(msg)
     if fixed := [name for name, days in chosen if days > 1 and name in statics]:
-        msg = f"features {shorten(fixed)} do not change in time; there is no mean over days to take"
+        msg = f"features {shorten(fixed)} do not change in time and have no mean over days; leave out ':days'"
         raise InvalidArgumentError(msg)
     if not any(name in drivers for name, _ in chosen):
         msg = "a model needs at least one driver, for example air_temperature_coarse (time, coarse)"
@@ -114,17 +105,13 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tupl
 
 
 def _expand(names: Iterable[str], own: dict[str, list[str]]) -> list[str]:
-    """Replace each word by the features it stands for; each feature comes once."""
+    """Replace names of groups by their features, each feature once."""
     memory = [f"{_MEMORY}:{days}" for days in _MEMORY_DAYS if _MEMORY in own["drivers"]]
-    words = {
-        **own,
-        "default": [*own["drivers"], *memory, *own["statics"]],
-        "season": [*SEASON],
-    }
+    groups = {**own, "default": [*own["drivers"], *memory, *own["statics"]], "season": [*SEASON]}
     labels: list[str] = []
     for name in names:
         if found := _LENGTH.fullmatch(name):
             labels += neighbour_features([1000.0 * float(found[1])])
         else:
-            labels += words.get(name, [name])
+            labels += groups.get(name, [name])
     return list(dict.fromkeys(labels))

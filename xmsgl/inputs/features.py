@@ -1,4 +1,4 @@
-"""What a model is fed: features, their transforms, and the scaling fitted on training days."""
+"""Features of a model, their transforms, and the scaling fitted to training days."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRANSFORMS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
     "log1p": lambda values: np.log1p(np.maximum(values, 0.0)),
     "sqrt": lambda values: np.sqrt(np.maximum(values, 0.0)),
 }
-# Quantities that spread over decades; on a linear scale a few large rivers would be all one sees.
+# Quantities that span orders of magnitude; on a linear scale a few large rivers would dominate.
 SKEWED = {
     "drainage_area": "log1p",
     "width": "log1p",
@@ -29,39 +29,25 @@ SKEWED = {
     "slope": "sqrt",
 }
 
-#: Days over which air temperature is averaged where nothing else remembers it, each window ending on the
-#: day itself; and the same of other drivers, which water forgets sooner.
+#: Days of the trailing means of air temperature, for models without a memory of their own; and of other
+#: drivers, whose effect on water temperature lasts less long.
 AIR_WINDOWS = (1, 3, 7, 30, 90)
 OTHER_WINDOWS = (1, 7, 30)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """One input of a model: a quantity that both scales know.
+    """One input of a model, at both scales."""
 
-    Attributes
-    ----------
-    name
-        Base name of the variable, without the scale.
-    units
-        Units of the values, as the dataset states them.
-    dynamic
-        True for a driver (time, scale), False for a static attribute (scale).
-    transform
-        Key of :data:`TRANSFORMS`, applied before scaling.
-    days
-        A driver's mean over so many days, the last one included: a memory the cell need not learn.
-    """
-
-    name: str
-    units: str
-    dynamic: bool
-    transform: str = "identity"
-    days: int = 1
+    name: str  # base name of the variable, without the scale
+    units: str  # as the dataset states them
+    dynamic: bool  # a driver (time, scale), or else a static attribute (scale)
+    transform: str = "identity"  # key of TRANSFORMS, applied before scaling
+    days: int = 1  # length of a driver's trailing mean, the day itself included
 
     @property
     def label(self) -> str:
-        """How users write the feature: ``name``, or ``name:days`` for a trailing mean."""
+        """The feature as users write it: ``name``, or ``name:days`` for a trailing mean."""
         return self.name if self.days == 1 else f"{self.name}:{self.days}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,19 +62,11 @@ class Feature:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and deviation of every feature and of the labels at one scale, from training days only.
+    """Mean and standard deviation of the features and labels of one scale on training days."""
 
-    Attributes
-    ----------
-    mean, deviation
-        One value a feature, in the order of the features, after their transform.
-    label_mean, label_deviation
-        Of the water temperature labels, degC.
-    """
-
-    mean: tuple[float, ...]
+    mean: tuple[float, ...]  # of each feature, after its transform
     deviation: tuple[float, ...]
-    label_mean: float
+    label_mean: float  # water temperature, degC
     label_deviation: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,27 +76,22 @@ class Scaling:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scaling:
         """Make a scaling from what :meth:`to_dict` returned."""
-        return cls(
-            tuple(values["mean"]), tuple(values["deviation"]), values["label_mean"], values["label_deviation"]
-        )
+        return cls(**{**values, "mean": tuple(values["mean"]), "deviation": tuple(values["deviation"])})
 
 
 def parse_feature(label: str) -> tuple[str, int]:
-    """Split what a user wrote into a base name and the days of a trailing mean."""
+    """Split a feature into its base name and the days of its trailing mean."""
     name, colon, days = label.partition(":")
     if not colon:
         return name, 1
     if not days.isdigit() or int(days) < 1:
-        msg = f"feature {label!r}: behind the colon stands a number of days, as in 'air_temperature:30'"
+        msg = f"feature {label!r} must have a number of days after the colon, as in 'air_temperature:30'"
         raise InvalidArgumentError(msg)
     return name, int(days)
 
 
 def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64]:
-    """Return the mean over the last days, the day itself included; over fewer at the start.
-
-    Shapes: `values` (time, ...).
-    """
+    """Return the mean over the last days, the day itself included and fewer at the start, (time, ...)."""
     total = np.cumsum(values, axis=0, dtype=np.float64)
     shifted = np.zeros_like(total)
     shifted[days:] = total[:-days] if days < len(total) else 0.0
@@ -128,35 +101,26 @@ def trailing_mean(values: npt.NDArray[Any], days: int) -> npt.NDArray[np.float64
 
 
 def weather_memory(drivers: Sequence[str]) -> list[str]:
-    """List means of drivers over days to months: what a model without a memory is to be told.
-
-    Shapes: returns (its extremes, where the mean is missing).
-    """
+    """List means of drivers over days to months, for models without a memory of their own."""
     air = "air_temperature"
-    warmth = [air] if air in drivers else [name for name in drivers if name.startswith(air)]
+    # Its daily extremes where the mean is missing.
+    temperatures = [air] if air in drivers else [name for name in drivers if name.startswith(air)]
     others = [name for name in drivers if not name.startswith(air)]
     return [
-        *(f"{name}:{days}" for name in warmth for days in AIR_WINDOWS),
+        *(f"{name}:{days}" for name in temperatures for days in AIR_WINDOWS),
         *(f"{name}:{days}" for name in others for days in OTHER_WINDOWS),
     ]
 
 
 def time_of_year(day_of_year: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the time of the year as a point on a circle.
-
-    Shapes: `day_of_year` (time,), returns (time, 2).
-    """
+    """Return cosine and sine of the time of year, (time, 2)."""
     angle = 2 * np.pi * np.asarray(day_of_year, dtype=np.float64) / 365.25
     return np.column_stack([np.cos(angle), np.sin(angle)])
 
 
 def feature_variables(ds: xr.Dataset, features: Sequence[Feature], *, dynamic: bool) -> list[str]:
-    """Name the variables that hold the drivers (``dynamic=True``) or the static attributes."""
-    names = [
-        name
-        for feature in features
-        if feature.dynamic == dynamic
-        for name in (f"{feature.name}_coarse", f"{feature.name}_fine")
-        if name in ds
+    """Name the variables of the drivers (``dynamic=True``) or of the static attributes."""
+    bases = [feature.name for feature in features if feature.dynamic == dynamic]
+    return [
+        name for base in dict.fromkeys(bases) for name in (f"{base}_coarse", f"{base}_fine") if name in ds
     ]
-    return list(dict.fromkeys(names))

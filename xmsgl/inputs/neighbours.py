@@ -1,17 +1,15 @@
-"""What the observed neighbours along the river say of a segment that nobody observed.
+"""Neighbour anomalies: what observed segments along the river suggest about an ungauged one.
 
-A regression on weather, season and attributes leaves at every thermometer a rest that lasts: this brook is
-2 degC colder in summer than its kind, for springs feed it, and the brook beside it too. Such anomalies are
-known where labels are, and what they are elsewhere the neighbours along the river suggest: a mean of their
-anomalies, weighted by distance and by how long each was observed, drawn to 0 where none is near. It is the
-second step of regression kriging, with distance along the stream as in top-kriging and in spatial stream
-network models, but the model is left to find out how much to believe it.
+A regression on weather, season and attributes leaves a persistent residual at each gauge, for example where
+springs feed the stream. The anomaly of an ungauged segment is estimated by the mean of its observed
+neighbours' anomalies, weighted by distance and length of record and shrunk to 0 where none is near. This is
+the second step of regression kriging, with distance along the stream as in top-kriging and spatial stream
+network models; the model learns how much weight to give it.
 
-A segment's own observations never count in its own features, in training neither, or the model would
-learn to trust what it will not have elsewhere.
+A segment's own observations are never part of its own features, not in training either, because the model
+would learn to rely on information that ungauged segments do not have.
 
-Plain numbers here, which a model's file keeps; :mod:`xmsgl.inputs.neighbours_fit` takes them from a
-dataset and puts them into one.
+A model's file keeps these values; :mod:`xmsgl.inputs.neighbours_fit` fits them to a dataset and assigns them.
 
 References
 ----------
@@ -31,43 +29,43 @@ import scipy.sparse as sp
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.distance import river_distance
+from xmsgl.util.spec import is_positive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
 __all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features"]
 
-#: Lengths beyond which a neighbour no longer counts: its weight would be below exp(-5), 0.7 %.
+#: E-folding lengths beyond which a neighbour has no weight; it would be below exp(-5), 0.7 %.
 CUT = 5.0
-#: Labelled days after which a segment counts half.
+#: Labelled days that give a segment half of its full weight.
 TRUSTED = 60.0
-#: Weight of not knowing, which draws to 0: a third of a neighbour next door, long observed.
+#: Weight of the anomaly 0 in each mean; an adjacent segment with a long record has nearly 1.
 UNSURE = 0.3
 
 _KINDS = {
-    "mean": ("degC", "over the year"),
-    "warm": ("degC", "in the warm season"),
-    "cold": ("degC", "in the rest of the year"),
-    "support": ("1", ""),
+    "mean": ("degC", "observed minus regressed temperature of neighbouring segments over the year"),
+    "warm": ("degC", "observed minus regressed temperature of neighbouring segments in the warm season"),
+    "cold": ("degC", "observed minus regressed temperature of neighbouring segments in the cold season"),
+    "support": ("1", "weight of the observed neighbouring segments"),
 }
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Observed segments, and how much warmer than regressed each of them is.
+    """Anomalies of the observed segments.
 
     Attributes
     ----------
     lengths
-        E-folding lengths along the river, m: how far an anomaly is believed to reach. Features come for
-        each.
+        E-folding lengths of the weights along the river, m; each gives a set of features.
     segments
         Ids of the segments with labels, sorted.
     mean, warm, cold
-        Observed minus regressed temperature of each, degC: over all labelled days, in the warm season, in
-        the rest of the year.
+        Observed minus regressed temperature, degC: on all labelled days, in the warm season, in the rest of
+        the year.
     days
-        Labelled days of each.
+        Number of labelled days.
     """
 
     lengths: tuple[float, ...]
@@ -78,18 +76,18 @@ class Neighbours:
     days: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return them as plain values, ready for JSON."""
+        """Return the anomalies as plain values, ready for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Neighbours:
-        """Make them from what :meth:`to_dict` returned."""
+        """Make the anomalies from what :meth:`to_dict` returned."""
         return cls(**{name: tuple(column) for name, column in values.items()})
 
     def without(self, segments: Collection[Any]) -> Neighbours:
-        """Return what is known of all but some segments."""
-        gone = set(segments)
-        kept = [k for k, segment in enumerate(self.segments) if segment not in gone]
+        """Return the anomalies of all but some segments."""
+        left_out = set(segments)
+        kept = [k for k, segment in enumerate(self.segments) if segment not in left_out]
         columns = {
             name: tuple(getattr(self, name)[k] for k in kept)
             for name in ("segments", "mean", "warm", "cold", "days")
@@ -101,10 +99,9 @@ class Neighbours:
     ) -> npt.NDArray[np.float32]:
         """Return the features of all segments of a river network.
 
-        For each length: the weighted means of the anomalies of the other observed segments, for all three
-        seasons, and the sum of the weights. An observed segment at the distance d counts
-        ``exp(-d / length) * days / (days + 60)``, and the mean is taken as if another, with an anomaly of
-        0, counted 0.3.
+        For each length: the weighted means of the other observed segments' anomalies, for the year and both
+        seasons, and the sum of the weights. An observed segment at distance d has the weight
+        ``exp(-d / length) * days / (days + 60)``, and the anomaly 0 has the weight 0.3 in each mean.
 
         Shapes: `ids` (n,), `downstream` (n,), `length` (n,), returns (n, 4 times the number of lengths).
         """
@@ -116,8 +113,8 @@ class Neighbours:
         days = np.asarray(self.days, np.float64)[there]
         trust = days / (days + TRUSTED)
         columns = []
-        for scale in self.lengths:
-            near = np.where(apart.data <= CUT * scale, np.exp(-apart.data / scale), 0.0)
+        for e_folding in self.lengths:
+            near = np.where(apart.data <= CUT * e_folding, np.exp(-apart.data / e_folding), 0.0)
             weight = sp.csr_array((near * trust[apart.indices], apart.indices, apart.indptr), apart.shape)
             support = weight.sum(axis=1)[:, None]
             columns += [(weight @ anomaly) / (support + UNSURE), support]
@@ -125,32 +122,24 @@ class Neighbours:
 
 
 def neighbour_features(lengths: Sequence[float]) -> dict[str, dict[str, str]]:
-    """Name the features of neighbours, in the order of :meth:`Neighbours.table`."""
+    """Name the neighbour anomalies, in the order of :meth:`Neighbours.table`, with their attributes."""
     return {
         f"neighbour_{length / 1000:.12g}km_{kind}": {
             "units": units,
-            "long_name": f"weight of the observed segments around, e-folding length {length:.12g} m"
-            if kind == "support"
-            else f"how much warmer than regressed the observed segments around are {when}, e-folding length "
-            f"{length:.12g} m",
+            "long_name": f"{what}, e-folding length {length:.12g} m",
         }
         for length in lengths
-        for kind, (units, when) in _KINDS.items()
+        for kind, (units, what) in _KINDS.items()
     }
 
 
 def check_lengths(lengths: Sequence[float]) -> tuple[float, ...]:
-    """Check e-folding lengths."""
-    fitting = isinstance(lengths, list | tuple) and all(
-        isinstance(length, int | float | np.integer | np.floating)
-        and not isinstance(length, bool)
-        and 0 < length < float("inf")
-        for length in lengths
-    )
-    if not fitting or len({f"{length:.12g}" for length in lengths}) < len(lengths):
+    """Refuse what is not a list of different e-folding lengths, m."""
+    valid = isinstance(lengths, list | tuple) and all(map(is_positive, lengths))
+    if not valid or len({f"{length:.12g}" for length in lengths}) < len(lengths):
         msg = (
-            f"neighbours={lengths!r} must be a list of different lengths along the river above 0 m, such as "
-            "(5_000, 10_000, 20_000), or empty"
+            f"neighbours must be a list of different lengths along the river above 0 m, such as "
+            f"(5_000, 10_000, 20_000), or empty; got {lengths!r}"
         )
         raise InvalidArgumentError(msg)
     return tuple(float(length) for length in lengths)

@@ -1,6 +1,6 @@
-"""Anomalies of observed segments from a dataset, and the features of their neighbours into one.
+"""Fit the anomalies of observed segments to a dataset, and assign them to their neighbours.
 
-See :mod:`xmsgl.inputs.neighbours` for what it is good for.
+See :mod:`xmsgl.inputs.neighbours` for the method.
 """
 
 from __future__ import annotations
@@ -28,45 +28,40 @@ __all__ = ["assign_neighbours", "fit_neighbours", "has_labels"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _LABEL = f"{schema.LABEL}_coarse"
-_SHRINK = 20.0  # days' worth that draw an anomaly of a season to that of the year
-_MONTHS = 12
-# The five months around the warmest, of either hemisphere.
+_SHRINK = 20.0  # weight, in days, of the year's anomaly in that of a season
+_MONTHS = np.arange(1, 13)
+# The five warmest months of either hemisphere.
 _NORTH, _SOUTH = (5, 6, 7, 8, 9), (11, 12, 1, 2, 3)
 
 
 def has_labels(ds: xr.Dataset) -> bool:
-    """Say whether any coarse temperature was observed."""
+    """Say whether a dataset has any coarse observation."""
     return _LABEL in ds and bool(np.isfinite(ds[_LABEL]).any())
 
 
 def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
-    """Find how much warmer each observed segment is than regressed.
+    """Fit the anomaly of each observed segment.
 
-    The regression is one for the basin: least squares of all coarse labels on means of air temperature over
-    1, 3, 7, 30 and 90 days, of the other drivers over 1, 7 and 30 days, the season, and the static
-    attributes, whose coefficients are drawn to 0 with the weight of three segments. The anomaly of a segment
-    is the mean of observed minus regressed over its labelled days; that of the warm season and that of the
-    rest are drawn to the year's with the weight of 20 days. The warm season is May to September, or November
-    to March where the regression makes those warmer.
+    One regression for the basin: least squares of all coarse labels on means of air temperature over 1, 3, 7,
+    30 and 90 days, of the other drivers over 1, 7 and 30 days, the season, and the static attributes, whose
+    coefficients are shrunk to 0 with the weight of three segments. The anomaly of a segment is the mean of
+    observed minus regressed temperature over its labelled days; those of the warm season and of the rest of
+    the year are shrunk to the year's with the weight of 20 days. The warm season is May to September, or
+    November to March where the regression is warmer then.
     """
     checked = check_lengths(lengths)
     if not checked or not has_labels(ds):
-        what = (
-            "a length along the river" if has_labels(ds) else f"labels of segments, {_LABEL} (time, coarse)"
-        )
-        msg = f"features of neighbours need {what}, and there is none; leave neighbours out"
+        what = f"labels of segments, {_LABEL} (time, coarse)" if checked else "a length along the river"
+        msg = f"neighbour anomalies need {what}, but there are none; leave them out"
         raise InvalidArgumentError(msg)
     labels = np.asarray(ds[_LABEL].transpose("time", "coarse").values, np.float64)
     seen = np.isfinite(labels)
     ids = schema.id_values(ds.indexes["coarse"].to_numpy())
     observed = np.flatnonzero(seen.any(axis=0))
-    observed = observed[np.argsort(ids[observed])]  # the order of the file plays no part
+    observed = observed[np.argsort(ids[observed])]  # independent of the order in the file
     rows = Rows.of(ds, observed)
     month = pd.DatetimeIndex(ds.indexes["time"]).month.to_numpy()
-    sums = []
-    for k, place in enumerate(observed):
-        some = seen[:, place]
-        sums.append(_sum_up(rows(k), labels[:, place], some, month))
+    sums = [_sum_up(rows(k), labels[:, at], seen[:, at], month) for k, at in enumerate(observed)]
     gram = np.sum([each.gram for each in sums], axis=0)
     regression = Regression.fit(gram, rows.ridge(int(seen.sum())))
     warm = _warm_months(regression, np.sum([each.climate for each in sums], axis=0))
@@ -79,11 +74,10 @@ def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
 def assign_neighbours(
     ds: xr.Dataset, neighbours: Neighbours | None, network: KnownSegments | None = None
 ) -> xr.Dataset:
-    """Give the segments of a dataset what their observed neighbours say.
+    """Add neighbour anomalies to the static attributes of a dataset's segments.
 
-    Observed segments are found by id; on another basin, where there are none of them, all features are 0,
-    which is what they are far from observations. Labels of the dataset play no part. Stays lazy where the
-    topology is.
+    Observed segments are found by id. In another basin, which has none of them, all features are 0, as they
+    are far from any observation. Labels of the dataset are not used. Lazy where the topology is.
     """
     if neighbours is None:
         return ds
@@ -129,35 +123,25 @@ def _table(
 
 @dataclass(frozen=True)
 class _Sums:
-    """One segment. Columns: 1, what is regressed on, and the observed temperature at last.
+    """Sums of one segment over days. Columns: 1, the predictors, and the observed temperature."""
 
-    Attributes
-    ----------
-    gram
-        Products of all columns summed over the labelled days, (column, column).
-    by_month
-        Columns summed over the labelled days of each month, (12, column).
-    climate
-        Columns but the last summed over all days of each month, (12, column - 1).
-    """
-
-    gram: Floats
-    by_month: Floats
-    climate: Floats
+    gram: Floats  # products of columns on labelled days, (column, column)
+    by_month: Floats  # columns on labelled days of each month, (12, column)
+    climate: Floats  # all columns but the last on all days of each month, (12, column - 1)
 
 
 def _sum_up(
     rows: Floats, labels: Floats, seen: npt.NDArray[np.bool_], month: npt.NDArray[np.integer[Any]]
 ) -> _Sums:
-    own = month[:, None] == np.arange(1, _MONTHS + 1)
+    own = month[:, None] == _MONTHS
     columns = np.column_stack([np.ones(len(rows)), rows])
     labelled = np.column_stack([columns[seen], labels[seen]])
     return _Sums(labelled.T @ labelled, own[seen].T @ labelled, own.T @ columns)
 
 
 def _warm_months(regression: Regression, climate: Floats) -> npt.NDArray[np.bool_]:
-    """Say which months are the warm season, (12,): that of the north, or of the south if it is warmer."""
-    seasons = [np.isin(np.arange(1, _MONTHS + 1), months) for months in (_NORTH, _SOUTH)]
+    """Return the months of the warm season, (12,): the northern one, or the southern one if warmer."""
+    seasons = [np.isin(_MONTHS, months) for months in (_NORTH, _SOUTH)]
     total, count = regression(climate), climate[:, 0]
     north, south = (total[months].sum() / max(count[months].sum(), 1.0) for months in seasons)
     whole = all(count[months].any() for months in seasons)

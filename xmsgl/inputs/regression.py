@@ -1,7 +1,4 @@
-"""The simple regression of segment temperatures on weather, season and attributes, whose residuals matter.
-
-They are what neighbours along the river have in common: see :mod:`xmsgl.inputs.neighbours_fit`.
-"""
+"""Regression of segment temperatures on weather, season and attributes, for neighbour anomalies."""
 
 from __future__ import annotations
 
@@ -22,23 +19,23 @@ __all__ = ["Regression", "Rows", "static_ridge"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-# Ridge on standardised columns: keeps those that say the same solvable.
+# Ridge on standardised columns, which keeps collinear ones solvable.
 _RIDGE = 1.0
 _STATIC_STRENGTH = 3.0
 
 
 def static_ridge(n_labels: int, n_places: int) -> float:
-    """Return the ridge of a static attribute: the weight of three places' labels.
+    """Return the ridge of a static attribute: the weight of three segments' labels.
 
-    An attribute is known once a place, however many days it has. Without the ridge a few attributes would
-    explain a few places, and leave no anomaly.
+    An attribute has one value for each segment, however many days are labelled. Without the ridge, a few
+    attributes would fit a few segments exactly and leave no anomaly.
     """
     return _STATIC_STRENGTH * n_labels / n_places
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What temperature is regressed on."""
+    """Predictors of the regression."""
 
     series: dict[str, npt.NDArray[Any]]  # (time, place) of each driver
     features: list[tuple[str, int]]  # driver, days of the mean
@@ -47,7 +44,7 @@ class Rows:
 
     @classmethod
     def of(cls, ds: xr.Dataset, places: npt.NDArray[np.int64]) -> Rows:
-        """Read some segments."""
+        """Read the predictors of some segments."""
         drivers, statics = schema.drivers(ds), schema.statics(ds)
         some = ds[[f"{base}_coarse" for base in (*drivers, *statics)]].isel(coarse=places).compute()
         series = {base: some[f"{base}_coarse"].transpose("time", "coarse").values for base in drivers}
@@ -60,7 +57,7 @@ class Rows:
         )
 
     def ridge(self, n: int) -> Floats:
-        """Return what to add to the normal equations of standardised columns, (column,), of `n` labels."""
+        """Return the ridge of the standardised columns for `n` labels, (column,)."""
         fixed = max(_RIDGE, static_ridge(n, len(self.fixed)))
         weather = len(self.features) + self.season.shape[1]
         return np.concatenate([np.full(weather, _RIDGE), np.full(self.fixed.shape[1], fixed)])
@@ -74,20 +71,17 @@ class Rows:
 
 @dataclass(frozen=True)
 class Regression:
-    """Intercept, and a coefficient of each column."""
+    """A fitted regression."""
 
-    coefficients: Floats
+    coefficients: Floats  # intercept, then one for each column
 
     @classmethod
     def fit(cls, gram: Floats, ridge: Floats) -> Regression:
-        """Solve the normal equations of standardised columns with a ridge.
-
-        Shapes: `gram` (column, column).
-        """
+        """Solve the normal equations, `gram` (column, column), of standardised columns with a ridge."""
         n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
         spread = gram[1:, 1:] - n * np.outer(mean, mean)
         deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]
-        # What never changes says nothing, and its deviation is nothing but rounding.
+        # The deviation of a constant column is rounding error.
         used = np.flatnonzero(deviation > 1e-6 * (1.0 + np.abs(mean[:-1])))
         scale = deviation[used]
         system = spread[np.ix_(used, used)] / np.outer(scale, scale) + np.diag(ridge[used])
@@ -96,6 +90,6 @@ class Regression:
         return cls(np.concatenate([[mean[-1] - mean[:-1] @ slopes], slopes]))
 
     def __call__(self, columns: Floats) -> Floats:
-        """Return what is expected of rows, or of sums of rows."""
+        """Return the regressed temperature of rows, or of sums of rows."""
         expected: Floats = columns @ self.coefficients
         return expected

@@ -1,4 +1,4 @@
-"""The features of one scale, gathered for any days without a copy for every reach."""
+"""The features of one scale, without a copy of inherited drivers for each reach."""
 
 from __future__ import annotations
 
@@ -21,24 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["FloatArray", "IntArray", "ScaleInputs", "Sources"]
 
-
 FloatArray = npt.NDArray[np.float32]
-
-
 IntArray = npt.NDArray[np.int64]
 
-
-# Numbers gathered at a time: 1 MiB, which the second cache holds.
+# Numbers gathered at a time: 1 MiB, which fits the L2 cache.
 _PIECE = 2**18
 
 
 @dataclass(frozen=True)
 class _Column:
-    """One feature of one scale: its values, and what to add to them at each node."""
+    """One feature of one scale."""
 
     values: FloatArray  # (time, source) of a driver, (node,) of a static attribute
-    inherited: bool = False  # a driver whose sources are segments; else they are the scale's own nodes
-    offset: FloatArray | None = None  # (node,)
+    inherited: bool = False  # the sources of a driver are segments, not the nodes of the scale
+    offset: FloatArray | None = None  # added to the values of a driver, (node,)
 
     def prune(self, nodes: IntArray) -> _Column:
         values = self.values if self.values.ndim == 2 else self.values[nodes]
@@ -46,43 +42,19 @@ class _Column:
 
 
 class Sources(NamedTuple):
-    """Features of reaches as what they inherit, and what is their own and the same every day.
+    """Features of reaches: ``rows[:, place[reach], window] + fixed[reach]``."""
 
-    The features of a reach in a window are ``rows[:, place[reach], window] + fixed[reach]``.
-
-    Attributes
-    ----------
-    rows
-        Standardised drivers of the segments, float32 (day, segment, window, feature).
-    place
-        Position in `rows` of each reach's segment, (reach,).
-    fixed
-        Standardised static attributes and offsets, float32 (reach, feature).
-    """
-
-    rows: FloatArray
-    place: IntArray
-    fixed: FloatArray
+    rows: FloatArray  # standardised drivers of the segments, (day, segment, window, feature)
+    place: IntArray  # position in `rows` of each reach's segment, (reach,)
+    fixed: FloatArray  # standardised static attributes and offsets, (reach, feature)
 
 
 class ScaleInputs:
-    """The features of one scale, gathered for any days without a copy for every reach.
+    """The features of one scale of a dataset in memory, in the order of `features`.
 
-    A fine reach that inherits a driver keeps only the position of its segment; its values exist
-    for the days of one batch at a time.
-
-    Parameters
-    ----------
-    ds
-        Dataset in memory, holding the drivers of some days and the static attributes.
-    features
-        What to gather, in this order.
-    scale
-        ``"coarse"`` or ``"fine"``.
-    statics
-        Dataset to take topology and static attributes from; default ``ds``.
-    coarse
-        The same features of the coarse scale, if they are there: what is inherited is shared with them.
+    A reach that inherits a driver keeps only the position of its segment; its values exist for the days of
+    one batch at a time. Topology and static attributes are those of `statics`, by default of `ds`; with the
+    `coarse` inputs given, the drivers inherited from them are shared.
     """
 
     def __init__(
@@ -97,7 +69,7 @@ class ScaleInputs:
         fixed = ds if statics is None else statics
         self.features = tuple(features)
         self.n = int(fixed.sizes[scale])
-        # Where each node finds its drivers: the segment to inherit from, and itself (None: in order).
+        # Sources of each node's drivers: its segment, or its own position (None: all nodes, in order).
         self._segment = schema.segment_positions(fixed) if scale == "fine" else None
         self._node: IntArray | None = None
         shared = [None] * len(self.features) if coarse is None else [c.values for c in coarse._columns]
@@ -109,10 +81,7 @@ class ScaleInputs:
         self._deviation = np.ones(len(self.features), np.float32)
 
     def fit(self, days: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and deviation of every feature over the given days and all nodes.
-
-        Shapes: `days` (time,).
-        """
+        """Return mean and deviation of every feature over some days (time,) and all nodes."""
         pairs = [
             _moments(column, self._segment if column.inherited else self._node, days)
             for column in self._columns
@@ -134,14 +103,11 @@ class ScaleInputs:
         return few
 
     def gather(self, days: IntArray) -> FloatArray:
-        """Return the standardised features of a batch of windows.
-
-        Shapes: `days` (window, day), returns (day, node, window, feature).
-        """
+        """Return the standardised features of days (window, day) as (day, node, window, feature)."""
         windows, length = days.shape
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
         fixed, inherited = self._fixed()[:, None], self._inherited()
-        # A few days at a time, written to memory once and completed while the cache still holds them.
+        # A few days at a time, so that they are completed in the cache.
         step = max(1, _PIECE // max(1, out[:1].size))
         for first in range(0, length, step):
             some, piece = days[:, first : first + step], out[first : first + step]
@@ -158,17 +124,14 @@ class ScaleInputs:
         return all(column.inherited or column.values.ndim == 1 for column in self._columns)
 
     def sources(self, days: IntArray) -> Sources | None:
-        """Return what :meth:`gather` brings together, where all drivers are inherited; else None.
-
-        Shapes: `days` (window, day).
-        """
+        """Return the parts of :meth:`gather` where all drivers are inherited, else None."""
         if not self.inherited:
             return None
         segments, place = self._inherited()
         return Sources(self._rows(days, segments), place, self._fixed())
 
     def _fixed(self) -> FloatArray:
-        """Return what is the same every day, (node, feature): static attributes and offsets of drivers."""
+        """Return what does not change in time, (node, feature): static attributes and offsets of drivers."""
         fixed = np.zeros((self.n, len(self.features)), np.float32)
         for k, column in enumerate(self._columns):
             factor = np.float32(1.0) / self._deviation[k]
@@ -179,22 +142,22 @@ class ScaleInputs:
         return fixed
 
     def _inherited(self) -> tuple[IntArray, IntArray]:
-        """Return the segments that are inherited from, and each node's place among them."""
+        """Return the segments that nodes inherit from, and each node's position among them."""
         segment = np.zeros(0, np.int64) if self._segment is None else self._segment
         used = np.zeros(segment.max(initial=-1) + 1, np.bool_)
         used[segment] = True
         return np.flatnonzero(used), (np.cumsum(used) - 1)[segment]
 
     def _inherit(self, days: IntArray, out: FloatArray, segments: IntArray, place: IntArray) -> None:
-        """Write what reaches take from their segments; zeros for all other features."""
+        """Write the drivers that reaches inherit, and zeros for all other features."""
         if not any(column.inherited for column in self._columns):
             out[...] = 0.0
             return
         for day, values in zip(out, self._rows(days, segments), strict=True):
-            np.take(values, place, axis=0, out=day, mode="clip")  # "raise" would fill a buffer first
+            np.take(values, place, axis=0, out=day, mode="clip")  # "raise" copies to a buffer first
 
     def _rows(self, days: IntArray, segments: IntArray) -> FloatArray:
-        """Return what there is to inherit from segments, (day, segment, window, feature); else zeros."""
+        """Return the inherited drivers of segments, else zeros, (day, segment, window, feature)."""
         rows = np.zeros((days.shape[1], segments.size, len(days), len(self.features)), np.float32)
         for k, column in enumerate(self._columns):
             if column.inherited:
@@ -202,7 +165,7 @@ class ScaleInputs:
         return rows
 
     def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
-        """Return a driver on some days, standardised, (day, source, window)."""
+        """Return a standardised driver on some days, (day, source, window)."""
         values: FloatArray = self._columns[k].values[days]
         if sources is not None:
             values = values.take(sources, axis=-1)
@@ -236,7 +199,7 @@ def _column(
 
 
 def _moments(column: _Column, source: IntArray | None, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
-    """Mean and deviation over days and nodes, from the moments of each source node."""
+    """Return mean and deviation over days and nodes, from the moments of each source."""
     if column.values.ndim == 2:
         chosen = column.values[days]
         mean = chosen.mean(axis=0, dtype=np.float64)
@@ -250,5 +213,5 @@ def _moments(column: _Column, source: IntArray | None, days: npt.NDArray[np.bool
         mean = mean + column.offset
     overall = float(mean.mean())
     deviation = float(np.sqrt((variance + (mean - overall) ** 2).mean()))
-    # A feature that never changes carries nothing; dividing by its deviation would carry noise.
+    # The deviation of a constant feature is rounding error.
     return overall, deviation if deviation > 1e-6 * (1.0 + abs(overall)) else 1.0

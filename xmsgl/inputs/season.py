@@ -1,4 +1,4 @@
-"""The time of year as an input: cosine and sine of it, the same at every place."""
+"""The time of year as an input: its cosine and sine, the same at every segment."""
 
 from __future__ import annotations
 
@@ -16,34 +16,29 @@ if TYPE_CHECKING:
 
 __all__ = ["SEASON", "assign_season", "wants_season"]
 
-#: Base names of the two drivers.
-SEASON = ("season_cos", "season_sin")
-_WORDS = {"season_cos": "cosine", "season_sin": "sine"}
+#: Base names of the two drivers, and what each is of the time of year.
+SEASON = {"season_cos": "cosine", "season_sin": "sine"}
 
 
 def assign_season(ds: xr.Dataset) -> xr.Dataset:
-    """Add the time of year to the drivers of a dataset.
+    """Add the time of year to the drivers of a dataset, (time, coarse) each.
 
-    Air temperature and radiation are alike in spring and autumn, rivers are not: snow melts, groundwater
-    lags, leaves shade.
-
-    Shapes: returns (time, coarse).
+    At equal air temperature and radiation, spring and autumn differ in snow melt, groundwater and shade.
     """
-    circle = time_of_year(pd.DatetimeIndex(ds["time"].values).day_of_year)
+    circle = time_of_year(pd.DatetimeIndex(ds["time"].values).day_of_year).astype(np.float32)
     shape = ds.sizes["time"], ds.sizes["coarse"]
-    series = dict(zip(SEASON, circle.T, strict=True))
     return ds.assign(
         {
             f"{name}_coarse": (
                 ("time", "coarse"),
-                np.broadcast_to(values.astype(np.float32)[:, None], shape),
-                {"units": "1", "long_name": f"{_WORDS[name]} of the time of year"},
+                np.broadcast_to(circle[:, k, None], shape),
+                {"units": "1", "long_name": f"{what} of the time of year"},
             )
-            for name, values in series.items()
+            for k, (name, what) in enumerate(SEASON.items())
         }
     )
 
 
 def wants_season(names: Iterable[str]) -> bool:
     """Say whether the time of year is among the base names of some features."""
-    return any(name in SEASON for name in names)
+    return not SEASON.keys().isdisjoint(names)

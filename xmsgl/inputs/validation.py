@@ -33,16 +33,13 @@ __all__ = [
 Validation: TypeAlias = float | str | slice | Sequence[slice] | None
 DayMask = npt.NDArray[np.bool_]
 
-# Fewer windows than this cannot give one away; the validation days are then cut from each.
+# With fewer windows than this, the validation days are the last labelled ones of each.
 _MIN_WINDOWS = 5
 
 
 @dataclass(frozen=True)
 class SplitDays:
-    """Which days a model learns from, and which it is judged by, boolean (time,) each.
-
-    Drawn before anything else, so that nothing is fitted to the days that judge.
-    """
+    """Training days and validation days, boolean (time,) each; drawn before anything is fitted."""
 
     training: DayMask
     validation: DayMask
@@ -51,22 +48,22 @@ class SplitDays:
 def split_days(
     ds: xr.Dataset, scales: Sequence[Scale], *, window: int, validation: float | str | None, seed: int
 ) -> SplitDays:
-    """Divide the labelled days of a dataset."""
+    """Divide the labelled days of a dataset into training and validation days."""
     labelled = np.any([np.isfinite(label_values(ds, scale)).any(axis=1) for scale in scales], axis=0)
     time = pd.DatetimeIndex(ds.indexes["time"])
     kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), validation, seed)
     if not (labelled & ~kept).any():
         msg = (
             f"there is no label to learn from: {LABEL}_{' and _'.join(scales)} have no finite value outside "
-            "the validation days"
+            "the validation days; keep fewer days for validation, or add observations"
         )
         raise InvalidArgumentError(msg)
     return SplitDays(labelled & ~kept, kept)
 
 
-def label_values(ds: xr.Dataset, scale: Scale) -> npt.NDArray[np.float32]:
-    """Read the labels of a scale, float32 (time, node); NaN throughout where the dataset has none."""
-    name = f"{LABEL}_{scale}"
+def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.NDArray[np.float32]:
+    """Read the labels of a scale, float32 (time, node): observations or the variable `name`, else NaN."""
+    name = name or f"{LABEL}_{scale}"
     if name not in ds:
         return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
@@ -80,7 +77,7 @@ def without_labels(ds: xr.Dataset, days: DayMask) -> xr.Dataset:
 
 
 def write_validation(validation: Validation) -> float | str | None:
-    """Write what is kept for validation as a plain value: a share, days as text, or None."""
+    """Write the validation days as a plain value: a fraction, date ranges as text, or None."""
     if validation is None or isinstance(validation, str | bool):
         return validation
     if isinstance(validation, Real):
@@ -92,7 +89,7 @@ def write_validation(validation: Validation) -> float | str | None:
 
 
 def read_validation(validation: float | str | None) -> float | list[slice] | None:
-    """Read what :func:`write_validation` wrote, or what a user did."""
+    """Read what :func:`write_validation` or a user wrote."""
     if validation is None:
         return None
     if not isinstance(validation, str):
@@ -116,12 +113,12 @@ def _fault(validation: Any) -> str:
 
 
 def _day(end: Any) -> str:
-    """Write an end of a period; text stays, because a year alone means all of it."""
+    """Write one end of a period; text stays as it is, because "2003" means the whole year."""
     if end is None:
         return ".."
     if isinstance(end, str):
-        return end.replace("/", "-")  # a slash stands between the two ends
-    if isinstance(end, Real):  # pandas would take it for nanoseconds since 1970
+        return end.replace("/", "-")  # a slash separates the two ends
+    if isinstance(end, Real):  # pandas would read it as nanoseconds since 1970
         raise InvalidArgumentError(_fault(end))
     return str(pd.Timestamp(end).date())
 
@@ -133,7 +130,7 @@ def _validation_days(
     validation: float | str | None,
     seed: int,
 ) -> DayMask:
-    """Draw the days that are kept, boolean (time,), from a share of the windows or as given."""
+    """Choose the validation days, boolean (time,): those of a fraction of the windows, or as given."""
     days = np.zeros(len(time), bool)
     kept = read_validation(validation)
     if kept is None:
@@ -144,7 +141,7 @@ def _validation_days(
         days[_period(time, period)] = True
     if not (days & labelled).any():
         msg = (
-            f"the validation days {validation!r} hold no label; the dataset covers "
+            f"the validation days {validation!r} have no labels; the dataset covers "
             f"{time[0].date()} to {time[-1].date()}"
         )
         raise InvalidArgumentError(msg)
@@ -152,11 +149,14 @@ def _validation_days(
 
 
 def _period(time: pd.DatetimeIndex, period: slice) -> slice:
-    """Find the days as ``ds.sel(time=period)`` would: both ends count, "2003" means the whole year."""
+    """Find the days as ``ds.sel(time=period)`` does: both ends included, "2003" means the whole year."""
     try:
         found: slice = time.slice_indexer(period.start, period.stop)
     except (ValueError, TypeError, KeyError) as error:
-        msg = f"validation holds {write_validation(period)!r}; give days such as '2003-10-01/2004-09-30'"
+        msg = (
+            f"validation contains {write_validation(period)!r}, which is not a valid date range; give days "
+            "such as '2003-10-01/2004-09-30'"
+        )
         raise InvalidArgumentError(msg) from error
     return found
 
@@ -164,7 +164,7 @@ def _period(time: pd.DatetimeIndex, period: slice) -> slice:
 def _share_of_windows(
     days: DayMask, labelled: DayMask, windows: Sequence[Window], share: float, seed: int
 ) -> DayMask:
-    """Give whole windows away, so that no validation day has a training day beside it."""
+    """Keep whole windows, so that few validation days are next to training days."""
     usable = [w for w in windows if labelled[w.start : w.stop].any()]
     if len(usable) >= _MIN_WINDOWS:
         count = max(1, round(share * len(usable)))

@@ -1,4 +1,4 @@
-"""A running mean of the weights: steadier than the weights of any single step."""
+"""A running mean of the weights, which varies less than the weights of a single step."""
 
 from __future__ import annotations
 
@@ -15,19 +15,9 @@ __all__ = ["RunningMean"]
 
 
 class RunningMean:
-    """Exponential moving average of a module's weights over the steps of training.
+    """Exponential moving average of a module's weights; `keep` is the share of its past kept at each step.
 
-    Parameters
-    ----------
-    keep
-        Share of its past that the mean keeps at each step; 0 keeps no mean.
-    weights
-        The mean so far; empty at the start of a training, then the first weights seen begin it.
-
-    References
-    ----------
-    Polyak & Juditsky (1992), doi:10.1137/0330046; Izmailov et al. (2018), arXiv:1803.05407, for the mean
-    over late epochs with equal weights.
+    Polyak & Juditsky (1992), doi:10.1137/0330046; Izmailov et al. (2018), arXiv:1803.05407.
     """
 
     def __init__(self, keep: float, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -36,7 +26,7 @@ class RunningMean:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take in the weights after a step."""
+        """Include the weights after a step; the first ones begin the mean."""
         if not self.keep:
             return
         now = module.state_dict()

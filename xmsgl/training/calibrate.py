@@ -1,4 +1,4 @@
-"""How far a trained model is off: its residuals on the validation days, ready for intervals."""
+"""Residuals of a trained model on the validation days, for prediction intervals."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
 
     from xmsgl.inputs.features import Scaling
     from xmsgl.inputs.scales import FloatArray
+    from xmsgl.inputs.windows import Window
     from xmsgl.training.loop import Source
 
 __all__ = ["calibrate", "measure_spin_up"]
 
 logger = logging.getLogger(__name__)
 
-#: Days after the start of a record, counted from 1, on which its influence is measured.
+#: Days after the start of a record, counted from 1, on which the effect of its start is measured.
 SPIN_UP = (1, 7, 30, 90, 180, 365)
-#: Days of the record after which it is cut, and reaches that are looked at.
+# Days after which the record is cut, and the number of reaches compared.
 _CUTS, _REACHES = (365, 456, 547, 638), 1000
 
 
@@ -45,28 +46,28 @@ def calibrate(
     tasks: Collection[str],
     device: str,
 ) -> Model:
-    """Give a model the table of its residuals that intervals are made of.
+    """Add the table of a model's residuals, from which its intervals are made.
 
-    The residuals, observed minus predicted, are those of the fine labels on the validation days, and the
-    prediction is what ``ds.msgl.downscale`` gives there: the mean of the members, not below 0. Where there
-    are fewer fine labels than a table takes, the coarse task is compared with the coarse labels in their
-    stead, if it was trained to the end. The table says so (``scale``): such intervals leave out what the
-    step from segments to reaches adds.
+    The residuals, observed minus predicted, are those of the fine labels on the validation days, with the
+    prediction of ``ds.msgl.downscale``: the mean of the members, at least 0. With too few fine labels for a
+    table, the residuals are those of the coarse task at the coarse labels, if its last stage was trained on
+    observations. The table then has ``scale="coarse"``, and its intervals do not include the error of the
+    step from segments to reaches.
 
     Parameters
     ----------
     model
-        As trained.
+        The trained model.
     ds
-        What it was trained on.
+        The dataset it was trained on.
     days
         The validation days, boolean (time,).
     source
         Batches of these days, for the coarse task.
     tasks
-        What was trained on observed labels at last.
+        Tasks of the last stage, trained on observed labels.
     device
-        Where to compute.
+        Where to compute: ``"auto"``, ``"cpu"`` or ``"cuda"``.
 
     Returns
     -------
@@ -76,12 +77,12 @@ def calibrate(
 
     Notes
     -----
-    The best epoch was chosen on the same days. A choice among some dozen epochs explains little of the
-    errors away, yet on days that nobody has looked at they are a little larger. What matters more is that
-    the days of a window and the reaches of a river err alike: a few validation windows are a few draws of
-    weather, however many labels they hold, and on other years an interval of 90 % may hold 80 or 95.
-    Check it with :func:`xmsgl.evaluate.coverage` where labels were held out. Of an ensemble only the mean
-    enters: where its members disagree, the intervals are no wider.
+    The best epoch was chosen on the same days, so that errors on independent days are slightly larger. More
+    important, errors are correlated between the days of a window and between the reaches of a river: a few
+    validation windows sample the weather a few times, however many labels they have, and in other years an
+    interval of 90 % may contain 80 or 95 % of the observations. Check it with
+    :func:`xmsgl.evaluate.coverage` where labels were held out. Only the mean of an ensemble is used:
+    disagreement of its members does not widen the intervals.
 
     References
     ----------
@@ -92,19 +93,19 @@ def calibrate(
     if table is None and "coarse" in tasks:
         table = fit_table(*_coarse_pairs(model, source, device), "coarse")
     if table is None:
-        logger.info("fewer than %d labels on the validation days: the model can tell no intervals", LEAST)
+        logger.info("fewer than %d labels on the validation days: the model has no intervals", LEAST)
         return model
     return Model(replace(model.spec, intervals=table), model.weights, model.history)
 
 
 def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
-    """Give a model the changes of its prediction where a record begins later.
+    """Add the RMS change of a model's prediction where the record begins later.
 
-    The first three years of the record are predicted as a whole and cut after 365, 456, 547 and 638 days.
+    The first three years of the record are predicted as a whole and again from day 365, 456, 547 and 638 on.
     """
     last = _CUTS[-1] + SPIN_UP[-1]
     if ds.sizes["time"] < last:
-        logger.info("a record of less than %d days: what its start changes is not measured", last)
+        logger.info("the record is shorter than %d days: the effect of its start is not measured", last)
         return model
     drivers, fixed = split_inputs(ds.isel(time=slice(0, last)), model.spec.features)
     drivers = drivers.compute()
@@ -123,21 +124,25 @@ def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
 
 def _predict(engine: Engine, drivers: xr.Dataset, model: Model) -> FloatArray:
     """Predict all days of a record."""
+    features = model.spec.features
+    return np.concatenate(
+        [engine.run(window_days(drivers, w, features), w) for w in _windows(drivers, model)]
+    )
+
+
+def _windows(ds: xr.Dataset, model: Model) -> list[Window]:
     spec = model.spec
-    time = pd.DatetimeIndex(drivers.indexes["time"])
-    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
-    return np.concatenate([engine.run(window_days(drivers, w, spec.features), w) for w in windows])
+    time = pd.DatetimeIndex(ds.indexes["time"])
+    return calendar_windows(time, spec.window, spec.warmup, spec.first_day)
 
 
 def _fine_pairs(
     model: Model, ds: xr.Dataset, days: npt.NDArray[np.bool_], device: str
 ) -> tuple[FloatArray, FloatArray]:
-    """Predicted and observed temperature of the labelled reaches on some days; none if these are too few."""
+    """Return predictions and observations at the labelled reaches on some days; none if there are too few."""
     spec, name = model.spec, f"{LABEL}_fine"
     found = []
-    time = pd.DatetimeIndex(ds.indexes["time"])
-    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
-    for window in windows if name in ds else []:
+    for window in _windows(ds, model) if name in ds else []:
         span = slice(window.start, window.stop)
         if not days[span].any():
             continue
@@ -158,7 +163,7 @@ def _fine_pairs(
 
 
 def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray, FloatArray]:
-    """Predicted and observed temperature of the labelled segments on the validation days."""
+    """Return predictions and observations at the labelled segments on the validation days."""
     modules = [module.to(resolve_device(device)) for module in model.modules()]
     scaling = model.spec.scaling["coarse"]
     none = np.zeros(0, np.float32)
@@ -175,6 +180,6 @@ def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray
 
 
 def _degrees(values: torch.Tensor, scaling: Scaling) -> FloatArray:
-    """Return temperature: standardised values in degC."""
+    """Return standardised temperatures in degC."""
     degrees: FloatArray = (values.float() * scaling.label_deviation + scaling.label_mean).cpu().numpy()
     return degrees

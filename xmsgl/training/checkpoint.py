@@ -1,4 +1,4 @@
-"""Checkpoints: where training stands, in one safetensors file, so that it can go on bit for bit."""
+"""Checkpoints: the state of a training in one safetensors file, to resume it bit for bit."""
 
 from __future__ import annotations
 
@@ -20,21 +20,14 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _VERSIONS = "training.versions."
+_WEIGHTS = ("module", "best", "teacher", "average")
 
 
 class Trained(NamedTuple):
-    """What training has come to: a member of an ensemble that is done.
-
-    Attributes
-    ----------
-    weights
-        To use.
-    history
-        A list a quantity, one entry an epoch.
-    """
+    """A trained member of an ensemble."""
 
     weights: dict[str, Tensor]
-    history: dict[str, list[float]]
+    history: dict[str, list[float]]  # one entry an epoch
 
 
 def write_checkpoint(
@@ -44,13 +37,14 @@ def write_checkpoint(
     finished: Sequence[Trained] = (),
     training: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write where training stands, whole or not at all."""
+    """Write the state of a training, whole or not at all."""
     moments = progress.optimizer["state"]
-    tensors: dict[str, Tensor] = {f"module/{name}": value for name, value in progress.module.items()}
-    # After a best epoch both are the same tensors, and safetensors refuses to write one memory twice.
-    tensors |= {f"best/{name}": value.clone() for name, value in progress.best.items()}
-    tensors |= {f"teacher/{name}": value.clone() for name, value in progress.teacher.items()}
-    tensors |= {f"average/{name}": value.clone() for name, value in progress.average.items()}
+    # Clones, because weights may share memory, which safetensors refuses to write twice.
+    tensors: dict[str, Tensor] = {
+        f"{part}/{name}": value.clone()
+        for part in _WEIGHTS
+        for name, value in getattr(progress, part).items()
+    }
     tensors |= {
         f"adam/{index}/{key}": value for index, slot in moments.items() for key, value in slot.items()
     }
@@ -64,7 +58,7 @@ def write_checkpoint(
         "settings": dict(settings),
         "training": dict(training or {}),
         "epoch": progress.epoch,
-        # JSON has no infinity: before the first epoch there is no best score.
+        # Infinite before the first epoch, which JSON cannot write.
         "best_score": progress.best_score if progress.best_epoch else None,
         "best_epoch": progress.best_epoch,
         "history": progress.history,
@@ -74,26 +68,26 @@ def write_checkpoint(
     write_bytes(path, storage.to_bytes(tensors, header))
 
 
-def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> Progress:
-    """Read where training stood."""
+def read_checkpoint(
+    path: str | os.PathLike[str], settings: Mapping[str, Any]
+) -> tuple[Progress, list[Trained]]:
+    """Read the state of a training with the same settings, and the members trained before."""
     tensors, header = storage.from_bytes(storage.read(path), str(path))
     if header.get("format") != _FORMAT or "settings" not in header:
-        msg = (
-            f"{path} is not a training checkpoint of this xmsgl (a finished model is loaded with load_model)"
-        )
+        msg = f"{path} is not a training checkpoint of this version of xmsgl; load a model with load_model"
         raise CheckpointError(msg)
     saved, settings = _flat(header["settings"]), _flat(settings)
     differing = [name for name in sorted({*saved, *settings}) if saved.get(name) != settings.get(name)]
     if upgraded := [name for name in differing if name.startswith(_VERSIONS)]:
-        # An upgrade does not make it another run, but rounding may differ from there on.
-        told = (
+        # The run is the same, but rounding may differ from here on.
+        versions = (
             f"{name.removeprefix(_VERSIONS)} {saved.get(name)}, now {settings.get(name)}" for name in upgraded
         )
-        logger.warning("%s was begun with other versions: %s", path, "; ".join(told))
+        logger.warning("%s was begun with other versions: %s", path, "; ".join(versions))
         differing = [name for name in differing if name not in upgraded]
     if differing:
         lines = "; ".join(
-            f"{name}: {saved.get(name)!r} there, {settings.get(name)!r} here" for name in differing
+            f"{name}: {saved.get(name)!r} in the file, now {settings.get(name)!r}" for name in differing
         )
         msg = f"{path} belongs to another run ({lines}); resume with the same settings and data"
         raise CheckpointError(msg)
@@ -103,30 +97,23 @@ def read_checkpoint(path: str | os.PathLike[str], settings: Mapping[str, Any]) -
             _, index, key = name.split("/")
             moments.setdefault(int(index), {})[key] = tensor
     score = header["best_score"]
-    return Progress(
-        epoch=header["epoch"],
-        module=_part(tensors, "module/"),
-        optimizer={"state": moments, "param_groups": header["groups"]},
-        best=_part(tensors, "best/"),
-        best_score=float("inf") if score is None else score,
-        best_epoch=header["best_epoch"],
-        history=storage.restore_history(header["history"]),
-        teacher=_part(tensors, "teacher/"),
-        average=_part(tensors, "average/"),
-    )
-
-
-def read_finished(path: str | os.PathLike[str]) -> list[Trained]:
-    """Read the members of an ensemble that were done before the one :func:`read_checkpoint` returns."""
-    tensors, header = storage.from_bytes(storage.read(path), str(path))
-    return [
+    finished = [
         Trained(_part(tensors, f"finished/{k}/"), storage.restore_history(history))
         for k, history in enumerate(header.get("finished", []))
     ]
+    progress = Progress(
+        epoch=header["epoch"],
+        optimizer={"state": moments, "param_groups": header["groups"]},
+        best_score=float("inf") if score is None else score,
+        best_epoch=header["best_epoch"],
+        history=storage.restore_history(header["history"]),
+        **{part: _part(tensors, f"{part}/") for part in _WEIGHTS},
+    )
+    return progress, finished
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Name nested settings by their path, ``loop.learning_rate``, so that a message names the one."""
+    """Name nested settings by their path, such as ``loop.learning_rate``."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

@@ -1,4 +1,4 @@
-"""The training loop: batches in, the best weights out. Knows tensors, not labels."""
+"""The training loop: from batches on a device to the best weights."""
 
 from __future__ import annotations
 
@@ -27,43 +27,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Which epoch's weights training returns.
+#: Which weights training returns.
 KEEPS: dict[str, str] = {
-    "best": "of the epoch with the lowest validation error",
-    "last": "of the last epoch, as published; validation only watches",
+    "best": "those of the epoch with the lowest validation error",
+    "last": "those of the last epoch, as published; validation is only reported",
 }
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How to train.
+    """Settings of the loop, see :class:`xmsgl.training.settings.TrainSettings`.
 
-    Attributes
-    ----------
-    epochs
-        Passes over the training windows, at most.
-    stages
-        What they train, in order, see :func:`xmsgl.training.stages.stages_of`; none: all tasks on observed
-        labels throughout. Epochs beyond the last stage belong to it.
-    learning_rate
-        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs. Several: one a stage,
-        each of which then is a training of its own: it begins with the weights kept of the stage before and
-        with fresh moments, and its rate falls over its own epochs.
-    clip
-        Largest norm of the gradient; None: as it is.
-    patience
-        Epochs without a better validation score before stopping; None never stops early.
-    weighting
-        ``"mgda"`` or ``"uniform"``.
-    seed
-        Draws dropout.
-    amp
-        bfloat16 autocast; only on a GPU.
-    average
-        Share of its past that a running mean of the weights keeps at each step, in [0, 1); this mean is
-        what is validated and kept. 0: the weights themselves.
-    keep
-        Weights to use at the end of each stage: one of `KEEPS`. Without validation both are the last.
+    Without `stages`, all tasks learn from observed labels; epochs beyond the last stage belong to it. With a
+    learning rate for each stage, a stage begins with the weights kept from the one before and with new
+    moments, and its rate falls over its own epochs.
     """
 
     epochs: int = 60
@@ -80,74 +57,42 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """A batch on its device, with the labels of each scale.
-
-    Attributes
-    ----------
-    batch
-        What the module takes.
-    labels
-        Standardised labels by scale, (day, node, window), NaN where there is none.
-    name
-        First days of the windows, for messages.
-    scored
-        Days that count, boolean (day, window); only where labels are to be carried from the coarse scale.
-    carry
-        Factor and offset that turn a standardised coarse temperature into a standardised fine one.
-    """
+    """A batch on its device, with the labels of each scale."""
 
     batch: Batch
-    labels: dict[str, Tensor]
-    name: str
-    scored: Tensor | None = None
-    carry: tuple[float, float] = (1.0, 0.0)
+    labels: dict[str, Tensor]  # standardised, (day, node, window), NaN where there is none
+    name: str  # first days of the windows, for messages
+    scored: Tensor | None = None  # (day, window), where coarse labels are still to be carried to reaches
+    carry: tuple[float, float] = (1.0, 0.0)  # factor and offset from standardised coarse to fine temperature
 
 
 class Source(Protocol):
-    """Where batches come from."""
+    """Provides the batches of a training."""
 
     def training(self, epoch: int, stage: Stage) -> Iterable[LabelledBatch]:
-        """Batches of an epoch, in its order, with what the tasks of a stage need."""
+        """Batches of an epoch with the inputs and labels of a stage."""
 
     def validation(self, tasks: Collection[str]) -> Iterable[LabelledBatch]:
-        """Batches to judge some tasks by; none if nothing was kept for it."""
+        """Batches to validate some tasks with; none without validation days."""
 
     @property
     def deviation(self) -> Mapping[str, float]:
-        """What a standardised degree is worth at each scale, degC."""
+        """Standard deviation of the labels at each scale, degC."""
 
 
 @dataclass
 class Progress:
-    """Where training stands after a whole number of epochs; all that a resumed run needs.
+    """The state of a training after an epoch; all that a resumed run needs."""
 
-    Attributes
-    ----------
-    epoch
-        Epochs done.
-    module, optimizer
-        Their states.
-    best
-        Weights to use: of the best epoch so far, or of the last where that is what is kept.
-    best_score, best_epoch
-        The best epoch's validation RMSE (degC) and number.
-    history
-        A list a quantity, one entry an epoch.
-    teacher
-        Weights that predict the labels of this stage, where they are carried; else empty.
-    average
-        Running mean of the weights, where one is kept; else empty.
-    """
-
-    epoch: int
+    epoch: int  # epochs done
     module: dict[str, Tensor]
     optimizer: dict[str, Any]
-    best: dict[str, Tensor]
-    best_score: float = float("inf")
+    best: dict[str, Tensor]  # weights to use, of the best epoch so far or of the last, as `keep` says
+    best_score: float = float("inf")  # validation RMSE of the best epoch, degC
     best_epoch: int = 0
-    history: dict[str, list[float]] = field(default_factory=dict)
-    teacher: dict[str, Tensor] = field(default_factory=dict)
-    average: dict[str, Tensor] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)  # one entry an epoch
+    teacher: dict[str, Tensor] = field(default_factory=dict)  # weights that predict carried labels
+    average: dict[str, Tensor] = field(default_factory=dict)  # running mean of the weights
 
 
 def run(
@@ -160,26 +105,22 @@ def run(
 ) -> Progress:
     """Train a module.
 
-    Everything random in an epoch is drawn from the seed and the epoch's number, so a run that was
-    stopped and resumed gives the weights of one that was not, bit for bit on CPU.
+    Random numbers depend on the seed and the number of the epoch alone, so a resumed run gives the same
+    weights as an uninterrupted one, bit for bit on CPU.
     """
     optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate(settings, 1))
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
     module.load_state_dict(state.module)
     optimizer.load_state_dict(copy.deepcopy(state.optimizer))
-    _tell(observers, state)
     device = next(module.parameters()).device
     generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with generators, freed_memory_kept(), tiny_as_zero():
-        while state.epoch < settings.epochs and not _stalled(state, settings):
+        while True:
+            for observer in observers:
+                observer(state)
+            if state.epoch >= settings.epochs or _stalled(state, settings):
+                return state
             state = _epoch(module, optimizer, source, settings, state)
-            _tell(observers, state)
-    return state
-
-
-def _tell(observers: Sequence[Callable[[Progress], None]], state: Progress) -> None:
-    for observer in observers:
-        observer(state)
 
 
 def _epoch(
@@ -211,11 +152,11 @@ def _epoch(
     module.load_state_dict(kept)
     row |= validate(module, source, stage.tasks, amp=settings.amp)
     module.load_state_dict(weights)
-    score = row.get("validation", -float(epoch))  # without validation the last epoch is kept
+    score = row.get("validation", -float(epoch))  # without validation the last epoch is the best
     if not np.isfinite(score):
         msg = f"the validation score of epoch {epoch} is not finite; lower learning_rate"
         raise DivergenceError(msg)
-    # Scores of different tasks do not compare: every stage starts anew.
+    # Scores of different tasks are not comparable, so every stage starts anew.
     better = score < state.best_score or epoch == first
     names = dict.fromkeys([*state.history, *row])
     blank = [float("nan")] * state.epoch
@@ -247,7 +188,7 @@ def stage_at(settings: LoopSettings, tasks: Collection[str], epoch: int) -> tupl
 def _carried(
     batches: Iterable[LabelledBatch], module: NetworkModel, weights: Mapping[str, Tensor], *, amp: bool
 ) -> Iterator[LabelledBatch]:
-    """Label the fine nodes of each batch with the temperature a teacher predicts for their segment."""
+    """Label the reaches of each batch with the temperature that a teacher predicts for their segments."""
     teacher = copy.deepcopy(module).eval()
     teacher.load_state_dict(dict(weights))
     for item in batches:
@@ -263,10 +204,10 @@ def _carried(
 
 
 def learning_rate(settings: LoopSettings, epoch: int) -> float:
-    """Return the learning rate of an epoch (counted from 1): two steps down by 0.3.
+    """Return the learning rate of an epoch (counted from 1), multiplied by 0.3 in two steps.
 
-    At 60 epochs the steps fall on epochs 40 and 50, as published. Where each stage has its own rate, they
-    are the stage's own steps.
+    With 60 epochs the steps are after epochs 40 and 50, as published. With a rate for each stage, the steps
+    are those of the stage.
     """
     rate, first, epochs = settings.learning_rate, 1, settings.epochs
     if isinstance(rate, tuple):
@@ -297,7 +238,7 @@ def _train_epoch(
             continue
         if bad := [task for task, loss in losses.items() if not bool(torch.isfinite(loss))]:
             msg = (
-                f"the loss of task {', '.join(bad)} is not finite in the windows starting {item.name}; "
+                f"the loss of task {', '.join(bad)} is not finite in the windows starting on {item.name}; "
                 "check the drivers of those days, or lower learning_rate"
             )
             raise DivergenceError(msg)
@@ -307,7 +248,7 @@ def _train_epoch(
         )
         norm = torch.nn.utils.clip_grad_norm_(module.parameters(), longest)
         if not bool(torch.isfinite(norm)):
-            msg = f"the gradient is not finite in the windows starting {item.name}; lower learning_rate"
+            msg = f"the gradient is not finite in the windows starting on {item.name}; lower learning_rate"
             raise DivergenceError(msg)
         optimizer.step()
         average.update(module)
@@ -320,7 +261,7 @@ def _train_epoch(
 def validate(
     module: NetworkModel, source: Source, tasks: Collection[str], *, amp: bool = False
 ) -> dict[str, float]:
-    """Score a module on the validation batches."""
+    """Return the RMSE of a module on the validation batches, degC."""
     module.eval()
     squares: dict[str, float] = {}
     counts: dict[str, int] = {}
@@ -366,5 +307,5 @@ def _weights(module: NetworkModel) -> dict[str, Tensor]:
 def _stalled(state: Progress, settings: LoopSettings) -> bool:
     last = sum(stage.epochs for stage in settings.stages[:-1])
     if settings.patience is None or state.epoch <= last:
-        return False  # never before the last stage has had its turn
+        return False  # the last stage has not begun
     return state.epoch - state.best_epoch >= settings.patience

@@ -1,4 +1,4 @@
-"""Losses on labels of which most are missing."""
+"""Losses on sparse labels."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from xmsgl.errors import InvalidArgumentError
 
 __all__ = ["masked_rmse"]
 
-# Keeps the gradient of the square root finite where a prediction is exactly right.
+# Keeps the gradient of the square root finite where predictions are exact.
 _SMALLEST_SQUARE = 1e-12
 
 
 def masked_rmse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor | None:
-    """Root mean square error pooled over the observed pairs of node and day."""
+    """Return the RMSE over all observed pairs of node and day; None if there are none."""
     if prediction.shape != target.shape or (mask is not None and mask.shape != target.shape):
         shapes = [tuple(part.shape) for part in (prediction, target, mask) if part is not None]
-        msg = f"prediction, target and mask must have one shape, got {shapes}"
+        msg = f"prediction, target and mask must have the same shape, got {shapes}"
         raise InvalidArgumentError(msg)
     observed = ~torch.isnan(target)
     if mask is not None:
@@ -25,6 +25,6 @@ def masked_rmse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) 
     count = int(observed.sum())
     if count == 0:
         return None
-    # Replaced before the difference: a NaN times zero would still be a NaN in the gradient.
+    # Labels are replaced before the difference, because NaN times zero is NaN in the gradient.
     error = torch.where(observed, prediction - torch.where(observed, target, prediction.detach()), 0.0)
     return (error.square().sum() / count).clamp_min(_SMALLEST_SQUARE).sqrt()

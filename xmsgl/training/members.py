@@ -1,4 +1,4 @@
-"""The members of a model, trained one after another: one checkpoint and the same observers for all."""
+"""The members of a model, trained one after another with one checkpoint and the same observers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.models.file.model import Model
-from xmsgl.training.checkpoint import Trained, read_checkpoint, read_finished, write_checkpoint
+from xmsgl.training.checkpoint import Trained, read_checkpoint, write_checkpoint
 from xmsgl.training.loop import run
 from xmsgl.training.watch.standing import Standing
 
@@ -28,33 +28,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Files:
-    """Where a training leaves what it goes on from.
+    """The checkpoint files of a training."""
 
-    Attributes
-    ----------
-    checkpoint
-        File rewritten after every epoch, or None.
-    resume
-        Checkpoint to go on from, or None.
-    run_of
-        What the training was started with, plain JSON values: a checkpoint of another one is refused.
-    training
-        Provenance of the model that will come of it, plain JSON values: a checkpoint tells it, too.
-    """
-
-    checkpoint: str | os.PathLike[str] | None
-    resume: str | os.PathLike[str] | None
-    run_of: Mapping[str, Any]
-    training: Mapping[str, Any]
+    checkpoint: str | os.PathLike[str] | None  # rewritten after every epoch
+    resume: str | os.PathLike[str] | None  # read at the start
+    run_of: Mapping[str, Any]  # identifies the training, plain JSON values; other checkpoints are refused
+    training: Mapping[str, Any]  # provenance of the model, plain JSON values
 
     def read(self) -> tuple[Progress | None, list[Trained]]:
-        """Return where a member stands, and the members that are done."""
-        if self.resume is None:
-            return None, []
-        return read_checkpoint(self.resume, self.run_of), read_finished(self.resume)
+        """Return the state of the current member, and the members trained before."""
+        return (None, []) if self.resume is None else read_checkpoint(self.resume, self.run_of)
 
     def write(self, reached: Progress, done: list[Trained]) -> None:
-        """Note where a member stands, and the members that are done."""
+        """Write the state of the current member, and the members trained before."""
         if self.checkpoint is not None:
             write_checkpoint(self.checkpoint, reached, self.run_of, done, self.training)
 
@@ -68,23 +54,18 @@ def train_members(
     files: Files,
     observers: Sequence[Observer] = (),
 ) -> Model:
-    """Train a model, or the members of an ensemble.
-
-    References
-    ----------
-    Lakshminarayanan, Pritzel & Blundell (2017), arXiv:1612.01474.
-    """
+    """Train a model, or the members of an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
     state, done = files.read()
     for number in range(len(done), count):
         seed = settings.seed + number
-        stands = partial(Standing, spec.method, number, count, settings.epochs)
-        told: list[Callable[[Progress], None]] = [partial(_tell, each, stands) for each in observers]
-        # The checkpoint comes last: no epoch is kept that the observers were not told of.
-        told.append(partial(files.write, done=done))
+        standing = partial(Standing, spec.method, number, count, settings.epochs)
+        called: list[Callable[[Progress], None]] = [partial(_call, each, standing) for each in observers]
+        # The checkpoint comes last, so that observers have seen every epoch in it.
+        called.append(partial(files.write, done=done))
         if count > 1:
             logger.info("member %d of %d, with seed %d", number + 1, count, seed)
         member = replace(settings, seed=seed)
-        final = run(module_of(seed), source_of(seed), member, resume=state, observers=told)
+        final = run(module_of(seed), source_of(seed), member, resume=state, observers=called)
         done.append(Trained(final.best, final.history))
         state = None
     models = [
@@ -94,5 +75,5 @@ def train_members(
     return models[0] if count == 1 else Model.join(models)
 
 
-def _tell(observer: Observer, stands: Callable[[Progress], Standing], reached: Progress) -> None:
-    observer(stands(reached))
+def _call(observer: Observer, standing: Callable[[Progress], Standing], reached: Progress) -> None:
+    observer(standing(reached))

@@ -1,4 +1,4 @@
-"""Memory that a training run keeps for its next step instead of handing it back."""
+"""Memory that a training keeps for its next step instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ __all__ = ["freed_memory_kept"]
 
 # Parameters of mallopt(3) in glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_USUAL_MAPPINGS = 65_536  # glibc's own
-_USUAL_TRIM = 64 * 2**20  # as far as glibc itself would raise it once a large block is freed
+_USUAL_MAPPINGS = 65_536  # glibc's default
+_USUAL_TRIM = 64 * 2**20  # the limit to which glibc raises it once a large block is freed
 _NEVER = 2**31 - 1
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[bool]:
-    """Let the C library keep large blocks that are freed, so that the next step finds them in place.
+    """Let the C library keep freed blocks for the next step; yield whether it does.
 
-    A step allocates and frees the same hidden states, each some ten to a hundred megabytes. By default
-    glibc maps such blocks freshly each time, and the system clears every page at its first use: about a
-    sixth of a step. On leaving, the kept memory is handed back and large blocks are mapped again.
+    Every step allocates the same hidden states of some 10 to 100 MB. By default glibc maps such blocks anew
+    and the system clears each page at its first use, which takes about a sixth of a step.
     """
     library = _glibc() if get_option("process_tuning") else None
     if library is None:
@@ -45,7 +44,7 @@ def freed_memory_kept() -> Iterator[bool]:
 
 @cache
 def _glibc() -> ctypes.CDLL | None:
-    """Return the C library if it is glibc; others know neither call."""
+    """Return the C library if it is glibc."""
     try:
         library = ctypes.CDLL("libc.so.6")
     except OSError:

@@ -1,4 +1,4 @@
-"""All that a training needs before its first step, fitted in an order that keeps validation days out."""
+"""Prepare a training: validation days first, then everything that is fitted to the other days."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import assign_inputs, parse_features
+from xmsgl.inputs.neighbours_fit import has_labels
 from xmsgl.inputs.validation import split_days, without_labels
 from xmsgl.models.file.model import ModelSpec
 from xmsgl.models.methods.registry import create_model
@@ -46,48 +45,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training that is ready to run.
+    """A training that is ready to run."""
 
-    Attributes
-    ----------
-    ds
-        The dataset with all inputs assigned.
-    days
-        Days to learn from, and to judge by.
-    spec
-        What the model will be.
-    source
-        Batches on the device.
-    loop
-        How to train.
-    module_of
-        Gives a seed its module, on the device.
-    run_of
-        What the training is, plain JSON values: a checkpoint of another one is refused.
-    """
-
-    ds: xr.Dataset
+    ds: xr.Dataset  # with all inputs
     days: SplitDays
     spec: ModelSpec
     source: DeviceBatches
     loop: LoopSettings
-    module_of: Callable[[int], NetworkModel]
-    run_of: Mapping[str, Any]
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks of the last stage."""
-        return self.loop.stages[-1].tasks
+    module_of: Callable[[int], NetworkModel]  # the module of a seed, on the device
+    run_of: Mapping[str, Any]  # identifies the training, plain JSON values; other checkpoints are refused
 
 
 def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> Prepared:
-    """Draw the validation days, then fit inputs, scaling and graph to the others.
-
-    `ds` is a valid dataset of the convention. InvalidArgumentError where it lacks what the settings ask for.
-    """
+    """Choose the validation days of a valid dataset, then fit inputs, scaling and graph to the others."""
     architecture = begin.architecture(settings, ds)
     tasks = create_model(settings.method, n_features=1, seed=0, **architecture).tasks
-    stages = stages_of(settings.method, tasks, settings.epochs, settings.pretrain, **_coarse_teachers(ds))
+    stages = stages_of(
+        settings.method,
+        tasks,
+        settings.epochs,
+        settings.pretrain,
+        coarse_labels=has_labels(ds),
+        process=schema.PROCESS_COARSE in ds,
+    )
     scales = label_scales({task for stage in stages if stage.labels == "observed" for task in stage.tasks})
     days = split_days(ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed)
     wanted = parse_features(settings.features)
@@ -110,7 +90,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         own_scaling=settings.scaling == "own",
     )
     _check_anchor(module, data.scaling)
-    graph = _graph(ds, settings)
+    graph = {**settings.graph, "kernel": build_graph(ds, "coarse", **settings.graph).settings()["kernel"]}
     segments = begin.segments(ds, settings.identity)
     spec = ModelSpec(
         method=settings.method,
@@ -155,26 +135,11 @@ def _loop(settings: TrainSettings, stages: Sequence[Stage], device: torch.device
     )
 
 
-def _coarse_teachers(ds: xr.Dataset) -> dict[str, bool]:
-    """Say which coarse temperatures there are to learn from before the last stage."""
-    observed = ds.get(f"{schema.LABEL}_coarse")
-    return {
-        "coarse_labels": observed is not None and bool(np.isfinite(observed).any()),
-        "process": schema.PROCESS_COARSE in ds,
-    }
-
-
-def _graph(ds: xr.Dataset, settings: TrainSettings) -> dict[str, Any]:
-    """Return graph arguments as plain values, with the kernel written out."""
-    graph = build_graph(ds, "coarse", **settings.graph)
-    return {**settings.graph, "kernel": graph.settings()["kernel"]}
-
-
 def _check_anchor(module: NetworkModel, scaling: Mapping[Scale, Scaling]) -> None:
-    """Refuse an anchored model where a temperature has another number at each scale."""
+    """Refuse an anchored model where each scale has its own standardised temperature."""
     if getattr(module, "anchored", False) and scaling["coarse"] != scaling["fine"]:
         msg = (
-            "an anchored model adds temperatures of both scales, but scaling='own' standardises each with "
-            "its own mean and deviation; pass anchored=False, or scaling='shared'"
+            "an anchored model adds temperatures of both scales, but scaling='own' standardises each scale "
+            "with its own mean and deviation; pass anchored=False, or scaling='shared'"
         )
         raise InvalidArgumentError(msg)

@@ -1,4 +1,4 @@
-"""What a trained model says of its training: days, labels, seed, versions, and a digest of the data."""
+"""Provenance of a trained model: days, labels, seed, versions, and a digest of the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["fingerprint", "provenance"]
 
 
 def provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]:
-    """Return where a model comes from, as plain values: days, labels, seed, dataset, versions."""
+    """Return the provenance of a model as plain values."""
     days = np.flatnonzero(data.training_days)
     return {
         "start": str(data.time[days[0]].date()),
@@ -34,7 +34,7 @@ def provenance(ds: xr.Dataset, data: TrainingData, seed: int) -> dict[str, Any]:
 
 
 def fingerprint(ds: xr.Dataset) -> str:
-    """Return a digest of what a model can be trained on: network, days, and labels of both scales."""
+    """Return a digest of network, days, and labels of both scales."""
     sha = hashlib.sha256()
     for name in ("coarse", "fine", "downstream_coarse", "downstream_fine", "coarse_segment"):
         values = np.asarray(ds[name].values)

@@ -1,8 +1,7 @@
-"""Recipes: settings of training that belong together, by name.
+"""Recipes: named sets of training settings.
 
-A recipe replaces the defaults of :class:`xmsgl.training.settings.TrainSettings`; what is given wins over
-both. It is about how a method learns, not about data or machine: validation, seed, device and files are no
-part of it.
+A recipe replaces the defaults of :class:`xmsgl.training.settings.TrainSettings`; given settings override
+both. It describes how a method learns: validation, seed, device and files are not part of it.
 
 References
 ----------
@@ -27,22 +26,22 @@ __all__ = ["PUBLISHED", "RECIPES", "Recipe", "recipe_settings"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings that belong together.
+    """A named set of training settings.
 
     Attributes
     ----------
     name
-        What users call it.
+        Name of the recipe.
     description
-        What it is, in a line.
+        One line about it.
     source
-        Where the settings come from.
+        Publication the settings are taken from.
     settings
         Attributes of :class:`xmsgl.training.settings.TrainSettings`, for all methods.
     architecture
-        Arguments of the networks; a method leaves out what its network does not take.
+        Arguments of the networks; those that a method's network does not have are ignored.
     methods
-        Settings for one method, by its name; they win over `settings`.
+        Settings of single methods, by name; they override `settings`.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Recipe:
 
 PUBLISHED = Recipe(
     "published",
-    "the method as Fan et al. (2025) describe it, with the graphs of its reference code",
+    "the method as described by Fan et al. (2025), with the graphs of their reference code",
     "Fan et al. (2025), AAAI-25, doi:10.1609/aaai.v39i27.35014",
     settings={
         "features": ("drivers", "statics"),
@@ -65,7 +64,7 @@ PUBLISHED = Recipe(
         "batch": 1,
         "epochs": 60,
         "learning_rate": 0.005,
-        "clip": 3.0,  # in the loops of one task
+        "clip": 3.0,  # for training of a single task
         "patience": None,
         "weighting": "mgda",
         "average": 0.0,
@@ -89,21 +88,20 @@ PUBLISHED = Recipe(
 )
 """The published method.
 
-A small cell, the fine head alone, inputs and labels standardised at each scale by itself, no warm-up, no
+A small cell, the fine head alone, inputs and labels standardised separately at each scale, no warm-up, no
 means of past air temperature, the weights of the last epoch, and the reference operators: all ancestors and
-descendants are neighbours, signed distances are standardised and passed through the logistic function.
+descendants are neighbours, and signed distances are standardised and passed through the logistic function.
 
-Kept of the reference, although they are traps: the weight grows with the distance of an upstream
-neighbour; the graph is dense, so that memory and time grow with the square of the reaches; an entry equal
-to the mean of its matrix vanishes. Repaired, because no result could be distinguished from a fault: in the
-interpolation from coarse to fine the outlet reach of a segment has weight 1 for its own segment, where the
-reference has 0; a reach connected to no outlet takes its own segment, where the reference divides 0 by 0;
-segments are matched by id, not by their order in a file. A window without fine labels still trains the
-coarse task, where the reference leaves it out.
+Kept from the reference code, although they are questionable: the weight of an upstream neighbour increases
+with its distance; the graph is dense, so memory and time grow with the square of the number of reaches; an
+entry equal to the mean of its matrix becomes 0. Corrected, because these are faults: in the interpolation
+from coarse to fine, the outlet reach of a segment has the weight 1 for its own segment (reference: 0); a
+reach connected to no outlet takes its own segment (reference: 0 divided by 0); segments are matched by id,
+not by their order in a file. A window without fine labels still trains the coarse task (reference: skipped).
 
-The stages of ``async-msgl``, ``direct`` and ``progressive`` are the package's own; so are the transforms of
-quantities that spread over decades, and mixed precision on a GPU (``amp=False`` switches it off). One limit
-on the gradient holds in all stages: none where the three tasks are trained together.
+The stages of ``async-msgl``, ``direct`` and ``progressive`` are the package's own, as are the transforms of
+quantities that span orders of magnitude, and mixed precision on a GPU (off with ``amp=False``). The limit on
+the gradient is the same in all stages; there is none where the three tasks are trained together.
 """
 
 RECIPES: dict[str, Recipe] = {PUBLISHED.name: PUBLISHED}
@@ -111,7 +109,7 @@ RECIPES: dict[str, Recipe] = {PUBLISHED.name: PUBLISHED}
 
 
 def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
-    """Return what a recipe sets for a method.
+    """Return the settings of a recipe for a method.
 
     Parameters
     ----------
@@ -123,7 +121,7 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     Returns
     -------
     dict
-        Keywords of :meth:`xmsgl.training.settings.TrainSettings.of`, none that the method does not take.
+        Keywords of :meth:`xmsgl.training.settings.TrainSettings.of` that the method has.
 
     Raises
     ------
@@ -139,7 +137,7 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     >>> "heads" in settings, settings["clip"]
     (False, 3.0)
     """
-    # PyTorch comes with the models, and the accessor should not have to wait for it.
+    # Imported here, because the models import PyTorch, which takes seconds.
     from xmsgl.models.file.start import shared_architecture
     from xmsgl.models.methods.registry import model_names
 

@@ -1,4 +1,4 @@
-"""The settings of a training: everything that decides which model comes of a dataset."""
+"""The settings of a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from xmsgl.network.kernels import Kernel
 from xmsgl.training.loop import KEEPS
 from xmsgl.training.recipes import recipe_settings
 from xmsgl.training.weighting import WEIGHTINGS
+from xmsgl.util.spec import is_number, is_positive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,11 +28,11 @@ __all__ = ["SCALINGS", "TrainSettings"]
 
 #: How inputs and labels are standardised.
 SCALINGS: dict[str, str] = {
-    "shared": "one mean and deviation for both scales: the same water has the same number on either",
-    "own": "each scale has its own, as published",
+    "shared": "one mean and deviation for both scales, so that the same water has the same number on either",
+    "own": "each scale has its own mean and deviation, as published",
 }
 
-# Smallest value of each count; None, where it can be given, means that there is no limit.
+# Smallest value of each count.
 _LEAST = {
     "epochs": 1,
     "window": 1,
@@ -50,74 +50,73 @@ _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides which model a training makes, apart from the dataset and the device.
+    """All settings of a training; together with the dataset and the device they determine the model.
 
-    One object, whether the settings come as keywords of ``ds.msgl.train``, from the table ``[set]`` of a
-    configuration, from a recipe or from a checkpoint. Build it with :meth:`of`, which knows the settings of
-    every method's network too.
+    They are given as keywords of ``ds.msgl.train``, in the table ``[set]`` of a configuration, by a recipe or
+    by a checkpoint. Build them with :meth:`of`, which also accepts the arguments of the method's network.
 
     Attributes
     ----------
     method
         Name in the registry of methods: ``"msgl"`` (three tasks on both graphs), ``"async-msgl"`` (the same,
-        after its interpolation task has learned at every reach what the coarse task predicts there),
-        ``"fine-only"`` (fine graph alone), ``"remap"`` (coarse graph alone, carried to the reaches),
-        ``"progressive"`` (``fine-only`` after coarse observations and what they predict), ``"direct"``
-        (``fine-only`` after a process model's ``simulated_temperature_coarse``).
+        after its interpolation task has learned from pseudo-labels, the predictions of the coarse task at all
+        reaches), ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
+        ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
+        ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``).
     validation
-        Days that are kept to choose the best epoch and to calibrate intervals, and that nothing is fitted to:
-        a share of the windows, days as ``"2011-10-01/2012-09-30"`` (several with commas between, open ends as
-        ``".."``) or as slices, or None: learn from all days and keep the last epoch.
+        Days kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. A fraction
+        of the windows, date ranges as ``"2011-10-01/2012-09-30"`` (several separated by commas, open ends as
+        ``".."``) or as slices, or None to learn from all days and keep the last epoch.
     seed
-        Draws initial weights, validation windows, the order of windows, and dropout. The same seed on the
+        Seed of initial weights, validation windows, the order of windows, and dropout. The same seed on the
         same device gives the same weights, bit for bit on CPU with the same number of threads.
     ensemble
-        Members to train, one after another, with the seeds `seed`, `seed` + 1, ...; the mean of their
-        predictions is the model's. They share data, validation days and graphs [4]_.
+        Number of members, trained one after another with the seeds `seed`, `seed` + 1, ...; the prediction is
+        the mean of theirs. They share data, validation days and graphs [4]_.
     features
-        **Inputs.** Base names of the inputs, in order, and words for several: ``"default"`` stands for
-        ``"drivers"``, means of air temperature over 7, 30 and 90 days, and ``"statics"``;
-        ``"air_temperature:30"`` is a mean over 30 days; ``"season"`` is the time of year;
-        ``"neighbour_anomalies:10km"`` says how much warmer than a regression the observed segments around
-        are, weighted with an e-folding length of 10 km along the river [5]_.
+        **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
+        means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
+        over 30 days; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are the residuals of a
+        regression at neighbouring observed segments, weighted with an e-folding length of 10 km along the
+        river [5]_.
     scaling
-        ``"shared"``: inputs and labels of both scales are standardised alike. ``"own"``: each scale with its
-        own mean and deviation, as published; then a model may not be ``anchored``.
+        ``"shared"``: inputs and labels of both scales are standardised with the same mean and deviation.
+        ``"own"``: each scale has its own, as published; the model cannot be ``anchored``.
     window, warmup
-        Days of a window whose labels count, and days run before it to fill the memory.
+        Days of a window whose labels count, and days before it to fill the memory of the cell.
     identity
-        **Architecture.** Numbers to learn of each segment beyond its attributes, carried to its reaches by
-        the crosswalk; 0, as published, learns none. They help where nearly all segments are gauged, and
-        mislead on segments that are not.
+        **Architecture.** Length of a learned vector for each segment, in addition to its attributes, carried
+        to its reaches by the crosswalk; 0, as published, learns none. It helps where nearly all segments are
+        gauged, and misleads at ungauged segments.
     architecture
         Arguments of the method's network: ``hidden``, ``backbone``, ``recurrent_dropout``, and for ``"msgl"``
         also ``heads``, ``dropout``, ``anchored`` and ``tasks``; given as keywords like all others.
     epochs
-        **Stages.** Passes over the training windows, at most, in all stages.
+        **Stages.** Maximum number of passes over the training windows, in all stages together.
     pretrain
-        Epochs of the stages before the last: in all, or a list, one number a stage. Default: the method's own
-        share; see :mod:`xmsgl.training.stages`.
+        Epochs before the last stage: their total, or a list with one number for each stage. Default: a share
+        of all epochs that depends on the method; see :mod:`xmsgl.training.stages`.
     learning_rate
-        Of Adam at the start; times 0.3 after two thirds and five sixths of the epochs. A list: one rate a
-        stage, each of which then is a training of its own, with fresh moments.
+        Initial learning rate of Adam, multiplied by 0.3 after two thirds and again after five sixths of the
+        epochs. A list has one rate for each stage, which then has its own decay and new moments.
     keep
         ``"best"``: the weights of the epoch with the lowest validation error. ``"last"``: those of the last
         epoch, as published.
     batch
         **Optimisation.** Windows in a batch.
     clip
-        Largest norm of the gradient; None: as long as it is.
+        Maximum norm of the gradient; None: no limit.
     patience
-        Epochs without a better validation score before stopping; None never stops early.
+        Epochs without a better validation score before training stops; None: no early stop.
     weighting
         How the gradients of the tasks are combined: ``"uniform"`` or, as published, ``"mgda"`` [2]_, [3]_.
     average
-        Share of its past that a running mean of the weights keeps at each step, for example 0.98; that mean
+        Share of its past that a running mean of the weights keeps at each step, for example 0.98; this mean
         is validated and returned. 0 returns the weights themselves.
     amp
-        bfloat16 autocast; default None: on a GPU only.
+        bfloat16 autocast. Default None: on a GPU only.
     kernel, hops, limit, nearest, direction
-        **Graph.** Which reaches are neighbours and how much each counts, as of ``ds.msgl.graph``.
+        **Graph.** Which reaches are neighbours and how they are weighted, as in ``ds.msgl.graph``.
 
     References
     ----------
@@ -171,14 +170,14 @@ class TrainSettings:
 
     @classmethod
     def of(cls, method: str = "msgl", *, recipe: str | None = None, **given: Any) -> TrainSettings:
-        """Build settings from keywords, of the training and of the method's network alike.
+        """Build settings from keywords of the training and of the method's network.
 
         Parameters
         ----------
         method
             Name in the registry of methods.
         recipe
-            Name of settings to begin with, see :mod:`xmsgl.training.recipes`; what is given wins.
+            Name of a recipe, whose settings the given ones override; see :mod:`xmsgl.training.recipes`.
         **given
             Attributes of this class, and arguments of the method's network.
 
@@ -189,7 +188,7 @@ class TrainSettings:
         Raises
         ------
         InvalidArgumentError
-            No such setting (the nearest one is suggested), or a value it cannot have.
+            No such setting (the most similar one is suggested), or an invalid value.
         UnknownNameError
             No such method, recipe, scaling, weighting or ``keep``.
 
@@ -199,24 +198,21 @@ class TrainSettings:
         'mgda'
         """
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
-        begun = {} if recipe is None else recipe_settings(recipe, method)
-        network = network_arguments(method)
-        _refuse_unknown(method, given, own, network)
-        values = {name: _plain(name, value) for name, value in {**begun, **given}.items()}
-        sizes = {name: value for name, value in values.items() if name not in own}
-        return cls(
-            method=method, architecture=sizes, **{name: values[name] for name in values if name in own}
-        )
+        base = {} if recipe is None else recipe_settings(recipe, method)
+        _refuse_unknown(method, given, own, network_arguments(method))
+        values = {name: _plain(name, value) for name, value in {**base, **given}.items()}
+        network = {name: values.pop(name) for name in list(values) if name not in own}
+        return cls(method=method, architecture=network, **values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as plain values by one name each, ready for JSON, TOML and :meth:`of`."""
+        """Return the settings as plain values for JSON, TOML and :meth:`of`."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        sizes = values.pop("architecture")
-        plain: dict[str, Any] = json.loads(json.dumps({**values, **sizes}))
+        network = values.pop("architecture")
+        plain: dict[str, Any] = json.loads(json.dumps({**values, **network}))
         return plain
 
     def differing(self, recipe: str | None = None) -> dict[str, Any]:
-        """Return the method and those settings that are not its defaults, or else not the recipe's."""
+        """Return the method and the settings that differ from its defaults, or from those of a recipe."""
         base = TrainSettings.of(self.method, recipe=recipe).to_dict()
         own = self.to_dict()
         return {"method": self.method} | {
@@ -230,7 +226,7 @@ class TrainSettings:
 
 
 def network_arguments(method: str) -> set[str]:
-    """Return the arguments of a method's network that can be set."""
+    """Return the arguments of a method's network that users can set."""
     from xmsgl.models.methods.base import MODELS
     from xmsgl.models.methods.registry import model_names
 
@@ -240,7 +236,7 @@ def network_arguments(method: str) -> set[str]:
 
 
 def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: set[str]) -> None:
-    """Refuse names that are no settings, and suggest the nearest one."""
+    """Refuse unknown names, and suggest the most similar setting."""
     for name in given:
         if name not in own | network:
             near = get_close_matches(name.lower(), own | network, n=1)
@@ -250,16 +246,17 @@ def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: s
 
 
 def _check(name: str, value: Any) -> None:
-    """Refuse a value that a setting cannot have."""
+    """Refuse an invalid value of a setting."""
     if value is None and name in _OPTIONAL:
         return
+    each = value if name == "learning_rate" and isinstance(value, tuple) else [value]
     if name == "amp" and not isinstance(value, bool):
         msg = f"{name} must be True, False or None, got {value!r}"
-    elif name in _LEAST and not (isinstance(value, int) and _is_number(value) and value >= _LEAST[name]):
+    elif name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
-    elif name in _POSITIVE and not all(map(_positive, _each(name, value))):
+    elif name in _POSITIVE and not all(map(is_positive, each)):
         msg = f"{name} must be a positive number, got {value!r}"
-    elif name == "average" and not (_is_number(value) and 0 <= value < 1):
+    elif name == "average" and not (is_number(value) and 0 <= value < 1):
         msg = f"{name} must be in [0, 1), got {value!r}"
     elif name in _NAMES and value not in _NAMES[name]:
         raise UnknownNameError(name, value, _NAMES[name])
@@ -268,21 +265,8 @@ def _check(name: str, value: Any) -> None:
     raise InvalidArgumentError(msg)
 
 
-def _each(name: str, value: Any) -> Iterable[Any]:
-    """Return the numbers in a value; only of learning rates there may be several."""
-    return value if name == "learning_rate" and isinstance(value, tuple) else [value]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _positive(value: Any) -> bool:
-    return _is_number(value) and 0 < float(value) < float("inf")
-
-
 def _plain(name: str, value: Any) -> Any:
-    """Return a value as it stands in a file: plain numbers, text, tuples and mappings."""
+    """Return a value as plain numbers, text, tuples and mappings."""
     if name == "validation":
         return write_validation(value)
     if isinstance(value, Kernel):

@@ -1,4 +1,4 @@
-"""What the training loop is fed with: batches on a device, without the nodes that no label depends on."""
+"""Training batches on a device, without the nodes that no label depends on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from xmsgl.inputs.batches import HostBatch, TrainingData
-    from xmsgl.inputs.features import Scaling
     from xmsgl.prediction.operators import Operators
     from xmsgl.training.stages import Stage
 
@@ -34,15 +33,7 @@ def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:
 
 
 class DeviceBatches:
-    """Batches of a dataset on a device: the :class:`~xmsgl.training.loop.Source` of the loop.
-
-    Parameters
-    ----------
-    data
-        Labels and inputs.
-    operators
-        The graphs, on the device.
-    """
+    """Batches of a dataset on a device: the :class:`~xmsgl.training.loop.Source` of the loop."""
 
     def __init__(self, data: TrainingData, operators: Operators) -> None:
         self._data, self._operators = data, operators
@@ -50,6 +41,10 @@ class DeviceBatches:
         self.deviation: Mapping[str, float] = {
             scale: scaling.label_deviation for scale, scaling in data.scaling.items()
         }
+        # Factor and offset from a standardised coarse temperature to a standardised fine one.
+        coarse, fine = data.scaling["coarse"], data.scaling["fine"]
+        offset = (coarse.label_mean - fine.label_mean) / fine.label_deviation
+        self._carry = coarse.label_deviation / fine.label_deviation, offset
 
     def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
@@ -57,13 +52,13 @@ class DeviceBatches:
         return self._ahead(self._host_batches(epoch, stage), operators)
 
     def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
-        """Batches to judge by; none for tasks whose observations the method does not use."""
+        """Batches of the validation days; none for tasks whose observations the method does not use."""
         scales = [scale for scale in label_scales(tasks) if scale in self._data.scales]
         batches = self._few.validation_batches(scales) if scales else ()
         return self._ahead(batches, self._few_operators)
 
     def drawn(self, seed: int) -> DeviceBatches:
-        """Return the same batches in the order of another seed; the validation days stay."""
+        """Return the same batches in the order of another seed, with the same validation days."""
         other = copy.copy(self)
         other._data, other._few = copy.copy(self._data), copy.copy(self._few)
         other._data.seed = other._few.seed = seed
@@ -72,7 +67,7 @@ class DeviceBatches:
     def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
         if stage.labels == "process":
             return self._data.process_batches(epoch)
-        if stage.labels == "carried":  # the coarse inputs are for who predicts the labels
+        if stage.labels == "carried":  # the teacher needs the coarse inputs
             return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
         return self._few.training_batches(epoch, label_scales(stage.tasks))
 
@@ -86,19 +81,11 @@ class DeviceBatches:
         batch = operators.batch(host.inputs, host.nodes)
         if "fine" in labels:
             batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
-        carry = _from_coarse_to_fine(self._data.scaling)
-        return LabelledBatch(batch, labels, host.name, scored, carry)
-
-
-def _from_coarse_to_fine(scaling: Mapping[Scale, Scaling]) -> tuple[float, float]:
-    """Return factor and offset from a standardised coarse temperature to a standardised fine one."""
-    coarse, fine = scaling["coarse"], scaling["fine"]
-    offset = (coarse.label_mean - fine.label_mean) / fine.label_deviation
-    return coarse.label_deviation / fine.label_deviation, offset
+        return LabelledBatch(batch, labels, host.name, scored, self._carry)
 
 
 def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:
-    """Leave out the nodes that no observed label depends on: losses and gradients stay the same."""
+    """Leave out the nodes that no observed label depends on; losses and gradients stay the same."""
     keep = operators.closure(data.labelled_nodes())
     few = data.prune({"coarse": keep.coarse, "fine": keep.fine})
     if few is data:

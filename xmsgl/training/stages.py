@@ -1,4 +1,4 @@
-"""Stages of training: which tasks learn from which labels, one stage after the other.
+"""Stages of training: which tasks learn from which labels, one after the other.
 
 References
 ----------
@@ -23,54 +23,32 @@ __all__ = ["LABELS", "PLANS", "Plan", "Stage", "stage_rates", "stages_of"]
 
 #: Where the labels of a stage come from.
 LABELS: dict[str, str] = {
-    "observed": "measured temperatures",
-    "carried": "coarse temperatures that the model of the stage before predicts, on every reach and day",
-    "process": f"{PROCESS_COARSE}, on every segment and day",
+    "observed": "observed temperatures",
+    "carried": "pseudo-labels on all reaches and days, predicted by the coarse task of the previous stage",
+    "process": f"{PROCESS_COARSE}, on all segments and days",
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Epochs that train the same tasks on the same kind of labels.
-
-    Attributes
-    ----------
-    epochs
-        How many, at least one.
-    tasks
-        Tasks of the model to train.
-    labels
-        One of `LABELS`.
-    """
+    """Epochs that train the same tasks on the same kind of labels."""
 
     epochs: int
     tasks: tuple[str, ...]
-    labels: str = "observed"
+    labels: str = "observed"  # one of LABELS
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a method trains before its last stage, and in it.
+    """The stages of a method."""
 
-    Attributes
-    ----------
-    before
-        Task, labels and share of the epochs before the last stage, in order.
-    share
-        Share of all epochs that comes before the last stage, unless the user says.
-    last
-        Tasks of the last stage, on observed labels; None for all the model has.
-    optional
-        Whether the method does without the stages before where their labels or tasks are missing.
-    """
-
-    before: tuple[tuple[str, str, float], ...] = ()
-    share: float = 0.5
-    last: tuple[str, ...] | None = None
-    optional: bool = False
+    before: tuple[tuple[str, str, float], ...] = ()  # task, labels, share of the epochs before the last stage
+    share: float = 0.5  # share of all epochs before the last stage, by default
+    last: tuple[str, ...] | None = None  # tasks of the last stage, on observed labels; None: all
+    optional: bool = False  # the stages before are left out where their labels or tasks are missing
 
 
-#: Plans by method; a method that is not here has one stage.
+#: Plans by method; other methods have one stage.
 PLANS: dict[str, Plan] = {
     "msgl": Plan((("coarse", "observed", 1.0),), optional=True),
     "async-msgl": Plan((("coarse", "observed", 2 / 3), ("interpolation", "carried", 1 / 3))),
@@ -96,14 +74,14 @@ def stages_of(
         raise InvalidArgumentError(msg)
     last = tuple(plan.last or tasks)
     before = () if missing or last == ("coarse",) else plan.before
-    told = _whole(pretrain)
-    if isinstance(told, list):
-        return _as_told(epochs, told, before, last)
-    spent = _epochs_before(epochs, told, plan, needed=bool(before) and not plan.optional)
+    given = _whole(pretrain)
+    if isinstance(given, list):
+        return _as_given(epochs, given, before, last)
+    spent = _epochs_before(epochs, given, plan, needed=bool(before) and not plan.optional)
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
     if spent < len(before):
-        msg = f"pretrain={spent} is less than the {len(before)} stages that method {method!r} begins with"
+        msg = f"pretrain={spent} must be at least {len(before)}, an epoch for each stage of {method!r} but the last"
         raise InvalidArgumentError(msg)
     stages, left = [], spent
     for number, (task, labels, share) in enumerate(before, 1):
@@ -115,7 +93,7 @@ def stages_of(
 
 
 def _whole(pretrain: int | Sequence[int] | None) -> int | list[int] | None:
-    """Return numbers of epochs as plain ones, and refuse what is none."""
+    """Return numbers of epochs as Python integers, and refuse other values."""
     if pretrain is None:
         return None
     try:
@@ -125,18 +103,18 @@ def _whole(pretrain: int | Sequence[int] | None) -> int | list[int] | None:
         raise InvalidArgumentError(msg) from None
 
 
-def _as_told(
+def _as_given(
     epochs: int, counts: Sequence[int], before: tuple[tuple[str, str, float], ...], last: tuple[str, ...]
 ) -> tuple[Stage, ...]:
-    """Make the stages before the last as long as somebody wants each."""
+    """Give each stage before the last its own number of epochs."""
     if not before:
-        msg = f"pretrain={list(counts)}, but this training has one stage only; leave pretrain out"
+        msg = f"pretrain={list(counts)}, but this training has only one stage; leave pretrain out"
         raise InvalidArgumentError(msg)
     if len(counts) != len(before) or min(counts, default=1) < 1 or sum(counts) >= epochs:
         msg = (
             f"pretrain={list(counts)} must give each of the {len(before)} stages before the last "
-            f"({'; '.join(f'{task}, {labels} labels' for task, labels, _ in before)}) one epoch or more, and "
-            f"leave some of the {epochs} to the last"
+            f"({'; '.join(f'{task}, {labels} labels' for task, labels, _ in before)}) at least one epoch and "
+            f"leave at least one of the {epochs} to the last"
         )
         raise InvalidArgumentError(msg)
     stages = [Stage(count, (task,), labels) for count, (task, labels, _) in zip(counts, before, strict=True)]
@@ -156,7 +134,7 @@ def _missing(plan: Plan, tasks: Collection[str], *, coarse_labels: bool, process
 
 def _epochs_before(epochs: int, pretrain: int | None, plan: Plan, *, needed: bool) -> int:
     if pretrain is None:
-        # Each stage before the last needs an epoch, whatever its share of few epochs rounds to.
+        # Each stage before the last needs an epoch, even if its share of few epochs rounds to 0.
         spent = max(int(epochs * plan.share), len(plan.before) if needed else 0)
         if spent >= epochs and needed:
             msg = f"epochs={epochs} is too few for the {len(plan.before) + 1} stages of this method"
@@ -172,11 +150,11 @@ def _epochs_before(epochs: int, pretrain: int | None, plan: Plan, *, needed: boo
 
 
 def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float | tuple[float, ...]:
-    """Hold learning rates against the stages they are for: one for all, or one for each."""
+    """Return the learning rate of all stages, or one for each stage."""
     if isinstance(rate, float | int):
         return float(rate)
     if len(rate) != len(stages):
         named = "; ".join(f"{', '.join(stage.tasks)} ({stage.epochs} epochs)" for stage in stages)
-        msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one, or as many"
+        msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one for each"
         raise InvalidArgumentError(msg)
     return tuple(float(each) for each in rate)

@@ -1,4 +1,4 @@
-"""What training begins with: features, sizes and weights of another model, or fresh ones."""
+"""Training that starts from the features, sizes and weights of another model, or from none."""
 
 from __future__ import annotations
 
@@ -36,13 +36,7 @@ logger = logging.getLogger(__name__)
 
 
 class Start:
-    """A model to begin with, or none.
-
-    Parameters
-    ----------
-    model
-        A model, its name or the path of its file; None for fresh weights.
-    """
+    """The model to start with, given as such, by name or by path; None for new weights."""
 
     def __init__(self, model: Model | str | os.PathLike[str] | None) -> None:
         self._model = load_model(model) if isinstance(model, str | PathLike) else model
@@ -55,32 +49,29 @@ class Start:
 
     @property
     def scaling(self) -> Mapping[Scale, Scaling] | None:
-        """Scaling of the model; None: to be fitted."""
+        """Scaling of the model; None if it is to be fitted."""
         return None if self._model is None else self._model.spec.scaling
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What a trained model says of this one."""
+        """Provenance that a trained model keeps of this one."""
         return {} if self._model is None else {"begun_with": self._model.sha256}
 
     def neighbours(self, ds: xr.Dataset, lengths: tuple[float, ...]) -> Neighbours | None:
-        """Return the anomalies of observed segments; a model keeps its lengths, fitted anew to labels.
-
-        InvalidArgumentError for other lengths than the model's, or if there is no coarse label.
-        """
+        """Return the anomalies of observed segments, with the lengths of the model if there is one."""
         if self._model is None:
             return fit_neighbours(ds, lengths) if lengths else None
         known = self._model.spec.neighbours
-        known = known and known.without(_strangers(self._model, ds))
+        known = known and known.without(_unrecognised(self._model, ds))
         kept = () if known is None else known.lengths
         if lengths and lengths != kept:
             has = ", ".join(f"neighbour_anomalies:{length / 1000:g}km" for length in kept) or "none"
-            msg = f"neighbour anomalies are those of the model to start with ({has}); leave features out"
+            msg = f"neighbour anomalies must be those of the model to start with ({has}); leave features out"
             raise InvalidArgumentError(msg)
         return fit_neighbours(ds, kept) if kept and has_labels(ds) else known
 
     def season(self, asked: bool) -> bool:
-        """Say whether the time of year is an input: as the model has it, or as asked for."""
+        """Say whether the time of year is an input, as in the model or as asked for."""
         if self._model is None:
             return asked
         known = wants_season(feature.name for feature in self._model.spec.features)
@@ -90,54 +81,56 @@ class Start:
         return known
 
     def features(self, ds: xr.Dataset, names: Sequence[str]) -> tuple[Feature, ...]:
-        """Return the features of the model, which the dataset must have, or those that are asked for."""
+        """Return the features of the model, which the dataset must have, or those asked for."""
         if self._model is None:
             return choose_features(ds, names)
         features = self._model.spec.features
         own = [feature.label for feature in features]
         check_features(ds, features)
         if tuple(names) != ("default",) and [each.label for each in choose_features(ds, names)] != own:
-            msg = f"features are those of the model to start with ({', '.join(own)}); leave them out"
+            msg = f"features must be those of the model to start with ({', '.join(own)}); leave them out"
             raise InvalidArgumentError(msg)
         return features
 
     def network(self, ds: xr.Dataset) -> KnownSegments:
-        """Return the segments that the model will recognise: the dataset's and those of the start."""
+        """Return the segments that the model will recognise: those of the dataset and of the start."""
         own = known_segments(ds)
         return own if self._model is None else own.joined(self._model.spec.network)
 
     def segments(self, ds: xr.Dataset, identity: int) -> tuple[Any, ...]:
-        """Return the segments of which identities are known or learned; None in the place of strangers."""
+        """Return the segments whose identities are known or learned; None for unrecognised ones."""
         if self._model is not None:
-            strangers = _strangers(self._model, ds)
-            return tuple(None if segment in strangers else segment for segment in self._model.spec.segments)
+            unknown = _unrecognised(self._model, ds)
+            return tuple(None if segment in unknown else segment for segment in self._model.spec.segments)
         return tuple(ds["coarse"].values.tolist()) if identity else ()
 
     def architecture(self, settings: TrainSettings, ds: xr.Dataset) -> dict[str, Any]:
-        """Return the arguments of the network: those asked for, and the sizes of the model."""
+        """Return the arguments of the network: those asked for and the sizes of the model."""
         identity, asked = settings.identity, dict(settings.architecture)
         if self._model is None:
             return {**asked, "identity": identity, "segments": ds.sizes["coarse"] if identity else 0}
         kept = shared_architecture(settings.method, self._model.spec.architecture)
         if identity and identity != kept.get("identity"):
-            msg = f"identity is that of the model to start with ({kept.get('identity', 0)}); leave it out"
+            msg = (
+                f"identity must be that of the model to start with ({kept.get('identity', 0)}); leave it out"
+            )
             raise InvalidArgumentError(msg)
         return {**kept, **asked}
 
     def module(
         self, method: str, architecture: Mapping[str, Any], n_features: int, device: torch.device, seed: int
     ) -> NetworkModel:
-        """Make a module; what the model can not give it is drawn from the seed."""
+        """Make a module; weights that the model does not have are drawn from the seed."""
         made = create_model(method, n_features=n_features, seed=seed, **architecture).to(device)
         if self._model is not None:
             fresh = begin_with(made, self._model.weights)
             logger.info(
-                "%s begins with model %s; fresh: %s", method, self._model.sha256[:12], ", ".join(fresh)
+                "%s starts from model %s; new weights: %s", method, self._model.sha256[:12], ", ".join(fresh)
             )
         return made
 
 
-def _strangers(model: Model, ds: xr.Dataset) -> set[Any]:
+def _unrecognised(model: Model, ds: xr.Dataset) -> set[Any]:
     """Return the ids of the dataset's segments that a model does not recognise."""
     own = known_segments(ds)
     same = model.spec.network.recognise(own)

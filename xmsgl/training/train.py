@@ -1,4 +1,4 @@
-"""Training from a dataset: settings, preparation, the loop, and what is measured of the result."""
+"""Training from a dataset: settings, preparation, the loop, and the errors of the result."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def train(
     resume: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> Model:
-    """Train a model on the labels that a dataset holds.
-
-    To hold observations out, set them to NaN; nothing else is needed.
+    """Train a model on the observations of a dataset; set those to hold out to NaN.
 
     Parameters
     ----------
@@ -59,24 +57,24 @@ def train(
     method
         ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
     recipe
-        Name of settings to begin with: ``"published"`` is the method as Fan et al. (2025) describe it.
-        Default: the package's own.
+        Name of a set of settings: ``"published"`` is the method as described by Fan et al. (2025). Default:
+        the settings of the package.
     epochs
-        Passes over the training windows, at most. Default: the recipe's, else 60.
+        Maximum number of passes over the training windows. Default: that of the recipe, else 60.
     validation
-        Days kept to choose the best epoch and to calibrate intervals: a share of the windows, date ranges
+        Days kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date ranges
         such as ``"2011-10-01/2012-09-30"``, slices, or None. Nothing is fitted to them.
     seed
-        Draws initial weights, validation windows, the order of windows, and dropout.
+        Seed of initial weights, validation windows, the order of windows, and dropout.
     start
-        A model, its packaged name or the path of its file, whose weights to begin with: of another method,
-        such as ``"remap"`` for the coarse task of ``"msgl"``, or trained on another basin. Its features,
-        scaling, sizes and segments are kept; its neighbour anomalies are fitted to this dataset's coarse
-        labels, if it has any. Default: fresh weights.
+        A model, its packaged name or the path of its file, whose weights training starts from: of another
+        method, such as ``"remap"`` for the coarse task of ``"msgl"``, or of another basin. Its features,
+        scaling, sizes and segments are kept; its neighbour anomalies are fitted to the coarse labels of this
+        dataset, if it has any. Default: new weights.
     device
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     progress
-        True: a bar, and in a notebook curves; ``"bar"``: the bar alone; False: nothing. Default: the option
+        True: a bar, and curves in a notebook; ``"bar"``: the bar only; False: nothing. Default: the option
         ``progress``.
     observers
         Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each,
@@ -92,22 +90,22 @@ def train(
     Returns
     -------
     Model
-        With the weights of the epoch that was best on the validation days, and how far it was off there.
+        With the weights of the epoch with the lowest validation error, and its residuals on those days.
 
     Raises
     ------
     InvalidDatasetError
         The dataset has faults.
     InvalidArgumentError
-        A setting does not exist or does not fit.
+        A setting does not exist, or its value is invalid.
     UnknownNameError
         No such method, recipe, scaling, weighting or ``keep``.
     DivergenceError
         A loss is not finite.
     CheckpointError
-        `resume` is not a checkpoint of this run.
+        `resume` is not a checkpoint of the same run.
     ModelMismatchError
-        The dataset lacks a feature of `start`, or its weights do not fit.
+        The dataset lacks a feature of `start`, or the shapes of its weights differ.
 
     References
     ----------
@@ -133,15 +131,15 @@ def train(
     ready = prepare(ds, chosen, Start(start), target)
     if recipe is not None:
         ready = replace(ready, spec=replace(ready.spec, training={**ready.spec.training, "recipe": recipe}))
-    told = ready.spec.training
+    training = ready.spec.training
     logger.info(
         "training %s on %s: %d features, %s, %s to %s",
         method,
         target,
         len(ready.spec.features),
-        ", ".join(f"{name} {count}" for name, count in told["labels"].items()),
-        told["start"],
-        told["stop"],
+        ", ".join(f"{name} {count}" for name, count in training["labels"].items()),
+        training["start"],
+        training["stop"],
     )
     with watching as watchers:
         model = train_members(
@@ -150,8 +148,9 @@ def train(
             ready.module_of,
             ready.source.drawn,
             ready.loop,
-            Files(checkpoint, resume, ready.run_of, told),
+            Files(checkpoint, resume, ready.run_of, training),
             watchers,
         )
     model = measure_spin_up(model, ready.ds, str(target))
-    return calibrate(model, ready.ds, ready.days.validation, ready.source, ready.tasks, str(target))
+    tasks = ready.loop.stages[-1].tasks
+    return calibrate(model, ready.ds, ready.days.validation, ready.source, tasks, str(target))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
@@ -12,7 +13,16 @@ from xmsgl.errors import InvalidArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["check_finite", "label_of", "parse_seeds", "parse_settings", "parse_spec", "read_word"]
+__all__ = [
+    "check_finite",
+    "is_number",
+    "is_positive",
+    "label_of",
+    "parse_seeds",
+    "parse_settings",
+    "parse_spec",
+    "read_word",
+]
 
 _OPENING, _CLOSING = "[{", "]}"
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
@@ -66,6 +76,16 @@ def check_finite(name: str, value: Any) -> Any:
         msg = f"{name}={value} is not a finite number; give one, or none if allowed"
         raise InvalidArgumentError(msg)
     return value
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a real number, of Python or NumPy; True and False are not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_positive(value: Any) -> bool:
+    """Say whether a value is a finite number above 0."""
+    return is_number(value) and 0 < float(value) < float("inf")
 
 
 def _parsed(text: str) -> Any:

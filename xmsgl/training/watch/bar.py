@@ -1,4 +1,4 @@
-"""A progress bar of a training."""
+"""The progress bar of a training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TrainingBar:
         self._bar: tqdm[Any] | None = None
 
     def __call__(self, standing: Standing, /) -> None:
-        """Move the bar to where training stands."""
+        """Update the bar after an epoch."""
         if self._bar is None:
             total = standing.epochs * standing.members
             self._bar = progress_bar(total, f"train {standing.method}", unit="epoch", draw=True)
@@ -31,6 +31,6 @@ class TrainingBar:
             self._bar.set_postfix_str(f"validation {scores[-1]:.3f} degC, best {best:.3f}")
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar and leave it on the screen."""
         if self._bar is not None:
             self._bar.close()

@@ -1,4 +1,4 @@
-"""Curves of a training while it runs, in a notebook: one output that is drawn anew."""
+"""Curves of a running training in a notebook, in one output that is updated."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Curves", "curves_html"]
 
-# Of Okabe and Ito, those that show on white and on black.
+# Colours of Okabe and Ito that are visible on white and on black.
 _COLOURS = {"coarse": "#D55E00", "fine": "#0072B2", "interpolation": "#009E73"}
 _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9")
 _PANELS = {"loss": "loss", "validation": "validation RMSE [°C]"}
 _WIDTH, _HEIGHT = 340, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 22, 22
-_POINTS = 200  # of a curve; more can not be told apart at this width
+_POINTS = 200  # of a curve; more cannot be distinguished at this width
 
 
 def curves_html(standing: Standing) -> str:
-    """Draw where a training stands: a line of words, losses and validation scores by epoch."""
+    """Draw a line of text, and losses and validation scores by epoch."""
     history = standing.state.history
     panels = [
         _panel(title, {name: history[name] for name in history if name.partition("_")[0] == group})
@@ -50,7 +50,7 @@ def _words(standing: Standing) -> str:
 
 
 def _panel(title: str, curves: Mapping[str, Sequence[float]]) -> str:
-    """Draw curves over the epochs, on a logarithmic axis: the first epochs would hide the others."""
+    """Draw curves over the epochs on a logarithmic axis, because the first epochs would hide the others."""
     shown = [value for values in curves.values() for value in values if _drawable(value)]
     low, high = (math.log(min(shown)), math.log(max(shown))) if shown else (0.0, 0.0)
     epochs = max(len(values) for values in curves.values())
@@ -80,7 +80,7 @@ def _panel(title: str, curves: Mapping[str, Sequence[float]]) -> str:
 
 
 def _axes(title: str, low: float, high: float, epochs: int) -> str:
-    """Frame, title, and the ends and the middle of both axes."""
+    """Draw frame, title, and the ends and the middle of both axes."""
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     heights = {bottom: low, (bottom + _TOP) / 2: (low + high) / 2, _TOP: high}
     texts = [f"<text x='{_LEFT}' y='13'>{html.escape(title)}</text>"]
@@ -98,14 +98,14 @@ def _axes(title: str, low: float, high: float, epochs: int) -> str:
 
 
 def _line(points: Sequence[str], colour: str) -> str:
-    if len(points) == 1:  # a line of one point shows nothing
+    if len(points) == 1:  # a line of one point is invisible
         x, _, y = points[0].partition(",")
         return f"<circle cx='{x}' cy='{y}' r='2' fill='{colour}'/>"
     return f"<polyline points='{' '.join(points)}' fill='none' stroke='{colour}' stroke-width='1.6'/>"
 
 
 def _runs(values: Sequence[float], place: Callable[[int, float], str]) -> list[list[str]]:
-    """Place the points of a curve, cut where a stage did not have it, and thinned."""
+    """Place the points of a thinned curve, with gaps in stages without it."""
     stride = max(1, -(-len(values) // _POINTS))
     kept = {*range(0, len(values), stride), len(values) - 1}
     runs: list[list[str]] = [[]]
@@ -122,16 +122,7 @@ def _drawable(value: float) -> bool:
 
 
 class Curves:
-    """Draws a training below the cell it runs in.
-
-    Parameters
-    ----------
-    interval
-        Least time between two drawings, s: a basin of a few reaches has many epochs a second. The last one
-        is drawn in any case.
-    clock
-        Tells the time, s.
-    """
+    """Draws the curves below the cell, at most once an interval (s) and at the end."""
 
     def __init__(self, interval: float = 0.5, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval, self._clock = interval, clock
@@ -140,7 +131,7 @@ class Curves:
         self._latest: Standing | None = None
 
     def __call__(self, standing: Standing, /) -> None:
-        """Draw where training stands, unless it has been drawn just now."""
+        """Draw the curves, unless they were drawn within the interval."""
         self._latest = standing
         if self._clock() - self._drawn >= self._interval:
             self._draw(standing)
@@ -156,6 +147,6 @@ class Curves:
         self._drawn, self._latest = self._clock(), None
 
     def close(self) -> None:
-        """Draw what was left out."""
+        """Draw the last epoch if it is not drawn yet."""
         if self._latest is not None:
             self._draw(self._latest)

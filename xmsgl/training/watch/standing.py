@@ -1,4 +1,4 @@
-"""Where a training stands, as observers are told it."""
+"""The state of a training, as observers receive it."""
 
 from __future__ import annotations
 
@@ -13,35 +13,22 @@ __all__ = ["Observer", "Standing"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a training stands after a whole number of epochs.
-
-    Attributes
-    ----------
-    method
-        Name in the registry of methods.
-    member, members
-        Which member is being trained, counted from 0, and of how many; 0 of 1 without an ensemble.
-    epochs
-        Of each member, at most.
-    state
-        The member's epoch, scores, history and weights, see :class:`xmsgl.training.loop.Progress`. Not to be
-        changed.
-    """
+    """The state of a training after an epoch, or before the first; not to be changed."""
 
     method: str
-    member: int
-    members: int
-    epochs: int
-    state: State
+    member: int  # the current member of an ensemble, counted from 0
+    members: int  # 1 without an ensemble
+    epochs: int  # maximum for each member
+    state: State  # the member's epoch, scores, history and weights
 
     @property
     def done(self) -> int:
-        """Epochs behind us, those that earlier members may have taken among them."""
+        """Epochs done, with the maximum for each earlier member."""
         return self.member * self.epochs + self.state.epoch
 
 
 class Observer(Protocol):
-    """Anything that can be called with a :class:`Standing`."""
+    """A callable that takes a :class:`Standing`."""
 
     def __call__(self, standing: Standing, /) -> None:
-        """Take note of where training stands."""
+        """Receive the state of the training."""

@@ -1,4 +1,4 @@
-"""A training's history as TensorBoard's event files."""
+"""The history of a training as event files of TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,22 +21,17 @@ _GROUPS = ("loss", "weight", "validation")
 
 
 def tag(name: str) -> str:
-    """Name a quantity of the history so that TensorBoard groups its like."""
+    """Name a quantity of the history so that TensorBoard groups it with similar ones."""
     group, _, rest = name.partition("_")
     return f"{group}/{rest}" if rest and group in _GROUPS else name
 
 
 class TensorBoardLog:
-    """Writes each epoch's losses, task weights, learning rate and validation scores.
+    """Writes losses, task weights, learning rate and validation scores of each epoch to a folder.
 
-    One run for ``tensorboard --logdir``; of an ensemble one in each folder ``member0``, ``member1``, ...
-    The step is the epoch. A training that goes on from a checkpoint writes its earlier epochs again, so that
-    the folder need not be the same; what an earlier training left in the folder is hidden.
-
-    Parameters
-    ----------
-    folder
-        Made where it is missing.
+    One run for ``tensorboard --logdir``; an ensemble has one in each of the folders ``member0``, ``member1``,
+    ... The step is the epoch. A resumed training writes its earlier epochs again, so that the folder can be a
+    new one; earlier trainings in the folder are hidden.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -50,11 +45,11 @@ class TensorBoardLog:
         self._written = 0
 
     def __call__(self, standing: Standing, /) -> None:
-        """Write the epochs that were not yet."""
+        """Write the epochs not written before."""
         if self._writer is None or standing.member != self._member:
             self.close()
             folder = self._folder / f"member{standing.member}" if standing.members > 1 else self._folder
-            # From step 1 on, for a resumed training begins with all it did before.
+            # From step 1 on, because a resumed training writes its earlier epochs again.
             self._writer = self._library.SummaryWriter(str(folder), purge_step=1)
             self._member, self._written = standing.member, 0
         for epoch in range(self._written, standing.state.epoch):
@@ -65,7 +60,7 @@ class TensorBoardLog:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left and close the files; another training begins with new ones."""
+        """Close the files; another training begins new ones."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,4 +1,4 @@
-"""Watching a training: whoever wants to know is called before the first epoch and after each."""
+"""The observers of a training, called before the first epoch and after each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["watched"]
 def watched(
     progress: Progress | None = None, observers: Sequence[Observer] = ()
 ) -> AbstractContextManager[list[Observer]]:
-    """Choose who watches a training; observers that can be closed are, at its end."""
+    """Return the observers, progress bar and curves included; they are closed at the end where possible."""
     drawn = get_option("progress") if progress is None else check_progress(progress)
     chosen: list[Observer] = []
     if drawn:
