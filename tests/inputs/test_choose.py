@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.choose import Wanted, assign_inputs, choose_features, parse_features
+from xmsgl.inputs.choose import assign_inputs, choose_features, parse_features
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
 from xmsgl.inputs.season import SEASON, assign_season
@@ -71,9 +71,9 @@ def test_the_memory_may_be_chosen(river, means):
     names=st.lists(st.sampled_from([*WORDS, *DRIVERS, *STATICS, "precipitation:7"]), min_size=1, unique=True)
 )
 def test_words_stand_for_their_features_in_order_and_each_comes_once(river_once, known, names):
-    wanted = parse_features(names)
-    around = replace(known, lengths=wanted.lengths) if wanted.lengths else None
-    ds = assign_inputs(river_once, season=wanted.season, neighbours=around)
+    lengths = parse_features(names)
+    around = replace(known, lengths=lengths) if lengths else None
+    ds = assign_inputs(river_once, season="season" in names, neighbours=around)
     expected = []
     for name in names:
         expected += [label for label in WORDS.get(name, [name]) if label not in expected]
@@ -174,16 +174,16 @@ def test_what_cannot_be_a_list_of_features_is_refused_without_a_dataset(names, m
 @given(lengths=st.lists(st.decimals("0.01", 5000, places=2), unique=True, max_size=4), season=st.booleans())
 def test_lengths_are_read_in_metres_and_written_as_their_features_are(lengths, season):
     names = [*(f"neighbour_anomalies:{length}km" for length in lengths), *(["season"] if season else [])]
-    wanted = parse_features(names)
-    assert wanted == Wanted(season, tuple(pytest.approx(1000 * float(length)) for length in lengths))
+    metres = parse_features(names)
+    assert metres == tuple(pytest.approx(1000 * float(length)) for length in lengths)
     kilometres = [f"{float(length):g}" for length in lengths]
-    assert list(neighbour_features(wanted.lengths)) == [
+    assert list(neighbour_features(metres)) == [
         f"neighbour_{length}km_{kind}" for length in kilometres for kind in KINDS
     ]
 
 
-def test_names_that_ask_for_nothing_have_nothing_computed():
-    assert parse_features(["default", "air_temperature:7", "slope"]) == Wanted()
+def test_other_features_need_no_neighbours():
+    assert parse_features(["default", "air_temperature:7", "slope", "season"]) == ()
 
 
 # ------------------------------------------------------------- what is computed

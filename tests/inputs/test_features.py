@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -71,8 +72,8 @@ def test_transforms_spread_what_is_skewed_and_never_give_nan():
 def test_features_and_scaling_survive_json():
     feature = Feature("precipitation", "mm d-1", dynamic=True, transform="log1p", days=3)
     scaling = Scaling((0.1, 1 / 3), (2.0, 1e-9), 11.123456789012345, 6.7)
-    assert Feature.from_dict(json.loads(json.dumps(feature.to_dict()))) == feature
-    assert Scaling.from_dict(json.loads(json.dumps(scaling.to_dict()))) == scaling
+    assert Feature.from_dict(json.loads(json.dumps(asdict(feature)))) == feature
+    assert Scaling.from_dict(json.loads(json.dumps(asdict(scaling)))) == scaling
 
 
 def test_variables_of_features_come_once_each_at_both_scales(river):

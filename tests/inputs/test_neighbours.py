@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -132,7 +132,7 @@ def test_lazy_stays_lazy(river, known, refuse_to_compute):
 
 
 def test_survives_json(known):
-    assert Neighbours.from_dict(json.loads(json.dumps(known.to_dict()))) == known
+    assert Neighbours.from_dict(json.loads(json.dumps(asdict(known)))) == known
 
 
 @pytest.mark.parametrize(

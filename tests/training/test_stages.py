@@ -114,7 +114,7 @@ def test_epochs_that_are_no_whole_numbers_are_refused(pretrain):
 
 
 def test_lengths_of_stages_that_are_not_there_are_refused():
-    with pytest.raises(InvalidArgumentError, match=r"pretrain=\[2\], but this training has one stage"):
+    with pytest.raises(InvalidArgumentError, match=r"pretrain=\[2\], but this training has only one stage"):
         stages_of("remap", ("coarse",), 17, [2], **RICH)
 
 

@@ -417,7 +417,7 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
         return item
 
     monkeypatch.setattr(supply.DeviceBatches, "_put", spoil)
-    with pytest.raises(DivergenceError, match=r"starting 2001-11-30; check the drivers"):
+    with pytest.raises(DivergenceError, match=r"starting on 2001-11-30; check the drivers"):
         train(tiny, validation=None, **SMALL)
 
 

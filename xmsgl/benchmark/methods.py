@@ -106,7 +106,7 @@ class Network:
             self.name, module.tasks, chosen.epochs, chosen.pretrain, coarse_labels=True, process=True
         )
         stage_rates(chosen.learning_rate, stages)
-        used = {"coarse"} if parse_features(chosen.features).lengths else set()
+        used = {"coarse"} if parse_features(chosen.features) else set()
         for stage in stages:
             if stage.labels == "observed":
                 used |= {TASK_SCALES[task] for task in stage.tasks}

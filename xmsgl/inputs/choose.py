@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xmsgl import schema
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from xmsgl.inputs.neighbours import Neighbours
     from xmsgl.network.known import KnownSegments
 
-__all__ = ["Wanted", "assign_inputs", "choose_features", "parse_features"]
+__all__ = ["assign_inputs", "choose_features", "parse_features"]
 
 # Soil and groundwater respond to the weather of past weeks, which a small cell does not remember.
 _MEMORY, _MEMORY_DAYS = "air_temperature", (7, 30, 90)
@@ -29,16 +28,8 @@ _ANOMALIES = "neighbour_anomalies"
 _LENGTH = re.compile(rf"{_ANOMALIES}:(\d+(?:\.\d+)?)km")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Features to compute that a dataset does not have."""
-
-    season: bool = False  # the time of year
-    lengths: tuple[float, ...] = ()  # e-folding lengths of neighbour anomalies, m
-
-
-def parse_features(names: Sequence[str]) -> Wanted:
-    """Read which features are to be computed, and refuse invalid ones."""
+def parse_features(names: Sequence[str]) -> tuple[float, ...]:
+    """Refuse invalid features, and return the e-folding lengths of neighbour anomalies, m."""
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         msg = f"features must be a list of names, such as ['default', 'season'], got {names!r}"
         raise InvalidArgumentError(msg)
@@ -58,7 +49,7 @@ def parse_features(names: Sequence[str]) -> Wanted:
     if len(set(lengths)) < len(lengths):
         msg = f"features {shorten(names)} give the same length of {_ANOMALIES} twice"
         raise InvalidArgumentError(msg)
-    return Wanted("season" in names, tuple(lengths))
+    return tuple(lengths)
 
 
 def assign_inputs(
@@ -74,8 +65,8 @@ def assign_inputs(
 
 def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tuple[Feature, ...]:
     """List the inputs of a model in a dataset with all computed inputs."""
-    wanted = parse_features(names)
-    computed = {*(SEASON if wanted.season else ()), *neighbour_features(wanted.lengths)}
+    lengths = parse_features(names)
+    computed = {*(SEASON if "season" in names else ()), *neighbour_features(lengths)}
     drivers, statics = schema.drivers(ds), schema.statics(ds)
     own = {
         group: [name for name in names if name not in computed]

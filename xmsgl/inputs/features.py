@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,13 +50,9 @@ class Feature:
         """The feature as users write it: ``name``, or ``name:days`` for a trailing mean."""
         return self.name if self.days == 1 else f"{self.name}:{self.days}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the feature as plain values, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Feature:
-        """Make a feature from what :meth:`to_dict` returned."""
+        """Make a feature from plain values."""
         return cls(**values)
 
 
@@ -69,13 +65,9 @@ class Scaling:
     label_mean: float  # water temperature, degC
     label_deviation: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scaling as plain values, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Scaling:
-        """Make a scaling from what :meth:`to_dict` returned."""
+        """Make a scaling from plain values."""
         return cls(**{**values, "mean": tuple(values["mean"]), "deviation": tuple(values["deviation"])})
 
 

@@ -20,7 +20,7 @@ Hengl, Heuvelink & Rossiter (2007), About regression-kriging, doi:10.1016/j.cage
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,13 +75,9 @@ class Neighbours:
     cold: tuple[float, ...]
     days: tuple[int, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the anomalies as plain values, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Neighbours:
-        """Make the anomalies from what :meth:`to_dict` returned."""
+        """Make the anomalies from plain values."""
         return cls(**{name: tuple(column) for name, column in values.items()})
 
     def without(self, segments: Collection[Any]) -> Neighbours:

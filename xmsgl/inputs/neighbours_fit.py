@@ -16,7 +16,7 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.neighbours import Neighbours, check_lengths, neighbour_features
-from xmsgl.inputs.regression import Regression, Rows
+from xmsgl.inputs.regression import Rows, fit_regression
 from xmsgl.network.known import KnownSegments
 from xmsgl.network.topology import link
 
@@ -63,9 +63,9 @@ def fit_neighbours(ds: xr.Dataset, lengths: Sequence[float]) -> Neighbours:
     month = pd.DatetimeIndex(ds.indexes["time"]).month.to_numpy()
     sums = [_sum_up(rows(k), labels[:, at], seen[:, at], month) for k, at in enumerate(observed)]
     gram = np.sum([each.gram for each in sums], axis=0)
-    regression = Regression.fit(gram, rows.ridge(int(seen.sum())))
-    warm = _warm_months(regression, np.sum([each.climate for each in sums], axis=0))
-    anomalies = [_anomalies(regression, each.by_month, warm) for each in sums]
+    coefficients = fit_regression(gram, rows.ridge(int(seen.sum())))
+    warm = _warm_months(coefficients, np.sum([each.climate for each in sums], axis=0))
+    anomalies = [_anomalies(coefficients, each.by_month, warm) for each in sums]
     mean, warmth, cold = (tuple(column) for column in zip(*anomalies, strict=True))
     days = tuple(int(count) for count in seen[:, observed].sum(axis=0))
     return Neighbours(checked, tuple(ids[observed].tolist()), mean, warmth, cold, days)
@@ -139,20 +139,20 @@ def _sum_up(
     return _Sums(labelled.T @ labelled, own[seen].T @ labelled, own.T @ columns)
 
 
-def _warm_months(regression: Regression, climate: Floats) -> npt.NDArray[np.bool_]:
+def _warm_months(coefficients: Floats, climate: Floats) -> npt.NDArray[np.bool_]:
     """Return the months of the warm season, (12,): the northern one, or the southern one if warmer."""
     seasons = [np.isin(_MONTHS, months) for months in (_NORTH, _SOUTH)]
-    total, count = regression(climate), climate[:, 0]
+    total, count = climate @ coefficients, climate[:, 0]
     north, south = (total[months].sum() / max(count[months].sum(), 1.0) for months in seasons)
     whole = all(count[months].any() for months in seasons)
     return seasons[1] if whole and south > north else seasons[0]
 
 
 def _anomalies(
-    regression: Regression, by_month: Floats, warm: npt.NDArray[np.bool_]
+    coefficients: Floats, by_month: Floats, warm: npt.NDArray[np.bool_]
 ) -> tuple[float, float, float]:
     """Return observed minus regressed over the year, in the warm season and in the rest."""
-    excess, days = by_month[:, -1] - regression(by_month[:, :-1]), by_month[:, 0]
+    excess, days = by_month[:, -1] - by_month[:, :-1] @ coefficients, by_month[:, 0]
     year = excess.sum() / days.sum()
     parts = [(excess[some].sum() + _SHRINK * year) / (days[some].sum() + _SHRINK) for some in (warm, ~warm)]
     return float(year), float(parts[0]), float(parts[1])

@@ -15,7 +15,7 @@ from xmsgl.inputs.features import parse_feature, time_of_year, trailing_mean, we
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Regression", "Rows", "static_ridge"]
+__all__ = ["Rows", "fit_regression", "static_ridge"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -69,27 +69,15 @@ class Rows:
         return np.concatenate([np.stack(means, axis=1), self.season, fixed], axis=1)
 
 
-@dataclass(frozen=True)
-class Regression:
-    """A fitted regression."""
-
-    coefficients: Floats  # intercept, then one for each column
-
-    @classmethod
-    def fit(cls, gram: Floats, ridge: Floats) -> Regression:
-        """Solve the normal equations, `gram` (column, column), of standardised columns with a ridge."""
-        n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
-        spread = gram[1:, 1:] - n * np.outer(mean, mean)
-        deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]
-        # The deviation of a constant column is rounding error.
-        used = np.flatnonzero(deviation > 1e-6 * (1.0 + np.abs(mean[:-1])))
-        scale = deviation[used]
-        system = spread[np.ix_(used, used)] / np.outer(scale, scale) + np.diag(ridge[used])
-        slopes = np.zeros(deviation.size)
-        slopes[used] = np.linalg.solve(system, spread[used, -1] / scale) / scale
-        return cls(np.concatenate([[mean[-1] - mean[:-1] @ slopes], slopes]))
-
-    def __call__(self, columns: Floats) -> Floats:
-        """Return the regressed temperature of rows, or of sums of rows."""
-        expected: Floats = columns @ self.coefficients
-        return expected
+def fit_regression(gram: Floats, ridge: Floats) -> Floats:
+    """Solve normal equations, (column, column), of standardised columns for intercept and slopes."""
+    n, mean = gram[0, 0], gram[0, 1:] / gram[0, 0]
+    spread = gram[1:, 1:] - n * np.outer(mean, mean)
+    deviation = np.sqrt(np.maximum(np.diag(spread), 0.0) / n)[:-1]
+    # The deviation of a constant column is rounding error.
+    used = np.flatnonzero(deviation > 1e-6 * (1.0 + np.abs(mean[:-1])))
+    scale = deviation[used]
+    system = spread[np.ix_(used, used)] / np.outer(scale, scale) + np.diag(ridge[used])
+    slopes = np.zeros(deviation.size)
+    slopes[used] = np.linalg.solve(system, spread[used, -1] / scale) / scale
+    return np.concatenate([[mean[-1] - mean[:-1] @ slopes], slopes])

@@ -14,7 +14,7 @@ from torch import Tensor
 from xmsgl.errors import DivergenceError
 from xmsgl.models.cell.rounding import tiny_as_zero
 from xmsgl.models.methods.base import TASK_SCALES, NetworkModel
-from xmsgl.training.averaging import RunningMean
+from xmsgl.training.averaging import update_mean
 from xmsgl.training.losses import masked_rmse
 from xmsgl.training.memory import freed_memory_kept
 from xmsgl.training.stages import Stage
@@ -145,10 +145,10 @@ def _epoch(
     if anew:
         module.load_state_dict(state.best)
         optimizer.state.clear()
-    average = RunningMean(settings.average, {} if anew else state.average)
+    average = {} if anew else {name: value.clone() for name, value in state.average.items()}
     row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
     weights = _weights(module)
-    kept = average.weights or weights
+    kept = average or weights
     module.load_state_dict(kept)
     row |= validate(module, source, stage.tasks, amp=settings.amp)
     module.load_state_dict(weights)
@@ -171,7 +171,7 @@ def _epoch(
         epoch if better else state.best_epoch,
         history,
         teacher,
-        average.weights,
+        average,
     )
 
 
@@ -225,7 +225,7 @@ def _train_epoch(
     batches: Iterable[LabelledBatch],
     settings: LoopSettings,
     tasks: Collection[str],
-    average: RunningMean,
+    average: dict[str, Tensor],
 ) -> dict[str, float]:
     module.train()
     longest = float("inf") if settings.clip is None else settings.clip
@@ -251,7 +251,8 @@ def _train_epoch(
             msg = f"the gradient is not finite in the windows starting on {item.name}; lower learning_rate"
             raise DivergenceError(msg)
         optimizer.step()
-        average.update(module)
+        if settings.average:
+            update_mean(average, module, settings.average)
         for task, loss in losses.items():
             sums.setdefault(f"loss_{task}", []).append(float(loss.detach()))
             sums.setdefault(f"weight_{task}", []).append(float(weights[task]))

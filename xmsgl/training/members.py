@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xmsgl.models.file.model import Model
 from xmsgl.training.checkpoint import Trained, read_checkpoint, write_checkpoint
@@ -14,58 +14,42 @@ from xmsgl.training.watch.standing import Standing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from xmsgl.models.file.model import ModelSpec
-    from xmsgl.models.methods.base import NetworkModel
-    from xmsgl.training.loop import LoopSettings, Progress, Source
+    from xmsgl.training.loop import Progress
+    from xmsgl.training.prepare import Prepared
     from xmsgl.training.watch.standing import Observer
 
-__all__ = ["Files", "train_members"]
+__all__ = ["train_members"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Files:
-    """The checkpoint files of a training."""
-
-    checkpoint: str | os.PathLike[str] | None  # rewritten after every epoch
-    resume: str | os.PathLike[str] | None  # read at the start
-    run_of: Mapping[str, Any]  # identifies the training, plain JSON values; other checkpoints are refused
-    training: Mapping[str, Any]  # provenance of the model, plain JSON values
-
-    def read(self) -> tuple[Progress | None, list[Trained]]:
-        """Return the state of the current member, and the members trained before."""
-        return (None, []) if self.resume is None else read_checkpoint(self.resume, self.run_of)
-
-    def write(self, reached: Progress, done: list[Trained]) -> None:
-        """Write the state of the current member, and the members trained before."""
-        if self.checkpoint is not None:
-            write_checkpoint(self.checkpoint, reached, self.run_of, done, self.training)
-
-
 def train_members(
-    spec: ModelSpec,
+    ready: Prepared,
     count: int,
-    module_of: Callable[[int], NetworkModel],
-    source_of: Callable[[int], Source],
-    settings: LoopSettings,
-    files: Files,
-    observers: Sequence[Observer] = (),
+    *,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+    observers: Sequence[Observer],
 ) -> Model:
     """Train a model, or the members of an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
-    state, done = files.read()
+    spec, settings = ready.spec, ready.loop
+    state, done = (None, []) if resume is None else read_checkpoint(resume, ready.run_of)
+
+    def notify(number: int, reached: Progress) -> None:
+        for observer in observers:
+            observer(Standing(spec.method, number, count, settings.epochs, reached))
+        if checkpoint is not None:  # last, so that observers have seen every epoch in it
+            write_checkpoint(checkpoint, reached, ready.run_of, done, spec.training)
+
     for number in range(len(done), count):
         seed = settings.seed + number
-        standing = partial(Standing, spec.method, number, count, settings.epochs)
-        called: list[Callable[[Progress], None]] = [partial(_call, each, standing) for each in observers]
-        # The checkpoint comes last, so that observers have seen every epoch in it.
-        called.append(partial(files.write, done=done))
         if count > 1:
             logger.info("member %d of %d, with seed %d", number + 1, count, seed)
         member = replace(settings, seed=seed)
-        final = run(module_of(seed), source_of(seed), member, resume=state, observers=called)
+        module, source = ready.module_of(seed), ready.source.drawn(seed)
+        final = run(module, source, member, resume=state, observers=[partial(notify, number)])
         done.append(Trained(final.best, final.history))
         state = None
     models = [
@@ -73,7 +57,3 @@ def train_members(
         for number, trained in enumerate(done)
     ]
     return models[0] if count == 1 else Model.join(models)
-
-
-def _call(observer: Observer, standing: Callable[[Progress], Standing], reached: Progress) -> None:
-    observer(standing(reached))

@@ -70,9 +70,9 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
     )
     scales = label_scales({task for stage in stages if stage.labels == "observed" for task in stage.tasks})
     days = split_days(ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed)
-    wanted = parse_features(settings.features)
-    around = begin.neighbours(without_labels(ds, days.validation), wanted.lengths)
-    ds = assign_inputs(ds, season=begin.season(wanted.season), neighbours=around)
+    lengths = parse_features(settings.features)
+    neighbours = begin.neighbours(without_labels(ds, days.validation), lengths)
+    ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
     features = begin.features(ds, settings.features)
     module_of = partial(begin.module, settings.method, architecture, len(features), device)
     module = module_of(settings.seed)
@@ -102,7 +102,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         window=settings.window,
         warmup=settings.warmup,
         training={**provenance(ds, data, settings.seed), **begin.provenance},
-        neighbours=around,
+        neighbours=neighbours,
         network=begin.network(ds),
         first_day=str(data.time[0].date()),
     )

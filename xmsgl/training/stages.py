@@ -81,7 +81,7 @@ def stages_of(
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
     if spent < len(before):
-        msg = f"pretrain={spent} must be at least {len(before)}, an epoch for each stage of {method!r} but the last"
+        msg = f"pretrain={spent} must be at least {len(before)}, one for each such stage of {method!r}"
         raise InvalidArgumentError(msg)
     stages, left = [], spent
     for number, (task, labels, share) in enumerate(before, 1):
@@ -155,6 +155,9 @@ def stage_rates(rate: float | Sequence[float], stages: Sequence[Stage]) -> float
         return float(rate)
     if len(rate) != len(stages):
         named = "; ".join(f"{', '.join(stage.tasks)} ({stage.epochs} epochs)" for stage in stages)
-        msg = f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one for each"
+        msg = (
+            f"learning_rate has {len(rate)} values for {len(stages)} stages: {named}; give one value, or one "
+            "for each stage"
+        )
         raise InvalidArgumentError(msg)
     return tuple(float(each) for each in rate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl import schema
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.training.calibrate import calibrate, measure_spin_up
-from xmsgl.training.members import Files, train_members
+from xmsgl.training.members import train_members
 from xmsgl.training.prepare import prepare
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.start import Start
@@ -143,13 +143,7 @@ def train(
     )
     with watching as watchers:
         model = train_members(
-            ready.spec,
-            chosen.ensemble,
-            ready.module_of,
-            ready.source.drawn,
-            ready.loop,
-            Files(checkpoint, resume, ready.run_of, training),
-            watchers,
+            ready, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
         )
     model = measure_spin_up(model, ready.ds, str(target))
     tasks = ready.loop.stages[-1].tasks
