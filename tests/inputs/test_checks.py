@@ -107,10 +107,10 @@ def test_the_advice_on_units_is_code_that_works(river, features, name, units, fa
 def test_a_feature_under_another_name_is_found_and_the_advice_works(river, features, feature, theirs):
     ds = river.rename({f"{feature}_coarse": theirs})
     fault = next(f for f in refusal(ds, features)[0] if f.startswith(f"{feature}_coarse is missing"))
-    assert f"alike: {theirs} in {river[f'{feature}_coarse'].attrs['units']!r}" in fault
+    assert f"similar: {theirs} in {river[f'{feature}_coarse'].attrs['units']!r}" in fault
     assert "convert" not in fault
     scope = {"ds": ds}
-    exec(re.search(r"if it is the same, (ds = .*)$", fault)[1], scope)
+    exec(re.search(r"if it is the same quantity, (ds = .*)$", fault)[1], scope)
     check_features(scope["ds"], features)
 
 
@@ -118,8 +118,8 @@ def test_what_is_alike_but_in_other_units_is_to_be_converted(river, features):
     ds = river.rename(air_temperature_coarse="air_temp_coarse")
     ds["air_temp_coarse"].attrs["units"] = "K"
     ((fault,), _) = refusal(ds, features)
-    assert "alike: air_temp_coarse in 'K'" in fault
-    rename, convert = fault.split("if it is the same, ")[1].split("; then convert: ")
+    assert "similar: air_temp_coarse in 'K'" in fault
+    rename, convert = fault.split("if it is the same quantity, ")[1].split("; then convert: ")
     scope = {"ds": ds}
     exec(rename, scope)
     exec(convert, scope)

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.small import FEATURES, SMALL
+from tests.small import FEATURES, QUICK, SMALL
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.inputs.validation import split_days
 from xmsgl.models.methods.registry import create_model
+from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.prediction.downscale import downscale
 from xmsgl.prediction.operators import Operators
 from xmsgl.training import source as supply
@@ -140,3 +142,38 @@ def test_the_trained_model_is_the_same(half_labelled, whole, direction, method):
     np.testing.assert_allclose(pruned.history["validation"], plain.history["validation"], atol=1e-6)
     # And it still predicts everywhere.
     np.testing.assert_allclose(downscale(half_labelled, pruned), downscale(half_labelled, plain), atol=1e-4)
+
+
+# -------------------- inherited inputs
+
+SETTINGS = {**QUICK, "epochs": 3, "pretrain": 0, "validation": 0.3}
+
+
+@pytest.fixture
+def written_out(monkeypatch):
+    """Count how often inputs of every reach are written out."""
+    calls = []
+    expand = InheritedInputs.expand
+    monkeypatch.setattr(InheritedInputs, "expand", lambda x: calls.append(x) or expand(x))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("options", "expands"),
+    [
+        ({}, False),
+        ({"batch": 2}, False),
+        ({"method": "fine-only"}, False),
+        ({"identity": 2}, True),
+        ({"backend": "torch"}, True),
+    ],
+    ids=["one-window", "windows", "fine-only", "identity", "torch"],
+)
+def test_weights_and_losses_are_the_same(river, monkeypatch, written_out, options, expands):
+    ds = river.isel(time=slice(0, 240))
+    inherited = train(ds, **{**SETTINGS, **options})
+    assert bool(written_out) == expands
+    monkeypatch.setattr(ScaleInputs, "sources", lambda *_: None)
+    own = train(ds, **{**SETTINGS, **options})
+    np.testing.assert_equal(inherited.history, own.history)
+    assert all(torch.equal(weights, own.weights[name]) for name, weights in inherited.weights.items())

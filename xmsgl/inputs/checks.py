@@ -93,7 +93,7 @@ def _missing(ds: xr.Dataset, feature: Feature, used: set[str]) -> str:
     same = schema.same_units(units[0], feature.units)
     convert = "" if same else f"; then {_remedy(name, units[0], feature)}"
     rename = f'ds = ds.rename({{"{alike[0]}": "{name}"}})'
-    return f"{fault}; alike: {there}; if it is the same, {rename}{convert}"
+    return f"{fault}; similar: {there}; if it is the same quantity, {rename}{convert}"
 
 
 def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:

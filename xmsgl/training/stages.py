@@ -81,7 +81,7 @@ def stages_of(
     if not before or (plan.optional and not spent):
         return (Stage(epochs, last),)
     if spent < len(before):
-        msg = f"pretrain={spent} must be at least {len(before)}, one for each such stage of {method!r}"
+        msg = f"pretrain={spent} must be at least {len(before)}, one epoch for each stage before the last"
         raise InvalidArgumentError(msg)
     stages, left = [], spent
     for number, (task, labels, share) in enumerate(before, 1):

@@ -102,7 +102,7 @@ class Start:
         if self._model is not None:
             unknown = _unrecognised(self._model, ds)
             return tuple(None if segment in unknown else segment for segment in self._model.spec.segments)
-        return tuple(ds["coarse"].values.tolist()) if identity else ()
+        return known_segments(ds).ids if identity else ()
 
     def architecture(self, settings: TrainSettings, ds: xr.Dataset) -> dict[str, Any]:
         """Return the arguments of the network: those asked for and the sizes of the model."""
