@@ -126,7 +126,7 @@ def test_the_process_model_labels_every_segment_on_every_day_but_the_validation(
     assert names[0] == names[1] != names[2]
 
 
-def test_reaches_to_carry_labels_to_are_drawn_anew_and_wear_no_observation(river, monkeypatch):
+def test_reaches_for_carried_labels_are_drawn_anew_without_observations(river, monkeypatch):
     monkeypatch.setattr("xmsgl.inputs.batches._CARRIED", 4)
     data = prepare(river, validation=slice("2002-03-01", "2002-05-31"), window=60)
     epochs = [list(data.unlabelled_batches(epoch, ("coarse",))) for epoch in (1, 1, 2)]
@@ -169,7 +169,7 @@ def test_validation_labels_never_reach_a_training_batch(river, validation, windo
     assert all((abs(values - MARK) < 1e-3).all() for values in judged.values())
 
 
-def test_what_is_masked_and_what_is_no_feature_never_reaches_a_batch(river):
+def test_masked_values_and_other_variables_are_never_in_a_batch(river):
     held_out = np.zeros((800, 5), bool)
     held_out[300:420, 2] = True
     masked = river.copy(deep=True)

@@ -105,7 +105,7 @@ def test_units_and_transforms_are_those_of_the_variables(computed):
     assert [each.transform for each in features][:3] == ["log1p", "sqrt", "identity"]
 
 
-def test_what_a_model_must_not_be_told_is_no_feature(river):
+def test_what_a_model_must_not_see_is_not_a_feature(river):
     for name in ("simulated_temperature", "true_temperature", "discharge"):
         river[f"{name}_coarse"] = river["air_temperature_coarse"]
     assert {feature.name for feature in choose_features(river)} == {*DRIVERS, *STATICS}

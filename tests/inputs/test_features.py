@@ -55,7 +55,7 @@ def test_a_feature_is_written_as_it_is_read(label):
 
 
 @pytest.mark.parametrize("label", ["a:", "a:0", "a:-3", "a:month", "a:7.5", "a:7:30"])
-def test_a_memory_that_is_no_number_of_days_is_refused(label):
+def test_an_invalid_number_of_days_is_refused(label):
     with pytest.raises(InvalidArgumentError, match="number of days") as error:
         parse_feature(label)
     assert repr(label) in str(error.value)

@@ -76,7 +76,7 @@ def test_features_are_those_of_a_plain_loop(river, known):
     assert np.ptp(expected, axis=0).min() > 0.05
 
 
-def test_nobody_is_told_of_oneself(river, known):
+def test_own_observations_are_not_used(river, known):
     """Another anomaly at 101 and another number of days: its own features stay, all others change."""
     other = replace(
         known, mean=(9.0, -2.0, 0.5), warm=(9.0, -4.0, 1.5), cold=(9.0, 0, -0.5), days=(10, 30, 2000)
@@ -95,7 +95,7 @@ def test_far_from_all_there_is_nothing(river, known):
     np.testing.assert_array_equal(table(elsewhere, known), 0)
 
 
-def test_a_part_of_the_river_hears_of_the_observed_that_are_there(river, known):
+def test_a_part_of_the_river_uses_the_observed_segments_in_it(river, known):
     part = river.isel(coarse=[0, 1, 2])
     part["downstream_coarse"] = "coarse", [103, 103, 0]
     only = Neighbours(LENGTHS, (101, 102), known.mean[:2], known.warm[:2], known.cold[:2], known.days[:2])

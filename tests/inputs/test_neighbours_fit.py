@@ -83,7 +83,7 @@ def test_a_colder_brook_is_found(two_rivers):
     assert max(map(abs, change.values())) < 0.5
 
 
-def test_masked_labels_play_no_part(river):
+def test_masked_labels_do_not_matter(river):
     """Whatever stood where there is NaN, also among the drivers' days."""
     label = river.water_temperature_coarse
     hidden = river.time.dt.year == 2002
@@ -93,7 +93,7 @@ def test_masked_labels_play_no_part(river):
     assert fit_neighbours(masked, LENGTHS) != fit_neighbours(river, LENGTHS)
 
 
-def test_order_and_chunks_play_no_part(river):
+def test_order_and_chunks_do_not_matter(river):
     shuffled = river.isel(coarse=[2, 0, 4, 1, 3]).chunk(time=250)
     assert fit_neighbours(shuffled, LENGTHS) == fit_neighbours(river, LENGTHS)
 

@@ -40,7 +40,7 @@ def test_a_model_with_it_predicts_from_a_dataset_without(river, tmp_path, lazy):
     np.testing.assert_array_equal(found, downscale(assign_season(river), model))
 
 
-def test_it_is_no_feature_unless_asked_for(river):
+def test_it_is_a_feature_only_if_asked_for(river):
     model = train(river, "msgl", **QUICK)
     assert not set(SEASON) & {feature.name for feature in model.spec.features}
 

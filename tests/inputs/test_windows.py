@@ -51,6 +51,6 @@ def test_the_first_warm_up_repeats_the_first_day():
 
 
 @pytest.mark.parametrize(("length", "warmup"), [(0, 0), (-3, 0), (10, -1)])
-def test_windows_that_can_not_be_are_refused(length, warmup):
+def test_invalid_windows_are_refused(length, warmup):
     with pytest.raises(InvalidArgumentError, match=f"window={length}, warmup={warmup}"):
         cut_windows(100, length, warmup)

@@ -101,7 +101,7 @@ def test_few_residuals_make_few_bins(n, bins):
     assert (table and len(table.counts)) == bins
 
 
-def test_the_order_of_residuals_plays_no_part():
+def test_the_order_of_residuals_does_not_matter():
     rng = np.random.default_rng(5)
     x = rng.integers(0, 15, 2000).astype(float)
     y = x + rng.standard_normal(2000)
@@ -145,7 +145,7 @@ def test_quantiles_are_ordered_and_as_written_out(temperatures, probabilities, n
         np.testing.assert_allclose(row, [slowly(table, value, p) for value in predicted], atol=2e-5)
 
 
-def test_pieces_and_shape_play_no_part():
+def test_pieces_and_shape_do_not_matter():
     x = np.random.default_rng(6).uniform(0, 25, (5, 60_001)).astype("float32")
     table = fit_table(x[0], x[0] + np.cos(x[0]))
     whole = apply_table(table, x, [0.1, 0.9])
@@ -284,7 +284,7 @@ def test_quantiles_survive_the_file_and_netcdf(basin, model, quantiles, tmp_path
 
 
 @pytest.mark.parametrize("bad", [[0.0], [0.5, 1.0], [], [0.5, 0.5], [0.5, 0.999]], ids=str)
-def test_quantiles_that_make_no_sense_are_refused_at_once(basin, model, refuse_to_compute, bad):
+def test_invalid_quantiles_are_refused_at_once(basin, model, refuse_to_compute, bad):
     with refuse_to_compute(), pytest.raises(InvalidArgumentError, match="quantiles"):
         downscale(basin[0].chunk(time=100), model, quantiles=bad)
 
@@ -333,7 +333,7 @@ def test_too_few_labels_make_no_table(river):
     assert model.spec.intervals is None
 
 
-def test_reaches_that_matter_to_no_label_are_left_out_and_change_nothing(two_rivers):
+def test_reaches_that_no_label_depends_on_are_left_out_and_change_nothing(two_rivers):
     """Labels on one river only: the table is the one that both rivers together give."""
     labels = two_rivers["water_temperature_fine"]
     one = two_rivers.drop_vars("water_temperature_coarse")

@@ -96,7 +96,7 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path, change, nam
     assert not any(f"{name}:" in str(error.value) for name in others)
 
 
-def test_an_upgrade_does_not_make_another_run_and_is_told(tmp_path, caplog):
+def test_an_upgrade_is_the_same_run_and_is_logged(tmp_path, caplog):
     begun = {**SETTINGS, "training": {"versions": {"torch": "2.12", "xarray": "1"}}}
     now = {**SETTINGS, "training": {"versions": {"torch": "2.13", "xarray": "1"}}}
     write_checkpoint(tmp_path / "c", progress_after(2), begun)
@@ -106,7 +106,7 @@ def test_an_upgrade_does_not_make_another_run_and_is_told(tmp_path, caplog):
     assert "xarray" not in caplog.text
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_invalid_checkpoints_are_refused(tmp_path):
     write_bytes(tmp_path / "model", storage.to_bytes({"w": torch.ones(2)}, {"format": 1, "spec": {}}))
     write_bytes(
         tmp_path / "newer", storage.to_bytes({"w": torch.ones(2)}, {"format": 9, "settings": SETTINGS})

@@ -269,7 +269,7 @@ def test_a_run_stopped_between_stages_of_their_own_goes_on_as_if_it_had_not():
 
 
 class Remapped(Linear):
-    """Two weights, so that a teacher's prediction is easily told from the pupil's."""
+    """Two weights, so that a teacher's prediction is easily distinguished from the pupil's."""
 
     def task_outputs(self, batch, tasks=None):
         return {

@@ -125,7 +125,7 @@ def test_a_module_of_the_seed_and_of_others(tiny):
     assert all(torch.equal(value, again[name]) for name, value in other.items())
 
 
-def test_the_run_is_told_by_its_settings_its_model_and_its_loop_in_plain_values(tiny):
+def test_the_run_is_identified_by_settings_model_and_loop_as_plain_values(tiny):
     ready = ready_of(tiny, epochs=4, pretrain=2, learning_rate=[0.01, 0.002])
     assert json.loads(json.dumps(ready.run_of, allow_nan=False)) == ready.run_of
     given = {**SMALL, "epochs": 4, "pretrain": 2, "learning_rate": [0.01, 0.002]}

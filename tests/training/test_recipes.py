@@ -60,7 +60,7 @@ def test_the_limit_on_the_gradient_is_that_of_the_loop():
     assert set(limits.values()) == {3.0}
 
 
-def test_names_that_there_are_not(tiny):
+def test_unknown_names(tiny):
     with pytest.raises(UnknownNameError, match="unknown recipe 'secret'; known: published"):
         train(tiny, recipe="secret", **QUICK)
     with pytest.raises(UnknownNameError, match="unknown network model 'lstn'"):

@@ -124,8 +124,8 @@ def test_settings_come_back_from_keywords_json_and_toml(given):
         assert TrainSettings.of(**plain) == chosen
         assert TrainSettings.of(**json.loads(json.dumps(plain, allow_nan=False))) == chosen
         read = tomllib.loads(to_toml({"set": plain}))["set"]
-        told = {name: None if value == "none" else value for name, value in read.items()}
-        assert TrainSettings.of(**told) == chosen
+        valid = {name: None if value == "none" else value for name, value in read.items()}
+        assert TrainSettings.of(**valid) == chosen
 
 
 @given(keywords())
@@ -238,7 +238,7 @@ def test_a_model_and_its_checkpoint_keep_the_settings(river, tmp_path, ensemble)
         ("segments", "remap", ""),
     ],
 )
-def test_a_name_that_is_no_setting_is_answered_with_what_may_be_meant(name, method, hint):
+def test_an_unknown_setting_suggests_the_most_similar_one(name, method, hint):
     with pytest.raises(InvalidArgumentError) as caught:
         TrainSettings.of(method, **{name: 1})
     assert str(caught.value).startswith(f"{method!r} has no setting {name}; {hint}")
@@ -268,7 +268,7 @@ def test_the_settings_of_a_network_are_the_arguments_of_its_class(method):
         ({"keep": ["best"]}, r"unknown keep \('best',\)"),
     ],
 )
-def test_an_unknown_name_is_answered_with_those_that_there_are(given, message):
+def test_an_unknown_name_lists_the_known_ones(given, message):
     with pytest.raises(UnknownNameError, match=message):
         TrainSettings.of(**given)
 

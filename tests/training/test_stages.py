@@ -19,7 +19,7 @@ ALL = ("coarse", "interpolation", "fine")
 RICH = {"coarse_labels": True, "process": True}
 
 
-def test_plans_speak_of_methods_tasks_and_labels_there_are():
+def test_plans_name_known_methods_tasks_and_labels():
     assert set(PLANS) <= set(model_names())
     for plan in PLANS.values():
         assert {task for task, _, _ in plan.before} <= set(ALL)
@@ -84,7 +84,7 @@ def test_what_is_missing_is_named(method, tasks, epochs, pretrain, has, named):
         stages_of(method, tasks, epochs, pretrain, **has)
 
 
-def test_each_stage_can_be_as_long_as_told():
+def test_each_stage_can_have_its_own_length():
     stages = stages_of("async-msgl", ALL, 17, [12, 2], **RICH)
     assert [(stage.epochs, stage.tasks) for stage in stages] == [
         (12, ("coarse",)),
@@ -96,7 +96,7 @@ def test_each_stage_can_be_as_long_as_told():
 
 
 @pytest.mark.parametrize("pretrain", [[12], [12, 2, 1], [0, 2], [12, 5], []])
-def test_lengths_that_fit_no_stages_are_refused(pretrain):
+def test_lengths_that_do_not_fit_the_stages_are_refused(pretrain):
     with pytest.raises(
         InvalidArgumentError, match=r"2 stages before the last \(coarse, observed labels; interp"
     ):
@@ -111,7 +111,7 @@ def test_counts_of_numpy_are_as_good(pretrain):
 
 
 @pytest.mark.parametrize("pretrain", [2.7, [1.5, 1], "12", "x", [1, None]], ids=str)
-def test_epochs_that_are_no_whole_numbers_are_refused(pretrain):
+def test_epochs_must_be_whole_numbers(pretrain):
     with pytest.raises(InvalidArgumentError, match="pretrain must be a whole number of epochs"):
         stages_of("async-msgl", ALL, 17, pretrain, **RICH)
 
@@ -135,10 +135,10 @@ def test_one_rate_is_for_all_stages_and_several_are_one_each():
 
 @pytest.mark.parametrize("rates", [(), (0.5,), (0.5, 0.2, 0.1)], ids=len)
 def test_other_numbers_of_rates_than_stages_are_refused_with_the_stages(rates):
-    told = (
+    named = (
         rf"learning_rate has {len(rates)} values for 2 stages: coarse \(3 epochs\); coarse, fine \(2 epochs\)"
     )
-    with pytest.raises(InvalidArgumentError, match=told):
+    with pytest.raises(InvalidArgumentError, match=named):
         stage_rates(rates, TWO)
 
 
@@ -167,7 +167,7 @@ def test_the_strategies_train_their_stages(tiny):
     assert trained["progressive"].astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1]]
 
 
-def test_every_task_weighs_the_same_unless_told_otherwise(tiny):
+def test_tasks_have_equal_weights_by_default(tiny):
     settings = {**SMALL, "epochs": 1}
     weights = np.ravel([train(tiny, "msgl", **settings).history[f"weight_{task}"] for task in TASKS])
     np.testing.assert_allclose(weights, 1 / 3)
@@ -176,7 +176,7 @@ def test_every_task_weighs_the_same_unless_told_otherwise(tiny):
 
 
 @pytest.mark.parametrize("method", ["async-msgl", "progressive"])
-def test_what_the_coarse_scale_knows_reaches_reaches_without_observations(river, method):
+def test_coarse_information_is_carried_to_ungauged_reaches(river, method):
     ds = river.copy(deep=True)
     few = (ds["fine"] == ds["fine"][0]) & (ds["time"] < ds["time"][60])
     ds["water_temperature_fine"] = ds["water_temperature_fine"].where(few)
@@ -210,14 +210,14 @@ def test_direct_does_not_see_coarse_observations(tiny):
     assert not same(train(ds, "direct", **settings), train(changed, "direct", **settings))
 
 
-def test_the_rates_must_be_as_many_as_the_stages(tiny):
+def test_there_must_be_one_rate_for_each_stage(tiny):
     settings = {**SMALL, "epochs": 4, "pretrain": 2}
     rates = train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, 0.005]).history["learning_rate"]
     np.testing.assert_allclose(rates, [0.003 * 0.3, 0.006 * 0.3, 0.005, 0.00045], rtol=1e-9)
-    told = (
+    named = (
         r"2 values for 3 stages: coarse \(1 epochs\); interpolation \(1 epochs\); coarse, interpolation, fine"
     )
-    with pytest.raises(InvalidArgumentError, match=told):
+    with pytest.raises(InvalidArgumentError, match=named):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02])
     with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number"):
         train(tiny, "async-msgl", **settings, learning_rate=[0.01, 0.02, -1])

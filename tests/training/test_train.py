@@ -38,7 +38,7 @@ def tiny(river):
 # ----------------------------------------------------------------- learning
 
 
-def test_msgl_learns_what_a_constant_does_not_know(river):
+def test_msgl_is_better_than_a_constant(river):
     """Real skill on days without any label in training, well below the spread of the season."""
     masked = river.copy(deep=True)
     for scale in SCALES:
@@ -161,7 +161,7 @@ def test_a_gpu_trains_in_mixed_precision_near_the_cpu(tiny, method):
 # --------------------------------------------------------------- what counts
 
 
-def test_training_labels_decide_and_masked_ones_do_not_matter(tiny):
+def test_only_training_labels_matter(tiny):
     held_out = tiny.copy(deep=True)
     held_out["water_temperature_fine"][50:70] = np.nan
     spoilt = tiny.copy(deep=True)
@@ -343,13 +343,13 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tiny, tmp_path):
         train(other, resume=path, **settings)
 
 
-def test_a_model_is_no_checkpoint(tiny, tmp_path):
+def test_a_model_is_not_a_checkpoint(tiny, tmp_path):
     path = train(tiny, **{**SMALL, "epochs": 1}).save(tmp_path / "m")
     with pytest.raises(CheckpointError, match="is not a training checkpoint"):
         train(tiny, resume=path, **{**SMALL, "epochs": 1})
 
 
-def test_a_checkpoint_is_no_model(tiny, tmp_path):
+def test_a_checkpoint_is_not_a_model(tiny, tmp_path):
     train(tiny, checkpoint=tmp_path / "c", **{**SMALL, "epochs": 1})
     with pytest.raises(CheckpointError, match=r"resume it with ds\.msgl\.train"):
         load_model(tmp_path / "c")

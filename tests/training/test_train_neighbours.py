@@ -79,13 +79,13 @@ def test_a_prediction_needs_no_labels(river_once, model, tmp_path):
     np.testing.assert_array_equal(downscale(bare, again), expected)
 
 
-def test_labels_of_the_dataset_predicted_on_play_no_part(river_once, model):
+def test_labels_of_the_predicted_dataset_do_not_matter(river_once, model):
     label = river_once.water_temperature_coarse
     other = river_once.assign(water_temperature_coarse=(label * 0.5 + 3).assign_attrs(label.attrs))
     np.testing.assert_array_equal(downscale(other, model), downscale(river_once, model))
 
 
-def test_the_order_of_segments_plays_no_part(river_once, model):
+def test_the_order_of_segments_does_not_matter(river_once, model):
     shuffled = river_once.isel(coarse=[2, 0, 4, 1, 3])
     np.testing.assert_allclose(downscale(shuffled, model), downscale(river_once, model), atol=1e-5)
 

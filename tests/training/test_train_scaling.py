@@ -155,6 +155,6 @@ def test_an_anchored_model_does_not_mix_two_standards(apart):
 
 
 @pytest.mark.parametrize("option", ["scaling", "keep"])
-def test_choices_that_there_are_not_are_named(apart, option):
+def test_unknown_choices_are_named(apart, option):
     with pytest.raises(UnknownNameError, match=f"unknown {option} 'both'; known: "):
         train(apart, **{**SMALL, option: "both"})

@@ -100,7 +100,7 @@ def test_all_zero_gradients_share_equally():
 @pytest.mark.parametrize(
     "gram", [np.zeros((2, 3)), np.zeros((0, 0)), np.array([[np.nan]])], ids=["oblong", "empty", "nan"]
 )
-def test_what_is_no_gram_matrix_is_refused(gram):
+def test_invalid_gram_matrices_are_refused(gram):
     with pytest.raises(InvalidArgumentError):
         min_norm_weights(gram)
 

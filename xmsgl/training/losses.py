@@ -13,15 +13,13 @@ __all__ = ["masked_rmse"]
 _SMALLEST_SQUARE = 1e-12
 
 
-def masked_rmse(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor | None:
+def masked_rmse(prediction: Tensor, target: Tensor) -> Tensor | None:
     """Return the RMSE over all observed pairs of node and day; None if there are none."""
-    if prediction.shape != target.shape or (mask is not None and mask.shape != target.shape):
-        shapes = [tuple(part.shape) for part in (prediction, target, mask) if part is not None]
-        msg = f"prediction, target and mask must have the same shape, got {shapes}"
+    if prediction.shape != target.shape:
+        shapes = [tuple(part.shape) for part in (prediction, target)]
+        msg = f"prediction and target must have the same shape, got {shapes}"
         raise InvalidArgumentError(msg)
     observed = ~torch.isnan(target)
-    if mask is not None:
-        observed = observed & mask
     count = int(observed.sum())
     if count == 0:
         return None

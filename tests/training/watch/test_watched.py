@@ -25,11 +25,20 @@ def tiny(river):
 # ----------------------------------------------------------------- observers
 
 
-def test_observers_are_told_of_every_epoch_of_every_member(tiny):
+def test_observers_see_every_epoch_of_every_member(tiny):
     seen = []
     model = train(tiny, "remap", ensemble=2, observers=[seen.append], progress=False, **WATCHED)
-    told = [(each.member, each.state.epoch, each.done) for each in seen]
-    assert told == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 0, 3), (1, 1, 4), (1, 2, 5), (1, 3, 6)]
+    seen_epochs = [(each.member, each.state.epoch, each.done) for each in seen]
+    assert seen_epochs == [
+        (0, 0, 0),
+        (0, 1, 1),
+        (0, 2, 2),
+        (0, 3, 3),
+        (1, 0, 3),
+        (1, 1, 4),
+        (1, 2, 5),
+        (1, 3, 6),
+    ]
     assert {(each.method, each.members, each.epochs) for each in seen} == {("remap", 2, 3)}
     assert [*seen[3].state.history["loss_coarse"], *seen[7].state.history["loss_coarse"]] == model.history[
         "loss_coarse"
@@ -123,7 +132,7 @@ def test_every_logger_is_a_child_of_the_packages(tiny, caplog):
     assert all(record.args for record in caplog.records)  # formatted only where it is read
 
 
-def test_nobody_is_written_to_unasked():
+def test_nothing_is_written_by_default():
     import subprocess
 
     code = (
