@@ -267,7 +267,7 @@ def test_without_scikit_learn_it_says_how_to_get_it(river, monkeypatch):
         pytest.param({"min_samples_leaf": 0}, "min_samples_leaf=0", id="leaf"),
         pytest.param({"max_features": 1.5}, "max_features=1.5", id="columns"),
         pytest.param({"features": ["discharge"]}, "discharge", id="feature"),
-        pytest.param({"neighbours": [-5]}, "neighbours=", id="neighbours"),
+        pytest.param({"neighbours": [-5]}, "neighbours must be", id="neighbours"),
     ],
 )
 def test_settings_are_checked(river, settings, message):
