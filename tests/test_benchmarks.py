@@ -98,7 +98,7 @@ def test_page_has_the_ratios_of_the_json(groups, page):
 
 @pytest.mark.slow
 def test_page_says_on_what_it_was_run_and_not_where(found, page):
-    head = dict(rows(f"\n## Head\n{page}", "Head"))
+    head = dict(rows(page, "The run"))
     assert head["size"] == "tiny"
     assert f"numpy {np.__version__}" in head["versions"]
     assert "node" not in found["machine_info"]

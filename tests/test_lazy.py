@@ -254,7 +254,7 @@ def test_every_row_has_a_proof():
     rows = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
     assert set(rows) == {*PROOFS, "xmsgl.datasets.delaware()"}
     assert (
-        "def test_lazy(self, delaware_cache)"
+        "def test_lazy(self, delaware_cache, refuse_to_compute)"
         in (ROOT / "tests/datasets/delaware_basin/test_dataset.py").read_text()
     )
 

@@ -201,7 +201,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
         (["downscale", "FILE", "-m", "FILE", "-o", "x.nc"], "not a whole safetensors file"),
         (
             ["downscale", "FILE", "-m", "MODEL", "--quantiles", "0.0001", "0.5", "-o", "x.nc"],
-            "quantiles 0.0001 are further out",
+            "quantiles 0.0001 cannot be estimated",
         ),
         (["downscale", "FILE", "-m", "CHECKPOINT", "-o", "x.nc"], "training checkpoint, not a model"),
         (["evaluate", "FILE", "-p", "FILE"], "river.nc has no variable water_temperature, only"),

@@ -219,15 +219,15 @@ def test_a_benchmark_and_a_demo_leave_other_folders_alone(run, here):
 # The command, but the third window says that it is reached and waits.
 STOPPED = """
 import itertools, sys
-from xmsgl.prediction import downscale as predict
+from xmsgl.prediction.predictor import Engine
 from xmsgl.cli.main import main
-run, count = predict._run, itertools.count(1)
+resume, count = Engine.resume, itertools.count(1)
 def slowly(*arguments):
     if next(count) > 2:
         print("here", flush=True)
         sys.stdin.read()
-    return run(*arguments)
-predict._run = slowly
+    return resume(*arguments)
+Engine.resume = slowly
 main(["--quiet", "downscale", "river.nc", "-m", "m.safetensors", "-o", sys.argv[1]])
 """
 

@@ -266,7 +266,7 @@ def test_a_prediction_is_scored_on_the_labels_of_its_scale(basin, by, several):
     wanted = 'observed=ds["water_temperature_coarse"]'
     with pytest.raises(InvalidArgumentError, match=re.escape(wanted)):
         basin.msgl.plot.skill(given, by=by, observed=basin["water_temperature_fine"])
-    with pytest.raises(InvalidDatasetError, match=r"no water_temperature_coarse .* give observed="):
+    with pytest.raises(InvalidDatasetError, match=r"water_temperature_coarse is missing, .* needs observed="):
         basin.drop_vars("water_temperature_coarse").msgl.plot.skill(given, by=by)
 
 

@@ -537,7 +537,7 @@ def other_days(river, how):
         ("hourly", "not at midnight"),
         ("monthly", "time is not daily: the usual step is 31 days"),
         ("gap", "185 days are missing: 2002-07-28"),
-        ("one-missing", "1 days are missing: 2002-07-28"),
+        ("one-missing", "1 day is missing: 2002-07-28"),
         ("repeated", "time has duplicates: 2002-07-27"),
         ("summers", "time has gaps"),
         ("missing", "NaT"),

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xmsgl.accessor import MsglAccessor
 from xmsgl.cli.config import to_toml
 from xmsgl.cli.main import main
 from xmsgl.cli.train import train_config
@@ -394,6 +395,6 @@ def test_values_of_numpy_and_pandas_are_as_good(value, plain):
 def test_the_arguments_of_the_graph_are_those_of_the_accessor(river):
     given = {"kernel": Gaussian(3e3), "hops": 2, "limit": 3e4, "nearest": 3, "direction": "upstream"}
     chosen = TrainSettings.of("msgl", **given).graph
-    assert set(chosen) == set(inspect.signature(build_graph).parameters) - {"obj", "scale"}
+    assert set(chosen) == set(inspect.signature(MsglAccessor.graph).parameters) - {"self", "scale"}
     expected = build_graph(river, "fine", **given).operator.toarray()
     np.testing.assert_array_equal(build_graph(river, "fine", **chosen).operator.toarray(), expected)
