@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEGRADATIONS", "SOURCES", "degrade", "is_random", "parse_degradation"]
 
 SOURCES = {"coarse": f"{LABEL}_coarse", "process": PROCESS_COARSE}
-"""What can be degraded: the coarse labels, and the temperature of the process model."""
+"""The coarse labels and the temperature of the process model, which can be degraded."""
 
 _LOW, _HIGH = -5.0, 45.0  # degC, allowed by the convention
 _WARMEST = 208  # day of the year: late July, when rivers of the northern mid-latitudes peak

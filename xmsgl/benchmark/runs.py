@@ -56,7 +56,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Name of the run and of its folder: its main values, and a digest of all of them.
+        """Name of the run and of its folder, made of its main values and a digest of all of them.
 
         Examples
         --------

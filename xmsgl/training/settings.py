@@ -82,8 +82,10 @@ class TrainSettings:
     scaling
         ``"shared"``: inputs and labels of both scales are standardised with the same mean and deviation.
         ``"own"``: each scale has its own, as published; the model cannot be ``anchored``.
-    window, warmup
-        Days of a window whose labels count, and days before it to fill the memory of the cell.
+    window
+        Days of a window; all of them are scored.
+    warmup
+        Days run before each window to fill the memory of the cell; they are not scored.
     identity
         **Architecture.** Length of a learned vector for each segment, in addition to its attributes, carried
         to its reaches by the crosswalk; 0, as published, learns none. It helps where nearly all segments are
@@ -115,8 +117,16 @@ class TrainSettings:
         is validated and returned. 0 returns the weights themselves.
     amp
         bfloat16 autocast. Default None: on a GPU only.
-    kernel, hops, limit, nearest, direction
-        **Graph.** Which reaches are neighbours and how they are weighted, as in ``ds.msgl.graph``.
+    kernel
+        **Graph.** Weight of a neighbour by distance, as in ``ds.msgl.graph``; default: exponential, 10 km.
+    hops
+        Neighbours within this number of hops along the river; default: 5, unless another limit is given.
+    limit
+        Neighbours within this distance along the river, m.
+    nearest
+        This number of nearest neighbours.
+    direction
+        ``"both"``, ``"upstream"`` or ``"downstream"``.
 
     References
     ----------
@@ -221,7 +231,7 @@ class TrainSettings:
 
     @property
     def graph(self) -> dict[str, Any]:
-        """Arguments of :func:`xmsgl.schema.graphs.build_graph`."""
+        """Arguments of ``ds.msgl.graph``."""
         return {name: getattr(self, name) for name in ("kernel", "hops", "limit", "nearest", "direction")}
 
 

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of rivers: options, optional libraries, progress, history, HTML, files."""
+"""Small tools that do not depend on rivers: options, optional libraries, progress, history, HTML, files."""

@@ -23,10 +23,10 @@ __all__ = ["STGCN"]
 
 
 class STGCN(ConvolutionalBackbone):
-    """The spatio-temporal network STGCN [1]_, made causal.
+    """The spatio-temporal network STGCN, made causal.
 
-    For each block, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose convolutions
-    read three days ::
+    For each block of [1]_, with gated linear units [2]_ ``glu(z) = (z * P + z) sigmoid(z * Q)`` whose
+    convolutions read three days ::
 
         u = glu_1(z)
         v = relu(u + sum_k T_k(-A) u W_k)        k = 0 to hops, Chebyshev polynomials

@@ -23,9 +23,9 @@ __all__ = ["GraphWaveNet"]
 
 
 class GraphWaveNet(ConvolutionalBackbone):
-    """The spatio-temporal network Graph WaveNet [1]_, with a given graph.
+    """The spatio-temporal network Graph WaveNet, with a given graph.
 
-    For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
+    See [1]_. For the layers l = 0, 1, ... with dilations d_l, ``*`` the causal convolution over two days
     d_l apart ::
 
         z_0     = x W + b
