@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -64,6 +65,7 @@ def make_model(ds: xr.Dataset, *, window: int, warmup: int, backend: str) -> Mod
     module = create_model("msgl", n_features=len(features), seed=0, **architecture)
     scaling = dict.fromkeys(SCALES, Scaling(mean, deviation, label_mean=11.0, label_deviation=8.0))
     spec = ModelSpec("msgl", architecture, features, scaling, {}, (), window, warmup)
+    spec = replace(spec, first_day=str(ds.indexes["time"][0].date()))  # windows as in training on this record
     return Model(spec, module.state_dict())
 
 

@@ -29,6 +29,7 @@ __all__ = ["check_features", "refuse_unfit", "warn_foreign", "warn_outside"]
 #: Standard deviations from the training mean beyond which a value is far outside, and the share of such
 #: values that is worth a warning; of the training values themselves at most 1/36 are (Chebyshev).
 FAR, SHARE = 6.0, 0.05
+_BLOCK = 1 << 18
 
 
 def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
@@ -118,12 +119,17 @@ def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[S
             name = own if own in ds else f"{feature.name}_coarse"  # inherited
             if feature.days > 1 or name in found or name not in ds:
                 continue
-            values = np.asarray(ds[name], np.float64)
-            values = values[np.isfinite(values)]
-            scaled = (TRANSFORMS[feature.transform](values) - fitted.mean[number]) / fitted.deviation[number]
-            if values.size and (share := np.mean(np.abs(scaled) > FAR)) > SHARE:
-                extent = f"{values.min():.4g} to {values.max():.4g} {feature.units}"
-                found[name] = f"{name} ({share:.0%} of {values.size:,} values; range {extent})"
+            mean, deviation = fitted.mean[number], fitted.deviation[number]
+            far, low, high, n = 0, np.inf, -np.inf, 0
+            flat = ds[name].values.ravel()
+            for part in np.array_split(flat, flat.size // _BLOCK + 1):  # temporaries stay small
+                values = part[np.isfinite(part)].astype(np.float64)
+                scaled = (TRANSFORMS[feature.transform](values) - mean) / deviation
+                far, n = far + int((np.abs(scaled) > FAR).sum()), n + values.size
+                low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
+            if n and far / n > SHARE:
+                extent = f"{low:.4g} to {high:.4g} {feature.units}"
+                found[name] = f"{name} ({far / n:.0%} of {n:,} values; range {extent})"
     if found:
         msg = (
             f"values far outside the training data, more than {FAR:g} standard deviations from its mean: "

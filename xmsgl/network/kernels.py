@@ -238,7 +238,7 @@ class _Scaled(Kernel):
     @staticmethod
     @abstractmethod
     def _decay(lengths: Floats) -> Floats:
-        """Compute the weight from the distance in length scales."""
+        """Compute the weight from the distance in length scales, whose memory may be reused."""
 
 
 @register_kernel("exponential")
@@ -261,7 +261,8 @@ class Exponential(_Scaled):
 
     @staticmethod
     def _decay(lengths: Floats) -> Floats:
-        return np.exp(-lengths)
+        lengths *= -1.0
+        return np.exp(lengths)
 
 
 @register_kernel("gaussian")
@@ -282,7 +283,9 @@ class Gaussian(_Scaled):
 
     @staticmethod
     def _decay(lengths: Floats) -> Floats:
-        return np.exp(-0.5 * lengths**2)
+        lengths **= 2
+        lengths *= -0.5
+        return np.exp(lengths)
 
 
 @register_kernel("inverse")
@@ -303,7 +306,8 @@ class Inverse(_Scaled):
 
     @staticmethod
     def _decay(lengths: Floats) -> Floats:
-        return 1.0 / (1.0 + lengths)
+        lengths += 1.0
+        return 1.0 / lengths
 
 
 @register_kernel("reference")
