@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xmsgl import benchmark, datasets, evaluate, export, plot, readers
     from xmsgl.catalog.path import catalog_path
     from xmsgl.models.file.model import Model, load_model
+    from xmsgl.readers.coarsen import coarsen
     from xmsgl.schema.combine import combine
 
 # Nothing is logged to the screen unless the user configures logging.
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "benchmark",
     "catalog_path",
+    "coarsen",
     "combine",
     "datasets",
     "evaluate",
@@ -45,6 +47,7 @@ __all__ = [
 _LATE = {
     "Model": "xmsgl.models.file.model",
     "catalog_path": "xmsgl.catalog.path",
+    "coarsen": "xmsgl.readers.coarsen",
     "combine": "xmsgl.schema.combine",
     "load_model": "xmsgl.models.file.model",
 }

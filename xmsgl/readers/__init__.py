@@ -7,6 +7,7 @@ Each reader returns one scale with the names and units of the convention, as :fu
 
 from __future__ import annotations
 
+from xmsgl.readers.coarsen import coarsen
 from xmsgl.readers.matching import crosswalk
 from xmsgl.readers.nhdplus import read_nhdplus
 from xmsgl.readers.nhm import read_nhm
@@ -16,6 +17,7 @@ from xmsgl.readers.riverdl import read_river_dl
 from xmsgl.readers.tables import read_csv, read_csv_basin
 
 __all__ = [
+    "coarsen",
     "crosswalk",
     "get",
     "keep",
