@@ -1,0 +1,181 @@
+"""Sites on reaches: by hand on a small river, and the gauges of the Willamette."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from xmsgl.errors import DataLossWarning, InvalidArgumentError
+from xmsgl.readers.sites import place_sites, reads_air
+
+shapely = pytest.importorskip("shapely")
+geopandas = pytest.importorskip("geopandas")
+
+SITES = pd.DataFrame(
+    {
+        "SITE_NO": ["A", "B", "C", "D"],
+        "dec_lat_va": [40.0050, 40.0150, 40.0050, 41.0],
+        "dec_long_va": [-75.0001, -75.0001, -75.0009, -75.0],
+    }
+)
+
+
+@pytest.fixture
+def river():
+    """Reach 1 flows into 2 along 75 degrees west; 3 runs beside 1, about 130 m to the west."""
+    ends = [((-75, 40.01), (-75, 40.0)), ((-75, 40.02), (-75, 40.01)), ((-75.0015, 40.01), (-75.0015, 40.0))]
+    return xr.Dataset(
+        {
+            "geometry_fine": ("fine", np.array([shapely.LineString(line) for line in ends], dtype=object)),
+            "drainage_area_fine": ("fine", [1000.0, 900.0, 5.0], {"units": "km2"}),
+        },
+        coords={"fine": [11, 12, 13]},
+    )
+
+
+def daily(**records):
+    rows = [
+        (site, day, value)
+        for site, values in records.items()
+        for day, value in zip(pd.date_range("2001-07-01", periods=len(values)), values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["site_no", "Date", "temperature"])
+
+
+def test_each_site_is_on_its_nearest_reach(river):
+    with pytest.warns(DataLossWarning, match=r"1 sites: no reach within 250 m \(D\)"):
+        placed = place_sites(SITES, daily(A=[18.0, 19.0], B=[17.0], C=[15.0], D=[10.0]), river)
+    report = placed.report
+    assert report["reach"].tolist()[:3] == [11, 12, 13]
+    # Degrees of longitude at 40 N by the radius of the earth.
+    metres = np.array([0.0001, 0.0001, 0.0006]) * np.pi / 180 * 6_378_137 * np.cos(np.deg2rad(40.005))
+    np.testing.assert_allclose(report["distance"][:3], metres, rtol=5e-3)
+    assert report["outcome"].tolist() == ["placed"] * 3 + ["no reach within 250 m"]
+    assert placed.labels.sel(fine=11).values.tolist() == [18.0, 19.0]
+    assert placed.labels.sel(fine=13).isnull().values.tolist() == [False, True]
+    assert placed.labels.attrs["units"] == "degC"
+    np.testing.assert_array_equal(placed.labels["fine"], river["fine"])
+
+
+def test_loggers_of_a_reach_are_averaged(river):
+    sites = SITES.iloc[[0, 1]].assign(dec_lat_va=[40.005, 40.006])
+    placed = place_sites(sites, daily(A=[18.0, 19.0], B=[17.0]), river)
+    assert placed.labels.sel(fine=11).values.tolist() == [17.5, 19.0]
+    assert placed.report["days"].tolist() == [2, 1]
+
+
+def test_the_drainage_area_decides_between_reaches(river):
+    sites = SITES.iloc[[2]].assign(drain_area_km2=[990.0])  # nearer to the brook, but a site of the river
+    placed = place_sites(sites, daily(C=[15.0]), river)
+    assert placed.report.loc["C", "reach"] == 11
+    assert placed.report.loc["C", "area_ratio"] == pytest.approx(1000 / 990)
+    with pytest.raises(InvalidArgumentError, match=r"no observation is on a reach.*drainage area or name"):
+        place_sites(sites.assign(drain_area_km2=[100.0]), daily(C=[15.0]), river)
+
+
+def test_the_name_decides_between_reaches(river):
+    named = river.assign(name_fine=("fine", ["Big River", "Big River", "Small Brook"]))
+    sites = SITES.iloc[[2]].assign(station_nm=["BIG RIVER AT BRIDGE, PA"])
+    assert place_sites(sites, daily(C=[15.0]), named).report.loc["C", "reach"] == 11
+
+
+def test_a_site_may_have_several_equal_rows_but_not_two_places(river):
+    twice = pd.concat([SITES.iloc[[0]]] * 2)
+    assert place_sites(twice, daily(A=[18.0]), river).report.index.tolist() == ["A"]
+    apart = pd.concat([SITES.iloc[[0]], SITES.iloc[[0]].assign(dec_lat_va=[40.1])])
+    with pytest.raises(InvalidArgumentError, match="have rows that differ: A"):
+        place_sites(apart, daily(A=[18.0]), river)
+
+
+def test_points_are_as_good_as_coordinates(river):
+    points = geopandas.GeoDataFrame(
+        {"site": SITES["SITE_NO"]},
+        geometry=geopandas.points_from_xy(SITES["dec_long_va"], SITES["dec_lat_va"]),
+        crs="EPSG:4326",
+    ).to_crs("EPSG:5070")
+    own = place_sites(SITES.iloc[:3], daily(A=[18.0]), river).report
+    xr.testing.assert_allclose(
+        place_sites(points.iloc[:3], daily(A=[18.0]), river).report["distance"].to_xarray(),
+        own["distance"].rename_axis("site").to_xarray(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sites", "days", "arguments", "message"),
+    [
+        (SITES.drop(columns="SITE_NO"), daily(A=[1.0]), {}, "no column for site; it has dec_lat_va"),
+        (SITES, daily(A=[1.0]).drop(columns="Date"), {}, "no column for time; it has site_no, temperature"),
+        (SITES, daily(A=[1.0]), {"max_distance": 0}, "max_distance must be above 0"),
+        (SITES, daily(A=[1.0]), {"area_factor": 0.5}, "area_factor at least 1"),
+        (SITES, daily(A=[1.0]).assign(Date="01/07/2001"), {}, "date_format"),
+        (SITES, daily(Z=[1.0]), {}, "no observation is on a reach"),
+    ],
+)
+def test_what_cannot_be_placed_is_refused(river, sites, days, arguments, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        place_sites(sites, days, river, **arguments)
+
+
+def test_impossible_values_are_left_out_and_counted(river):
+    with pytest.warns(DataLossWarning, match="2 daily values that are impossible"):
+        placed = place_sites(SITES, daily(A=[18.0, -9.0, 99.0, 17.0]), river)
+    assert placed.labels.sel(fine=11).values[[0, 3]].tolist() == [18.0, 17.0]
+    assert placed.report.loc["A", "in_air"] == 2
+
+
+def weather(n, seed=0):
+    """Air temperature whose weather lasts some days, over a season."""
+    rng = np.random.default_rng(seed)
+    noise = np.zeros(n)
+    for k in range(1, n):
+        noise[k] = 0.6 * noise[k - 1] + rng.normal(0, 2.5)
+    return 12 - 10 * np.cos(2 * np.pi * np.arange(n) / 365) + noise
+
+
+def test_a_dry_logger_is_recognised_and_a_river_is_not(river):
+    air = weather(200)
+    water = pd.Series(air).ewm(halflife=6).mean().to_numpy() + 1
+    dry = water.copy()
+    dry[80:130] = air[80:130] + np.random.default_rng(1).normal(0, 0.5, 50)
+    found = reads_air(np.column_stack([water, dry]), np.column_stack([air, air]))
+    assert not found[:, 0].any()
+    assert found[85:125, 1].mean() > 0.9
+    assert not found[:70, 1].any()
+    assert not found[140:, 1].any()
+    days = pd.date_range("2001-07-01", periods=200)
+    over = xr.DataArray(
+        np.tile(air[:, None], 3), coords={"time": days, "fine": [11, 12, 13]}, dims=("time", "fine")
+    )
+    with pytest.warns(DataLossWarning, match="follow the air"):
+        placed = place_sites(SITES.iloc[:2], daily(A=water, B=dry), river, air=over)
+    assert placed.report["in_air"].tolist() == [0, found[:, 1].sum()]
+    assert int(placed.labels.sel(fine=12).count()) == 200 - found[:, 1].sum()
+
+
+def test_rule_for_dry_loggers_against_plain_loops():
+    rng = np.random.default_rng(3)
+    air = rng.normal(10, 4, 60)
+    water = np.where(np.arange(60) < 30, air + rng.normal(0, 0.6, 60), 0.2 * air + 8)
+    water[rng.random(60) < 0.1] = np.nan
+    expected = np.zeros(60, bool)
+    for shift in (0, 1):
+        for day in range(60):
+            pairs = []
+            for k in range(max(1, day - 7), min(60, day + 8)):
+                if k + shift < 60 and k + shift >= 1:
+                    pairs.append((water[k] - water[k - 1], air[k + shift] - air[k + shift - 1]))
+                else:
+                    pairs.append((water[k] - water[k - 1], np.nan))
+            there = np.array([pair for pair in pairs if np.isfinite(pair[0])])
+            both = there[np.isfinite(there[:, 1])] if len(there) else there
+            if len(there) < 10 or len(both) < 10:
+                continue
+            ratio = there[:, 0].std(ddof=1) / both[:, 1].std(ddof=1)
+            scale = np.sqrt((there[:, 0] ** 2).mean() * (both[:, 1] ** 2).mean())
+            expected[day] |= ratio > 0.8 and (both[:, 0] * both[:, 1]).mean() / scale > 0.8
+    found = reads_air(water[:, None], air[:, None])[:, 0]
+    np.testing.assert_array_equal(found, expected)
+    assert found.any()
+    assert not found[45:].any()
