@@ -14,15 +14,19 @@ from xmsgl.readers.nhm import read_nhm
 from xmsgl.readers.registry import get, names, read, register
 from xmsgl.readers.reshape import keep, one_scale
 from xmsgl.readers.riverdl import read_river_dl
+from xmsgl.readers.sites import PlacedSites, place_sites
 from xmsgl.readers.tables import read_csv, read_csv_basin
+from xmsgl.readers.weather import weather_from_grid, weather_from_stations
 
 __all__ = [
+    "PlacedSites",
     "coarsen",
     "crosswalk",
     "get",
     "keep",
     "names",
     "one_scale",
+    "place_sites",
     "read",
     "read_csv",
     "read_csv_basin",
@@ -30,4 +34,6 @@ __all__ = [
     "read_nhm",
     "read_river_dl",
     "register",
+    "weather_from_grid",
+    "weather_from_stations",
 ]
