@@ -39,7 +39,8 @@ def cut_segments(downstream: ArrayLike, length: ArrayLike, target: float) -> Int
     """Divide a network into segments of about a given length.
 
     The trunk consists of the reaches whose longest path upstream is at least half of `target`, of the
-    outlets, and of the path from there to the headwater. Between its confluences the trunk is cut into equal pieces of
+    outlets, and of the path from there to the headwater. Between its confluences the trunk is cut into equal
+    pieces of
     about `target`; a reach belongs to the piece in which its middle lies. All other reaches belong to the
     segment they drain to.
 

@@ -7,7 +7,6 @@ Each reader returns one scale with the names and units of the convention, as :fu
 
 from __future__ import annotations
 
-from xmsgl.readers.coarsen import coarsen
 from xmsgl.readers.matching import crosswalk
 from xmsgl.readers.nhdplus import read_nhdplus
 from xmsgl.readers.nhm import read_nhm
@@ -20,7 +19,6 @@ from xmsgl.readers.weather import weather_from_grid, weather_from_stations
 
 __all__ = [
     "PlacedSites",
-    "coarsen",
     "crosswalk",
     "get",
     "keep",

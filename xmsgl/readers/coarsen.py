@@ -111,7 +111,7 @@ def coarsen(ds: xr.Dataset | xr.DataTree, *, length_m: float = 10_000.0, by: str
 def _segments(
     ds: xr.Dataset, ids: npt.NDArray[Any], length_m: float, by: str | None
 ) -> tuple[npt.NDArray[Any], _Segments]:
-    """Number the segments and name them. Shapes: `ids` (fine,), returns (coarse,)."""
+    """Give numbers and names to the segments. Shapes: `ids` (fine,), returns (coarse,)."""
     downstream = link(ids, id_values(ds["downstream_fine"].to_numpy()), what="fine")
     length = ds["length_fine"].to_numpy()
     if by is None:
@@ -144,7 +144,10 @@ def _given(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
     missing = ds[by].isnull().to_numpy()
     if missing.any():
         lost = ds.indexes["fine"][missing]
-        msg = f"{by!r} is missing for {lost.size} reaches: {shorten(lost)}. Keep the others with xmsgl.readers.keep"
+        msg = (
+            f"{by!r} is missing for {lost.size} reaches: {shorten(lost)}. "
+            "Keep the others with xmsgl.readers.keep"
+        )
         raise InvalidArgumentError(msg)
     return id_values(ds[by].to_numpy())
 
@@ -173,7 +176,10 @@ def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dic
 
 
 def _half_way(length: npt.NDArray[np.float64], found: _Segments) -> npt.NDArray[np.int64]:
-    """Find the reach half-way along the course of each segment. Shapes: `length` (fine,), returns (coarse,)."""
+    """Find the reach half-way along the course of each segment.
+
+    Shapes: `length` (fine,), returns (coarse,).
+    """
     along = np.bincount(found.number, weights=length * found.course)
     inflow = np.full(length.size, -1, np.int64)
     on = found.course & (found.flow >= 0) & (found.number[found.flow] == found.number)

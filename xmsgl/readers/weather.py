@@ -61,8 +61,8 @@ def weather_from_grid(
     Parameters
     ----------
     grid
-        Dataset with the dimensions time, latitude and longitude under any usual name, one value a day, such as
-        gridMET, PRISM or daily means of ERA5; or x and y in `crs`, such as Daymet. Lazy data stay lazy.
+        Dataset with the dimensions time, latitude and longitude under any usual name, one value a day, such
+        as gridMET, PRISM or daily means of ERA5; or x and y in `crs`, such as Daymet. Lazy data stay lazy.
     network
         Dataset with ``lat`` and ``lon`` of the scale, degrees.
     names
@@ -71,9 +71,9 @@ def weather_from_grid(
     scale
         ``"coarse"`` or ``"fine"``.
     method
-        ``"linear"``: bilinear interpolation at the location of each segment or reach. ``"mean"``, for the coarse
-        scale only: the mean over the reaches of a segment, weighted by length. Cells without values, for
-        example at sea, are left out; where all four are, the nearest cell with values is taken.
+        ``"linear"``: bilinear interpolation at the location of each segment or reach. ``"mean"``, for the
+        coarse scale only: the mean over the reaches of a segment, weighted by length. Cells without values,
+        for example at sea, are left out; where all four are, the nearest cell with values is taken.
     units
         Units of variables of the grid that do not state them.
     crs
@@ -87,15 +87,16 @@ def weather_from_grid(
     Raises
     ------
     InvalidArgumentError
-        A variable, a dimension, a location or units are missing, units cannot be converted, or the grid does not
-        cover the network.
+        A variable, a dimension, a location or units are missing, units cannot be converted, or the grid does
+        not cover the network.
     InvalidDatasetError
         The days are not consecutive single days.
 
     Examples
     --------
     >>> import numpy as np, pandas as pd, xarray as xr
-    >>> river = xr.Dataset({"lat_coarse": ("coarse", [40.25]), "lon_coarse": ("coarse", [-75.0])}, {"coarse": [7]})
+    >>> river = xr.Dataset(
+    ...     {"lat_coarse": ("coarse", [40.25]), "lon_coarse": ("coarse", [-75.0])}, {"coarse": [7]})
     >>> days = pd.date_range("2001-01-01", periods=2)
     >>> values = np.array([[[280.0, 280.0], [284.0, 284.0]], [[281.0, 281.0], [285.0, 285.0]]])
     >>> grid = xr.Dataset(
@@ -152,8 +153,8 @@ def weather_from_stations(
 ) -> xr.Dataset:
     """Interpolate daily weather of stations to the segments or reaches of a network.
 
-    Each value is a mean over the stations with a value on that day, weighted by the inverse of their distance to a
-    power. Air temperatures are first corrected to the elevation of the segment.
+    Each value is a mean over the stations with a value on that day, weighted by the inverse of their distance
+    to a power. Air temperatures are first corrected to the elevation of the segment.
 
     Parameters
     ----------
@@ -183,14 +184,15 @@ def weather_from_stations(
     Raises
     ------
     InvalidArgumentError
-        A column, a location or an elevation is missing, units cannot be converted, or on some days no station has
-        a value.
+        A column, a location or an elevation is missing, units cannot be converted, or on some days no station
+        has a value.
 
     Examples
     --------
     >>> import pandas as pd, xarray as xr
     >>> river = xr.Dataset(
-    ...     {"lat_coarse": ("coarse", [40.0]), "lon_coarse": ("coarse", [-75.0]), "elevation_coarse": ("coarse", [100.0])},
+    ...     {"lat_coarse": ("coarse", [40.0]), "lon_coarse": ("coarse", [-75.0]),
+    ...      "elevation_coarse": ("coarse", [100.0])},
     ...     {"coarse": [7]})
     >>> stations = pd.DataFrame({"id": ["A"], "lat": [40.1], "lon": [-75.0], "elevation": [300.0]})
     >>> daily = pd.DataFrame({"id": ["A"], "date": ["2001-01-01"], "air_temperature [degC]": [5.0]})
@@ -213,8 +215,10 @@ def weather_from_stations(
         values = _convert(table.to_numpy(), base, base, found)
         reduced = values + lapse_rate * level
         filled = _mean_of_stations(weight, reduced) - lapse_rate * height
-        if (empty := np.isnan(filled).any(axis=1)).any():
-            msg = f"no station has {base} on {int(empty.sum())} days: {shorten(table.index[empty].date)}; add a station"
+        empty = np.flatnonzero(np.isnan(filled).any(axis=1))
+        if empty.size:
+            days = shorten(np.datetime_as_string(table.index.to_numpy()[empty], "D"))
+            msg = f"no station has {base} on {empty.size} days: {days}; add a station"
             raise InvalidArgumentError(msg)
         attrs: dict[str, Any] = {"units": expected_units(base) or found}
         if len(places) > 1:
@@ -232,7 +236,8 @@ def _axis(grid: xr.Dataset, axis: str) -> str:
         if found:
             return found[0]
     wanted = {"time": "time", "north": "latitude or y", "east": "longitude or x"}[axis]
-    msg = f"the grid has no dimension for {wanted}; it has {shorten(grid.dims)}. Rename it to {_AXES[axis][0]!r}"
+    has = shorten(grid.dims)
+    msg = f"the grid has no dimension for {wanted}; it has {has}. Rename it to {_AXES[axis][0]!r}"
     raise InvalidArgumentError(msg)
 
 
@@ -273,7 +278,9 @@ def _around(
         first, last = np.searchsorted(axis, [values.min(), values.max()])
         parts[name] = slice(max(first - 3, 0), last + 3)
     if outside.any():
-        msg = f"the grid does not cover {int(outside.sum())} locations: {shorten(ids[outside])}; is crs right?"
+        msg = (
+            f"the grid does not cover {int(outside.sum())} locations: {shorten(ids[outside])}; is crs right?"
+        )
         raise InvalidArgumentError(msg)
     return grid.isel(parts)
 
@@ -285,7 +292,10 @@ def _bilinear(
     north: npt.NDArray[np.float64],
     there: npt.NDArray[np.bool_],
 ) -> sparse.csr_array:
-    """Return bilinear weights of cells with values, summing to 1. Shapes: `there` (rows, columns), returns (n, cells)."""
+    """Return bilinear weights of cells with values, summing to 1.
+
+    Shapes: `there` (rows, columns), returns (n, cells).
+    """
     n = east.size
     x, y = _bracket(columns, east), _bracket(rows, north)
     total = sparse.csr_array((n, there.size))
@@ -293,7 +303,7 @@ def _bilinear(
         cell = j * columns.size + i
         weight = share * part * there.ravel()[cell]
         total = total + sparse.csr_array((weight, (np.arange(n), cell)), shape=(n, there.size))
-    sums = total.sum(axis=1)
+    sums: npt.NDArray[np.float64] = np.asarray(total.sum(axis=1))
     lost = np.flatnonzero(sums <= 1e-9)
     if lost.size:
         known = np.flatnonzero(there.ravel())
@@ -321,7 +331,8 @@ def _by_segment(ds: xr.Dataset) -> sparse.csr_array:
     length = _of(ds, "length", "fine")
     total = np.bincount(segment, weights=length, minlength=ds.sizes["coarse"])
     if (bare := total == 0).any():
-        msg = f"{int(bare.sum())} segments have no reaches: {shorten(ds.indexes['coarse'][bare])}; use method='linear'"
+        alone = shorten(ds.indexes["coarse"][bare])
+        msg = f"{int(bare.sum())} segments have no reaches: {alone}; use method='linear'"
         raise InvalidArgumentError(msg)
     shape = (ds.sizes["coarse"], ds.sizes["fine"])
     return sparse.csr_array((length / total[segment], (segment, np.arange(segment.size))), shape=shape)
@@ -358,9 +369,13 @@ def _stations(source: Source) -> pd.DataFrame:
     frame, what = open_frame(source), name_of(source)
     found = find_fields(frame, {key: _STATION[key] for key in ("station", "lat", "lon", "elevation")}, what)
     if missing := [key for key in ("station", "lat", "lon", "elevation") if key not in found]:
-        msg = f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
+        msg = (
+            f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
+        )
         raise InvalidArgumentError(msg)
-    table = pd.DataFrame({key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")})
+    table = pd.DataFrame(
+        {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
+    )
     table.index = pd.Index(frame[found["station"]].astype(str).str.strip(), name="station")
     if table.index.has_duplicates or table.isna().any(axis=None):
         msg = f"{what} must have one row per station, with lat, lon and elevation (m)"
@@ -375,7 +390,9 @@ def _station_values(
     frame, what = open_frame(source), name_of(source)
     found = find_fields(frame, {key: _STATION[key] for key in ("station", "time")}, what)
     if missing := [key for key in ("station", "time") if key not in found]:
-        msg = f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
+        msg = (
+            f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
+        )
         raise InvalidArgumentError(msg)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["station"], date_format=date_format)
@@ -403,7 +420,10 @@ def _station_values(
 def _inverse(
     there: npt.NDArray[np.float64], stations: npt.NDArray[np.float64], power: float
 ) -> npt.NDArray[np.float64]:
-    """Return distances to a negative power. Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m)."""
+    """Return distances to a negative power.
+
+    Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m).
+    """
     (lat, lon), (other, east) = np.deg2rad(there.T)[:, :, None], np.deg2rad(stations.T)[:, None, :]
     half = np.sin((lat - other) / 2) ** 2 + np.cos(lat) * np.cos(other) * np.sin((lon - east) / 2) ** 2
     distance = 2 * _RADIUS * np.arcsin(np.sqrt(half))
@@ -411,8 +431,13 @@ def _inverse(
     return inverse
 
 
-def _mean_of_stations(weight: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Average the stations with values. Shapes: `weight` (n, station), `values` (time, station), returns (time, n)."""
+def _mean_of_stations(
+    weight: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Average the stations with values.
+
+    Shapes: `weight` (n, station), `values` (time, station), returns (time, n).
+    """
     there = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         mean: npt.NDArray[np.float64] = (np.where(there, values, 0.0) @ weight.T) / (there @ weight.T)
