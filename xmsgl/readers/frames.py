@@ -20,6 +20,8 @@ __all__ = [
     "FILLS",
     "Source",
     "check_choice",
+    "check_found",
+    "columns",
     "find_fields",
     "measures",
     "name_of",
@@ -135,6 +137,23 @@ def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], wha
             raise InvalidArgumentError(msg)
         found[ours] = columns[spelling][0]
     return found
+
+
+def columns(
+    frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], required: Iterable[str], what: str
+) -> dict[str, str]:
+    """Find the column of each field, and refuse a table without the required ones."""
+    found = find_fields(frame, spellings, what)
+    check_found(found, required, frame, what)
+    return found
+
+
+def check_found(found: Mapping[str, str], required: Iterable[str], frame: pd.DataFrame, what: str) -> None:
+    """Refuse a table in which required fields were not found."""
+    if missing := [name for name in required if name not in found]:
+        has = shorten(frame.columns, 20)
+        msg = f"{what} has no column for {', '.join(missing)}; it has {has}. Rename them"
+        raise InvalidArgumentError(msg)
 
 
 def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from xmsgl.errors import DataLossWarning, InvalidArgumentError, shorten, warn
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame
+from xmsgl.readers.frames import Source, check_found, columns, find_fields, measures, name_of, open_frame
 from xmsgl.readers.matching import _lines, _metric
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.tree import as_dataset
@@ -63,10 +63,10 @@ def place_sites(
     Parameters
     ----------
     sites
-        A table with one row per site: its id, ``lat`` and ``lon`` (degrees, EPSG:4326) or a geometry; if
-        known, its ``drainage_area`` (km2) and the name of the river. Usual spellings are understood.
+        One row per site: id, ``lat`` and ``lon`` (degrees, EPSG:4326) or a geometry; if known,
+        ``drainage_area`` (km2) and the name of the river. Usual spellings are understood.
     observations
-        A table with one row per site and day: id of the site, date, daily mean temperature (degC).
+        One row per site and day: id of the site, date, daily mean temperature (degC).
     network
         Dataset with ``geometry_fine``, and ``drainage_area_fine`` or ``name_fine`` to compare with.
     max_distance
@@ -85,8 +85,8 @@ def place_sites(
     Returns
     -------
     PlacedSites
-        ``labels``, the mean of all sites of a reach and day, and ``report``, a table of what became of each
-        site. Its column ``outcome`` is ``"placed"`` or the reason why a site was left out.
+        ``labels``, the mean of all sites of a reach and day, and ``report``, whose column ``outcome`` is
+        ``"placed"`` or the reason why a site was left out.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def place_sites(
     Warns
     -----
     DataLossWarning
-        Sites or observations were left out; with their number and reasons.
+        Sites or observations were left out.
 
     Examples
     --------
@@ -112,9 +112,8 @@ def place_sites(
     {'A': 'placed', 'B': 'no reach within 250 m'}
     """
     if not max_distance > 0 or not area_factor >= 1:
-        msg = (
-            f"max_distance must be above 0 and area_factor at least 1, got {max_distance!r}, {area_factor!r}"
-        )
+        got = f"{max_distance!r}, {area_factor!r}"
+        msg = f"max_distance must be above 0 and area_factor at least 1, got {got}"
         raise InvalidArgumentError(msg)
     ds = as_dataset(network)
     table = _site_table(sites)
@@ -187,16 +186,11 @@ def _site_table(source: Source) -> pd.DataFrame:
     """Return site, lat and lon, and drainage area and name where they are known, by site."""
     frame, what = open_frame(source), name_of(source)
     found = find_fields(frame, _SITE, what)
-    geometry = getattr(frame, "geometry", None) if "lat" not in found else None
-    if geometry is not None:
+    if "lat" not in found and (geometry := getattr(frame, "geometry", None)) is not None:
         points = geometry.to_crs("EPSG:4326")
         frame = frame.assign(lat=points.y, lon=points.x)
         found |= {"lat": "lat", "lon": "lon"}
-    if missing := [name for name in ("site", "lat", "lon") if name not in found]:
-        msg = (
-            f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
-        )
-        raise InvalidArgumentError(msg)
+    check_found(found, ("site", "lat", "lon"), frame, what)
     table = pd.DataFrame({"site": frame[found["site"]].astype(str).str.strip()})
     for name in ("lat", "lon", "area"):
         if name in found:
@@ -240,24 +234,18 @@ def _nearest(
     ids = lines.index.to_numpy()
     report["reach"] = [None if np.isnan(k) else ids[int(k)] for k in report["reach"]]
     near = table.index.isin(pairs["site"])
-    placed = report["reach"].notna()
     why = np.where(near, "drainage area or name differs", f"no reach within {max_distance:g} m")
     why = np.where(points.is_empty | table["lat"].isna(), "no coordinates", why)
-    report["outcome"] = np.where(placed, "placed", why)
+    report["outcome"] = np.where(report["reach"].notna(), "placed", why)
     return report
 
 
 def _daily(source: Source, date_format: str | None) -> pd.Series[float]:
     """Return observed temperatures by site and day."""
     frame, what = open_frame(source), name_of(source)
-    found = find_fields(frame, _DAILY, what)
-    if missing := [name for name in _DAILY if name not in found]:
-        has = shorten(frame.columns, 20)
-        msg = f"{what} has no column for {', '.join(missing)}; it has {has}. Rename them"
-        raise InvalidArgumentError(msg)
-    days = read_days(
-        frame[found["time"]], what, header=found["time"], id_header=found["site"], date_format=date_format
-    )
+    found = columns(frame, _DAILY, _DAILY, what)
+    header = found["time"]
+    days = read_days(frame[header], what, header=header, id_header=found["site"], date_format=date_format)
     site = frame[found["site"]].astype(str).str.strip()
     values = measures(frame[found["value"]], f"{found['value']!r} of {what}")
     series = pd.Series(values, index=pd.MultiIndex.from_arrays([days, site], names=["time", "site"]))
@@ -267,13 +255,10 @@ def _daily(source: Source, date_format: str | None) -> pd.Series[float]:
 def _tell(report: pd.DataFrame, unknown: pd.Index[Any]) -> None:
     """Warn of what is left out."""
     lost = report["outcome"][report["outcome"] != "placed"]
-    parts = [
-        f"{n} sites: {why} ({shorten(lost.index[lost == why])})" for why, n in lost.value_counts().items()
-    ]
-    if len(unknown):
-        parts.append(
-            f"observations of {len(unknown)} sites that the table of sites lacks ({shorten(unknown)})"
-        )
+    counts = lost.value_counts().items()
+    parts = [f"{n} sites: {why} ({shorten(lost.index[lost == why])})" for why, n in counts]
+    if n := len(unknown):
+        parts.append(f"observations of {n} sites that the table of sites lacks ({shorten(unknown)})")
     if dry := int(report["in_air"].sum()):
         parts.append(f"{dry} daily values that are impossible or follow the air")
     if parts:
@@ -285,11 +270,10 @@ def _labels(wide: pd.DataFrame, reach: pd.Series[Any], ds: xr.Dataset) -> xr.Dat
     by_reach = wide.T.groupby(reach[wide.columns].to_numpy()).mean().T
     days = pd.date_range(by_reach.index.min(), by_reach.index.max(), name="time")
     full = by_reach.reindex(index=days, columns=ds.indexes["fine"])
-    attrs = {"units": "degC", "long_name": "observed daily mean stream temperature"}
     return xr.DataArray(
         full.to_numpy(np.float32),
         dims=("time", "fine"),
         coords={"time": days, "fine": ds["fine"]},
         name=f"{LABEL}_fine",
-        attrs=attrs,
+        attrs={"units": "degC", "long_name": "observed daily mean stream temperature"},
     )

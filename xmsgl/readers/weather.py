@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, find_fields, measures, name_of, open_frame
+from xmsgl.readers.frames import Source, columns, measures, name_of, open_frame
 from xmsgl.schema.inherit import LAPSE_RATE
 from xmsgl.schema.names import CROSSWALK, positions
 from xmsgl.schema.structure import check_days
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from xmsgl.util.scales import Scale
 
+    Floats: TypeAlias = npt.NDArray[np.float64]
+
 __all__ = ["weather_from_grid", "weather_from_stations"]
 
 _AXES = {
@@ -41,8 +43,8 @@ _STATION = {
     "lat": ("lat", "latitude"),
     "lon": ("lon", "long", "longitude"),
     "elevation": ("elevation", "elev", "elevation_m", "alt", "altitude"),
-    "time": ("time", "date", "day"),
 }
+_DAILY = {"station": _STATION["station"], "time": ("time", "date", "day")}
 _RADIUS = 6_371_000.0  # m, of the earth
 
 
@@ -71,9 +73,9 @@ def weather_from_grid(
     scale
         ``"coarse"`` or ``"fine"``.
     method
-        ``"linear"``: bilinear interpolation at the location of each segment or reach. ``"mean"``, for the
-        coarse scale only: the mean over the reaches of a segment, weighted by length. Cells without values,
-        for example at sea, are left out; where all four are, the nearest cell with values is taken.
+        ``"linear"``: bilinear, at the location of each segment or reach. ``"mean"``, for the coarse scale
+        only: the mean over the reaches of a segment, weighted by length. Cells without values, such as
+        those at sea, are left out; where all four are, the nearest cell with values is taken.
     units
         Units of variables of the grid that do not state them.
     crs
@@ -137,7 +139,8 @@ def weather_from_grid(
             dask_gufunc_kwargs={"output_sizes": {scale: weights.shape[0]}, "allow_rechunk": True},
         )
         found = (units or {}).get(theirs, some[theirs].attrs.get("units"))
-        weather[f"{base}_{scale}"] = _in_units(values.transpose("time", scale), base, theirs, found)
+        converted: xr.DataArray = _convert(values.transpose("time", scale), base, theirs, found)
+        weather[f"{base}_{scale}"] = converted.assign_attrs(units=expected_units(base) or found)
     return stamp(weather, f"interpolated {', '.join(names.values())} to {ds.sizes[scale]} along {scale}")
 
 
@@ -159,10 +162,10 @@ def weather_from_stations(
     Parameters
     ----------
     stations
-        A table with one row per station: id, ``lat``, ``lon`` (degrees) and ``elevation`` (m).
+        One row per station: id, ``lat``, ``lon`` (degrees) and ``elevation`` (m).
     daily
-        A table with one row per station and day: id, date, and columns named like ``air_temperature [degC]``,
-        a base name of the data model and units.
+        One row per station and day: id, date, and columns named like ``air_temperature [degC]``, a base name
+        of the data model and units.
     network
         Dataset with ``lat``, ``lon`` and ``elevation`` of the scale.
     scale
@@ -170,8 +173,7 @@ def weather_from_stations(
     power
         Power of the distance.
     lapse_rate
-        Decrease of air temperature with elevation, degC per m. Default: that of the ICAO standard
-        atmosphere, 0.0065.
+        Decrease of air temperature with elevation, degC per m. Default: 0.0065, of the ICAO atmosphere.
     date_format
         Format of the dates, if it is not ISO.
 
@@ -232,28 +234,25 @@ def weather_from_stations(
 def _axis(grid: xr.Dataset, axis: str) -> str:
     """Find the name of an axis of a grid."""
     for name in _AXES[axis]:
-        found = [str(dim) for dim in grid.dims if str(dim).lower() == name]
-        if found:
-            return found[0]
+        for dim in map(str, grid.dims):
+            if dim.lower() == name:
+                return dim
     wanted = {"time": "time", "north": "latitude or y", "east": "longitude or x"}[axis]
-    has = shorten(grid.dims)
-    msg = f"the grid has no dimension for {wanted}; it has {has}. Rename it to {_AXES[axis][0]!r}"
+    name = _AXES[axis][0]
+    msg = f"the grid has no dimension for {wanted}; it has {shorten(grid.dims)}. Rename it to {name!r}"
     raise InvalidArgumentError(msg)
 
 
-def _of(ds: xr.Dataset, base: str, scale: Scale) -> npt.NDArray[np.float64]:
+def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
     """Return a complete static variable of a scale. Shapes: returns (scale,)."""
     name = f"{base}_{scale}"
     if name not in ds.variables or ds[name].isnull().any():
         msg = f"the network needs {name!r} without missing values to interpolate weather"
         raise InvalidArgumentError(msg)
-    values: npt.NDArray[np.float64] = ds[name].to_numpy().astype(np.float64)
-    return values
+    return ds[name].to_numpy().astype(np.float64)
 
 
-def _locations(
-    ds: xr.Dataset, scale: Scale, crs: Any
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _locations(ds: xr.Dataset, scale: Scale, crs: Any) -> tuple[Floats, Floats]:
     """Return the coordinates of a scale in those of the grid. Shapes: returns (scale,), (scale,)."""
     north, east = _of(ds, "lat", scale), _of(ds, "lon", scale)
     if crs is None:
@@ -263,9 +262,7 @@ def _locations(
     return x, y
 
 
-def _around(
-    grid: xr.Dataset, east: npt.NDArray[np.float64], north: npt.NDArray[np.float64], ids: pd.Index[Any]
-) -> xr.Dataset:
+def _around(grid: xr.Dataset, east: Floats, north: Floats, ids: pd.Index[Any]) -> xr.Dataset:
     """Cut a grid to the cells around some points, and refuse points outside of it."""
     if float(grid["east"].max()) > 180 and float(grid["east"].min()) >= 0 and (east < 0).any():
         grid = grid.assign_coords(east=(grid["east"] + 180) % 360 - 180).sortby("east")
@@ -278,19 +275,14 @@ def _around(
         first, last = np.searchsorted(axis, [values.min(), values.max()])
         parts[name] = slice(max(first - 3, 0), last + 3)
     if outside.any():
-        msg = (
-            f"the grid does not cover {int(outside.sum())} locations: {shorten(ids[outside])}; is crs right?"
-        )
+        lost = ids[outside]
+        msg = f"the grid does not cover {lost.size} locations: {shorten(lost)}; is crs right?"
         raise InvalidArgumentError(msg)
     return grid.isel(parts)
 
 
 def _bilinear(
-    columns: npt.NDArray[np.float64],
-    rows: npt.NDArray[np.float64],
-    east: npt.NDArray[np.float64],
-    north: npt.NDArray[np.float64],
-    there: npt.NDArray[np.bool_],
+    columns: Floats, rows: Floats, east: Floats, north: Floats, there: npt.NDArray[np.bool_]
 ) -> sparse.csr_array:
     """Return bilinear weights of cells with values, summing to 1.
 
@@ -303,7 +295,7 @@ def _bilinear(
         cell = j * columns.size + i
         weight = share * part * there.ravel()[cell]
         total = total + sparse.csr_array((weight, (np.arange(n), cell)), shape=(n, there.size))
-    sums: npt.NDArray[np.float64] = np.asarray(total.sum(axis=1))
+    sums: Floats = np.asarray(total.sum(axis=1))
     lost = np.flatnonzero(sums <= 1e-9)
     if lost.size:
         known = np.flatnonzero(there.ravel())
@@ -314,9 +306,7 @@ def _bilinear(
     return sparse.csr_array(sparse.diags_array(1.0 / sums) @ total)
 
 
-def _bracket(
-    axis: npt.NDArray[np.float64], at: npt.NDArray[np.float64]
-) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+def _bracket(axis: Floats, at: Floats) -> list[tuple[npt.NDArray[np.int64], Floats]]:
     """Return the positions below and above points on an axis, and their weights."""
     if axis.size == 1:
         return [(np.zeros(at.size, np.int64), np.ones(at.size))]
@@ -338,17 +328,12 @@ def _by_segment(ds: xr.Dataset) -> sparse.csr_array:
     return sparse.csr_array((length / total[segment], (segment, np.arange(segment.size))), shape=shape)
 
 
-def _weighted(weights: sparse.csr_array, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _weighted(weights: sparse.csr_array, values: npt.NDArray[Any]) -> Floats:
     """Apply weights of cells. Shapes: `values` (..., north, east), returns (..., scale)."""
     flat = values.reshape(-1, weights.shape[1]).astype(np.float64)
     used = np.unique(weights.indices)
-    mean: npt.NDArray[np.float64] = (weights[:, used] @ flat[:, used].T).T
+    mean: Floats = (weights[:, used] @ flat[:, used].T).T
     return mean.reshape(*values.shape[:-2], weights.shape[0])
-
-
-def _in_units(values: xr.DataArray, base: str, theirs: str, found: str | None) -> xr.DataArray:
-    converted: xr.DataArray = _convert(values, base, theirs, found)
-    return converted.assign_attrs(units=expected_units(base) or found)
 
 
 def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
@@ -367,12 +352,7 @@ def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
 def _stations(source: Source) -> pd.DataFrame:
     """Return lat, lon and elevation by station."""
     frame, what = open_frame(source), name_of(source)
-    found = find_fields(frame, {key: _STATION[key] for key in ("station", "lat", "lon", "elevation")}, what)
-    if missing := [key for key in ("station", "lat", "lon", "elevation") if key not in found]:
-        msg = (
-            f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
-        )
-        raise InvalidArgumentError(msg)
+    found = columns(frame, _STATION, _STATION, what)
     table = pd.DataFrame(
         {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
     )
@@ -388,12 +368,7 @@ def _station_values(
 ) -> dict[str, tuple[pd.DataFrame, str]]:
     """Return a table (time, station) of each variable, and its units."""
     frame, what = open_frame(source), name_of(source)
-    found = find_fields(frame, {key: _STATION[key] for key in ("station", "time")}, what)
-    if missing := [key for key in ("station", "time") if key not in found]:
-        msg = (
-            f"{what} has no column for {', '.join(missing)}; it has {shorten(frame.columns, 20)}. Rename them"
-        )
-        raise InvalidArgumentError(msg)
+    found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["station"], date_format=date_format)
     site = frame[found["station"]].astype(str).str.strip()
@@ -417,9 +392,7 @@ def _station_values(
     return tables
 
 
-def _inverse(
-    there: npt.NDArray[np.float64], stations: npt.NDArray[np.float64], power: float
-) -> npt.NDArray[np.float64]:
+def _inverse(there: Floats, stations: Floats, power: float) -> Floats:
     """Return distances to a negative power.
 
     Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m).
@@ -427,18 +400,16 @@ def _inverse(
     (lat, lon), (other, east) = np.deg2rad(there.T)[:, :, None], np.deg2rad(stations.T)[:, None, :]
     half = np.sin((lat - other) / 2) ** 2 + np.cos(lat) * np.cos(other) * np.sin((lon - east) / 2) ** 2
     distance = 2 * _RADIUS * np.arcsin(np.sqrt(half))
-    inverse: npt.NDArray[np.float64] = np.maximum(distance, 1.0) ** -power
+    inverse: Floats = np.maximum(distance, 1.0) ** -power
     return inverse
 
 
-def _mean_of_stations(
-    weight: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _mean_of_stations(weight: Floats, values: Floats) -> Floats:
     """Average the stations with values.
 
     Shapes: `weight` (n, station), `values` (time, station), returns (time, n).
     """
     there = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        mean: npt.NDArray[np.float64] = (np.where(there, values, 0.0) @ weight.T) / (there @ weight.T)
+        mean: Floats = (np.where(there, values, 0.0) @ weight.T) / (there @ weight.T)
     return mean
