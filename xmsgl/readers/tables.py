@@ -112,19 +112,18 @@ def read_csv(
     `daily`      any other           a daily variable: ``air_temperature [degC]``
     ===========  ==================  =====================================================================
 
-    Headers are names of the convention (``water_temperature``, ``slope``, ...) without the scale, with
-    their units in brackets. Nothing is converted, and units are never guessed; only stream_order, lat, lon
-    and text need none. Days and reaches without a row are NaN; the days run without gaps from the first
-    to the last. Each reach has one link, so divergences must be resolved in the table. A link to an unknown
-    id is an error. Times are dates or ISO text (2001-01-31, or with 00:00); anything else needs
-    `date_format`, because 01/02/2001 may be in January or in February.
+    Headers are names of the convention without the scale, with their units in brackets. Nothing is
+    converted, and units are never guessed; only stream_order, lat, lon and text need none. Days and reaches
+    without a row are NaN; the days run without gaps from the first to the last. Each reach has one link, so
+    divergences must be resolved in the table. Times are dates or ISO text (2001-01-31, or with 00:00);
+    anything else needs `date_format`, because 01/02/2001 may be in January or in February.
 
     Parameters
     ----------
     reaches
         Path of a CSV or Parquet file, or a DataFrame.
     daily
-        The same for the daily variables. Default None: no daily variables.
+        The same for the daily variables, if any.
     scale
         ``"coarse"`` or ``"fine"``.
     names
@@ -132,14 +131,12 @@ def read_csv(
     units
         Units by names of the convention, for headers without brackets: ``{"length": "m"}``.
     date_format
-        Format of times that are not ISO, with year, month and day, as for ``datetime.strptime``:
-        ``"%d/%m/%Y"``, or ``"%Y%m%d"`` for 20010131.
+        Format of times that are not ISO, as for ``datetime.strptime``: ``"%Y%m%d"`` for 20010131.
 
     Returns
     -------
     xarray.Dataset
-        Dimension `scale` with the ids in the order of `reaches`, and ``time`` if `daily` is given;
-        nothing is lazy.
+        In the order of `reaches`, with ``time`` if `daily` is given; nothing is lazy.
 
     Raises
     ------
@@ -187,8 +184,7 @@ def read_csv_basin(
     coarse
         Table of segments, or ``(segments, daily)``, as in :func:`read_csv`.
     fine
-        The same for the reaches. Their table needs the column ``coarse_segment``: the id of the segment
-        each reach lies on.
+        The same for the reaches, with the id of the segment of each in the column ``coarse_segment``.
     names, units
         As in :func:`read_csv`, for both scales, or with a suffix for one: ``{"id_fine": "comid"}``.
     date_format
@@ -197,8 +193,7 @@ def read_csv_basin(
     Returns
     -------
     xarray.Dataset
-        Both scales, joined with :func:`xmsgl.combine` on the days of the weather, not of the labels. Not
-        validated yet.
+        Both scales, joined with :func:`xmsgl.combine` on the days of the weather; not validated yet.
 
     Raises
     ------
@@ -296,12 +291,15 @@ def _read(
         f"downstream_{scale}": (scale, below, {"units": "1", "long_name": "id of the next reach downstream"})
     }
     for base in statics.columns.difference(["id", "downstream"], sort=False):
+        column, label = statics[base], f"{base} of {what}"
         if base == CROSSWALK:
-            owner = _ids(statics[base], f"{base} of {what}", text=text_segments, optional=True)
+            owner = _ids(column, label, text=text_segments, optional=True)
             attrs = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
             variables[base] = scale, owner, attrs
         else:
-            variables[f"{base}_{scale}"] = scale, *_static(statics[base], units[base], f"{base} of {what}")
+            values = _text(column).to_numpy(str) if _is_text(column) else measures(column, label, fills=())
+            attrs = {"units": units[base], "long_name": base.replace("_", " ")}
+            variables[f"{base}_{scale}"] = scale, values, attrs
     coords: dict[str, Any] = {scale: (scale, ids, {"units": "1", "long_name": f"id of the {scale} reach"})}
     if daily is not None:
         time, days = _daily(daily, meaning, ids)
@@ -320,16 +318,14 @@ def _columns(
     frame = open_frame(source, text=meaning.is_text)
     split = [meaning.split(str(header)) for header in frame.columns]
     bases = [base for base, _ in split]
-    missing = [name for name in needed if name not in bases]
-    if missing:
+    if missing := [name for name in needed if name not in bases]:
         names = ", ".join(f'"{name}": "<header>"' for name in missing)
         msg = (
             f"{what} lacks {', '.join(missing)}; its columns are {shorten(frame.columns, 40)}; "
             f"add what is missing, or give its header: names={{{names}}}"
         )
         raise InvalidArgumentError(msg)
-    repeated = sorted({base for base in bases if bases.count(base) > 1})
-    if repeated:
+    if repeated := sorted({base for base in bases if bases.count(base) > 1}):
         msg = f"{what} has several columns for {shorten(repeated)}; keep one of each"
         raise InvalidArgumentError(msg)
     headers = dict(zip(bases, map(str, frame.columns), strict=True))
@@ -374,14 +370,12 @@ def _ids(column: pd.Series[Any], what: str, *, text: bool | None, optional: bool
     if numeric and len(values):
         msg = f"{what} are numbers ({shorten(values, 3)}) but the ids they refer to are text; use one kind"
         raise InvalidArgumentError(msg)
-    return column.astype(object).where(column.notna(), "").astype(str).str.strip().to_numpy(dtype=str)
+    return _text(column).str.strip().to_numpy(dtype=str)
 
 
-def _static(column: pd.Series[Any], unit: str, what: str) -> tuple[NDArray[Any], dict[str, str]]:
-    attrs = {"units": unit, "long_name": str(column.name).replace("_", " ")}
-    if _is_text(column):
-        return column.astype(object).where(column.notna(), "").astype(str).to_numpy(dtype=str), attrs
-    return measures(column, what, fills=()), attrs
+def _text(column: pd.Series[Any]) -> pd.Series[str]:
+    """Read text, empty where it is missing."""
+    return column.astype(object).where(column.notna(), "").astype(str)
 
 
 def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.DatetimeIndex, dict[str, Any]]:
