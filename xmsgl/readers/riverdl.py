@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,23 +44,21 @@ _MATRICES = ("downstream", "upstream", "updown")
 
 # Units of the published stores, which state none. Rain and discharge are not in the units that PRMS
 # documents: 0.12 on the wettest day must be metres, and discharge agrees with the gauges in m3 s-1.
-_UNITS: Mapping[str, str] = MappingProxyType(
-    {
-        "seg_tave_air": "degC",
-        "seg_tave_water": "degC",
-        "seg_rain": "m d-1",
-        "seg_humid": "1",
-        "seg_ccov": "1",
-        "seg_outflow": "m3 s-1",
-        "seginc_swrad": "langley d-1",
-        "seg_slope": "1",
-        "seg_elev": "m",
-        "seg_length": "m",
-        "seg_width": "m",
-        "temp_c": "degC",
-        "discharge_cms": "m3 s-1",
-    }
-)
+_UNITS: Mapping[str, str] = {
+    "seg_tave_air": "degC",
+    "seg_tave_water": "degC",
+    "seg_rain": "m d-1",
+    "seg_humid": "1",
+    "seg_ccov": "1",
+    "seg_outflow": "m3 s-1",
+    "seginc_swrad": "langley d-1",
+    "seg_slope": "1",
+    "seg_elev": "m",
+    "seg_length": "m",
+    "seg_width": "m",
+    "temp_c": "degC",
+    "discharge_cms": "m3 s-1",
+}
 
 Source = xr.Dataset | str | Path
 
@@ -83,21 +80,19 @@ def read_river_dl(
     ----------
     drivers
         Zarr store (version 2 or 3) or Dataset with one dimension of segments and one of days, of any name.
-        Variables read: ``seg_tave_air``, ``seg_rain``, ``seg_humid``, ``seg_ccov``, ``seginc_swrad``,
-        ``seginc_potet``; ``seg_tave_water`` and ``seg_outflow`` of the process model; the attributes
-        ``seg_slope``, ``seg_elev``, ``seg_length`` and ``seg_width``, with or without days.
+        Read are ``seg_tave_air``, ``seg_rain``, ``seg_humid``, ``seg_ccov``, ``seginc_swrad``,
+        ``seginc_potet``, ``seg_tave_water``, ``seg_outflow``; and with or without days ``seg_slope``,
+        ``seg_elev``, ``seg_length``, ``seg_width``.
     network
-        Links of the segments: the file of distances (``.npz`` with ``rowcolnames`` and the matrices
-        ``downstream``, ``upstream`` or ``updown``, m); or a Dataset of one scale with
-        ``downstream_<scale>`` and ``length_<scale>``, such as that of the reader ``"nhm"``, which is cut to
-        the segments of the store; or a dict from the id of each segment to the one downstream, 0 at an
-        outlet.
+        The file of distances (``.npz`` with ``rowcolnames`` and the matrices ``downstream``, ``upstream`` or
+        ``updown``, m); or a Dataset of one scale, such as that of the reader ``"nhm"``, which is cut to the
+        segments of the store; or a dict from each segment to the one downstream, 0 at an outlet.
     observations
         Zarr store or Dataset with ``temp_c`` and ``discharge_cms``. Segments and days that `drivers` lacks
-        are left out with a warning; those that only `drivers` has are NaN. Default None: no labels.
+        are left out with a warning; those that only `drivers` has are NaN.
     length
-        Length of each segment (m), by id. Default None: ``seg_length`` of the store, or lengths of `network`
-        if it is a Dataset. A matrix does not contain the lengths of headwaters.
+        Length of each segment (m), by id. Default: that of `network` if it is a Dataset, else ``seg_length``
+        of the store. A matrix does not contain the lengths of headwaters.
     matrix
         Matrix of the file to read; see :func:`xmsgl.network.from_distances.downstream_from_distance`.
     units
@@ -105,23 +100,20 @@ def read_river_dl(
         none: degC, rain in m d-1, humidity as a fraction, discharge in m3 s-1, radiation in langley d-1,
         lengths in m. ``seginc_potet`` has no default because published stores differ.
     scale
-        Scale of the segments. Default: ``"coarse"``.
+        Scale of the segments.
 
     Returns
     -------
     xarray.Dataset
-        One scale: ``air_temperature``, ``rainfall`` (without snow), ``relative_humidity``,
-        ``cloud_cover``, ``solar_radiation``, ``potential_evapotranspiration``, ``simulated_temperature``,
-        ``simulated_discharge``, labels ``water_temperature``, ``observed_discharge``; ``slope``,
-        ``elevation``, ``width``, ``downstream``, ``length``; each with the scale's suffix, in the units of
-        the convention. Daily values stay lazy; attributes stored for every day are read to check that
-        they are constant. A width that changes is replaced by its mean, with a ``comment``. Other variables
-        are left out and listed in the attribute ``left_out``.
+        One scale, with names and units of the convention; ``rainfall`` is without snow. Daily values stay
+        lazy; attributes stored for every day are read to check that they are constant. A width that changes
+        is replaced by its mean, with a ``comment``. Other variables are left out and listed in the attribute
+        ``left_out``.
 
     Raises
     ------
     InvalidDatasetError
-        The store lacks dimensions or known variables, units are missing or cannot be converted, an attribute
+        Dimensions or known variables are missing, units are missing or cannot be converted, an attribute
         changes from day to day, or `observations` and `drivers` have no segment or no day in common.
     NetworkError
         The matrix is inconsistent or lacks segments, lengths are missing, or a segment has two segments
@@ -164,15 +156,14 @@ def read_river_dl(
         labels, more = _variables(observed, dict(units or {}), scale)
         found, left = {**found, **labels}, [*left, *more]
     below, metres = _network(network, ids, matrix)
-    name = f"length_{scale}"
     if length is not None:
         metres = pd.Series(dict(length)).reindex(ids).to_numpy(np.float64)
         if (missing := np.isnan(metres)).any():
             msg = f"length lacks segments {shorten(ids[missing].tolist())}; add them"
             raise NetworkError(msg)
     if metres is not None:
-        found[name] = _described(scale, metres, STATIC["seg_length"].long_name, "m")
-    if name not in found:
+        found[f"length_{scale}"] = _described(scale, metres, STATIC["seg_length"].long_name, "m")
+    if f"length_{scale}" not in found:
         msg = (
             "neither the store nor the network has the lengths of the segments; give them: "
             "length={id: metres, ...}"
@@ -229,11 +220,9 @@ def _align(source: Source, store: xr.Dataset, scale: Scale) -> tuple[xr.Dataset,
                 f"and {shorten(ours, 3)} ({ours.dtype})"
             )
             raise InvalidDatasetError([fault])
-        if len(gone := lost(ds, dim, ours)):
+        if n := len(gone := lost(ds, dim, ours)):
             which = day_spans(gone) if dim == "time" else shorten(gone.tolist())
-            losses.append(
-                f"{len(gone)} {what}s of the observations left out, because drivers lacks them: {which}"
-            )
+            losses.append(f"{n} {what}s of the observations left out, because drivers lacks them: {which}")
     return padded(ds, {dim: store.indexes[dim] for dim in (scale, "time")}), losses
 
 
@@ -249,12 +238,12 @@ def _variables(
         if ours is None:
             left.append(theirs)
             continue
-        attrs = {"units": ours.units, "long_name": ours.long_name}
+        note: dict[str, str] = {}
         stated = units.get(theirs) or array.attrs.get("units") or _UNITS.get(theirs)
         convert = converter(theirs, stated, ours.units)
         if theirs in STATIC:
             array, note = _constant(array, theirs)
-            attrs.update(note)
+        attrs = {"units": ours.units, "long_name": ours.long_name, **note}
         found[f"{ours.base}_{scale}"] = convert(array).assign_attrs(attrs)
     return found, left
 
@@ -304,8 +293,7 @@ def _network(
 def _from_file(path: Path, ids: NDArray[Any], matrix: str) -> NDArray[np.int64]:
     check_choice("matrix", matrix, _MATRICES)
     with np.load(path, allow_pickle=False) as archive:
-        missing = [name for name in (matrix, "rowcolnames") if name not in archive.files]
-        if missing:
+        if missing := [name for name in (matrix, "rowcolnames") if name not in archive.files]:
             msg = f"{path.name} lacks {', '.join(missing)}; it has {', '.join(archive.files)}"
             raise NetworkError(msg)
         names, distance = id_values(archive["rowcolnames"]), archive[matrix]
