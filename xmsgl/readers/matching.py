@@ -44,30 +44,26 @@ def crosswalk(
     ----------
     coarse, fine
         Dataset with ``geometry_coarse`` and ``geometry_fine`` (hexadecimal WKB or geometries, EPSG:4326),
-        one scale each or both in one; or a geopandas.GeoDataFrame of lines with a coordinate system and
-        the ids as its index.
+        one scale each or both in one; or a GeoDataFrame of lines with a coordinate system, indexed by id.
     method
-        ``"overlap"``: the segment with the longest overlap within `buffer`, which must be at least
-        `min_share` of the reach. Segments whose overlaps differ by less than 1 m are ties; the one nearest
-        to the middle of the reach is taken. ``"nearest"``: the segment nearest to the middle of the reach,
-        if within `buffer`. Equally near segments are ties; the first in the order of `coarse` is taken.
+        ``"overlap"``: the segment with the longest overlap within `buffer`. Overlaps that differ by less than
+        1 m are ties; the segment nearest to the middle of the reach is taken. ``"nearest"``: the segment
+        nearest to the middle of the reach, within `buffer`. Of equally near ones the first is taken.
     buffer
-        Metres. Lines of maps are some tens of metres off the river, and the datasets of this package
-        simplify them to 50 m. Default: 200.
+        Metres. Lines of maps are some tens of metres off the river, and this package simplifies them to 50 m.
     min_share
-        Fraction of a reach's length, above 0 and at most 1; for ``"overlap"`` only. It keeps a tributary
-        from being assigned to the segment it flows into. Default: 0.5.
+        Least overlap, as a fraction of the length of the reach; for ``"overlap"`` only. It keeps a tributary
+        from being assigned to the segment it flows into.
     crs
-        Projected coordinate system in metres, in any form pyproj accepts, such as ``"EPSG:5070"``. Default
-        None: the UTM zone of the segments, true to scale within 0.1 % over a few hundred kilometres.
+        Projected coordinate system in metres, such as ``"EPSG:5070"``. Default: the UTM zone of the
+        segments, true to scale within 0.1 % over a few hundred kilometres.
 
     Returns
     -------
     xarray.DataArray
-        Ids of segments over ``fine``, as :func:`xmsgl.combine` takes them. Reaches without a segment
-        are left out: :func:`~xmsgl.readers.keep` cuts the fine scale to the others. Coordinates
-        ``overlap`` or ``distance`` (m) and ``tied``. Attributes: ``method``, ``buffer``, ``crs``,
-        ``reaches``, ``ties``, ``reaches_without_segment`` and ``without_segment`` (the first of them).
+        Ids of segments over ``fine``, for :func:`xmsgl.combine`, with ``overlap`` or ``distance`` (m) and
+        ``tied`` as coordinates. Reaches without a segment are left out, and counted and named in the
+        attributes: :func:`~xmsgl.readers.keep` cuts the fine scale to the others.
 
     Raises
     ------

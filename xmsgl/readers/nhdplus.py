@@ -82,8 +82,8 @@ def read_nhdplus(
 ) -> xr.Dataset:
     """Read flowlines of the NHDPlus: links, lengths, slopes, elevations, drainage areas, locations.
 
-    Fields may have the names of NHDPlusV2, NHDPlus High Resolution, pynhd (HyRiver) or hydroloom, in any
-    case. Reaches whose link leaves the table become outlets.
+    Fields may have the names of NHDPlusV2, NHDPlus High Resolution, pynhd or hydroloom, in any case. Reaches
+    whose link leaves the table become outlets.
 
     ================  ==========================================================  ====================
     variable          fields; the first one found is used                         their units
@@ -106,8 +106,7 @@ def read_nhdplus(
         Each reach has one link. Below a divergence it is the main path: dnhydroseq points to it, and among
         several ids or nodes the field divergence (0 none, 1 main, 2 minor) identifies it. If the only link
         of a reach leads to a minor path, it is kept. Rows of the same reach may differ in tocomid
-        only; other repeated ids are an error. Minor paths begin as headwaters, or are left out with
-        ``minor="drop"``. In totdasqkm a minor path has the drainage area of its divergence.
+        only. In totdasqkm a minor path has the drainage area of its divergence.
     Outlets
         A reach without a link is an error if another field of the table gives its next reach, and a warning
         if only its line ends where another begins.
@@ -115,17 +114,16 @@ def read_nhdplus(
         Flowlines of type Coastline (ftype, or fcode 56600) are left out; reaches that flow to them are
         outlets.
     Missing values
-        -9998 and -9999 become NaN, as do reaches that a further table lacks. ``ds.msgl.validate()`` reports
-        NaN in slopes, elevations and areas as faults; ``missing="neighbour"`` fills them.
+        -9998 and -9999 become NaN, as do reaches that a further table lacks.
 
     Parameters
     ----------
     source
-        Flowlines: a path (GeoPackage, Parquet, Shapefile, geodatabase, dBASE, CSV), a GeoDataFrame as pynhd
-        returns it, or a DataFrame without geometry.
+        Path (GeoPackage, Parquet, Shapefile, geodatabase, dBASE, CSV), GeoDataFrame, or DataFrame without
+        geometry.
     *tables
-        Further tables with the same ids, for fields that `source` lacks, such as PlusFlowlineVAA and
-        elevslope of NHDPlusV2 or ``pynhd.nhdplus_vaa()``. The first table with a field is used.
+        Further tables with the same ids, such as PlusFlowlineVAA and elevslope of NHDPlusV2 or
+        ``pynhd.nhdplus_vaa()``. The first table with a field is used.
     scale
         ``"fine"``, or ``"coarse"`` if there is a finer network to downscale to.
     layer
@@ -133,11 +131,12 @@ def read_nhdplus(
     topology
         ``"tocomid"``, ``"hydroseq"`` or ``"nodes"``. Default None: the first of them in the tables.
     minor
-        ``"headwater"`` keeps minor paths; ``"drop"`` leaves out every reach with water from minor paths
-        alone, and needs divergence.
+        ``"headwater"`` keeps minor paths, which begin as headwaters; ``"drop"`` leaves out every reach with
+        water from minor paths alone, and needs divergence.
     missing
-        ``"keep"`` leaves NaN; ``"neighbour"`` takes slope, elevation, drainage area and stream order of the
-        nearest reach downstream that has them, else upstream. The variable's attributes count these reaches.
+        ``"keep"`` leaves NaN, which validation reports; ``"neighbour"`` takes slope, elevation, drainage
+        area and stream order of the nearest reach downstream that has them, else upstream. The variable's
+        attributes count these reaches.
 
     Returns
     -------
@@ -206,10 +205,7 @@ def read_nhdplus(
         msg = f"{what} has no flowlines left: {len(coast)} rows, {int(coast.sum())} of them coastlines"
         raise InvalidArgumentError(msg)
     ds = xr.Dataset(
-        {
-            f"{base}_{scale}": (scale, *variable)
-            for base, variable in _variables(flow, links, missing).items()
-        },
+        {f"{base}_{scale}": (scale, *found) for base, found in _variables(flow, links, missing).items()},
         coords={scale: (scale, links.index.to_numpy(), {"units": "1", "long_name": "NHDPlus flowline"})},
         attrs={
             "source": ", ".join(map(name_of, (source, *tables))),
@@ -254,9 +250,8 @@ def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]
 
 def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
     """Add the fields of a further table that the flowlines lack."""
-    repeated = table.loc[table["id"].duplicated(), "id"].unique()
-    if len(repeated):
-        rows = rows_by_value(table, "id", repeated.tolist())
+    if repeated := table.loc[table["id"].duplicated(), "id"].unique().tolist():
+        rows = rows_by_value(table, "id", repeated)
         msg = f"{what} has ids more than once: {rows}; keep one row per reach"
         raise NetworkError(msg)
     if not flow["id"].isin(table["id"]).any():
@@ -300,10 +295,7 @@ def _variables(
     """Values and attributes by base name, in the convention's units."""
     below = {"units": "1", "long_name": "id of the next reach downstream, 0 at outlets"}
     length = {"units": "m", "long_name": "length along the river"}
-    found = {
-        "downstream": (links.to_numpy(), below),
-        "length": (flow["length"].to_numpy() * 1000.0, length),
-    }
+    found = {"downstream": (links.to_numpy(), below), "length": (flow["length"].to_numpy() * 1000.0, length)}
     if {"highest", "lowest"} <= set(flow.columns):
         flow = flow.assign(elevation=(flow["highest"] + flow["lowest"]) / 2.0 / 100.0)
     if "stream_order" in flow:

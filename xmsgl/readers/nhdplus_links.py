@@ -40,22 +40,16 @@ LINK_FIELDS = {"tocomid": "tocomid", "hydroseq": "dnhydroseq", "nodes": "tonode"
 MINOR = 2
 """Value of ``divergence`` on the minor path below a divergence; 1 is the main path, 0 no divergence."""
 
-_NEEDED = {
-    "tocomid": "tocomid (or toid)",
-    "hydroseq": "hydroseq with dnhydroseq",
-    "nodes": "fromnode with tonode",
-}
-
 
 def choose_topology(columns: Collection[str], wanted: str | None, what: str) -> str:
     """Choose the topology that the links are read from."""
-    if wanted is not None:
-        check_choice("topology", wanted, TOPOLOGIES)
     ways = list(TOPOLOGIES) if wanted is None else [wanted]
+    check_choice("topology", ways[0], TOPOLOGIES)
     for way in ways:
         if all(field in columns for field in TOPOLOGIES[way]):
             return way
-    needs = " or ".join(_NEEDED[way] for way in ways)
+    known = {"to": "tocomid (or toid)"}
+    needs = " or ".join(" with ".join(known.get(field, field) for field in TOPOLOGIES[way]) for way in ways)
     msg = f"{what} has no links: it needs {needs}; add the table that has them (PlusFlowlineVAA)"
     raise InvalidArgumentError(msg)
 
@@ -64,8 +58,7 @@ def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
     """Find the next reach downstream of each reach, on the main path; 0 at outlets."""
     _check_rows(flow, topology)
     pairs = _PAIRS[topology](flow)
-    several = pairs[pairs["id"].duplicated(keep=False)]
-    if len(several):
+    if len(several := pairs[pairs["id"].duplicated(keep=False)]):
         raise NetworkError(_several(flow, several, topology))
     links = pd.Series(0, index=pd.Index(flow["id"].unique(), name="id"), dtype=np.int64)
     links.loc[pairs["id"].to_numpy()] = pairs["to"].to_numpy()
@@ -104,8 +97,7 @@ def _check_rows(flow: pd.DataFrame, topology: str) -> None:
         return
     _refuse_repeated(flow, "id", "keep one row per reach")
     for field in ("hydroseq",) if topology == "hydroseq" else ("fromnode", "tonode"):
-        outside = flow.loc[flow[field] <= 0, "id"]
-        if len(outside):
+        if len(outside := flow.loc[flow[field] <= 0, "id"]):
             msg = (
                 f"{len(outside)} reaches have no {field}: {shorten(outside)}; "
                 "they are outside the network: drop them, or give the numbers"
@@ -116,9 +108,8 @@ def _check_rows(flow: pd.DataFrame, topology: str) -> None:
 
 
 def _refuse_repeated(flow: pd.DataFrame, field: str, advice: str) -> None:
-    repeated = flow.loc[flow[field].duplicated(), field].unique()
-    if len(repeated):
-        msg = f"{field} is repeated: {rows_by_value(flow, field, repeated.tolist())}; {advice}"
+    if repeated := flow.loc[flow[field].duplicated(), field].unique().tolist():
+        msg = f"{field} is repeated: {rows_by_value(flow, field, repeated)}; {advice}"
         raise NetworkError(msg)
 
 
@@ -165,8 +156,7 @@ def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: s
         if other == "nodes" and "divergence" not in flow:
             continue
         pairs = _PAIRS[other](_numbered(flow, other))
-        false = pairs[pairs["id"].isin(ends)]
-        if len(false):
+        if len(false := pairs[pairs["id"].isin(ends)]):
             links_on = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())
             msg = (
                 f"{false['id'].nunique()} reaches are outlets by {LINK_FIELDS[topology]} but flow on by "
