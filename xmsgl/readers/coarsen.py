@@ -42,30 +42,28 @@ class _Segments:
 def coarsen(ds: xr.Dataset | xr.DataTree, *, length_m: float = 10_000.0, by: str | None = None) -> xr.Dataset:
     """Make the coarse scale of a dataset from its fine scale.
 
-    For basins with one river network. Reaches are merged into segments, attributes and daily values are
-    averaged, and the crosswalk follows.
+    For basins with one river network.
 
     Parameters
     ----------
     ds
-        Dataset of the fine scale, as readers return it, with ``downstream_fine`` and ``length_fine`` (m).
+        Dataset of the fine scale with ``downstream_fine`` and ``length_fine`` (m).
     length_m
         Length of the segments to aim at, m. Reaches with at least half of it upstream form a trunk, which is
         cut at its confluences and between them into equal pieces of about this length. Tributaries that
         are shorter belong to the segment they flow into.
     by
-        Name of a variable over ``fine`` with the segment of each reach, in place of `length_m`; for example
-        ``"huc12"``. The reaches of a segment must be connected and have one outlet.
+        Variable with the segment of each reach, in place of `length_m`, such as ``"huc12"``. The reaches of
+        a segment must be connected and have one outlet.
 
     Returns
     -------
     xarray.Dataset
-        Both scales. The id of a segment is that of its most downstream reach, or the value of `by`. Lengths
-        are those of the longest path in the segment. ``drainage_area``, ``stream_order`` and ``width``
-        are those of the most downstream reach; other attributes and drivers are averages over the reaches,
-        weighted by length, without missing values. ``lat_coarse`` and ``lon_coarse`` are those of the reach
-        half-way along the path. ``water_temperature_coarse`` is the mean of the observed reaches, with
-        their number in ``observed_reaches_coarse``. Lazy where `ds` is.
+        Both scales. Of the most downstream reach, a segment has the id (or the value of `by`),
+        ``drainage_area``, ``stream_order`` and ``width``; of the longest path, the length; of the reach
+        half-way along it, ``lat`` and ``lon``. Other attributes and drivers are averages over the reaches,
+        weighted by length, without missing values. ``water_temperature_coarse`` is the mean of the observed
+        reaches, whose number is ``observed_reaches_coarse``. Lazy where `ds` is.
 
     Raises
     ------
@@ -131,9 +129,8 @@ def _segments(
     outlet[number[leaves]] = np.flatnonzero(leaves)
     after = downstream[outlet]
     following = np.where(after >= 0, number[after], -1)
-    course = courses(downstream, length, number)
     names = ids[outlet] if groups is None else groups
-    return names, _Segments(number, downstream, outlet, course, following)
+    return names, _Segments(number, downstream, outlet, courses(downstream, length, number), following)
 
 
 def _given(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
@@ -141,13 +138,9 @@ def _given(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
     if by not in ds.variables or ds[by].dims != ("fine",):
         msg = f"by={by!r} is not a variable over 'fine'; the dataset has {shorten(ds.data_vars, 20)}"
         raise InvalidArgumentError(msg)
-    missing = ds[by].isnull().to_numpy()
-    if missing.any():
-        lost = ds.indexes["fine"][missing]
-        msg = (
-            f"{by!r} is missing for {lost.size} reaches: {shorten(lost)}. "
-            "Keep the others with xmsgl.readers.keep"
-        )
+    if (lost := ds.indexes["fine"][ds[by].isnull().to_numpy()]).size:
+        reaches = f"{lost.size} reaches: {shorten(lost)}"
+        msg = f"{by!r} is missing for {reaches}. Keep the others with xmsgl.readers.keep"
         raise InvalidArgumentError(msg)
     return id_values(ds[by].to_numpy())
 
@@ -155,17 +148,13 @@ def _given(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
 def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dict[str, Any]:
     """Return network, lengths, location and crosswalk of the segments."""
     length = ds["length_fine"].to_numpy()
-    none = np.zeros((), names.dtype)[()]
-    target = np.where(found.downstream >= 0, names[found.downstream], none)
+    target = np.where(found.downstream >= 0, names[found.downstream], np.zeros((), names.dtype)[()])
     along = np.bincount(found.number, weights=length * found.course, minlength=names.size)
+    owner = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
     coarse: dict[str, Any] = {
         "downstream_coarse": ("coarse", target, {"units": "1", "long_name": "id of the next segment"}),
         "length_coarse": ("coarse", along, {"units": "m", "long_name": "length of the segment"}),
-        CROSSWALK: (
-            "fine",
-            names[found.number],
-            {"units": "1", "long_name": "id of the coarse segment the reach lies on"},
-        ),
+        CROSSWALK: ("fine", names[found.number], owner),
     }
     middle = _half_way(length, found)
     for base in ("lat", "lon"):
@@ -231,16 +220,11 @@ def _daily(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
 
 def _labels(observed: xr.DataArray, found: _Segments) -> dict[str, xr.DataArray]:
     """Return the mean of the observed reaches of each segment, and their number."""
-    shape = (found.outlet.size, found.number.size)
-    ones = sparse.csr_array((np.ones(shape[1]), (found.number, np.arange(shape[1]))), shape=shape)
-    number = _daily(ones, observed.notnull().astype(np.float64)) * _sizes(found)
+    ones = _weights(np.ones(found.number.size), found)
+    sizes = xr.DataArray(np.bincount(found.number).astype(np.float64), dims="coarse")
+    number = _daily(ones, observed.notnull().astype(np.float64)) * sizes
     number.attrs = {"units": "1", "long_name": "reaches with an observation"}
     return {
         f"{LABEL}_coarse": _daily(ones, observed),
         "observed_reaches_coarse": number.round().astype(np.int32),
     }
-
-
-def _sizes(found: _Segments) -> xr.DataArray:
-    """Count the reaches of each segment."""
-    return xr.DataArray(np.bincount(found.number).astype(np.float64), dims="coarse")

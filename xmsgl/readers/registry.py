@@ -22,9 +22,8 @@ READERS: dict[str, Reader] = {}
 def register(name: str) -> Callable[[ReaderType], ReaderType]:
     """Register a reader under a name.
 
-    A reader is a function of its sources, then options by keyword, that returns an
-    :class:`xarray.Dataset` of one scale: the dimension ``coarse`` or ``fine`` with ids, and variables with
-    names of the convention, the scale's suffix, ``units`` and ``long_name``.
+    A reader is a function of its sources, then options by keyword, that returns a Dataset of one scale: the
+    dimension ``coarse`` or ``fine`` with ids, and variables with names and units of the convention.
 
     Parameters
     ----------
@@ -131,7 +130,7 @@ def read(name: str, *sources: Any, **options: Any) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Dataset of one scale, ready for :func:`xmsgl.combine`.
+        One scale, ready for :func:`xmsgl.combine`.
 
     Raises
     ------
