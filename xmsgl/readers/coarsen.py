@@ -165,10 +165,7 @@ def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dic
 
 
 def _half_way(length: npt.NDArray[np.float64], found: _Segments) -> npt.NDArray[np.int64]:
-    """Find the reach half-way along the course of each segment.
-
-    Shapes: `length` (fine,), returns (coarse,).
-    """
+    """Find the reach half-way along each course. Shapes: `length` (fine,), returns (coarse,)."""
     along = np.bincount(found.number, weights=length * found.course)
     inflow = np.full(length.size, -1, np.int64)
     on = found.course & (found.flow >= 0) & (found.number[found.flow] == found.number)
@@ -190,10 +187,7 @@ def _weights(length: npt.NDArray[np.float64], found: _Segments) -> sparse.csr_ar
 
 
 def _mean(weights: sparse.csr_array, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Average over the reaches of each segment, without missing values.
-
-    Shapes: `values` (..., fine), returns (..., coarse).
-    """
+    """Average over segments without missing values. Shapes: `values` (..., fine), returns (..., coarse)."""
     there = np.isfinite(values)
     rows = np.where(there, values, 0.0).reshape(-1, weights.shape[1]).T
     total = weights @ rows

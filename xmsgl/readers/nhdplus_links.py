@@ -12,7 +12,7 @@ from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.frames import check_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from numpy.typing import NDArray
 
@@ -57,7 +57,7 @@ def choose_topology(columns: Collection[str], wanted: str | None, what: str) -> 
 def main_links(flow: pd.DataFrame, topology: str) -> pd.Series[int]:
     """Find the next reach downstream of each reach, on the main path; 0 at outlets."""
     _check_rows(flow, topology)
-    pairs = _PAIRS[topology](flow)
+    pairs = _pairs(flow, topology)
     if len(several := pairs[pairs["id"].duplicated(keep=False)]):
         raise NetworkError(_several(flow, several, topology))
     links = pd.Series(0, index=pd.Index(flow["id"].unique(), name="id"), dtype=np.int64)
@@ -128,22 +128,14 @@ def _by_id(flow: pd.DataFrame) -> pd.DataFrame:
     return pairs[pairs["to"].isin(flow["id"])]
 
 
-def _by_hydroseq(flow: pd.DataFrame) -> pd.DataFrame:
-    below = flow[["hydroseq", "id"]].rename(columns={"hydroseq": "dnhydroseq", "id": "to"})
-    return flow[["id", "dnhydroseq"]].merge(below, on="dnhydroseq")[["id", "to"]]
-
-
-def _by_node(flow: pd.DataFrame) -> pd.DataFrame:
-    main = flow[~flow["id"].isin(_minor(flow))]
-    below = main[["fromnode", "id"]].rename(columns={"fromnode": "tonode", "id": "to"})
-    return flow[["id", "tonode"]].merge(below, on="tonode")[["id", "to"]]
-
-
-_PAIRS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "tocomid": _by_id,
-    "hydroseq": _by_hydroseq,
-    "nodes": _by_node,
-}
+def _pairs(flow: pd.DataFrame, topology: str) -> pd.DataFrame:
+    """Pair each reach with those downstream of it, `id` and `to`."""
+    if topology == "tocomid":
+        return _by_id(flow)
+    own, next_ = TOPOLOGIES[topology]
+    main = flow[~flow["id"].isin(_minor(flow))] if topology == "nodes" else flow
+    below = main[[own, "id"]].rename(columns={own: next_, "id": "to"})
+    return flow[["id", next_]].merge(below, on=next_)[["id", "to"]]
 
 
 def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: str) -> None:
@@ -155,7 +147,7 @@ def _refuse_false_outlets(flow: pd.DataFrame, links: pd.Series[int], topology: s
         # without divergence a node leads to minor paths too, perhaps the only reaches below in the table
         if other == "nodes" and "divergence" not in flow:
             continue
-        pairs = _PAIRS[other](_numbered(flow, other))
+        pairs = _pairs(_numbered(flow, other), other)
         if len(false := pairs[pairs["id"].isin(ends)]):
             links_on = shorten(f"{row.id} -> {row.to}" for row in false.itertuples())
             msg = (

@@ -121,7 +121,10 @@ def weather_from_grid(
     if faults := list(check_days(some.drop_vars(["north", "east"]))):
         raise InvalidDatasetError(faults)
     at: Scale = "fine" if method == "mean" else scale
-    east, north = _locations(ds, at, crs)
+    north, east = _of(ds, "lat", at), _of(ds, "lon", at)
+    if crs is not None:
+        pyproj = require("pyproj", "weather on a projected grid", extra="geo")
+        east, north = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(east, north)
     some = _around(some, east, north, ds.indexes[at])
     weather = xr.Dataset(coords={"time": some["time"], scale: ds[scale]})
     for base, theirs in names.items():
@@ -252,16 +255,6 @@ def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
     return ds[name].to_numpy().astype(np.float64)
 
 
-def _locations(ds: xr.Dataset, scale: Scale, crs: Any) -> tuple[Floats, Floats]:
-    """Return the coordinates of a scale in those of the grid. Shapes: returns (scale,), (scale,)."""
-    north, east = _of(ds, "lat", scale), _of(ds, "lon", scale)
-    if crs is None:
-        return east, north
-    pyproj = require("pyproj", "weather on a projected grid", extra="geo")
-    x, y = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(east, north)
-    return x, y
-
-
 def _around(grid: xr.Dataset, east: Floats, north: Floats, ids: pd.Index[Any]) -> xr.Dataset:
     """Cut a grid to the cells around some points, and refuse points outside of it."""
     if float(grid["east"].max()) > 180 and float(grid["east"].min()) >= 0 and (east < 0).any():
@@ -284,10 +277,7 @@ def _around(grid: xr.Dataset, east: Floats, north: Floats, ids: pd.Index[Any]) -
 def _bilinear(
     columns: Floats, rows: Floats, east: Floats, north: Floats, there: npt.NDArray[np.bool_]
 ) -> sparse.csr_array:
-    """Return bilinear weights of cells with values, summing to 1.
-
-    Shapes: `there` (rows, columns), returns (n, cells).
-    """
+    """Return bilinear weights of cells with values. Shapes: `there` (rows, columns), returns (n, cells)."""
     n = east.size
     x, y = _bracket(columns, east), _bracket(rows, north)
     total = sparse.csr_array((n, there.size))
@@ -393,10 +383,7 @@ def _station_values(
 
 
 def _inverse(there: Floats, stations: Floats, power: float) -> Floats:
-    """Return distances to a negative power.
-
-    Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m).
-    """
+    """Invert distances. Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m)."""
     (lat, lon), (other, east) = np.deg2rad(there.T)[:, :, None], np.deg2rad(stations.T)[:, None, :]
     half = np.sin((lat - other) / 2) ** 2 + np.cos(lat) * np.cos(other) * np.sin((lon - east) / 2) ** 2
     distance = 2 * _RADIUS * np.arcsin(np.sqrt(half))
@@ -405,10 +392,7 @@ def _inverse(there: Floats, stations: Floats, power: float) -> Floats:
 
 
 def _mean_of_stations(weight: Floats, values: Floats) -> Floats:
-    """Average the stations with values.
-
-    Shapes: `weight` (n, station), `values` (time, station), returns (time, n).
-    """
+    """Average over stations. Shapes: `weight` (n, station), `values` (time, station), returns (time, n)."""
     there = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         mean: Floats = (np.where(there, values, 0.0) @ weight.T) / (there @ weight.T)
