@@ -115,7 +115,14 @@ def _segments(
     if by is None:
         number, groups = cut_segments(downstream, length, length_m), None
     else:
-        groups, number = np.unique(_given(ds, by), return_inverse=True)
+        if by not in ds.variables or ds[by].dims != ("fine",):
+            msg = f"by={by!r} is not a variable over 'fine'; the dataset has {shorten(ds.data_vars, 20)}"
+            raise InvalidArgumentError(msg)
+        if (lost := ds.indexes["fine"][ds[by].isnull().to_numpy()]).size:
+            reaches = f"{lost.size} reaches: {shorten(lost)}"
+            msg = f"{by!r} is missing for {reaches}. Keep the others with xmsgl.readers.keep"
+            raise InvalidArgumentError(msg)
+        groups, number = np.unique(id_values(ds[by].to_numpy()), return_inverse=True)
     leaves = (downstream < 0) | (number[downstream] != number)
     exits = np.bincount(number[leaves])
     if groups is not None and (exits > 1).any():
@@ -131,18 +138,6 @@ def _segments(
     following = np.where(after >= 0, number[after], -1)
     names = ids[outlet] if groups is None else groups
     return names, _Segments(number, downstream, outlet, courses(downstream, length, number), following)
-
-
-def _given(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
-    """Return the segment of each reach that a variable holds. Shapes: returns (fine,)."""
-    if by not in ds.variables or ds[by].dims != ("fine",):
-        msg = f"by={by!r} is not a variable over 'fine'; the dataset has {shorten(ds.data_vars, 20)}"
-        raise InvalidArgumentError(msg)
-    if (lost := ds.indexes["fine"][ds[by].isnull().to_numpy()]).size:
-        reaches = f"{lost.size} reaches: {shorten(lost)}"
-        msg = f"{by!r} is missing for {reaches}. Keep the others with xmsgl.readers.keep"
-        raise InvalidArgumentError(msg)
-    return id_values(ds[by].to_numpy())
 
 
 def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def get(name: str) -> Reader:
     Returns
     -------
     callable
-        The reader. Its help lists the fields it needs, their units, and how it treats divergences.
+        The reader; its help lists the fields it needs.
 
     Raises
     ------
