@@ -97,8 +97,7 @@ def split_years(
     Returns
     -------
     xarray.Dataset
-        Boolean ``train``, ``validation`` and ``test``, dims ``(time,)``. Days in none of the years given
-        are False in all three.
+        Boolean ``train``, ``validation`` and ``test``, dims ``(time,)``; other days are False in all three.
 
     Raises
     ------
@@ -114,7 +113,8 @@ def split_years(
     {'train': 365, 'validation': 365, 'test': 365}
     """
     part_of: dict[int, str] = {}
-    for part, years in {"train": train, "validation": validation, "test": test}.items():
+    parts = {"train": train, "validation": validation, "test": test}
+    for part, years in parts.items():
         for entry in years:
             first, last = (entry, entry) if isinstance(entry, int | np.integer) else entry
             if last < first:
@@ -126,9 +126,9 @@ def split_years(
                     raise InvalidArgumentError(msg)
     year_of_day = water_year(time)
     masks = {}
-    for part in ("train", "validation", "test"):
-        masks[part] = year_of_day.isin([year for year, own in part_of.items() if own == part]).rename(part)
-        masks[part].attrs = {"units": "1", "long_name": f"day belongs to the {part} part"}
+    for part in parts:
+        mask = year_of_day.isin([year for year, own in part_of.items() if own == part])
+        masks[part] = mask.assign_attrs(units="1", long_name=f"day belongs to the {part} part")
     return xr.Dataset(masks)
 
 
@@ -193,8 +193,7 @@ def hold_out_segments(
         Seed of ``numpy.random.RandomState(seed).choice`` without replacement from the sorted candidates: the
         draw does not depend on the order of the file, and other programs can repeat it.
     candidates
-        Ids of the segments to draw from, for example those with labels; with `by`, values of that variable.
-        Default: all of them.
+        Ids of the segments to draw from (with `by`, values of that variable). Default: all of them.
     by
         Variable of `ds` over ``fine``, for example ``"subsegment_fine"``, whose values are drawn instead of
         segments. A segment with a reach of a drawn value is held out **as a whole**. Names are sorted as
@@ -202,10 +201,8 @@ def hold_out_segments(
 
     Returns
     -------
-    coarse : xarray.DataArray
-        Boolean, dims ``(coarse,)``: True where the segment is held out.
-    fine : xarray.DataArray
-        Boolean, dims ``(fine,)``: True where the reach lies on a held-out segment.
+    coarse, fine : xarray.DataArray
+        Boolean ``(coarse,)``, True for held-out segments; boolean ``(fine,)``, True for their reaches.
 
     Raises
     ------
@@ -301,8 +298,7 @@ def keep_fraction(
         msg = f"labels have dims {labels.dims}; they must have two, time and the reaches"
         raise InvalidArgumentError(msg)
     (reach,) = (dim for dim in labels.dims if dim != "time")
-    ordered = labels.transpose("time", reach)
-    candidates = ordered.notnull().compute().values
+    candidates = labels.transpose("time", reach).notnull().compute().values
     if days is not None:
         candidates &= _day_mask(days, labels)[:, None]
     # Drawing in the order of dates and ids makes the result independent of how the data are stored.
@@ -381,13 +377,9 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
         if any("fine" in ds[name].dims for name in names):
             on_hidden = np.isin(_crosswalk(ds).values, ds["coarse"].values[hidden])
             visible["fine"] = xr.DataArray(~on_hidden, {"fine": ds["fine"]}, "fine")
-    masked = {}
-    for name in names:
-        label = ds[name]
-        for dim, keep in visible.items():
-            if dim in label.dims:
-                label = label.where(keep).transpose(*ds[name].dims)
-        masked[name] = label.assign_attrs(ds[name].attrs)
+    masked = {name: ds[name] for name in names}
+    for dim, keep in visible.items():
+        masked |= {name: label.where(keep) for name, label in masked.items() if dim in label.dims}
     return ds.assign(masked)
 
 
