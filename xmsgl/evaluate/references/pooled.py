@@ -70,18 +70,11 @@ class _Normal:
     right: Floats
     n: int
 
-    def departure(self, base: Floats, strength: float) -> Floats:
-        """Coefficients to add to ``base``, shrunk to 0 with the weight of ``strength`` days."""
-        ridge = max(strength, _NEGLIGIBLE * float(np.trace(self.gram)))
-        system = self.gram + ridge * np.eye(len(self.gram))
-        return np.asarray(np.linalg.solve(system, self.right - self.gram @ base), dtype=np.float64)
-
 
 def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.DataArray:
     """Predict the seasonal cycle: the same temperature on the same day of every year.
 
-    Two harmonics of the year at each reach, with partial pooling over basin, segment and reach: departures
-    of a segment from the basin and of a reach from its segment are ridge fits to its labels.
+    Two harmonics of the year at each reach, with partial pooling over basin, segment and reach.
 
     Parameters
     ----------
@@ -133,10 +126,10 @@ def air_temperature_regression(
 ) -> xr.DataArray:
     """Predict water temperature from air temperature and season by linear regression.
 
-    Features: means of air temperature over the last 1, 3, 7, 30 and 90 days (fewer at the
-    start), the 7-day mean above freezing, two harmonics of the year, and the first of them times the
-    30-day mean. The basin's relation also has the static attributes (standardised over the segments, very
-    skewed ones as logarithms, cut at three deviations). Partial pooling as for :func:`climatology`.
+    Features: means of air temperature over the last 1, 3, 7, 30 and 90 days (fewer at the start), the 7-day
+    mean above freezing, two harmonics of the year, and the first of them times the 30-day mean. The basin's
+    relation also has the static attributes (standardised over the segments, very skewed ones as logarithms,
+    cut at three deviations). Partial pooling as for :func:`climatology`.
 
     Parameters
     ----------
@@ -151,8 +144,7 @@ def air_temperature_regression(
     Returns
     -------
     xarray.DataArray
-        Water temperature ``(time, fine)``, degC, float32, at least 0 degC; in memory, 8 bytes per reach-day
-        including the labels.
+        Water temperature ``(time, fine)``, degC, in the form of :func:`climatology`.
 
     Raises
     ------
@@ -163,9 +155,8 @@ def air_temperature_regression(
 
     References
     ----------
-    Mohseni, Stefan (1999), doi 10.1016/S0022-1694(99)00034-7, on air temperature and stream
-    temperature; Gelman, Hill (2007), *Data Analysis Using Regression and Multilevel Models*, chapter
-    12, on partial pooling.
+    Mohseni, Stefan (1999), doi 10.1016/S0022-1694(99)00034-7, on air and stream temperature. Gelman, Hill
+    (2007), *Data Analysis Using Regression and Multilevel Models*, chapter 12, on partial pooling.
 
     Examples
     --------
@@ -188,9 +179,8 @@ def air_temperature_regression(
     refuse_unfit(known.to_dataset(), [str(known.name)])
     gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))
     if gaps.size:
-        fault = (
-            f"time: days are missing after {dates(ds.indexes['time'][gaps])}; trailing means need every day"
-        )
+        after = dates(ds.indexes["time"][gaps])
+        fault = f"time: days are missing after {after}; trailing means need every day"
         raise InvalidDatasetError([fault])
     season, centre, spread = _season(ds), float(known.mean()), float(known.std()) or 1.0
 
@@ -223,9 +213,8 @@ def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
     else:
         there = ", ".join(known) or "none"
         extremes = [f"{air}_min", f"{air}_max"]
-        raise InvalidDatasetError(
-            [f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"]
-        )
+        fault = f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"
+        raise InvalidDatasetError([fault])
     return ds.assign({f"{air}_coarse": values.transpose("time", "coarse").load()})
 
 
@@ -309,10 +298,11 @@ def _partial_pooling(ds: xr.Dataset, design: _Design, strength: float) -> xr.Dat
     dynamic, static = basin[:n_dynamic], basin[n_dynamic:]
 
     def fitted(normal: _Normal, above: Floats) -> Floats:
-        """Departure in the dynamic features from the level above and the static attributes."""
-        rest = normal.right - normal.gram[:, n_dynamic:] @ static
-        part = _Normal(normal.gram[:n_dynamic, :n_dynamic], rest[:n_dynamic], normal.n)
-        return part.departure(above, strength)
+        """Coefficients of the dynamic features to add to those of the level above."""
+        gram = normal.gram[:n_dynamic, :n_dynamic]
+        rest = (normal.right - normal.gram[:, n_dynamic:] @ static)[:n_dynamic] - gram @ above
+        ridge = max(strength, _NEGLIGIBLE * float(np.trace(gram)))
+        return np.asarray(np.linalg.solve(gram + ridge * np.eye(n_dynamic), rest), dtype=np.float64)
 
     departure = {place: fitted(normal, dynamic) for place, normal in coarse.items()}
     predicted = np.empty((ds.sizes["time"], ds.sizes["fine"]), dtype=np.float32)
