@@ -39,8 +39,8 @@ def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.
     Returns
     -------
     xarray.Dataset
-        Along ``interval``, the nominal coverage: ``coverage`` (bounds belong to the interval) and ``width``
-        (degC); and ``n``, the number of observed reach-days.
+        ``coverage`` (bounds belong to the interval) and ``width`` (degC) along ``interval``, the nominal
+        coverage; and ``n``, the number of observed reach-days.
 
     Raises
     ------
@@ -198,24 +198,19 @@ def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed:
     p = np.asarray(probabilities)
     above = observed - predicted
     losses = np.mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above), axis=1)
+    # The CRPS weights each quantile by the width of the range of probabilities nearest to it.
+    order = np.argsort(p)
+    weights = np.empty_like(p)
+    weights[order] = np.diff((p[order][1:] + p[order][:-1]) / 2, prepend=0.0, append=1.0)
     bounds = intervals(probabilities).values()
     inside = [np.mean((predicted[low] <= observed) & (observed <= predicted[high])) for low, high in bounds]
     widths = [np.mean(predicted[high] - predicted[low]) for low, high in bounds]
     return {
-        "crps": 2 * float(np.sum(_weights(p) * losses)),
+        "crps": 2 * float(np.sum(weights * losses)),
         "pinball": losses,
         "coverage": np.array(inside, np.float64),
         "width": np.array(widths, np.float64),
     }
-
-
-def _weights(p: Floats) -> Floats:
-    """Width of the range of probabilities nearest to each quantile."""
-    order = np.argsort(p)
-    between = (p[order][1:] + p[order][:-1]) / 2
-    weights = np.empty_like(p)
-    weights[order] = np.diff(between, prepend=0.0, append=1.0)
-    return weights
 
 
 def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
