@@ -51,9 +51,8 @@ def score(
     Parameters
     ----------
     prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. May be lazy: each block with an
-        observed reach-day is computed once, the others never. With a dimension ``quantile``, the median
-        is scored, and the quantiles are scored as well.
+        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. May be lazy: only blocks with an observed
+        reach-day are computed. With a dimension ``quantile``, the median and the quantiles are scored.
     observed
         Temperature with the same dims, NaN where not observed, degC. May be lazy.
     by
@@ -67,31 +66,27 @@ def score(
     Returns
     -------
     xarray.Dataset
-        Scalars, or one value per group along ``month``, ``season``, ``year``, ``water_year``, ``fine``
-        or ``coarse`` (for ``"reach"``), ``coarse`` (for ``"segment"``), ``stream_order``, or the name
-        of the given DataArray. Groups without an observation do not appear. In degC: ``rmse`` (pooled),
-        ``rmse_median`` (the median over reaches with at least 30 observed days of the RMSE of each; the
-        score of a median quantile is ``rmse``), ``mae``, ``bias`` (prediction minus observation),
-        ``rmse_hot`` and ``rmse_cold`` (at and above the 90th, at and below the 10th percentile of the
-        group's observations). Without units: ``nse``, ``kge`` and its parts
-        ``kge_r``, ``kge_alpha``, ``kge_beta``. Counts: ``n``, ``n_reaches``, and ``n_reaches_median``,
-        ``n_hot``, ``n_cold`` for the scores of those names. An undefined score (the NSE of one observation)
-        is NaN. Quantiles add ``crps``, ``pinball``, ``coverage`` and ``width``, see
-        :mod:`xmsgl.evaluate.probabilistic`.
+        Scalars, or one value per group along `by` (``fine`` or ``coarse`` for ``"reach"``, ``coarse`` for
+        ``"segment"``, the name of a DataArray). Groups without an observation do not appear. In degC:
+        ``rmse`` (pooled), ``rmse_median`` (the median over reaches with at least 30 observed days of the
+        RMSE of each; the score of a median quantile is ``rmse``), ``mae``, ``bias`` (prediction minus
+        observation), ``rmse_hot`` and ``rmse_cold`` (at and above the 90th, at and below the 10th percentile
+        of the group's observations). Without units: ``nse``, ``kge`` and its parts ``kge_r``, ``kge_alpha``,
+        ``kge_beta``. Counts: ``n``, ``n_reaches``, and ``n_reaches_median``, ``n_hot``, ``n_cold`` for the
+        scores of those names. An undefined score (the NSE of one observation) is NaN. Quantiles add
+        ``crps``, ``pinball``, ``coverage`` and ``width``, see :mod:`xmsgl.evaluate.probabilistic`.
 
     Raises
     ------
     InvalidArgumentError
-        No observed reach-day in common; a prediction that is not finite where there is an
-        observation (the message lists ids and dates); different units; wrong dims; groups without labels
-        for some reach-days; quantiles without the median.
+        No observed reach-day in common; a prediction that is not finite where there is an observation;
+        different units; wrong dims; groups without labels for some reach-days; quantiles without the median.
     UnknownNameError
         ``by`` is not one of the words above.
 
     Notes
     -----
-    ``kge_beta`` is a ratio of mean temperatures: in degC it means little for groups whose observed
-    mean is near 0.
+    ``kge_beta``, a ratio of means in degC, means little for groups whose observed mean is near 0.
 
     References
     ----------
@@ -147,7 +142,7 @@ def _groups(
     """Return the dimension of the groups, the label of every pair, and the coordinate's attributes."""
     dim = pairs.dim
     if isinstance(by, xr.DataArray):
-        return _given_groups(pairs, by, dim, "group" if by.name is None else str(by.name))
+        return _given_groups(pairs, by, "group" if by.name is None else str(by.name))
     if by in _TIME_GROUPS:
         long_name, function = _TIME_GROUPS[by]
         days = xr.DataArray(pairs.times, dims="time", coords={"time": pairs.times})
@@ -162,16 +157,14 @@ def _groups(
         raise InvalidArgumentError(msg)
     for place in places:
         if place is not None and variable in place:
-            return _given_groups(pairs, place[variable], dim, "coarse" if by == "segment" else by)
+            return _given_groups(pairs, place[variable], "coarse" if by == "segment" else by)
     msg = f"by={by!r} needs {variable!r}; give a dataset that has it: dataset=ds"
     raise InvalidArgumentError(msg)
 
 
-def _given_groups(
-    pairs: Pairs, by: xr.DataArray, dim: str, name: str
-) -> tuple[str, npt.NDArray[Any], dict[str, str]]:
-    if by.ndim != 1 or by.dims[0] not in ("time", dim) or by.dims[0] not in by.indexes:
-        msg = f"the groups {name!r} have dims {by.dims}; they must be labelled along 'time' or {dim!r}"
+def _given_groups(pairs: Pairs, by: xr.DataArray, name: str) -> tuple[str, npt.NDArray[Any], dict[str, str]]:
+    if by.ndim != 1 or by.dims[0] not in ("time", pairs.dim) or by.dims[0] not in by.indexes:
+        msg = f"the groups {name!r} have dims {by.dims}; they must be labelled along 'time' or {pairs.dim!r}"
         raise InvalidArgumentError(msg)
     labels, position = (pairs.times, pairs.time) if by.dims[0] == "time" else (pairs.ids, pairs.reach)
     places = by.indexes[by.dims[0]].get_indexer(labels)[position]
