@@ -107,14 +107,14 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | N
                 repeated = array.indexes[dim][array.indexes[dim].duplicated()].unique()
                 msg = f"{what} has labels along {dim!r} more than once: {shorten(repeated)}"
                 raise InvalidArgumentError(msg)
+    scale = next(str(dim) for dim in dims if dim != "time")
     if set(dims) != set(observed.dims):
-        own_scale = next(dim for dim in dims if dim != "time")
         msg = (
             f"prediction has dims {prediction.dims}, observed {observed.dims}; score one scale at a time: "
-            f'give observations along {own_scale!r}, such as observed=ds["water_temperature_{own_scale}"]'
+            f'give observations along {scale!r}, such as observed=ds["water_temperature_{scale}"]'
         )
         raise InvalidArgumentError(msg)
-    return next(str(dim) for dim in dims if dim != "time")
+    return scale
 
 
 def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str = "observed") -> str:
@@ -122,9 +122,8 @@ def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str =
     found = [str(array.attrs["units"]) for array in (prediction, observed) if "units" in array.attrs]
     if len(found) == 2 and not same_units(*found):
         mine, theirs = found
-        code = converted(called, theirs, tidy_units(mine)) or converted(
-            "prediction", mine, tidy_units(theirs)
-        )
+        code = converted(called, theirs, tidy_units(mine))
+        code = code or converted("prediction", mine, tidy_units(theirs))
         cure = f"convert: {code}" if code else "convert one of them"
         msg = f"the prediction is in {mine!r}, the observations in {theirs!r}; {cure}"
         raise InvalidArgumentError(msg)
