@@ -55,26 +55,20 @@ class SkillTable:
         return markdown(["method", *heads], self._rows())
 
     def __str__(self) -> str:
-        names, subheads, rows = self._groups(), self._subheads(), self._rows()
-        width = [max(len("method"), *(len(row[0]) for row in rows))]
-        for column in range(1, len(rows[0])):
-            head = subheads[(column - 1) % len(subheads)]
-            width.append(max(len(head), *(len(row[column]) for row in rows)))
+        names, subheads = self._groups(), self._subheads()
+        rows = [["method", *subheads * len(names)], *self._rows()]
+        width = [max(map(len, column)) for column in zip(*rows, strict=True)]
         span = len(subheads)
         spans = [sum(width[1 + k * span : 1 + (k + 1) * span]) + 2 * (span - 1) for k in range(len(names))]
         for k, name in enumerate(names):  # a long name widens the last column of its group
             width[(k + 1) * span] += max(0, len(name) - spans[k])
             spans[k] = max(spans[k], len(name))
         top = " " * width[0] + "".join(f"  {name:-^{size}}" for name, size in zip(names, spans, strict=True))
-        below = ["method", *subheads * len(names)]
-        lines = [
-            "  ".join(
-                cell.ljust(size) if k == 0 else cell.rjust(size)
-                for k, (cell, size) in enumerate(zip(row, width, strict=True))
-            )
-            for row in [below, *rows]
-        ]
-        return "\n".join(line.rstrip() for line in [top, *lines])
+        lines = [top]
+        for method, *cells in rows:
+            right = (cell.rjust(size) for cell, size in zip(cells, width[1:], strict=True))
+            lines.append("  ".join([method.ljust(width[0]), *right]))
+        return "\n".join(line.rstrip() for line in lines)
 
     def __repr__(self) -> str:
         return str(self)
@@ -122,9 +116,8 @@ def skill_table(
     observed
         Temperature with the same dims, NaN where not observed, degC.
     groups
-        Groups of reach-days by name, each a boolean DataArray on ``time``, on the reaches, or on
-        both: ``{"held-out days": test_days & ~held_fine, "held-out reaches": held_fine}``. Default: all
-        observed reach-days.
+        Groups of reach-days by name, each a boolean DataArray on ``time``, the reaches, or both:
+        ``{"held-out days": days & ~reaches, "held-out reaches": reaches}``. Default: all reach-days.
     metrics
         Metrics of :func:`xmsgl.evaluate.score` to print.
 
