@@ -64,17 +64,9 @@ class Plots:
             ``fine`` or ``coarse``, with or without ``time``.
         time
             A day (``"2019-07-21"``), or a month (``"2019-07"``) or a slice to average over.
-        limits
-            Values at the two ends of the colours. Default: the 1st and 99th percentile.
-        center
-            Value in the middle of the colours, for differences: 0 for a bias. Default: none.
-        mark
-            Id of a reach to ring.
-        cmap
-            matplotlib colour map, or its name. Default: depends on the units, see
-            :func:`xmsgl.plot.network`.
-        ax
-            matplotlib axes to draw into. Default: new ones.
+        limits, center, mark, cmap, ax
+            As for :func:`xmsgl.plot.network`: the ends and the middle of the colours, the id of a reach to
+            ring, the colour map, and the matplotlib axes.
 
         Returns
         -------
@@ -116,15 +108,9 @@ class Plots:
         prediction
             Temperature (time, fine), degC, or quantiles of it, which are drawn as intervals. Default:
             observations only.
-        reach
-            Id of the reach.
-        observed
-            All observations; those that are not labels of the dataset are drawn as held out. Default: the
-            labels of the dataset.
-        period
-            Slice of dates to show. Default: all days.
-        ax
-            matplotlib axes to draw into. Default: new ones.
+        reach, observed, period, ax
+            As for :func:`xmsgl.plot.series`: the id of the reach, all observations (those that are not
+            labels of the dataset are drawn as held out), the dates to show, and the matplotlib axes.
 
         Returns
         -------
@@ -176,8 +162,8 @@ class Plots:
         Raises
         ------
         InvalidArgumentError
-            There is no observed reach-day in common, the observations are at another scale, or `by` is
-            missing for several predictions or for scores without groups.
+            No observed reach-day in common, observations at another scale, or no `by` for several
+            predictions or for scores without groups.
         InvalidDatasetError
             There are no observations at that scale.
         UnknownNameError
