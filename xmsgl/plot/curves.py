@@ -32,9 +32,9 @@ def series(
     Parameters
     ----------
     prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is computed. With
-        a dimension ``quantile``, each pair p and 1 - p is drawn as a band, the median as the line and any
-        other quantile as a thin line. A single quantile is named in the legend. None: observations only.
+        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is computed. Of
+        quantiles, each pair p and 1 - p is drawn as a band, the median as the line and any other as a thin
+        line. A single quantile is named in the legend. None: observations only.
     obj
         Dataset or DataTree whose labels (``water_temperature_<scale>``) are drawn.
     reach
@@ -47,14 +47,13 @@ def series(
     period
         Slice of dates to show. Default: all days of the prediction.
     segment
-        Also draw the observations on the reach's coarse segment (``water_temperature_coarse``), if the
-        dataset has them.
+        Also draw the observations on the reach's coarse segment, if the dataset has them.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The title gives the RMSE of the line over the dots shown and their number, or over the held-out ones
-        alone if there are any. Days flagged by the coordinate ``spin_up`` are shaded.
+        The title gives the RMSE of the line over the dots shown (held-out ones alone if there are any) and
+        their number. Days flagged by the coordinate ``spin_up`` are shaded.
 
     Raises
     ------
@@ -88,8 +87,8 @@ def series(
         common_units(shown, observed)
     labels = _dots(known, found, scale, reach)
     dots = labels if observed is None else _dots(observed, found, scale, reach)
-    held_out = dots.where(labels.isnull()) if observed is not None else dots
-    used = dots.where(labels.notnull()) if observed is not None else dots * np.nan
+    in_training = labels.notnull() & (observed is not None)
+    held_out, used = dots.where(~in_training), dots.where(in_training)
     ax = style.axes((8.0, 4.0)) if ax is None else ax
     _shade_spin_up(ax, found)
     line = None if prediction is None else _draw_prediction(ax, found)
@@ -174,8 +173,9 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
     values, probabilities = found.transpose("quantile", "time"), levels(found)
     pairs = intervals(probabilities)
     days = found["time"].values
-    if 0.5 in probabilities:
-        ax.plot(days, values[probabilities.index(0.5)].values, **look, label="predicted, median")
+    median = values[probabilities.index(0.5)] if 0.5 in probabilities else None
+    if median is not None:
+        ax.plot(days, median.values, **look, label="predicted, median")
     for nominal, (low, high) in pairs.items():
         band = {"color": style.CURVE, "alpha": 0.22, "linewidth": 0, "zorder": 1}
         ends = values[low].values, values[high].values
@@ -185,14 +185,13 @@ def _draw_prediction(ax: Any, found: xr.DataArray) -> xr.DataArray | None:
         if p not in inside:
             look = {"color": style.CURVE, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 3}
             ax.plot(days, values[place].values, **look, label=f"quantile {p:g}")
-    return values[probabilities.index(0.5)] if 0.5 in probabilities else None
+    return median
 
 
 def _draw_segment(ax: Any, ds: xr.Dataset, found: xr.DataArray, reach: Any) -> None:
     """Draw the observations on the reach's segment, if the dataset has them."""
-    if not {"coarse_segment", "water_temperature_coarse"} <= set(ds.variables):
-        return
-    if reach not in ds.indexes["fine"]:
+    known = {"coarse_segment", "water_temperature_coarse"} <= set(ds.variables)
+    if not known or reach not in ds.indexes["fine"]:
         return
     segment = ds["coarse_segment"].sel(fine=reach).values.item()
     dots = _dots(ds["water_temperature_coarse"], found, "coarse", segment)
