@@ -45,11 +45,10 @@ def network(
     ax
         matplotlib axes to draw into. Default: axes of a new figure, which is their ``.figure``.
     limits
-        Values at the two ends of the colours. Default: the 1st and 99th percentile, so that a few extreme
-        reaches do not use up the colours; the pointed ends of the bar show that values lie beyond.
+        Values at the two ends of the colours. Default: the 1st and 99th percentile; pointed ends of the bar
+        show that values lie beyond.
     center
-        Value in the middle of the colours, for differences: 0 for a bias. The ends are then equally far
-        from it. Default: none.
+        Value in the middle of the colours, equally far from both ends: 0 for a bias. Default: none.
     mark
         Id of a reach to ring.
     cmap
@@ -160,10 +159,8 @@ def draw_ring(ax: Any, found: Lines, ds: xr.Dataset, scale: str, mark: Any) -> N
 
 def colour_bar(ax: Any, drawn: Any, label: str, extend: str = "neither") -> None:
     """Put the colour bar beside a map."""
-    # An inset of the axes is as high as the map, whatever its shape.
-    ax.figure.colorbar(
-        drawn, cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)), label=fill(label, 36), extend=extend
-    )
+    beside = ax.inset_axes((1.03, 0.0, 0.035, 1.0))  # as high as the map, whatever its shape
+    ax.figure.colorbar(drawn, cax=beside, label=fill(label, 36), extend=extend)
 
 
 def map_axes(found: Lines, beside: float = 1.9) -> Any:
@@ -178,16 +175,12 @@ def frame_map(ax: Any, found: Lines) -> None:
     ticker = style.need("matplotlib.ticker")
     low, high = found.bounds()
     margin = 0.04 * np.maximum(high - low, 1e-3)
-    ax.set_xlim(low[0] - margin[0], high[0] + margin[0])
-    ax.set_ylim(low[1] - margin[1], high[1] + margin[1])
-    ax.set_aspect(1 / found.shrink())
+    (west, south), (east, north) = low - margin, high + margin
+    ax.set(xlim=(west, east), ylim=(south, north), aspect=1 / found.shrink())
     for axis, signs in ((ax.xaxis, "EW"), (ax.yaxis, "NS")):
         axis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(lambda value, _, signs=signs: f"{abs(value):.4g}°{signs[int(value < 0)]}")
-    ax.set_xlabel("longitude")
-    ax.set_ylabel("latitude")
+    ax.set(xlabel="longitude", ylabel="latitude", axisbelow=True)
     ax.tick_params(length=3, labelsize="small", color="#888888")
     ax.grid(visible=True, color="#ececec", linewidth=0.8, zorder=0)
-    ax.set_axisbelow(True)
-    for spine in ax.spines.values():
-        spine.set_color("#bbbbbb")
+    ax.spines[:].set_color("#bbbbbb")
