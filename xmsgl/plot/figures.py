@@ -42,16 +42,14 @@ def overview(
     obj
         Dataset or DataTree the prediction belongs to.
     reach
-        Id of the reach whose series is drawn; it is ringed on the map. Default: the one with the most
-        observations (held-out ones if ``observed`` has any).
+        Id of the reach of the series, ringed on the map. Default: the one with the most observations
+        (held-out ones if ``observed`` has any).
     time
-        Day of the map; a line marks it in the series. Default: of the days shown, the one with the highest
-        mean over the reaches.
+        Day of the map, marked in the series. Default: the warmest of the days shown.
     observed
         All observations; those that are not labels of ``obj`` are drawn as held out.
     period
-        Slice of dates of the series. Default: all days; for a long prediction, the two years with the most
-        observations at the reach.
+        Slice of dates of the series. Default: all days; of many, the two years best observed.
 
     Returns
     -------
@@ -118,13 +116,12 @@ def _observations(ds: xr.Dataset, observed: xr.DataArray | None, scale: str) -> 
 
 def _busiest(shown: xr.DataArray | None, prediction: xr.DataArray, scale: str) -> Any:
     """Find the id of the reach with the most observations."""
-    if shown is None:
-        return prediction.indexes[scale][0]
-    days, ids = (shown.indexes[dim].intersection(prediction.indexes[dim]) for dim in ("time", scale))
-    if not len(ids):
-        return prediction.indexes[scale][0]
-    count = shown.sel({"time": days, scale: ids}).sum("time")
-    return ids[int(count.argmax(scale))]
+    if shown is not None:
+        days, ids = (shown.indexes[dim].intersection(prediction.indexes[dim]) for dim in ("time", scale))
+        if len(ids):
+            count = shown.sel({"time": days, scale: ids}).sum("time")
+            return ids[int(count.argmax(scale))]
+    return prediction.indexes[scale][0]
 
 
 def _best_period(line: xr.DataArray, shown: xr.DataArray | None, scale: str) -> slice:
