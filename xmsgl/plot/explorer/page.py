@@ -125,14 +125,12 @@ def _data(contents: Contents) -> dict[str, Any]:
         "segments": daily.segments,
         "words": {"observed": days, "label": "days with labels, which models are trained on"},
     }
-    return {
-        "layers": {
-            name: {"codes": measure.encode(layer.values).ravel(), "rows": layer.rows}
-            for name, layer in daily.layers.items()
-        },
-        "days": [f"{day:%Y-%m-%d}" for day in daily.days],
-        "facts": facts | asdict(measure),
+    layers = {
+        name: {"codes": measure.encode(layer.values).ravel(), "rows": layer.rows}
+        for name, layer in daily.layers.items()
     }
+    dates = daily.days.strftime("%Y-%m-%d").tolist()
+    return {"layers": layers, "days": dates, "facts": facts | asdict(measure)}
 
 
 def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
@@ -140,12 +138,9 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     figure = _figure("map", tools, match_aspect=True, aspect_scale=contents.lines.shrink())
     values = contents.daily.layers["predicted"].values
     low, high = (float(q) for q in np.nanpercentile(values, [1, 99]))
-    mapper = models.LinearColorMapper(
-        palette=_bokeh("palettes").Plasma256[:_WARMEST],
-        low=low,
-        high=high if high > low else low + 1,
-        nan_color=MISSING,
-    )
+    high = high if high > low else low + 1
+    palette = _bokeh("palettes").Plasma256[:_WARMEST]
+    mapper = models.LinearColorMapper(palette=palette, low=low, high=high, nan_color=MISSING)
     colour = {"field": "temperature", "transform": mapper}
     ends = {"line_cap": "round", "line_join": "round"}
     figure.multi_line("xs", "ys", source=parts["lines"], line_width="width", line_color=colour, **ends)
@@ -193,14 +188,10 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     # Bokeh reads a tooltip as HTML, but what a formatter returns as text.
     code = "return `${value.toFixed(1)} ${units}`"
     temperature = models.CustomJSHover(args={"units": contents.units}, code=code)
-    figure.add_tools(
-        models.HoverTool(
-            renderers=[line],
-            tooltips=[("", "@time{%F}"), ("predicted", "@predicted{custom}")],
-            formatters={"@time": "datetime", "@predicted": temperature},
-            mode="vline",
-        )
-    )
+    hover = models.HoverTool(renderers=[line], mode="vline")
+    hover.tooltips = [("", "@time{%F}"), ("predicted", "@predicted{custom}")]
+    hover.formatters = {"@time": "datetime", "@predicted": temperature}
+    figure.add_tools(hover)
     figure.legend.update(orientation="horizontal", click_policy="hide", label_text_font_size="8.5pt")
     figure.legend.update(border_line_color=None, padding=2, spacing=3, ncols=2, location="left")
     figure.add_layout(figure.legend[0], "above")
@@ -211,8 +202,7 @@ def _figure(name: str, tools: str, **options: Any) -> Any:
     """Make a plain figure; the wheel scrolls the page until its tool is selected."""
     options |= {"height": _HEIGHT, "sizing_mode": "stretch_width", "title": " ", "active_scroll": None}
     figure = _bokeh("plotting").figure(name=name, tools=tools, **options)
-    figure.toolbar.logo = None
-    figure.toolbar.autohide = True
+    figure.toolbar.update(logo=None, autohide=True)
     figure.grid.grid_line_color = "#ececec"
     figure.outline_line_color = None
     figure.axis.axis_line_color = figure.axis.major_tick_line_color = "#bbbbbb"
@@ -223,16 +213,12 @@ def _figure(name: str, tools: str, **options: Any) -> Any:
 
 def _roots(models: Any, parts: dict[str, Any]) -> list[Any]:
     play = [parts[name] for name in ("play", "slider") if parts[name] is not None]
-    rows = {
-        "left": [parts["map"], models.Row(children=play, sizing_mode="stretch_width")],
-        "right": [
-            parts["chart"],
-            models.Row(children=[parts["find"], parts["note"]], sizing_mode="stretch_width"),
-        ],
-    }
+    wide = {"sizing_mode": "stretch_width"}
+    below_map = models.Row(children=play, **wide)
+    below_chart = models.Row(children=[parts["find"], parts["note"]], **wide)
     return [
-        models.Column(children=children, name=name, sizing_mode="stretch_width")
-        for name, children in rows.items()
+        models.Column(children=[parts["map"], below_map], name="left", **wide),
+        models.Column(children=[parts["chart"], below_chart], name="right", **wide),
     ]
 
 
