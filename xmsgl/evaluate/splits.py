@@ -47,8 +47,7 @@ TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
 def water_year(time: Time) -> xr.DataArray:
     """Return the water year of each day.
 
-    Water year 1980 runs from 1 October 1979 to 30 September 1980, so that snow falls and melts in the same
-    water year.
+    Water year 1980 runs from 1 October 1979 to 30 September 1980: snow falls and melts in the same one.
 
     Parameters
     ----------
@@ -276,7 +275,7 @@ def keep_fraction(
     Returns
     -------
     xarray.DataArray
-        As ``labels``; lazy where ``labels`` is, although which labels are finite is computed at the call.
+        As ``labels``, and as lazy, although which labels are finite is computed at the call.
 
     Raises
     ------
@@ -390,8 +389,7 @@ def _check_fraction(fraction: float) -> None:
 
 
 def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
-    missing = [name for name in ("coarse", "fine", "coarse_segment") if name not in ds.variables]
-    if missing:
+    if missing := [name for name in ("coarse", "fine", "coarse_segment") if name not in ds.variables]:
         fault = f"{', '.join(missing)} missing: they say which reaches lie on a segment"
         raise InvalidDatasetError([fault])
     return ds["coarse_segment"]
