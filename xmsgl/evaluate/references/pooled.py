@@ -134,8 +134,7 @@ def air_temperature_regression(
     Parameters
     ----------
     obj
-        Dataset or DataTree of the convention, with labels and air temperature; masked labels are never
-        used. Reaches without their own air temperature have that of their segment.
+        As for :func:`climatology`, with air temperature; reaches without their own have their segment's.
     air
         Base name of the driver; if missing, the mean of its ``_min`` and ``_max`` is used.
     strength
@@ -257,8 +256,7 @@ def _normals(ds: xr.Dataset, scale: str, design: _Design) -> dict[int, _Normal]:
     found: dict[int, _Normal] = {}
     if f"{LABEL}_{scale}" not in ds.variables:
         return found
-    # Loaded at once: stored blocks hold all reaches of some days, and would be read again for each block
-    # of reaches.
+    # Loaded at once: stored blocks hold all reaches of some days, and each would be read many times.
     labels = ds[f"{LABEL}_{scale}"].transpose("time", scale).to_numpy()
     static = design.coarse_static if scale == "coarse" else design.fine_static
     for block, air in _blocks(ds, scale, design.air):
