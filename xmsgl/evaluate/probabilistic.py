@@ -31,8 +31,8 @@ def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.
     Parameters
     ----------
     prediction
-        Quantiles of the temperature, ``(quantile, time, fine)`` or ``(quantile, time, coarse)`` in any
-        order, degC; may be lazy. Each pair of quantiles p and 1 - p bounds an interval.
+        Quantiles of the temperature, ``(quantile, time, fine)`` or ``(quantile, time, coarse)``, degC; may be
+        lazy. Each pair of quantiles p and 1 - p bounds an interval.
     observed
         Temperature with the same dims except ``quantile``, NaN where not observed, degC.
 
@@ -101,7 +101,7 @@ def crps(
 ) -> xr.Dataset:
     """Score a whole distribution: the continuous ranked probability score, degC.
 
-    It generalises the mean absolute error, which it equals for a single member or for the median alone.
+    For a single member, or the median alone, it equals the mean absolute error.
 
     Parameters
     ----------
