@@ -57,8 +57,8 @@ def score(
         Temperature with the same dims, NaN where not observed, degC. May be lazy.
     by
         Score in groups: ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
-        ``"segment"``, ``"stream_order"``, or a one-dimensional DataArray of group labels on
-        ``time`` or on the reaches (reach-days without a label are left out). Default: one score.
+        ``"segment"``, ``"stream_order"``, or a DataArray of group labels on ``time`` or on the reaches
+        (reach-days without a label are left out). Default: one score.
     dataset
         Provides ``coarse_segment`` for ``"segment"`` and ``stream_order_fine`` (or ``stream_order_coarse``)
         for ``"stream_order"``, unless the prediction has them as coordinates.
