@@ -111,8 +111,7 @@ def skill_table(
     Parameters
     ----------
     predictions
-        Temperature ``(time, fine)`` of each method, degC, by its name. Only days and reaches that all of
-        them have are scored.
+        Temperature ``(time, fine)`` by method, degC. Only days and reaches that all have are scored.
     observed
         Temperature with the same dims, NaN where not observed, degC.
     groups
@@ -129,8 +128,8 @@ def skill_table(
     Raises
     ------
     InvalidArgumentError
-        No prediction, a group that is not boolean or lacks some days or reaches, an unknown metric, or an
-        error of :func:`xmsgl.evaluate.score`, with the method and the group.
+        No prediction, a group that is not boolean or lacks some days or reaches, an unknown metric, or as
+        :func:`xmsgl.evaluate.score`.
 
     Examples
     --------
