@@ -60,8 +60,7 @@ class Plots:
         Parameters
         ----------
         var
-            Name of a variable of the dataset, or an array such as a prediction or a score by reach: over
-            ``fine`` or ``coarse``, with or without ``time``.
+            A variable of the dataset, or an array over ``fine`` or ``coarse``, with or without ``time``.
         time
             A day (``"2019-07-21"``), or a month (``"2019-07"``) or a slice to average over.
         limits, center, mark, cmap, ax
@@ -78,12 +77,9 @@ class Plots:
         UnknownNameError
             The dataset has no variable of that name.
         InvalidArgumentError
-            `time` is missing or not in the record, the variable has dims other than reaches and time, or
-            no id in common with the dataset.
-        InvalidDatasetError
-            The dataset does not say where the reaches lie.
-        MissingDependencyError
-            matplotlib is missing, or shapely where the dataset has geometries.
+            `time` is missing or not in the record, or as for :func:`xmsgl.plot.network`.
+        InvalidDatasetError, MissingDependencyError
+            As for :func:`xmsgl.plot.network`.
         """
         ds = as_dataset(self._obj)
         shown, title = at_time(_variable(ds, var), time)
@@ -149,8 +145,7 @@ class Plots:
         metric
             Score of ``ds.msgl.evaluate`` to draw by group.
         observed
-            Observations, degC, with the dims of the prediction. Default: ``water_temperature_fine`` of the
-            dataset, or ``water_temperature_coarse`` for a coarse prediction.
+            Observations, degC, with the dims of the prediction. Default: the labels at its scale.
         ax
             matplotlib axes to draw into. Default: new ones.
 
@@ -208,8 +203,7 @@ class Plots:
         ----------
         which
             ``"coarse"`` or ``"fine"``: reaches and the links between them, coloured by weight. None: both
-            scales, and the segment each reach lies on. Or a graph from ``ds.msgl.graph`` with other
-            settings.
+            scales, and the segment each reach lies on. Or a graph from ``ds.msgl.graph``.
         reach
             Id of a reach, to draw only its neighbours or segments and their weights. Default: all.
         ax
