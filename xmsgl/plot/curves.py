@@ -155,11 +155,8 @@ def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:
     if observed is not None:
         return observed
     if "water_temperature_fine" not in ds.variables:
-        msg = (
-            "there is neither a prediction nor water_temperature_fine in the dataset to draw; "
-            "give a prediction, or observed="
-        )
-        raise InvalidArgumentError(msg)
+        nothing = "there is neither a prediction nor water_temperature_fine in the dataset to draw"
+        raise InvalidArgumentError(f"{nothing}; give a prediction, or observed=")
     return ds["water_temperature_fine"]
 
 
