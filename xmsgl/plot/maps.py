@@ -53,7 +53,7 @@ def network(
         Id of a reach to ring.
     cmap
         matplotlib colour map, or its name. Default: dark blue to orange for temperatures, light green to
-        dark violet for other units, blue through grey to red with a center; all vary evenly in lightness.
+        dark violet for other units, blue through grey to red with a center.
 
     Returns
     -------
