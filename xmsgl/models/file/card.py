@@ -100,10 +100,9 @@ def model_card(
     about
         Purpose of the model, one paragraph.
     scores
-        Rows of a table of scores, for example ``scores.to_dict("records")`` of a :class:`pandas.DataFrame`.
-        All have the same columns, including ``"n"``, the number of scored values.
+        Rows of a table, all with the same columns, including ``"n"``, the number of scored values.
     limits
-        Further limits, for example of the data; one or more sentences each.
+        Further limits, for example of the data.
     credit
         Licences of model and data, and their sources, in Markdown.
 

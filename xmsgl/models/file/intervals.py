@@ -56,9 +56,8 @@ class IntervalTable:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> IntervalTable:
         """Make a table from the values of :func:`dataclasses.asdict`."""
-        rows = tuple(tuple(row) for row in values["residuals"])
         lists = {name: tuple(values[name]) for name in ("probabilities", "temperature", "counts")}
-        return cls(scale=str(values["scale"]), residuals=rows, **lists)
+        return cls(scale=values["scale"], residuals=tuple(map(tuple, values["residuals"])), **lists)
 
     def at(self, probabilities: Sequence[float]) -> Floats:
         """Return the residuals of some probabilities by linear interpolation, (bin, probability)."""
@@ -94,7 +93,7 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
     Parameters
     ----------
     predicted, observed
-        Finite temperatures, degC, on days that were not used in training; one-dimensional, of equal length.
+        Finite temperatures, degC, on days that were not used in training, one-dimensional.
     scale
         Scale of the temperatures, ``"fine"`` or ``"coarse"``.
 

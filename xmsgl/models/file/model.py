@@ -88,9 +88,8 @@ class Model:
     weights
         Parameters by name. In an ensemble each name begins with ``member0/``, ``member1/``, ...
     history
-        Losses, task weights and validation score of each epoch, one list per quantity, ready for
-        ``pandas.DataFrame``. An ensemble has the epochs of one member after the other, numbered by the
-        column ``member``.
+        Losses, task weights and validation score of each epoch, one list per quantity. An ensemble has the
+        epochs of one member after the other, numbered by the column ``member``.
 
     Examples
     --------
@@ -148,7 +147,7 @@ class Model:
         return module.eval()
 
     def modules(self) -> list[NetworkModel]:
-        """Return the modules of all members: a single module unless the model is an ensemble."""
+        """Return the modules of all members."""
         return [self.member(k).module() for k in range(self.members)]
 
     def member(self, k: int) -> Model:
@@ -181,9 +180,7 @@ class Model:
             training["seed"] = seeds[k]
         spec = replace(self.spec, members=1, intervals=None, training=training)
         weights = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in self.weights.items()
-            if name.startswith(prefix)
+            name.removeprefix(prefix): w for name, w in self.weights.items() if name.startswith(prefix)
         }
         rows = [row for row, whose in enumerate(self.history.get("member", [])) if whose == k]
         history = {
@@ -276,8 +273,7 @@ class Model:
             cure = "resume it with ds.msgl.train(resume=...) and the original settings"
             msg = f"{origin} is a training checkpoint, not a model: {cure}"
             raise CheckpointError(msg)
-        if header.get("format") != _FORMAT:
-            found = header.get("format")
+        if (found := header.get("format")) != _FORMAT:
             older = isinstance(found, int) and found < _FORMAT
             cure = "train the model again" if older else "upgrade xmsgl"
             msg = f"{origin} has file format {found}, this xmsgl reads {_FORMAT}; {cure}"
@@ -288,8 +284,7 @@ class Model:
         """Describe the model by name and text, as in its representation."""
         training = self.spec.training
         labels = training.get("labels", {})
-        table = self.spec.intervals
-        near = self.spec.neighbours
+        table, near = self.spec.intervals, self.spec.neighbours
         neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         return {
@@ -328,9 +323,8 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     Parameters
     ----------
     model
-        The name of a packaged model (``xmsgl models`` lists them), or the path of a file written by
-        :meth:`Model.save`. Packaged names come first: write ``"./name"`` or a :class:`pathlib.Path` for a
-        file of the same name. Default: the packaged ``"delaware-async-msgl"``.
+        The name of a packaged model (``xmsgl models`` lists them), or else the path of a file; write
+        ``"./name"`` for a file named like a packaged model. Default: ``"delaware-async-msgl"``.
 
     Returns
     -------
