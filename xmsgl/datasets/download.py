@@ -93,8 +93,8 @@ def fetch(
 ) -> dict[str, Path]:
     """Fetch the files of a dataset into the cache.
 
-    A file in the cache with the correct hash is used as it is. Otherwise the mirror is tried first, then the
-    published address. A file appears in the cache only when it is complete and its hash is correct.
+    A file is taken from the cache, the mirror or the published address, whichever first has it with the
+    correct hash, and appears in the cache only when complete.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def fetch(
     progress
         Whether to draw a progress bar. Default None: the option ``progress``.
     retries
-        Number of repetitions of a failed attempt at each address, unless the file does not exist there.
+        Repetitions of a failed attempt at each address, unless the file does not exist there.
 
     Returns
     -------
@@ -174,10 +174,9 @@ def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int,
             logger.info("fetched %s (%d bytes) from %s", file.key, file.size, address)
             return target
         logger.info("%s is not available from %s: %s", file.key, address, reason)
-        reasons.append(f"  - {address}: {reason}")
-    tried = "\n".join(reasons)
+        reasons.append(f"  - {address}: {reason}\n")
     msg = (
-        f"the file {target.name!r} ({file.size} bytes) is not available. Tried:\n{tried}\n"
+        f"the file {target.name!r} ({file.size} bytes) is not available. Tried:\n{''.join(reasons)}"
         f"Cache folder: {folder}\n"
         f"Set {MIRROR_VARIABLE} to a folder or URL that contains {file.path}, "
         f"or {DIRECTORY_VARIABLE} to a cache folder that was filled with 'xmsgl fetch'."
@@ -264,8 +263,8 @@ class Availability:
 def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Availability:
     """Find out quickly whether a dataset is available, and from where its files would come.
 
-    Nothing is fetched and no hash is computed: files in the cache are recognised by their size, and a server
-    is asked only for the headers of one missing file.
+    Files in the cache are recognised by their size, and a server is asked only for the headers of one
+    missing file.
 
     Parameters
     ----------
@@ -299,11 +298,9 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
     missing = [file for file in dataset_files(name) if not _has_size(downloads / file.path, file.size)]
     if not missing:
         return Availability("cache", str(folder), f"all files of {name} are in {folder}")
-    probes = []
-    mirror = mirror_root()
-    if mirror:
-        probes.append(("mirror", mirror, addresses(missing[0], mirror)[0]))
-    probes.append(("network", BASE_URL, missing[0].url))
+    probes = [("network", BASE_URL, missing[0].url)]
+    if mirror := mirror_root():
+        probes.insert(0, ("mirror", mirror, addresses(missing[0], mirror)[0]))
     failures = []
     for origin, root, address in probes:
         failure = _probe(address, missing[0].size)

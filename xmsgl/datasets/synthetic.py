@@ -76,7 +76,7 @@ def simulated(
     n_coarse
         Number of coarse segments, at least 1.
     reaches_per_segment
-        Mean number of fine reaches in a segment, at least 1; ``n_coarse * reaches_per_segment`` in all.
+        Mean number of fine reaches in a segment, at least 1.
     years
         Whole water years from 2001-10-01, at least 1.
     label_fraction
@@ -90,12 +90,12 @@ def simulated(
     Returns
     -------
     xarray.Dataset
-        In the package's convention. Drivers are stored only at the coarse scale (float32), statics at
-        both (float64). ``water_temperature_*`` are observations, truth plus 0.25 K of noise, NaN where not
-        observed. ``true_temperature_fine`` is the truth at the downstream end of each reach,
-        ``true_temperature_coarse`` its mean over the reaches of a segment. ``simulated_temperature_coarse``
-        comes from the same process model on the coarse network with other parameters, equal shade and
-        groundwater for all, and an RMSE of 3 to 4 K. Geometry is hex WKB, longitude and latitude.
+        In the package's convention: drivers (float32) at the coarse scale only, statics (float64) at both.
+        ``water_temperature_*`` are truth plus 0.25 K of noise, NaN where not observed.
+        ``true_temperature_fine`` is the truth at the downstream end of each reach,
+        ``true_temperature_coarse`` its mean over a segment. ``simulated_temperature_coarse`` comes from the
+        process model on the coarse network with other parameters, equal shade and groundwater for all, and
+        an RMSE of 3 to 4 K.
 
     Raises
     ------
@@ -106,13 +106,12 @@ def simulated(
     -----
     The air temperature of a reach is that of its segment, corrected by -6.5 K per km of elevation. After a
     regression on air temperature and season, reach means have a standard deviation of about 2.2 K between
-    segments and 0.3 to 0.6 K within one; in the Delaware these are 2.15 and 0.46 K. They are fitted and do
-    not follow from the physics: the temperature of the slow inflow is scaled in each basin until the segments
-    differ enough, and then differs from the mean air temperature by up to 13 K, more than real groundwater.
-    Storm runoff is slow (15 d) and the bed stores heat, so that daily changes are as small as in real
-    streams: 99.9 % are below 4 K. How shade and groundwater depend on the other attributes was also chosen,
-    and is the same at both scales. Use the basin to test and compare methods, not to estimate effects in
-    nature.
+    segments and 0.3 to 0.6 K within one; in the Delaware these are 2.15 and 0.46 K. They are fitted: the
+    temperature of the slow inflow is scaled in each basin until the segments differ enough, up to 13 K from
+    the mean air temperature, more than real groundwater. Storm runoff is slow (15 d) and the bed stores
+    heat, so that 99.9 % of daily changes are below 4 K, as in real streams. How shade and groundwater depend
+    on the other attributes was also chosen. Use the basin to test and compare methods, not to estimate
+    effects in nature.
 
     Examples
     --------
@@ -141,19 +140,13 @@ def simulated(
     truth = _true_temperature(basin, weather)
     counts = np.bincount(basin.segment)
     mean = np.add.reduceat(truth, np.concatenate([[0], np.cumsum(counts)[:-1]]), axis=1) / counts
-    measured = {
-        "fine": (truth, label_fraction, max(4, round(truth.shape[1] / 15)), streams[2]),
-        "coarse": (mean, coarse_label_fraction, max(1, round(0.9 * n_coarse)), streams[3]),
-    }
-    labels = {
-        scale: _labels(values, season, fraction, sites, rng)
-        for scale, (values, fraction, sites, rng) in measured.items()
-    }
+    fine = _labels(truth, season, label_fraction, max(4, round(truth.shape[1] / 15)), streams[2])
+    coarse = _labels(mean, season, coarse_label_fraction, max(1, round(0.9 * n_coarse)), streams[3])
     temperatures = {
         "true_temperature_fine": (truth, "true stream temperature at the downstream end of the reach"),
         "true_temperature_coarse": (mean, "true stream temperature, mean over the reaches of the segment"),
-        "water_temperature_fine": (labels["fine"], "observed stream temperature"),
-        "water_temperature_coarse": (labels["coarse"], "observed stream temperature"),
+        "water_temperature_fine": (fine, "observed stream temperature"),
+        "water_temperature_coarse": (coarse, "observed stream temperature"),
         "simulated_temperature_coarse": (
             _uncalibrated_temperature(basin.coarse, weather),
             "stream temperature of an uncalibrated process model",

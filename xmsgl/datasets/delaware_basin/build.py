@@ -56,8 +56,7 @@ def build(
     flowlines, crosswalk = read_flowlines(files["reaches"]), read_crosswalk(files["crosswalk"])
     main_stem = select_reaches(flowlines, crosswalk, "mainstem")
     reaches = main_stem if fine == "mainstem" else select_reaches(flowlines, crosswalk, fine)
-    areas, filled = fill_drainage_area(segments.table, main_stem.table)
-    area = np.asarray(areas, dtype=np.float64)
+    area, filled = fill_drainage_area(segments.table, main_stem.table)
     table = segments.table.assign(
         drainage_area=area,
         stream_order=segment_orders(segments.table, main_stem.table),
@@ -78,7 +77,7 @@ def build(
     else:
         drivers = era5_weather(read_era5(files), hru, table, start, end)
     report("process model")
-    simulated = simulate(segments, area, drivers)
+    simulated = simulate(segments, np.asarray(area, np.float64), drivers)
     report("writing")
     ds = xr.Dataset(coords=_coordinates(drivers.time, table.index, reaches.table.index))
     ds = ds.assign(_coarse(segments, table, filled)).assign(_fine(reaches))

@@ -49,8 +49,7 @@ def delaware(
 ) -> xr.Dataset:
     """Open the Delaware River Basin: 456 segments, thousands of reaches, daily weather and observations.
 
-    The first call fetches the files (16 MB), checks their hashes, and builds one dataset, which is kept in
-    the cache. Later calls open it lazily.
+    The first call fetches the files (16 MB) and builds the dataset in the cache. Later calls open it lazily.
 
     Parameters
     ----------
@@ -63,29 +62,26 @@ def delaware(
         whole basin.
     fine
         ``"mainstem"``: the 3,182 NHDPlusV2 flowlines on the main stems of the segments, each linked to the
-        next one downstream. ``"all"``: the 15,114 flowlines in the segments' catchments (another 626 of the
-        crosswalk are not among the flowlines). The 919 flowlines of the basin without a segment drain
-        directly to the bay, downstream of the model area, and are left out.
+        next one downstream. ``"all"``: the 15,114 flowlines in the segments' catchments. The 919 flowlines
+        without a segment, which drain directly to the bay, are left out.
     forcing
         ``"observed"``: 1979-01-01 to 1980-12-31, from 765 hydrologic response units. ``"era5"``:
         1979-10-01 to 2021-04-08, by regression on ERA5, with smoother weather than observed and poorly
         correlated precipitation.
     cache_dir
-        Folder of the cache. Default None: the option ``data_dir``, otherwise ``XMSGL_DATA_DIR``, otherwise
-        the cache folder of the operating system.
+        Folder of the cache. Default None: see :func:`xmsgl.datasets.download.cache_folder`.
 
     Returns
     -------
     xarray.Dataset
         The dataset of :mod:`xmsgl.schema.rivers` with dimensions ``time``, ``coarse`` (NHM segment ids) and
         ``fine`` (COMIDs). Drivers over (time, coarse), float32, lazy: ``air_temperature`` with
-        ``_min`` and ``_max`` (degC, the mean is half the sum of both), ``precipitation`` and
-        ``potential_evapotranspiration`` (mm d-1, Hargreaves and Samani), ``relative_humidity`` (%),
-        ``solar_radiation`` (W m-2). Observations ``water_temperature_coarse`` and ``water_temperature_fine``
-        (degC, NaN where not observed), lazy. ``simulated_temperature_coarse`` (degC) from the uncalibrated
-        process model. Reaches inherit drivers, slope, elevation and width from their segment;
-        ``subsegment_fine`` is the name of the part of the segment they lie on, such as ``"3_2"``. Attributes
-        contain sources, licence, credit and limits, and those of variables what was left out.
+        ``_min`` and ``_max`` (degC), ``precipitation`` and ``potential_evapotranspiration`` (mm d-1),
+        ``relative_humidity`` (%), ``solar_radiation`` (W m-2). Observations ``water_temperature_coarse`` and
+        ``water_temperature_fine`` (degC, NaN where not observed), lazy. ``simulated_temperature_coarse``
+        (degC) from the uncalibrated process model. Reaches inherit drivers, slope, elevation and width from
+        their segment; ``subsegment_fine`` names the part of it they lie on, such as ``"3_2"``. Attributes
+        contain sources, licence, credit and limits.
 
     Raises
     ------

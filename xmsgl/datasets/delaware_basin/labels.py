@@ -78,22 +78,17 @@ def snap_sites(sites_path: Path, flowlines: Flowlines, crosswalk: Crosswalk) -> 
     lines = flowlines.table.geometry
     by_subsegment = {name: group["comid"].to_numpy() for name, group in stem.groupby("subsegment")}
     rows = []
-    for subsegment, group in sites.groupby("subseg_id"):
-        comids = by_subsegment.get(subsegment)
-        if comids is None:
-            continue
+    for subsegment, group in sites[sites["subseg_id"].isin(by_subsegment)].groupby("subseg_id"):
+        comids = by_subsegment[subsegment]
         distance = np.stack([lines.loc[comid].distance(points.loc[group.index]) for comid in comids])
         best = distance.argmin(axis=0)
-        rows.append(
-            pd.DataFrame(
-                {
-                    "site_id": group["site_id"].to_numpy(),
-                    "subsegment": subsegment,
-                    "comid": comids[best],
-                    "distance": distance[best, np.arange(len(group))],
-                }
-            )
-        )
+        found = {
+            "site_id": group["site_id"].to_numpy(),
+            "subsegment": subsegment,
+            "comid": comids[best],
+            "distance": distance.min(axis=0),
+        }
+        rows.append(pd.DataFrame(found))
     return pd.concat(rows, ignore_index=True)
 
 

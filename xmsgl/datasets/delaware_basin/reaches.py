@@ -154,14 +154,9 @@ def read_crosswalk(path: Path) -> Crosswalk:
     frame = pd.read_csv(path, dtype={"comid_seg": str, "comid_cat": str})
 
     def explode(column: str) -> pd.DataFrame:
-        long = frame.assign(comid=frame[column].str.split(";")).explode("comid")
-        return pd.DataFrame(
-            {
-                "comid": long["comid"].astype(np.int64).to_numpy(),
-                "subsegment": long["PRMS_segid"].to_numpy(),
-                "segment": long["segidnat"].astype(np.int64).to_numpy(),
-            }
-        )
+        long = frame.assign(comid=frame[column].str.split(";")).explode("comid", ignore_index=True)
+        long = long.rename(columns={"PRMS_segid": "subsegment", "segidnat": "segment"})
+        return long[["comid", "subsegment", "segment"]].astype({"comid": np.int64, "segment": np.int64})
 
     return Crosswalk(explode("comid_seg"), explode("comid_cat"))
 
@@ -195,8 +190,7 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
         **{name: table[name].to_numpy() for name in ("length", "drainage_area", "stream_order")},
         "lat": lat,
         "lon": lon,
-        "huc8": table["huc8"].to_numpy(dtype=object),
-        "huc12": table["huc12"].to_numpy(dtype=object),
+        **{name: table[name].to_numpy(dtype=object) for name in ("huc8", "huc12")},
         "geometry": encode_lines(table.geometry),
     }
     counts = {
