@@ -45,8 +45,7 @@ def run(
 ) -> pd.DataFrame:
     """Run a benchmark, or the rest of it, and write scores, tables and figures.
 
-    Runs that are already finished in the folder are kept, so that several calls may fill one folder; an
-    interrupted network resumes after its last epoch.
+    Finished runs in the folder are kept; an interrupted network resumes after its last epoch.
 
     Parameters
     ----------
@@ -65,15 +64,13 @@ def run(
     seeds
         Number of seeds, from 0 on, or the seeds.
     draw
-        Seed of the labels kept, segments held out and simulated basins in all runs, so that only the methods'
-        own seeds differ. Default: each run's own seed.
+        Seed of the labels kept, segments held out and simulated basins. Default: each run's own seed.
     settings
         Settings of all networks, for example ``{"epochs": 40}``; see :func:`xmsgl.training.train.train`.
     data
         Arguments of the dataset, for example ``{"region": "02040104"}``.
     degrade
-        Errors added to the coarse labels or the process model, see
-        :func:`xmsgl.benchmark.degrade.degrade`; one set of runs each.
+        Errors for one set of runs each, see :func:`xmsgl.benchmark.degrade.degrade`.
     jobs
         Number of parallel processes, one thread each. 1: in this process. With more, a script needs
         ``if __name__ == "__main__":``.
@@ -82,8 +79,7 @@ def run(
     ensembles
         Also score the mean prediction of seeds that learned from the same labels.
     blends
-        Also score the mean prediction of several methods, named as in the table, for example
-        ``["msgl + booster-coarse"]``.
+        Also score the mean prediction of several methods, for example ``["msgl + booster-coarse"]``.
     figures
         Draw figures; needs Matplotlib.
     command
@@ -107,16 +103,9 @@ def run(
     --------
     >>> import tempfile
     >>> basin = {"n_coarse": 3, "reaches_per_segment": 2, "years": 3}
+    >>> chosen = {"fractions": [0.1], "methods": ["climatology"], "seeds": 1, "figures": False}
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     scores = run(
-    ...         "simulated",
-    ...         out=folder,
-    ...         fractions=[0.1],
-    ...         methods=["climatology"],
-    ...         seeds=1,
-    ...         data=basin,
-    ...         figures=False,
-    ...     )
+    ...     scores = run("simulated", out=folder, data=basin, **chosen)
     >>> int(scores.query("group == 'all' and metric == 'rmse'").n.item())
     2196
     """
@@ -146,11 +135,7 @@ def run(
     except KeyboardInterrupt:
         write_report(store, ensembles=ensembles, blends=blends)
         left = store.missing(each.id for each in plan)
-        logger.warning(
-            "interrupted: %d of %d runs are left; repeat the call to resume",
-            len(left),
-            len(plan),
-        )
+        logger.warning("interrupted: %d of %d runs are left; repeat the call to resume", len(left), len(plan))
         raise
     scores = write_report(store, ensembles=ensembles, blends=blends)
     if failed:

@@ -74,8 +74,7 @@ def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) ->
 
 def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: Any = None) -> Any:
     """Draw the skill against one setting of a method, or one degradation."""
-    chosen = _chosen(scores, "all", metric)
-    table = _spread_setting(chosen, setting)
+    table = _spread_setting(_chosen(scores, "all", metric), setting)
     order = _order(table["at"].unique())
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(table):
@@ -94,11 +93,8 @@ def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
     ax = axes(_SIZE) if ax is None else ax
     for (label, rows), look in _lines(known):
         for number, (_, run) in enumerate(rows.groupby("run", sort=False)):
-            style = {"marker": look["marker"], "markersize": 3, "markevery": max(1, len(run) // 8)}
-            name = None if number else label
-            ax.plot(
-                run["seconds"], run["validation"], color=look["color"], linewidth=1.0, label=name, **style
-            )
+            style = {**look, "markersize": 3, "markevery": max(1, len(run) // 8), "linewidth": 1.0}
+            ax.plot(run["seconds"], run["validation"], label=None if number else label, **style)
     ax.set_xlabel("wall time of training [s]")
     return _finish(ax, "validation RMSE [°C]")
 

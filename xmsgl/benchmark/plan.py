@@ -36,8 +36,7 @@ def make_plan(
 ) -> list[Run]:
     """List the runs of a benchmark, each once.
 
-    A choice that does not affect a method gives no further run: a method that learns from coarse labels alone
-    has no fraction, one without random numbers no seed.
+    A method that learns from coarse labels alone has no fraction, one without random numbers no seed.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -141,11 +142,11 @@ def _epoch(
     batches = source.training(epoch, stage)
     if teacher:
         batches = _carried(batches, module, teacher, amp=settings.amp)
-    anew = epoch == first > 1 and isinstance(settings.learning_rate, tuple)
-    if anew:
+    average = {name: value.clone() for name, value in state.average.items()}
+    if epoch == first > 1 and isinstance(settings.learning_rate, tuple):
         module.load_state_dict(state.best)
         optimizer.state.clear()
-    average = {} if anew else {name: value.clone() for name, value in state.average.items()}
+        average.clear()
     row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
     weights = _weights(module)
     kept = average or weights
@@ -229,7 +230,7 @@ def _train_epoch(
 ) -> dict[str, float]:
     module.train()
     longest = float("inf") if settings.clip is None else settings.clip
-    sums: dict[str, list[float]] = {}
+    sums = defaultdict[str, list[float]](list)
     for item in batches:
         with _autocast(module, amp=settings.amp):
             outputs = module.task_outputs(item.batch, tasks)
@@ -254,8 +255,8 @@ def _train_epoch(
         if settings.average:
             update_mean(average, module, settings.average)
         for task, loss in losses.items():
-            sums.setdefault(f"loss_{task}", []).append(float(loss.detach()))
-            sums.setdefault(f"weight_{task}", []).append(float(weights[task]))
+            sums[f"loss_{task}"].append(float(loss.detach()))
+            sums[f"weight_{task}"].append(float(weights[task]))
     return {name: float(np.mean(values)) for name, values in sums.items()}
 
 
@@ -264,16 +265,15 @@ def validate(
 ) -> dict[str, float]:
     """Return the RMSE of a module on the validation batches, degC."""
     module.eval()
-    squares: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    squares, counts = defaultdict[str, float](float), defaultdict[str, int](int)
     with torch.no_grad():
         for item in source.validation(tasks):
             with _autocast(module, amp=amp):
                 outputs = module.task_outputs(item.batch, tasks)
             for task, label in _targets(outputs, item):
                 error = (outputs[task].double() - label)[torch.isfinite(label)]
-                squares[task] = squares.get(task, 0.0) + float(error.square().sum())
-                counts[task] = counts.get(task, 0) + error.numel()
+                squares[task] += float(error.square().sum())
+                counts[task] += error.numel()
     rmse = {
         task: source.deviation[TASK_SCALES[task]] * (squares[task] / counts[task]) ** 0.5
         for task in squares
@@ -281,10 +281,9 @@ def validate(
     }
     if not rmse:
         return {}
-    judged = [rmse[task] for task in ("coarse", "fine") if task in rmse]
-    return {f"validation_{task}": value for task, value in rmse.items()} | {
-        "validation": float(np.mean(judged or list(rmse.values())))
-    }
+    judged = [rmse[task] for task in ("coarse", "fine") if task in rmse] or list(rmse.values())
+    named = {f"validation_{task}": value for task, value in rmse.items()}
+    return {**named, "validation": float(np.mean(judged))}
 
 
 def _targets(outputs: Mapping[str, Tensor], item: LabelledBatch) -> Iterator[tuple[str, Tensor]]:

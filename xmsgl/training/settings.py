@@ -52,8 +52,8 @@ _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
 class TrainSettings:
     """All settings of a training; together with the dataset and the device they determine the model.
 
-    They are given as keywords of ``ds.msgl.train``, in the table ``[set]`` of a configuration, by a recipe or
-    by a checkpoint. Build them with :meth:`of`, which also accepts the arguments of the method's network.
+    They are keywords of ``ds.msgl.train``, or come from a configuration, a recipe or a checkpoint. Build them
+    with :meth:`of`, which also accepts the arguments of the method's network.
 
     Attributes
     ----------
@@ -68,11 +68,10 @@ class TrainSettings:
         of the windows, date ranges as ``"2011-10-01/2012-09-30"`` (several separated by commas, open ends as
         ``".."``) or as slices, or None to learn from all days and keep the last epoch.
     seed
-        Seed of initial weights, validation windows, the order of windows, and dropout. The same seed on the
-        same device gives the same weights, bit for bit on CPU with the same number of threads.
+        Seed of initial weights, validation windows, the order of windows, and dropout. The same seed gives
+        the same weights, bit for bit on CPU with the same number of threads.
     ensemble
-        Number of members, trained one after another with the seeds `seed`, `seed` + 1, ...; the prediction is
-        the mean of theirs. They share data, validation days and graphs [4]_.
+        Number of members, trained with the seeds `seed`, `seed` + 1, ..., whose mean is the prediction [4]_.
     features
         **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
         means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
@@ -80,16 +79,15 @@ class TrainSettings:
         regression at neighbouring observed segments, weighted with an e-folding length of 10 km along the
         river [5]_.
     scaling
-        ``"shared"``: inputs and labels of both scales are standardised with the same mean and deviation.
-        ``"own"``: each scale has its own, as published; the model cannot be ``anchored``.
+        ``"shared"``: one mean and deviation standardises inputs and labels of both scales. ``"own"``: each
+        scale has its own, as published; the model cannot be ``anchored``.
     window
         Days of a window; all of them are scored.
     warmup
         Days run before each window to fill the memory of the cell; they are not scored.
     identity
-        **Architecture.** Length of a learned vector for each segment, in addition to its attributes, carried
-        to its reaches by the crosswalk; 0, as published, learns none. It helps where nearly all segments are
-        gauged, and misleads at ungauged segments.
+        **Architecture.** Length of a vector learned for each segment and its reaches; 0, as published, learns
+        none. It helps where nearly all segments are gauged, and misleads at ungauged segments.
     architecture
         Arguments of the method's network: ``hidden``, ``backbone``, ``recurrent_dropout``, and for ``"msgl"``
         also ``heads``, ``dropout``, ``anchored`` and ``tasks``; given as keywords like all others.
@@ -102,8 +100,7 @@ class TrainSettings:
         Initial learning rate of Adam, multiplied by 0.3 after two thirds and again after five sixths of the
         epochs. A list has one rate for each stage, which then has its own decay and new moments.
     keep
-        ``"best"``: the weights of the epoch with the lowest validation error. ``"last"``: those of the last
-        epoch, as published.
+        Weights of the epoch with the lowest validation error, ``"best"``, or, as published, ``"last"``.
     batch
         **Optimisation.** Windows in a batch.
     clip

@@ -63,7 +63,7 @@ def train(
         Maximum number of passes over the training windows. Default: that of the recipe, else 60.
     validation
         Days kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date ranges
-        such as ``"2011-10-01/2012-09-30"``, slices, or None. Nothing is fitted to them.
+        such as ``"2011-10-01/2012-09-30"``, slices, or None.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout.
     start
@@ -77,15 +77,13 @@ def train(
         True: a bar, and curves in a notebook; ``"bar"``: the bar only; False: nothing. Default: the option
         ``progress``.
     observers
-        Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each,
-        for example a :class:`xmsgl.training.watch.tensorboard.TensorBoardLog`.
+        Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each.
     checkpoint
         File rewritten after every epoch.
     resume
         A checkpoint to continue from, with the same data and settings.
     **settings
-        Any other setting, such as ``hidden=32``, ``features=["default", "season"]`` or ``hops=10``: see
-        :class:`xmsgl.training.settings.TrainSettings` and the page on settings.
+        Any other of :class:`xmsgl.training.settings.TrainSettings`, such as ``hidden=32`` or ``hops=10``.
 
     Returns
     -------
