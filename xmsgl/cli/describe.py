@@ -47,8 +47,8 @@ def describe(*, file: str, data: dict[str, Any], graphs: bool, toml: bool) -> No
     """Describe a dataset, prediction, model, checkpoint or run.
 
     FILE is a netCDF file or a Zarr store, the name of a dataset such as simulated, a model, the name of a
-    packaged model, a training checkpoint, or the folder of a benchmark run. Graphs are not stored: --graphs
-    builds those of a dataset. Labels are counted, but no other values are read; xmsgl validate reads them.
+    packaged model, a training checkpoint, or the folder of a benchmark run. Labels are counted, but no other
+    values are read; xmsgl validate reads them.
     """
     path = Path(file)
     stored = path / _RUN if (path / _RUN).is_file() else path
@@ -103,13 +103,12 @@ def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) ->
     if toml:
         click.echo(train_config(header.get("training", {}), file), nl=False)
         return
-    settings = header["settings"]
-    training, loop = settings["training"], settings["loop"]
-    best = header["best_score"]
+    settings, best = header["settings"], header["best_score"]
+    training = settings["training"]
     facts = {
         "kind": "training checkpoint",
         "method": settings["method"],
-        "epoch": f"{header['epoch']} of {loop['epochs']}",
+        "epoch": f"{header['epoch']} of {settings['loop']['epochs']}",
         "member": f"{len(header['finished']) + 1} of {settings.get('ensemble', 1)}",
         # Without validation days the score is not an error in degC.
         "best": f"{best:.3f} degC in epoch {header['best_epoch']}" if best and best > 0 else "none",
@@ -142,12 +141,11 @@ def _describe_run(record: Mapping[str, Any], *, toml: bool) -> None:
 
 def _run_config(run: Mapping[str, Any]) -> str:
     """Write the configuration of a benchmark with this run alone."""
-    fractions = {} if run["fraction"] is None else {"fractions": [run["fraction"]]}
     worse = ",".join(f"{name}={amount!r}" for name, amount in run["degrade"].items())
     values: dict[str, Any] = {
         "dataset": run["dataset"],
         "protocol": run["protocol"],
-        **fractions,
+        **({} if run["fraction"] is None else {"fractions": [run["fraction"]]}),
         "methods": [label_of(run["method"], run["settings"])],
         "seeds": [f"{run['seed']}-{run['seed']}"],  # a single number would be a count
         "draw": run["draw"],

@@ -132,13 +132,7 @@ _FETCHED = {"delaware": {"forcing": "era5"}}
 @json_option
 @click.pass_context
 def fetch(
-    ctx: click.Context,
-    /,
-    *,
-    dataset: str,
-    output: Path | None,
-    data: dict[str, Any],
-    **named: str | None,
+    ctx: click.Context, /, *, dataset: str, output: Path | None, data: dict[str, Any], **named: str | None
 ) -> None:
     """Download and build DATASET, and summarise it."""
     from xmsgl import schema
@@ -181,11 +175,7 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-async-msgl.",
 )
 @click.option(
-    "-o",
-    "--output",
-    type=path_type,
-    required=True,
-    help="netCDF file (.nc) or Zarr store (.zarr).",
+    "-o", "--output", type=path_type, required=True, help="netCDF file (.nc) or Zarr store (.zarr)."
 )
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
 @click.option(
@@ -207,8 +197,7 @@ def downscale(
 ) -> None:
     """Write the daily temperature of all fine reaches of DATASET.
 
-    With --quantiles it writes quantiles instead. The output is written completely or not at all. It may
-    replace an earlier prediction, but no other file.
+    The output is written completely or not at all. It may replace an earlier prediction, but no other file.
     """
     check_prediction(output, paths_of(dataset, model))
     ds = open_data(dataset, **data)

@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl.cli.arguments import (
-    completing,
-    dataset_argument,
-    device_option,
-    folder_type,
-    path_type,
-    paths_of,
-)
+from xmsgl.cli.arguments import completing, dataset_argument, device_option, folder_type, path_type, paths_of
 from xmsgl.cli.as_json import json_option, show
 from xmsgl.cli.config import config_option, config_path, table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
@@ -55,12 +48,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @dataset_argument
 @config_option
 @click.option("-o", "--output", type=path_type, required=True, help="Model file to write (.safetensors).")
-@click.option(
-    "--method",
-    default="msgl",
-    show_default=True,
-    help="Name of a method, for example msgl, async-msgl, fine-only.",
-)
+@click.option("--method", default="msgl", show_default=True, help="For example msgl, async-msgl, fine-only.")
 @click.option(
     "--recipe",
     shell_complete=completing(lambda: RECIPES),
@@ -180,22 +168,16 @@ def train_config(training: Mapping[str, Any], origin: str) -> str:
             "ensemble or older than xmsgl 0.2"
         )
         raise InvalidArgumentError(msg)
-    settings, data = _beside_recipe(training), dict(training["data"])
+    from xmsgl.training.settings import TrainSettings
+
+    settings, data = dict(training["settings"]), dict(training["data"])
+    if (recipe := training.get("recipe")) is not None:
+        settings = {"recipe": recipe, **TrainSettings.of(**settings).differing(recipe)}
     own = {name: settings.pop(name) for name in _OPTIONS if name in settings}
     named = {"dataset": data.pop("dataset")} if data else {}
     values = {**named, **own, "fingerprint": training["fingerprint"]}
     tables = {name: table for name, table in (("data", data), ("set", settings)) if table}
     return to_toml({**values, **tables}, comment="\n".join(_remarks(training, known=bool(named))))
-
-
-def _beside_recipe(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe of a model, if any, and the settings that differ from it."""
-    from xmsgl.training.settings import TrainSettings
-
-    settings = dict(training["settings"])
-    if (recipe := training.get("recipe")) is None:
-        return settings
-    return {"recipe": recipe, **TrainSettings.of(**settings).differing(recipe)}
 
 
 def _remarks(training: Mapping[str, Any], *, known: bool) -> list[str]:
