@@ -130,3 +130,20 @@ def test_real_flowlines_make_segments_of_about_the_length_asked_for(hydroloom):
     flows = two["downstream_coarse"].values
     inner = flows != 0
     assert (area.sel(coarse=flows[inner]).values >= area.values[inner] * 0.999).all()
+
+
+def test_a_segment_lies_where_its_longest_path_does(fine):
+    two = xmsgl.coarsen(fine, length_m=6_000)
+    after = dict(zip(fine["fine"].values, fine["downstream_fine"].values, strict=True))
+    segment = two["coarse_segment"].to_series()
+    length = fine["length_fine"].to_series()
+    for name in two["coarse"].values[:5]:
+        members = set(segment.index[segment == name])
+
+        def path(reach, members=members):
+            above = [path(one) for one in members if after[one] == reach]
+            return [reach, *max(above, key=lambda way: length[way].sum(), default=[])]
+
+        way = path(name)
+        expected = (fine["lat_fine"].to_series()[way] * length[way]).sum() / length[way].sum()
+        assert float(two["lat_coarse"].sel(coarse=name)) == pytest.approx(expected)

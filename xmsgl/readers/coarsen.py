@@ -33,7 +33,6 @@ class _Segments:
     """Segments of a network on plain numbers; reaches have shape (fine,), segments (coarse,)."""
 
     number: npt.NDArray[np.int64]  # of each reach
-    flow: npt.NDArray[np.int64]  # position of the next reach, -1: none
     outlet: npt.NDArray[np.int64]  # position of the most downstream reach of each segment
     course: npt.NDArray[np.bool_]  # whether a reach is on the course of its segment
     downstream: npt.NDArray[np.int64]  # position of the next segment, -1: none
@@ -60,8 +59,8 @@ def coarsen(ds: xr.Dataset | xr.DataTree, *, length_m: float = 10_000.0, by: str
     -------
     xarray.Dataset
         Both scales. Of the most downstream reach, a segment has the id (or the value of `by`),
-        ``drainage_area``, ``stream_order`` and ``width``; of the longest path, the length; of the reach
-        half-way along it, ``lat`` and ``lon``. Other attributes and drivers are averages over the reaches,
+        ``drainage_area``, ``stream_order`` and ``width``; of the longest path, the length and the mean of
+        ``lat`` and ``lon``. Other attributes and drivers are averages over the reaches,
         weighted by length, without missing values. ``water_temperature_coarse`` is the mean of the observed
         reaches, whose number is ``observed_reaches_coarse``. Lazy where `ds` is.
 
@@ -137,7 +136,7 @@ def _segments(
     after = downstream[outlet]
     following = np.where(after >= 0, number[after], -1)
     names = ids[outlet] if groups is None else groups
-    return names, _Segments(number, downstream, outlet, courses(downstream, length, number), following)
+    return names, _Segments(number, outlet, courses(downstream, length, number), following)
 
 
 def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dict[str, Any]:
@@ -151,28 +150,12 @@ def _described(ds: xr.Dataset, names: npt.NDArray[Any], found: _Segments) -> dic
         "length_coarse": ("coarse", along, {"units": "m", "long_name": "length of the segment"}),
         CROSSWALK: ("fine", names[found.number], owner),
     }
-    middle = _half_way(length, found)
+    path = _weights(length * found.course, found)
     for base in ("lat", "lon"):
         if f"{base}_fine" in ds:
             place = ds[f"{base}_fine"]
-            coarse[f"{base}_coarse"] = ("coarse", place.to_numpy()[middle], place.attrs)
+            coarse[f"{base}_coarse"] = ("coarse", _mean(path, place.to_numpy()), place.attrs)
     return coarse
-
-
-def _half_way(length: npt.NDArray[np.float64], found: _Segments) -> npt.NDArray[np.int64]:
-    """Find the reach half-way along each course. Shapes: `length` (fine,), returns (coarse,)."""
-    along = np.bincount(found.number, weights=length * found.course)
-    inflow = np.full(length.size, -1, np.int64)
-    on = found.course & (found.flow >= 0) & (found.number[found.flow] == found.number)
-    inflow[found.flow[on]] = np.flatnonzero(on)
-    middle = found.outlet.copy()
-    for k, i in enumerate(found.outlet):
-        passed, at = length[i], i
-        while passed < along[k] / 2 and inflow[at] >= 0:
-            at = inflow[at]
-            passed += length[at]
-        middle[k] = at
-    return middle
 
 
 def _weights(length: npt.NDArray[np.float64], found: _Segments) -> sparse.csr_array:
