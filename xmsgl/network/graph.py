@@ -47,20 +47,10 @@ class RiverGraph:
 
     Parameters
     ----------
-    ids
-        Integer or string id of each reach, shape (n,).
-    downstream
-        int64 position each reach flows to, shape (n,); -1 at an outlet.
-    length
-        float64 length of each reach (m), shape (n,).
+    ids, downstream, length, scale, kernel, hops, limit, nearest, direction
+        As for :meth:`build`; ``downstream`` is int64, ``length`` float64 (m), both of shape (n,).
     operator
         float64 CSR, shape (n, n), with self-loops; rows sum to 1. Row: target, column: source.
-    scale
-        ``"coarse"`` or ``"fine"``.
-    kernel
-        The weights as a function of distance.
-    hops, limit, nearest, direction
-        How neighbours were chosen, see :func:`xmsgl.network.pairs.neighbours`.
 
     Raises
     ------
@@ -114,8 +104,7 @@ class RiverGraph:
         ids
             Integer or string id of each reach, shape (n,).
         downstream
-            Position each reach flows to, shape (n,); -1 at an outlet. See
-            :func:`xmsgl.network.topology.link`.
+            Position each reach flows to, shape (n,); -1 at an outlet (:func:`xmsgl.network.topology.link`).
         length
             Length of each reach (m), above 0, shape (n,).
         scale
@@ -163,10 +152,8 @@ class RiverGraph:
         )
         weight = kernel_weights(chosen, rows.distance, rows.signed_hops > 0)
         _loops.normalise_rows(rows.offset, weight)
-        index = rows.source.dtype
-        operator = sp.csr_array(
-            (weight, rows.source, rows.offset.astype(index)), shape=(down.size, down.size)
-        )
+        offset = rows.offset.astype(rows.source.dtype)
+        operator = sp.csr_array((weight, rows.source, offset), shape=(down.size, down.size))
         return cls(
             ids=names,
             downstream=down,
@@ -175,8 +162,7 @@ class RiverGraph:
             scale=scale,
             kernel=chosen,
             hops=None if hops is None else int(hops),
-            # JSON has no infinity
-            limit=None if limit is None else min(float(limit), sys.float_info.max),
+            limit=_storable(limit),
             nearest=None if nearest is None else int(nearest),
             direction=direction,
         )
@@ -187,35 +173,29 @@ class RiverGraph:
         return int(self.downstream.size)
 
     def settings(self) -> dict[str, Any]:
-        """Return how the graph was built, ready for JSON.
+        """Return the keyword arguments of :meth:`build` that give the same graph, ready for JSON.
 
         Returns
         -------
         dict
-            Keyword arguments of :meth:`build` that give the same graph.
 
         Examples
         --------
         >>> RiverGraph.build([7, 8], [1, -1], [1e3, 1e3]).settings()["kernel"]
         {'name': 'exponential', 'scale_m': 10000.0}
         """
-        return {
-            "scale": self.scale,
-            "kernel": self.kernel.to_dict(),
-            **self._choices(),
-        }
+        return {"scale": self.scale, "kernel": self.kernel.to_dict(), **self._choices()}
 
     def _choices(self) -> dict[str, Any]:
         """Return how neighbours were chosen."""
         return {name: getattr(self, name) for name in ("hops", "limit", "nearest", "direction")}
 
     def rows(self) -> PairRows:
-        """Find distance and hops of every entry of the operator, in the order of its ``data``.
+        """Find distance (m) and signed hops of every entry of the operator, in the order of its ``data``.
 
         Returns
         -------
         PairRows
-            Distances (m) and signed hops.
         """
         return pair_rows(self.downstream, self.length, **self._choices(), loops=True)
 
@@ -295,6 +275,11 @@ class RiverGraph:
         return self.describe()._repr_html_()
 
 
+def _storable(limit: float | None) -> float | None:
+    """Make a limit finite, because JSON has no infinity."""
+    return None if limit is None else min(float(limit), sys.float_info.max)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class RiverGraphs:
     """Both scales and the operators that interpolate a field from coarse to fine.
@@ -303,16 +288,12 @@ class RiverGraphs:
 
     Parameters
     ----------
-    coarse, fine
-        The graph of each scale.
+    coarse, fine, kernel, limit
+        As for :meth:`build`.
     remap
         R, float64 CSR, shape (n_fine, n_coarse): 1 at the segment that a reach lies on.
     interpolation
         M, float64 CSR, shape (n_fine, n_coarse): rows sum to 1.
-    kernel
-        The kernel of M, None for that of the fine graph.
-    limit
-        The distance limit of M (m), None for the kernel's own.
 
     Raises
     ------
@@ -355,13 +336,12 @@ class RiverGraphs:
         segment
             Position of each fine reach's coarse segment, shape (n_fine,).
         kernel, limit
-            As for :func:`xmsgl.network.crosswalk.interpolation_operator`. Default kernel: that of the
-            fine graph.
+            Kernel and greatest distance (m) of M, see :func:`xmsgl.network.crosswalk.interpolation_operator`.
+            Default: the kernel of the fine graph, and the range of the kernel.
 
         Returns
         -------
         RiverGraphs
-            Both graphs with R and M.
 
         Raises
         ------
@@ -386,7 +366,7 @@ class RiverGraphs:
                 fine.downstream, fine.length, place, coarse.n, kernel=chosen, limit=limit
             ),
             kernel=chosen,
-            limit=None if limit is None else min(float(limit), sys.float_info.max),
+            limit=_storable(limit),
         )
 
     @property
@@ -451,8 +431,8 @@ class RiverGraphs:
         """
         from xmsgl.network.pyg import Between, hetero_data
 
-        between = Between(self.segment, self.interpolation)
-        return hetero_data([self.coarse._nodes(), self.fine._nodes()], between)
+        nodes = [self.coarse._nodes(), self.fine._nodes()]
+        return hetero_data(nodes, Between(self.segment, self.interpolation))
 
     def __repr__(self) -> str:
         return (
