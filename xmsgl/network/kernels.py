@@ -74,12 +74,11 @@ class Kernel(ABC):
         """
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name and parameters, ready for JSON.
+        """Return name and parameters, ready for JSON, as :func:`get_kernel` reads them.
 
         Returns
         -------
         dict
-            As :meth:`from_dict` and :func:`get_kernel` read it.
 
         Examples
         --------
@@ -100,7 +99,6 @@ class Kernel(ABC):
         Returns
         -------
         Kernel
-            The kernel.
 
         Raises
         ------
@@ -117,17 +115,16 @@ class Kernel(ABC):
         if "name" not in spec:
             msg = f"a kernel given as a mapping needs a 'name': one of {', '.join(sorted(KERNELS))}"
             raise InvalidArgumentError(msg)
-        name = spec["name"]
+        parameters = dict(spec)
+        name = parameters.pop("name")
         if name not in KERNELS:
             raise UnknownNameError("kernel", name, KERNELS)
-        kind = KERNELS[name]
-        known = [field.name for field in fields(kind)]
-        strange = [key for key in spec if key != "name" and key not in known]
-        if strange:
+        known = [field.name for field in fields(KERNELS[name])]
+        if strange := [key for key in parameters if key not in known]:
             takes = ", ".join(known) or "none"
             msg = f"kernel {name!r} has no parameter {', '.join(strange)}; it takes {takes}"
             raise InvalidArgumentError(msg)
-        return kind(**{key: value for key, value in spec.items() if key != "name"})
+        return KERNELS[name](**parameters)
 
 
 def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
@@ -182,7 +179,6 @@ def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
     Returns
     -------
     Kernel
-        The kernel.
 
     Raises
     ------
