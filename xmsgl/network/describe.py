@@ -57,7 +57,7 @@ class _Description(ABC):
     """Facts and a table of spreads, as text and as HTML."""
 
     @abstractmethod
-    def title(self) -> str:
+    def _title(self) -> str:
         """Return the heading."""
 
     @abstractmethod
@@ -69,12 +69,12 @@ class _Description(ABC):
         """List the rows of the table."""
 
     def __str__(self) -> str:
-        return text_block(self.title(), self.facts(), self.spreads())
+        return text_block(self._title(), self.facts(), self.spreads())
 
     @as_xarray_shows
     def _repr_html_(self) -> str:
         rows = [[label, *spread.cells()] for label, spread in self.spreads()]
-        return card(self.title(), facts(self.facts()), table(["", "min", "mean", "max"], rows))
+        return card(self._title(), facts(self.facts()), table(["", "min", "mean", "max"], rows))
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,7 @@ class GraphDescription(_Description):
     weight: Spread  # of the edges in the row-normalised operator
     degree: Spread  # number of neighbours of a reach
 
-    def title(self) -> str:
-        """Return the heading."""
+    def _title(self) -> str:
         return f"river graph, {self.scale} scale"
 
     def facts(self) -> list[tuple[str, str]]:
@@ -131,8 +130,7 @@ class CrosswalkDescription(_Description):
     sources: Spread  # segments that a reach is interpolated from
     own: Spread  # weight of a reach's own segment
 
-    def title(self) -> str:
-        """Return the heading."""
+    def _title(self) -> str:
         return "crosswalk, coarse to fine"
 
     def facts(self) -> list[tuple[str, str]]:
