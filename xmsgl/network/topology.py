@@ -35,10 +35,7 @@ Floats = NDArray[np.float64]
 
 
 def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> Ints:
-    """Turn downstream ids into positions, the form all of :mod:`xmsgl.network` works on.
-
-    Shapes: `ids` (n,), `downstream_ids` (n,), returns (n,).
-    """
+    """Turn downstream ids (n,) into positions (n,), the form all of :mod:`xmsgl.network` works on."""
     own, below = _ids(ids, what), _ids(downstream_ids, f"downstream {what}")
     absent, outlet = missing(own), missing(below)
     if own.shape != below.shape:
@@ -64,15 +61,12 @@ def link(ids: ArrayLike, downstream_ids: ArrayLike, *, what: str = "reach") -> I
         place = np.minimum(np.searchsorted(ranked, below[inner]), own.size - 1)
         known = ranked[place] == below[inner]
         downstream[inner[known]] = order[place[known]]
-        lost = np.sort(inner[~known])
-        if lost.size:
+        if (lost := np.sort(inner[~known])).size:
             pairs = shorten(f"{below[i]} (below {own[i]})" for i in lost)
             faults.append(f"unknown downstream {what} ids {pairs}; add them or mark the outlets with 0 or ''")
-        itself = np.sort(inner[below[inner] == own[inner]])
-        if itself.size:
-            faults.append(
-                f"{what} ids that flow into themselves: {shorten(own[itself])}; mark outlets with 0 or ''"
-            )
+        if (itself := np.sort(inner[below[inner] == own[inner]])).size:
+            found = shorten(own[itself])
+            faults.append(f"{what} ids that flow into themselves: {found}; mark outlets with 0 or ''")
     if faults:
         raise NetworkError("; ".join(faults))
     return downstream
@@ -94,10 +88,7 @@ def _ids(values: ArrayLike, what: str) -> NDArray[Any]:
 
 
 def find_cycles(downstream: ArrayLike) -> list[Ints]:
-    """Find every cycle, each as the positions on it in flow order.
-
-    Shapes: `downstream` (n,).
-    """
+    """Find every cycle of a network (n,), each as the positions on it in flow order."""
     from xmsgl.network import _loops
 
     down = check_downstream(downstream)
@@ -119,9 +110,7 @@ def find_cycles(downstream: ArrayLike) -> list[Ints]:
 
 
 def topological_order(downstream: ArrayLike, *, ids: ArrayLike | None = None) -> Ints:
-    """Order reaches so that each comes after everything upstream of it.
-
-    Shapes: `downstream` (n,), `ids` (n,), returns (n,).
+    """Order reaches (n,) so that each comes after everything upstream of it.
 
     References
     ----------
@@ -134,10 +123,8 @@ def topological_order(downstream: ArrayLike, *, ids: ArrayLike | None = None) ->
     if placed < down.size:
         names = np.arange(down.size) if ids is None else np.asarray(ids)
         noun = "positions" if ids is None else "ids"
-        circles = (write_cycle(names[cycle]) for cycle in find_cycles(down))
-        msg = (
-            f"water would flow in a circle through {noun} {shorten(circles)}; correct one link of each circle"
-        )
+        circles = shorten(write_cycle(names[cycle]) for cycle in find_cycles(down))
+        msg = f"water would flow in a circle through {noun} {circles}; correct one link of each circle"
         raise CycleError(msg)
     return order
 
@@ -157,10 +144,7 @@ def inflows(downstream: Ints) -> tuple[Ints, Ints]:
 
 
 def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
-    """Sum a quantity over each reach and everything upstream of it.
-
-    Shapes: `downstream` (n,), `values` (n, ...).
-    """
+    """Sum a quantity (n, ...) over each reach and everything upstream of it."""
     from xmsgl.network import _loops
 
     down = check_downstream(downstream)
@@ -168,19 +152,16 @@ def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
     if given.ndim == 0 or given.shape[0] != down.size:
         msg = f"values have shape {given.shape}; the first dimension must be the {down.size} reaches"
         raise NetworkError(msg)
-    columns = given.size // down.size if down.size else 0
-    total = np.array(given, order="C").reshape(down.size, columns)
+    total = np.array(given, order="C").reshape(down.size, given.size // max(down.size, 1))
     _loops.accumulate_downstream(down, topological_order(down), total)
     return total.reshape(given.shape)
 
 
 def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
-    """Measure the distance along the river from each reach to its basin outlet.
+    """Measure the distance along the river from each reach to its basin outlet, (n,), (n,) -> (n,).
 
     Distances run from the downstream end of a reach to the downstream end of another: an edge
     ``i -> downstream[i]`` weighs the length of the reach it enters.
-
-    Shapes: `downstream` (n,), `length` (n,), returns (n,).
     """
     from xmsgl.network import _loops
 
@@ -189,18 +170,13 @@ def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:
 
 
 def hops_to_outlet(downstream: ArrayLike) -> Ints:
-    """Count the steps from each reach to its basin outlet.
-
-    Shapes: `downstream` (n,), returns (n,).
-    """
+    """Count the steps from each reach to its basin outlet, (n,) -> (n,)."""
     down = check_downstream(downstream)
     return distance_to_outlet(down, np.ones(down.size)).astype(np.int64)
 
 
 def strahler(downstream: ArrayLike) -> Ints:
-    """Compute Strahler's stream order.
-
-    Shapes: `downstream` (n,), returns (n,).
+    """Compute Strahler's stream order, (n,) -> (n,).
 
     References
     ----------
@@ -214,10 +190,7 @@ def strahler(downstream: ArrayLike) -> Ints:
 
 
 def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
-    """Mark a reach and all that drains into it.
-
-    Shapes: `downstream` (n,), returns (n,).
-    """
+    """Mark a reach and all that drains into it, (n,) -> (n,)."""
     from xmsgl.network import _loops
 
     down = check_downstream(downstream)
@@ -228,20 +201,14 @@ def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
 
 
 def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
-    """Link the selected reaches to one another, across the ones left out.
-
-    Shapes: `downstream` (n,), `selected` (n,).
-    """
+    """Link the selected reaches to one another, across the ones left out, (n,), (n,) -> (selected,)."""
     down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
     if stay.shape != down.shape:
         msg = f"selected has shape {stay.shape}; give one true or false for each of the {down.size} reaches"
         raise NetworkError(msg)
     topological_order(down)  # with a cycle the loop below would never end
     step = down.copy()
-    while True:
-        skip = (step >= 0) & ~stay[step]
-        if not skip.any():
-            break
+    while (skip := (step >= 0) & ~stay[step]).any():
         step[skip] = down[step[skip]]
     number = np.cumsum(stay) - 1
     linked: Ints = np.where(step >= 0, number[step], -1)[stay]
