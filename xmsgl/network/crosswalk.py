@@ -23,10 +23,7 @@ Floats = NDArray[np.float64]
 
 
 def remap_operator(segment: ArrayLike, n_coarse: int) -> sp.csr_array:
-    """Build R, which gives each fine reach the value of the segment it lies on.
-
-    Shapes: `segment` (n_fine,), returns (n_fine, n_coarse).
-    """
+    """Build R (n_fine, n_coarse), which gives each fine reach the value of the segment it lies on."""
     place = check_segment(segment, n_coarse)
     index = index_dtype(place.size, n_coarse)
     offset = np.arange(place.size + 1, dtype=index)
@@ -39,9 +36,7 @@ def outlet_reaches(
     """Find the outlet reach of each segment, where its water leaves it; -1 for segments without reaches.
 
     Of the reaches whose downstream reach is not on the same segment, it is the one with the greatest
-    length of river upstream; of equals, the first.
-
-    Shapes: `fine_downstream` (n_fine,), `fine_length` (n_fine,), `segment` (n_fine,), returns (n_coarse,).
+    length of river upstream; of equals, the first. Arrays are (n_fine,), the result (n_coarse,).
     """
     down = check_downstream(fine_downstream)
     metres = check_length(fine_length, down.size)
@@ -64,15 +59,12 @@ def interpolation_operator(
     kernel: str | Kernel | Mapping[str, Any] | None = None,
     limit: float | None = None,
 ) -> sp.csr_array:
-    """Build M, which interpolates a coarse field to fine reaches along the river.
+    """Build M (n_fine, n_coarse), which interpolates a coarse field to fine reaches along the river.
 
     A reach takes values from its own segment and from every segment whose outlet reach lies upstream or
     downstream of it, weighted by the kernel of the distance to that outlet reach. The own segment's outlet
     reach has distance 0 and weight 1, and so has a reach that does not flow through it. Where all weights
-    of a row vanish, the own segment has all the weight. Rows sum to 1.
-
-    Shapes: `fine_downstream` (n_fine,), `fine_length` (n_fine,), `segment` (n_fine,), returns (n_fine,
-    n_coarse).
+    of a row vanish, the own segment has all the weight. Rows sum to 1. Arrays are (n_fine,).
     """
     from xmsgl.network import _loops
 
