@@ -20,10 +20,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 def longest_paths(downstream: ArrayLike, length: ArrayLike, segment: ArrayLike | None = None) -> Floats:
-    """Measure the longest path from the end of each reach up to a headwater, within its segment if given.
-
-    Shapes: `downstream` (n,), `length` (n,), `segment` (n,), returns (n,).
-    """
+    """Measure the longest path from each reach's end up to a headwater, within its segment if given, (n,)."""
     down = check_downstream(downstream)
     path = check_length(length, down.size).copy()
     group = np.zeros(down.size, np.int64) if segment is None else np.asarray(segment)
@@ -36,15 +33,12 @@ def longest_paths(downstream: ArrayLike, length: ArrayLike, segment: ArrayLike |
 
 
 def cut_segments(downstream: ArrayLike, length: ArrayLike, target: float) -> Ints:
-    """Divide a network into segments of about a given length.
+    """Divide a network into segments of about a given length; return their numbers from 0, (n,).
 
     The trunk consists of the reaches whose longest path upstream is at least half of `target`, of the
     outlets, and of the path from there to the headwater. Between its confluences the trunk is cut into equal
-    pieces of
-    about `target`; a reach belongs to the piece in which its middle lies. All other reaches belong to the
-    segment they drain to.
-
-    Shapes: `downstream` (n,), `length` (n,), returns (n,), numbers of segments from 0.
+    pieces of about `target`; a reach belongs to the piece in which its middle lies. All other reaches belong
+    to the segment they drain to.
     """
     down = check_downstream(downstream)
     size = check_length(length, down.size)
@@ -88,14 +82,10 @@ def _main_inflows(down: Ints, path: Floats, some: NDArray[np.bool_]) -> Ints:
 
 
 def courses(downstream: ArrayLike, length: ArrayLike, segment: ArrayLike) -> NDArray[np.bool_]:
-    """Mark the reaches on the course of each segment: its longest path, from its outlet upwards.
-
-    Shapes: `downstream` (n,), `length` (n,), `segment` (n,), returns (n,).
-    """
+    """Mark the reaches (n,) on the course of each segment: its longest path, from its outlet upwards."""
     down, group = check_downstream(downstream), np.asarray(segment)
-    path = longest_paths(down, length, group)
     inside = (down >= 0) & (group[down] == group)
-    main = _main_inflows(down, path, inside)
+    main = _main_inflows(down, longest_paths(down, length, group), inside)
     marked: NDArray[np.bool_] = ~inside
     for i in np.flatnonzero(~inside):
         while (i := main[i]) >= 0:
