@@ -42,9 +42,7 @@ class PairRows:
     offset: NDArray[np.int64]  # (n + 1,): the entries of target i are offset[i] : offset[i + 1]
     source: NDArray[Any]  # int32, or int64 beyond 2**31 entries; sorted within a row
     distance: NDArray[np.float64]  # m, 0 on the diagonal
-    signed_hops: NDArray[
-        np.int32
-    ]  # positive where the source lies downstream of the target, 0 on the diagonal
+    signed_hops: NDArray[np.int32]  # above 0 where the source lies downstream, 0 on the diagonal
 
 
 def neighbours(
@@ -120,9 +118,8 @@ def pair_rows(
 
     whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
     for name, value in whole.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        whole_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole_number and value >= 1):
             msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
             raise InvalidArgumentError(msg)
     farthest = np.inf if limit is None else check_limit(limit, optional=True)
