@@ -15,6 +15,7 @@ from xmsgl.network.ids import id_values, kind_of
 from xmsgl.schema.advice import counted
 from xmsgl.schema.days import day_spans, join_days
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.topology import arrows
 from xmsgl.schema.tree import period, rename, suffixed, union
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
@@ -84,10 +85,7 @@ def combine(
     array([8, 8, 7])
     """
     names = names or {}
-    given: dict[Scale, xr.Dataset] = {
-        "coarse": _flat(coarse_ds, "coarse_ds"),
-        "fine": _flat(fine_ds, "fine_ds"),
-    }
+    given: dict[Scale, xr.Dataset] = {"coarse": _flat(coarse_ds, "coarse"), "fine": _flat(fine_ds, "fine")}
     _refuse_unknown(given, names)
     parts = {scale: _renamed(given[scale], scale, names) for scale in SCALES}
     faults = [fault for scale in SCALES for fault in _id_faults(parts[scale], scale, given[scale], names)]
@@ -107,23 +105,21 @@ def combine(
     return stamp(union([coarse, fine]), done)
 
 
-def _flat(obj: xr.Dataset | xr.DataTree, what: str) -> xr.Dataset:
+def _flat(obj: xr.Dataset | xr.DataTree, scale: Scale) -> xr.Dataset:
     if isinstance(obj, xr.DataTree):
         return obj.to_dataset()
     if not isinstance(obj, xr.Dataset):  # callers need not be type-checked
-        msg = f"{what} must be an xarray.Dataset or a node of a DataTree, not {type(obj).__name__}"  # type: ignore[unreachable]
+        msg = f"{scale}_ds must be an xarray.Dataset or a node of a DataTree, not {type(obj).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
     return obj
 
 
 def _meant_for(ours: str) -> tuple[Scale, ...]:
     """Return the scales of the datasets that one of our names applies to."""
-    if ours in SCALES:
-        return ("coarse",) if ours == "coarse" else ("fine",)
     if ours == CROSSWALK:
         return ("fine",)
-    scale = scale_of(ours)[1]
-    return SCALES if scale is None else (scale,)
+    own = tuple(scale for scale in SCALES if scale in (ours, scale_of(ours)[1]))
+    return own or SCALES
 
 
 def _refuse_unknown(given: Mapping[Scale, xr.Dataset], names: Mapping[str, str]) -> None:
@@ -148,16 +144,12 @@ def _renamed(ds: xr.Dataset, scale: Scale, names: Mapping[str, str]) -> xr.Datas
 def _id_faults(ds: xr.Dataset, scale: Scale, given: xr.Dataset, names: Mapping[str, str]) -> list[str]:
     if scale not in ds.dims:
         there = ", ".join(map(str, ds.dims)) or "none"
-        return [
-            f"{scale}_ds has no dimension {scale!r}, only {there}; "
-            f"name the dimension of its {'segments' if scale == 'coarse' else 'reaches'}: "
-            f'names={{"{scale}": "<your name>"}}'
-        ]
+        nodes = "segments" if scale == "coarse" else "reaches"
+        cure = f'name the dimension of its {nodes}: names={{"{scale}": "<your name>"}}'
+        return [f"{scale}_ds has no dimension {scale!r}, only {there}; {cure}"]
     if scale not in ds.indexes:
-        theirs = _theirs(given, names, scale)
-        return [
-            f'{scale}_ds has no ids; give them: {scale}_ds = {scale}_ds.assign_coords({{"{theirs}": ids}})'
-        ]
+        cure = f'{scale}_ds = {scale}_ds.assign_coords({{"{_theirs(given, names, scale)}": ids}})'
+        return [f"{scale}_ds has no ids; give them: {cure}"]
     if len(twice := _repeated(ds.indexes[scale])):
         cure = _one_of_each(scale, given, names, scale)
         return [f"{scale}_ds has duplicated ids: {shorten(twice)}; {cure}"]
@@ -223,8 +215,7 @@ def _same_days(
 def _suffix_common(coarse: xr.Dataset, fine: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """Give a suffix to variables without a scale that both have, such as a grid mapping."""
     both = (set(coarse.variables) & set(fine.variables)) - {"time"}
-    wrong = sorted(str(name) for name in both if scale_of(name)[1] is not None)
-    if wrong:
+    if wrong := sorted(str(name) for name in both if scale_of(name)[1] is not None):
         msg = f"both datasets have {shorten(wrong)}; drop or rename it in the one it does not belong to"
         raise InvalidArgumentError(msg)
     return (
@@ -239,25 +230,20 @@ def _owners(crosswalk: Crosswalk, reaches: pd.Index, segments: pd.Index) -> npt.
     if len(twice := _repeated(pd.Index(keys))):
         msg = f"the crosswalk has reaches more than once: {shorten(twice)}; keep one segment for each"
         raise InvalidArgumentError(msg)
-    wanted = id_values(reaches.to_numpy())
+    wanted, there = id_values(reaches.to_numpy()), id_values(segments.to_numpy())
     faults = []
     where = positions(keys, wanted)
-    if (where < 0).any():
-        lost = shorten(wanted[where < 0])
-        faults.append(
-            f"{counted((where < 0).sum(), 'reach of fine_ds is', 'reaches of fine_ds are')} not in the "
-            f"crosswalk: {lost}"
-            f"{_kinds('fine', wanted, keys)}; add them, or drop these reaches"
-        )
+    if len(lost := wanted[where < 0]):
+        what = counted(len(lost), "reach of fine_ds is", "reaches of fine_ds are")
+        kinds = _kinds("fine", wanted, keys)
+        faults.append(f"{what} not in the crosswalk: {shorten(lost)}{kinds}; add them, or drop these reaches")
     owner = owners[where]
-    found = positions(segments.to_numpy(), owner)
-    unknown = (found < 0) & (where >= 0)
+    unknown = (positions(there, owner) < 0) & (where >= 0)
     if unknown.any():
-        pairs = zip(wanted[unknown], owner[unknown], strict=True)
+        what = counted(unknown.sum(), "reach lies", "reaches lie")
+        pairs = arrows(wanted[unknown], owner[unknown]) + _kinds("coarse", there, owner)
         faults.append(
-            f"{counted(unknown.sum(), 'reach lies', 'reaches lie')} on segments that are not in coarse_ds: "
-            f"{shorten(f'{reach} -> {segment}' for reach, segment in pairs)}"
-            f"{_kinds('coarse', id_values(segments.to_numpy()), owner)}; "
+            f"{what} on segments that are not in coarse_ds: {pairs}; "
             "correct the crosswalk, or drop these reaches"
         )
     if faults:
