@@ -124,9 +124,9 @@ def check_days(ds: xr.Dataset) -> Iterator[str]:
         return
     index = ds.indexes["time"]
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
-        kind = type(index).__name__ if not isinstance(index, pd.DatetimeIndex) else "with a time zone"
-        want = "datetime64 of the standard calendar"
-        yield f"time is {kind} ({index.dtype}) instead of {want}: {_decode(index)}"
+        kind = "with a time zone" if isinstance(index, pd.DatetimeIndex) else type(index).__name__
+        found = f"{kind} ({index.dtype})"
+        yield f"time is {found} instead of datetime64 of the standard calendar: {_decode(index)}"
         return
     if index.hasnans:
         cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
@@ -150,17 +150,15 @@ def _check_daily_steps(time: pd.DatetimeIndex) -> Iterator[str]:
         return
     steps = pd.Series(np.diff(time.to_numpy()))
     usual = steps.mode().iloc[0]
-    if usual > _DAY:
-        cure = "give daily values, which cannot be derived from longer steps"
+    if usual != _DAY:
+        longer = "give daily values, which cannot be derived from longer steps"
+        cure = longer if usual > _DAY else f"take daily means: {daily_means()}"
         yield f"time is not daily: the usual step is {usual}; {cure}"
-        return
-    if usual < _DAY:
-        yield f"time is not daily: the usual step is {usual}; take daily means: {daily_means()}"
         return
     short = steps.to_numpy() < _DAY
     if short.any():
-        cure = f"take their mean: {daily_means()}"
-        yield f"time is not daily: several values on {dates(time[:-1][short])}; {cure}"
+        twice = dates(time[:-1][short])
+        yield f"time is not daily: several values on {twice}; take their mean: {daily_means()}"
     days = time.normalize().unique()
     absent = pd.date_range(days[0], days[-1], freq="D").difference(days)
     if len(absent):
@@ -200,10 +198,9 @@ def check_units(ds: xr.Dataset) -> Iterator[str]:
     features = {*drivers(ds), *statics(ds)}
     for name in ds.variables:
         base, scale = scale_of(name)
-        known = scale is not None and expected_units(base) is not None
-        if scale is None or not (base in features or known):
-            continue
         found, expected = ds[name].attrs.get("units"), expected_units(base)
+        if scale is None or (base not in features and expected is None):
+            continue
         if not isinstance(found, str) or not found.strip():
             yield f'{name} has no units; set them: ds["{name}"].attrs["units"] = "{expected or "<units>"}"'
         elif expected is not None and not same_units(found, expected):
