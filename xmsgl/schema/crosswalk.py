@@ -51,8 +51,7 @@ def check_crosswalk(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> It
         return
     reaches, segments = (id_values(ds.indexes[scale].to_numpy()) for scale in ("fine", "coarse"))
     owner = id_values(small[CROSSWALK])
-    none = missing(owner)
-    if none.any():
+    if (none := missing(owner)).any():
         yield (
             f"{CROSSWALK}: {counted(none.sum(), 'reach has', 'reaches have')} no segment: "
             f"{shorten(reaches[none])}; give each its segment{_or_drop(reaches, none, small)}"
@@ -83,9 +82,8 @@ def _or_drop(
 def rivers_of(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Rivers | None:
     """Turn the ids of networks and crosswalk without faults into positions; None if any is missing."""
     where = {"downstream_fine": "fine", "downstream_coarse": "coarse", CROSSWALK: "fine"}
-    if any(name not in small or ds[name].dims != (dim,) for name, dim in where.items()):
-        return None
-    if any(scale not in ds.indexes for scale in SCALES):
+    given = all(name in small and ds[name].dims == (dim,) for name, dim in where.items())
+    if not given or any(scale not in ds.indexes for scale in SCALES):
         return None
     reaches, segments = (ds.indexes[scale].to_numpy() for scale in ("fine", "coarse"))
     fine = positions(reaches, small["downstream_fine"])
@@ -97,9 +95,8 @@ def rivers_of(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Rivers |
 def check_against_flow(ds: xr.Dataset, rivers: Rivers, area: npt.NDArray[np.float64] | None) -> Iterator[str]:
     """Find reaches that do not flow where their segments do, and rivers that end midway."""
     reaches, segments = ds.indexes["fine"], ds.indexes["coarse"][rivers.segment]
-    named = np.array(
-        [f"{reach} (on {on})" for reach, on in zip(reaches, segments, strict=True)], dtype=object
-    )
+    places = [f"{reach} (on {on})" for reach, on in zip(reaches, segments, strict=True)]
+    named = np.array(places, dtype=object)
     against, aside = rivers.found.against, rivers.found.aside
     if against.size:
         yield (
