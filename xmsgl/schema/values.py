@@ -58,10 +58,9 @@ def check_statics(ds: xr.Dataset, small: Mapping[str, npt.NDArray[Any]]) -> Iter
             yield from _gaps_of_static(ds, name, values)
             wrong = values <= 0
             if base == "length" and wrong.any():
-                what = counted(wrong.sum(), "length is", "lengths are")
+                what = f"{counted(wrong.sum(), 'length is', 'lengths are')} not positive"
                 cure = f"use the median as a first guess: {fill_places(name, condition='{} > 0')}"
-                where = _nodes(ds, name, wrong)
-                yield f"{name}: {what} not positive: {where}; give the length in m, or {cure}"
+                yield f"{name}: {what}: {_nodes(ds, name, wrong)}; give the length in m, or {cure}"
                 values = np.where(wrong, np.nan, values)
             found = summarise(values[None, :], allowed_values(ds, name))
             plain = values[np.isfinite(values) & (values > _LOWEST_VALUE) & (values < HUGE)]
@@ -177,11 +176,11 @@ def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str
     low, high = allowed_values(ds, name)
     if cause is not None and cause.units is not None:
         return f"probably {cause.what}; {advice(name, cause.units, expected)}"
-    if cause is not None and base not in PLACE:
-        return f"probably {cause.what}; mask them: {_masked(ds, name, _without_fill(ds, name, found))}"
+    probably = f"probably {cause.what}; " if cause is not None else ""
     if base in PLACE:
-        probably = f"probably {cause.what}; " if cause is not None else ""
         return f'{probably}give degrees (EPSG:4326), or drop the variable: ds = ds.drop_vars("{name}")'
+    if probably:
+        return f"{probably}mask them: {_masked(ds, name, _without_fill(ds, name, found))}"
     between = _masked(ds, name, f"({{}} >= {low:g}) & ({{}} <= {high:g})")
     if base == "slope" and found.low >= 0:
         code = advice(name, "%", expected)
@@ -189,8 +188,7 @@ def _cure(ds: xr.Dataset, name: str, found: Summary, cause: Cause | None) -> str
     if expected != "degC":
         return f"correct them, or mask them: {between}"
     if found.high > _KELVIN_FROM:
-        array = f'ds["{name}"]'
-        cure = f"{array} = {array}.where({array} < {_KELVIN_FROM:g}, {array} - 273.15)"
+        cure = mask(name, f"{{}} < {_KELVIN_FROM:g}", f'ds["{name}"] - 273.15')
         return f"some are probably kelvin; convert those: {cure}"
     some = found.known[found.outside.nodes].sum()
     if high < found.high <= _FAHRENHEIT_TO and found.outside.count > _OFTEN * some:
@@ -223,12 +221,10 @@ def _some_from_fahrenheit(ds: xr.Dataset, name: str, found: Summary) -> str:
 
 def check_labels(summaries: Mapping[str, Summary], labels: bool) -> Iterator[str]:
     """Find datasets without any label."""
-    there = [f"{LABEL}_{scale}" for scale in SCALES if f"{LABEL}_{scale}" in summaries]
+    there = [name for name in (f"{LABEL}_{scale}" for scale in SCALES) if name in summaries]
     if labels and there and not any(summaries[name].finite for name in there):
-        yield (
-            f"{' and '.join(there)} contain no finite value: there is nothing to train on; add observations, "
-            f"{WITHOUT_LABELS}"
-        )
+        what = f"{' and '.join(there)} contain no finite value: there is nothing to train on"
+        yield f"{what}; add observations, {WITHOUT_LABELS}"
 
 
 def _nodes(ds: xr.Dataset, name: str, where: npt.NDArray[Any]) -> str:
