@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -24,3 +26,10 @@ def same(one, two):
 
 def rmse(prediction, truth):
     return float(np.sqrt(((prediction - truth) ** 2).mean()))
+
+
+def in_days(batch, days):
+    """Cut a batch into consecutive batches of some days."""
+    inputs = {name: x for name in ("x_coarse", "x_fine") if (x := getattr(batch, name)) is not None}
+    for start in range(0, len(next(iter(inputs.values()))), days):
+        yield replace(batch, **{name: x[start : start + days] for name, x in inputs.items()})

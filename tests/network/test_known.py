@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -62,4 +64,4 @@ def test_joined_keeps_its_own():
 
 
 def test_round_trip():
-    assert KnownSegments.from_dict(CHAIN.to_dict()) == CHAIN
+    assert KnownSegments.from_dict(asdict(CHAIN)) == CHAIN

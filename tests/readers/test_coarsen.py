@@ -142,7 +142,7 @@ def test_a_segment_lies_where_its_longest_path_does(fine):
 
         def path(reach, members=members):
             above = [path(one) for one in members if after[one] == reach]
-            return [reach, *max(above, key=lambda way: length[way].sum(), default=[])]
+            return [reach, *max(above, key=lambda each: length[each].sum(), default=[])]
 
         way = path(name)
         expected = (fine["lat_fine"].to_series()[way] * length[way]).sum() / length[way].sum()

@@ -5,8 +5,9 @@ Names are imported when first used, because most of them import PyTorch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xmsgl.util.late import late
 
 if TYPE_CHECKING:
     from xmsgl.benchmark.door import run
@@ -17,22 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "Source", "make_plan", "register_reference", "register_source", "run"]
 
-_HOME = {
-    "Run": "runs",
-    "Source": "sources",
-    "make_plan": "plan",
-    "register_reference": "methods",
-    "register_source": "sources",
-    "run": "door",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"xmsgl.benchmark.{_HOME[name]}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = late(
+    __name__,
+    {
+        "Run": "runs",
+        "Source": "sources",
+        "make_plan": "plan",
+        "register_reference": "methods",
+        "register_source": "sources",
+        "run": "door",
+    },
+)

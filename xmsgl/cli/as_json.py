@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import click
@@ -34,12 +33,4 @@ def show(value: Any, text: str) -> None:
 
 def _strict_json(value: Any) -> str:
     """Write JSON that every reader accepts, with null for NaN and infinity."""
-
-    def plain(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {name: plain(inner) for name, inner in part.items()}
-        if isinstance(part, list | tuple):
-            return [plain(inner) for inner in part]
-        return None if isinstance(part, float) and not math.isfinite(part) else part
-
-    return json.dumps(plain(value), allow_nan=False)
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None))

@@ -6,8 +6,9 @@ modules write this table in a convention.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xmsgl.util.late import late
 
 if TYPE_CHECKING:
     from xmsgl.export.geometry import to_geodataframe
@@ -15,11 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "to_geodataframe"]
 
-_HOME = {"export": "write", "to_geodataframe": "geometry"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"xmsgl.export.{_HOME[name]}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = late(__name__, {"export": "write", "to_geodataframe": "geometry"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,13 +33,9 @@ class KnownSegments:
         lengths = tuple(round(float(value), 1) for value in length)
         return cls(tuple(ids.tolist()), tuple(downstream.tolist()), lengths)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the segments as plain values, ready for JSON."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> KnownSegments:
-        """Read what :meth:`to_dict` returned."""
+        """Read what :func:`dataclasses.asdict` returned."""
         return cls(**{name: tuple(column) for name, column in values.items()})
 
     def recognise(self, other: KnownSegments) -> npt.NDArray[np.bool_]:

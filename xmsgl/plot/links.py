@@ -12,6 +12,7 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import colour_bar, draw_ring, draw_rivers, frame_map, map_axes
 from xmsgl.plot.places import Lines, lines
 from xmsgl.plot.style import CURVE, OBSERVED, need, strength_colours
+from xmsgl.schema.advice import counted
 from xmsgl.schema.rivers import stream_orders
 from xmsgl.schema.tree import as_dataset
 
@@ -53,7 +54,7 @@ def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, r
     else:
         ax.plot(*places[source].T, "o", color=OBSERVED, markersize=4, markeredgewidth=0, zorder=4)
         draw_ring(ax, found, ds, river.scale, reach)
-        title = f"{noun} {reach} and its {_counted(int(apart.sum()), 'neighbour')}"
+        title = f"{noun} {reach} and its {counted(int(apart.sum()), 'neighbour', 'neighbours')}"
     frame_map(ax, near)
     ax.set_title(title, loc="left")
     colour_bar(ax, drawn, "weight of a neighbour [1]")
@@ -82,13 +83,9 @@ def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *
     else:
         ax.plot(*segments[source].T, "s", color=CURVE, markersize=6, markeredgewidth=0, zorder=4)
         draw_ring(ax, fine, ds, "fine", reach)
-        ax.set_title(f"reach {reach} takes from {_counted(source.size, 'segment')}", loc="left")
+        ax.set_title(f"reach {reach} takes from {counted(source.size, 'segment', 'segments')}", loc="left")
         colour_bar(ax, drawn, "weight of a segment [1]")
     return ax
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _positions(ds: xr.Dataset, river: RiverGraph) -> npt.NDArray[np.int64]:

@@ -69,12 +69,7 @@ def register(name: str) -> Callable[[ReaderType], ReaderType]:
 
 
 def names() -> tuple[str, ...]:
-    """List the registered readers.
-
-    Returns
-    -------
-    tuple of str
-        Sorted names, for :func:`read` and :func:`get`.
+    """Return the sorted names of the registered readers, for :func:`read` and :func:`get`.
 
     Examples
     --------
@@ -102,13 +97,6 @@ def get(name: str) -> Reader:
     ------
     UnknownNameError
         No reader has this name.
-
-    Examples
-    --------
-    >>> get("fax")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    xmsgl.errors.UnknownNameError: unknown reader 'fax'; known: ...
     """
     if name not in READERS:
         raise UnknownNameError("reader", name, READERS)

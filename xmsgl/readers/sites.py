@@ -102,11 +102,10 @@ def place_sites(
 
     Notes
     -----
-    Water damps and delays changes of the air. A logger measured air on a day if, within the 15 days around
-    it, at least 10 of them observed, the day-to-day changes of the water temperature have more than 0.8 times the
-    standard deviation of those of the air, and a correlation with them above 0.8. On four years of 410 US
-    gauges with PRISM air temperature, assumed to be under water, this flags 0.03 % of the days; of 40 days of
-    air temperature planted in each record it flags 66 %.
+    Water damps changes of the air. A logger measured air on a day if, within the 15 days around it, at least
+    10 of them observed, the day-to-day changes of the water temperature have more than 0.8 times the standard
+    deviation of those of the air, and a correlation with them above 0.8. On four years of 410 US gauges with
+    PRISM air temperature this flags 0.03 % of the days; of 40 days of air planted in each record, 66 %.
 
     Examples
     --------

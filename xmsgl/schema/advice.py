@@ -7,7 +7,7 @@ __all__ = ["counted", "daily_means", "fill_days", "fill_places", "mask"]
 
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with the words for one or for many."""
-    return f"{number} {one if number == 1 else many}"
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def mask(name: str, condition: str, other: str = "") -> str:

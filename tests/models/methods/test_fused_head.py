@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
+from tests.small import in_days
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.cell.compiled import scan as compiled
 from xmsgl.models.methods.fused_head import compiled_predict, fold_head
@@ -283,7 +284,7 @@ def test_a_linear_head_equals_the_plain_one(rng_state, sizes, count):
     assert count
     torch.testing.assert_close(got.double(), exact.stream(doubled)[0], rtol=1e-5, atol=1e-5)
     parts, memory = [], None
-    for piece in batch.split(2):
+    for piece in in_days(batch, 2):
         prediction, memory = model.stream(piece, memory)
         parts.append(prediction)
     assert torch.equal(torch.cat(parts), got)

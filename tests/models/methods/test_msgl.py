@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.small import in_days
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.models.methods.msgl import MSGL, CoarseOnly, FineOnly
@@ -113,7 +114,7 @@ def test_days_after_days_give_what_a_window_gives(name, backend, make_batch):
     model = model_of(name, dtype=torch.float64, backend=backend).eval()
     expected, end = model_of(name, dtype=torch.float64, backend="reference").eval().stream(batch)
     parts, memory = [], None
-    for piece in batch.split(29):
+    for piece in in_days(batch, 29):
         prediction, memory = model.stream(piece, memory)
         parts.append(prediction)
     torch.testing.assert_close(torch.cat(parts), expected, rtol=1e-12, atol=1e-12)

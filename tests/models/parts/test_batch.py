@@ -20,15 +20,6 @@ def test_labelled(scale, nodes, expected):
     assert Batch().labelled(scale) is False
 
 
-def test_split_cuts_the_days_and_nothing_else():
-    x, graph = torch.arange(7.0)[:, None, None, None], object()
-    first, second = Batch(x_fine=x, fine_graph=graph).split(4)
-    assert first.x_fine.ravel().tolist() == [0, 1, 2, 3]
-    assert second.x_fine.ravel().tolist() == [4, 5, 6]
-    assert first.x_coarse is None
-    assert second.fine_graph is graph
-
-
 @pytest.mark.parametrize(
     ("call", "name"),
     [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -11,9 +11,6 @@ from torch import Tensor
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.models.parts.operator import GraphOperator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Batch"]
 
@@ -74,14 +71,6 @@ class Batch:
         """Return the positions of every coarse segment (int64), on the device of the inputs."""
         x = _given(self.x_coarse, "x_coarse")
         return torch.arange(x.shape[1], device=x.device)
-
-    def split(self, days: int) -> Iterator[Batch]:
-        """Cut into consecutive batches of `days` days; the last may have fewer."""
-        inputs = {"x_coarse": self.x_coarse, "x_fine": self.x_fine}
-        given = {name: x for name, x in inputs.items() if x is not None}
-        for start in range(0, len(next(iter(given.values()))), days):
-            pieces: dict[str, Any] = {name: x[start : start + days] for name, x in given.items()}
-            yield replace(self, **pieces)
 
     def interpolator(self) -> GraphOperator:
         """Return M; InvalidArgumentError if it is missing."""
