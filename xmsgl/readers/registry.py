@@ -69,7 +69,7 @@ def register(name: str) -> Callable[[ReaderType], ReaderType]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the sorted names of the registered readers, for :func:`read` and :func:`get`.
+    """Return the sorted names of the registered readers.
 
     Examples
     --------
