@@ -270,7 +270,7 @@ FAULTS = {
     ),
     "simulated-too-hot": (
         lambda ds: ds.assign(simulated_temperature_coarse=(ds[AIR] * 0 + 60).assign_attrs(units="degC")),
-        r"simulated_temperature_coarse: 4000 temperatures are outside -5..45 degC",
+        r"simulated_temperature_coarse: 4,000 temperatures are outside -5..45 degC",
     ),
     "air-too-hot": (
         lambda ds: put(ds, AIR, time=2, coarse=0, value=61.0),
@@ -278,7 +278,7 @@ FAULTS = {
     ),
     "air-in-kelvin-called-degC": (
         lambda ds: ds.assign({AIR: (ds[AIR] + 273.15).assign_attrs(units="degC")}),
-        rf"{AIR}: 4000 temperatures are outside -80..60 degC .*: coarse 101, .*; probably kelvin; ",
+        rf"{AIR}: 4,000 temperatures are outside -80..60 degC .*: coarse 101, .*; probably kelvin; ",
     ),
     "air-in-kelvin-on-one-segment": (
         lambda ds: ds.assign({AIR: ds[AIR].where(ds["coarse"] != 104, ds[AIR] + 273.15)}),
@@ -315,7 +315,7 @@ FAULTS = {
     ),
     "solar-in-joules": (
         lambda ds: ds.assign({SUN: (ds[SUN] * 86400).assign_attrs(units="W m-2")}),
-        f"{SUN}: 4000 values are outside .* probably joules a day; convert: .*86400",
+        f"{SUN}: 4,000 values are outside .* probably joules a day; convert: .*86400",
     ),
     "humidity-impossible": (
         lambda ds: put(with_humidity(ds, 100.0), HUMIDITY, time=5, coarse=0, value=5000.0),
@@ -331,7 +331,7 @@ FAULTS = {
     ),
     "driver-of-nothing": (
         lambda ds: ds.assign({RAIN: ds[RAIN].where(False)}),
-        f"{RAIN}: 4000 values are NaN, .*the variable has no values; drop it: ",
+        f"{RAIN}: 4,000 values are NaN, .*the variable has no values; drop it: ",
     ),
     "unknown-driver-fill": (
         lambda ds: put(with_moisture(ds), "soil_moisture_coarse", time=[1, 2], coarse=2, value=-9999.0),
@@ -360,7 +360,7 @@ FAULTS = {
             coarse=2,
             value=-9999.0,
         ),
-        "simulated_temperature_coarse: 4000 temperatures are outside .*probably fill values; .*>= -5\\)$",
+        "simulated_temperature_coarse: 4,000 temperatures are outside .*probably fill values; .*>= -5\\)$",
     ),
     "labels-all-zero": (
         lambda ds: ds.assign({WATER: (ds[WATER] * 0).assign_attrs(units="degC")}),
