@@ -6,6 +6,7 @@ intake imports this module by its entry points, or when a catalog names a driver
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.catalog import entries
@@ -41,8 +42,9 @@ class _Source(DataSource):  # type: ignore[misc]  # intake has no types
         super().__init__(metadata=dict(metadata or {}))
         self._kept: Any = None
 
+    @abstractmethod
     def _open(self) -> Any:
-        raise NotImplementedError
+        """Open what the entry stands for."""
 
     def _opened(self) -> Any:
         if self._kept is None:
