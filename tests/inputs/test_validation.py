@@ -47,10 +47,19 @@ def test_a_share_leaves_labels_on_both_sides(river_once, share, window, seed):
     )
     assert (days.validation & labelled(river_once, ["coarse"])).any()
     assert (days.training & labelled(river_once, ["coarse"])).any()
-    if -(-800 // window) >= 5:  # whole windows are given away
+    if -(-800 // window) >= 6:  # whole windows are given away
         for start in range(0, 800, window):
             part = days.validation[start : start + window]
             assert part.all() or not part.any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_remnant_of_a_window_is_not_the_validation(river, seed):
+    for days in (5 * 90 + 1, 4 * 90 + 1, 8 * 90 + 44):
+        part = river.isel(time=slice(days))
+        found = split(part, 0.15, window=90, seed=seed).validation
+        assert found.sum() >= 0.1 * days
+        assert not found[days // 90 * 90 :].all()
 
 
 def test_a_share_is_drawn_from_the_seed(river):

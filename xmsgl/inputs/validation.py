@@ -165,13 +165,15 @@ def _share_of_windows(
     days: DayMask, labelled: DayMask, windows: Sequence[Window], share: float, seed: int
 ) -> DayMask:
     """Keep whole windows, so that few validation days are next to training days."""
-    usable = [w for w in windows if labelled[w.start : w.stop].any()]
+    # The last window may be a few days long, too few to choose an epoch by.
+    longest = max(w.stop - w.start for w in windows)
+    usable = [w for w in windows if labelled[w.start : w.stop].any() and 2 * (w.stop - w.start) >= longest]
     if len(usable) >= _MIN_WINDOWS:
         count = max(1, round(share * len(usable)))
         for i in np.random.default_rng(seed).choice(len(usable), count, replace=False):
             days[usable[i].start : usable[i].stop] = True
         return days
-    for window in usable:
+    for window in usable or windows:
         present = window.start + np.flatnonzero(labelled[window.start : window.stop])
         cut = present[max(1, round((1 - share) * present.size)) :]
         if cut.size:
