@@ -7,11 +7,11 @@ Importing the package registers the accessor ``ds.msgl`` on :class:`xarray.Datas
 from __future__ import annotations
 
 import logging
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xmsgl import accessor as _accessor  # noqa: F401 - registers ds.msgl
 from xmsgl.errors import XMSGLError
+from xmsgl.util.late import late
 from xmsgl.util.options import get_option, set_options
 from xmsgl.util.version import __version__
 
@@ -44,24 +44,14 @@ __all__ = [
 ]
 
 # Imported on first use, because they import PyTorch, Numba or Matplotlib.
-_LATE = {
-    "Model": "xmsgl.models.file.model",
-    "catalog_path": "xmsgl.catalog.path",
-    "coarsen": "xmsgl.readers.coarsen",
-    "combine": "xmsgl.schema.combine",
-    "load_model": "xmsgl.models.file.model",
-}
-_MODULES = ("benchmark", "datasets", "evaluate", "export", "plot", "readers")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        return getattr(import_module(_LATE[name]), name)
-    if name in _MODULES:
-        return import_module(f"xmsgl.{name}")
-    msg = f"module 'xmsgl' has no attribute {name!r}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = late(
+    __name__,
+    {
+        "Model": "models.file.model",
+        "catalog_path": "catalog.path",
+        "coarsen": "readers.coarsen",
+        "combine": "schema.combine",
+        "load_model": "models.file.model",
+        **dict.fromkeys(("benchmark", "datasets", "evaluate", "export", "plot", "readers"), ""),
+    },
+)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ __all__ = [
     "NetworkError",
     "NetworkWarning",
     "OutputError",
+    "PluginError",
     "UncalibratedModelError",
     "UnknownNameError",
     "XMSGLError",
@@ -79,7 +81,9 @@ class UnknownNameError(XMSGLError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}")
+        near = get_close_matches(str(name).lower(), self.known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}{hint}")
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
@@ -137,6 +141,10 @@ class DivergenceError(XMSGLError, FloatingPointError):
 
 class MissingDependencyError(XMSGLError, ImportError):
     """An optional library is needed but not installed."""
+
+
+class PluginError(XMSGLError, ImportError):
+    """A reader, kernel, backbone or method of another package cannot be imported or used."""
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:

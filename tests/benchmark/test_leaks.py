@@ -16,7 +16,7 @@ from xmsgl.benchmark.protocols import make_split
 from xmsgl.benchmark.runs import Run
 from xmsgl.evaluate import mask_labels
 from xmsgl.inputs.neighbours_fit import fit_neighbours
-from xmsgl.models.methods.registry import model_names
+from xmsgl.models.methods.registry import MODELS
 from xmsgl.training import members as fit_members
 
 MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
@@ -30,7 +30,7 @@ QUICK = {
     "epochs": 3,
     "features": ["air_temperature", "solar_radiation", "slope"],
 }
-METHODS = (*REFERENCES, *model_names())
+METHODS = (*REFERENCES, *MODELS)
 DRAW = 3
 
 BOOSTERS = ("booster-fine", "booster-coarse")

@@ -13,7 +13,7 @@ from xmsgl.benchmark.protocols import make_split
 from xmsgl.benchmark.runs import Run
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
-from xmsgl.models.methods.registry import model_names
+from xmsgl.models.methods.registry import MODELS
 from xmsgl.training.recipes import PUBLISHED, RECIPES, Recipe
 
 QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 3, "features": ["air_temperature"]}
@@ -30,7 +30,7 @@ def warmer(temperature):
     return temperature.copy(data=temperature.values + (1 + np.arange(temperature.sizes[scale]) % 3))
 
 
-METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *model_names()} - {"async-msgl"})]
+METHODS = [pytest.param(name, {}, id=name) for name in sorted({*REFERENCES, *MODELS} - {"async-msgl"})]
 WITH_NEIGHBOURS = [
     pytest.param(
         "fine-only", {"features": ["default", "neighbour_anomalies:9km"]}, id="fine-only, neighbours"

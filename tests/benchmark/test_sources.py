@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.benchmark.sources import SOURCES, late_years, open_source, published_years, source_of, thin
+from xmsgl.benchmark.sources import SOURCES, late_years, open_source, published_years, thin
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import TEMPORAL_PROTOCOL
 
@@ -34,7 +34,7 @@ def test_two_years_are_not_enough():
 
 def test_the_delaware_has_the_published_years():
     assert published_years(days(1980, 2021)) is TEMPORAL_PROTOCOL
-    assert source_of("delaware").years is published_years
+    assert SOURCES["delaware"].years is published_years
 
 
 def test_a_fraction_of_the_simulated_basin_is_of_all_reach_days():
@@ -65,6 +65,6 @@ def test_thinning_keeps_all_or_a_fraction(river):
 
 def test_unknown_names_are_refused():
     with pytest.raises(UnknownNameError, match="known: delaware, simulated"):
-        source_of("rhine")
+        SOURCES["rhine"]
     with pytest.raises(InvalidArgumentError, match="no argument colour"):
         SOURCES["delaware"].check({"colour": 1})

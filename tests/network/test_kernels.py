@@ -124,8 +124,12 @@ def test_registering():
     try:
         assert get_kernel({"name": "test-flat", "level": 0.25}) == Flat(0.25)
         assert Flat().to_dict() == {"name": "test-flat", "level": 0.5}
-        with pytest.raises(InvalidArgumentError, match="already"):
-            register_kernel("test-flat")(Flat)
+        assert register_kernel("test-flat")(Flat) is Flat
+        with pytest.raises(InvalidArgumentError, match=r"already a kernel 'test-flat' \(.*Flat\)"):
+            register_kernel("test-flat")(Inverse)
+        assert Inverse.name == "inverse"
+        with pytest.raises(InvalidArgumentError, match="'test-number' must be a class derived from Kernel"):
+            register_kernel("test-number")(int)
         with pytest.raises(InvalidArgumentError, match="from -1 to"):
             kernel_weights(Flat(-1.0), np.ones(3), np.ones(3, bool))
         with pytest.raises(InvalidArgumentError, match="finite"):

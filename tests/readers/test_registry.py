@@ -13,7 +13,7 @@ from xmsgl.readers import registry
 @pytest.fixture
 def readers(monkeypatch):
     """The registry, restored after the test."""
-    monkeypatch.setattr(registry, "READERS", dict(registry.READERS))
+    monkeypatch.setattr(registry.READERS, "data", dict(registry.READERS.data))
     return xmsgl.readers
 
 

@@ -21,8 +21,7 @@ from xmsgl.cli.train import train_config
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.file import storage
 from xmsgl.models.file.model import load_model
-from xmsgl.models.methods.base import MODELS
-from xmsgl.models.methods.registry import model_names
+from xmsgl.models.methods.registry import MODELS
 from xmsgl.network.kernels import Exponential, Gaussian, Kernel
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.recipes import RECIPES
@@ -89,14 +88,14 @@ SIZES = {
 @st.composite
 def keywords(draw):
     """What a user may give: a method, some settings, some arguments of its network."""
-    method = draw(st.sampled_from(sorted(model_names())))
+    method = draw(st.sampled_from(sorted(MODELS)))
     sizes = {name: SIZES[name] for name in SIZES if name in network_arguments(method)}
     return {"method": method, **draw(st.fixed_dictionaries({}, optional=VALUES | sizes))}
 
 
 def test_every_setting_is_drawn():
     assert {*VALUES, "method", "architecture"} == set(OWN)
-    networks = set().union(*(network_arguments(method) for method in model_names()))
+    networks = set().union(*(network_arguments(method) for method in MODELS))
     assert networks - {"backend"} == set(SIZES)
 
 
@@ -160,7 +159,7 @@ def test_the_command_reads_the_settings_that_a_model_keeps(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("method", sorted(model_names()))
+@pytest.mark.parametrize("method", sorted(MODELS))
 def test_a_recipe_is_settings_like_all_others(name, method):
     chosen = TrainSettings.of(method, recipe=name)
     recipe = RECIPES[name]
@@ -250,7 +249,7 @@ def test_a_wrong_name_is_refused_before_a_dataset_is_looked_at():
         train(None, anchord=False)
 
 
-@pytest.mark.parametrize("method", sorted(model_names()))
+@pytest.mark.parametrize("method", sorted(MODELS))
 def test_the_settings_of_a_network_are_the_arguments_of_its_class(method):
     decided = {"n_features", "segments", "identity"}
     assert network_arguments(method) == set(inspect.signature(MODELS[method]).parameters) - decided

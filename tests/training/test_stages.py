@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.small import SMALL, rmse, same
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.models.methods.base import MODELS
-from xmsgl.models.methods.registry import model_names
+from xmsgl.models.methods.registry import MODELS
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.stages import LABELS, PLANS, Stage, stage_rates, stages_of
 from xmsgl.training.train import train
@@ -20,7 +19,7 @@ RICH = {"coarse_labels": True, "process": True}
 
 
 def test_plans_name_known_methods_tasks_and_labels():
-    assert set(PLANS) <= set(model_names())
+    assert set(PLANS) <= set(MODELS)
     for plan in PLANS.values():
         assert {task for task, _, _ in plan.before} <= set(ALL)
         assert {labels for _, labels, _ in plan.before} <= set(LABELS)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from xmsgl.benchmark.protocols import protocol_of
+from xmsgl.benchmark.protocols import PROTOCOLS
 from xmsgl.benchmark.scores import score_pairs
-from xmsgl.benchmark.sources import source_of
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.benchmark.sources import SOURCES
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.registry import Registry
 from xmsgl.util.spec import label_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def score_blends(
     store: Store, records: Sequence[dict[str, Any]], shared: Mapping[str, Any], blends: Sequence[str]
 ) -> Iterator[pd.DataFrame]:
     """Score the mean prediction of several methods on the same split, each with all its seeds."""
-    known: dict[str, list[dict[str, Any]]] = {}
+    known: Registry[list[dict[str, Any]]] = Registry("method in the results")
     for record in records:
         known.setdefault(columns_of(record, shared)["label"], []).append(record)
     for blend in blends:
@@ -75,9 +76,6 @@ def score_blends(
         if len(set(labels)) < 2:
             msg = f"blend {blend!r} has fewer than two methods; write for example 'msgl + booster-coarse'"
             raise InvalidArgumentError(msg)
-        for label in labels:
-            if label not in known:
-                raise UnknownNameError("method in the results", label, known)
         for split in _splits([record for label in labels for record in known[label]]):
             groups = [
                 [record for record in known[label] if _Split.of(record["run"]).covers(split)]
@@ -103,7 +101,7 @@ class _Split:
     @classmethod
     def of(cls, run: Mapping[str, Any]) -> _Split:
         case = tuple(json.dumps(run[name], sort_keys=True) for name in _SPLIT)
-        drawn = protocol_of(run["protocol"]).random or source_of(run["dataset"]).random
+        drawn = PROTOCOLS[run["protocol"]].random or SOURCES[run["dataset"]].random
         fraction = None if run["fraction"] is None else float(run["fraction"])
         return cls(case, run["draw"] if drawn or fraction is not None else None, fraction)
 

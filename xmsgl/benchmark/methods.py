@@ -14,11 +14,12 @@ from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.references.boosting import gradient_boosting
 from xmsgl.inputs.choose import parse_features
 from xmsgl.models.methods.base import TASK_SCALES
-from xmsgl.models.methods.registry import create_model, model_names
+from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stages import stage_rates, stages_of
 from xmsgl.training.train import train
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -147,12 +148,15 @@ def _booster(labels: Scale) -> Reference:
     return Reference(partial(gradient_boosting, labels=labels), frozenset({labels}), random=True)
 
 
-REFERENCES: dict[str, Reference] = {
-    "climatology": Reference(climatology, frozenset({"coarse", "fine"})),
-    "regression": Reference(air_temperature_regression, frozenset({"coarse", "fine"})),
-    "booster-fine": _booster("fine"),
-    "booster-coarse": _booster("coarse"),
-}
+REFERENCES: Registry[Reference] = Registry(
+    "method",
+    {
+        "climatology": Reference(climatology, frozenset({"coarse", "fine"})),
+        "regression": Reference(air_temperature_regression, frozenset({"coarse", "fine"})),
+        "booster-fine": _booster("fine"),
+        "booster-coarse": _booster("coarse"),
+    },
+)
 """References by name."""
 
 
@@ -195,6 +199,6 @@ def contender(name: str) -> Reference | Network:
     """Return a method by its name."""
     if name in REFERENCES:
         return REFERENCES[name]
-    if name in model_names():
+    if name in MODELS:
         return Network(name)
-    raise UnknownNameError("method", name, [*REFERENCES, *model_names()])
+    raise UnknownNameError("method", name, [*REFERENCES, *MODELS])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.benchmark.degrade import is_random, parse_degradation
 from xmsgl.benchmark.methods import contender
-from xmsgl.benchmark.protocols import protocol_of
+from xmsgl.benchmark.protocols import PROTOCOLS
 from xmsgl.benchmark.runs import Run
-from xmsgl.benchmark.sources import source_of
+from xmsgl.benchmark.sources import SOURCES
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.spec import parse_spec
 
@@ -62,7 +62,7 @@ def make_plan(
     [('climatology', 0.01, 0, 0), ('remap', None, 0, 0), ('climatology', 1.0, 0, 0),
      ('climatology', 0.01, 0, 1), ('remap', None, 1, 0)]
     """
-    source, rules = source_of(dataset), protocol_of(protocol)
+    source, rules = SOURCES[dataset], PROTOCOLS[protocol]
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     amounts = [float(fraction) for fraction in fractions or rules.fractions]
     _check(amounts, [*chosen, *([] if draw is None else [draw])])
@@ -81,13 +81,13 @@ def make_plan(
 
 def _canonical(run: Run) -> Run:
     """Remove what does not affect a run, so that equal runs have equal ids."""
-    who, protocol = contender(run.method), protocol_of(run.protocol)
+    who, protocol = contender(run.method), PROTOCOLS[run.protocol]
     protocol.check(run.method, run.settings)
     used = who.sources(run.settings)
     fraction = run.fraction if "fine" in used else None
     level = {name: amount for name, amount in run.degrade.items() if parse_degradation(name)[1] in used}
     drawn = (
-        source_of(run.dataset).random
+        SOURCES[run.dataset].random
         or protocol.random
         or (fraction is not None and fraction < 1)
         or any(is_random(name) for name in level)

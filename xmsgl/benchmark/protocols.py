@@ -13,11 +13,12 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.benchmark.degrade import degrade
-from xmsgl.benchmark.sources import COARSE, FINE, Source, open_source, source_of, thin
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.benchmark.sources import COARSE, FINE, SOURCES, Source, open_source, thin
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import hold_out_segments, mask_labels, split_years
 from xmsgl.evaluate.splits import label_names
 from xmsgl.schema.rivers import stream_orders
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from xmsgl.benchmark.runs import Run
     from xmsgl.inputs.validation import Validation
 
-__all__ = ["PROTOCOLS", "Protocol", "Split", "make_split", "protocol_of"]
+__all__ = ["PROTOCOLS", "Protocol", "Split", "make_split"]
 
 _HELD_OUT = 0.2
 _VALIDATION = 0.15  # of the windows, in the spatial protocol
@@ -87,27 +88,22 @@ def _candidates(ds: xr.Dataset, source: Source, name: str) -> Sequence[Any] | No
     return found
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "temporal": Protocol((0.001, 0.01, 0.1, 1.0), random=False, hide=_hide_years, fixed=("validation",)),
-    "spatial": Protocol((1.0,), random=True, hide=_hide_segments),
-}
+PROTOCOLS: Registry[Protocol] = Registry(
+    "protocol",
+    {
+        "temporal": Protocol((0.001, 0.01, 0.1, 1.0), random=False, hide=_hide_years, fixed=("validation",)),
+        "spatial": Protocol((1.0,), random=True, hide=_hide_segments),
+    },
+)
 """Protocols by name."""
-
-
-def protocol_of(name: str) -> Protocol:
-    """Return a protocol by its name."""
-    if name not in PROTOCOLS:
-        raise UnknownNameError("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
 
 
 def make_split(run: Run) -> Split:
     """Split the dataset of a run."""
-    source = source_of(run.dataset)
+    source = SOURCES[run.dataset]
     ds = open_source(run.dataset, run.data, fraction=run.fraction, draw=run.draw)
-    hidden, where, validation = protocol_of(run.protocol).hide(
-        degrade(ds, run.degrade, run.draw), source, run.draw
-    )
+    degraded = degrade(ds, run.degrade, run.draw)
+    hidden, where, validation = PROTOCOLS[run.protocol].hide(degraded, source, run.draw)
     temperatures = _temperatures(ds)
     training = hidden.drop_vars([name for name in temperatures if name not in (COARSE, FINE)])
     if not source.random:  # a random dataset is opened with this fraction

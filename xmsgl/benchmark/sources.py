@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl import datasets
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import TEMPORAL_PROTOCOL, keep_fraction, water_year
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +26,6 @@ __all__ = [
     "open_source",
     "published_years",
     "register_source",
-    "source_of",
 ]
 
 Years = Mapping[str, tuple[tuple[int, int], ...]]
@@ -95,12 +95,15 @@ def late_years(ds: xr.Dataset) -> Years:
     }
 
 
-SOURCES: dict[str, Source] = {
-    "delaware": Source(
-        datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
-    ),
-    "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
-}
+SOURCES: Registry[Source] = Registry(
+    "dataset",
+    {
+        "delaware": Source(
+            datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
+        ),
+        "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
+    },
+)
 """Sources by name."""
 
 
@@ -127,19 +130,12 @@ def register_source(name: str, source: Source) -> None:
     _open.cache_clear()
 
 
-def source_of(name: str) -> Source:
-    """Return a source by its name."""
-    if name not in SOURCES:
-        raise UnknownNameError("dataset", name, SOURCES)
-    return SOURCES[name]
-
-
 def open_source(
     name: str, arguments: Mapping[str, Any], *, fraction: float | None = None, draw: int = 0
 ) -> xr.Dataset:
     """Open a source; a random one with a fraction of its fine labels."""
     everything = dict(arguments)
-    if source_of(name).random:
+    if SOURCES[name].random:
         everything |= {"seed": draw} | ({} if fraction is None else {"label_fraction": fraction})
     return _open(name, json.dumps(everything, sort_keys=True))
 
@@ -147,7 +143,7 @@ def open_source(
 # Consecutive runs mostly share their dataset.
 @lru_cache(maxsize=1)
 def _open(name: str, arguments: str) -> xr.Dataset:
-    return source_of(name).open(**json.loads(arguments))
+    return SOURCES[name].open(**json.loads(arguments))
 
 
 def thin(ds: xr.Dataset, fraction: float | None, draw: int) -> xr.Dataset:

@@ -38,10 +38,10 @@ def _known_source(ctx: click.Context, _: click.Parameter, value: str) -> str:
     """Refuse an unknown dataset; imported late, because the sources import dask and SciPy."""
     if ctx.resilient_parsing:  # completion only
         return value
-    from xmsgl.benchmark.sources import source_of
+    from xmsgl.benchmark.sources import SOURCES
 
     try:
-        source_of(value)
+        SOURCES[value]
     except UnknownNameError as error:
         raise click.BadParameter(str(error)) from error
     return value

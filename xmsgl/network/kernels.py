@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.registry import Registry
 
 __all__ = [
     "KERNELS",
@@ -30,14 +31,10 @@ __all__ = [
     "register_kernel",
 ]
 
-KERNELS: dict[str, type[Kernel]] = {}
-"""The registered kernels by name."""
-
 DEFAULT_SCALE_M = 10_000.0
 """About the length of an NHM segment, and the distance over which stream temperature adjusts."""
 
 Floats = NDArray[np.float64]
-KernelType = TypeVar("KernelType", bound="type[Kernel]")
 
 
 @dataclass(frozen=True)
@@ -113,59 +110,31 @@ class Kernel(ABC):
         Gaussian(scale_m=500.0)
         """
         if "name" not in spec:
-            msg = f"a kernel given as a mapping needs a 'name': one of {', '.join(sorted(KERNELS))}"
+            msg = f"a kernel given as a mapping needs a 'name': one of {', '.join(KERNELS)}"
             raise InvalidArgumentError(msg)
         parameters = dict(spec)
         name = parameters.pop("name")
-        if name not in KERNELS:
-            raise UnknownNameError("kernel", name, KERNELS)
-        known = [field.name for field in fields(KERNELS[name])]
+        kind = KERNELS[name]
+        known = [field.name for field in fields(kind)]
         if strange := [key for key in parameters if key not in known]:
             takes = ", ".join(known) or "none"
             msg = f"kernel {name!r} has no parameter {', '.join(strange)}; it takes {takes}"
             raise InvalidArgumentError(msg)
-        return KERNELS[name](**parameters)
+        return kind(**parameters)
 
 
-def register_kernel(name: str) -> Callable[[KernelType], KernelType]:
-    """Register a kernel class under a name.
+class _Kernels(Registry[type[Kernel]]):
+    """Kernels are stored with their parameters by name, so each class keeps its own."""
 
-    Parameters
-    ----------
-    name
-        Name of the kernel in settings.
+    def __setitem__(self, name: str, value: type[Kernel]) -> None:
+        value.name = name
+        super().__setitem__(name, value)
 
-    Returns
-    -------
-    callable
-        A class decorator for a frozen dataclass derived from :class:`Kernel`.
 
-    Raises
-    ------
-    InvalidArgumentError
-        If the name is taken.
+KERNELS = _Kernels("kernel", base=Kernel, group="xmsgl.kernels")
+"""The registered kernels by name: frozen dataclasses derived from :class:`Kernel`."""
 
-    Examples
-    --------
-    >>> @register_kernel("flat")
-    ... @dataclass(frozen=True)
-    ... class Flat(Kernel):
-    ...     def weight(self, distance, downstream):
-    ...         return np.ones_like(distance)
-    >>> get_kernel("flat")
-    Flat()
-    >>> del KERNELS["flat"]
-    """
-
-    def register(kind: KernelType) -> KernelType:
-        if name in KERNELS:
-            msg = f"kernel {name!r} already exists ({KERNELS[name].__qualname__}); choose another name"
-            raise InvalidArgumentError(msg)
-        kind.name = name
-        KERNELS[name] = kind
-        return kind
-
-    return register
+register_kernel = KERNELS.register
 
 
 def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
@@ -198,12 +167,10 @@ def get_kernel(spec: str | Kernel | Mapping[str, Any] | None = None) -> Kernel:
         return Exponential()
     if isinstance(spec, Kernel):
         return spec
-    if isinstance(spec, str):
-        return Kernel.from_dict({"name": spec})
-    if not isinstance(spec, Mapping):
+    if not isinstance(spec, str | Mapping):
         msg = f"a kernel must be a name, a mapping or a Kernel, not {spec!r}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
-    return Kernel.from_dict(spec)
+    return Kernel.from_dict({"name": spec} if isinstance(spec, str) else spec)
 
 
 @dataclass(frozen=True)

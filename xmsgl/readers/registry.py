@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.registry import Registry
 
 __all__ = ["READERS", "Reader", "get", "names", "read", "register"]
 
 Reader: TypeAlias = Callable[..., xr.Dataset]
-"""A function of sources, then options by keyword, such as ``scale=``, that returns a Dataset."""
+"""A function of its sources, then options by keyword, such as ``scale=``. It returns a Dataset of one scale:
+ids along ``coarse`` or ``fine``, and variables with names and units of the convention."""
 
-ReaderType = TypeVar("ReaderType", bound=Reader)
+READERS: Registry[Reader] = Registry("reader", group="xmsgl.readers")
 
-READERS: dict[str, Reader] = {}
-
-
-def register(name: str) -> Callable[[ReaderType], ReaderType]:
-    """Register a reader under a name.
-
-    A reader is a function of its sources, then options by keyword, that returns a Dataset of one scale: the
-    dimension ``coarse`` or ``fine`` with ids, and variables with names and units of the convention.
-
-    Parameters
-    ----------
-    name
-        Name for :func:`read`.
-
-    Returns
-    -------
-    callable
-        A decorator that returns the function unchanged.
-
-    Raises
-    ------
-    InvalidArgumentError
-        The name is empty or belongs to another reader.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> @register("two-columns")
-    ... def read_two_columns(frame, *, scale="fine"):
-    ...     return xr.Dataset(
-    ...         {f"downstream_{scale}": (scale, frame["to"], {"units": "1"})}, coords={scale: frame["id"]}
-    ...     )
-    >>> ds = read("two-columns", pd.DataFrame({"id": [1, 2], "to": [2, 0]}))
-    >>> ds["downstream_fine"].values
-    array([2, 0])
-    >>> del READERS["two-columns"]
-    """
-    if not (isinstance(name, str) and name.strip()):  # type: ignore[redundant-expr]  # callers may be untyped
-        msg = f"the name of a reader must be text, not {name!r}"
-        raise InvalidArgumentError(msg)
-
-    def add(reader: ReaderType) -> ReaderType:
-        if name in READERS and READERS[name] is not reader:
-            taken = getattr(READERS[name], "__qualname__", repr(READERS[name]))
-            msg = f"there is already a reader {name!r} ({taken}); choose another name"
-            raise InvalidArgumentError(msg)
-        READERS[name] = reader
-        return reader
-
-    return add
+register = READERS.register
 
 
 def names() -> tuple[str, ...]:
@@ -77,7 +30,7 @@ def names() -> tuple[str, ...]:
     >>> xmsgl.readers.names() == tuple(sorted(READERS))
     True
     """
-    return tuple(sorted(READERS))
+    return tuple(READERS)
 
 
 def get(name: str) -> Reader:
@@ -98,8 +51,6 @@ def get(name: str) -> Reader:
     UnknownNameError
         No reader has this name.
     """
-    if name not in READERS:
-        raise UnknownNameError("reader", name, READERS)
     return READERS[name]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import UnknownNameError
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ quantities that span orders of magnitude, and mixed precision on a GPU (off with
 the gradient is the same in all stages; there is none where the three tasks are trained together.
 """
 
-RECIPES: dict[str, Recipe] = {PUBLISHED.name: PUBLISHED}
+RECIPES: Registry[Recipe] = Registry("recipe", {PUBLISHED.name: PUBLISHED})
 """Recipes by name."""
 
 
@@ -139,12 +139,7 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     """
     # Imported here, because the models import PyTorch, which takes seconds.
     from xmsgl.models.file.start import shared_architecture
-    from xmsgl.models.methods.registry import model_names
 
-    if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
-    if method not in model_names():
-        raise UnknownNameError("network model", method, model_names())
     recipe = RECIPES[name]
-    own = recipe.methods.get(method, {})
-    return {**recipe.settings, **own, **shared_architecture(method, recipe.architecture)}
+    shared = shared_architecture(method, recipe.architecture)
+    return {**recipe.settings, **recipe.methods.get(method, {}), **shared}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,12 +52,9 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
     "data_dir": _path_check("data_dir", "a folder's path"),
     "data_mirror": _path_check("data_mirror", "a folder's path, a URL"),
 }
-_VALUES: dict[str, Any] = {"process_tuning": False, "progress": True, "data_dir": None, "data_mirror": None}
-
-
-def _known(name: str) -> None:
-    if name not in _CHECKS:
-        raise UnknownNameError("option", name, _CHECKS)
+_VALUES: Registry[Any] = Registry(
+    "option", {"process_tuning": False, "progress": True, "data_dir": None, "data_mirror": None}
+)
 
 
 class set_options:  # noqa: N801 - reads as a function, as in xarray
@@ -99,11 +97,8 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
     """
 
     def __init__(self, **options: object) -> None:
-        for name in options:
-            _known(name)
-        values = {name: _CHECKS[name](value) for name, value in options.items()}
-        self._former = {name: _VALUES[name] for name in values}
-        _VALUES.update(values)
+        self._former = {name: _VALUES[name] for name in options}
+        _VALUES.update({name: _CHECKS[name](value) for name, value in options.items()})
 
     def __enter__(self) -> set_options:
         return self
@@ -137,5 +132,4 @@ def get_option(name: str) -> Any:
     >>> get_option("progress")
     True
     """
-    _known(name)
     return _VALUES[name]

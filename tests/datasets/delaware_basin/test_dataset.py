@@ -207,14 +207,14 @@ class TestEra5:
     def test_spatial_protocol(self, ds):
         """The draws by an independent reading of the observation table, worked out elsewhere."""
         from xmsgl.benchmark.protocols import PROTOCOLS
-        from xmsgl.benchmark.sources import source_of
+        from xmsgl.benchmark.sources import SOURCES
 
         labels = ds["water_temperature_fine"].count("time").compute().to_numpy()
         pool = set(ds["subsegment_fine"].to_numpy()[labels > 0])
         assert len(pool) == 284
         found, first = [], {}
         for seed in range(4):
-            hidden, fine, _ = PROTOCOLS["spatial"].hide(ds, source_of("delaware"), seed)
+            hidden, fine, _ = PROTOCOLS["spatial"].hide(ds, SOURCES["delaware"], seed)
             held = fine.to_numpy()
             ids = sorted(set(ds["coarse_segment"].to_numpy()[held].tolist()))
             found.append((len(ids), sum(ids), int(labels[held].sum())))

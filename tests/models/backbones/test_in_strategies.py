@@ -12,7 +12,7 @@ import xmsgl
 from tests.small import QUICK, in_days
 from xmsgl.models.backbones.registry import BACKBONES
 from xmsgl.models.file.model import Model
-from xmsgl.models.methods.registry import create_model, model_names
+from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 from xmsgl.training.weighting import multi_task_backward
@@ -21,7 +21,7 @@ OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn"]
 
 
 def test_every_strategy_takes_every_backbone():
-    for method in model_names():
+    for method in MODELS:
         for name in BACKBONES:
             model = create_model(method, n_features=3, hidden=8, backbone=name, seed=0).eval()
             assert model.stepwise

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from tests.small import in_days
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.methods import registry
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.models.methods.msgl import MSGL, CoarseOnly, FineOnly
-from xmsgl.models.methods.registry import create_model, model_names
+from xmsgl.models.methods.registry import create_model
 
 MODELS = ["fine-only", "msgl", "remap"]
 
@@ -263,7 +264,7 @@ def test_a_task_the_model_does_not_have_is_named(make_batch):
 
 
 def test_prediction_leaves_no_graph(make_batch):
-    for name in model_names():
+    for name in registry.MODELS:
         assert not model_of(name).stream(make_batch())[0].requires_grad
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.models.methods.base import MODELS, register_model
+from xmsgl.models.methods.base import register_model
 from xmsgl.models.methods.msgl import FineOnly
-from xmsgl.models.methods.registry import create_model, model_names
+from xmsgl.models.methods.registry import MODELS, create_model
 
 
 def test_unknown_name_lists_the_known():
@@ -27,8 +27,12 @@ def test_a_new_model_plugs_in():
         pass
 
     try:
-        assert "mine" in model_names()
+        assert "mine" in MODELS
         assert isinstance(create_model("mine", n_features=2, hidden=4), Mine)
+        with pytest.raises(InvalidArgumentError, match=r"already a network model 'msgl' \(MSGL\)"):
+            register_model("msgl")(Mine)
+        with pytest.raises(InvalidArgumentError, match="must be a class derived from NetworkModel"):
+            register_model("other")(dict)
     finally:
         del MODELS["mine"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
 from xmsgl.models.backbones.stgcn import STGCN
 from xmsgl.models.backbones.wavenet import GraphWaveNet
 from xmsgl.models.cell.cell import RecurrentGraphCell
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["BACKBONES", "create_backbone"]
 
 #: Backbones by name. Each is made from the numbers of inputs and of hidden channels.
-BACKBONES: dict[str, Callable[..., nn.Module]] = {
-    "rgcn": RecurrentGraphCell,
-    "lstm": PlainLSTM,
-    "gat-lstm": GraphAttentionLSTM,
-    "graph-wavenet": GraphWaveNet,
-    "stgcn": STGCN,
-}
+BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
+    "backbone",
+    {
+        "rgcn": RecurrentGraphCell,
+        "lstm": PlainLSTM,
+        "gat-lstm": GraphAttentionLSTM,
+        "graph-wavenet": GraphWaveNet,
+        "stgcn": STGCN,
+    },
+    group="xmsgl.backbones",
+)
 
 
 def create_backbone(
     name: str, n_features: int, hidden: int, *, recurrent_dropout: float = 0.0, backend: str = "auto"
 ) -> nn.Module:
     """Make a backbone with fresh weights."""
-    if name not in BACKBONES:
-        raise UnknownNameError("backbone", name, BACKBONES)
     make = BACKBONES[name]
     known = inspect.signature(make).parameters
     options: dict[str, Any] = {}

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import ModelMismatchError, shorten
-from xmsgl.models.methods.base import MODELS, NetworkModel
+from xmsgl.models.methods.registry import MODELS, NetworkModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from xmsgl.models.parts.batch import Batch
     from xmsgl.util.scales import Scale
@@ -70,30 +71,8 @@ class NetworkModel(nn.Module, ABC):
         return [task for task in wanted if batch.labelled(TASK_SCALES[task])]
 
 
-#: Network models by name.
-MODELS: dict[str, type[NetworkModel]] = {}
+#: Network models by name. The first argument of a constructor is `n_features`; the others are keywords with
+#: defaults and plain values, so that they can be stored in the file of a model.
+MODELS: Registry[type[NetworkModel]] = Registry("network model", group="xmsgl.methods", base=NetworkModel)
 
-_Model = TypeVar("_Model", bound=type[NetworkModel])
-
-
-def register_model(name: str) -> Callable[[_Model], _Model]:
-    """Register a class as a network model.
-
-    Parameters
-    ----------
-    name
-        Name of the method, for example in ``ds.msgl.train(name)``. The first argument of the constructor is
-        `n_features`; the others are keywords with defaults and plain values, so that they can be stored in
-        the file of a model.
-
-    Returns
-    -------
-    callable
-        A decorator that returns the class unchanged.
-    """
-
-    def keep(cls: _Model) -> _Model:
-        MODELS[name] = cls
-        return cls
-
-    return keep
+register_model = MODELS.register

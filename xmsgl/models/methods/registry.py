@@ -8,21 +8,14 @@ from typing import Any
 import torch
 
 import xmsgl.models.methods.msgl  # noqa: F401 - registers its classes
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.methods.base import MODELS, NetworkModel
 
-__all__ = ["create_model", "model_names"]
-
-
-def model_names() -> tuple[str, ...]:
-    """List the registered network models."""
-    return tuple(sorted(MODELS))
+__all__ = ["MODELS", "NetworkModel", "create_model"]
 
 
 def create_model(name: str, *, n_features: int, seed: int | None = None, **architecture: Any) -> NetworkModel:
     """Make a model with fresh weights."""
-    if name not in MODELS:
-        raise UnknownNameError("network model", name, MODELS)
     cls = MODELS[name]
     parameters = inspect.signature(cls).parameters
     known = set(parameters) - {"n_features"}
