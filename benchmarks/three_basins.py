@@ -97,8 +97,8 @@ def predict(method: str, ds: xr.Dataset, seed: int) -> xr.DataArray:
 
 
 def run(
-    basins: Mapping[str, xr.Dataset], target: str, sources: list[str], kept: int, draw: int, method: str
-) -> dict[str, Any]:
+    basins: Mapping[str, xr.Dataset], *, target: str, sources: list[str], kept: int, draw: int, method: str
+) -> dict[str, float]:
     """Score one method on the scored gauges of the target."""
     start = time.perf_counter()
     ds = basins[target]
@@ -107,13 +107,15 @@ def run(
     everything = join([mask_labels(ds, segments=hidden), *(basins[name] for name in sources)])
     reaches = ds["fine"].values[np.isin(ds["coarse_segment"].values, scored)]
     prediction = predict(method, everything, draw).sel(fine=reaches)
-    result = score(prediction, ds[FINE].sel(fine=reaches))
-    by_gauge = score(prediction, ds[FINE].sel(fine=reaches), by="reach")
-    enough = by_gauge.where(by_gauge["n"] >= LEAST_SCORED, drop=True)
+    observed = ds[FINE].sel(fine=reaches)
+    result, by_gauge = score(prediction, observed), score(prediction, observed, by="reach")
     return {
-        **{"target": target, "sources": sources, "kept": min(kept, len(others)), "draw": draw},
-        **{"method": method, "rmse": float(result["rmse"]), "bias": float(result["bias"])},
-        **{"median": float(enough["rmse"].median()), "gauges": enough.sizes["fine"], "n": int(result["n"])},
+        "rmse": float(result["rmse"]),
+        "bias": float(result["bias"]),
+        "median": float(by_gauge["rmse"].where(by_gauge["n"] >= LEAST_SCORED).median()),
+        "gauges": int((by_gauge["n"] >= LEAST_SCORED).sum()),
+        "n": int(result["n"]),
+        "taught": min(kept, len(others)),
         "seconds": round(time.perf_counter() - start, 1),
     }
 
@@ -131,16 +133,14 @@ def cases(methods: list[str], draws: list[int]) -> list[dict[str, Any]]:
     return found
 
 
-def table(rows: pd.DataFrame) -> str:
-    """Write the mean over draws of the pooled RMSE and of the median gauge, in Markdown."""
-    rows = rows.assign(sources=rows["sources"].map(lambda names: " + ".join(names) or "none"))
-    keys = ["target", "sources", "method", "kept"]
-    mean = rows.groupby(keys, sort=False)[["rmse", "median"]].mean()
-    count = rows.groupby(keys, sort=False).size()
-    cells = mean["rmse"].map("{:.2f}".format) + " / " + mean["median"].map("{:.2f}".format)
-    cells += count.map(lambda n: f" ({n})")
-    wide = cells.unstack("kept").reindex(columns=[k for k in sorted(rows["kept"].unique())])
-    return wide.fillna("").reset_index().to_markdown(index=False)
+def table(lines: list[dict[str, Any]]) -> str:
+    """Write the mean over draws of the pooled RMSE and of the median gauge's, in Markdown."""
+    rows = pd.DataFrame([{**line["case"], **line["score"]} for line in lines])
+    rows["sources"] = rows["sources"].map(lambda names: " + ".join(names) or "none")
+    by = rows.groupby(["target", "sources", "method", "kept"], sort=False)
+    mean = by[["rmse", "median"]].mean().map("{:.2f}".format)
+    cells = mean["rmse"] + " / " + mean["median"] + by.size().map(" ({})".format)
+    return cells.unstack("kept").fillna("").reset_index().to_markdown(index=False)
 
 
 def main() -> None:
@@ -151,21 +151,17 @@ def main() -> None:
     parser.add_argument("--draws", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
-    lines = given.results.read_text().splitlines() if given.results.exists() else []
-    rows = [json.loads(line) for line in lines]
-    if not given.table:
-        basins = {name: open_basin(name) for name in OPEN}
-        done = [{name: row[name] for name in ("target", "sources", "asked", "draw", "method")} for row in rows]
-        for case in cases(given.methods, given.draws):
-            key = {("asked" if name == "kept" else name): value for name, value in case.items()}
-            if key in done:
-                continue
-            row = {**run(basins, **case), "asked": case["kept"]}
-            rows.append(row)
-            with given.results.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(row, flush=True)
-    print(table(pd.DataFrame(rows)))
+    text = given.results.read_text() if given.results.exists() else ""
+    lines = [json.loads(line) for line in text.splitlines()]
+    done = [line["case"] for line in lines]
+    todo = [] if given.table else [case for case in cases(given.methods, given.draws) if case not in done]
+    basins = {name: open_basin(name) for name in OPEN} if todo else {}
+    for case in todo:
+        lines.append({"case": case, "score": run(basins, **case)})
+        with given.results.open("a") as file:
+            file.write(json.dumps(lines[-1]) + "\n")
+        print(json.dumps(lines[-1]), flush=True)
+    print(table(lines))
 
 
 if __name__ == "__main__":
