@@ -47,6 +47,6 @@ def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
 
 
 def spin_up(da: xr.DataArray) -> tuple[np.datetime64, np.datetime64] | None:
-    """Find the first day flagged as depending on the weather before the record, and the one after the last."""
+    """Find the first day that depends on the weather before the record, and the day after the last."""
     flagged = da["time"].values[da["spin_up"].values == 1] if "spin_up" in da.coords else []
     return (min(flagged), max(flagged) + np.timedelta64(1, "D")) if len(flagged) else None

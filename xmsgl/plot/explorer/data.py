@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from xmsgl.plot.places import Lines
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from xmsgl.plot.places import Lines
 
 __all__ = ["Layer", "Ruler", "ruler", "simplify"]
 
