@@ -106,7 +106,8 @@ def test_what_a_reach_is_interpolated_from_has_its_weights(basin):
     assert weight.sum() == pytest.approx(1)
 
 
-def test_no_arc_leaves_the_map(basin):
+def test_no_arc_leaves_the_map():
+    basin = xmsgl.datasets.simulated(n_coarse=6, years=1)
     reach = basin.fine.values[7]
     for ax in (
         graph(basin.msgl.graph("coarse"), basin),

@@ -87,7 +87,9 @@ def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *
     else:
         ax.plot(*segments[source].T, "s", color=CURVE, markersize=6, markeredgewidth=0, zorder=4)
         draw_ring(ax, fine, ds, "fine", reach)
-        ax.set_title(f"reach {reach} takes from {counted(source.size, 'segment', 'segments')}", loc="left")
+        ax.set_title(
+            f"reach {reach}, interpolated from {counted(source.size, 'segment', 'segments')}", loc="left"
+        )
         colour_bar(ax, drawn, "weight of a segment [1]")
     return ax
 

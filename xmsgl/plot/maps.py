@@ -41,7 +41,8 @@ def network(
         single quantile, the colour bar names it.
     obj
         Dataset or DataTree with ``geometry_<scale>`` (hex WKB, EPSG:4326; needs shapely), or
-        ``lat_<scale>``, ``lon_<scale>`` and ``downstream_<scale>``.
+        ``lat_<scale>``, ``lon_<scale>`` and ``downstream_<scale>``. With ``downstream_<scale>`` alone, the
+        network is drawn as a schematic tree, and the axis says so.
     ax
         matplotlib axes to draw into. Default: axes of a new figure, which is their ``.figure``.
     limits
@@ -65,7 +66,7 @@ def network(
     InvalidArgumentError
         The values have dimensions other than the reaches, or no id in common with the dataset.
     InvalidDatasetError
-        The dataset does not say where the reaches lie.
+        The dataset has neither the location of the reaches nor their topology.
     MissingDependencyError
         matplotlib is missing, or shapely where the dataset has geometries.
 

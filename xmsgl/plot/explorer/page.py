@@ -32,6 +32,7 @@ _BOTH = """
 .bk-btn.bk-active { background: light-dark(#dcdcdc, #555); }
 .bk-input::placeholder { color: light-dark(#666, #aaa); }
 .bk-clearfix { color: light-dark(#222, #eee); }
+.noUi-target.noUi-horizontal { background: light-dark(#fafafa, #3a3a3a); }
 """
 
 
@@ -94,7 +95,7 @@ def _controls(models: Any, daily: Daily) -> dict[str, Any]:
     """Make the controls; a single day needs no slider."""
     last, day = len(daily.days) - 1, daily.warmest()
     both = {"stylesheets": [_BOTH]}
-    wide = {"sizing_mode": "stretch_width", "show_value": False, "margin": (12, 15, 5, 15)}
+    wide = {"sizing_mode": "stretch_width", "show_value": False, "margin": (12, 15, 5, 15), **both}
     note = {"sizing_mode": "stretch_width", "styles": {"padding": "6px 0"}}
     slider = models.Slider(start=0, end=last, value=day, step=1, title="", name="slider", **wide)
     play = models.Toggle(label="► Play", width=90, name="play", tags=[0], **both)
