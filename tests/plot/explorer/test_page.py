@@ -338,6 +338,7 @@ def test_the_page_is_dark_or_light_and_can_be_read_in_both(page, median, explore
             shades = page.get("Array.from(model('colours').palette)")
             assert (np.diff([luminance(shade) for shade in shades[::8]]) > 0).all()
             assert min(contrast(shade, behind) for shade in shades) > 1.7
+            assert contrast(page.get("model('curve').glyph.line_color.value"), behind) > 4.5
             page.screenshot(tmp_path, f"explorer-{'dark' if dark else 'light'}.png")
         page.inside("dark", "button").click()
         page.wait(lambda: page.get("document.documentElement.style.colorScheme") == "dark")

@@ -65,6 +65,7 @@ function dress() {
     }
   }
   if (slider !== null) slider.bar_color = dark.active ? "#666666" : "#e6e6e6";
+  curve.glyph.line_color = {value: dark.active ? "#56b4e9" : "#0072b2"};
   today.line_color = ink;
   under.glyph.line_color = {value: ink};
 }

@@ -53,6 +53,7 @@ def render(contents: Contents) -> str:
     parts = _controls(models, daily) | _sources(models, contents)
     parts |= {"map": _map(models, parts, contents), "chart": _chart(models, parts, contents)}
     parts |= {name: parts["map"].select_one({"name": name}) for name in ("colours", "under")}
+    parts["curve"] = parts["chart"].select_one({"name": "curve"})
     dashed = {"line_color": MARK, "line_dash": [4, 3], "line_width": 1}
     parts["today"] = models.Span(name="today", dimension="height", **dashed)
     parts["chart"].add_layout(parts["today"])
@@ -227,7 +228,7 @@ def _chart(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     for name, look, words in dots:
         if name in daily.layers:
             figure.scatter("time", name, source=source, legend_label=words, **look)
-    style = {"color": CURVE, "line_width": 1.8, "legend_label": "predicted"}
+    style = {"color": CURVE, "line_width": 1.8, "legend_label": "predicted", "name": "curve"}
     line = figure.line("time", "predicted", source=source, **style)
     # Bokeh reads a tooltip as HTML, but what a formatter returns as text.
     code = "return `${value.toFixed(1)} ${units}`"
