@@ -94,11 +94,9 @@ def lines(ds: xr.Dataset, scale: str) -> Lines:
 
 
 def tree(downstream: Ints) -> Floats:
-    """Place each reach of a network in a tree without crossings, (n,) -> (n, 2), in reaches.
-
-    Upwards: the number of reaches to the outlet, with the reach itself. To the right: the middle of the
-    headwaters above the reach, which lie side by side; all of them together are as wide as the tree is high.
-    """
+    """Place each reach of a network (n,) in a tree without crossings, (n, 2), as wide as it is high."""
+    # Upwards the reaches to the outlet; across the middle of the headwaters above, which lie side by side.
+    # Headwaters of different reaches never mix, so no two reaches share a place and no links cross.
     hops = hops_to_outlet(downstream)
     headwater = np.bincount(downstream[downstream >= 0], minlength=downstream.size) == 0
     width = accumulate(downstream, headwater)
