@@ -106,6 +106,34 @@ def test_what_a_reach_is_interpolated_from_has_its_weights(basin):
     assert weight.sum() == pytest.approx(1)
 
 
+def test_no_arc_leaves_the_map():
+    basin = xmsgl.datasets.simulated(n_coarse=6, years=1)
+    reach = basin.fine.values[7]
+    for ax in (
+        graph(basin.msgl.graph("coarse"), basin),
+        graph(basin.msgl.graph("fine"), basin, reach=reach),
+        graphs(basin.msgl.graph(), basin, reach=reach),
+    ):
+        places = arcs(ax)[3].reshape(-1, 2)
+        (west, east), (south, north) = ax.get_xlim(), ax.get_ylim()
+        assert ((places >= [west, south]) & (places <= [east, north])).all()
+
+
+@pytest.mark.parametrize("lost", ["coarse", "fine", "both"])
+def test_segments_without_coordinates_run_along_their_reaches(basin, lost):
+    scales = ["coarse", "fine"] if lost == "both" else [lost]
+    ds = basin.drop_vars([f"{name}_{scale}" for name in ("geometry", "lat", "lon") for scale in scales])
+    both = ds.msgl.graph()
+    for ax in (graphs(both, ds), graphs(both, ds, reach=ds.fine.values[3])):
+        under, over = [c for c in ax.collections if c.get_zorder() in (1, 2)][:2]
+        as_drawn = [{tuple(np.ravel(path).round(9)) for path in c.get_segments()} for c in (under, over)]
+        assert as_drawn[0] == as_drawn[1]
+        assert (ax.get_xlabel() == "longitude") == (lost == "coarse")
+    ax = graph(ds.msgl.graph(scales[0]), ds)
+    assert ax.get_xlabel() == "schematic: no coordinates in the dataset"
+    assert len(arcs(ax)[0]) == ds.msgl.graph(scales[0]).operator.nnz - ds.sizes[scales[0]]
+
+
 def test_faults_are_named(basin):
     river = basin.msgl.graph("fine")
     with pytest.raises(InvalidArgumentError, match="-5 is not among the fine ids"):

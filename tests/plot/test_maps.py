@@ -214,3 +214,55 @@ def test_a_label_without_units_has_none(river, values):
 def test_a_marked_segment_is_called_one(river, values):
     coarse = river.rename({name: name.replace("fine", "coarse") for name in ("fine", *river.data_vars)})
     assert network(values.rename(fine="coarse"), coarse, mark=1).lines[0].get_label() == "segment 1"
+
+
+SIX = {"downstream": [3, 3, 5, 5, 6, 0], "lat": [0.005, 0.005, 0.003, 0.003, 0.001, 0.0]}
+BASINS = {
+    "small": SIX | {"lon": [0, 0.00275, 0.001, 0.003, 0.002, 0.002]},
+    "straight": SIX | {"lon": [0.0] * 6},
+    "wide": {
+        "downstream": [2, 3, 4, 5, 6, 0],
+        "lat": [0.01, 0.03, 0.0, 0.02, 0.04, 0.03],
+        "lon": np.linspace(0, 0.52, 6),
+    },
+}
+
+
+@pytest.fixture(params=BASINS)
+def odd(request):
+    """A basin of six reaches of an odd shape."""
+    basin = {f"{name}_fine": ("fine", list(values)) for name, values in BASINS[request.param].items()}
+    ds = xr.Dataset(basin, {"fine": [1, 2, 3, 4, 5, 6]})
+    return ds.assign(lat_fine=ds.lat_fine + 40, lon_fine=ds.lon_fine - 75)
+
+
+def test_a_basin_of_any_shape_fills_its_map_and_the_map_its_figure(odd):
+    ax = network(xr.DataArray(np.arange(6.0), {"fine": odd.fine}), odd)
+    ax.figure.canvas.draw()
+    page, axes = ax.figure.bbox, ax.get_window_extent()
+    span = np.ptp(np.concatenate([ax.transData.transform(path) for path in rivers(ax)[0]]), axis=0)
+    assert max(span / axes.size) > 0.9
+    assert min(axes.size / axes.size[::-1]) > 0.3
+    assert axes.width * axes.height > 0.3 * page.width * page.height
+
+
+def test_a_tick_says_where_it_is(odd):
+    ax = network(xr.DataArray(np.arange(6.0), {"fine": odd.fine}), odd)
+    ax.figure.canvas.draw()
+    for axis, (ahead, behind) in ((ax.xaxis, "EW"), (ax.yaxis, "NS")):
+        texts = [label.get_text() for label in axis.get_ticklabels()]
+        told = [float(text[:-2]) * {ahead: 1, behind: -1}[text[-1]] for text in texts]
+        np.testing.assert_allclose(told, axis.get_ticklocs(), rtol=0, atol=1e-9)
+
+
+def test_a_basin_without_coordinates_is_a_schematic_that_says_so(river, values):
+    ax = network(values, river.drop_vars(["lat_fine", "lon_fine"]), mark=3)
+    paths, colours, _, _ = rivers(ax)
+    upper = {value: path[0].tolist() for path, value in zip(paths, np.asarray(colours), strict=True)}
+    assert {value - 9: place[1] for value, place in upper.items()} == {1: 3, 2: 3, 3: 2, 4: 2, 5: 1}
+    assert ax.get_xlabel() == "schematic: no coordinates in the dataset"
+    assert ax.get_ylabel() == "distance from the outlet [reaches]"
+    ax.figure.canvas.draw()
+    assert [label.get_text() for label in ax.get_xticklabels()] == []
+    shown = {at: label.get_text() for at, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert {at: text for at, text in shown.items() if 0 <= at <= 3} == {0: "0", 1: "1", 2: "2", 3: "3"}

@@ -11,6 +11,7 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot import style
+from xmsgl.plot.days import spin_up
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.tree import as_dataset
 
@@ -144,10 +145,9 @@ def scale_of(prediction: xr.DataArray, *, quantiles: bool = False) -> str:
 
 def _shade_spin_up(ax: Any, found: xr.DataArray) -> None:
     """Shade the days flagged as depending on the weather before the record."""
-    flagged = found["time"].values[found["spin_up"].values == 1] if "spin_up" in found.coords else []
-    if len(flagged):
+    if (days := spin_up(found)) is not None:
         shade = {"color": "0.5", "alpha": 0.12, "linewidth": 0, "zorder": 0}
-        ax.axvspan(flagged[0], flagged[-1] + np.timedelta64(1, "D"), **shade, label="spin-up")
+        ax.axvspan(*days, **shade, label="spin-up")
 
 
 def _known(ds: xr.Dataset, observed: xr.DataArray | None) -> xr.DataArray:

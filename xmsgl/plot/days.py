@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["at_time"]
+__all__ = ["at_time", "spin_up"]
 
 
 def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
@@ -42,3 +44,9 @@ def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
         raise InvalidArgumentError(msg)
     title = f"{found.min():%Y-%m-%d} to {found.max():%Y-%m-%d}\nmean of {len(found):,} days"
     return chosen.mean("time", keep_attrs=True), f"{found[0]:%Y-%m-%d}" if len(found) == 1 else title
+
+
+def spin_up(da: xr.DataArray) -> tuple[np.datetime64, np.datetime64] | None:
+    """Find the first day that depends on the weather before the record, and the day after the last."""
+    flagged = da["time"].values[da["spin_up"].values == 1] if "spin_up" in da.coords else []
+    return (min(flagged), max(flagged) + np.timedelta64(1, "D")) if len(flagged) else None

@@ -212,13 +212,14 @@ class Plots:
         Returns
         -------
         matplotlib.axes.Axes
+            A schematic tree if the dataset has no coordinates.
 
         Raises
         ------
         InvalidArgumentError
             There is no such scale or reach.
         InvalidDatasetError
-            Topology or crosswalk is missing, or the dataset does not say where the reaches lie.
+            Topology or crosswalk is missing, or only part of the coordinates is there.
         MissingDependencyError
             matplotlib is missing, or shapely where the dataset has geometries.
         """

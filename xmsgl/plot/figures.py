@@ -61,7 +61,7 @@ def overview(
     InvalidArgumentError
         The prediction does not have that reach, day or period.
     InvalidDatasetError
-        The dataset does not say where the reaches lie.
+        The dataset has neither the location of the reaches nor their topology.
     MissingDependencyError
         matplotlib is missing, or shapely where the dataset has geometries.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -42,10 +43,11 @@ def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, r
     row = None if reach is None else _row_of(river, reach)
     target, source, weight = _links(river.operator, row)
     apart = target != source
-    near = found if row is None else _near(found, own[source])
+    arcs, weight = _arcs(places, target[apart], places, source[apart], weight[apart])
+    near = _near(found, None if row is None else own[source], arcs)
     ax = map_axes(near) if ax is None else ax
     draw_rivers(ax, found, stream_orders(ds, river.scale), colors=_WATER, zorder=1)
-    drawn = _draw_links(ax, places, target[apart], places, source[apart], weight[apart])
+    drawn = _draw_links(ax, arcs, weight)
     noun = "reach" if river.scale == "fine" else "segment"
     if row is None:
         size = float(np.clip(60.0 / np.sqrt(river.n), 0.8, 4.0))
@@ -64,16 +66,18 @@ def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, r
 def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
     """Draw both scales together, and which reach lies on which segment."""
     ds = as_dataset(obj)
-    coarse, fine = lines(ds, "coarse"), lines(ds, "fine")
+    coarse, fine = _both(ds)
     segments = coarse.middles(ds.sizes["coarse"])[_positions(ds, rivers.coarse)]
     reaches = fine.middles(ds.sizes["fine"])[_positions(ds, rivers.fine)]
     row = None if reach is None else _row_of(rivers.fine, reach)
     target, source, weight = _links(rivers.remap if row is None else rivers.interpolation, row)
-    near = fine if row is None else _near(coarse, _positions(ds, rivers.coarse)[source])
+    arcs, weight = _arcs(reaches, target, segments, source, weight, bent=row is not None)
+    own = None if row is None else _positions(ds, rivers.coarse)[source]
+    near = _near(fine if row is None else coarse, own, arcs)
     ax = map_axes(near, beside=2.8 if row is None else 1.9) if ax is None else ax
     draw_rivers(ax, coarse, stream_orders(ds, "coarse"), colors=_SEGMENT, linewidths=4.5, zorder=1)
     draw_rivers(ax, fine, stream_orders(ds, "fine"), colors=_REACH, linewidths=0.8, zorder=2)
-    drawn = _draw_links(ax, reaches, target, segments, source, weight, plain=row is None)
+    drawn = _draw_links(ax, arcs, weight, plain=row is None)
     frame_map(ax, near)
     if row is None:
         size = float(np.clip(90.0 / np.sqrt(rivers.fine.n), 0.9, 4.0))
@@ -83,7 +87,9 @@ def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *
     else:
         ax.plot(*segments[source].T, "s", color=CURVE, markersize=6, markeredgewidth=0, zorder=4)
         draw_ring(ax, fine, ds, "fine", reach)
-        ax.set_title(f"reach {reach} takes from {counted(source.size, 'segment', 'segments')}", loc="left")
+        ax.set_title(
+            f"reach {reach}, interpolated from {counted(source.size, 'segment', 'segments')}", loc="left"
+        )
         colour_bar(ax, drawn, "weight of a segment [1]")
     return ax
 
@@ -121,17 +127,26 @@ def _links(
     return target.astype(np.int64), entries.col.astype(np.int64), entries.data
 
 
-def _draw_links(
-    ax: Any,
+def _both(ds: xr.Dataset) -> tuple[Lines, Lines]:
+    """Find the lines of both scales; segments without coordinates run along their reaches."""
+    coarse, fine = lines(ds, "coarse"), lines(ds, "fine")
+    if coarse.schematic or fine.schematic:
+        segment = ds.indexes["coarse"].get_indexer(pd.Index(ds["coarse_segment"].values))[fine.reach]
+        (known,) = np.nonzero(segment >= 0)
+        coarse = replace(fine.part(known), reach=segment[known].astype(np.int64))
+    return coarse, fine
+
+
+def _arcs(
     to: Floats,
     target: npt.NDArray[np.int64],
     at: Floats,
     source: npt.NDArray[np.int64],
     weight: Floats,
     *,
-    plain: bool = False,
-) -> Any:
-    """Draw arcs from sources to targets, the strongest on top; if plain, straight grey lines."""
+    bent: bool = True,
+) -> tuple[Floats, Floats]:
+    """Find the arcs from sources to targets, (links, points, 2), and their weights, the strongest last."""
     start, end = at[source], to[target]
     known = np.isfinite(start).all(axis=1) & np.isfinite(end).all(axis=1)
     order = np.argsort(weight[known], kind="stable")
@@ -141,9 +156,13 @@ def _draw_links(
         raise InvalidArgumentError(msg)
     # The perpendicular turns with the direction, so links in opposite directions bend to opposite sides.
     step = end - start
-    aside = np.column_stack([-step[:, 1], step[:, 0]]) * (0.0 if plain else 0.18)
+    aside = np.column_stack([-step[:, 1], step[:, 0]]) * 0.18 * bent
     bend = _BEND[None, :, None]
-    paths = start[:, None] + bend * step[:, None] + 4 * bend * (1 - bend) * aside[:, None]
+    return start[:, None] + bend * step[:, None] + 4 * bend * (1 - bend) * aside[:, None], weight
+
+
+def _draw_links(ax: Any, paths: Floats, weight: Floats, *, plain: bool = False) -> Any:
+    """Draw arcs coloured by weight; if plain, in grey."""
     collection = need("matplotlib.collections").LineCollection
     if plain:
         return ax.add_collection(collection(list(paths), colors=_TIE, linewidths=0.5, zorder=3))
@@ -154,9 +173,10 @@ def _draw_links(
     return ax.add_collection(drawn)
 
 
-def _near(found: Lines, reaches: npt.NDArray[np.int64]) -> Lines:
-    """Keep the lines of some reaches."""
-    return found.part(np.flatnonzero(np.isin(found.reach, reaches)))
+def _near(found: Lines, reaches: npt.NDArray[np.int64] | None, arcs: Floats) -> Lines:
+    """Put together all that a map must show: the lines of some reaches, or of all, and the arcs."""
+    which = np.arange(len(found.paths)) if reaches is None else np.isin(found.reach, reaches).nonzero()[0]
+    return replace(found, paths=[*(found.paths[k] for k in which), *arcs])
 
 
 def _legend(ax: Any) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot import style
-from xmsgl.plot.places import Lines, lines
+from xmsgl.plot.places import DISTANCE, SCHEMATIC, Lines, lines
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.rivers import stream_orders
 from xmsgl.schema.tree import as_dataset
@@ -41,7 +41,8 @@ def network(
         single quantile, the colour bar names it.
     obj
         Dataset or DataTree with ``geometry_<scale>`` (hex WKB, EPSG:4326; needs shapely), or
-        ``lat_<scale>``, ``lon_<scale>`` and ``downstream_<scale>``.
+        ``lat_<scale>``, ``lon_<scale>`` and ``downstream_<scale>``. With ``downstream_<scale>`` alone, the
+        network is drawn as a schematic tree, and the axis says so.
     ax
         matplotlib axes to draw into. Default: axes of a new figure, which is their ``.figure``.
     limits
@@ -65,7 +66,7 @@ def network(
     InvalidArgumentError
         The values have dimensions other than the reaches, or no id in common with the dataset.
     InvalidDatasetError
-        The dataset does not say where the reaches lie.
+        The dataset has neither the location of the reaches nor their topology.
     MissingDependencyError
         matplotlib is missing, or shapely where the dataset has geometries.
 
@@ -139,7 +140,7 @@ def draw_rivers(
     """Draw all reaches, larger rivers wider; also return the position of the reach of each line."""
     # Large rivers last, so that they lie on top of the mouths of their tributaries.
     found = found.part(np.argsort(orders[found.reach], kind="stable"))
-    widths = 0.6 + 2.4 * (orders[found.reach] - 1) / max(orders.max() - 1, 4)
+    widths = np.clip(40 / len(orders), 0.6, 2.0) + 2.4 * (orders[found.reach] - 1) / max(orders.max() - 1, 4)
     look = {"linewidths": widths, "capstyle": "round", "joinstyle": "round", "zorder": 2, **look}
     drawn = style.need("matplotlib.collections").LineCollection(found.paths, **look)
     return ax.add_collection(drawn), found.reach
@@ -166,21 +167,25 @@ def colour_bar(ax: Any, drawn: Any, label: str, extend: str = "neither") -> None
 def map_axes(found: Lines, beside: float = 1.9) -> Any:
     """Make new axes in a figure with the shape of the basin and `beside` inches next to the map."""
     shape = found.shape()
-    height = float(np.clip(4.0 / shape + 1.2, 3.2, 6.2))
-    return style.axes((float(np.clip((height - 1.2) * shape + beside, 2.2 + beside, 4.0 + beside)), height))
+    height = min(4.0 / np.sqrt(shape), 5.0)
+    return style.axes((max(height * shape, 2.2) + beside, height + 1.2))
 
 
 def frame_map(ax: Any, found: Lines) -> None:
-    """Set the limits, an aspect ratio true to the latitude, and ticks in degrees."""
+    """Set the limits, an aspect ratio true to the latitude, and ticks in degrees; in reaches if schematic."""
     ticker = style.need("matplotlib.ticker")
-    low, high = found.bounds()
-    margin = 0.04 * np.maximum(high - low, 1e-3)
-    (west, south), (east, north) = low - margin, high + margin
-    ax.set(xlim=(west, east), ylim=(south, north), aspect=1 / found.shrink())
-    for axis, signs in ((ax.xaxis, "EW"), (ax.yaxis, "NS")):
-        axis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(lambda value, _, signs=signs: f"{abs(value):.4g}°{signs[int(value < 0)]}")
-    ax.set(xlabel="longitude", ylabel="latitude", axisbelow=True)
+    (west, south), (east, north) = found.frame()
+    ax.set(xlim=(west, east), ylim=(south, north), aspect=1 / found.shrink(), axisbelow=True)
+    if found.schematic:
+        ax.set(xlabel=SCHEMATIC, ylabel=DISTANCE, xticks=[])
+        ax.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    else:
+        ax.set(xlabel="longitude", ylabel="latitude")
+        bins = 4 if found.shape() > 0.6 else 3
+        for axis, signs, most in ((ax.xaxis, "EW", bins), (ax.yaxis, "NS", 4)):
+            axis.set_major_locator(ticker.MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+            # Nine digits are all of a tick, without the error of binary fractions.
+            axis.set_major_formatter(lambda at, _, signs=signs: f"{abs(at):.9g}°{signs[int(at < 0)]}")
     ax.tick_params(length=3, labelsize="small", color="#888888")
     ax.grid(visible=True, color="#ececec", linewidth=0.8, zorder=0)
     ax.spines[:].set_color("#bbbbbb")

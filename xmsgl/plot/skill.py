@@ -141,7 +141,7 @@ def _over_groups(ax: Any, scores: Mapping[str, xr.Dataset], metric: str, dim: st
             for label in labels
         ]
         ax.set_xticks(places, [f"{name}\n{n:,}" for name, n in zip(names, counts, strict=True)])
-        ax.set_xlabel(f"{what} and its n\ntotal n = {counts.sum():,} observed reach-days")
+        ax.set_xlabel(f"{what} and number of observed reach-days\nn = {counts.sum():,} in total")
     else:
         ax.xaxis.set_major_locator(style.need("matplotlib.ticker").MaxNLocator(10, integer=True))
         ax.set_xlabel(f"{what}\nn = {counts.sum():,} observed reach-days")

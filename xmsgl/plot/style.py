@@ -21,7 +21,7 @@ COLOURS = (CURVE, OBSERVED, SEGMENT, "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MISSING = "#c8c8c8"
 MARK = "#111111"
-_MOST_LAYOUTS = 6  # no map tried needed more than four
+_LAYOUTS = 8  # maps keep their shape, so each layout may change the ticks; no map tried needed more
 
 
 def need(module: str) -> Any:
@@ -102,7 +102,8 @@ def _figure_class() -> Any:
 
         def draw(self, renderer: Any) -> None:
             if self.get_layout_engine() is not None:
-                _settle(self)
+                for _ in range(_LAYOUTS):
+                    self.get_layout_engine().execute(self)
             super().draw(renderer)
 
         def _repr_png_(self) -> bytes:
@@ -111,16 +112,6 @@ def _figure_class() -> Any:
             return buffer.getvalue()
 
     return Picture
-
-
-def _settle(figure: Any) -> None:
-    """Repeat the layout until nothing moves: maps keep their shape, so each layout may change the ticks."""
-    places: list[Any] = []
-    for _ in range(_MOST_LAYOUTS):
-        figure.get_layout_engine().execute(figure)
-        before, places = places, [ax.get_position().bounds for ax in figure.axes]
-        if before == places:
-            return
 
 
 @cache

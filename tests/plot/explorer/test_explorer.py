@@ -286,10 +286,18 @@ def test_a_page_that_no_browser_would_open_is_refused_before_anything_is_compute
 
 
 def test_a_network_without_places_says_what_to_add(explored, predicted, tmp_path):
-    with pytest.raises(
-        InvalidDatasetError, match=r"geometry_fine is missing, and so is lat_fine, lon_fine; add"
-    ):
-        explore(predicted, explored.drop_vars("geometry_fine"), tmp_path / "page.html")
+    bare = explored.drop_vars(["geometry_fine", "downstream_fine"])
+    with pytest.raises(InvalidDatasetError, match="and so is lat_fine, lon_fine, downstream_fine; add"):
+        explore(predicted, bare, tmp_path / "page.html")
+
+
+def test_days_of_spin_up_are_known_in_any_order(explored, predicted):
+    assert gather(predicted, explored, None, None).spin_up is None
+    first = predicted.time < np.datetime64("2010-06-25")
+    flagged = predicted.assign_coords(spin_up=first.astype("int8"))
+    found = gather(flagged, explored, None, None).spin_up
+    assert found == (np.datetime64("2010-06-20"), np.datetime64("2010-06-25"))
+    assert gather(flagged.isel(time=~first.values), explored, None, None).spin_up is None
 
 
 def test_a_missing_bokeh_is_named(explored, predicted, tmp_path, monkeypatch):

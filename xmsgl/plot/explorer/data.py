@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from xmsgl.plot.places import Lines
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from xmsgl.plot.places import Lines
 
 __all__ = ["Layer", "Ruler", "ruler", "simplify"]
 
@@ -82,4 +83,4 @@ def simplify(found: Lines, orders: npt.NDArray[np.int64]) -> Lines:
     tolerance = np.ptp(places, axis=0).max() / _PIXELS
     # Rivers that cross on the map do no harm, so the costly check of the topology is left out.
     plain = shapely.simplify(shapes, tolerance, preserve_topology=False)
-    return Lines([shapely.get_coordinates(shape) for shape in plain], found.reach)
+    return replace(found, paths=[shapely.get_coordinates(shape) for shape in plain])

@@ -1,7 +1,8 @@
 // The behaviour of the explorer page. Bokeh runs this code for every event; cb_obj is the event, or the
 // model whose property changed. Names that are not declared here are arguments from Python: models by name, and
 //   layers  {name: {codes: Uint16Array (rows x days), rows: Int32Array (reaches)}}
-//   facts   {low, step, gap, units, first, reaches: [id], segments: [id or ""], words}
+//   facts   {low, step, gap, units, first, reaches: [id], segments: [id or ""], words, palettes: [light, dark],
+//            ends: [lowest, highest] of the colours of all days}
 
 const DAYS = days.length;
 const FRAME = 80;  // ms per day of the animation, or longer if drawing takes longer
@@ -37,9 +38,42 @@ function paint(source, day) {
   source.change.emit();
 }
 
+function ends_of_colours() {
+  // Of a day as of the whole: the 1st and the 99th percentile, so that outliers do not take the colours.
+  if (scale === null || scale.active === 0) return facts.ends;
+  const seen = Float32Array.from(lines.data.temperature).filter(Number.isFinite).sort();
+  if (seen.length === 0) return facts.ends;
+  const low = seen[Math.floor(0.01 * (seen.length - 1))], high = seen[Math.ceil(0.99 * (seen.length - 1))];
+  return [low, high > low ? high : low + 1];
+}
+
+function colour() {
+  const [low, high] = ends_of_colours();
+  colours.setv({low, high});
+}
+
+function dress() {
+  const [ink, line, none] = dark.active ? ["#dddddd", "#3a3a3a", "#606060"] : ["#333333", "#ececec", "#c8c8c8"];
+  document.documentElement.style.colorScheme = dark.active ? "dark" : "light";
+  colours.setv({palette: facts.palettes[dark.active ? 1 : 0], nan_color: none});
+  const text = ["text", "axis_label_text", "major_label_text", "title_text", "label_text"];
+  const look = Object.entries({grid_line_color: line, inactive_fill_color: dark.active ? "#1b1b1b" : "#ffffff"});
+  for (const name of text) look.push([`${name}_color`, ink]);
+  for (const {title, center, above, below, left} of [map, chart]) {
+    for (const part of [title, ...center, ...above, ...below, ...left]) {
+      part.setv(Object.fromEntries(look.filter(([name]) => name in part.properties)));
+    }
+  }
+  if (slider !== null) slider.bar_color = dark.active ? "#666666" : "#e6e6e6";
+  curve.glyph.line_color = {value: dark.active ? "#56b4e9" : "#0072b2"};
+  today.line_color = ink;
+  under.glyph.line_color = {value: ink};
+}
+
 function show_day(day) {
   paint(lines, day);
   paint(picked, day);
+  colour();
   map.title.text = days[day];
   today.location = series.data.time[day];
 }
@@ -142,6 +176,10 @@ function run() {
 
 const happened = (cb_data ?? {}).event_name ?? cb_obj.event_name;  // for events of the page, cb_data has the name
 if (happened === "document_ready") {
+  const night = matchMedia("(prefers-color-scheme: dark)");
+  night.addEventListener("change", () => { dark.active = night.matches; });
+  dark.active = night.matches;
+  dress();
   show_reach(facts.first);
   show_day(current_day());
 } else if (happened === "tap" && cb_obj.origin === map) {
@@ -159,4 +197,8 @@ if (happened === "document_ready") {
   if (find.value !== "") search();
 } else if (cb_obj === play) {
   run();
+} else if (cb_obj === scale) {
+  colour();
+} else if (cb_obj === dark) {
+  dress();
 }

@@ -46,8 +46,9 @@ def explore(
         missing. Reaches of the dataset without a prediction are grey.
     obj
         Dataset or DataTree the prediction belongs to, with ``geometry_fine``, or ``lat_fine``, ``lon_fine``
-        and ``downstream_fine``. Its labels (``water_temperature_fine``) are drawn as dots, and so are
-        ``water_temperature_coarse`` and ``simulated_temperature_coarse`` of a reach's segment.
+        and ``downstream_fine``; with ``downstream_fine`` alone, the map is a schematic tree. Its labels
+        (``water_temperature_fine``) are drawn as dots, and so are ``water_temperature_coarse`` and
+        ``simulated_temperature_coarse`` of a reach's segment.
     path
         File to write, ending in ``.html``; an existing one is replaced once the new one is complete.
     interval
@@ -72,7 +73,7 @@ def explore(
         The prediction has reaches that the dataset lacks, no days, no median, no values, other units than
         the labels, or too many values for a page.
     InvalidDatasetError
-        The dataset does not say where the reaches lie.
+        The dataset has neither the location of the reaches nor their topology.
     MissingDependencyError
         bokeh is missing, or shapely where the dataset has geometries.
 

@@ -13,6 +13,7 @@ from dask.base import compute
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
+from xmsgl.plot.days import spin_up
 from xmsgl.plot.explorer.data import Layer
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Daily:
     layers: dict[str, Layer]
     level: float | None  # nominal coverage of the interval from ``low`` to ``high``
     held_out: bool  # whether ``observed`` is known to exclude the labels
+    spin_up: tuple[np.datetime64, np.datetime64] | None  # first day, and the day after the last
 
     def busiest(self) -> int:
         """Find the reach with the most observations, or else the first with a prediction."""
@@ -93,6 +95,7 @@ def gather(
         layers={name: layer for name, layer in layers.items() if layer.values.size},
         level=level,
         held_out=observed is not None,
+        spin_up=spin_up(prediction),
     )
 
 
