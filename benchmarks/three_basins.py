@@ -121,15 +121,14 @@ def run(
 
 
 def cases(methods: list[str], draws: list[int]) -> list[dict[str, Any]]:
-    """List the runs: all sources for trees and regression, the two others for networks."""
+    """List the runs: with the target's gauges both sources or none, without them each source, too."""
     found = []
     for draw, method, target, kept in product(draws, methods, OPEN, KEPT):
-        others = [name for name in OPEN if name != target]
-        network = method in ("remap", "msgl")
-        for sources in [others] if network and kept else [others, *([name] for name in others), []]:
-            if kept or sources:
-                case = {"target": target, "sources": sources, "kept": kept, "draw": draw}
-                found.append({**case, "method": method})
+        both = [name for name in OPEN if name != target]
+        alone = [] if method in ("remap", "msgl") else [[]]
+        for sources in [both, *(alone if kept else [[name] for name in both])]:
+            case = {"target": target, "sources": sources, "kept": kept, "draw": draw}
+            found.append({**case, "method": method})
     return found
 
 
