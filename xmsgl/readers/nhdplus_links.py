@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
-from xmsgl.network.topology import link, topological_order
+from xmsgl.network.topology import first_selected, link, topological_order
 from xmsgl.readers.frames import check_choice
 
 if TYPE_CHECKING:
@@ -185,12 +185,9 @@ def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray
 
 def fill_along(values: NDArray[np.float64], downstream: NDArray[np.int64]) -> NDArray[np.float64]:
     """Fill gaps (reaches,) with the value of the nearest reach downstream that has one, else upstream."""
-    filled = values.copy()
-    order = topological_order(downstream)
-    for position in order[::-1]:
-        if np.isnan(filled[position]) and downstream[position] >= 0:
-            filled[position] = filled[downstream[position]]
-    for position in order:
+    known = first_selected(downstream, ~np.isnan(values))
+    filled = np.where(known >= 0, values[known], np.nan)
+    for position in topological_order(downstream):
         below = downstream[position]
         if below >= 0 and np.isnan(filled[below]):
             filled[below] = filled[position]
