@@ -27,6 +27,7 @@ __all__ = [
     "name_of",
     "open_frame",
     "rows_of",
+    "texts",
     "whole_numbers",
 ]
 
@@ -178,6 +179,11 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     values = np.zeros(len(column), dtype=np.int64)
     values[~empty.to_numpy()] = numbers.to_numpy(dtype=np.int64)
     return values
+
+
+def texts(column: pd.Series[Any]) -> pd.Series[str]:
+    """Read text without blanks around it, empty where it is missing."""
+    return column.astype(object).where(column.notna(), "").astype(str).str.strip()
 
 
 def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FILLS) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.days import check_date_format, read_days
-from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, whole_numbers
+from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, texts, whole_numbers
 from xmsgl.readers.registry import register
 from xmsgl.schema.combine import combine
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
@@ -297,7 +297,7 @@ def _read(
             attrs = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
             variables[base] = scale, owner, attrs
         else:
-            values = _text(column).to_numpy(str) if _is_text(column) else measures(column, label, fills=())
+            values = texts(column).to_numpy(str) if _is_text(column) else measures(column, label, fills=())
             attrs = {"units": units[base], "long_name": base.replace("_", " ")}
             variables[f"{base}_{scale}"] = scale, values, attrs
     coords: dict[str, Any] = {scale: (scale, ids, {"units": "1", "long_name": f"id of the {scale} reach"})}
@@ -370,12 +370,7 @@ def _ids(column: pd.Series[Any], what: str, *, text: bool | None, optional: bool
     if numeric and len(values):
         msg = f"{what} are numbers ({shorten(values, 3)}) but the ids they refer to are text; use one kind"
         raise InvalidArgumentError(msg)
-    return _text(column).str.strip().to_numpy(dtype=str)
-
-
-def _text(column: pd.Series[Any]) -> pd.Series[str]:
-    """Read text, empty where it is missing."""
-    return column.astype(object).where(column.notna(), "").astype(str)
+    return texts(column).to_numpy(dtype=str)
 
 
 def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.DatetimeIndex, dict[str, Any]]:
