@@ -33,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "XMSGLError",
     "XMSGLWarning",
+    "nearest",
     "shorten",
     "warn",
 ]
@@ -161,3 +162,8 @@ def shorten(items: Iterable[object], limit: int = 5) -> str:
     values = list(items)
     head = ", ".join(str(value) for value in values[:limit])
     return head if len(values) <= limit else f"{head} and {len(values) - limit} more"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Find the known name most similar to one that is unknown, for an error message."""
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=cutoff)), None)

@@ -152,9 +152,7 @@ def test_following_the_advice_joins_repeated_lines(source):
     code = str(caught.value).split("keep one line for each id: ")[1]
     mended = eval(code, {"frame": twice, "ds": twice, "geopandas": geopandas})
     assert (
-        stems(lines(SEGMENTS), mended)
-        .to_series()
-        .equals(stems(lines(SEGMENTS), lines(REACHES)).to_series())
+        stems(lines(SEGMENTS), mended).to_series().equals(stems(lines(SEGMENTS), lines(REACHES)).to_series())
     )
 
 

@@ -100,9 +100,8 @@ def crosswalk(
     >>> found = crosswalk(segments, reaches, tributaries=False)
     >>> found.to_series().to_dict(), found.attrs["reaches_without_segment"]
     ({1: 7, 2: 8}, 1)
-    >>> fine = xr.Dataset(
-    ...     {"geometry_fine": ("fine", reaches.to_crs(4326).geometry), "downstream_fine": ("fine", [2, 0, 2])},
-    ...     coords={"fine": [1, 2, 3]})
+    >>> places, links = ("fine", reaches.to_crs(4326).geometry), ("fine", [2, 0, 2])
+    >>> fine = xr.Dataset({"geometry_fine": places, "downstream_fine": links}, coords={"fine": [1, 2, 3]})
     >>> crosswalk(segments, fine).to_series().to_dict()
     {1: 7, 2: 8, 3: 8}
     """
@@ -176,7 +175,7 @@ def _with_tributaries(found: pd.DataFrame, downstream: npt.NDArray[np.int64]) ->
     """Give reaches that were not found the segment of the first one downstream that was."""
     below = first_selected(downstream, np.isin(np.arange(downstream.size), found.index))
     drained = np.flatnonzero((below >= 0) & (below != np.arange(downstream.size)))
-    segment = found["segment"].loc[below[drained]].to_numpy()
+    segment = found["segment"].reindex(below[drained]).to_numpy()
     added = pd.DataFrame({"segment": segment, "fit": np.nan, "tied": False}, index=drained)
     return pd.concat([found, added]).sort_index() if drained.size else found
 

@@ -11,6 +11,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten, warn
 from xmsgl.network.topology import link
 from xmsgl.readers.frames import (
+    LINE,
     Source,
     check_choice,
     find_fields,
@@ -236,7 +237,8 @@ def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]
     index = str(frame.index.name).lower()
     if index in FIELDS["id"] and index not in [str(column).lower() for column in frame.columns]:
         frame = frame.reset_index()
-    frame = frame.reset_index(drop=True)
+    if frame.index.name != LINE:
+        frame = frame.reset_index(drop=True)
     names = find_fields(frame, FIELDS, what)
     if "id" not in names:
         msg = f"{what} has no ids: none of {', '.join(FIELDS['id'])} among {shorten(frame.columns, 40)}"

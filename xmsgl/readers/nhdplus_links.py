@@ -9,7 +9,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
 from xmsgl.network.topology import first_selected, link, topological_order
-from xmsgl.readers.frames import check_choice
+from xmsgl.readers.frames import LINE, check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,10 +81,13 @@ def _several(flow: pd.DataFrame, several: pd.DataFrame, topology: str) -> str:
 
 
 def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> str:
-    """Name the rows of some values for a message; the first row below the header is row 1."""
+    """Name the rows of some values for a message."""
     held = frame.loc[frame[field].isin(values), field]
-    rows = (held.index.to_series() + 1).groupby(held, sort=False).agg(list)
-    return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
+    first, kind, of = (
+        (0, "lines", "of the file") if held.index.name == LINE else (1, "rows", "below the header")
+    )
+    rows = (held.index.to_series() + first).groupby(held, sort=False).agg(list)
+    return shorten(f"{value} ({kind} {shorten(found)} {of})" for value, found in rows.items())
 
 
 def _check_rows(flow: pd.DataFrame, topology: str) -> None:

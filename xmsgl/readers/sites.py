@@ -11,7 +11,16 @@ import xarray as xr
 
 from xmsgl.errors import DataLossWarning, InvalidArgumentError, shorten, warn
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, check_found, columns, find_fields, measures, name_of, open_frame, texts
+from xmsgl.readers.frames import (
+    Source,
+    check_found,
+    columns,
+    find_fields,
+    measures,
+    name_of,
+    open_frame,
+    texts,
+)
 from xmsgl.readers.matching import _lines, _metric
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.tree import as_dataset
@@ -38,14 +47,25 @@ _DAILY = {
     "time": ("time", "date", "day", "datetime"),
     "value": ("water_temperature", "temperature", "temp_c", "temp", "mean_temp", "wtemp", "value"),
 }
-_SHORT = {
-    **dict.fromkeys(("r", "rv", "riv"), "river"),
-    **dict.fromkeys(("cr", "ck", "crk"), "creek"),
-    **dict.fromkeys(("bk", "brk"), "brook"),
-    **dict.fromkeys(("f", "fk"), "fork"),
-    **{"br": "branch", "st": "saint", "mt": "mount", "n": "north", "s": "south", "e": "east", "w": "west"},
-    **{"nf": "north fork", "sf": "south fork", "ef": "east fork", "wf": "west fork", "mf": "middle fork"},
-}  # of names of gauges
+_WORDS = {
+    "river": "r rv riv",
+    "creek": "cr ck crk",
+    "brook": "bk brk",
+    "branch": "br",
+    "fork": "f fk",
+    "north": "n",
+    "south": "s",
+    "east": "e",
+    "west": "w",
+    "saint": "st",
+    "mount": "mt",
+    "north fork": "nf",
+    "south fork": "sf",
+    "east fork": "ef",
+    "west fork": "wf",
+    "middle fork": "mf",
+}
+_FULL = {short: word for word, shorts in _WORDS.items() for short in shorts.split()}
 _POSSIBLE = (-1.0, 45.0)  # degC
 _DAYS, _ENOUGH = 15, 10
 _RATIO, _CORRELATION = 0.8, 0.8
@@ -208,7 +228,7 @@ def _is_id(header: str) -> bool:
 def _spelled_out(name: str) -> str:
     """Write a river's name in full words, each between blanks."""
     words = re.findall(r"[^\W_]+", name.lower().replace("'", ""))
-    return f" {' '.join(_SHORT.get(word, word) for word in words)} "
+    return f" {' '.join(_FULL.get(word, word) for word in words)} "
 
 
 def _nearest(

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, columns, measures, name_of, open_frame
+from xmsgl.readers.frames import Source, check_names, columns, measures, name_of, open_frame
 from xmsgl.schema.inherit import LAPSE_RATE
 from xmsgl.schema.names import CROSSWALK, positions
 from xmsgl.schema.structure import check_days
@@ -113,6 +113,7 @@ def weather_from_grid(
     if method not in {"linear", "mean"} or (method == "mean" and scale != "coarse"):
         msg = f"method must be 'linear', or 'mean' for the coarse scale, not {method!r} for {scale!r}"
         raise InvalidArgumentError(msg)
+    check_names(names, "names")
     if lacking := [theirs for theirs in names.values() if theirs not in grid]:
         msg = f"the grid has no {shorten(lacking)}; it has {shorten(grid.data_vars, 20)}"
         raise InvalidArgumentError(msg)
@@ -341,7 +342,10 @@ def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
 
 def _stations(source: Source) -> pd.DataFrame:
     """Return lat, lon and elevation by station."""
-    frame, what = open_frame(source, text=lambda header: header.lower() in _STATION["station"]), name_of(source)
+    frame, what = (
+        open_frame(source, text=lambda header: header.lower() in _STATION["station"]),
+        name_of(source),
+    )
     found = columns(frame, _STATION, _STATION, what)
     table = pd.DataFrame(
         {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
@@ -357,7 +361,10 @@ def _station_values(
     source: Source, stations: pd.Index[Any], date_format: str | None
 ) -> dict[str, tuple[pd.DataFrame, str]]:
     """Return a table (time, station) of each variable, and its units."""
-    frame, what = open_frame(source, text=lambda header: header.lower() in _STATION["station"]), name_of(source)
+    frame, what = (
+        open_frame(source, text=lambda header: header.lower() in _STATION["station"]),
+        name_of(source),
+    )
     found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["station"], date_format=date_format)
@@ -366,6 +373,7 @@ def _station_values(
         msg = f"{what} has stations that the table of stations lacks: {shorten(unknown)}; add or drop them"
         raise InvalidArgumentError(msg)
     tables = {}
+    check_names([str(column).partition("[")[0].strip() for column in frame.columns], what)
     for column in frame.columns:
         name, _, rest = str(column).partition("[")
         if rest:

@@ -19,7 +19,9 @@ def place(table, scale):
 
 @pytest.mark.parametrize("method", ["overlap", "nearest"])
 def test_agrees_with_the_published_table(segments, main_stem, method):
-    found = crosswalk(place(segments.table, "coarse"), place(main_stem.table, "fine"), method=method, tributaries=False)
+    found = crosswalk(
+        place(segments.table, "coarse"), place(main_stem.table, "fine"), method=method, tributaries=False
+    )
     published = main_stem.table["segment"]
     same = found.to_series() == published.reindex(found["fine"].to_index())
     assert len(published) == 3182
