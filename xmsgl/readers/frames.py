@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,7 +48,7 @@ LINE = "line of the file"
 _COMMA = re.compile(r"-?\d*[.,]?\d+")  # a number, perhaps with a decimal comma
 _ZEROS = re.compile(r"\s*[+-]?0\d")
 _PARQUET = {".parquet", ".geoparquet", ".pq"}
-_TEXT = {".csv", ".txt"}
+_TEXT = {".csv", ".txt", ".dat"}
 _PACKED = {".gz", ".bz2", ".xz", ".zip", ".zst"}  # pandas unpacks these by itself
 
 
@@ -104,9 +105,9 @@ def _parse_csv(path: Path, text: Callable[[str], bool] | None, encoding: str) ->
     """Read a text file; the separator is that of the header."""
     header = ",".join(map(str, pd.read_csv(path, nrows=0, encoding=encoding).columns))
     sep = max(",;\t", key=header.count)
-    names = pd.read_csv(path, nrows=0, encoding=encoding, sep=sep).columns
-    dtype = {name: str for name in names if text is not None and text(name)}
-    frame: pd.DataFrame = pd.read_csv(path, encoding=encoding, sep=sep, dtype=dtype)
+    read: Any = partial(pd.read_csv, path, encoding=encoding, sep=sep, skipinitialspace=True)
+    dtype = {name: str for name in read(nrows=0).columns if text is not None and text(name)}
+    frame: pd.DataFrame = read(dtype=dtype)
     for name in frame.columns.difference(list(dtype)):
         values = frame[name].dropna().astype(str)
         commas = values[values.str.contains(",", regex=False)]
