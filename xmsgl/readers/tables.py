@@ -125,8 +125,8 @@ def read_csv(
     `daily`      any other           a daily variable: ``air_temperature [degC]``
     ===========  ==================  =====================================================================
 
-    Headers are names of the convention without the scale, with their units in brackets. Nothing is
-    converted, and units are never guessed; only stream_order, lat, lon and text need none. Days and reaches
+    Headers are names of the convention without the scale, in any case, with their units in brackets. Text
+    files have commas, semicolons or tabs and are UTF-8 or Latin-1. Nothing is converted, and units are never guessed; only stream_order, lat, lon and text need none. Days and reaches
     without a row are NaN; the days run without gaps from the first to the last. Each reach has one link, so
     divergences must be resolved in the table. Times are dates or ISO text (2001-01-31, or with 00:00);
     anything else needs `date_format`, because 01/02/2001 may be in January or in February.
