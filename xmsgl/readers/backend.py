@@ -35,7 +35,6 @@ class XmsglBackend(BackendEntrypoint):
     """
 
     description = "Read river networks and daily series of other projects with xmsgl"
-    url = "https://doi.org/10.1609/aaai.v39i27.35014"
     open_dataset_parameters = ("filename_or_obj", "drop_variables", "reader")
 
     def open_dataset(

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, nearest, shorten
-from xmsgl.schema.units import BASES, expected_units
+from xmsgl.schema.ranges import BASES
+from xmsgl.schema.units import expected_units
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def open_frame(
     *,
     layer: str | None = None,
     layered: bool = False,
-    text: Callable[[str], bool] | None = None,
+    text: Callable[[str], bool] | Collection[str] = (),
 ) -> pd.DataFrame:
-    """Open a table, with its geometry if any; `text` chooses the columns of a CSV file to read as text."""
+    """Open a table, with its geometry if any; `text`: columns of a text file to read as text, in any case."""
     if isinstance(source, pd.DataFrame):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
@@ -94,21 +95,22 @@ def open_frame(
         raise InvalidArgumentError(msg) from error
 
 
-def _read_csv(path: Path, text: Callable[[str], bool] | None) -> pd.DataFrame:
+def _read_csv(path: Path, text: Callable[[str], bool] | Collection[str]) -> pd.DataFrame:
+    chosen = text if callable(text) else lambda header: header.strip().lower() in text
     try:
-        return _parse_csv(path, text, "utf-8")
+        return _parse_csv(path, chosen, "utf-8")
     except UnicodeDecodeError:  # second, because any file can be read as Latin-1
-        return _parse_csv(path, text, "latin-1")
+        return _parse_csv(path, chosen, "latin-1")
 
 
-def _parse_csv(path: Path, text: Callable[[str], bool] | None, encoding: str) -> pd.DataFrame:
+def _parse_csv(path: Path, chosen: Callable[[str], bool], encoding: str) -> pd.DataFrame:
     """Read a text file; the separator is that of the header."""
     header = ",".join(map(str, pd.read_csv(path, nrows=0, encoding=encoding).columns))
     sep = max(",;\t", key=header.count)
     read: Any = partial(pd.read_csv, path, encoding=encoding, sep=sep, skipinitialspace=True)
-    dtype = {name: str for name in read(nrows=0).columns if text is not None and text(name)}
+    dtype = {name: str for name in read(nrows=0).columns if chosen(name)}
     frame: pd.DataFrame = read(dtype=dtype)
-    for name in frame.columns.difference(list(dtype)):
+    for name in frame.select_dtypes(exclude="number").columns.difference(list(dtype)):
         values = frame[name].dropna().astype(str)
         commas = values[values.str.contains(",", regex=False)]
         if len(commas) and values.str.fullmatch(_COMMA.pattern).all():
@@ -209,7 +211,7 @@ def check_names(bases: Iterable[str], what: str) -> None:
     """Refuse names of variables that are misspelt names of the convention."""
     for base in bases:
         near = nearest(base, BASES, 0.88)
-        if near is not None and expected_units(base) is None and not base.startswith(near):
+        if near and not (base in BASES or expected_units(base) or base.startswith(near)):
             msg = f"{what} has {base!r}; did you mean {near!r}? Correct the name, or drop the column"
             raise InvalidArgumentError(msg)
 

@@ -47,25 +47,16 @@ _DAILY = {
     "time": ("time", "date", "day", "datetime"),
     "value": ("water_temperature", "temperature", "temp_c", "temp", "mean_temp", "wtemp", "value"),
 }
-_WORDS = {
-    "river": "r rv riv",
-    "creek": "cr ck crk",
-    "brook": "bk brk",
-    "branch": "br",
-    "fork": "f fk",
-    "north": "n",
-    "south": "s",
-    "east": "e",
-    "west": "w",
-    "saint": "st",
-    "mount": "mt",
-    "north fork": "nf",
-    "south fork": "sf",
-    "east fork": "ef",
-    "west fork": "wf",
-    "middle fork": "mf",
+_WORDS = (
+    "river: r rv riv; creek: cr ck crk; brook: bk brk; branch: br; fork: f fk; saint: st; mount: mt; "
+    "north: n; south: s; east: e; west: w; north fork: nf; south fork: sf; east fork: ef; west fork: wf; "
+    "middle fork: mf"
+)
+_FULL = {
+    short: word
+    for word, _, shorts in (part.partition(": ") for part in _WORDS.split("; "))
+    for short in shorts.split()
 }
-_FULL = {short: word for word, shorts in _WORDS.items() for short in shorts.split()}
 _POSSIBLE = (-1.0, 45.0)  # degC
 _DAYS, _ENOUGH = 15, 10
 _RATIO, _CORRELATION = 0.8, 0.8
@@ -200,7 +191,7 @@ def reads_air(water: npt.NDArray[np.floating], air: npt.NDArray[np.floating]) ->
 
 def _site_table(source: Source) -> pd.DataFrame:
     """Return site, lat and lon, and drainage area and name where they are known, by site."""
-    frame, what = open_frame(source, text=_is_id), name_of(source)
+    frame, what = open_frame(source, text=_SITE["site"]), name_of(source)
     found = find_fields(frame, _SITE, what)
     if "lat" not in found and (geometry := getattr(frame, "geometry", None)) is not None:
         points = geometry.to_crs("EPSG:4326")
@@ -219,10 +210,6 @@ def _site_table(source: Source) -> pd.DataFrame:
         msg = f"sites of {what} have rows that differ: {twice}; keep one row per site"
         raise InvalidArgumentError(msg)
     return table.set_index("site")
-
-
-def _is_id(header: str) -> bool:
-    return header.lower() in _SITE["site"]
 
 
 def _spelled_out(name: str) -> str:
@@ -274,7 +261,7 @@ def _nearest(
 
 def _daily(source: Source, date_format: str | None) -> pd.Series[float]:
     """Return observed temperatures by site and day."""
-    frame, what = open_frame(source, text=_is_id), name_of(source)
+    frame, what = open_frame(source, text=_SITE["site"]), name_of(source)
     found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["site"], date_format=date_format)

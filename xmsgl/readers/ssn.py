@@ -127,13 +127,15 @@ def read_ssn(source: str | Path, *, scale: Scale = "fine") -> xr.Dataset:
     found = columns(frame, _FIELDS, ("rid",), what)
     rid = whole_numbers(frame[found["rid"]], f"{found['rid']} of {what}")
     check_lines(frame.geometry, rid, what)
-    ids, below = _as_ids(rid, _links(folder, rid))
+    after = _links(folder, rid)
+    ids: NDArray[Any] = rid if rid.all() else rid.astype(str)
+    below = np.where(after < 0, np.zeros((), ids.dtype), after.astype(ids.dtype))
     metric = frame.crs if frame.crs.is_projected else frame.estimate_utm_crs()
     metres = metric.axis_info[0].unit_conversion_factor
     length = frame.to_crs(metric).length.to_numpy() * metres
-    downstream = {"units": "1", "long_name": "rid of the next edge downstream, 0 or empty at outlets"}
+    attrs = {"units": "1", "long_name": "rid of the next edge downstream, 0 or empty at outlets"}
     variables: dict[str, Any] = {
-        f"downstream_{scale}": (scale, below, downstream),
+        f"downstream_{scale}": (scale, below, attrs),
         f"length_{scale}": (scale, length, {"units": "m", "long_name": "length of the line"}),
     }
     for base, (units, long_name) in _ATTRS.items():
@@ -142,7 +144,7 @@ def read_ssn(source: str | Path, *, scale: Scale = "fine") -> xr.Dataset:
             values = values * metres if base == "outlet_distance" else values
             variables[f"{base}_{scale}"] = scale, values, {"units": units, "long_name": long_name}
     if "outlet_distance" in found:
-        _check_distances(variables[f"outlet_distance_{scale}"][1], length, ids, link(ids, below, what="edge"))
+        _check_steps(variables[f"outlet_distance_{scale}"][1], length, ids, below)
     if "name" in found:
         names = texts(frame[found["name"]]).to_numpy(object)
         variables[f"name_{scale}"] = scale, names, {"units": "1", "long_name": "name of the river"}
@@ -178,7 +180,7 @@ def _links(folder: Path, rid: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _binary_ids(path: Path) -> pd.DataFrame:
     """Return the rid of each edge of one network, and its key: the network and the binaryID."""
-    frame = open_frame(path, text=lambda header: header.strip().lower() == "binaryid")
+    frame = open_frame(path, text=["binaryid"])
     found = columns(frame, _TOPOLOGY, _TOPOLOGY, path.name)
     binary = texts(frame[found["binary"]])
     if (wrong := ~binary.str.fullmatch("1[01]*").to_numpy(bool)).any():
@@ -189,23 +191,10 @@ def _binary_ids(path: Path) -> pd.DataFrame:
     return pd.DataFrame({"rid": rid, "key": [f"{path.stem} {text}" for text in binary]})
 
 
-def _as_ids(rid: NDArray[np.int64], below: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return ids and downstream ids; as text if one of them is 0."""
-    if (rid != 0).all():
-        return rid, np.where(below < 0, 0, below)
-    return rid.astype(str), np.where(below < 0, "", below.astype(str))
-
-
-def _check_distances(
-    upper: NDArray[np.float64], length: NDArray[np.float64], ids: NDArray[Any], downstream: NDArray[np.int64]
-) -> None:
+def _check_steps(upper: NDArray[Any], length: NDArray[Any], ids: NDArray[Any], below: NDArray[Any]) -> None:
     """Warn of edges whose distance to the outlet is not that of the next edge and their own length."""
-    inner = np.flatnonzero(downstream >= 0)
-    steps = upper[inner] - upper[downstream[inner]]
-    off = inner[np.abs(steps - length[inner]) > 1.0 + 0.01 * length[inner]]
-    if off.size:
-        warn(
-            f"upDist of {off.size} edges does not grow by their length: {shorten(ids[off].tolist())}; "
-            "check their binaryID and lines",
-            NetworkWarning,
-        )
+    downstream = link(ids, below, what="edge")
+    off = (downstream >= 0) & (np.abs(upper - upper[downstream] - length) > 1.0 + 0.01 * length)
+    if off.any():
+        msg = f"upDist of {off.sum()} edges does not grow by their length: {shorten(ids[off].tolist())}"
+        warn(f"{msg}; check their binaryID and lines", NetworkWarning)

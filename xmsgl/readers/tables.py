@@ -26,8 +26,9 @@ from xmsgl.readers.frames import (
 from xmsgl.readers.registry import register
 from xmsgl.schema.combine import combine
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.ranges import BASES
 from xmsgl.schema.tree import period
-from xmsgl.schema.units import BASES, expected_units, same_units
+from xmsgl.schema.units import expected_units, same_units
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
@@ -46,7 +47,7 @@ Pair: TypeAlias = "Source | tuple[Source, Source]"
 _HEADER = re.compile(r"^\s*(?P<name>.*?)\s*(?:[\[(](?P<units>[^\])]*)[\])])?\s*$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")  # a whole number, without leading zeros
 _UNIT = re.compile(r"(^|_)huc\d*(_|$)")  # codes of hydrologic units may begin with zeros
-_KNOWN = {"id", "time", "downstream", CROSSWALK, "lat", "lon", *BASES}  # in capitals, too
+_KNOWN = {"id", "time", "downstream", CROSSWALK, *BASES}  # in capitals, too
 _OBVIOUS = {"stream_order": "1", "lat": "degrees_north", "lon": "degrees_east"}
 
 
@@ -126,10 +127,11 @@ def read_csv(
     ===========  ==================  =====================================================================
 
     Headers are names of the convention without the scale, in any case, with their units in brackets. Text
-    files have commas, semicolons or tabs and are UTF-8 or Latin-1. Nothing is converted, and units are never guessed; only stream_order, lat, lon and text need none. Days and reaches
-    without a row are NaN; the days run without gaps from the first to the last. Each reach has one link, so
-    divergences must be resolved in the table. Times are dates or ISO text (2001-01-31, or with 00:00);
-    anything else needs `date_format`, because 01/02/2001 may be in January or in February.
+    files have commas, semicolons or tabs and are UTF-8 or Latin-1. Nothing is converted, and units are never
+    guessed; only stream_order, lat, lon and text need none. Days and reaches without a row are NaN; the days
+    run without gaps from the first to the last. Each reach has one link, so divergences must be resolved in
+    the table. Times are dates or ISO text (2001-01-31, or with 00:00); anything else needs `date_format`,
+    because 01/02/2001 may be in January or in February.
 
     Parameters
     ----------

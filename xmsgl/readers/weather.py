@@ -342,10 +342,7 @@ def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
 
 def _stations(source: Source) -> pd.DataFrame:
     """Return lat, lon and elevation by station."""
-    frame, what = (
-        open_frame(source, text=lambda header: header.lower() in _STATION["station"]),
-        name_of(source),
-    )
+    frame, what = open_frame(source, text=_STATION["station"]), name_of(source)
     found = columns(frame, _STATION, _STATION, what)
     table = pd.DataFrame(
         {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
@@ -361,10 +358,7 @@ def _station_values(
     source: Source, stations: pd.Index[Any], date_format: str | None
 ) -> dict[str, tuple[pd.DataFrame, str]]:
     """Return a table (time, station) of each variable, and its units."""
-    frame, what = (
-        open_frame(source, text=lambda header: header.lower() in _STATION["station"]),
-        name_of(source),
-    )
+    frame, what = open_frame(source, text=_STATION["station"]), name_of(source)
     found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["station"], date_format=date_format)

@@ -12,7 +12,7 @@ from xmsgl.schema.names import scale_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Cause", "Range", "fill_like", "is_code", "likely_cause", "physical_range"]
+__all__ = ["BASES", "Cause", "Range", "fill_like", "is_code", "likely_cause", "physical_range"]
 
 Range = tuple[float, float]
 
@@ -50,6 +50,9 @@ _WARMEST = {
     "dew_point": 35.0,
     **dict.fromkeys(_STATES, 36.0),
 }
+BASES = (*_RANGES, *_WARMEST)
+"""Base names of variables of the convention."""
+
 _KELVIN: Range = (173.15, 373.15)
 _FAHRENHEIT_HIGH = 140.0  # 60 degC
 _ABSOLUTE_ZERO = -273.15

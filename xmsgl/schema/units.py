@@ -11,16 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "BASES",
-    "Conversion",
-    "advice",
-    "conversion",
-    "converted",
-    "expected_units",
-    "same_units",
-    "tidy_units",
-]
+__all__ = ["Conversion", "advice", "conversion", "converted", "expected_units", "same_units", "tidy_units"]
 
 # whole spellings, compared in lower case without blanks, dots and underscores
 _WORDS = {
@@ -78,13 +69,6 @@ _BASES = {
     "stream_order": "1",
     "discharge": "m3 s-1",
 }
-
-BASES = (
-    *_BASES,
-    *("air_temperature", "air_temperature_min", "air_temperature_max"),
-    *("water_temperature", "simulated_temperature"),
-)
-"""Base names of variables of the convention."""
 
 _M_PER_FT = 0.3048
 _KM2_PER_ACRE = 0.0040468564224
