@@ -82,8 +82,7 @@ class UnknownNameError(XMSGLError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        near = get_close_matches(str(name).lower(), self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near!r}?" if (near := nearest(str(name), self.known)) else ""
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}{hint}")
 
     def __str__(self) -> str:  # KeyError would print the repr of the message

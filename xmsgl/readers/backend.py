@@ -61,6 +61,5 @@ class XmsglBackend(BackendEntrypoint):
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell whether a path is that of a ``.ssn`` folder."""
-        if not isinstance(filename_or_obj, str | os.PathLike):
-            return False
-        return Path(filename_or_obj).suffix.lower() == ".ssn"
+        path = isinstance(filename_or_obj, str | os.PathLike)
+        return path and Path(filename_or_obj).suffix.lower() == ".ssn"

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError, nearest, shorten
-from xmsgl.schema.ranges import BASES
-from xmsgl.schema.units import expected_units
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ __all__ = [
     "Source",
     "check_choice",
     "check_found",
-    "check_names",
     "columns",
     "find_fields",
     "measures",
@@ -205,15 +202,6 @@ def check_found(found: Mapping[str, str], required: Iterable[str], frame: pd.Dat
         has = shorten(frame.columns, 20)
         msg = f"{what} has no column for {', '.join(missing)}; it has {has}. Rename them"
         raise InvalidArgumentError(msg)
-
-
-def check_names(bases: Iterable[str], what: str) -> None:
-    """Refuse names of variables that are misspelt names of the convention."""
-    for base in bases:
-        near = nearest(base, BASES, 0.88)
-        if near and not (base in BASES or expected_units(base) or base.startswith(near)):
-            msg = f"{what} has {base!r}; did you mean {near!r}? Correct the name, or drop the column"
-            raise InvalidArgumentError(msg)
 
 
 def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) -> NDArray[np.int64]:

@@ -140,8 +140,8 @@ def read_ssn(source: str | Path, *, scale: Scale = "fine") -> xr.Dataset:
     }
     for base, (units, long_name) in _ATTRS.items():
         if base in found:
-            values = measures(frame[found[base]], f"{found[base]} of {what}")
-            values = values * metres if base == "outlet_distance" else values
+            factor = metres if base == "outlet_distance" else 1.0
+            values = factor * measures(frame[found[base]], f"{found[base]} of {what}")
             variables[f"{base}_{scale}"] = scale, values, {"units": units, "long_name": long_name}
     if "outlet_distance" in found:
         _check_steps(variables[f"outlet_distance_{scale}"][1], length, ids, below)

@@ -13,20 +13,11 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, nearest, shorten
 from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.days import check_date_format, read_days
-from xmsgl.readers.frames import (
-    Source,
-    check_choice,
-    check_names,
-    measures,
-    name_of,
-    open_frame,
-    texts,
-    whole_numbers,
-)
+from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, texts, whole_numbers
 from xmsgl.readers.registry import register
 from xmsgl.schema.combine import combine
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
-from xmsgl.schema.ranges import BASES
+from xmsgl.schema.ranges import BASES, check_names
 from xmsgl.schema.tree import period
 from xmsgl.schema.units import expected_units, same_units
 from xmsgl.util.history import stamp

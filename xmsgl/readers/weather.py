@@ -13,9 +13,10 @@ from scipy.spatial import cKDTree
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, check_names, columns, measures, name_of, open_frame
+from xmsgl.readers.frames import Source, columns, measures, name_of, open_frame
 from xmsgl.schema.inherit import LAPSE_RATE
 from xmsgl.schema.names import CROSSWALK, positions
+from xmsgl.schema.ranges import check_names
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.units import conversion, expected_units
