@@ -33,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "XMSGLError",
     "XMSGLWarning",
+    "nearest",
     "shorten",
     "warn",
 ]
@@ -81,8 +82,7 @@ class UnknownNameError(XMSGLError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        near = get_close_matches(str(name).lower(), self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f"; did you mean {near!r}?" if (near := nearest(str(name), self.known)) else ""
         super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}{hint}")
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
@@ -161,3 +161,8 @@ def shorten(items: Iterable[object], limit: int = 5) -> str:
     values = list(items)
     head = ", ".join(str(value) for value in values[:limit])
     return head if len(values) <= limit else f"{head} and {len(values) - limit} more"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Find the known name most similar to one that is unknown, for an error message."""
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=cutoff)), None)

@@ -175,6 +175,32 @@ def test_refuses(call, words):
         call()
 
 
+@drawn
+@given(data=st.data())
+def test_first_selected_agrees_with_walking(data, forests):
+    downstream, _ = data.draw(forests)
+    n = len(downstream)
+    selected = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool)
+    expected = []
+    for reach in range(n):
+        while reach >= 0 and not selected[reach]:
+            reach = int(downstream[reach])
+        expected.append(reach)
+    assert topology.first_selected(downstream, selected).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("downstream", "selected", "error", "words"),
+    [
+        pytest.param([1, 0], [False, False], CycleError, "circle", id="cycle"),
+        pytest.param([1, -1], [True], NetworkError, "for each of the 2 reaches", id="shape"),
+    ],
+)
+def test_first_selected_refuses(downstream, selected, error, words):
+    with pytest.raises(error, match=words):
+        topology.first_selected(downstream, selected)
+
+
 def test_empty_network():
     assert topology.topological_order([]).tolist() == []
     assert topology.accumulate([], []).tolist() == []

@@ -124,7 +124,7 @@ def test_following_the_advice_fixes_the_error(values, options, wanted):
     """The code in the message is run unchanged."""
     with pytest.raises(InvalidArgumentError) as caught:
         days(values, **options)
-    room = {"pd": pd, "frame": pd.DataFrame({"id": "a", "date": values, "flow": [1.0, 3.0]})}
+    room = {"pd": pd, "frame": pd.DataFrame({"id": "a", "date": values, "flow": [1.0, 3.0], "code": "P"})}
     exec(re.search(r"frame\['date'\] = .*$", str(caught.value)).group(), room)
     frame = room["frame"]
     assert days(frame["date"], **options).equals(pd.DatetimeIndex(wanted))

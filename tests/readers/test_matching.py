@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +17,9 @@ from xmsgl.readers import crosswalk, keep
 geopandas = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
 xvec = pytest.importorskip("xvec")
+
+#: The reaches on the segments alone.
+stems = partial(crosswalk, tributaries=False)
 
 METRIC = "EPSG:32618"
 EAST, NORTH = 500_000.0, 4_500_000.0  # on the middle of the zone, where a metre is nearly one
@@ -38,7 +44,7 @@ REACHES = {
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:5070"])
 def test_overlap_by_hand(crs):
-    found = crosswalk(lines(SEGMENTS, crs), lines(REACHES, crs))
+    found = stems(lines(SEGMENTS, crs), lines(REACHES, crs))
     assert found.to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9}
     assert found.attrs["reaches_without_segment"] == 2
     assert found.attrs["without_segment"] == "5, 6"
@@ -47,7 +53,7 @@ def test_overlap_by_hand(crs):
 
 
 def test_nearest_by_hand():
-    found = crosswalk(lines(SEGMENTS), lines(REACHES), method="nearest", buffer=600)
+    found = stems(lines(SEGMENTS), lines(REACHES), method="nearest", buffer=600)
     assert found.to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9, 6: 8}
     assert found["distance"].sel(fine=[1, 6]).values == pytest.approx([10, 500], abs=0.5)
 
@@ -56,7 +62,7 @@ def test_nearest_by_hand():
 def test_ties_are_counted_and_resolved(method, fits):
     """A reach at the confluence: within both buffers; nearer to 8, or equally near to both."""
     shift = 1.0 if method == "overlap" else 0.0
-    found = crosswalk(
+    found = stems(
         lines({7: SEGMENTS[7], 8: SEGMENTS[8]}),
         lines({1: [(1950 + shift, 10), (2050 + shift, 10)], 2: [(100, 0), (300, 0)]}),
         method=method,
@@ -67,7 +73,7 @@ def test_ties_are_counted_and_resolved(method, fits):
 
 
 def test_a_smaller_min_share_includes_the_tributary():
-    found = crosswalk(lines(SEGMENTS), lines(REACHES), min_share=0.03)
+    found = stems(lines(SEGMENTS), lines(REACHES), min_share=0.03)
     assert found.to_series()[5] == 7
 
 
@@ -87,13 +93,13 @@ def dataset(table: dict, scale: str) -> xr.Dataset:
 
 def test_reads_datasets_and_combines():
     coarse, fine = dataset(SEGMENTS, "coarse"), dataset(REACHES, "fine")
-    found = crosswalk(coarse, fine)
-    frames = crosswalk(lines(SEGMENTS), lines(REACHES))
+    found = stems(coarse, fine)
+    frames = stems(lines(SEGMENTS), lines(REACHES))
     assert found.to_series().equals(frames.to_series())
     ds = xmsgl.combine(coarse, keep(fine, found["fine"]), found)
     assert ds["coarse_segment"].to_series().to_dict() == {1: 7, 2: 7, 3: 8, 4: 9}
     assert ds["downstream_fine"].values.tolist() == [2, 3, 4, 0]
-    again = crosswalk(ds, ds)
+    again = stems(ds, ds)
     assert again.to_series().equals(found.to_series())
 
 
@@ -102,10 +108,10 @@ def test_the_coordinate_system_of_a_dataset_is_checked():
     ds = xr.Dataset(coords={"fine": frame.index, "geometry_fine": ("fine", frame.geometry.to_numpy())})
     indexed = ds.set_xindex("geometry_fine", xvec.GeometryIndex, crs=METRIC)
     with pytest.raises(InvalidDatasetError, match=f"geometry_fine is in {METRIC} instead of EPSG:4326"):
-        crosswalk(lines(SEGMENTS), indexed)
+        stems(lines(SEGMENTS), indexed)
     degrees = xr.Dataset({"geometry_fine": ("fine", frame.to_crs(4326).geometry)}, {"fine": frame.index})
-    found = crosswalk(lines(SEGMENTS), degrees)
-    assert found.to_series().equals(crosswalk(lines(SEGMENTS), frame).to_series())
+    found = stems(lines(SEGMENTS), degrees)
+    assert found.to_series().equals(stems(lines(SEGMENTS), frame).to_series())
 
 
 @pytest.mark.parametrize(
@@ -128,7 +134,7 @@ def test_the_coordinate_system_of_a_dataset_is_checked():
 def test_refuses(fine, options, words):
 
     with pytest.raises(InvalidArgumentError, match=words):
-        crosswalk(lines(SEGMENTS), fine, **options)
+        stems(lines(SEGMENTS), fine, **options)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +148,11 @@ def test_refuses(fine, options, words):
 def test_following_the_advice_joins_repeated_lines(source):
     twice = source(geopandas.GeoDataFrame(pd.concat([lines(REACHES)] * 2), crs=METRIC))
     with pytest.raises(InvalidArgumentError, match="more than once: 1") as caught:
-        crosswalk(lines(SEGMENTS), twice)
+        stems(lines(SEGMENTS), twice)
     code = str(caught.value).split("keep one line for each id: ")[1]
     mended = eval(code, {"frame": twice, "ds": twice, "geopandas": geopandas})
     assert (
-        crosswalk(lines(SEGMENTS), mended)
-        .to_series()
-        .equals(crosswalk(lines(SEGMENTS), lines(REACHES)).to_series())
+        stems(lines(SEGMENTS), mended).to_series().equals(stems(lines(SEGMENTS), lines(REACHES)).to_series())
     )
 
 
@@ -156,5 +160,55 @@ def test_following_the_advice_lowers_min_share():
     """Only a small part of the tributary lies within the buffer."""
     brook = lines({5: REACHES[5]})
     with pytest.raises(InvalidArgumentError, match=r"for 0\.5 of its length.*or a smaller min_share"):
-        crosswalk(lines(SEGMENTS), brook)
-    assert crosswalk(lines(SEGMENTS), brook, min_share=0.03).to_series().to_dict() == {5: 7}
+        stems(lines(SEGMENTS), brook)
+    assert stems(lines(SEGMENTS), brook, min_share=0.03).to_series().to_dict() == {5: 7}
+
+
+#: The reaches of SEGMENTS and REACHES as a river; 6, 10 and 12 lie on no segment and drain to one.
+BELOW = {1: 2, 2: 3, 3: 0, 4: 3, 5: 1, 6: 3, 10: 5, 12: 10, 13: 14, 14: 0}
+FAR = {
+    10: [(1000, 6000), (1000, 3000)],
+    12: [(1500, 8000), (1000, 6000)],
+    13: [(9000, 9000), (9000, 8000)],  # of another river, which has no segment
+    14: [(9000, 8000), (9000, 7000)],
+}
+
+
+@pytest.fixture
+def river():
+    table = {**REACHES, **FAR}
+    fine = dataset(table, "fine").drop_vars("length_fine")
+    return fine.assign(downstream_fine=("fine", [BELOW[reach] for reach in table], {"units": "1"}))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_tributaries_take_the_segment_they_drain_to(river, order):
+    """Against a walk along the links with networkx."""
+    found = crosswalk(lines(SEGMENTS), river.isel(fine=slice(None, None, order)))
+    on_segments = stems(lines(SEGMENTS), river).to_series()
+    graph = nx.DiGraph([(reach, below) for reach, below in BELOW.items() if below])
+    expected = {}
+    for reach in river["fine"].values.tolist():
+        path = nx.dfs_preorder_nodes(graph, reach)  # one link each: the way downstream
+        if (segment := next((on_segments[step] for step in path if step in on_segments), None)) is not None:
+            expected[reach] = segment
+    assert found.to_series().to_dict() == expected
+    assert expected == {1: 7, 2: 7, 3: 8, 4: 9, 5: 7, 6: 8, 10: 7, 12: 7}
+    drained = found["fine"].values[found["overlap"].isnull().values]
+    assert sorted(drained.tolist()) == [5, 6, 10, 12]
+    assert not found["tied"].sel(fine=drained).any()
+
+
+def test_reaches_that_drain_to_no_segment_are_listed(river):
+    found = crosswalk(lines(SEGMENTS), river)
+    assert found.attrs["reaches_by_drainage"] == 4
+    assert found.attrs["reaches_without_segment"] == 2
+    assert found.attrs["without_segment"] == "13, 14"
+    on_segments = stems(lines(SEGMENTS), river)
+    assert on_segments.attrs["reaches_by_drainage"] == 0
+    assert on_segments.attrs["reaches_without_segment"] == 6
+
+
+def test_tributaries_need_links():
+    with pytest.raises(InvalidArgumentError, match=r"no 'downstream_fine'.*tributaries=False"):
+        crosswalk(lines(SEGMENTS), lines(REACHES))

@@ -227,3 +227,28 @@ def test_the_graph_has_the_links(basin, expected):
     matrix = graph.operator.tocoo()
     pairs = {(ids[i], ids[j]) for i, j in zip(matrix.row, matrix.col, strict=True) if i != j}
     assert {frozenset(map(int, pair)) for pair in pairs} == {frozenset(map(int, pair)) for pair in links}
+
+
+def test_names_of_rivers(hydroloom, ds, table, tmp_path):
+    """Also in files, and beside flowlines without names."""
+    names = table["gnis_name"].fillna("").str.strip()[ds["fine"].values]
+    assert ds["name_fine"].values.tolist() == names.tolist()
+    assert names.nunique() > 2
+    ds.drop_vars("geometry_fine").to_zarr(tmp_path / "n.zarr", consolidated=False)
+    ds.to_netcdf(tmp_path / "n.nc")
+    for again in (xr.open_zarr(tmp_path / "n.zarr", consolidated=False), xr.open_dataset(tmp_path / "n.nc")):
+        assert again["name_fine"].values.tolist() == names.tolist()
+        again.close()
+    longer = ds.isel(fine=[0]).assign_coords(fine=[1]).assign(name_fine=("fine", ["x" * 80]))
+    both = xr.concat([ds, longer], "fine", data_vars="minimal")
+    assert both["name_fine"].values.tolist() == [*names, "x" * 80]
+    two = xmsgl.coarsen(ds)
+    assert "name_coarse" not in two
+
+
+def test_names_may_be_in_a_further_table(hydroloom, table):
+    flow = table.drop(columns=["gnis_name", "geometry"]).reset_index(drop=True)
+    names = table[["comid", "gnis_name"]].iloc[5:].reset_index(drop=True)
+    found = read_nhdplus(pd.DataFrame(flow), pd.DataFrame(names))["name_fine"].values
+    assert found[:5].tolist() == [""] * 5
+    assert found[5:].tolist() == table["gnis_name"].fillna("").str.strip().iloc[5:].tolist()

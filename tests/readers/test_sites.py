@@ -71,7 +71,7 @@ def test_the_drainage_area_decides_between_reaches(river):
     placed = place_sites(sites, daily(C=[15.0]), river)
     assert placed.report.loc["C", "reach"] == 11
     assert placed.report.loc["C", "area_ratio"] == pytest.approx(1000 / 990)
-    with pytest.raises(InvalidArgumentError, match=r"no observation is on a reach.*drainage area or name"):
+    with pytest.raises(InvalidArgumentError, match=r"no observation is on a reach.*drainage area, name"):
         place_sites(sites.assign(drain_area_km2=[100.0]), daily(C=[15.0]), river)
 
 
@@ -79,6 +79,54 @@ def test_the_name_decides_between_reaches(river):
     named = river.assign(name_fine=("fine", ["Big River", "Big River", "Small Brook"]))
     sites = SITES.iloc[[2]].assign(station_nm=["BIG RIVER AT BRIDGE, PA"])
     assert place_sites(sites, daily(C=[15.0]), named).report.loc["C", "reach"] == 11
+
+
+@pytest.mark.parametrize(
+    ("reach", "gauge", "same"),
+    [
+        ("Willamette River", "WILLAMETTE R. AT SALEM, OR", True),
+        ("North Yamhill River", "N. YAMHILL R. NR YAMHILL, OR", True),
+        ("Mill Creek", "MILL CR. NR. SHERIDAN, OR", True),
+        ("South Fork Toutle River", "SF TOUTLE RIVER AT TOUTLE, WA", True),
+        ("Saint John's Creek", "ST JOHNS CK AT MOUTH", True),
+        ("Mill Creek", "SAWMILL CREEK AT MOUTH", False),
+        ("West Branch Delaware River", "EAST BR DELAWARE R AT FISHS EDDY NY", False),
+        ("", "MILL CREEK", True),
+        ("Mill Creek", None, True),
+    ],
+)
+def test_names_of_gauges_are_abbreviated(river, reach, gauge, same):
+    named = river.isel(fine=[0]).assign(name_fine=("fine", np.array([reach], object)))
+    sites = SITES.iloc[[0]].assign(station_nm=[gauge])
+    if same:
+        assert place_sites(sites, daily(A=[15.0]), named).report.loc["A", "reach"] == 11
+    else:
+        with pytest.raises(InvalidArgumentError, match="name or reach differs"):
+            place_sites(sites, daily(A=[15.0]), named)
+
+
+def test_the_reach_of_a_site_may_be_given(river):
+    sites = SITES.iloc[[0, 2, 1]].assign(rid=[13.0, np.nan, 99.0])  # A is on 11, C nearest to 13
+    with pytest.warns(DataLossWarning, match=r"1 sites: drainage area, name or reach differs \(B\)"):
+        report = place_sites(sites, daily(A=[15.0], B=[15.0], C=[15.0]), river).report
+    assert report["reach"].dropna().to_dict() == {"A": 13, "C": 13}
+    far = SITES.iloc[[1]].assign(rid=[11])  # more than 250 m from its reach
+    with pytest.raises(InvalidArgumentError, match="name or reach differs"):
+        place_sites(far, daily(B=[15.0]), river)
+
+
+def test_numbers_of_gauges_keep_their_zeros(river, tmp_path):
+    """Two agencies, one of which writes its numbers with zeros in front."""
+    sites = SITES.iloc[:2].assign(SITE_NO=["01434000", "1434000"])
+    sites.to_csv(tmp_path / "sites.csv", index=False)
+    days = daily(A=[18.0], B=[12.0]).replace({"A": "01434000", "B": "1434000"})
+    days.to_csv(tmp_path / "days.csv", index=False)
+    placed = place_sites(tmp_path / "sites.csv", tmp_path / "days.csv", river)
+    assert placed.report["reach"].to_dict() == {"01434000": 11, "1434000": 12}
+    assert placed.labels.values.tolist()[0][:2] == [18.0, 12.0]
+    with pytest.warns(DataLossWarning, match=r"sites lacks \(1434000\)"):
+        one = place_sites(sites.iloc[:1], tmp_path / "days.csv", river)
+    assert int(one.labels.count()) == 1
 
 
 def test_a_site_may_have_several_equal_rows_but_not_two_places(river):

@@ -203,7 +203,9 @@ def test_following_the_advice_reads_other_date_formats(pairs, tmp_path):
     labels["time"] = ["04/01/2001", "21/01/2001"]
     labels.to_csv(tmp_path / "labels.csv", index=False)
     tables = (pairs["segments"], pairs["weather"]), (pairs["reaches"], tmp_path / "labels.csv")
-    with pytest.raises(InvalidArgumentError, match=r"labels\.csv must be .* row 1 .* '04/01/2001'") as caught:
+    with pytest.raises(
+        InvalidArgumentError, match=r"labels\.csv must be .* line 2 .* '04/01/2001'"
+    ) as caught:
         read_csv_basin(*tables)
     (advised,) = re.findall(r'date_format="([^"]*)"', str(caught.value))
     ds = read_csv_basin(*tables, date_format=advised)
@@ -214,9 +216,7 @@ def test_dates_written_as_numbers_need_a_format(tmp_path):
     path = write(
         tmp_path / "d.csv", [["id", "time", "flow [m3 s-1]"], [10, 20010131, 3], [10, "20010201", 4]]
     )
-    with pytest.raises(
-        InvalidArgumentError, match=r"d\.csv .* row 1 below the header has '20010131'.*%Y%m%d"
-    ):
+    with pytest.raises(InvalidArgumentError, match=r"d\.csv .* line 2 of the file has '20010131'.*%Y%m%d"):
         read_csv(REACHES, path)
     ds = read("csv", REACHES, path, date_format="%Y%m%d")
     assert ds["flow_fine"].sel(fine=10).to_series().to_dict() == {
@@ -475,3 +475,128 @@ def test_following_the_advice_chooses_a_layer(tmp_path):
     code = re.search(r"geopandas\.read_file\(.*\)", str(caught.value)).group().replace("<its name>", "two")
     found = eval(code, {"geopandas": geopandas})
     assert read_csv(found.drop(columns="geometry"))["fine"].values.tolist() == [30, 10, 20]
+
+
+def as_text(rows, separator):
+    return "".join(separator.join(map(str, row)) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_separators_and_encodings(tmp_path, separator, encoding):
+    rows = [
+        ["id", "downstream", "length [m]", "name"],
+        ["007", "", 5.5, "Bäche, drei"],
+        ["012", "007", 6, ""],
+    ]
+    (tmp_path / "r.csv").write_bytes(as_text(rows, separator).encode(encoding))
+    ds = read_csv(tmp_path / "r.csv")
+    assert ds["fine"].values.tolist() == ["007", "012"]
+    assert ds["downstream_fine"].values.tolist() == ["", "007"]
+    assert ds["length_fine"].values.tolist() == [5.5, 6.0]
+    assert ds["name_fine"].values.tolist() == ["Bäche, drei", ""]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_following_the_advice_reads_decimal_commas(tmp_path, encoding):
+    rows = [["id", "downstream", "length [m]", "name"], ["007", "", "5,5", "Bäche"], ["012", "007", 6, ""]]
+    (tmp_path / "r.csv").write_bytes(as_text(rows, ";").encode(encoding))
+    with pytest.raises(
+        InvalidArgumentError, match=r"'length \[m\]' of r.csv has numbers with a comma, .* '5,5'"
+    ) as caught:
+        read_csv(tmp_path / "r.csv")
+    advice = str(caught.value)
+    room = {"pd": pd}
+    exec(re.search(r"frame = .*?(?=;  ?if it separates)", advice.replace("; if", ";  if"))[0], room)
+    ds = read_csv(room["frame"])
+    assert ds["length_fine"].values.tolist() == [5.5, 6.0]
+    assert ds["fine"].values.tolist() == ["007", "012"]
+    assert ds["name_fine"].values[0] == "Bäche"
+
+
+def test_capitals_in_column_names(tmp_path):
+    upper = REACHES.rename(columns={"id": "ID", "downstream": "Downstream", "length [m]": "Length [m]"})
+    upper = upper.rename(columns={"slope [m/m]": "SLOPE [m/m]", "lat": "LAT", "huc8": "HUC8"})
+    days = DAILY.rename(
+        columns={"date": "DATE", "id": "Id", "air_temperature [degC]": "Air_Temperature [degC]"}
+    )
+    ds = read_csv(upper, days)
+    xr.testing.assert_equal(ds, read_csv(REACHES, DAILY))
+    path = write(tmp_path / "r.csv", [["ID", "DOWNSTREAM", "length [m]"], ["007", "", 5]])
+    assert read_csv(path)["fine"].values.tolist() == ["007"]
+    with pytest.raises(InvalidArgumentError, match="several columns for id"):
+        read_csv(REACHES.assign(ID=REACHES["id"]))
+
+
+@pytest.mark.parametrize("numbers", ["1434000", 1434000])
+def test_a_gauge_number_is_not_joined_to_one_without_its_zero(tmp_path, numbers):
+    reaches = pd.DataFrame({"id": [numbers], "downstream": [None], "length [m]": [5.0]})
+    days = write(tmp_path / "d.csv", [["id", "time", "flow [m3 s-1]"], ["01434000", "2001-01-01", 3]])
+    with pytest.raises(InvalidArgumentError, match=r"found '01434000' in line 2 .* leading zeros are text"):
+        read_csv(reaches, days)
+    padded = reaches.assign(id="01434000")  # as advised
+    assert read_csv(padded, days)["flow_fine"].sel(fine="01434000").item() == 3.0
+
+
+def test_faults_name_the_line_of_the_file(tmp_path):
+    head = "id,time,water_temperature [degC]\n"
+    lines = ["30,2001-01-01,4.5", "30,2001-01-02,warm", "30,2001-01-03,hot"]
+    faults = {
+        "\n".join(lines): "lines 3, 4 of the file",
+        "\n".join([*lines, ""]): "lines 3, 4 of the file",
+        "\r\n".join([*lines, ""]): "lines 3, 4 of the file",
+        "\n".join([lines[0], "", *lines[1:]]): "rows 2, 3 below the header",  # lines and rows differ
+    }
+    for body, where in faults.items():
+        (tmp_path / "d.csv").write_bytes((head + body).encode())
+        with pytest.raises(InvalidArgumentError, match=rf"found 'warm', 'hot' in {where}; correct"):
+            read_csv(REACHES, tmp_path / "d.csv")
+    (tmp_path / "d.csv").write_text(head + "30,2001-01-01,4.5\n30,,4\n")
+    with pytest.raises(InvalidArgumentError, match="without a time: line 3 of the file; give"):
+        read_csv(REACHES, tmp_path / "d.csv")
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        pytest.param(
+            lambda: read_csv(
+                REACHES, DAILY.rename(columns={"air_temperature [degC]": "air_temprature [degC]"})
+            ),
+            "has 'air_temprature'; did you mean 'air_temperature'",
+            id="variable",
+        ),
+        pytest.param(
+            lambda: read_csv(REACHES.assign(**{"elevatoin [m]": 3.0})),
+            "did you mean 'elevation'",
+            id="static",
+        ),
+        pytest.param(
+            lambda: read_csv(REACHES, names={"slope": "slpe [m/m]"}),
+            r"did you mean 'slope \[m/m\]'",
+            id="names",
+        ),
+        pytest.param(
+            lambda: read_csv(REACHES.assign(width=3.0), units={"widht": "m", "width": "m"}),
+            "did you mean 'width'",
+            id="units",
+        ),
+    ],
+)
+def test_near_misses_are_named(call, hint):
+    with pytest.raises(InvalidArgumentError, match=hint):
+        call()
+
+
+def test_following_the_advice_names_a_misspelt_header():
+    wrong = REACHES.rename(columns={"downstream": "downstrem"})
+    with pytest.raises(InvalidArgumentError, match="lacks downstream") as caught:
+        read_csv(wrong)
+    names = eval(re.search(r"names=(\{.*\})", str(caught.value))[1])
+    xr.testing.assert_equal(read_csv(wrong, names=names), read_csv(REACHES))
+
+
+def test_names_that_go_on_are_not_near_misses():
+    more = {"elevation2 [m]": 3.0, "air_temperatures [degC]": 4.0, "depth [m]": 1.0, "humidity [%]": 2.0}
+    found = read_csv(REACHES.assign(**more))
+    assert {f"{name.split(' ')[0]}_fine" for name in more} <= set(found.variables)

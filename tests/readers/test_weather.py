@@ -217,6 +217,11 @@ def test_the_error_at_the_stations_is_that_without_them(river, table):
         (PLACES, lambda t: t.rename(columns=str.upper)[["STATION", "DATE"]], "no column such as"),
         (
             PLACES,
+            lambda t: t.rename(columns={"precipitation [in]": "precipitatoin [in]"}),
+            "did you mean 'precipitation'",
+        ),
+        (
+            PLACES,
             lambda t: t.rename(columns={"precipitation [in]": "precipitation [m2]"}),
             "cannot be converted",
         ),
@@ -225,3 +230,11 @@ def test_the_error_at_the_stations_is_that_without_them(river, table):
 def test_stations_that_do_not_fit_are_refused(river, table, places, change, message):
     with pytest.raises(InvalidArgumentError, match=message):
         weather_from_stations(places, change(table), river)
+
+
+def test_numbers_of_stations_keep_their_zeros(river, table, tmp_path):
+    expected = weather_from_stations(PLACES, table, river)
+    numbers = {"A": "001", "B": "002", "C": "003"}
+    PLACES.replace(numbers).to_csv(tmp_path / "places.csv", index=False)
+    found = weather_from_stations(tmp_path / "places.csv", table.replace(numbers), river)
+    xr.testing.assert_allclose(found.drop_attrs(), expected.drop_attrs())

@@ -21,6 +21,7 @@ __all__ = [
     "contract",
     "distance_to_outlet",
     "find_cycles",
+    "first_selected",
     "hops_to_outlet",
     "inflows",
     "link",
@@ -200,16 +201,23 @@ def upstream_of(downstream: ArrayLike, position: int) -> NDArray[np.bool_]:
     return _loops.mask_upstream(down, topological_order(down), int(position))
 
 
-def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
-    """Link the selected reaches to one another, across the ones left out, (n,), (n,) -> (selected,)."""
+def first_selected(downstream: ArrayLike, selected: ArrayLike) -> Ints:
+    """Find the first selected reach at or below each reach, -1 where there is none, (n,), (n,) -> (n,)."""
     down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
     if stay.shape != down.shape:
         msg = f"selected has shape {stay.shape}; give one true or false for each of the {down.size} reaches"
         raise NetworkError(msg)
     topological_order(down)  # with a cycle the loop below would never end
-    step = down.copy()
-    while (skip := (step >= 0) & ~stay[step]).any():
-        step[skip] = down[step[skip]]
+    first: Ints = np.where(stay, np.arange(down.size), down)
+    while not np.array_equal(doubled := np.where(first >= 0, first[first], -1), first):
+        first = doubled  # each pass doubles the number of steps
+    return first
+
+
+def contract(downstream: ArrayLike, selected: ArrayLike) -> Ints:
+    """Link the selected reaches to one another, across the ones left out, (n,), (n,) -> (selected,)."""
+    down, stay = check_downstream(downstream), np.asarray(selected, dtype=bool)
+    below = np.where(down >= 0, first_selected(down, stay)[down], -1)
     number = np.cumsum(stay) - 1
-    linked: Ints = np.where(step >= 0, number[step], -1)[stay]
+    linked: Ints = np.where(below >= 0, number[below], -1)[stay]
     return linked

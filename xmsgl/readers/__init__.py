@@ -14,6 +14,7 @@ from xmsgl.readers.registry import get, names, read, register
 from xmsgl.readers.reshape import keep, one_scale
 from xmsgl.readers.riverdl import read_river_dl
 from xmsgl.readers.sites import PlacedSites, place_sites
+from xmsgl.readers.ssn import read_ssn
 from xmsgl.readers.tables import read_csv, read_csv_basin
 from xmsgl.readers.weather import weather_from_grid, weather_from_stations
 
@@ -31,6 +32,7 @@ __all__ = [
     "read_nhdplus",
     "read_nhm",
     "read_river_dl",
+    "read_ssn",
     "register",
     "weather_from_grid",
     "weather_from_stations",

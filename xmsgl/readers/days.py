@@ -66,7 +66,7 @@ def read_days(
         raise InvalidArgumentError(msg)
     missing = column.astype("string").str.strip().fillna("").eq("").to_numpy(dtype=bool)
     if missing.any():
-        rows = rows_of(missing)
+        rows = rows_of(missing, column.index)
         msg = f"{what} has {int(missing.sum())} rows without a time: {rows}; give their days or drop them"
         raise InvalidArgumentError(msg)
     used_format = None
@@ -86,9 +86,9 @@ def read_days(
         argument = "" if used_format is None else f", format={used_format!r}"
         msg = (
             f"the times of {what} must be days, at midnight; {_first(column, hours)}. "
-            f"Average to daily means first: "
+            "Average to daily means first, in the opened table: "
             f"frame[{header!r}] = pd.to_datetime(frame[{header!r}]{argument}).dt.floor('D'); "
-            f"frame = frame.groupby([{id_header!r}, {header!r}], as_index=False).mean()"
+            f"frame = frame.groupby([{id_header!r}, {header!r}], as_index=False).mean(numeric_only=True)"
         )
         raise InvalidArgumentError(msg)
     return times.as_unit("ns").rename(None)
@@ -105,7 +105,7 @@ def _refuse_zone(what: str, zone: str, header: str) -> None:
 def _first(column: pd.Series[Any], wrong: NDArray[Any]) -> str:
     """Name the first wrong row and its value."""
     first = int(wrong.argmax())
-    return f"{rows_of(wrong[: first + 1])} has {str(column.iloc[first])!r}"
+    return f"{rows_of(wrong[: first + 1], column.index)} has {str(column.iloc[first])!r}"
 
 
 def _parse(

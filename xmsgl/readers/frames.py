@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILLS",
+    "LINE",
     "Source",
     "check_choice",
     "check_found",
@@ -27,6 +30,7 @@ __all__ = [
     "name_of",
     "open_frame",
     "rows_of",
+    "texts",
     "whole_numbers",
 ]
 
@@ -36,8 +40,13 @@ Source: TypeAlias = "str | Path | pd.DataFrame"
 FILLS = (-9998.0, -9999.0)
 """Fill values of the National Hydrography Dataset Plus."""
 
+LINE = "line of the file"
+"""Name of the index of frames of text files, if each row is one line."""
+
+_COMMA = re.compile(r"-?\d*[.,]?\d+")  # a number, perhaps with a decimal comma
+_ZEROS = re.compile(r"\s*[+-]?0\d")
 _PARQUET = {".parquet", ".geoparquet", ".pq"}
-_TEXT = {".csv", ".txt"}
+_TEXT = {".csv", ".txt", ".dat"}
 _PACKED = {".gz", ".bz2", ".xz", ".zip", ".zst"}  # pandas unpacks these by itself
 
 
@@ -59,9 +68,9 @@ def open_frame(
     *,
     layer: str | None = None,
     layered: bool = False,
-    text: Callable[[str], bool] | None = None,
+    text: Callable[[str], bool] | Collection[str] = (),
 ) -> pd.DataFrame:
-    """Open a table, with its geometry if any; `text` chooses the columns of a CSV file to read as text."""
+    """Open a table, with its geometry if any; `text`: columns of a text file to read as text, in any case."""
     if isinstance(source, pd.DataFrame):
         return source
     if not isinstance(source, str | Path):  # callers need not be type-checked
@@ -83,9 +92,45 @@ def open_frame(
         raise InvalidArgumentError(msg) from error
 
 
-def _read_csv(path: Path, text: Callable[[str], bool] | None) -> pd.DataFrame:
-    kept = [] if text is None else [name for name in pd.read_csv(path, nrows=0).columns if text(name)]
-    return pd.read_csv(path, dtype=dict.fromkeys(kept, str))
+def _read_csv(path: Path, text: Callable[[str], bool] | Collection[str]) -> pd.DataFrame:
+    chosen = text if callable(text) else lambda header: header.strip().lower() in text
+    try:
+        return _parse_csv(path, chosen, "utf-8")
+    except UnicodeDecodeError:  # second, because any file can be read as Latin-1
+        return _parse_csv(path, chosen, "latin-1")
+
+
+def _parse_csv(path: Path, chosen: Callable[[str], bool], encoding: str) -> pd.DataFrame:
+    """Read a text file; the separator is that of the header."""
+    header = ",".join(map(str, pd.read_csv(path, nrows=0, encoding=encoding).columns))
+    sep = max(",;\t", key=header.count)
+    read: Any = partial(pd.read_csv, path, encoding=encoding, sep=sep, skipinitialspace=True)
+    dtype = {name: str for name in read(nrows=0).columns if chosen(name)}
+    frame: pd.DataFrame = read(dtype=dtype)
+    for name in frame.select_dtypes(exclude="number").columns.difference(list(dtype)):
+        values = frame[name].dropna().astype(str)
+        commas = values[values.str.contains(",", regex=False)]
+        if len(commas) and values.str.fullmatch(_COMMA.pattern).all():
+            options = f"sep={sep!r}, encoding={encoding!r}, dtype=dict.fromkeys({list(dtype)}, str)"
+            msg = (
+                f"{name!r} of {path.name} has numbers with a comma, such as {commas.iloc[0]!r}; "
+                "give the table as a frame. If it is the decimal sign: "
+                f"frame = pd.read_csv({str(path)!r}, decimal=',', {options}); "
+                "if it separates thousands, with thousands=',' in place of decimal=','"
+            )
+            raise InvalidArgumentError(msg)
+    if path.suffix.lower() not in _PACKED and _count_lines(path) == len(frame) + 1:
+        frame.index = pd.RangeIndex(2, len(frame) + 2, name=LINE)
+    return frame
+
+
+def _count_lines(path: Path) -> int:
+    """Count the lines of a file, with or without an end of the last line."""
+    ends, last = 0, b"\n"
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            ends, last = ends + block.count(b"\n"), block[-1:]
+    return ends + (last != b"\n")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -115,10 +160,13 @@ def _read_gdal(path: Path, layer: str | None, layered: bool) -> pd.DataFrame:
     return frame
 
 
-def rows_of(marked: NDArray[np.bool_]) -> str:
-    """Name the marked rows (rows,) of a table for a message; the first row below the header is row 1."""
-    rows = np.flatnonzero(marked) + 1
-    return f"row{'s' if rows.size > 1 else ''} {shorten(rows)} below the header"
+def rows_of(marked: NDArray[np.bool_], index: pd.Index[Any]) -> str:
+    """Name the marked rows (rows,) of a table for a message, by their lines if the index has them."""
+    rows = np.flatnonzero(marked)
+    several = "s" if rows.size > 1 else ""
+    if index.name == LINE:
+        return f"line{several} {shorten(index[rows])} of the file"
+    return f"row{several} {shorten(rows + 1)} below the header"
 
 
 def find_fields(frame: pd.DataFrame, spellings: Mapping[str, Sequence[str]], what: str) -> dict[str, str]:
@@ -165,14 +213,18 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     wrong = numbers.isna()
     if numbers.dtype.kind == "f":
         wrong |= (numbers != np.rint(numbers)) | (numbers.abs() >= 2.0**53)
+    if padded := not pd.api.types.is_numeric_dtype(kept):
+        zeros = kept.astype(str).str.match(_ZEROS.pattern)
+        wrong, padded = wrong | zeros, bool(zeros.any())
     if wrong.any():
         where = np.zeros(len(column), dtype=bool)
         where[np.flatnonzero(~empty)] = wrong
         found = shorten(map(repr, kept[wrong].unique()))
-        msg = f"{what} must be whole numbers; found {found} in {rows_of(where)}; correct them"
+        msg = f"{what} must be whole numbers; found {found} in {rows_of(where, column.index)}; "
+        msg += "ids with leading zeros are text: write them alike in all tables" if padded else "correct them"
         raise InvalidArgumentError(msg)
     if empty.any() and not optional:
-        rows = rows_of(empty.to_numpy())
+        rows = rows_of(empty.to_numpy(), column.index)
         msg = f"{what} is missing in {int(empty.sum())} rows: {rows}; drop them or give the values"
         raise InvalidArgumentError(msg)
     values = np.zeros(len(column), dtype=np.int64)
@@ -180,13 +232,18 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     return values
 
 
+def texts(column: pd.Series[Any]) -> pd.Series[str]:
+    """Read text without blanks around it, empty where it is missing."""
+    return column.astype(object).where(column.notna(), "").astype(str).str.strip()
+
+
 def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FILLS) -> NDArray[np.float64]:
     """Read a measured column, with NaN for missing values."""
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
-        found = shorten(map(repr, column[wrong].unique()))
-        msg = f"{what} must be numbers; found {found} in {rows_of(wrong.to_numpy())}; correct them"
+        found, rows = shorten(map(repr, column[wrong].unique())), rows_of(wrong.to_numpy(), column.index)
+        msg = f"{what} must be numbers; found {found} in {rows}; correct them"
         raise InvalidArgumentError(msg)
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
     values[np.isin(values, list(fills))] = np.nan

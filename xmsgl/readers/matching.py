@@ -1,4 +1,4 @@
-"""The segment that each reach lies on, found from the lines of both scales."""
+"""The segment that each reach lies on or drains to, found from the lines and links of both scales."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.network.topology import first_selected, link
 from xmsgl.readers.frames import check_choice
 from xmsgl.readers.geometry import check_lines
 from xmsgl.schema.geometry import CRS, read_geometry
@@ -17,6 +18,8 @@ from xmsgl.schema.tree import as_dataset
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from xmsgl.util.scales import Scale
 
 __all__ = ["crosswalk"]
@@ -34,9 +37,10 @@ def crosswalk(
     method: Method = "overlap",
     buffer: float = 200.0,
     min_share: float = 0.5,
+    tributaries: bool = True,
     crs: Any = None,
 ) -> xr.DataArray:
-    """Find the coarse segment that each fine reach lies on, from their lines alone.
+    """Find the coarse segment that each fine reach lies on or drains to, from lines and links.
 
     For basins whose networks come from different maps and have no published crosswalk.
 
@@ -52,8 +56,11 @@ def crosswalk(
     buffer
         Metres. Lines of maps are some tens of metres off the river, and this package simplifies them to 50 m.
     min_share
-        Least overlap, as a fraction of the length of the reach; for ``"overlap"`` only. It keeps a tributary
-        from being assigned to the segment it flows into.
+        Least overlap, as a fraction of the length of the reach; for ``"overlap"`` only. A tributary that only
+        ends at a segment does not lie on it.
+    tributaries
+        True: a reach that lies on no segment takes that of the first reach downstream that lies on one;
+        `fine` needs ``downstream_fine``. False: it is left out, and only the main stems remain.
     crs
         Projected coordinate system in metres, such as ``"EPSG:5070"``. Default: the UTM zone of the
         segments, true to scale within 0.1 % over a few hundred kilometres.
@@ -62,13 +69,16 @@ def crosswalk(
     -------
     xarray.DataArray
         Ids of segments over ``fine``, for :func:`xmsgl.combine`, with ``overlap`` or ``distance`` (m) and
-        ``tied`` as coordinates. Reaches without a segment are left out, and counted and named in the
-        attributes: :func:`~xmsgl.readers.keep` cuts the fine scale to the others.
+        ``tied`` as coordinates, NaN and False for tributaries. Reaches without a segment are left out, and
+        counted and named in the attributes: :func:`~xmsgl.readers.keep` cuts the fine scale to the others.
 
     Raises
     ------
     InvalidArgumentError
-        An argument is out of range, a geometry is missing or not a line, or no reach has a segment.
+        An argument is out of range, a geometry is missing or not a line, no reach has a segment, or links
+        are missing for the tributaries.
+    NetworkError
+        The links of the reaches do not form a river network.
     InvalidDatasetError
         Lines of a dataset cannot be read, or are in another coordinate system.
     MissingDependencyError
@@ -77,7 +87,7 @@ def crosswalk(
     Notes
     -----
     A reach gets one segment, even where it runs along two. All branches of a divergence within the buffer
-    get the same segment. The direction of flow is not used.
+    get the same segment. Where lines are matched, the direction of flow is not used.
 
     Examples
     --------
@@ -86,10 +96,14 @@ def crosswalk(
     ...     return geopandas.GeoDataFrame(
     ...         index=ids, geometry=[shapely.LineString(line) for line in points], crs="EPSG:32618")
     >>> segments = lines([7, 8], [(0, 0), (2000, 0)], [(2000, 0), (4000, 0)])
-    >>> reaches = lines([1, 2, 3], [(0, 9), (1500, 9)], [(1500, 9), (3900, 9)], [(100, 9), (100, 5000)])
-    >>> found = crosswalk(segments, reaches)
+    >>> reaches = lines([1, 2, 3], [(0, 9), (1500, 9)], [(1500, 9), (3900, 9)], [(1500, 5000), (1500, 9)])
+    >>> found = crosswalk(segments, reaches, tributaries=False)
     >>> found.to_series().to_dict(), found.attrs["reaches_without_segment"]
     ({1: 7, 2: 8}, 1)
+    >>> places, links = ("fine", reaches.to_crs(4326).geometry), ("fine", [2, 0, 2])
+    >>> fine = xr.Dataset({"geometry_fine": places, "downstream_fine": links}, coords={"fine": [1, 2, 3]})
+    >>> crosswalk(segments, fine).to_series().to_dict()
+    {1: 7, 2: 8, 3: 8}
     """
     check_choice("method", method, get_args(Method))
     if not 0 < buffer < np.inf:
@@ -100,6 +114,7 @@ def crosswalk(
         raise InvalidArgumentError(msg)
     shapely = require("shapely", _PURPOSE)
     segments, reaches = _lines(coarse, "coarse"), _lines(fine, "fine")
+    downstream = _links(fine) if tributaries else np.full(len(reaches), -1)
     metric = _metric(crs, segments)
     courses, parts = (shapely.line_merge(lines.to_crs(metric).to_numpy()) for lines in (segments, reaches))
     if method == "overlap":
@@ -117,12 +132,14 @@ def crosswalk(
             f"Check that both have the right coordinate system, or give {advice}"
         )
         raise InvalidArgumentError(msg)
-    unmatched = reaches.index.delete(found["reach"].to_numpy())
+    matched = len(found)
+    found = _with_tributaries(found.set_index("reach"), downstream)
+    unmatched = reaches.index.delete(found.index.to_numpy())
     return xr.DataArray(
         segments.index.to_numpy()[found["segment"]],
         dims="fine",
         coords={
-            "fine": reaches.index.to_numpy()[found["reach"]],
+            "fine": reaches.index.to_numpy()[found.index],
             fit: ("fine", found["fit"].to_numpy(), {"units": "m", "long_name": text}),
             "tied": ("fine", found["tied"].to_numpy(), {"long_name": "whether another segment fits as well"}),
         },
@@ -135,10 +152,32 @@ def crosswalk(
             "crs": metric.to_string(),
             "reaches": len(reaches),
             "ties": int(found["tied"].sum()),
+            "reaches_by_drainage": len(found) - matched,
             "reaches_without_segment": len(unmatched),
             "without_segment": shorten(unmatched.tolist()) or "none",
         },
     )
+
+
+def _links(fine: Any) -> npt.NDArray[np.int64]:
+    """Return the positions of the next reaches, (fine,)."""
+    ds = as_dataset(fine) if isinstance(fine, xr.Dataset | xr.DataTree) else xr.Dataset()
+    if "downstream_fine" not in ds:
+        msg = (
+            "tributaries are assigned along the links of the reaches, but fine has no 'downstream_fine'; "
+            "give a dataset that has it, as readers return it, or tributaries=False to leave them out"
+        )
+        raise InvalidArgumentError(msg)
+    return link(ds.indexes["fine"], ds["downstream_fine"].to_numpy())
+
+
+def _with_tributaries(found: pd.DataFrame, downstream: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Give reaches that were not found the segment of the first one downstream that was."""
+    below = first_selected(downstream, np.isin(np.arange(downstream.size), found.index))
+    drained = np.flatnonzero((below >= 0) & (below != np.arange(downstream.size)))
+    segment = found["segment"].reindex(below[drained]).to_numpy()
+    added = pd.DataFrame({"segment": segment, "fit": np.nan, "tied": False}, index=drained)
+    return pd.concat([found, added]).sort_index() if drained.size else found
 
 
 def _lines(source: Any, scale: Scale) -> Any:

@@ -11,12 +11,14 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, NetworkError, NetworkWarning, shorten, warn
 from xmsgl.network.topology import link
 from xmsgl.readers.frames import (
+    LINE,
     Source,
     check_choice,
     find_fields,
     measures,
     name_of,
     open_frame,
+    texts,
     whole_numbers,
 )
 from xmsgl.readers.geometry import check_lines, doubtful_outlets, place_variables
@@ -57,6 +59,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "slope": ("slope",),
     "highest": ("maxelevsmo",),
     "lowest": ("minelevsmo",),
+    "name": ("gnis_name",),
 }
 """Fields and their lower-case spellings: those of NHDPlusV2, HR and pynhd first, of hydroloom last."""
 
@@ -98,6 +101,7 @@ def read_nhdplus(
     `elevation`       half-way between maxelevsmo and minelevsmo                  cm, becomes m
     `drainage_area`   totdasqkm, total_da_sqkm                                    km2
     `stream_order`    streamorde, streamorder, stream_order                       1; 0 or less: missing
+    `name`            gnis_name                                                   text; missing: empty
     `lat`, `lon`,     the geometry, if any: the point half-way along the line,    any coordinate system
     `geometry`        and the line simplified to about 50 m
     ================  ==========================================================  ====================
@@ -233,7 +237,8 @@ def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]
     index = str(frame.index.name).lower()
     if index in FIELDS["id"] and index not in [str(column).lower() for column in frame.columns]:
         frame = frame.reset_index()
-    frame = frame.reset_index(drop=True)
+    if frame.index.name != LINE:
+        frame = frame.reset_index(drop=True)
     names = find_fields(frame, FIELDS, what)
     if "id" not in names:
         msg = f"{what} has no ids: none of {', '.join(FIELDS['id'])} among {shorten(frame.columns, 40)}"
@@ -243,6 +248,8 @@ def _fields(frame: pd.DataFrame, what: str) -> tuple[pd.DataFrame, pd.DataFrame]
         column, label = frame[theirs], f"{theirs} of {what}"
         if ours in _WHOLE:
             flow[ours] = whole_numbers(column, label, optional=ours != "id")
+        elif ours == "name":
+            flow[ours] = texts(column).to_numpy()
         else:
             flow[ours] = column if ours in ("ftype", "fcode") else measures(column, label)
     return flow, frame
@@ -263,7 +270,7 @@ def _join(flow: pd.DataFrame, table: pd.DataFrame, what: str) -> pd.DataFrame:
     given = table.set_index("id")
     for name in given.columns.difference(flow.columns, sort=False):
         # NaN would turn whole numbers into floats, which are exact up to 2**53 only
-        gap = 0 if name in _WHOLE else np.nan
+        gap = 0 if name in _WHOLE else "" if name == "name" else np.nan
         flow = flow.assign(**{name: given[name].reindex(flow["id"], fill_value=gap).to_numpy()})
     return flow
 
@@ -310,4 +317,7 @@ def _variables(
             values = fill_along(values, link(links.index, links.to_numpy()))
             attrs["filled_from_neighbours"] = int((gaps & ~np.isnan(values)).sum())
         found[base] = values, attrs
+    if "name" in flow:
+        # objects, because strings of one width have no Zarr format 3
+        found["name"] = flow["name"].to_numpy(object), {"units": "1", "long_name": "name of the river"}
     return found

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
-from xmsgl.network.topology import link, topological_order
-from xmsgl.readers.frames import check_choice
+from xmsgl.network.topology import first_selected, link, topological_order
+from xmsgl.readers.frames import LINE, check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,10 +81,13 @@ def _several(flow: pd.DataFrame, several: pd.DataFrame, topology: str) -> str:
 
 
 def rows_by_value(frame: pd.DataFrame, field: str, values: Collection[int]) -> str:
-    """Name the rows of some values for a message; the first row below the header is row 1."""
+    """Name the rows of some values for a message."""
     held = frame.loc[frame[field].isin(values), field]
-    rows = (held.index.to_series() + 1).groupby(held, sort=False).agg(list)
-    return shorten(f"{value} (rows {shorten(found)} below the header)" for value, found in rows.items())
+    first, kind, of = (
+        (0, "lines", "of the file") if held.index.name == LINE else (1, "rows", "below the header")
+    )
+    rows = (held.index.to_series() + first).groupby(held, sort=False).agg(list)
+    return shorten(f"{value} ({kind} {shorten(found)} {of})" for value, found in rows.items())
 
 
 def _check_rows(flow: pd.DataFrame, topology: str) -> None:
@@ -185,12 +188,9 @@ def minor_paths(links: pd.Series[int], divergence: NDArray[np.int64]) -> NDArray
 
 def fill_along(values: NDArray[np.float64], downstream: NDArray[np.int64]) -> NDArray[np.float64]:
     """Fill gaps (reaches,) with the value of the nearest reach downstream that has one, else upstream."""
-    filled = values.copy()
-    order = topological_order(downstream)
-    for position in order[::-1]:
-        if np.isnan(filled[position]) and downstream[position] >= 0:
-            filled[position] = filled[downstream[position]]
-    for position in order:
+    known = first_selected(downstream, ~np.isnan(values))
+    filled = np.where(known >= 0, values[known], np.nan)
+    for position in topological_order(downstream):
         below = downstream[position]
         if below >= 0 and np.isnan(filled[below]):
             filled[below] = filled[position]

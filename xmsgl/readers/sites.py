@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,16 @@ import xarray as xr
 
 from xmsgl.errors import DataLossWarning, InvalidArgumentError, shorten, warn
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, check_found, columns, find_fields, measures, name_of, open_frame
+from xmsgl.readers.frames import (
+    Source,
+    check_found,
+    columns,
+    find_fields,
+    measures,
+    name_of,
+    open_frame,
+    texts,
+)
 from xmsgl.readers.matching import _lines, _metric
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.tree import as_dataset
@@ -22,16 +32,30 @@ if TYPE_CHECKING:
 __all__ = ["PlacedSites", "place_sites", "reads_air"]
 
 _SITE = {
-    "site": ("site", "site_id", "site_no", "monitoringlocationidentifier", "station", "station_id", "id"),
+    "site": (
+        *("site", "site_id", "site_no", "monitoringlocationidentifier", "station", "station_id", "id"),
+        *("locid", "pid"),
+    ),
     "lat": ("lat", "latitude", "dec_lat_va", "latitudemeasure", "lat_dd", "y"),
     "lon": ("lon", "long", "longitude", "dec_long_va", "longitudemeasure", "lon_dd", "x"),
-    "area": ("drainage_area", "drain_area_km2", "area_km2", "drain_sqkm"),
+    "area": ("drainage_area", "drain_area_km2", "area_km2", "drain_sqkm", "h2oareakm2"),
     "name": ("name", "river", "station_nm", "station_name"),
+    "rid": ("rid",),
 }
 _DAILY = {
     "site": _SITE["site"],
     "time": ("time", "date", "day", "datetime"),
     "value": ("water_temperature", "temperature", "temp_c", "temp", "mean_temp", "wtemp", "value"),
+}
+_WORDS = (
+    "river: r rv riv; creek: cr ck crk; brook: bk brk; branch: br; fork: f fk; saint: st; mount: mt; "
+    "north: n; south: s; east: e; west: w; north fork: nf; south fork: sf; east fork: ef; west fork: wf; "
+    "middle fork: mf"
+)
+_FULL = {
+    short: word
+    for word, _, shorts in (part.partition(": ") for part in _WORDS.split("; "))
+    for short in shorts.split()
 }
 _POSSIBLE = (-1.0, 45.0)  # degC
 _DAYS, _ENOUGH = 15, 10
@@ -64,15 +88,16 @@ def place_sites(
     ----------
     sites
         One row per site: id, ``lat`` and ``lon`` (degrees, EPSG:4326) or a geometry; if known,
-        ``drainage_area`` (km2) and the name of the river. Usual spellings are understood.
+        ``drainage_area`` (km2), the name of the river, and ``rid``, the reach (sites of an SSN object). Usual
+        spellings are understood, and usual abbreviations in names. Ids in files are text.
     observations
         One row per site and day: id of the site, date, daily mean temperature (degC).
     network
         Dataset with ``geometry_fine``, and ``drainage_area_fine`` or ``name_fine`` to compare with.
     max_distance
         Largest distance between a site and its reach, m. Of the reaches within it, the nearest is taken whose
-        drainage area and name agree with the site's, where they are known; a site with reaches nearby none
-        of which agrees is left out.
+        drainage area, name and id agree with the site's, where they are known; a site with reaches nearby
+        none of which agrees is left out.
     area_factor
         Drainage areas agree if their ratio is at most this, either way.
     air
@@ -166,7 +191,7 @@ def reads_air(water: npt.NDArray[np.floating], air: npt.NDArray[np.floating]) ->
 
 def _site_table(source: Source) -> pd.DataFrame:
     """Return site, lat and lon, and drainage area and name where they are known, by site."""
-    frame, what = open_frame(source), name_of(source)
+    frame, what = open_frame(source, text=_SITE["site"]), name_of(source)
     found = find_fields(frame, _SITE, what)
     if "lat" not in found and (geometry := getattr(frame, "geometry", None)) is not None:
         points = geometry.to_crs("EPSG:4326")
@@ -177,13 +202,20 @@ def _site_table(source: Source) -> pd.DataFrame:
     for name in ("lat", "lon", "area"):
         if name in found:
             table[name] = measures(frame[found[name]], f"{found[name]!r} of {what}")
-    table["name"] = frame[found["name"]].astype("string").str.lower() if "name" in found else ""
+    for name in ("name", "rid"):
+        table[name] = texts(frame[found[name]].convert_dtypes()) if name in found else ""
     table = table.drop_duplicates()  # agencies list a site once per quantity
     if table["site"].duplicated().any():
         twice = shorten(table["site"][table["site"].duplicated()].unique())
         msg = f"sites of {what} have rows that differ: {twice}; keep one row per site"
         raise InvalidArgumentError(msg)
     return table.set_index("site")
+
+
+def _spelled_out(name: str) -> str:
+    """Write a river's name in full words, each between blanks."""
+    words = re.findall(r"[^\W_]+", name.lower().replace("'", ""))
+    return f" {' '.join(_FULL.get(word, word) for word in words)} "
 
 
 def _nearest(
@@ -206,17 +238,22 @@ def _nearest(
         off = np.abs(np.log(pairs["area_ratio"])) > np.log(area_factor)
         pairs["agrees"] &= ~off
     if "name_fine" in ds:
-        names = ds["name_fine"].astype(str).str.lower().str.strip().to_numpy()[reach]
-        theirs = table["name"].fillna("").to_numpy()[site]
-        same = [not (one and other) or one in other for one, other in zip(names, theirs, strict=True)]
+        names, theirs = (
+            np.array([_spelled_out(name) for name in column], dtype=object)
+            for column in (texts(ds["name_fine"].to_series()), table["name"])
+        )
+        both = zip(names[reach], theirs[site], strict=True)
+        same = [not (one.strip() and other.strip()) or one in other for one, other in both]
         pairs["agrees"] &= np.array(same, dtype=bool)
+    given = table["rid"].to_numpy()[site]
+    pairs["agrees"] &= (given == "") | (given == lines.index.astype(str).to_numpy()[reach])
     pairs = pairs.sort_values("distance", kind="stable")
     best = pairs[pairs["agrees"]].drop_duplicates("site").set_index("site")
     report = best[["reach", "distance", "area_ratio"]].reindex(table.index)
     ids = lines.index.to_numpy()
     report["reach"] = [None if np.isnan(k) else ids[int(k)] for k in report["reach"]]
     near = table.index.isin(pairs["site"])
-    why = np.where(near, "drainage area or name differs", f"no reach within {max_distance:g} m")
+    why = np.where(near, "drainage area, name or reach differs", f"no reach within {max_distance:g} m")
     why = np.where(points.is_empty | table["lat"].isna(), "no coordinates", why)
     report["outcome"] = np.where(report["reach"].notna(), "placed", why)
     return report
@@ -224,7 +261,7 @@ def _nearest(
 
 def _daily(source: Source, date_format: str | None) -> pd.Series[float]:
     """Return observed temperatures by site and day."""
-    frame, what = open_frame(source), name_of(source)
+    frame, what = open_frame(source, text=_SITE["site"]), name_of(source)
     found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["site"], date_format=date_format)

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError, nearest, shorten
 from xmsgl.network.topology import link, topological_order
 from xmsgl.readers.days import check_date_format, read_days
-from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, whole_numbers
+from xmsgl.readers.frames import Source, check_choice, measures, name_of, open_frame, texts, whole_numbers
 from xmsgl.readers.registry import register
 from xmsgl.schema.combine import combine
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.ranges import BASES, check_names
 from xmsgl.schema.tree import period
 from xmsgl.schema.units import expected_units, same_units
 from xmsgl.util.history import stamp
@@ -37,6 +38,7 @@ Pair: TypeAlias = "Source | tuple[Source, Source]"
 _HEADER = re.compile(r"^\s*(?P<name>.*?)\s*(?:[\[(](?P<units>[^\])]*)[\])])?\s*$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.0+)?")  # a whole number, without leading zeros
 _UNIT = re.compile(r"(^|_)huc\d*(_|$)")  # codes of hydrologic units may begin with zeros
+_KNOWN = {"id", "time", "downstream", CROSSWALK, *BASES}  # in capitals, too
 _OBVIOUS = {"stream_order": "1", "lat": "degrees_north", "lon": "degrees_east"}
 
 
@@ -49,17 +51,20 @@ class _Meaning:
     units: Mapping[str, str]
     date_format: str | None
     used: set[tuple[str, str]] = field(default_factory=set)  # entries of names and units that fit a column
+    seen: set[str] = field(default_factory=set)  # headers and names of the columns, for hints
 
     def split(self, header: str) -> tuple[str, str | None]:
         """Split a header into base name and units."""
         found = _HEADER.match(header)
         name, units = (header, None) if found is None else (found["name"], found["units"])
+        self.seen.update((header, name))
         for ours, theirs in self.names.items():
             if theirs in (header, name) and scale_of(ours)[1] in (None, self.scale):
                 self.used.add(("names", ours))
                 return self.base(ours), units
-        name = {self.scale: "id", "date": "time"}.get(name, name)
-        return self.base(name), units
+        small = {self.scale: "id", "date": "time"}.get(name.lower(), name.lower())
+        known = scale_of(small)[0] in _KNOWN or expected_units(small) or _UNIT.search(small)
+        return self.base(small if known else name), units
 
     def base(self, name: str) -> str:
         base, scale = scale_of(name)
@@ -112,11 +117,12 @@ def read_csv(
     `daily`      any other           a daily variable: ``air_temperature [degC]``
     ===========  ==================  =====================================================================
 
-    Headers are names of the convention without the scale, with their units in brackets. Nothing is
-    converted, and units are never guessed; only stream_order, lat, lon and text need none. Days and reaches
-    without a row are NaN; the days run without gaps from the first to the last. Each reach has one link, so
-    divergences must be resolved in the table. Times are dates or ISO text (2001-01-31, or with 00:00);
-    anything else needs `date_format`, because 01/02/2001 may be in January or in February.
+    Headers are names of the convention without the scale, in any case, with their units in brackets. Text
+    files have commas, semicolons or tabs and are UTF-8 or Latin-1. Nothing is converted, and units are never
+    guessed; only stream_order, lat, lon and text need none. Days and reaches without a row are NaN; the days
+    run without gaps from the first to the last. Each reach has one link, so divergences must be resolved in
+    the table. Times are dates or ISO text (2001-01-31, or with 00:00); anything else needs `date_format`,
+    because 01/02/2001 may be in January or in February.
 
     Parameters
     ----------
@@ -164,7 +170,7 @@ def read_csv(
     meaning = _meaning(scale, names, units, date_format)
     _check_date_format_needed(date_format, daily)
     ds = _read(reaches, daily, meaning)
-    _check_all_used(meaning, meaning.used)
+    _check_all_used(meaning, meaning)
     return ds
 
 
@@ -224,7 +230,7 @@ def read_csv_basin(
     segments = _read(*coarse_tables, coarse_meaning)
     text = segments.indexes["coarse"].to_numpy().dtype.kind not in "iu"
     reaches = _read(*fine_tables, fine_meaning, text_segments=text)
-    _check_all_used(coarse_meaning, coarse_meaning.used | fine_meaning.used)
+    _check_all_used(coarse_meaning, fine_meaning)
     if CROSSWALK not in reaches:
         msg = (
             f"{name_of(fine_tables[0])} has no column {CROSSWALK}, the id of the segment each reach lies on; "
@@ -267,12 +273,17 @@ def _check_date_format_needed(date_format: str | None, *daily: Source | None) ->
         raise InvalidArgumentError(msg)
 
 
-def _check_all_used(meaning: _Meaning, used: set[tuple[str, str]]) -> None:
-    """Refuse entries of names and units that fit no column."""
+def _check_all_used(meaning: _Meaning, other: _Meaning) -> None:
+    """Refuse entries of names and units that fit no column of one or two scales."""
+    used, seen = meaning.used | other.used, meaning.seen | other.seen
     for argument, given in (("names", meaning.names), ("units", meaning.units)):
-        unused = [f"{ours!r}: {theirs!r}" for ours, theirs in given.items() if (argument, ours) not in used]
+        unused = {ours: theirs for ours, theirs in given.items() if (argument, ours) not in used}
         if unused:
-            msg = f"{argument}={{{', '.join(unused)}}} fits no column; correct or leave it out"
+            written = ", ".join(f"{ours!r}: {theirs!r}" for ours, theirs in unused.items())
+            wanted = unused.values() if argument == "names" else unused
+            near = [near for name in wanted if (near := nearest(str(name), sorted(seen)))]
+            hint = f"did you mean {shorten(map(repr, near))}? Otherwise correct" if near else "correct"
+            msg = f"{argument}={{{written}}} fits no column; {hint} or leave it out"
             raise InvalidArgumentError(msg)
 
 
@@ -297,7 +308,7 @@ def _read(
             attrs = {"units": "1", "long_name": "id of the coarse segment the reach lies on"}
             variables[base] = scale, owner, attrs
         else:
-            values = _text(column).to_numpy(str) if _is_text(column) else measures(column, label, fills=())
+            values = texts(column).to_numpy(str) if _is_text(column) else measures(column, label, fills=())
             attrs = {"units": units[base], "long_name": base.replace("_", " ")}
             variables[f"{base}_{scale}"] = scale, values, attrs
     coords: dict[str, Any] = {scale: (scale, ids, {"units": "1", "long_name": f"id of the {scale} reach"})}
@@ -319,12 +330,14 @@ def _columns(
     split = [meaning.split(str(header)) for header in frame.columns]
     bases = [base for base, _ in split]
     if missing := [name for name in needed if name not in bases]:
-        names = ", ".join(f'"{name}": "<header>"' for name in missing)
+        near = {name: nearest(name, map(str, frame.columns), 0.75) for name in missing}
+        names = ", ".join(f'"{name}": "{near[name] or "<header>"}"' for name in missing)
         msg = (
             f"{what} lacks {', '.join(missing)}; its columns are {shorten(frame.columns, 40)}; "
             f"add what is missing, or give its header: names={{{names}}}"
         )
         raise InvalidArgumentError(msg)
+    check_names(bases, what)
     if repeated := sorted({base for base in bases if bases.count(base) > 1}):
         msg = f"{what} has several columns for {shorten(repeated)}; keep one of each"
         raise InvalidArgumentError(msg)
@@ -370,12 +383,7 @@ def _ids(column: pd.Series[Any], what: str, *, text: bool | None, optional: bool
     if numeric and len(values):
         msg = f"{what} are numbers ({shorten(values, 3)}) but the ids they refer to are text; use one kind"
         raise InvalidArgumentError(msg)
-    return _text(column).str.strip().to_numpy(dtype=str)
-
-
-def _text(column: pd.Series[Any]) -> pd.Series[str]:
-    """Read text, empty where it is missing."""
-    return column.astype(object).where(column.notna(), "").astype(str)
+    return texts(column).to_numpy(dtype=str)
 
 
 def _daily(source: Source, meaning: _Meaning, ids: NDArray[Any]) -> tuple[pd.DatetimeIndex, dict[str, Any]]:

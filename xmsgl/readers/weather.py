@@ -16,6 +16,7 @@ from xmsgl.readers.days import read_days
 from xmsgl.readers.frames import Source, columns, measures, name_of, open_frame
 from xmsgl.schema.inherit import LAPSE_RATE
 from xmsgl.schema.names import CROSSWALK, positions
+from xmsgl.schema.ranges import check_names
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.units import conversion, expected_units
@@ -113,6 +114,7 @@ def weather_from_grid(
     if method not in {"linear", "mean"} or (method == "mean" and scale != "coarse"):
         msg = f"method must be 'linear', or 'mean' for the coarse scale, not {method!r} for {scale!r}"
         raise InvalidArgumentError(msg)
+    check_names(names, "names")
     if lacking := [theirs for theirs in names.values() if theirs not in grid]:
         msg = f"the grid has no {shorten(lacking)}; it has {shorten(grid.data_vars, 20)}"
         raise InvalidArgumentError(msg)
@@ -341,7 +343,7 @@ def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
 
 def _stations(source: Source) -> pd.DataFrame:
     """Return lat, lon and elevation by station."""
-    frame, what = open_frame(source), name_of(source)
+    frame, what = open_frame(source, text=_STATION["station"]), name_of(source)
     found = columns(frame, _STATION, _STATION, what)
     table = pd.DataFrame(
         {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
@@ -357,7 +359,7 @@ def _station_values(
     source: Source, stations: pd.Index[Any], date_format: str | None
 ) -> dict[str, tuple[pd.DataFrame, str]]:
     """Return a table (time, station) of each variable, and its units."""
-    frame, what = open_frame(source), name_of(source)
+    frame, what = open_frame(source, text=_STATION["station"]), name_of(source)
     found = columns(frame, _DAILY, _DAILY, what)
     header = found["time"]
     days = read_days(frame[header], what, header=header, id_header=found["station"], date_format=date_format)
@@ -366,6 +368,7 @@ def _station_values(
         msg = f"{what} has stations that the table of stations lacks: {shorten(unknown)}; add or drop them"
         raise InvalidArgumentError(msg)
     tables = {}
+    check_names([str(column).partition("[")[0].strip() for column in frame.columns], what)
     for column in frame.columns:
         name, _, rest = str(column).partition("[")
         if rest:

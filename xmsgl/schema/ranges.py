@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xmsgl.errors import InvalidArgumentError, nearest
 from xmsgl.schema.names import scale_of
+from xmsgl.schema.units import expected_units
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
-__all__ = ["Cause", "Range", "fill_like", "is_code", "likely_cause", "physical_range"]
+__all__ = ["BASES", "Cause", "Range", "check_names", "fill_like", "is_code", "likely_cause", "physical_range"]
 
 Range = tuple[float, float]
 
@@ -50,6 +54,9 @@ _WARMEST = {
     "dew_point": 35.0,
     **dict.fromkeys(_STATES, 36.0),
 }
+BASES = (*_RANGES, *_WARMEST)
+"""Base names of variables of the convention."""
+
 _KELVIN: Range = (173.15, 373.15)
 _FAHRENHEIT_HIGH = 140.0  # 60 degC
 _ABSOLUTE_ZERO = -273.15
@@ -144,3 +151,12 @@ def _of_others(base: str, scale: Any, high: float, middle: float) -> Cause | Non
     if base == "solar_radiation" and high > _RANGES[base][1]:
         return Cause("joules a day", "J d-1 m-2") if high > 100e3 else Cause("kilojoules a day", "kJ d-1 m-2")
     return None
+
+
+def check_names(bases: Iterable[str], what: str) -> None:
+    """Refuse names of variables that are misspelt names of the convention."""
+    for base in bases:
+        near = nearest(base, BASES, 0.88)
+        if near and not (base in BASES or expected_units(base) or base.startswith(near)):
+            msg = f"{what} has {base!r}; did you mean {near!r}? Correct the name, or drop the column"
+            raise InvalidArgumentError(msg)

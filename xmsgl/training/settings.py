@@ -6,13 +6,12 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError, UnknownNameError, nearest
 from xmsgl.inputs.choose import parse_features
 from xmsgl.inputs.validation import read_validation, write_validation
 from xmsgl.network.kernels import Kernel
@@ -243,8 +242,8 @@ def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: s
     """Refuse unknown names, and suggest the most similar setting."""
     for name in given:
         if name not in own | network:
-            near = get_close_matches(name.lower(), own | network, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"its network has {', '.join(sorted(network))}"
+            near = nearest(name, own | network)
+            hint = f"did you mean {near}?" if near else f"its network has {', '.join(sorted(network))}"
             msg = f"{method!r} has no setting {name}; {hint}"
             raise InvalidArgumentError(msg)
 
