@@ -33,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "XMSGLError",
     "XMSGLWarning",
+    "did_you_mean",
     "shorten",
     "warn",
 ]
@@ -81,9 +82,8 @@ class UnknownNameError(XMSGLError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        near = get_close_matches(str(name).lower(), self.known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}{hint}")
+        msg = f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}"
+        super().__init__(msg + did_you_mean(name, self.known))
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
@@ -154,6 +154,12 @@ def warn(message: str, category: type[XMSGLWarning]) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Suggest the most similar known name, to end an error message; an empty text if none is similar."""
+    near = get_close_matches(str(name).lower(), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def shorten(items: Iterable[object], limit: int = 5) -> str:
