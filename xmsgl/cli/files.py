@@ -58,7 +58,7 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
     The files are the arguments of the READER in their order. Commas join several files to one argument:
     xmsgl read csv-basin segments.csv,weather.csv reaches.csv,labels.csv -o basin.nc
     """
-    sources = [word if "," not in word or Path(word).exists() else word.split(",") for word in files]
+    sources = [word if "," not in word or Path(word).exists() else tuple(word.split(",")) for word in files]
     bind(f"reader {reader!r}", readers.get(reader), *sources, **options)
     outputs.check_output(output, outputs.DATASET, arguments.paths_of(*files, *",".join(files).split(",")))
     ds = stamp(readers.read(reader, *sources, **options), f"read({reader!r}, {', '.join(files)})")
@@ -67,7 +67,7 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
     click.echo(f"{', '.join(f'{name} {size:,}' for name, size in ds.sizes.items())} written to {output}")
 
 
-@click.command()
+@click.command(cls=ListsCommand)
 @click.argument("coarse", callback=arguments.known_dataset, shell_complete=arguments.complete_dataset)
 @arguments.dataset_argument
 @arguments.output_option("netCDF file (.nc) or Zarr store (.zarr).")
@@ -86,7 +86,7 @@ def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Path) -> N
     click.echo(f"{temperature.sizes['fine']:,} reaches written to {output}")
 
 
-@click.command()
+@click.command(cls=ListsCommand)
 @arguments.dataset_argument
 @arguments.prediction_option()
 @arguments.output_option("netCDF file (.nc), GeoPackage (.gpkg), GeoParquet file (.parquet) or table (.csv).")
@@ -170,7 +170,7 @@ def _check_plot(kind: str, given: dict[str, Any], *, predicted: bool) -> None:
     raise InvalidArgumentError(msg)
 
 
-@click.command()
+@click.command(cls=ListsCommand)
 @arguments.dataset_argument
 @arguments.prediction_option()
 @arguments.output_option("Page to write (.html).")
