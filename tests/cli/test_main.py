@@ -240,7 +240,7 @@ def test_an_error_is_1_and_one_line(run, folder, tmp_path, arguments, message):
 @pytest.mark.parametrize(
     ("words", "code", "name"),
     [
-        (["tran"], 2, "'train'"),
+        (["tran"], 2, "train"),
         (["validate", "simulatd"], 2, "simulated"),
         (["describe", "simulatd"], 2, "simulated"),
         (["models", "delaware-async"], 2, "delaware-async-msgl"),
@@ -272,7 +272,7 @@ def test_a_misspelt_name_is_suggested(run, folder, tmp_path, monkeypatch, words,
     monkeypatch.chdir(tmp_path)
     result = run(*(folder / "river.nc" if word == "FILE" else word for word in words))
     assert result.exit_code == code, result.output
-    assert f"did you mean {name}?" in " ".join(result.stderr.split()).replace("Did", "did")
+    assert f"did you mean {name}?" in " ".join(result.stderr.split()).replace("'", "")
     assert list(tmp_path.iterdir()) == []
 
 

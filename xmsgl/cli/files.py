@@ -124,7 +124,7 @@ _PLOTS = {
 
 
 @click.command(cls=ListsCommand)
-@click.argument("kind", type=arguments.Names(_PLOTS))
+@click.argument("kind", type=arguments.Names(list(_PLOTS)))
 @arguments.dataset_argument
 @arguments.prediction_option(required=False)
 @arguments.output_option("Picture to write (.png, .pdf or .svg).")

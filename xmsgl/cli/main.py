@@ -33,7 +33,7 @@ from xmsgl.cli.models import models
 from xmsgl.cli.outputs import BASIN, PREDICTION, check_output, write_dataset, write_prediction
 from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data
-from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning
+from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
@@ -50,6 +50,11 @@ class _Group(click.Group):
     """Reports errors of the package in one line with an exit code, and each warning in one line."""
 
     command_class = ListsCommand
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
