@@ -261,7 +261,7 @@ def test_an_error_is_1_and_one_line(run, folder, tmp_path, arguments, message):
         (["benchmark", "simulated", "--methods", "mgsl"], 1, "msgl"),
         (["benchmark", "simulated", "--protocol", "tempral"], 2, "temporal"),
         (["benchmark", "simulated", "--degrade", "nois=1"], 1, "noise"),
-        (["read", "nhdplu", "FILE", "-o", "x.nc"], 2, "nhdplus"),
+        (["read", "nhdplu", "FILE", "-o", "x.nc"], 1, "nhdplus"),
         (["read", "nhdplus", "FILE", "-o", "x.nc", "--set", "missng=keep"], 1, "missing"),
         (["plot", "netwrk", "FILE", "-o", "x.png"], 2, "network"),
         (["plot", "graph", "FILE", "-o", "x.png", "--set", "wich=fine"], 1, "which"),

@@ -48,14 +48,14 @@ def _on(da: xr.DataArray, days: str | None) -> xr.DataArray:
 
 
 @click.command(cls=ListsCommand)
-@click.argument("reader", type=arguments.Names(readers.names()))
+@click.argument("reader", shell_complete=arguments.completing(readers.names))
 @click.argument("files", nargs=-1, required=True)
 @arguments.output_option("Dataset to write: netCDF file (.nc) or Zarr store (.zarr).")
 @table_option("set", "Options of the reader: scale=coarse missing=neighbour.", "options")
 def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str, Any]) -> None:
     """Convert the FILES of another project to the dataset convention.
 
-    The files are the arguments of the READER in their order. Commas join several files to one argument:
+    The files are the arguments of the READER in their order; an unknown READER lists all. Commas join files:
     xmsgl read csv-basin segments.csv,weather.csv reaches.csv,labels.csv -o basin.nc
     """
     sources = [word if "," not in word or Path(word).exists() else tuple(word.split(",")) for word in files]
