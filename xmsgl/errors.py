@@ -33,6 +33,7 @@ __all__ = [
     "UnknownNameError",
     "XMSGLError",
     "XMSGLWarning",
+    "did_you_mean",
     "nearest",
     "shorten",
     "warn",
@@ -82,8 +83,8 @@ class UnknownNameError(XMSGLError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        hint = f"; did you mean {near!r}?" if (near := nearest(str(name), self.known)) else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}{hint}")
+        msg = f"unknown {kind} {name!r}; known: {', '.join(self.known) or 'none'}"
+        super().__init__(msg + did_you_mean(name, self.known))
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
@@ -156,6 +157,12 @@ def warn(message: str, category: type[XMSGLWarning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Suggest the most similar known name, to end an error message; an empty text if none is similar."""
+    near = nearest(str(name), known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
 def shorten(items: Iterable[object], limit: int = 5) -> str:
     """Write the first few items of a list, for an error message."""
     values = list(items)
@@ -165,4 +172,4 @@ def shorten(items: Iterable[object], limit: int = 5) -> str:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Find the known name most similar to one that is unknown, for an error message."""
-    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=cutoff)), None)
+    return next(iter(get_close_matches(name.lower(), list(known), n=1, cutoff=cutoff)), None)

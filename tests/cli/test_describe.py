@@ -95,7 +95,7 @@ def test_a_dataset_by_its_name():
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["absent.nc"], 2, "'absent.nc' is not an existing file, a known dataset"),
+        (["absent.nc"], 2, "'absent.nc' is not a known dataset or packaged model (delaware, "),
         (["river.nc", "--toml"], 1, "is not a model, a checkpoint or a run; leave out --toml"),
         (["m", "--graphs"], 1, "is not a dataset; leave out --graphs"),
         (["broken.nc"], 3, "air_temperature_coarse"),

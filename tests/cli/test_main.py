@@ -20,8 +20,8 @@ from xmsgl.models.file.model import load_model
 from xmsgl.util.options import get_option, set_options
 
 COMMANDS = [
-    *("benchmark", "completion", "demo", "describe", "downscale", "evaluate", "fetch", "models", "train"),
-    "validate",
+    *("benchmark", "carry", "completion", "demo", "describe", "downscale", "evaluate", "explore", "export"),
+    *("fetch", "models", "plot", "read", "train", "validate"),
 ]
 
 
@@ -235,6 +235,45 @@ def test_an_error_is_1_and_one_line(run, folder, tmp_path, arguments, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "name"),
+    [
+        (["tran"], 2, "train"),
+        (["validate", "simulatd"], 2, "simulated"),
+        (["describe", "simulatd"], 2, "simulated"),
+        (["models", "delaware-async"], 2, "delaware-async-msgl"),
+        (["fetch", "simulatd"], 2, "simulated"),
+        (["fetch", "delaware", "--forcing", "obseved"], 2, "observed"),
+        (["fetch", "simulated", "--data", "n_corse=3"], 1, "n_coarse"),
+        (["fetch", "delaware", "--data", "forcing=obseved"], 1, "observed"),
+        (["train", "FILE", "-o", "m", "--set", "epohcs=3"], 1, "epochs"),
+        (["train", "FILE", "-o", "m", "--set", "method=mgsl"], 1, "msgl"),
+        (["train", "FILE", "-o", "m", "--method", "mgsl"], 1, "msgl"),
+        (["train", "FILE", "-o", "m", "--set", "backbone=lsmt"], 1, "lstm"),
+        (["train", "FILE", "-o", "m", "--set", "kernel=gausian"], 1, "gaussian"),
+        (["train", "FILE", "-o", "m", "--set", "direction=upsteam"], 1, "upstream"),
+        (["train", "FILE", "-o", "m", "--set", "weighting=mgdaa"], 1, "mgda"),
+        (["train", "FILE", "-o", "m", "--set", 'features=["sesaon"]'], 1, "season"),
+        (["train", "FILE", "-o", "m", "--recipe", "publishd"], 1, "published"),
+        (["benchmark", "simulatd"], 2, "simulated"),
+        (["benchmark", "simulated", "--methods", "mgsl"], 1, "msgl"),
+        (["benchmark", "simulated", "--protocol", "tempral"], 2, "temporal"),
+        (["benchmark", "simulated", "--degrade", "nois=1"], 1, "noise"),
+        (["read", "nhdplu", "FILE", "-o", "x.nc"], 1, "nhdplus"),
+        (["read", "nhdplus", "FILE", "-o", "x.nc", "--set", "missng=keep"], 1, "missing"),
+        (["plot", "netwrk", "FILE", "-o", "x.png"], 2, "network"),
+        (["plot", "graph", "FILE", "-o", "x.png", "--set", "wich=fine"], 1, "which"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_misspelt_name_is_suggested(run, folder, tmp_path, monkeypatch, words, code, name):
+    monkeypatch.chdir(tmp_path)
+    result = run(*(folder / "river.nc" if word == "FILE" else word for word in words))
+    assert result.exit_code == code, result.output
+    assert f"did you mean {name}?" in " ".join(result.stderr.split()).replace("'", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------ the whole way

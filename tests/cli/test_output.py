@@ -66,7 +66,7 @@ def idle(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a dataset was opened")
 
-    for module in ("cli.main", "cli.train"):
+    for module in ("cli.main", "cli.train", "cli.files"):
         monkeypatch.setattr(f"xmsgl.{module}.open_data", refuse)
 
 
@@ -96,10 +96,18 @@ def foreign(folder: Path) -> None:
     shutil.copy(folder / "river.nc", folder / "trained.nc")
     (folder / "run.toml").write_text('method = "remap"\n')
     (folder / "hidden.nc").mkdir()
+    (folder / "reaches.csv").write_text("id,downstream\n1,\n")
+    for name in ("photo.png", "page.html", "table.csv", "rivers.gpkg"):
+        (folder / name).write_bytes(b"years of work")
 
 
 DOWNSCALE = ["downscale", "river.nc", "-m", "m.safetensors", "-o"]
 TRAIN = ["train", "river.nc", "--method", "remap", "--epochs", "1", "-o"]
+READ = ["read", "csv", "reaches.csv", "-o"]
+CARRY = ["carry", "river.zarr", "river.nc", "-o"]
+EXPORT = ["export", "river.nc", "-p", "p.zarr", "-o"]
+PLOT = ["plot", "skill", "river.nc", "-p", "p.nc", "-o"]
+EXPLORE = ["explore", "river.nc", "-p", "p.nc", "-o"]
 
 
 @pytest.mark.parametrize(
@@ -153,8 +161,35 @@ TRAIN = ["train", "river.nc", "--method", "remap", "--epochs", "1", "-o"]
         ([*TRAIN, "new", "--checkpoint", "nowhere/c"], "the folder nowhere does not exist; make it first"),
         (["fetch", "simulated", "-o", "notes.nc"], "it exists and is not a dataset written by xmsgl"),
         (["fetch", "simulated", "-o", "p.nc"], "not a dataset written by xmsgl"),
-        (["fetch", "simulated", "-o", "s.zarr"], "the dataset is written as netCDF; choose a name that ends"),
+        (
+            ["fetch", "simulated", "-o", "s.zarr"],
+            "this command writes a netCDF file (.nc); choose a name with",
+        ),
         (["fetch", "simulated", "-o", "nowhere/s.nc"], "the folder nowhere does not exist; make it first"),
+        (["train", "river.zarr", "-o", "new", "--tensorboard", "river.zarr"], "would lie in river.zarr"),
+        ([*READ, "x.csv"], "a netCDF file (.nc) or a Zarr store (.zarr); choose a name with one"),
+        ([*READ, "river.nc"], "not a dataset written by xmsgl"),
+        ([*READ, "notes.zarr"], "not a dataset written by xmsgl"),
+        ([*READ, "nowhere/x.nc"], "the folder nowhere does not exist; make it first"),
+        (["read", "csv", "./link.nc", "-o", "river.nc"], "it is link.nc, which is read"),
+        (["read", "csv-basin", "river.nc,p.nc", "s.nc,p.nc", "-o", "p.nc"], "it is p.nc, which is read"),
+        ([*CARRY, "x.csv"], "a netCDF file (.nc) or a Zarr store (.zarr); choose a name with one"),
+        ([*CARRY, "link.zarr/"], "it is river.zarr, which is read"),
+        ([*CARRY, "link.nc"], "it is river.nc, which is read"),
+        ([*CARRY, "more.zarr"], "not a prediction written by xmsgl"),
+        ([*CARRY, "hidden.nc"], "there is a folder of that name"),
+        ([*EXPORT, "x.zarr"], "GeoParquet (.parquet) or CSV (.csv); choose a name with one"),
+        ([*EXPORT, "river.nc"], "it is river.nc, which is read"),
+        ([*EXPORT, "p.nc"], "not a netCDF export written by xmsgl"),
+        ([*EXPORT, "table.csv"], "it exists and is not a netCDF export written by xmsgl; remove it"),
+        ([*EXPORT, "rivers.gpkg"], "it exists and is not a netCDF export written by xmsgl; remove it"),
+        ([*EXPORT, "nowhere/x.nc"], "the folder nowhere does not exist; make it first"),
+        ([*PLOT, "x.csv"], "PNG (.png), PDF (.pdf) or SVG (.svg); choose a name with one"),
+        ([*PLOT, "photo.png"], "it exists and is not a picture written by xmsgl"),
+        ([*PLOT, "nowhere/x.png"], "the folder nowhere does not exist; make it first"),
+        ([*EXPLORE, "x.nc"], "HTML (.html); choose a name with this ending"),
+        ([*EXPLORE, "page.html"], "it exists and is not a page written by xmsgl"),
+        ([*EXPLORE, "nowhere/x.html"], "the folder nowhere does not exist; make it first"),
     ],
     ids=lambda value: "-".join(value).replace("/", "_") if isinstance(value, list) else "",
 )

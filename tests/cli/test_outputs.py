@@ -11,9 +11,10 @@ import xarray as xr
 
 from xmsgl import datasets
 from xmsgl.cli.outputs import (
-    check_dataset,
-    check_model,
-    check_prediction,
+    BASIN,
+    MODEL,
+    PREDICTION,
+    check_output,
     is_prediction,
     write_dataset,
     write_prediction,
@@ -35,10 +36,10 @@ def temperature(river):
 @pytest.mark.parametrize("lazy", [True, False])
 def test_a_prediction_is_recognised_by_its_attributes(temperature, tmp_path, name, lazy):
     path = tmp_path / name
-    check_prediction(path)
+    check_output(path, PREDICTION)
     write_prediction(temperature if lazy else temperature.compute(), path)
     assert is_prediction(path)
-    check_prediction(path)
+    check_output(path, PREDICTION)
     engine = "zarr" if path.is_dir() else "netcdf4"
     with xr.open_dataset(path, engine=engine) as back:
         xr.testing.assert_equal(back.water_temperature.load(), temperature.compute())
@@ -59,31 +60,34 @@ def test_what_is_not_a_prediction_alone_is_not_replaced(temperature, tmp_path, n
     ds.to_netcdf(path) if name.endswith("nc") else ds.to_zarr(path, consolidated=False)
     assert not is_prediction(path)
     with pytest.raises(OutputError, match="it exists and is not a prediction"):
-        check_prediction(path)
+        check_output(path, PREDICTION)
 
 
 def test_a_zarr_store_needs_zarr_before_anything_is_computed(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "zarr", None)
     with pytest.raises(MissingDependencyError, match="zarr"):
-        check_prediction(tmp_path / "t.zarr")
+        check_output(tmp_path / "t.zarr", PREDICTION)
 
 
 def test_only_a_dataset_of_the_package_is_replaced_by_one(river, tmp_path):
     ds = datasets.simulated(n_coarse=3, years=1)
     write_dataset(ds, tmp_path / "s.nc")
-    check_dataset(tmp_path / "s.nc")
+    check_output(tmp_path / "s.nc", BASIN)
     with xr.open_dataset(tmp_path / "s.nc") as back:
         assert back.sizes == ds.sizes
     river.to_netcdf(tmp_path / "river.nc")
-    for name, message in (("river.nc", "not a dataset written by xmsgl"), ("s.csv", "ends in .nc")):
+    for name, message in (
+        ("river.nc", "not a dataset written by xmsgl"),
+        ("s.csv", r"writes a netCDF file \(.nc\); choose a name with this ending"),
+    ):
         with pytest.raises(OutputError, match=message):
-            check_dataset(tmp_path / name)
+            check_output(tmp_path / name, BASIN)
 
 
 def test_a_damaged_model_is_not_replaced(tmp_path):
     (tmp_path / "m").write_bytes(b"\x02\x00\x00\x00\x00\x00\x00\x00{}")
     with pytest.raises(OutputError, match="not a model or checkpoint written by xmsgl; remove it"):
-        check_model(tmp_path / "m")
+        check_output(tmp_path / "m", MODEL)
 
 
 def test_no_thread_continues_after_a_failed_write(temperature, tmp_path):

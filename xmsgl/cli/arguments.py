@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli.config import Command, table_option
-from xmsgl.datasets.open import DATASETS
+from xmsgl.datasets.open import DATASETS, open_file
+from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
+from xmsgl.schema.names import LABEL
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = [
     "BY_NAME",
+    "Names",
+    "complete_dataset",
     "complete_model",
     "completing",
     "dataset_argument",
     "device_option",
     "folder_type",
+    "known",
+    "known_dataset",
     "known_model",
+    "open_prediction",
+    "output_option",
     "path_type",
     "paths_of",
+    "prediction_option",
+    "temperature_in",
 ]
 
 Completion: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -41,6 +54,19 @@ def completing(names: Callable[[], Iterable[str]], *, files: bool = False) -> Co
     return complete
 
 
+class Names(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no type arguments
+    """A choice that suggests the most similar name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or refuse it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            msg = error.message.rstrip(".") + did_you_mean(value, self.choices)
+            raise click.BadParameter(msg, ctx, param) from error
+
+
+complete_dataset = completing(lambda: DATASETS, files=True)
 complete_model = completing(packaged_names, files=True)
 
 path_type = click.Path(path_type=Path)
@@ -48,27 +74,50 @@ folder_type = click.Path(path_type=Path, file_okay=False)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 
 
-def _known_dataset(_: click.Context, __: click.Parameter, value: str) -> str:
-    if value in DATASETS or Path(value).exists():
-        return value
-    msg = f"{value!r} is not a known dataset ({', '.join(DATASETS)}) or an existing file"
-    raise click.BadParameter(msg)
+def output_option(text: str) -> Callable[[Command], Command]:
+    """Make the option ``-o`` of a command that writes one file."""
+    return click.option("-o", "--output", type=path_type, required=True, help=text)
+
+
+def prediction_option(*, required: bool = True) -> Callable[[Command], Command]:
+    """Make the option ``-p``."""
+    kind = click.Path(exists=True, path_type=Path)
+    return click.option("-p", "--prediction", type=kind, required=required, help="Output of downscale.")
+
+
+def open_prediction(path: Path) -> xr.DataArray:
+    """Open the temperature in the output of downscale, lazily."""
+    return temperature_in(open_file(path), path, LABEL)
+
+
+def temperature_in(ds: xr.Dataset, origin: object, *names: str) -> xr.DataArray:
+    """Return the first of some variables that a file has."""
+    if name := next((name for name in names if name in ds), ""):
+        return ds[name]
+    msg = f"{origin} has no variable {' or '.join(names)}, only {shorten(ds.data_vars)}"
+    raise InvalidArgumentError(f"{msg}; give a file written by xmsgl downscale")
+
+
+def known(what: str, names: Callable[[], Iterable[str]]) -> Callable[..., str | None]:
+    """Make a check that refuses, as a wrong command line, what is neither a name nor a file."""
+
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value is None or value in names() or Path(value).exists():
+            return value
+        msg = f"{value!r} is not {what} ({', '.join(names()) or 'none'}) or an existing file"
+        raise click.BadParameter(msg + did_you_mean(value, names()))
+
+    return check
+
+
+known_dataset = known("a known dataset", lambda: DATASETS)
+known_model = known("a packaged model", packaged_names)
 
 
 def dataset_argument(command: Command) -> Command:
     """Add the argument DATASET, and ``--data`` for the arguments of a dataset of the package."""
-    complete = completing(lambda: DATASETS, files=True)
-    argument = click.argument("dataset", callback=_known_dataset, shell_complete=complete)
+    argument = click.argument("dataset", callback=known_dataset, shell_complete=complete_dataset)
     return argument(table_option("data", f"Arguments of {BY_NAME}: region=02040104, n_coarse=20.")(command))
-
-
-def known_model(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Refuse, as a wrong command line, what is neither a packaged model nor a file."""
-    if value is None or value in packaged_names() or Path(value).is_file():
-        return value
-    names = ", ".join(packaged_names()) or "none"
-    msg = f"{value!r} is not a packaged model ({names}) or an existing file"
-    raise click.BadParameter(msg)
 
 
 def paths_of(*words: object) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl.cli.arguments import completing, device_option, folder_type
+from xmsgl.cli.arguments import Names, completing, device_option, folder_type
 from xmsgl.cli.config import config_option, config_path, table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.errors import UnknownNameError
@@ -58,7 +58,7 @@ def _sources() -> Iterable[str]:
 @config_option
 @click.option(
     "--protocol",
-    type=click.Choice(["temporal", "spatial"]),
+    type=Names(["temporal", "spatial"]),
     default="temporal",
     show_default=True,
     help="Hold out whole water years, or a fifth of the segments; always at both scales.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl.cli.arguments import BY_NAME, complete_model
+from xmsgl.cli.arguments import BY_NAME, complete_model, known
 from xmsgl.cli.as_json import json_option, show
 from xmsgl.cli.config import table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
@@ -30,11 +30,7 @@ __all__ = ["describe"]
 _RUN = "run.json"
 
 
-def _known(_: click.Context, __: click.Parameter, file: str) -> str:
-    if file in (*DATASETS, *packaged_names()) or Path(file).exists():
-        return file
-    msg = f"{file!r} is not an existing file, a known dataset ({BY_NAME}) or a packaged model (xmsgl models)"
-    raise click.BadParameter(msg)
+_known = known("a known dataset or packaged model", lambda: [*DATASETS, *packaged_names()])
 
 
 @click.command(cls=ListsCommand)

@@ -5,35 +5,41 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from xmsgl.cli.arguments import (
+    Names,
     complete_model,
     dataset_argument,
     device_option,
     folder_type,
     known_model,
+    open_prediction,
+    output_option,
     path_type,
     paths_of,
+    prediction_option,
 )
 from xmsgl.cli.as_json import json_option, prints_json, show
 from xmsgl.cli.benchmark import benchmark
 from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
+from xmsgl.cli.files import carry, explore, export, plot, read
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import models
-from xmsgl.cli.outputs import check_dataset, check_prediction, write_dataset, write_prediction
+from xmsgl.cli.outputs import BASIN, PREDICTION, check_output, write_dataset, write_prediction
 from xmsgl.cli.train import train
-from xmsgl.datasets.open import DATASETS, open_data, open_file
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, XMSGLError, XMSGLWarning, shorten
+from xmsgl.datasets.open import DATASETS, open_data
+from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
 # Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
@@ -44,6 +50,11 @@ class _Group(click.Group):
     """Reports errors of the package in one line with an exit code, and each warning in one line."""
 
     command_class = ListsCommand
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            ctx.fail(f"no such command {args[0]!r}{did_you_mean(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -94,7 +105,7 @@ def main(*, quiet: bool, verbose: bool) -> None:
 @main.command()
 @click.option(
     "--data",
-    type=click.Choice(["auto", "delaware", "simulated"]),
+    type=Names(["auto", "delaware", "simulated"]),
     default="auto",
     show_default=True,
     help="auto is the Delaware if its files are available, otherwise the simulated basin.",
@@ -117,15 +128,15 @@ _FETCHED = {"delaware": {"forcing": "era5"}}
 
 
 @main.command()
-@click.argument("dataset", type=click.Choice(DATASETS))
+@click.argument("dataset", type=Names(DATASETS))
 @click.option("-o", "--output", type=path_type, help="Also write the dataset, as netCDF.")
 @click.option(
     "--forcing",
-    type=click.Choice(["era5", "observed"]),
+    type=Names(["era5", "observed"]),
     help="For delaware: source of the weather. Default: era5.",
 )
 @click.option(
-    "--fine", type=click.Choice(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
+    "--fine", type=Names(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
 )
 @click.option("--region", help="For delaware: a HUC8, a HUC12 or the id of an outlet segment.")
 @table_option("data", "Other arguments of the dataset: n_coarse=20, start=2010-10-01.")
@@ -142,7 +153,7 @@ def fetch(
         msg = f"{', '.join(twice)} given both as an option and in --data; give it once"
         raise click.UsageError(msg, ctx)
     if output is not None:
-        check_dataset(output)
+        check_output(output, BASIN)
     ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **data})
     if output is not None:
         write_dataset(ds, output)
@@ -174,9 +185,7 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     shell_complete=complete_model,
     help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-async-msgl.",
 )
-@click.option(
-    "-o", "--output", type=path_type, required=True, help="netCDF file (.nc) or Zarr store (.zarr)."
-)
+@output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
 @click.option(
     "--quantiles",
@@ -199,7 +208,7 @@ def downscale(
 
     The output is written completely or not at all. It may replace an earlier prediction, but no other file.
     """
-    check_prediction(output, paths_of(dataset, model))
+    check_output(output, PREDICTION, paths_of(dataset, model))
     ds = open_data(dataset, **data)
     temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
     with dask_bar("downscale"):
@@ -210,13 +219,7 @@ def downscale(
 
 @main.command()
 @dataset_argument
-@click.option(
-    "-p",
-    "--prediction",
-    type=click.Path(exists=True, path_type=Path),
-    required=True,
-    help="Output of downscale.",
-)
+@prediction_option()
 @click.option("--by", help="month, season, year, water_year, reach, segment or stream_order.")
 @json_option
 def evaluate(*, dataset: str, data: dict[str, Any], prediction: Path, by: str | None) -> None:
@@ -224,14 +227,8 @@ def evaluate(*, dataset: str, data: dict[str, Any], prediction: Path, by: str | 
 
     Each score comes with n, the number of observed reach-days.
     """
-    ds, predicted = open_data(dataset, **data), open_file(prediction)
-    if "water_temperature" not in predicted:
-        msg = (
-            f"{prediction} has no variable water_temperature, only {shorten(predicted.data_vars)}; "
-            "give a file written by xmsgl downscale"
-        )
-        raise InvalidArgumentError(msg)
-    scores = _flat(ds.msgl.evaluate(predicted["water_temperature"], by=by).compute())
+    ds, predicted = open_data(dataset, **data), open_prediction(prediction)
+    scores = _flat(ds.msgl.evaluate(predicted, by=by).compute())
     if scores.sizes:
         frame = scores.to_dataframe()
         records = json.loads(frame.reset_index().to_json(orient="records"))
@@ -256,5 +253,5 @@ def _flat(scores: xr.Dataset) -> xr.Dataset:
     return flat
 
 
-for command in (benchmark, completion, describe, models, train):
+for command in (benchmark, carry, completion, describe, explore, export, models, plot, read, train):
     main.add_command(command)

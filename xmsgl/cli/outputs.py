@@ -5,95 +5,82 @@ from __future__ import annotations
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from xmsgl.errors import CheckpointError, OutputError
+from xmsgl.schema.names import LABEL
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
 from xmsgl.util.writing import check_target, whole
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
-__all__ = [
-    "check_dataset",
-    "check_model",
-    "check_prediction",
-    "is_prediction",
-    "write_dataset",
-    "write_prediction",
-]
+    import geopandas
 
-NETCDF, ZARR = ".nc", ".zarr"
-_NAME = "water_temperature"
+__all__ = ["Kind", "check_output", "is_prediction", "write_dataset", "write_prediction", "write_table"]
+
 _ZARR_METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 
 
-def check_prediction(path: str | os.PathLike[str], reads: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Check, before anything is computed, that a prediction can be written."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in (NETCDF, ZARR):
-        msg = (
-            f"cannot write {path}: a prediction is written as a netCDF file (.nc) or a Zarr store (.zarr); "
-            "choose a name with one of these endings"
-        )
+@dataclass(frozen=True)
+class Kind:
+    """What a command writes, in which formats, and how an earlier one is recognised."""
+
+    what: str
+    formats: str  # none: any
+    is_ours: Callable[[Path], bool]
+
+
+def check_output(path: Path, kind: Kind, reads: Iterable[Path] = ()) -> None:
+    """Check, before anything is computed, that a result can be written and replaces no other file."""
+    if kind.formats and f"({path.suffix.lower()})" not in kind.formats:
+        ending = "one of these endings" if " or " in kind.formats else "this ending"
+        msg = f"cannot write {path}: this command writes {kind.formats}; choose a name with {ending}"
         raise OutputError(msg)
-    if suffix == ZARR:
+    folder = bool(kind.formats) and _is_zarr(path)
+    if folder:
         require("zarr", "writing a Zarr store", extra="data")
-    target = check_target(path, folder=suffix == ZARR, reads=reads)
-    _refuse_other(path, target, is_prediction, "a prediction written by xmsgl")
-
-
-def check_dataset(path: str | os.PathLike[str]) -> None:
-    """Check, before anything is computed, that a dataset of the package can be written as netCDF."""
-    if Path(path).suffix.lower() != NETCDF:
-        msg = f"cannot write {path}: the dataset is written as netCDF; choose a name that ends in .nc"
-        raise OutputError(msg)
-    _refuse_other(path, check_target(path), _is_dataset, "a dataset written by xmsgl")
-
-
-def check_model(path: str | os.PathLike[str], reads: Iterable[str | os.PathLike[str]] = ()) -> None:
-    """Check, before training, that a model or a checkpoint can be written."""
-    target = check_target(path, reads=reads)
-    _refuse_other(path, target, _is_trained, "a model or checkpoint written by xmsgl")
-
-
-def _refuse_other(
-    path: str | os.PathLike[str], target: Path, is_ours: Callable[[Path], bool], what: str
-) -> None:
-    if target.exists() and not is_ours(target):
-        msg = f"cannot write {path}: it exists and is not {what}; remove it first, or choose another name"
+    target = check_target(path, folder=folder, reads=reads)
+    if target.exists() and not kind.is_ours(target):
+        other = f"it exists and is not {kind.what} written by xmsgl"
+        msg = f"cannot write {path}: {other}; remove it first, or choose another name"
         raise OutputError(msg)
 
 
 def is_prediction(path: Path) -> bool:
     """Check whether a file or folder is a prediction written by the package, and nothing else."""
     ds = _opened(path)
-    if ds is None or list(ds.data_vars) != [_NAME]:
+    if ds is None or list(ds.data_vars) != [LABEL]:
         return False
-    attrs = ds[_NAME].attrs
-    strangers = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    strangers -= {*map(str, ds.variables), *_ZARR_METADATA}
-    return "model_sha256" in attrs and "downscale(" in str(attrs.get("history")) and not strangers
+    history = str(ds[LABEL].attrs.get("history"))
+    return ("model_sha256" in ds[LABEL].attrs and "downscale(" in history) or ": carry(" in history
 
 
 def _is_dataset(path: Path) -> bool:
     ds = _opened(path)
-    return ds is not None and ATTRIBUTE in ds.attrs
+    return ds is not None and (ATTRIBUTE in ds.attrs or ": read(" in str(ds.attrs.get("history")))
+
+
+def _is_export(path: Path) -> bool:
+    ds = _opened(path)
+    return ds is not None and ": export to " in str(ds.attrs.get("history"))
 
 
 def _opened(path: Path) -> xr.Dataset | None:
-    """Open the metadata of a file; None if it cannot be read or has several groups."""
+    """Open the metadata of a file; None if it cannot be read, has several groups, or holds other files."""
     options = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the caller looks for other files in the folder
         try:
             with closing(xr.open_datatree(path, decode_times=False, **options)) as tree:
-                return None if tree.children else tree.to_dataset()
+                known = {*map(str, tree.variables), *_ZARR_METADATA}
+                strange = path.is_dir() and {entry.name for entry in path.iterdir()} - known
+                return None if tree.children or strange else tree.to_dataset()
         except Exception:  # noqa: BLE001 - each library has its own errors for what it cannot read
             return None
 
@@ -108,24 +95,46 @@ def _is_trained(path: Path) -> bool:
     return True
 
 
-def write_prediction(temperature: xr.DataArray, path: str | os.PathLike[str]) -> None:
+NETCDF = "a netCDF file (.nc)"
+PREDICTION = Kind("a prediction", f"{NETCDF} or a Zarr store (.zarr)", is_prediction)
+DATASET = Kind("a dataset", f"{NETCDF} or a Zarr store (.zarr)", _is_dataset)
+BASIN = Kind("a dataset", NETCDF, _is_dataset)
+MODEL = Kind("a model or checkpoint", "", _is_trained)
+PICTURE = Kind(
+    "a picture", "PNG (.png), PDF (.pdf) or SVG (.svg)", lambda path: b"xmsgl" in path.read_bytes()
+)
+PAGE = Kind("a page", "HTML (.html)", lambda path: b"xmsgl" in path.read_bytes())
+TABLES = "GeoPackage (.gpkg), GeoParquet (.parquet) or CSV (.csv)"
+EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", _is_export)
+
+
+def write_prediction(temperature: xr.DataArray, path: Path) -> None:
     """Compute a prediction and write it completely or not at all."""
-    zarr = Path(path).suffix.lower() == ZARR
-    with whole(path, folder=zarr) as part, _own_threads():
+    packed = {} if _is_zarr(path) else {temperature.name: {"zlib": True, "complevel": 1}}
+    write_dataset(temperature.to_dataset(), path, packed)
+
+
+def write_dataset(ds: xr.Dataset, path: Path, encoding: Mapping[Hashable, Any] | None = None) -> None:
+    """Write a dataset as netCDF or Zarr, completely or not at all."""
+    zarr = _is_zarr(path)
+    with whole(path, folder=zarr) as part, _own_threads(), warnings.catch_warnings():
         if not zarr:
-            encoding = {temperature.name: {"zlib": True, "complevel": 1}}
-            temperature.to_netcdf(part, engine="netcdf4", encoding=encoding)
+            ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
             return
-        with warnings.catch_warnings():
-            # Consolidated metadata is not part of Zarr 3, but xarray looks for it when it opens the store.
-            warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-            temperature.to_dataset().to_zarr(part, mode="w-")
+        # Consolidated metadata is not part of Zarr 3, but xarray looks for it when it opens the store.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        ds.to_zarr(part, mode="w-")
 
 
-def write_dataset(ds: xr.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a dataset as netCDF, completely or not at all."""
-    with whole(path) as part, _own_threads():
-        ds.to_netcdf(part, engine="netcdf4")
+def write_table(frame: geopandas.GeoDataFrame, path: Path) -> None:
+    """Write one row for each reach, completely or not at all."""
+    writers = {".gpkg": frame.to_file, ".parquet": frame.to_parquet, ".csv": frame.to_csv}
+    with whole(path) as part:
+        writers[path.suffix.lower()](part)
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr"
 
 
 @contextmanager

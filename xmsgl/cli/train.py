@@ -11,10 +11,11 @@ from xmsgl.cli.arguments import completing, dataset_argument, device_option, fol
 from xmsgl.cli.as_json import json_option, show
 from xmsgl.cli.config import config_option, config_path, table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
-from xmsgl.cli.outputs import check_model
+from xmsgl.cli.outputs import MODEL, check_output
 from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, OutputError
 from xmsgl.training.recipes import RECIPES
+from xmsgl.util.writing import check_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,15 +109,18 @@ def train(
     """
     own = {str(parameter.name): parameter.opts[-1] for parameter in ctx.command.params}
     if repeated := sorted(own.keys() & others):
+        _check_settings({name: others[name] for name in repeated if name in _OPTIONS})
         msg = f"--set cannot take {repeated[0]}, which has its own option; use {own[repeated[0]]}"
         raise click.BadParameter(msg, ctx)
     start = others.pop("start", None)
     chosen = {name: value for name, value in settings.items() if value is not None or name == "validation"}
     _check_settings({**chosen, **others})  # before any data are opened
     reads = paths_of(dataset, config_path(ctx), start)
-    check_model(output, [*reads, *paths_of(resume)])
+    check_output(output, MODEL, [*reads, *paths_of(resume)])
     if checkpoint is not None:
         _check_checkpoint(checkpoint, output, reads)
+    if tensorboard is not None and tensorboard.is_dir():
+        check_target(tensorboard / "events", reads=reads)
     ds = open_data(dataset, **data)
     _check_fingerprint(ds, fingerprint)
     files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
@@ -128,7 +132,7 @@ def train(
 
 def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None:
     """Check that a checkpoint can be written; it may be the one that training continues from."""
-    check_model(checkpoint, reads)
+    check_output(checkpoint, MODEL, reads)
     if checkpoint.resolve() == output.resolve():
         msg = f"cannot write {output}: it is also the checkpoint; choose another name for one of them"
         raise OutputError(msg)

@@ -5,14 +5,14 @@ The benchmark has its own sources, which hold more information: see :mod:`xmsgl.
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from xmsgl import datasets
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, did_you_mean
+from xmsgl.util.spec import bind
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +33,7 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
     path = Path(dataset)
     if not path.exists():
         msg = f"{name!r} is not a known dataset ({', '.join(DATASETS)}) or an existing file"
-        raise DataUnavailableError(msg)
+        raise DataUnavailableError(msg + did_you_mean(name, DATASETS))
     if arguments:
         msg = f"{name!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
         raise InvalidArgumentError(msg)
@@ -49,12 +49,7 @@ def open_file(path: Path) -> xr.Dataset:
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Check the arguments of a dataset of the package and add the defaults, without opening it."""
-    signature = inspect.signature(_function(name))
-    try:
-        bound = signature.bind(**given)
-    except TypeError as error:
-        msg = f"dataset {name!r}: {error}; it takes {', '.join(signature.parameters)}"
-        raise InvalidArgumentError(msg) from error
+    bound = bind(f"dataset {name!r}", _function(name), **given)
     bound.apply_defaults()
     return dict(bound.arguments)
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.inputs.features import SKEWED, Feature, parse_feature
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours
@@ -76,7 +76,7 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tupl
     if unknown := [name for name, _ in chosen if name not in {*drivers, *statics}]:
         has = ", ".join([*own["drivers"], *own["statics"]])
         msg = f"features {shorten(unknown)} are not in the dataset, which has {has}"
-        raise InvalidArgumentError(msg)
+        raise InvalidArgumentError(msg + did_you_mean(unknown[0], ["default", "season", *drivers, *statics]))
     if fixed := [name for name, days in chosen if days > 1 and name in statics]:
         msg = f"features {shorten(fixed)} do not change in time and have no mean over days; leave out ':days'"
         raise InvalidArgumentError(msg)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, did_you_mean
 from xmsgl.network.checks import check_downstream, check_length, check_limit
 from xmsgl.network.topology import inflows, topological_order
 
@@ -125,7 +125,7 @@ def pair_rows(
     farthest = np.inf if limit is None else check_limit(limit, optional=True)
     if direction not in get_args(Direction):
         msg = f"direction must be one of {', '.join(get_args(Direction))}, not {direction!r}"
-        raise InvalidArgumentError(msg)
+        raise InvalidArgumentError(msg + did_you_mean(direction, get_args(Direction)))
     down = check_downstream(downstream)
     metres = check_length(length, down.size)
     topological_order(down)  # with a cycle the loops below would never end

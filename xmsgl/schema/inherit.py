@@ -9,13 +9,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from xmsgl.errors import InvalidDatasetError, shorten
-from xmsgl.schema.names import CROSSWALK, positions
+from xmsgl.schema.names import CROSSWALK, LABEL, positions
 from xmsgl.schema.rivers import need_ids, read_small, segment_positions, unique_ids
 from xmsgl.schema.roles import inherited
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
 
-__all__ = ["LAPSE_RATE", "fine_offset", "fine_values", "lapses"]
+__all__ = ["LAPSE_RATE", "carry", "fine_offset", "fine_values", "lapses"]
 
 LAPSE_RATE = -6.5e-3
 """Change of air temperature with height, degC per m (ICAO standard atmosphere, Doc 7488)."""
@@ -79,6 +80,15 @@ def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
     attrs = {**ds[f"{base}_coarse"].attrs, "comment": how}
     coords = {name: ds.coords[name] for name in _over(ds, "fine")}
     return values.assign_coords(coords).rename(f"{base}_fine").assign_attrs(attrs)
+
+
+def carry(temperature: xr.DataArray, obj: xr.Dataset | xr.DataTree) -> xr.DataArray:
+    """Give each reach the temperature of its segment, (time, coarse) -> (time, fine); lazy if it is."""
+    ds = as_dataset(obj).drop_dims(["time", "coarse"], errors="ignore")
+    both = ds.merge(temperature.reset_coords(drop=True).to_dataset(name=LABEL))
+    where = xr.DataArray(segment_positions(both), dims="fine")
+    values = both[LABEL].drop_vars("coarse").isel(coarse=where).assign_coords(fine=ds["fine"])
+    return stamp(values, f"carry({temperature.name})")
 
 
 def _over(ds: xr.Dataset, *scales: Scale) -> list[str]:

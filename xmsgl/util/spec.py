@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
+    "bind",
     "check_finite",
     "is_number",
     "is_positive",
@@ -38,6 +40,17 @@ def label_of(method: str, settings: Mapping[str, Any]) -> str:
 def _written(value: Any) -> str:
     """Write a value so that it is read back unchanged: text that could be read as another type is quoted."""
     return value if isinstance(value, str) and _parsed(value) == value else json.dumps(value)
+
+
+def bind(what: str, function: Callable[..., Any], *given: Any, **named: Any) -> inspect.BoundArguments:
+    """Match arguments with the parameters of a function; say what it takes if they do not fit."""
+    signature = inspect.signature(function)
+    try:
+        return signature.bind(*given, **named)
+    except TypeError as error:
+        msg = f"{what}: {error}; it takes {', '.join(signature.parameters)}"
+        strange = next((name for name in named if name not in signature.parameters), "")
+        raise InvalidArgumentError(msg + did_you_mean(strange, signature.parameters)) from error
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from xmsgl.datasets.download import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, did_you_mean
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
 
@@ -106,7 +106,7 @@ def delaware(
     for name, value, known in (("fine", fine, get_args(Fine)), ("forcing", forcing, get_args(Forcing))):
         if value not in known:
             msg = f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}"
-            raise InvalidArgumentError(msg)
+            raise InvalidArgumentError(msg + did_you_mean(value, known))
     from xmsgl.datasets.delaware_basin.region import cut
     from xmsgl.datasets.store import open_store
     from xmsgl.util.history import stamp
