@@ -522,6 +522,6 @@ def test_a_task_far_behind_the_coarse_one_is_reported(caplog, epochs, warned):
     assert (fine > 1.2 * coarse) == warned
     if warned:
         assert messages[0].startswith(
-            f"task fine ends its stage of {epochs} epochs with a validation RMSE of"
+            f"task fine ends its stage of {epochs} epochs with a validation"
         )
         assert f"{fine:.2f} degC, the coarse task has {coarse:.2f} degC" in messages[0]

@@ -208,8 +208,8 @@ def _report_short_stage(history: Mapping[str, Sequence[float]], stage: Stage, fi
         behind = scores.get(f"validation_{task}", np.array([]))[first - 1 :]
         if task != "coarse" and behind.size and (best := np.nanmin(behind)) > _BEHIND * coarse:
             logger.warning(
-                "task %s ends its stage of %d epochs with a validation RMSE of %.2f degC, the coarse task has "
-                "%.2f degC; give the stage more epochs, see epochs and pretrain",
+                "task %s ends its stage of %d epochs with a validation RMSE of %.2f degC, the coarse task "
+                "has %.2f degC; give the stage more epochs, see epochs and pretrain",
                 *(task, len(behind), best, coarse),
             )
 
