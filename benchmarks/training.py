@@ -14,7 +14,7 @@ from benchmarks.published import TASKS, PublishedWindow
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.features import TRANSFORMS, trailing_mean
-from xmsgl.inputs.validation import split_days
+from xmsgl.inputs.validation import split_labels
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.operators import Operators
 from xmsgl.schema.inherit import fine_values
@@ -93,7 +93,7 @@ class Training:
             scales=SCALES,
             window=days,
             warmup=warmup,
-            days=split_days(self.ds, SCALES, window=days, validation=None, seed=0),
+            split=split_labels(self.ds, SCALES, window=days, validation=None, seed=0),
             batch=windows,
             seed=0,
             context=SCALES,

@@ -127,8 +127,8 @@ class MsglAccessor:
         epochs
             Largest number of passes over the training windows; 60 unless the recipe sets another.
         validation
-            Days for choosing the best epoch and calibrating intervals: a fraction of the windows, date ranges
-            (``"2011-10-01/2012-09-30"``), or None.
+            Observations for choosing the best epoch and calibrating intervals: a fraction of the windows,
+            date ranges (``"2011-10-01/2012-09-30"``), whole ``"segments"``, or None.
         seed
             Seed of the initial weights, the validation windows and the order of windows.
         start, device, progress, observers

@@ -168,7 +168,7 @@ def test_other_labels_are_refused(run, tmp_path):
         ("epoch = 3", "run.toml: unknown options: epoch; known: checkpoint, data, dataset, device"),
         ("epochs = 0", "Invalid value for '--epochs'"),
         ('epochs = "many"', "Invalid value for '--epochs'"),
-        ('validation = "often"', "validation must be a fraction between 0 and 1, date ranges"),
+        ('validation = "often"', "validation must be a fraction of the windows between 0 and 1"),
         ('validation = "2001-01-01/"', "got '2001-01-01/'"),
         ("validation = 1.5", "validation must be a fraction between 0 and 1"),
         ("set = 3", "set must be a table, [set]"),

@@ -9,7 +9,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.scales import ScaleInputs, Sources
-from xmsgl.inputs.validation import split_days, write_validation
+from xmsgl.inputs.validation import split_labels, write_validation
 
 SCALES = ("coarse", "fine")
 MARK = 44.0  # a temperature that no river of the tests has
@@ -17,8 +17,8 @@ NAMES = ["air_temperature", "precipitation", "slope"]
 
 
 def prepare(ds, *, scales=SCALES, features=NAMES, validation=None, window=90, seed=0, **changes):
-    days = split_days(ds, scales, window=window, validation=write_validation(validation), seed=seed)
-    arguments = {"warmup": 15, "batch": 1, "window": window, "seed": seed, "days": days, **changes}
+    days = split_labels(ds, scales, window=window, validation=write_validation(validation), seed=seed)
+    arguments = {"warmup": 15, "batch": 1, "window": window, "seed": seed, "split": days, **changes}
     return TrainingData(ds, choose_features(ds, features), scales=scales, **arguments)
 
 

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.validation import (
+    Asked,
+    Split,
     label_values,
     read_validation,
-    split_days,
+    split_labels,
     without_labels,
     write_validation,
 )
@@ -25,7 +27,7 @@ SPRING = slice("2002-03-01", "2002-05-31")
 
 
 def split(ds, validation, *, scales=SCALES, window=90, seed=0):
-    return split_days(ds, scales, window=window, validation=write_validation(validation), seed=seed)
+    return split_labels(ds, scales, window=window, validation=write_validation(validation), seed=seed)
 
 
 def labelled(ds, scales=SCALES):
@@ -158,6 +160,43 @@ def test_no_label_to_learn_from_is_refused(river):
         split(river, slice("2003-01-01", None))
 
 
+# --------------------------------------------------------------------- segments
+
+
+def test_held_segments_are_kept_with_their_reaches_and_nothing_else_is(river):
+    found = split(river, "segments:0.4")
+    assert not found.validation.any()
+    held = set(river.coarse.values[found.held["coarse"]].tolist())
+    gauged = set(river.coarse.values[river.water_temperature_coarse.notnull().any("time").values].tolist())
+    gauged |= set(river.coarse_segment.values[river.water_temperature_fine.notnull().any("time").values])
+    assert held < gauged
+    assert len(held) == max(1, round(0.4 * len(gauged)))
+    assert set(river.coarse_segment.values[found.held["fine"]].tolist()) == held
+    assert not held & set(river.coarse_segment.values[~found.held["fine"]].tolist())
+    for scale in SCALES:
+        seen = river[f"water_temperature_{scale}"].notnull().values
+        learned, kept = found.learned.mask(scale) & seen, found.kept.mask(scale) & seen
+        np.testing.assert_array_equal(learned ^ kept, seen)
+        np.testing.assert_array_equal(kept, seen & found.held[scale])
+
+
+def test_days_and_segments_are_both_kept(river):
+    found = split(river, "2002-03-01/2002-05-31,segments:0.3")
+    np.testing.assert_array_equal(found.validation, split(river, "2002-03-01/2002-05-31").validation)
+    for scale in SCALES:
+        expected = np.logical_or.outer(found.validation, found.held[scale])
+        np.testing.assert_array_equal(found.kept.mask(scale), expected)
+        learned = np.logical_and.outer(found.training, ~found.held[scale])
+        np.testing.assert_array_equal(found.learned.mask(scale), learned)
+    assert read_validation("days,segments") == Asked(share=0.15, segments=0.15)
+
+
+def test_segments_of_an_ungauged_river_cannot_be_held_out(river):
+    river["water_temperature_coarse"][:, 1:] = np.nan
+    with pytest.raises(InvalidArgumentError, match="needs at least two segments with observations, not 1"):
+        split(river, "segments", scales=["coarse"])
+
+
 # ------------------------------------------------------------------ read and written
 
 
@@ -168,13 +207,15 @@ def test_no_label_to_learn_from_is_refused(river):
         *("", "2002", "2002/", "/2002", "often", "2002/2003,", "2002/2003,2004", [], ["2002"], 2002),
         *([slice("2002", None), "2003/2004"], {}, {"2002/2003"}, ValueError, ("2002", "2003"), [0.1]),
         *(slice(2002, 2003), slice(2002, None), slice(None, 5.0)),
+        *("segments:", "segments:2", "days,days", "days,2002/2003", "segments:x"),
     ],
     ids=repr,
 )
 def test_what_is_neither_a_fraction_nor_days_is_refused(validation):
     message = (
-        "validation must be a fraction between 0 and 1, date ranges such as '2011-10-01/2012-09-30' "
-        r"\(several with commas\), or None; got "
+        "validation must be a fraction of the windows between 0 and 1, date ranges such as "
+        "'2011-10-01/2012-09-30', 'segments' or 'segments:0.2' for whole segments, several of these with "
+        "commas, or None; got "
     )
     with pytest.raises(InvalidArgumentError, match=message):
         read_validation(write_validation(validation))
@@ -188,8 +229,8 @@ ENDS = st.none() | DAYS.map(str) | DAYS.map(lambda day: str(day)[:7]) | DAYS.map
 def test_periods_come_back_as_they_were_written(ends):
     periods = [slice(start, stop) for start, stop in ends]
     text = write_validation(periods)
-    assert read_validation(text) == periods
-    assert write_validation(read_validation(text)) == write_validation(text) == text
+    assert read_validation(text) == Asked(periods=tuple(periods))
+    assert write_validation(read_validation(text).periods) == write_validation(text) == text
     assert write_validation(periods[0]) == text.split(",")[0]
 
 
@@ -208,12 +249,14 @@ def test_a_fraction_is_a_plain_number(share):
     for given_as in (share, np.float64(share)):
         written = write_validation(given_as)
         assert type(written) is float
-        assert read_validation(written) == written == share
+        assert written == share
+        assert read_validation(written) == Asked(share=share)
 
 
 def test_a_fraction_of_single_precision_and_none_are_taken():
     assert write_validation(np.float32(0.25)) == 0.25
-    assert write_validation(None) is read_validation(None) is None
+    assert write_validation(None) is None
+    assert read_validation(None) == Asked()
 
 
 # ------------------------------------------------------------------------- labels
@@ -232,7 +275,8 @@ def test_values_of_labels_are_by_day_and_node_whatever_the_order(river):
 def test_labels_of_some_days_are_taken_away_at_both_scales_and_nothing_else(river):
     days = np.zeros(800, bool)
     days[[3, 500]] = True
-    hidden = without_labels(river, days)
+    nobody = {scale: np.zeros(river.sizes[scale], bool) for scale in SCALES}
+    hidden = without_labels(river, Split(~days, days, nobody))
     for scale in SCALES:
         name = f"water_temperature_{scale}"
         expected = river[name].values.copy()
@@ -242,11 +286,13 @@ def test_labels_of_some_days_are_taken_away_at_both_scales_and_nothing_else(rive
         assert hidden[name].dtype == river[name].dtype
     others = [name for name in river.variables if not str(name).startswith("water_temperature")]
     xr.testing.assert_identical(hidden[others], river[others])
-    assert without_labels(river, np.zeros(800, bool)) is river
+    assert without_labels(river, Split(~days, np.zeros(800, bool), nobody)) is river
 
 
 def test_taking_labels_away_computes_nothing(river, refuse_to_compute):
     with refuse_to_compute():
-        lazy = without_labels(river.chunk(time=100), np.arange(800) > 700)
+        late = np.arange(800) > 700
+        nobody = {scale: np.zeros(river.sizes[scale], bool) for scale in SCALES}
+        lazy = without_labels(river.chunk(time=100), Split(~late, late, nobody))
     assert lazy["water_temperature_fine"].chunks is not None
     assert int(lazy["water_temperature_fine"][701:].count()) == 0

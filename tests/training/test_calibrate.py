@@ -16,7 +16,7 @@ from tests.small import TWO_FEATURES
 from xmsgl.datasets import simulated
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.evaluate import coverage, mask_labels
-from xmsgl.inputs.validation import split_days
+from xmsgl.inputs.validation import split_labels
 from xmsgl.models.file.intervals import (
     BINS,
     LEAST,
@@ -240,7 +240,7 @@ def test_the_table_is_made_of_the_residuals_of_downscaling(basin, model):
 
 def validation_days(ds):
     """The days that training with ``validation=0.3`` keeps apart."""
-    return split_days(ds, ("fine",), window=QUICK["window"], validation=0.3, seed=0).validation
+    return split_labels(ds, ("fine",), window=QUICK["window"], validation=0.3, seed=0).validation
 
 
 def test_quantiles_are_labelled(basin, model, quantiles):

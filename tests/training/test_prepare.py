@@ -11,7 +11,7 @@ import torch
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.neighbours_fit import fit_neighbours
-from xmsgl.inputs.validation import split_days
+from xmsgl.inputs.validation import split_labels
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.prepare import prepare
 from xmsgl.training.settings import TrainSettings
@@ -44,13 +44,13 @@ def ready_of(ds, method="msgl", **given):
 # ----------------------------------------------------- days that judge fit nothing
 
 
-def warmer(ds, days):
-    """The labels of some days, 20 degC warmer at both scales; no day gains or loses a label."""
+def warmer(ds, some):
+    """Some labels, by day and node, 20 degC warmer at both scales."""
     changed = ds.copy(deep=True)
     for scale in SCALES:
-        values = changed[f"water_temperature_{scale}"].values
-        values[days] += 20
-        assert np.isfinite(values[days]).any()
+        values, mask = changed[f"water_temperature_{scale}"].values, some(scale)
+        values[mask] += 20
+        assert np.isfinite(values[mask]).any()
     return changed
 
 
@@ -68,21 +68,25 @@ def fitted(model):
     }
 
 
-@pytest.mark.parametrize("validation", [0.4, "2001-12-10/2002-01-20,2002-06-01/.."], ids=["share", "days"])
+@pytest.mark.parametrize(
+    "validation",
+    [0.4, "2001-12-10/2002-01-20,2002-06-01/..", "segments:0.4", "segments:0.2,2002-06-01/.."],
+    ids=["share", "days", "segments", "both"],
+)
 @pytest.mark.parametrize("scaling", ["shared", "own"])
 @pytest.mark.parametrize("method", ["msgl", "remap", "fine-only"])
 def test_validation_labels_reach_nothing_that_is_fitted(tiny, method, scaling, validation):
     """Weights, scaling, neighbour anomalies and graph, bit for bit; and training labels reach them all."""
     anchor = {"anchored": False} if (method, scaling) == ("msgl", "own") else {}
     asked = {"scaling": scaling, "validation": validation, **anchor}
-    days = ready_of(tiny, method, **asked).days
-    assert min(days.validation.sum(), days.training.sum()) > 40
+    split = ready_of(tiny, method, **asked).split
     given = {**SMALL, **asked, "device": "cpu", "progress": False}
     model = train(tiny, method, **given)
-    judged = train(warmer(tiny, days.validation), method, **given)
+    judged = train(warmer(tiny, split.kept.mask), method, **given)
     assert fitted(judged) == fitted(model)
     assert judged.history["validation"][-1] > model.history["validation"][-1] + 10
-    taught = fitted(train(warmer(tiny, np.flatnonzero(days.training)[:40]), method, **given))
+    early = np.arange(300)[:, None] <= np.flatnonzero(split.training)[40]
+    taught = fitted(train(warmer(tiny, lambda scale: split.learned.mask(scale) & early), method, **given))
     changed = {name for name, value in fitted(model).items() if taught[name] != value}
     assert changed == {"weights", "losses", "scaling", "neighbours"}
 
@@ -103,9 +107,9 @@ def test_days_are_drawn_from_the_labels_that_a_method_learns_from(tiny, method, 
     tiny["water_temperature_fine"][:100] = np.nan
     tiny["water_temperature_coarse"][200:] = np.nan
     ready = ready_of(tiny, method, validation=0.3, seed=5)
-    expected = split_days(tiny, scales, window=60, validation=0.3, seed=5)
-    np.testing.assert_array_equal(ready.days.validation, expected.validation)
-    np.testing.assert_array_equal(ready.days.training, expected.training)
+    expected = split_labels(tiny, scales, window=60, validation=0.3, seed=5)
+    np.testing.assert_array_equal(ready.split.validation, expected.validation)
+    np.testing.assert_array_equal(ready.split.training, expected.training)
     counts = ready.spec.training["labels"]
     for scale in scales:
         values = tiny[f"water_temperature_{scale}"].values

@@ -10,7 +10,7 @@ from tests.small import FEATURES, QUICK, SMALL
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.scales import ScaleInputs
-from xmsgl.inputs.validation import split_days
+from xmsgl.inputs.validation import split_labels
 from xmsgl.models.methods.registry import create_model
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.prediction.downscale import downscale
@@ -58,7 +58,7 @@ def make_source(ds, direction, identity=False):
         scales=SCALES,
         window=60,
         warmup=5,
-        days=split_days(ds, SCALES, window=60, validation=0.3, seed=0),
+        split=split_labels(ds, SCALES, window=60, validation=0.3, seed=0),
         batch=2,
         seed=0,
     )

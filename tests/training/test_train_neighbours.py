@@ -12,7 +12,7 @@ from tests.small import FEATURES, QUICK, same
 from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours, fit_neighbours
-from xmsgl.inputs.validation import split_days, without_labels
+from xmsgl.inputs.validation import split_labels, without_labels
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
@@ -31,9 +31,9 @@ def model(river_once):
 
 def fitted(ds, scales=("coarse",), window=60):
     """The anomalies of a dataset without the labels of the days that training keeps for validation."""
-    days = split_days(ds, scales, window=window, validation=0.15, seed=0).validation
-    assert 0 < days.sum() < 300
-    return fit_neighbours(without_labels(ds, days), LENGTHS)
+    split = split_labels(ds, scales, window=window, validation=0.15, seed=0)
+    assert 0 < split.validation.sum() < 300
+    return fit_neighbours(without_labels(ds, split), LENGTHS)
 
 
 def test_the_model_keeps_lengths_and_anomalies(river_once, model):

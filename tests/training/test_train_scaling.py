@@ -11,7 +11,7 @@ from tests.small import FEATURES, QUICK
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
-from xmsgl.inputs.validation import split_days, write_validation
+from xmsgl.inputs.validation import split_labels, write_validation
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
@@ -31,8 +31,8 @@ def apart(river):
 
 
 def prepare(ds, features, *, scales=SCALES, validation=None, window=90):
-    days = split_days(ds, scales, window=window, validation=write_validation(validation), seed=0)
-    arguments = {"window": window, "warmup": 0, "days": days, "batch": 1, "seed": 0}
+    days = split_labels(ds, scales, window=window, validation=write_validation(validation), seed=0)
+    arguments = {"window": window, "warmup": 0, "split": days, "batch": 1, "seed": 0}
     return TrainingData(ds, choose_features(ds, features), scales=scales, own_scaling=True, **arguments)
 
 

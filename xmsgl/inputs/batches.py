@@ -12,7 +12,7 @@ import pandas as pd
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.inputs.features import Feature, Scaling, feature_variables
 from xmsgl.inputs.scales import FloatArray, IntArray, ScaleInputs, Sources
-from xmsgl.inputs.validation import DayMask, SplitDays, label_values
+from xmsgl.inputs.validation import DayMask, Split, Use, label_values
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import LABEL, PROCESS_COARSE
 from xmsgl.util.scales import SCALES, Scale
@@ -38,12 +38,12 @@ class HostBatch:
 
 
 class TrainingData:
-    """Inputs, labels, training days and validation days of a valid dataset, loaded into memory.
+    """Inputs and labels of training and of validation of a valid dataset, loaded into memory.
 
     `scales` are those whose labels the method uses, `context` those whose inputs the fine tasks need
     without their labels, and `seed` draws the order of each epoch. Without `scaling`, that of the model
-    training starts from, it is fitted to the training days: one for both scales, or with `own_scaling` one
-    for each, where a scale without labels takes the label moments of the other.
+    training starts from, it is fitted to the training labels and days: one for both scales, or with
+    `own_scaling` one for each, where a scale without labels takes the label moments of the other.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class TrainingData:
         scales: Sequence[Scale],
         window: int,
         warmup: int,
-        days: SplitDays,
+        split: Split,
         batch: int,
         seed: int,
         context: Sequence[Scale] = (),
@@ -73,8 +73,14 @@ class TrainingData:
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: label_values(loaded, scale) for scale in self.scales}
         self._windows = cut_windows(self.n_days, window, warmup)
-        self._observed = {scale: np.isfinite(values).any(axis=1) for scale, values in self.labels.items()}
-        self.training_days, self.validation_days = days.training, days.validation
+        self.training_days, self.validation_days = split.training, split.validation
+        everywhere = {scale: np.ones(ds.sizes[scale], bool) for scale in SCALES}
+        simulated = Use(~split.validation, everywhere, either=False)
+        self._uses = {"training": split.learned, "validation": split.kept, "process": simulated}
+        self._present = {
+            name: {s: (np.isfinite(v) & use.mask(s)).any(axis=1) for s, v in self.labels.items()}
+            for name, use in self._uses.items()
+        }
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         fit = self._fit_each if own_scaling else self._fit
@@ -84,30 +90,30 @@ class TrainingData:
 
     def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
         """Yield the windows with training labels, in an order drawn from seed and epoch."""
-        use = self.training_days
-        for windows in self._shuffled(self._labelled(use, scales), epoch):
-            yield self._assemble(windows, use, scales or self.scales, self.labels)
+        for windows in self._shuffled(self._labelled("training", scales), epoch):
+            yield self._assemble(windows, "training", scales or self.scales, self.labels)
 
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
         """Yield all windows with the process model's coarse temperature as labels."""
         source: dict[Scale, FloatArray] = {"coarse": self._process}
         for windows in self._shuffled(self._windows, epoch):
-            yield self._assemble(windows, ~self.validation_days, ("coarse",), source)
+            yield self._assemble(windows, "process", ("coarse",), source)
 
     def unlabelled_batches(self, epoch: int, context: Sequence[Scale]) -> Iterator[HostBatch]:
         """Yield all windows with reaches drawn anew, whose labels are still to be carried from segments."""
         rng = np.random.default_rng([self.seed, epoch, 1])
         n = self.inputs["fine"].n
         for windows in self._shuffled(self._windows, epoch):
-            days, scored = self._days(windows, ~self.validation_days)
+            days, scored = self._days(windows)
+            scored &= ~self.validation_days[days]
             inputs = {scale: self._read(scale, days) for scale in context}
             nodes = np.sort(rng.choice(n, min(n, _CARRIED), replace=False)).astype(np.int64)
             yield HostBatch(inputs, {"fine": nodes}, {}, self._name(windows), scored.T)
 
     def validation_batches(self, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
         """Yield the windows with validation labels of some scales, in order of time."""
-        for windows in self._groups(self._labelled(self.validation_days, scales)):
-            yield self._assemble(windows, self.validation_days, scales or self.scales, self.labels)
+        for windows in self._groups(self._labelled("validation", scales)):
+            yield self._assemble(windows, "validation", scales or self.scales, self.labels)
 
     def labelled_nodes(self) -> dict[Scale, IntArray]:
         """Return the positions of the nodes with a label on any day, by scale."""
@@ -129,9 +135,9 @@ class TrainingData:
     def counts(self) -> dict[str, int]:
         """Return the number of labels, by scale and use."""
         return {
-            f"{use}_{scale}": int(np.isfinite(values[days]).sum())
+            f"{use}_{scale}": int((np.isfinite(values) & self._uses[use].mask(scale)).sum())
             for scale, values in self.labels.items()
-            for use, days in (("training", self.training_days), ("validation", self.validation_days))
+            for use in ("training", "validation")
         }
 
     def _fit(self) -> dict[Scale, Scaling]:
@@ -139,21 +145,26 @@ class TrainingData:
         # learns on segments holds on reaches. It is fitted to the coarse scale where the method uses it,
         # because the mean of few fine labels depends on their season and place.
         mean, deviation = self.inputs[self._context[0]].fit(self.training_days)
-        used = [values[self.training_days].ravel() for values in self.labels.values()]
+        used = [self._learned(scale) for scale in self.labels]
         shared = Scaling(mean, deviation, *_label_moments(np.concatenate(used)))
         return dict.fromkeys(SCALES, shared)
 
     def _fit_each(self) -> dict[Scale, Scaling]:
-        used = {scale: values[self.training_days] for scale, values in self.labels.items()}
-        moments = {s: _label_moments(values) for s, values in used.items() if np.isfinite(values).any()}
-        other = next(iter(moments.values()))  # split_days refuses a dataset without labels
+        used = {scale: self._learned(scale) for scale in self.labels}
+        moments = {scale: _label_moments(values) for scale, values in used.items() if values.size}
+        other = next(iter(moments.values()))  # split_labels refuses a dataset without labels
         return {
             scale: Scaling(*self.inputs[scale].fit(self.training_days), *moments.get(scale, other))
             for scale in SCALES
         }
 
-    def _labelled(self, use: DayMask, scales: Sequence[Scale] | None) -> list[Window]:
-        present = use & np.any([self._observed[scale] for scale in scales or self.scales], axis=0)
+    def _learned(self, scale: Scale) -> FloatArray:
+        """Return the finite training labels of a scale, (label,)."""
+        values = self.labels[scale]
+        return values[np.isfinite(values) & self._uses["training"].mask(scale)]
+
+    def _labelled(self, use: str, scales: Sequence[Scale] | None) -> list[Window]:
+        present = np.any([self._present[use][scale] for scale in scales or self.scales], axis=0)
         return [w for w in self._windows if present[w.start : w.stop].any()]
 
     def _labelled_nodes(self, scale: Scale, values: FloatArray) -> tuple[IntArray, IntArray]:
@@ -169,10 +180,10 @@ class TrainingData:
     def _groups(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
         return (windows[first : first + self.batch] for first in range(0, len(windows), self.batch))
 
-    def _days(self, windows: Sequence[Window], use: DayMask) -> tuple[IntArray, DayMask]:
+    def _days(self, windows: Sequence[Window]) -> tuple[IntArray, DayMask]:
         """Return the positions of the days of some windows and which of them are scored, (window, day)."""
         days = np.stack([w.days(self.length, self.n_days) for w in windows])
-        return days, np.stack([w.scored(self.length) for w in windows]) & use[days]
+        return days, np.stack([w.scored(self.length) for w in windows])
 
     def _name(self, windows: Sequence[Window]) -> str:
         return ", ".join(str(self.time[w.start].date()) for w in windows)
@@ -185,23 +196,22 @@ class TrainingData:
     def _assemble(
         self,
         windows: Sequence[Window],
-        use: DayMask,
+        use: str,
         scales: Sequence[Scale],
         source: Mapping[Scale, FloatArray],
     ) -> HostBatch:
-        days, scored = self._days(windows, use)
+        days, scored = self._days(windows)
         inputs: dict[Scale, FloatArray | Sources] = {}
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
-            values = source[scale]
-            present, places = self._labelled_nodes(scale, values[days[scored]])
+            mask = scored[..., None] & self._uses[use].mask(scale, days)  # (window, day, node)
+            chosen = np.where(mask, source[scale][days], np.float32(np.nan))
+            present, places = self._labelled_nodes(scale, chosen.reshape(-1, chosen.shape[-1]))
             if not present.size:
                 continue
-            found = values[days[..., None], present]  # (window, day, node)
-            chosen = np.where(scored[..., None], found, np.float32(np.nan))
             scaling = self.scaling[scale]
-            standard = (chosen - scaling.label_mean) / scaling.label_deviation
+            standard = (chosen[..., present] - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self._read(scale, days)

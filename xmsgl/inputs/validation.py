@@ -1,4 +1,4 @@
-"""Which days are kept for validation."""
+"""Which observations are kept for validation: those of some days, of some segments, or of both."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.held_segments import draw_segments
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import LABEL
+from xmsgl.schema.rivers import segment_positions, topology
+from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
-    from xmsgl.util.scales import Scale
+    from collections.abc import Mapping
 
 __all__ = [
     "DayMask",
-    "SplitDays",
+    "Split",
+    "Use",
     "Validation",
     "label_values",
     "read_validation",
-    "split_days",
+    "split_labels",
     "without_labels",
     "write_validation",
 ]
@@ -37,28 +41,86 @@ DayMask = npt.NDArray[np.bool_]
 _MIN_WINDOWS = 5
 
 
+#: Share that ``"days"`` and ``"segments"`` keep without a number.
+_SHARE = 0.15
+
+
 @dataclass(frozen=True)
-class SplitDays:
-    """Training days and validation days, boolean (time,) each; drawn before anything is fitted."""
+class Asked:
+    """What a validation setting asks for."""
 
-    training: DayMask
-    validation: DayMask
+    share: float | None = None  # of the windows
+    periods: tuple[slice, ...] = ()
+    segments: float | None = None  # share of the gauged segments
 
 
-def split_days(
+@dataclass(frozen=True)
+class Use:
+    """Labels of one use, training or validation: by day (time,) and by node (node,)."""
+
+    days: DayMask
+    nodes: Mapping[Scale, npt.NDArray[np.bool_]]
+    either: bool  # labels on these days or of these nodes; otherwise on these days and of these nodes
+
+    def mask(self, scale: Scale, days: Any = slice(None)) -> npt.NDArray[np.bool_]:
+        """Say which labels of a scale on some days have this use, (..., node)."""
+        on, of = self.days[days][..., None], self.nodes[scale]
+        mask: npt.NDArray[np.bool_] = on | of if self.either else on & of
+        return mask
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is learned from and what is kept for validation; drawn before anything is fitted."""
+
+    training: DayMask  # labelled days to learn from, (time,)
+    validation: DayMask  # days kept, (time,)
+    held: Mapping[Scale, npt.NDArray[np.bool_]]  # nodes kept on all days
+
+    @property
+    def learned(self) -> Use:
+        """Labels to learn from."""
+        return Use(self.training, {scale: ~held for scale, held in self.held.items()}, either=False)
+
+    @property
+    def kept(self) -> Use:
+        """Labels kept for validation."""
+        return Use(self.validation, self.held, either=True)
+
+
+def split_labels(
     ds: xr.Dataset, scales: Sequence[Scale], *, window: int, validation: float | str | None, seed: int
-) -> SplitDays:
-    """Divide the labelled days of a dataset into training and validation days."""
-    labelled = np.any([np.isfinite(label_values(ds, scale)).any(axis=1) for scale in scales], axis=0)
+) -> Split:
+    """Divide the labels of a dataset into those of training and of validation."""
+    finite = {scale: np.isfinite(label_values(ds, scale)) for scale in scales}
+    asked = read_validation(validation)
+    held = _held(ds, finite, asked.segments, seed)
+    labelled = np.any([seen[:, ~held[scale]].any(axis=1) for scale, seen in finite.items()], axis=0)
     time = pd.DatetimeIndex(ds.indexes["time"])
-    kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), validation, seed)
+    kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), asked, seed)
     if not (labelled & ~kept).any():
         msg = (
             f"there is no label to learn from: {LABEL}_{' and _'.join(scales)} have no finite value outside "
             "the validation days; keep fewer days for validation, or add observations"
         )
         raise InvalidArgumentError(msg)
-    return SplitDays(labelled & ~kept, kept)
+    return Split(labelled & ~kept, kept, held)
+
+
+def _held(
+    ds: xr.Dataset, finite: Mapping[Scale, npt.NDArray[np.bool_]], share: float | None, seed: int
+) -> dict[Scale, npt.NDArray[np.bool_]]:
+    """Draw the segments kept for validation, and their reaches; none without a share."""
+    if share is None:
+        return {scale: np.zeros(ds.sizes[scale], bool) for scale in SCALES}
+    segment = segment_positions(ds)
+    gauged = np.zeros(ds.sizes["coarse"], bool)
+    for scale, seen in finite.items():
+        places = np.flatnonzero(seen.any(axis=0))
+        gauged[places if scale == "coarse" else segment[places]] = True
+    _, downstream, _ = topology(ds, "coarse")
+    held = draw_segments(downstream, gauged, share, seed)
+    return {"coarse": held, "fine": held[segment]}
 
 
 def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.NDArray[np.float32]:
@@ -69,11 +131,14 @@ def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.N
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
 
 
-def without_labels(ds: xr.Dataset, days: DayMask) -> xr.Dataset:
-    """Return a dataset whose labels on some days, boolean (time,), are NaN at both scales."""
-    names = [str(name) for name in ds.data_vars if str(name).startswith(LABEL) and "time" in ds[name].dims]
-    keep = xr.DataArray(~days, dims="time")
-    return ds.assign({name: ds[name].where(keep) for name in names}) if days.any() else ds
+def without_labels(ds: xr.Dataset, split: Split) -> xr.Dataset:
+    """Return a dataset whose validation labels are NaN at both scales."""
+    for scale in SCALES:
+        name = f"{LABEL}_{scale}"
+        for dim, hidden in (("time", split.validation), (scale, split.held[scale])):
+            if name in ds and hidden.any():
+                ds = ds.assign({name: ds[name].where(xr.DataArray(~hidden, dims=dim))})
+    return ds
 
 
 def write_validation(validation: Validation) -> float | str | None:
@@ -88,27 +153,44 @@ def write_validation(validation: Validation) -> float | str | None:
     return ",".join(f"{_day(period.start)}/{_day(period.stop)}" for period in periods)
 
 
-def read_validation(validation: float | str | None) -> float | list[slice] | None:
+def read_validation(validation: float | str | None) -> Asked:
     """Read what :func:`write_validation` or a user wrote."""
     if validation is None:
-        return None
+        return Asked()
     if not isinstance(validation, str):
-        if isinstance(validation, bool) or not 0 < validation < 1:
-            raise InvalidArgumentError(_fault(validation))
-        return float(validation)
+        return Asked(share=_share(validation, validation))
+    shares: dict[str, float] = {}
     periods = []
     for part in validation.split(","):
         start, sign, stop = (each.strip() for each in part.partition("/"))
+        word, colon, number = start.partition(":")
+        if word in ("days", "segments") and not sign and word not in shares:
+            shares[word] = _share(number, validation) if colon else _SHARE
+            continue
         if not (start and sign and stop):
             raise InvalidArgumentError(_fault(validation))
         periods.append(slice(None if start == ".." else start, None if stop == ".." else stop))
-    return periods
+    if periods and "days" in shares:
+        raise InvalidArgumentError(_fault(validation))
+    return Asked(shares.get("days"), tuple(periods), shares.get("segments"))
+
+
+def _share(value: float | str, validation: Any) -> float:
+    """Return a share between 0 and 1."""
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if isinstance(value, bool) or not 0 < share < 1:
+        raise InvalidArgumentError(_fault(validation))
+    return share
 
 
 def _fault(validation: Any) -> str:
     return (
-        "validation must be a fraction between 0 and 1, date ranges such as '2011-10-01/2012-09-30' (several "
-        f"with commas), or None; got {validation!r}"
+        "validation must be a fraction of the windows between 0 and 1, date ranges such as "
+        "'2011-10-01/2012-09-30', 'segments' or 'segments:0.2' for whole segments, several of these with "
+        f"commas, or None; got {validation!r}"
     )
 
 
@@ -127,21 +209,18 @@ def _validation_days(
     time: pd.DatetimeIndex,
     labelled: DayMask,
     windows: Sequence[Window],
-    validation: float | str | None,
+    asked: Asked,
     seed: int,
 ) -> DayMask:
-    """Choose the validation days, boolean (time,): those of a fraction of the windows, or as given."""
+    """Choose the validation days, boolean (time,): those of a share of the windows, or as given."""
     days = np.zeros(len(time), bool)
-    kept = read_validation(validation)
-    if kept is None:
-        return days
-    if isinstance(kept, float):
-        return _share_of_windows(days, labelled, windows, kept, seed)
-    for period in kept:
+    if asked.share is not None:
+        return _share_of_windows(days, labelled, windows, asked.share, seed)
+    for period in asked.periods:
         days[_period(time, period)] = True
-    if not (days & labelled).any():
+    if asked.periods and not (days & labelled).any():
         msg = (
-            f"the validation days {validation!r} have no labels; the dataset covers "
+            f"the validation days {write_validation(asked.periods)!r} have no labels; the dataset covers "
             f"{time[0].date()} to {time[-1].date()}"
         )
         raise InvalidArgumentError(msg)

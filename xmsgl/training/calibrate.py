@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from xmsgl.inputs.features import Scaling
     from xmsgl.inputs.scales import FloatArray
+    from xmsgl.inputs.validation import Use
     from xmsgl.inputs.windows import Window
     from xmsgl.training.loop import Source
 
@@ -41,7 +41,7 @@ _CUTS, _REACHES = (365, 456, 547, 638), 1000
 def calibrate(
     model: Model,
     ds: xr.Dataset,
-    days: npt.NDArray[np.bool_],
+    use: Use,
     source: Source,
     tasks: Collection[str],
     device: str,
@@ -60,10 +60,10 @@ def calibrate(
         The trained model.
     ds
         The dataset it was trained on.
-    days
-        The validation days, boolean (time,).
+    use
+        The labels kept for validation.
     source
-        Batches of these days, for the coarse task.
+        Batches of these labels, for the coarse task.
     tasks
         Tasks of the last stage, trained on observed labels.
     device
@@ -89,7 +89,7 @@ def calibrate(
     Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World; Romano, Patterson & Candès
     (2019), arXiv:1905.03222.
     """
-    table = fit_table(*_fine_pairs(model, ds, days, device), "fine")
+    table = fit_table(*_fine_pairs(model, ds, use, device), "fine")
     if table is None and "coarse" in tasks:
         table = fit_table(*_coarse_pairs(model, source, device), "coarse")
     if table is None:
@@ -136,18 +136,17 @@ def _windows(ds: xr.Dataset, model: Model) -> list[Window]:
     return calendar_windows(time, spec.window, spec.warmup, spec.first_day)
 
 
-def _fine_pairs(
-    model: Model, ds: xr.Dataset, days: npt.NDArray[np.bool_], device: str
-) -> tuple[FloatArray, FloatArray]:
-    """Return predictions and observations at the labelled reaches on some days; none if there are too few."""
+def _fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[FloatArray, FloatArray]:
+    """Return predictions and observations at the labels of a use; none if there are too few."""
     spec, name = model.spec, f"{LABEL}_fine"
     found = []
     for window in _windows(ds, model) if name in ds else []:
         span = slice(window.start, window.stop)
-        if not days[span].any():
+        mask = use.mask("fine", span)
+        if not mask.any():
             continue
         observed = ds[name].isel(time=span).transpose("time", "fine").values
-        day, reach = np.nonzero(np.isfinite(observed) & days[span, None])
+        day, reach = np.nonzero(np.isfinite(observed) & mask)
         if day.size:
             found.append((window, day, reach, observed[day, reach]))
     if sum(reach.size for _, _, reach, _ in found) < LEAST:

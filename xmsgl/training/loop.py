@@ -35,6 +35,12 @@ KEEPS: dict[str, str] = {
 }
 
 
+# A stage of fewer epochs keeps its own rate: with two steps down it would hardly move.
+_FALLS = 3
+# Validation RMSE over that of the coarse task from which a stage is reported as too short.
+_BEHIND = 1.2
+
+
 @dataclass(frozen=True)
 class LoopSettings:
     """Settings of the loop, see :class:`xmsgl.training.settings.TrainSettings`.
@@ -162,6 +168,8 @@ def _epoch(
     names = dict.fromkeys([*state.history, *row])
     blank = [float("nan")] * state.epoch
     history = {name: [*state.history.get(name, blank), row.get(name, float("nan"))] for name in names}
+    if epoch == _last(settings, stage, first):
+        _report_short_stage(history, stage, first)
     logger.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
     return Progress(
         epoch,
@@ -186,6 +194,26 @@ def stage_at(settings: LoopSettings, tasks: Collection[str], epoch: int) -> tupl
     return Stage(settings.epochs, tuple(tasks)), 1
 
 
+def _last(settings: LoopSettings, stage: Stage, first: int) -> int:
+    """Return the last epoch of the stage that begins with epoch `first`."""
+    final = not settings.stages or stage is settings.stages[-1]
+    return settings.epochs if final else first + stage.epochs - 1
+
+
+def _report_short_stage(history: Mapping[str, Sequence[float]], stage: Stage, first: int) -> None:
+    """Warn about tasks that end a stage far behind the coarse task."""
+    scores = {name: np.array(values) for name, values in history.items()}
+    coarse = np.nanmin(scores.get("validation_coarse", np.array([np.inf])))
+    for task in stage.tasks:
+        behind = scores.get(f"validation_{task}", np.array([]))[first - 1 :]
+        if task != "coarse" and behind.size and (best := np.nanmin(behind)) > _BEHIND * coarse:
+            logger.warning(
+                "task %s ends its stage of %d epochs with a validation RMSE of %.2f degC, the coarse task "
+                "has %.2f degC; give the stage more epochs, see epochs and pretrain",
+                *(task, len(behind), best, coarse),
+            )
+
+
 def _carried(
     batches: Iterable[LabelledBatch], module: NetworkModel, weights: Mapping[str, Tensor], *, amp: bool
 ) -> Iterator[LabelledBatch]:
@@ -208,7 +236,7 @@ def learning_rate(settings: LoopSettings, epoch: int) -> float:
     """Return the learning rate of an epoch (counted from 1), multiplied by 0.3 in two steps.
 
     With 60 epochs the steps are after epochs 40 and 50, as published. With a rate for each stage, the steps
-    are those of the stage.
+    are those of the stage, and a stage of one or two epochs keeps its rate.
     """
     rate, first, epochs = settings.learning_rate, 1, settings.epochs
     if isinstance(rate, tuple):
@@ -216,6 +244,8 @@ def learning_rate(settings: LoopSettings, epoch: int) -> float:
         last = stage is settings.stages[-1]
         epochs = settings.epochs - first + 1 if last else stage.epochs
         rate = rate[[each is stage for each in settings.stages].index(True)]
+        if epochs < _FALLS:
+            return rate
     steps = sum(epoch - first + 1 > epochs * share for share in (2 / 3, 5 / 6))
     return rate * 0.3**steps
 

@@ -13,7 +13,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import assign_inputs, parse_features
 from xmsgl.inputs.neighbours_fit import has_labels
-from xmsgl.inputs.validation import split_days, without_labels
+from xmsgl.inputs.validation import split_labels, without_labels
 from xmsgl.models.file.model import ModelSpec
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.operators import Operators
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.inputs.features import Scaling
-    from xmsgl.inputs.validation import SplitDays
+    from xmsgl.inputs.validation import Split
     from xmsgl.models.methods.base import NetworkModel
     from xmsgl.training.settings import TrainSettings
     from xmsgl.training.stages import Stage
@@ -48,7 +48,7 @@ class Prepared:
     """A training that is ready to run."""
 
     ds: xr.Dataset  # with all inputs
-    days: SplitDays
+    split: Split
     spec: ModelSpec
     source: DeviceBatches
     loop: LoopSettings
@@ -69,9 +69,11 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         process=schema.PROCESS_COARSE in ds,
     )
     scales = label_scales({task for stage in stages if stage.labels == "observed" for task in stage.tasks})
-    days = split_days(ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed)
+    split = split_labels(
+        ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed
+    )
     lengths = parse_features(settings.features)
-    neighbours = begin.neighbours(without_labels(ds, days.validation), lengths)
+    neighbours = begin.neighbours(without_labels(ds, split), lengths)
     ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
     features = begin.features(ds, settings.features)
     module_of = partial(begin.module, settings.method, architecture, len(features), device)
@@ -82,7 +84,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         scales=scales,
         window=settings.window,
         warmup=settings.warmup,
-        days=days,
+        split=split,
         batch=settings.batch,
         seed=settings.seed,
         context=module.input_scales,
@@ -111,7 +113,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
     noted = {"settings": settings.differing(), "data": origin_of(ds)}
     return Prepared(
         ds=ds,
-        days=days,
+        split=split,
         spec=replace(spec, training={**spec.training, **noted}),
         source=DeviceBatches(data, Operators.build(ds, graph, segments, device)),
         loop=loop,

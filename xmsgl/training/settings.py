@@ -63,9 +63,12 @@ class TrainSettings:
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
         ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``).
     validation
-        Days kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. A fraction
-        of the windows, date ranges as ``"2011-10-01/2012-09-30"`` (several separated by commas, open ends as
-        ``".."``) or as slices, or None to learn from all days and keep the last epoch.
+        Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
+        days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
+        ``"2011-10-01/2012-09-30"`` (open ends as ``".."``) or as slices. Keep segments to predict ungauged
+        reaches: ``"segments"`` keeps 15 % of the gauged segments at both scales, ``"segments:0.2"`` 20 %,
+        drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``. None: learn
+        from everything and keep the last epoch.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout. The same seed gives
         the same weights, bit for bit on CPU with the same number of threads.

@@ -62,8 +62,8 @@ def train(
     epochs
         Maximum number of passes over the training windows. Default: that of the recipe, else 60.
     validation
-        Days kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date ranges
-        such as ``"2011-10-01/2012-09-30"``, slices, or None.
+        Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
+        windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, or None.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout.
     start
@@ -145,4 +145,4 @@ def train(
         )
     model = measure_spin_up(model, ready.ds, str(target))
     tasks = ready.loop.stages[-1].tasks
-    return calibrate(model, ready.ds, ready.days.validation, ready.source, tasks, str(target))
+    return calibrate(model, ready.ds, ready.split.kept, ready.source, tasks, str(target))

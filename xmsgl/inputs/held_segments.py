@@ -1,0 +1,78 @@
+"""Segments whose observations are kept for validation, drawn by river so that neighbours go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.network.topology import contract, topological_order
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["draw_segments"]
+
+Ints = npt.NDArray[np.int64]
+
+_GROUPS = 4  # groups drawn; fewer would sample too few parts of the basin
+
+
+def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Draw a share of the gauged segments in groups of neighbours; boolean (segment,).
+
+    Parameters
+    ----------
+    downstream
+        Position of the next segment downstream, -1 for none, (segment,).
+    gauged
+        Whether a segment has observations, (segment,).
+    share
+        Share of the gauged segments to draw, between 0 and 1.
+    seed
+        Seed of the draw.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer than two gauged segments.
+
+    Examples
+    --------
+    >>> draw_segments([1, 2, -1, 2], [True, True, True, True], 0.5, seed=0).sum()
+    2
+    """
+    places = np.flatnonzero(gauged)
+    if places.size < 2:
+        msg = (
+            f"validation on held-out segments needs at least two segments with observations, not "
+            f"{places.size}; keep days instead, for example validation=0.15"
+        )
+        raise InvalidArgumentError(msg)
+    wanted = min(max(1, round(share * places.size)), places.size - 1)
+    group = _groups(contract(downstream, gauged), -(-wanted // _GROUPS))
+    held = np.zeros(np.shape(gauged), bool)
+    for number in np.random.default_rng(seed).permutation(group.max() + 1):
+        members = places[group == number]
+        held[members[: wanted - int(held.sum())]] = True
+    return held
+
+
+def _groups(downstream: Ints, size: int) -> Ints:
+    """Cut a river into connected groups of about `size` segments, from the headwaters down."""
+    number, count = np.full(downstream.size, -1), np.ones(downstream.size, np.int64)
+    found = 0
+    order = topological_order(downstream)
+    for place in order:
+        below = downstream[place]
+        if count[place] >= size or below < 0:
+            number[place] = found
+            found += 1
+        else:
+            count[below] += count[place]
+    for place in order[::-1]:  # what was not cut belongs to the group of the segment below
+        if number[place] < 0:
+            number[place] = number[downstream[place]]
+    return number
