@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from xmsgl.datasets.registry import dataset_files
+from xmsgl.datasets.registry import attribution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,8 +129,6 @@ def dataset_attrs(forcing: str, fine: str) -> dict[str, str]:
     """Return the attributes of the whole dataset."""
     from xmsgl.util.version import __version__
 
-    files = dataset_files("delaware")
-    sources = {file.repository: file.source for file in files}
     return {
         "title": "Stream temperature of the Delaware River Basin at two scales",
         "Conventions": "CF-1.11",
@@ -138,9 +136,7 @@ def dataset_attrs(forcing: str, fine: str) -> dict[str, str]:
         "source": f"{_FORCING[forcing]}; fine scale: {_FINE[fine]}",
         "forcing": forcing,
         "fine_scale": fine,
-        "provenance": "\n".join(f"{file.url} sha256:{file.sha256}" for file in files),
-        "licence": "\n".join(f"{name}: {source.licence}" for name, source in sources.items()),
-        "credit": "\n".join(f"{name}: {source.credit}" for name, source in sources.items()),
+        **attribution("delaware"),
         "limits": LIMITS,
         "xmsgl_version": __version__,
     }
