@@ -149,6 +149,7 @@ DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "willamette": (
             *_lines("willamette"),
             "oregon_sites",
+            "gauge_attributes",
             "gauge_names",
             "gauge_temperature",
             "gauge_prism",

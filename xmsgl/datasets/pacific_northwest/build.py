@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_willamette", "build_yakima"]
 
-_KIONA = 700.0  # m; gauge 12510500 is 610 m from the line of the Yakima, all others are within 250 m
+_KIONA = 1600.0  # m; the Yakima has no line at gauge 12510500; all others are within 150 m of their reach
 _ON_THE_RIVER = 150.0  # m, largest distance of a gauge whose altitude counts
 
 
