@@ -61,7 +61,9 @@ def _upstream(ds: xr.Dataset, outlet: int) -> NDArray[np.bool_]:
 
 def _inside(ds: xr.Dataset, region: object) -> NDArray[np.bool_]:
     if not any(f"{level}_coarse" in ds for level in _LEVELS.values()):
-        msg = f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
+        msg = (
+            f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
+        )
         raise InvalidArgumentError(msg)
     if not isinstance(region, str) or not region.isdigit() or len(region) not in _LEVELS:
         msg = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 import xmsgl
 from tests.test_walls import ROOT, imports, inner
@@ -86,7 +87,10 @@ class TestBoth:
     @pytest.mark.parametrize(
         ("options", "fault"),
         [
-            ({"region": "17090001"}, "must be a segment id as an integer; the dataset has no hydrologic units"),
+            (
+                {"region": "17090001"},
+                "must be a segment id as an integer; the dataset has no hydrologic units",
+            ),
             ({"region": 7}, "region 7 is not a segment id"),
             ({"start": "1990-01-01"}, "the period of the "),
             ({"start": "soon"}, "must be days such as"),
@@ -106,6 +110,17 @@ class TestBoth:
         assert ds.attrs["provenance"].count("sha256:") == len(dataset_files(name))
         for variable in ds.values():
             assert {"units", "long_name"} <= set(variable.attrs), variable.name
+
+    @pytest.mark.parametrize("file", ["own", "v2"])
+    def test_catalogs_say_what_the_dataset_says(self, basin, file):
+        from xmsgl.catalog.entries import describe
+
+        name, ds = basin
+        path = xmsgl.catalog_path(name if file == "own" else file)
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = said["sources" if file == "own" else "entries"][name]["metadata"]
+        own = describe(ds)
+        assert said == {key: own[key] for key in said}
 
     def test_common_features_have_the_units_of_the_delaware(self, basin, observed):
         for base in COMMON:

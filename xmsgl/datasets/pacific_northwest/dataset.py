@@ -34,7 +34,7 @@ def willamette(
 ) -> xr.Dataset:
     """Open the Willamette River Basin, Oregon: 9,432 reaches, 36 gauges, 2016-10-01 to 2020-09-30.
 
-    The first call fetches the files (20 MB) and builds the dataset in the cache. Later calls open it lazily.
+    The first call fetches the files (18 MB) and builds the dataset in the cache. Later calls open it lazily.
 
     Parameters
     ----------
@@ -85,9 +85,9 @@ def yakima(
     region: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
-    """Open the Yakima River Basin, Washington: 6,062 reaches, 20 gauges, 2004-01-01 to 2008-12-31.
+    """Open the Yakima River Basin, Washington: 6,062 reaches, 19 gauges, 2004-01-01 to 2008-12-31.
 
-    A semi-arid, irrigated basin. The first call fetches the files (13 MB) and builds the dataset in the
+    A semi-arid, irrigated basin. The first call fetches the files (12 MB) and builds the dataset in the
     cache. Later calls open it lazily.
 
     Parameters

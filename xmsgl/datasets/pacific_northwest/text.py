@@ -63,12 +63,13 @@ LIMITS: Mapping[str, str] = MappingProxyType(
             "source without a line are left out, and links lead across them. Slopes are rounded to 0.01."
         ),
         "yakima": (
-            "Nine of the 20 gauges lie on drains, canals or small creeks of irrigated land, and the flow of "
-            "the rivers is regulated. The weather is that of two stations in the valley: none is in the "
-            "mountains, where air temperature depends on the lapse rate and precipitation is too low. Most "
-            "observations are from 2005 and 2006, and none from after September 2008. Elevations are "
-            "estimated. Segments are merged reaches, not those of a published coarse network. Reaches of "
-            "the source without a line are left out, and links lead across them. Slopes are rounded to 0.01."
+            "Six of the 19 gauges lie on drains of irrigated land, and the flow of the rivers is regulated. "
+            "Gauge 12510500 is on the nearest reach of the Yakima with a line, 1.5 km upstream. The weather "
+            "is that of two stations in the valley: none is in the mountains, where temperature depends on "
+            "the lapse rate and precipitation is too low. Most observations are from 2005 and 2006, and none "
+            "from after September 2008. Elevations are estimated. Segments are merged reaches, not those of "
+            "a published coarse network. Reaches of the source without a line are left out, and links lead "
+            "across them. Slopes are rounded to 0.01."
         ),
     }
 )
@@ -76,7 +77,7 @@ LIMITS: Mapping[str, str] = MappingProxyType(
 
 _SOURCE = {
     "willamette": "NHDPlusV2 flowlines; USGS water temperature and PRISM air temperature at 36 gauges",
-    "yakima": "NHDPlusV2 flowlines; USGS water temperature at 20 gauges; weather of two stations (NOAA GSOD)",
+    "yakima": "NHDPlusV2 flowlines; USGS water temperature at 19 gauges; weather of two stations (NOAA GSOD)",
 }
 
 
