@@ -71,7 +71,7 @@ def _elevation(fine: xr.Dataset, report: pd.DataFrame, sites: pd.DataFrame) -> x
         ids.get_indexer(pd.Index(report.loc[near, "reach"])),
         altitude[near].to_numpy(),
     )
-    attrs = {"units": "m", "long_name": "elevation half-way along", "gauges_with_altitude": int(near.sum())}
+    attrs = {"units": "m", "gauges_with_altitude": int(near.sum())}
     return fine["slope_fine"].copy(data=values).assign_attrs(attrs)
 
 
@@ -98,6 +98,6 @@ def _described(ds: xr.Dataset, basin: str) -> xr.Dataset:
     daily = {name: values for name, values in ds.data_vars.items() if values.dims == ("time", "coarse")}
     ds = ds.assign({name: values.astype(np.float32) for name, values in daily.items()})
     for name, variable in ds.data_vars.items():
-        variable.attrs = text.describe(basin, str(name)) | variable.attrs
+        variable.attrs |= text.describe(basin, str(name))
     ds["time"].attrs |= {"long_name": "day", "standard_name": "time"}
     return ds.assign_attrs(text.dataset_attrs(basin))

@@ -21,10 +21,11 @@ _NAMES = {
     "clear_sky_radiation": "daily mean downward solar radiation under a clear sky",
     "solar_radiation": "daily mean downward solar radiation at the ground",
     "potential_evapotranspiration": "potential evapotranspiration",
+    "elevation": "elevation half-way along the reach; of a segment: the mean of its reaches",
 }
 
 DIGITS: Mapping[str, int] = MappingProxyType(
-    {f"{base}_coarse": 1 if "radiation" in base else 2 for base in _NAMES}
+    {f"{base}_coarse": 1 if "radiation" in base else 2 for base in _NAMES if base != "elevation"}
 )
 """Decimals kept in the stored dataset."""
 
