@@ -114,7 +114,7 @@ def test_a_registered_source_is_listed(call, tiny, tmp_path):
     result = call(*words, "--seeds", 1)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("todo  tiny-temporal-climatology")
-    assert "known: delaware, simulated, willamette, yakima, tiny" in call("rhine").stderr
+    assert "known: delaware, simulated, tiny, willamette, yakima" in call("rhine").stderr
     asked = get_completion_class("bash")(main, {}, "xmsgl", "_XMSGL_COMPLETE")
     for unfinished, names in (
         ("ti", ["tiny"]),

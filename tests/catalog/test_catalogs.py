@@ -124,7 +124,7 @@ class TestPaths:
 
     def test_unknown_names_are_refused(self) -> None:
         with pytest.raises(
-            UnknownNameError, match="'missouri'; known: delaware, simulated, willamette, yakima, v2"
+            UnknownNameError, match="'missouri'; known: delaware, simulated, v2, willamette, yakima"
         ):
             xmsgl.catalog_path("missouri")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from xmsgl.datasets.download import cache_folder, fetch
@@ -14,7 +15,7 @@ from xmsgl.util.progress import progress_bar
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -31,7 +32,7 @@ class Cached:
 
     name: str  # of its function and of its files in the registry
     river: str  # in messages
-    build: Callable[..., xr.Dataset]  # called with the files, a function to report steps, and the choices
+    build: str  # "module:function", called with the files, a function to report steps, and the choices
     steps: int  # that build reports
     sources: tuple[str, ...]  # modules it depends on: after a change of one it is built again
     digits: Mapping[str, int]  # decimals kept in the store, by variable
@@ -96,7 +97,8 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
             bar.update()
             bar.set_postfix_str(step)
 
-        ds = data.build(files, report=report, **choices)
+        module, _, function = data.build.partition(":")
+        ds = getattr(import_module(module), function)(files, report=report, **choices)
         ds = stamp(ds, f"built the {data.river} from the files in attribute provenance")
         with dask.config.set(scheduler="synchronous"):  # one block in memory at a time
             write_store(ds, path, data.digits)

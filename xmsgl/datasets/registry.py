@@ -22,7 +22,7 @@ __all__ = [
     "LIBRARIES",
     "SOURCES",
     "RemoteFile",
-    "attribution",
+    "common_attrs",
     "dataset_files",
     "registry",
 ]
@@ -195,11 +195,18 @@ def dataset_files(name: str) -> tuple[RemoteFile, ...]:
     return tuple(entries[key] for key in DATASETS[name])
 
 
-def attribution(name: str) -> dict[str, str]:
-    """Return addresses and hashes of a dataset's files, licences and credits, as attributes."""
+def common_attrs(name: str, title: str, limits: str) -> dict[str, str]:
+    """Return the attributes that every dataset has, with addresses, licences and credits of its files."""
+    from xmsgl.util.version import __version__
+
     files = dataset_files(name)
     sources = {file.repository: file.source for file in files}
     return {
+        "title": title,
+        "Conventions": "CF-1.11",
+        "featureType": "timeSeries",
+        "limits": limits,
+        "xmsgl_version": __version__,
         "provenance": "\n".join(f"{file.url} sha256:{file.sha256}" for file in files),
         "licence": "\n".join(f"{name}: {source.licence}" for name, source in sources.items()),
         "credit": "\n".join(f"{name}: {source.credit}" for name, source in sources.items()),

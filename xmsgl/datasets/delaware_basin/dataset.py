@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from xmsgl.datasets.cached import Cached, open_cached
 from xmsgl.datasets.delaware_basin.text import DIGITS
@@ -10,8 +10,6 @@ from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
-    from pathlib import Path
 
     import pandas as pd
     import xarray as xr
@@ -108,10 +106,4 @@ def delaware(
     )
 
 
-def _build(files: Mapping[str, Path], **options: Any) -> xr.Dataset:
-    from xmsgl.datasets.delaware_basin.build import build
-
-    return build(files, **options)
-
-
-DELAWARE = Cached("delaware", "Delaware", _build, 5, _SOURCES, DIGITS)
+DELAWARE = Cached("delaware", "Delaware", "xmsgl.datasets.delaware_basin.build:build", 5, _SOURCES, DIGITS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xmsgl.datasets.cached import Cached, open_cached
 from xmsgl.datasets.pacific_northwest.text import DIGITS
@@ -64,11 +64,6 @@ def willamette(
     MissingDependencyError
         The libraries of ``pip install "xmsgl[data]"``, needed to build the dataset, are not installed.
 
-    See Also
-    --------
-    yakima : a semi-arid basin.
-    xmsgl.datasets.availability : tells whether the files are available.
-
     Examples
     --------
     >>> ds = willamette(start="2019-10-01")  # doctest: +SKIP
@@ -115,11 +110,6 @@ def yakima(
     MissingDependencyError
         The libraries of ``pip install "xmsgl[data]"``, needed to build the dataset, are not installed.
 
-    See Also
-    --------
-    willamette : a humid basin with dams.
-    xmsgl.datasets.availability : tells whether the files are available.
-
     Examples
     --------
     >>> ds = yakima(end="2006-12-31")  # doctest: +SKIP
@@ -129,17 +119,6 @@ def yakima(
     return open_cached(YAKIMA, start=start, end=end, region=region, cache_dir=cache_dir)
 
 
-def _willamette(files: Any, **options: Any) -> xr.Dataset:
-    from xmsgl.datasets.pacific_northwest.build import build_willamette
-
-    return build_willamette(files, **options)
-
-
-def _yakima(files: Any, **options: Any) -> xr.Dataset:
-    from xmsgl.datasets.pacific_northwest.build import build_yakima
-
-    return build_yakima(files, **options)
-
-
-WILLAMETTE = Cached("willamette", "Willamette", _willamette, 4, _SOURCES, DIGITS)
-YAKIMA = Cached("yakima", "Yakima", _yakima, 4, _SOURCES, DIGITS)
+_BUILD = "xmsgl.datasets.pacific_northwest.build:build"
+WILLAMETTE = Cached("willamette", "Willamette", f"{_BUILD}_willamette", 4, _SOURCES, DIGITS)
+YAKIMA = Cached("yakima", "Yakima", f"{_BUILD}_yakima", 4, _SOURCES, DIGITS)

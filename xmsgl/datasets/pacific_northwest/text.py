@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from xmsgl.datasets.registry import attribution
+from xmsgl.datasets.registry import common_attrs
 from xmsgl.schema.names import scale_of
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ _GSOD = (
     "stations Yakima (321 m) and Ellensburg (533 m), by inverse squared distance with a lapse rate of "
     "6.5 degC per km"
 )
+_ROUNDED = "rounded to 0.01 in the source, and so 0 on most large rivers"
 _COMMENTS = {
     "willamette": {
         "air_temperature_coarse": _PRISM,
         "elevation_fine": "lowest elevation of the catchment plus half of slope times length",
-        "slope_fine": "rounded to 0.01 in the source, and so 0 on most large rivers",
+        "slope_fine": _ROUNDED,
         "dam_storage_fine": "National Inventory of Dams (2010), from acre-feet",
     },
     "yakima": {
@@ -51,26 +52,27 @@ _COMMENTS = {
             "by least squares from the slopes, which are rounded to 0.01, and the altitudes of gauges; at "
             "gauges left out of the fit the median error is 7 m and the RMSE 47 m"
         ),
-        "slope_fine": "rounded to 0.01 in the source, and so 0 on most large rivers",
+        "slope_fine": _ROUNDED,
     },
 }
 
+_BOTH = (
+    "Segments are merged reaches, not those of a published coarse network. Reaches of the source without a "
+    "line are left out, and links lead across them. Slopes are rounded to 0.01."
+)
 LIMITS: Mapping[str, str] = MappingProxyType(
     {
         "willamette": (
             "About ten of the 36 gauges lie just below dams, where water temperature hardly follows the "
             "air. Air temperature is the only weather observed in all four years. A day of PRISM ends at 12 "
-            "UTC. Segments are merged reaches, not those of a published coarse network. Reaches of the "
-            "source without a line are left out, and links lead across them. Slopes are rounded to 0.01."
+            f"UTC. {_BOTH}"
         ),
         "yakima": (
             "Six of the 19 gauges lie on drains of irrigated land, and the flow of the rivers is regulated. "
             "Gauge 12510500 is on the nearest reach of the Yakima with a line, 1.5 km upstream. The weather "
             "is that of two stations in the valley: none is in the mountains, where temperature depends on "
             "the lapse rate and precipitation is too low. Most observations are from 2005 and 2006, and none "
-            "from after September 2008. Elevations are estimated. Segments are merged reaches, not those of "
-            "a published coarse network. Reaches of the source without a line are left out, and links lead "
-            "across them. Slopes are rounded to 0.01."
+            f"from after September 2008. Elevations are estimated. {_BOTH}"
         ),
     }
 )
@@ -91,14 +93,5 @@ def describe(basin: str, name: str) -> dict[str, str]:
 
 def dataset_attrs(basin: str) -> dict[str, str]:
     """Return the attributes of the whole dataset."""
-    from xmsgl.util.version import __version__
-
-    return {
-        "title": f"Stream temperature of the {basin.title()} River Basin at two scales",
-        "Conventions": "CF-1.11",
-        "featureType": "timeSeries",
-        "source": _SOURCE[basin],
-        **attribution(basin),
-        "limits": LIMITS[basin],
-        "xmsgl_version": __version__,
-    }
+    title = f"Stream temperature of the {basin.title()} River Basin at two scales"
+    return {**common_attrs(basin, title, LIMITS[basin]), "source": _SOURCE[basin]}
