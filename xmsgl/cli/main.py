@@ -127,7 +127,7 @@ _FETCHED = {"delaware": {"forcing": "era5"}}
 @click.option(
     "--fine", type=click.Choice(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
 )
-@click.option("--region", help="For delaware: a HUC8, a HUC12 or the id of an outlet segment.")
+@click.option("--region", help="For delaware: a HUC8 or HUC12. Segment ids: --data region=1437.")
 @table_option("data", "Other arguments of the dataset: n_coarse=20, start=2010-10-01.")
 @json_option
 @click.pass_context

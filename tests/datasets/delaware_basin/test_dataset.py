@@ -238,6 +238,9 @@ class TestEra5:
 
 def test_a_store_depends_on_modules_that_are_there(tmp_path):
     """Its name is made of their contents, so one that was moved away would let no dataset open."""
-    from xmsgl.datasets.delaware_basin.dataset import _store_path
+    from xmsgl.datasets.cached import store_path
+    from xmsgl.datasets.delaware_basin.dataset import DELAWARE
 
-    assert _store_path(tmp_path, "mainstem", "era5").parent == tmp_path / "built"
+    path = store_path(DELAWARE, tmp_path, {"forcing": "era5", "fine": "mainstem"})
+    assert path.parent == tmp_path / "built"
+    assert path.name.startswith("delaware-era5-mainstem-")

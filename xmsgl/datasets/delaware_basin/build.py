@@ -14,13 +14,13 @@ from xmsgl.datasets.delaware_basin import text
 from xmsgl.datasets.delaware_basin.forcing import era5_weather, observed_weather, read_era5, read_hru_forcing
 from xmsgl.datasets.delaware_basin.labels import coarse_labels, fine_labels, read_observations, snap_sites
 from xmsgl.datasets.delaware_basin.reaches import (
+    dominant_unit,
     fill_drainage_area,
     read_crosswalk,
     read_flowlines,
     segment_orders,
     select_reaches,
 )
-from xmsgl.datasets.delaware_basin.region import dominant_unit
 from xmsgl.datasets.delaware_basin.segments import read_segments
 from xmsgl.readers.geometry import GEOMETRY_ATTRS
 from xmsgl.simulate.hydrology import discharge
@@ -37,12 +37,11 @@ if TYPE_CHECKING:
     from xmsgl.datasets.delaware_basin.reaches import Reaches
     from xmsgl.datasets.delaware_basin.segments import Segments
 
-__all__ = ["PERIODS", "STEPS", "build", "simulate"]
+__all__ = ["PERIODS", "build", "simulate"]
 
 PERIODS = {"observed": ("1979-01-01", "1980-12-31"), "era5": ("1979-10-01", "2021-04-08")}
 """First and last day of each forcing."""
 
-STEPS = 5  # that build reports
 _BLOCK_DAYS = 732  # one chunk of the store
 _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "length", "lat", "lon")
 
