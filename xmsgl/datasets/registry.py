@@ -53,6 +53,16 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             "doi:10.24381/cds.adbb2d47); neither the European Commission nor ECMWF is responsible for any "
             "use of it. Area means prepared by the Pywr-DRB project",
         ),
+        "Colinifer/weather": Source(
+            "none stated (observations of a U.S. government agency)",
+            "NOAA National Centers for Environmental Information, GHCN-Daily, and National Weather Service: "
+            "Philadelphia International Airport, USW00013739",
+        ),
+        "jswade/stream-temperature-rf": Source(
+            "none stated (PRISM: free to use and distribute with credit, https://prism.oregonstate.edu/terms)",
+            "PRISM Climate Group, Oregon State University, https://prism.oregonstate.edu, AN81d, created "
+            "on 12 May 2021; series at gauges compiled by the repository",
+        ),
         "USGS-R/delaware-model-prep": Source(
             "Public domain (work of the U.S. government)",
             "U.S. Geological Survey, SNTemp at four segments",
@@ -106,6 +116,9 @@ DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "era5_dew_point",
             "era5_cloud_cover",
             "era5_precipitation",
+            "philadelphia",
+            "prism",
+            "prism_gauges",
         ),
         "delaware-reference": ("sntemp", "gages"),
     }
