@@ -97,7 +97,7 @@ def late_years(ds: xr.Dataset) -> Years:
 
 SOURCES: dict[str, Source] = {
     "delaware": Source(
-        datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
+        datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "stations"}
     ),
     "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
 }

@@ -54,9 +54,9 @@ DIGITS: Mapping[str, int] = MappingProxyType(
 
 _STATIONS = (
     "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
-    "neighbours, dew point depression, cloud cover, two harmonics of the year) and on the minimum and maximum "
-    "of the day and its neighbours at Philadelphia, fitted to the observed forcing of 1979-80 and, up to a "
-    "constant, to PRISM means of 2016-10-02 to 2018-09-30 at the gauges around it"
+    "neighbours, dew point depression, cloud cover, two harmonics of the year) and Philadelphia (minimum and "
+    "maximum of the day and its neighbours), fitted to the observed forcing of 1979-80 and, up to a "
+    "constant, to PRISM means of 2016-10-02 to 2018-09-30 at the gauges around the segment"
 )
 
 _REGRESSED = (
