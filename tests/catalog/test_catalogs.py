@@ -177,7 +177,7 @@ class TestMetadata:
         assert said["variables"] == catalog_data.describe(small)["variables"]
 
     @pytest.mark.parametrize("file", ["delaware", "v2"])
-    @pytest.mark.parametrize("forcing", ["observed", "era5"])
+    @pytest.mark.parametrize("forcing", ["stations", "era5", "observed"])
     def test_the_delaware_is_described_by_its_attributes(self, file: str, forcing: str) -> None:
         """Without the files: the texts and units of the builder. With them: tests/datasets."""
         said = raw(file)["entries" if file == "v2" else "sources"]["delaware"]["metadata"]

@@ -106,7 +106,7 @@ SOURCES: Registry[Source] = Registry(
     "dataset",
     {
         "delaware": Source(
-            datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
+            datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "stations"}
         ),
         "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
         "willamette": Source(datasets.willamette, late_years),

@@ -112,17 +112,13 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
     run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
 
 
-#: Arguments of a dataset that is fetched without any: the period that the packaged model was trained on.
-_FETCHED = {"delaware": {"forcing": "era5"}}
-
-
 @main.command()
 @click.argument("dataset", type=click.Choice(DATASETS))
 @click.option("-o", "--output", type=path_type, help="Also write the dataset, as netCDF.")
 @click.option(
     "--forcing",
-    type=click.Choice(["era5", "observed"]),
-    help="For delaware: source of the weather. Default: era5.",
+    type=click.Choice(["stations", "era5", "observed"]),
+    help="For delaware: source of the weather. Default: stations.",
 )
 @click.option(
     "--fine", type=click.Choice(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
@@ -143,7 +139,7 @@ def fetch(
         raise click.UsageError(msg, ctx)
     if output is not None:
         check_dataset(output)
-    ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **data})
+    ds = open_data(dataset, **{**given, **data})
     if output is not None:
         write_dataset(ds, output)
     report = schema.validate(ds, values=False)

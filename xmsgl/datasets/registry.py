@@ -62,6 +62,17 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             "doi:10.24381/cds.adbb2d47); neither the European Commission nor ECMWF is responsible for any "
             "use of it. Area means prepared by the Pywr-DRB project",
         ),
+        "Colinifer/weather": Source(
+            "none stated (observations of a U.S. government agency)",
+            "NOAA National Centers for Environmental Information, GHCN-Daily, and National Weather Service: "
+            "Philadelphia International Airport, USW00013739",
+        ),
+        "jswade/stream-temperature-rf": Source(
+            "None stated (data of the USGS: public domain; PRISM: free to use and distribute with credit, "
+            "https://prism.oregonstate.edu/terms)",
+            "U.S. Geological Survey, National Water Information System; PRISM Climate Group, Oregon State "
+            "University, https://prism.oregonstate.edu, AN81d, created on 12 May 2021; compiled by J. Wade",
+        ),
         "USGS-R/delaware-model-prep": Source(
             "Public domain (work of the U.S. government)",
             "U.S. Geological Survey, SNTemp at four segments",
@@ -78,12 +89,6 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "Laura-Puckett/Stream_Temperature": Source(
             "None stated (data of the USGS: public domain)",
             "U.S. Geological Survey, National Water Information System; compiled by Laura Puckett",
-        ),
-        "jswade/stream-temperature-rf": Source(
-            "None stated (data of the USGS: public domain; PRISM: terms of use at "
-            "https://prism.oregonstate.edu/terms/)",
-            "U.S. Geological Survey, National Water Information System; PRISM Climate Group, Oregon State "
-            "University, https://prism.oregonstate.edu; compiled by J. Wade",
         ),
         "jacqwng/Tree-phenology-analysis-with-R": Source(
             "None stated (data of NOAA: public domain)",
@@ -144,6 +149,9 @@ DATASETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "era5_dew_point",
             "era5_cloud_cover",
             "era5_precipitation",
+            "philadelphia",
+            "gauge_prism",
+            "gauge_names",
         ),
         "delaware-reference": ("sntemp", "gages"),
         "willamette": (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["delaware"]
 
 Fine = Literal["mainstem", "all"]
-Forcing = Literal["observed", "era5"]
+Forcing = Literal["stations", "era5", "observed"]
 
 # modules that the stored dataset depends on: after a change of one it is built again
 _SOURCES = (
@@ -27,7 +27,7 @@ _SOURCES = (
         for part in ("build", "forcing", "labels", "reaches", "segments", "text")
     ),
     "datasets/store.py",
-    *(f"readers/{part}.py" for part in ("cbh", "geometry", "prms", "rds", "response_units")),
+    *(f"readers/{part}.py" for part in ("cbh", "geometry", "prms", "rds", "response_units", "weather")),
     *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "loops", "parameters", "process")),
 )
 
@@ -38,12 +38,12 @@ def delaware(
     end: str | pd.Timestamp | None = None,
     region: str | int | None = None,
     fine: Fine = "mainstem",
-    forcing: Forcing = "observed",
+    forcing: Forcing = "stations",
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Open the Delaware River Basin: 456 segments, thousands of reaches, daily weather and observations.
 
-    The first call fetches the files (16 MB) and builds the dataset in the cache. Later calls open it lazily.
+    The first call fetches the files (20 MB) and builds the dataset in the cache. Later calls open it lazily.
 
     Parameters
     ----------
@@ -59,9 +59,10 @@ def delaware(
         next one downstream. ``"all"``: the 15,114 flowlines in the segments' catchments. The 919 flowlines
         without a segment, which drain directly to the bay, are left out.
     forcing
-        ``"observed"``: 1979-01-01 to 1980-12-31, from 765 hydrologic response units. ``"era5"``:
-        1979-10-01 to 2021-04-08, by regression on ERA5, with smoother weather than observed and poorly
-        correlated precipitation.
+        ``"stations"``: 1979-10-01 to 2021-04-08, by regression on ERA5 and the weather station of
+        Philadelphia, fitted to the observed forcing. ``"era5"``: the same without the station, with poorly
+        correlated precipitation. ``"observed"``: 1979-01-01 to 1980-12-31, from 765 hydrologic response
+        units.
     cache_dir
         Folder of the cache. Default None: see :func:`xmsgl.datasets.download.cache_folder`.
 
@@ -95,7 +96,7 @@ def delaware(
     >>> delaware(forcing="monthly")
     Traceback (most recent call last):
     ...
-    xmsgl.errors.InvalidArgumentError: forcing must be one of 'observed', 'era5', not 'monthly'
+    xmsgl.errors.InvalidArgumentError: forcing must be one of 'stations', 'era5', 'observed', not 'monthly'
     """
     for name, value, known in (("fine", fine, get_args(Fine)), ("forcing", forcing, get_args(Forcing))):
         if value not in known:
