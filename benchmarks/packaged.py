@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     """Train, score and write ``delaware-async-msgl.safetensors`` into a folder."""
     (folder,) = (Path(argument) for argument in arguments)
     folder.mkdir(parents=True, exist_ok=True)
-    (run,) = make_plan("delaware", methods=["async-msgl"], fractions=[1], seeds=1)
+    (run,) = make_plan("delaware", methods=["async-msgl"], fractions=[1], seeds=1, data={"forcing": "era5"})
     split = make_split(run)
     checkpoint = folder / f"{NAME}.ckpt"
     model = split.training.msgl.train(

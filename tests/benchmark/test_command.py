@@ -99,7 +99,7 @@ def test_the_command_is_the_call(call, tmp_path):
         (["simulated", "--methods", "oracle"], 1, "unknown method 'oracle'"),
         (["simulated", "--set", "epochs"], 1, "is not a valid setting"),
         (["simulated", "--fractions", "2"], 2, "2.0 is not in the range"),
-        (["rhine"], 2, "unknown dataset 'rhine'; known: delaware, simulated"),
+        (["rhine"], 2, "unknown dataset 'rhine'; known: delaware, simulated, willamette, yakima"),
     ],
 )
 def test_errors_are_reported_in_one_line(call, tmp_path, arguments, code, words):
@@ -114,9 +114,12 @@ def test_a_registered_source_is_listed(call, tiny, tmp_path):
     result = call(*words, "--seeds", 1)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("todo  tiny-temporal-climatology")
-    assert "known: delaware, simulated, tiny" in call("rhine").stderr
+    assert "known: delaware, simulated, tiny, willamette, yakima" in call("rhine").stderr
     asked = get_completion_class("bash")(main, {}, "xmsgl", "_XMSGL_COMPLETE")
-    for unfinished, names in (("ti", ["tiny"]), ("", ["delaware", "simulated", "tiny"])):
+    for unfinished, names in (
+        ("ti", ["tiny"]),
+        ("", ["delaware", "simulated", "willamette", "yakima", "tiny"]),
+    ):
         assert [item.value for item in asked.get_completions(["benchmark"], unfinished)] == names
 
 

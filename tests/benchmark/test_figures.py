@@ -151,7 +151,7 @@ def test_the_members_of_an_ensemble_are_lines_one_after_another():
 
 
 @pytest.mark.parametrize(
-    ("data", "suffix"), [('{"forcing": "era5"}', ""), ('{"region": "0204"}', "-region_0204")]
+    ("data", "suffix"), [('{"forcing": "stations"}', ""), ('{"region": "0204"}', "-region_0204")]
 )
 def test_the_dataset_is_in_the_name(data, suffix):
     assert figures._suffix(data) == suffix

@@ -22,6 +22,7 @@ from xmsgl.catalog import entries as catalog_data
 from xmsgl.catalog.drivers import DatasetSource, ModelSource, NetCDFSource, TemperatureSource
 from xmsgl.catalog.readers import DatasetReader, NetCDFFile, TemperatureReader
 from xmsgl.datasets.delaware_basin import text as delaware_text
+from xmsgl.datasets.pacific_northwest import text as northwest_text
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, MissingDependencyError, UnknownNameError
 from xmsgl.schema import roles as schema_roles
 from xmsgl.schema.names import scale_of
@@ -36,7 +37,12 @@ ENTRIES = {
     "simulated",
     "simulated_netcdf",
     "simulated_temperature",
+    "willamette",
+    "willamette_netcdf",
+    "yakima",
+    "yakima_netcdf",
 }
+NORTHWEST = [pytest.param(name, id=name) for name in ("willamette", "yakima")]
 SOURCES = [pytest.param("delaware", id="delaware"), pytest.param("simulated", id="simulated")]
 
 
@@ -80,6 +86,8 @@ def descriptions() -> list[Any]:
     for file, entries in (
         ("delaware", "sources"),
         ("simulated", "sources"),
+        ("willamette", "sources"),
+        ("yakima", "sources"),
         ("v2", "entries"),
         ("v2", "data"),
     ):
@@ -92,7 +100,7 @@ class TestPaths:
     def test_the_folder_holds_both(self, both: Any) -> None:
         assert set(both) == ENTRIES
 
-    @pytest.mark.parametrize("name", SOURCES)
+    @pytest.mark.parametrize("name", SOURCES + NORTHWEST)
     def test_a_plain_path_in_the_repository_opens(self, name: str) -> None:
         plain = intake.open_catalog(str(ROOT / "catalogs" / f"{name}.yaml"))
         assert set(plain) == {entry for entry in ENTRIES if entry.startswith(name)}
@@ -116,7 +124,7 @@ class TestPaths:
 
     def test_unknown_names_are_refused(self) -> None:
         with pytest.raises(
-            UnknownNameError, match="unknown catalog 'missouri'; known: delaware, simulated, v2"
+            UnknownNameError, match="'missouri'; known: delaware, simulated, v2, willamette, yakima"
         ):
             xmsgl.catalog_path("missouri")
 
@@ -169,7 +177,7 @@ class TestMetadata:
         assert said["variables"] == catalog_data.describe(small)["variables"]
 
     @pytest.mark.parametrize("file", ["delaware", "v2"])
-    @pytest.mark.parametrize("forcing", ["observed", "era5"])
+    @pytest.mark.parametrize("forcing", ["stations", "era5", "observed"])
     def test_the_delaware_is_described_by_its_attributes(self, file: str, forcing: str) -> None:
         """Without the files: the texts and units of the builder. With them: tests/datasets."""
         said = raw(file)["entries" if file == "v2" else "sources"]["delaware"]["metadata"]
@@ -178,6 +186,14 @@ class TestMetadata:
             assert said[name] == attrs[name]
         for name, about in said["variables"].items():
             assert about["units"] == delaware_text.describe(scale_of(name)[0])["units"], name
+
+    @pytest.mark.parametrize("name", NORTHWEST)
+    def test_the_northwest_is_described_by_its_attributes(self, name: str) -> None:
+        """Without the files, the texts of the builder. With them: tests/datasets."""
+        attrs = northwest_text.dataset_attrs(name)
+        for said in (raw(name)["sources"][name]["metadata"], raw("v2")["entries"][name]["metadata"]):
+            for text in ("title", "licence", "credit", "limits"):
+                assert said[text] == attrs[text]
 
     @pytest.mark.parametrize("file", ["delaware", "v2"])
     def test_the_model_is_described_by_its_own_file(self, file: str) -> None:
@@ -334,7 +350,9 @@ class TestNetCDF:
         assert list((cache / "netcdf").iterdir()) == []
 
     def test_a_path_is_not_a_dataset_of_the_package(self) -> None:
-        with pytest.raises(InvalidArgumentError, match="must be 'delaware' or 'simulated', not"):
+        with pytest.raises(
+            InvalidArgumentError, match="must be 'delaware' or 'simulated' or 'willamette' or 'yakima', not"
+        ):
             NetCDFSource("my_basin.nc").to_dask()
 
 

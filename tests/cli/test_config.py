@@ -178,7 +178,10 @@ def test_other_labels_are_refused(run, tmp_path):
         ("[set]\nclip = nan", "clip=nan is not a finite number; give one, or none if allowed"),
         ("[set]\nlearning_rate = [0.1, inf]", "learning_rate=[0.1, inf] is not a finite number"),
         ('[data]\nyears = "-Infinity"', "years=-Infinity is not a finite number"),
-        ('dataset = "moon"', "'moon' is not a known dataset (delaware, simulated) or an existing file"),
+        (
+            'dataset = "moon"',
+            "'moon' is not a known dataset (delaware, simulated, willamette, yakima) or an existing file",
+        ),
         ('config = "other.toml"', "unknown options: config"),
     ],
 )

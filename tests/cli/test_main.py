@@ -403,7 +403,7 @@ def test_fetch_writes_the_simulated_basin(run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "asked"),
     [
-        ([], {"forcing": "era5"}),
+        ([], {"forcing": "stations"}),
         (["--forcing", "observed", "--fine", "all"], {"forcing": "observed", "fine": "all"}),
         (["--data", "forcing=observed"], {"forcing": "observed"}),
     ],
@@ -412,7 +412,7 @@ def test_fetch_writes_the_simulated_basin(run, tmp_path):
 def test_fetch_asks_the_delaware_for_what_its_help_says(run, monkeypatch, words, asked):
     seen = []
 
-    def delaware(forcing="observed", fine="mainstem"):
+    def delaware(forcing="stations", fine="mainstem"):
         seen.append({"forcing": forcing, "fine": fine})
         raise DataUnavailableError("stop")
 

@@ -83,7 +83,7 @@ def delaware_cache(tmp_path_factory):
     with serving(MIRROR) as server, set_options(data_mirror=server.url, progress=False):
         for name in ("delaware", "delaware-reference"):
             fetch(name, cache_dir=folder, retries=0)
-        assert len(server.asked) == 18
+        assert len(server.asked) == 21
     return folder
 
 
@@ -143,7 +143,7 @@ def observed(delaware_cache):
     from xmsgl.datasets import delaware
 
     with set_options(progress=False):
-        return delaware(cache_dir=delaware_cache)
+        return delaware(forcing="observed", cache_dir=delaware_cache)
 
 
 @pytest.fixture

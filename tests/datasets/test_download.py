@@ -228,7 +228,7 @@ def test_package_attribute_is_the_function_whoever_imports_the_module():
 
     assert callable(xmsgl.datasets.fetch)
     assert sys.modules["xmsgl.datasets.download"].fetch is xmsgl.datasets.fetch
-    assert dir(xmsgl.datasets) == ["availability", "delaware", "fetch", "simulated"]
+    assert dir(xmsgl.datasets) == ["availability", "delaware", "fetch", "simulated", "willamette", "yakima"]
     with pytest.raises(AttributeError, match="thames"):
         xmsgl.datasets.thames  # noqa: B018
 

@@ -54,7 +54,7 @@ def _short_labels(scores: pd.DataFrame) -> pd.Series[str]:
 
 def _suffix(data: str) -> str:
     words = [f"{name}_{value}" for name, value in json.loads(data).items()]
-    return "".join(f"-{word}" for word in words if word != "forcing_era5")
+    return "".join(f"-{word}" for word in words if word != "forcing_stations")
 
 
 def _file_name(text: str) -> str:

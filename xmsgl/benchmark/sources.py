@@ -1,4 +1,4 @@
-"""The datasets of a benchmark: the Delaware, the simulated basin, or your own."""
+"""The datasets of a benchmark: those of the package, or your own."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ __all__ = [
     "open_source",
     "published_years",
     "register_source",
+    "yakima_years",
 ]
 
 Years = Mapping[str, tuple[tuple[int, int], ...]]
@@ -95,13 +96,24 @@ def late_years(ds: xr.Dataset) -> Years:
     }
 
 
+def yakima_years(ds: xr.Dataset) -> Years:
+    """Return the water years of the Yakima; observations end with that of 2008."""
+    del ds
+    return {"train": ((2004, 2006),), "validation": ((2007, 2007),), "test": ((2008, 2008),)}
+
+
 SOURCES: Registry[Source] = Registry(
     "dataset",
     {
         "delaware": Source(
-            datasets.delaware, published_years, hold_out_by="subsegment_fine", defaults={"forcing": "era5"}
+            datasets.delaware,
+            published_years,
+            hold_out_by="subsegment_fine",
+            defaults={"forcing": "stations"},
         ),
         "simulated": Source(datasets.simulated, late_years, random=True, truth="true_temperature_fine"),
+        "willamette": Source(datasets.willamette, late_years),
+        "yakima": Source(datasets.yakima, yakima_years),
     },
 )
 """Sources by name."""

@@ -8,7 +8,10 @@ from xmsgl.errors import DataUnavailableError, UnknownNameError
 
 __all__ = ["catalog_path"]
 
-_FILES = {"delaware": "delaware.yaml", "simulated": "simulated.yaml", "v2": "v2/xmsgl.yaml"}
+_FILES = {
+    **{name: f"{name}.yaml" for name in ("delaware", "simulated", "willamette", "yakima")},
+    "v2": "v2/xmsgl.yaml",
+}
 
 
 def catalog_path(name: str | None = None) -> Path:
@@ -17,8 +20,9 @@ def catalog_path(name: str | None = None) -> Path:
     Parameters
     ----------
     name
-        ``"delaware"`` or ``"simulated"``: the file of that basin. ``"v2"``: the file with both basins for
-        the second version of intake. Default None: the folder of both files, which intake opens as one.
+        ``"delaware"``, ``"simulated"``, ``"willamette"`` or ``"yakima"``: the file of that basin. ``"v2"``:
+        the file with all basins for the second version of intake. Default None: the folder of all files,
+        which intake opens as one.
 
     Returns
     -------

@@ -112,7 +112,7 @@ def _check_folder(out: Path) -> None:
 def _load(plan: Plan) -> xr.Dataset:
     if plan.dataset == "simulated":
         return datasets.simulated()
-    return datasets.delaware(start="2007-10-01", end="2020-09-30", forcing="era5")
+    return datasets.delaware(start="2007-10-01", end="2020-09-30")
 
 
 def _hold_out(ds: xr.Dataset, plan: Plan, seed: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:

@@ -123,22 +123,18 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
     run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
 
 
-#: Arguments of a dataset that is fetched without any: the period that the packaged model was trained on.
-_FETCHED = {"delaware": {"forcing": "era5"}}
-
-
 @main.command()
 @click.argument("dataset", type=Names(DATASETS))
 @click.option("-o", "--output", type=path_type, help="Also write the dataset, as netCDF.")
 @click.option(
     "--forcing",
-    type=Names(["era5", "observed"]),
-    help="For delaware: source of the weather. Default: era5.",
+    type=Names(["stations", "era5", "observed"]),
+    help="For delaware: source of the weather. Default: stations.",
 )
 @click.option(
     "--fine", type=Names(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
 )
-@click.option("--region", help="For delaware: a HUC8, a HUC12 or the id of an outlet segment.")
+@click.option("--region", help="For delaware: a HUC8 or HUC12. Segment ids: --data region=1437.")
 @table_option("data", "Other arguments of the dataset: n_coarse=20, start=2010-10-01.")
 @json_option
 @click.pass_context
@@ -154,7 +150,7 @@ def fetch(
         raise click.UsageError(msg, ctx)
     if output is not None:
         check_output(output, BASIN)
-    ds = open_data(dataset, **{**_FETCHED.get(dataset, {}), **given, **data})
+    ds = open_data(dataset, **{**given, **data})
     if output is not None:
         write_dataset(ds, output)
     report = schema.validate(ds, values=False)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATASETS", "arguments_of", "open_data", "open_file"]
 
-DATASETS = ("delaware", "simulated")
+DATASETS = ("delaware", "simulated", "willamette", "yakima")
 """Datasets of the package, by the names of their functions in :mod:`xmsgl.datasets`."""
 
 

@@ -26,11 +26,18 @@ _DAYS = 732  # days in one chunk
 
 
 def build_key(modules: Iterable[str], hashes: Iterable[str]) -> str:
-    """Return a key that changes with the code that builds a dataset and with the files it reads."""
+    """Return a key that changes with the code that builds a dataset and with the files it reads.
+
+    A folder among `modules` stands for all modules in it.
+    """
     digest = hashlib.sha256()
     package = files("xmsgl")
     for module in modules:
-        digest.update(package.joinpath(*module.split("/")).read_bytes())
+        place = package.joinpath(*module.split("/"))
+        inside = sorted(place.iterdir(), key=lambda file: file.name) if place.is_dir() else [place]
+        for file in inside:
+            if file.is_file():
+                digest.update(file.read_bytes())
     for content in hashes:
         digest.update(content.encode())
     return digest.hexdigest()[:12]

@@ -211,8 +211,8 @@ def weather_from_stations(
     tables = _station_values(daily, places.index, date_format)
     there = np.column_stack([_of(ds, "lat", scale), _of(ds, "lon", scale)])
     own = places[["lat", "lon"]].to_numpy()
-    weight = _inverse(there, own, power)
-    others = _inverse(own, own, power)
+    weight = inverse_distance(there, own, power)
+    others = inverse_distance(own, own, power)
     np.fill_diagonal(others, 0.0)
     weather = xr.Dataset(coords={scale: ds[scale]})
     for base, (table, found) in tables.items():
@@ -221,7 +221,7 @@ def weather_from_stations(
         level = places["elevation"].to_numpy() if warm else np.zeros(len(places))
         values = _convert(table.to_numpy(), base, base, found)
         reduced = values + lapse_rate * level
-        filled = _mean_of_stations(weight, reduced) - lapse_rate * height
+        filled = mean_of_stations(weight, reduced) - lapse_rate * height
         empty = np.flatnonzero(np.isnan(filled).any(axis=1))
         if empty.size:
             days = shorten(np.datetime_as_string(table.index.to_numpy()[empty], "D"))
@@ -229,7 +229,7 @@ def weather_from_stations(
             raise InvalidArgumentError(msg)
         attrs: dict[str, Any] = {"units": expected_units(base) or found}
         if len(places) > 1:
-            error = _mean_of_stations(others, reduced) - reduced
+            error = mean_of_stations(others, reduced) - reduced
             attrs["leave_one_out_rmse"] = round(float(np.sqrt(np.nanmean(error**2))), 3)
         array = xr.DataArray(filled, coords={"time": table.index, scale: ds[scale]}, dims=("time", scale))
         weather[f"{base}_{scale}"] = array.assign_attrs(attrs)
@@ -385,7 +385,7 @@ def _station_values(
     return tables
 
 
-def _inverse(there: Floats, stations: Floats, power: float) -> Floats:
+def inverse_distance(there: Floats, stations: Floats, power: float) -> Floats:
     """Invert distances. Shapes: `there` (n, 2), `stations` (m, 2) as lat, lon, returns (n, m)."""
     (lat, lon), (other, east) = np.deg2rad(there.T)[:, :, None], np.deg2rad(stations.T)[:, None, :]
     half = np.sin((lat - other) / 2) ** 2 + np.cos(lat) * np.cos(other) * np.sin((lon - east) / 2) ** 2
@@ -394,7 +394,7 @@ def _inverse(there: Floats, stations: Floats, power: float) -> Floats:
     return inverse
 
 
-def _mean_of_stations(weight: Floats, values: Floats) -> Floats:
+def mean_of_stations(weight: Floats, values: Floats) -> Floats:
     """Average over stations. Shapes: `weight` (n, station), `values` (time, station), returns (time, n)."""
     there = np.isfinite(values)
     with np.errstate(invalid="ignore"):

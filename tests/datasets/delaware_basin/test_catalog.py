@@ -30,7 +30,9 @@ def test_the_catalog_says_what_the_dataset_says(name, observed):
 
 
 def test_the_source_is_the_dataset_and_lazy(catalog, delaware_cache, observed, refuse_to_compute):
-    source = catalog.delaware(cache_dir=str(delaware_cache), start="1980-01-01", end="1980-03-31")
+    source = catalog.delaware(
+        cache_dir=str(delaware_cache), forcing="observed", start="1980-01-01", end="1980-03-31"
+    )
     with refuse_to_compute():
         lazily = source.to_dask()
     assert lazily.water_temperature_fine.chunks
@@ -41,7 +43,7 @@ def test_the_source_is_the_dataset_and_lazy(catalog, delaware_cache, observed, r
 
 
 def test_the_file_holds_the_dataset(catalog, delaware_cache, observed):
-    source = catalog.delaware_netcdf(cache_dir=str(delaware_cache))
+    source = catalog.delaware_netcdf(cache_dir=str(delaware_cache), forcing="observed")
     with netCDF4.Dataset(source.urlpath) as file:
         assert file.credit == observed.attrs["credit"]
         assert list(file["huc8_coarse"][:3]) == observed.huc8_coarse.values[:3].tolist()
@@ -58,6 +60,6 @@ def test_the_temperature_of_a_tributary(catalog, delaware_cache, observed):
     source = catalog.delaware_temperature(cache_dir=str(delaware_cache), forcing="observed", **wanted)
     lazily = source.to_dask()
     assert lazily.chunks
-    ds = xmsgl.datasets.delaware(cache_dir=delaware_cache, **wanted)
+    ds = xmsgl.datasets.delaware(forcing="observed", cache_dir=delaware_cache, **wanted)
     np.testing.assert_array_equal(source.read().values, ds.msgl.downscale().values)
     assert lazily.sizes["fine"] == ds.sizes["fine"] > 1

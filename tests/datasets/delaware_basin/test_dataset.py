@@ -25,7 +25,7 @@ DRIVERS = {
     ("options", "fault"),
     [
         ({"fine": "tributaries"}, "fine must be one of 'mainstem', 'all', not 'tributaries'"),
-        ({"forcing": "monthly"}, "forcing must be one of 'observed', 'era5'"),
+        ({"forcing": "monthly"}, "forcing must be one of 'stations', 'era5', 'observed'"),
     ],
     ids=["fine", "forcing"],
 )
@@ -131,8 +131,8 @@ class TestObserved:
 
     def test_attributes(self, observed):
         attrs = observed.attrs
-        assert attrs["provenance"].count("sha256:") == 16
-        assert attrs["provenance"].count("https://raw.githubusercontent.com/") == 16
+        assert attrs["provenance"].count("sha256:") == 19
+        assert attrs["provenance"].count("https://raw.githubusercontent.com/") == 19
         assert "CC0-1.0" in attrs["licence"]
         assert "C3S/ECMWF" in attrs["credit"]
         assert "main stems only" in attrs["limits"]
@@ -141,7 +141,13 @@ class TestObserved:
 
     def test_lazy(self, delaware_cache, refuse_to_compute):
         with refuse_to_compute():
-            ds = delaware(cache_dir=delaware_cache, start="1979-10-01", end="1980-09-30", region="02040104")
+            ds = delaware(
+                forcing="observed",
+                cache_dir=delaware_cache,
+                start="1979-10-01",
+                end="1980-09-30",
+                region="02040104",
+            )
             assert ds.sizes["time"] == 366
             assert ds["air_temperature_coarse"].chunks is not None
             assert ds["water_temperature_fine"].chunks is not None
@@ -150,7 +156,7 @@ class TestObserved:
         store = list((delaware_cache / "built").glob("delaware-observed-mainstem-*.zarr"))
         assert len(store) == 1
         before = store[0].stat().st_mtime_ns
-        again = delaware(cache_dir=delaware_cache)
+        again = delaware(forcing="observed", cache_dir=delaware_cache)
         assert store[0].stat().st_mtime_ns == before
         assert again.equals(observed)
 
@@ -182,7 +188,7 @@ class TestObserved:
     )
     def test_refuses_periods(self, delaware_cache, observed, start, end):
         with pytest.raises(InvalidArgumentError, match="start"):
-            delaware(start=start, end=end, cache_dir=delaware_cache)
+            delaware(forcing="observed", start=start, end=end, cache_dir=delaware_cache)
 
 
 @pytest.mark.delaware
@@ -227,7 +233,7 @@ class TestEra5:
 
     def test_all_flowlines(self, delaware_cache):
         with set_options(progress=False):
-            ds = delaware(fine="all", cache_dir=delaware_cache)
+            ds = delaware(forcing="observed", fine="all", cache_dir=delaware_cache)
         assert ds.sizes["fine"] == 15114
         assert ds.msgl.validate(values=False).aside == tuple(links_aside(ds))
         assert (
@@ -238,6 +244,9 @@ class TestEra5:
 
 def test_a_store_depends_on_modules_that_are_there(tmp_path):
     """Its name is made of their contents, so one that was moved away would let no dataset open."""
-    from xmsgl.datasets.delaware_basin.dataset import _store_path
+    from xmsgl.datasets.cached import store_path
+    from xmsgl.datasets.delaware_basin.dataset import DELAWARE
 
-    assert _store_path(tmp_path, "mainstem", "era5").parent == tmp_path / "built"
+    path = store_path(DELAWARE, tmp_path, {"forcing": "era5", "fine": "mainstem"})
+    assert path.parent == tmp_path / "built"
+    assert path.name.startswith("delaware-era5-mainstem-")

@@ -11,16 +11,22 @@ import xarray as xr
 from dask.delayed import delayed
 
 from xmsgl.datasets.delaware_basin import text
-from xmsgl.datasets.delaware_basin.forcing import era5_weather, observed_weather, read_era5, read_hru_forcing
+from xmsgl.datasets.delaware_basin.forcing import (
+    observed_weather,
+    read_era5,
+    read_hru_forcing,
+    read_stations,
+    regressed_weather,
+)
 from xmsgl.datasets.delaware_basin.labels import coarse_labels, fine_labels, read_observations, snap_sites
 from xmsgl.datasets.delaware_basin.reaches import (
+    dominant_unit,
     fill_drainage_area,
     read_crosswalk,
     read_flowlines,
     segment_orders,
     select_reaches,
 )
-from xmsgl.datasets.delaware_basin.region import dominant_unit
 from xmsgl.datasets.delaware_basin.segments import read_segments
 from xmsgl.readers.geometry import GEOMETRY_ATTRS
 from xmsgl.simulate.hydrology import discharge
@@ -37,12 +43,12 @@ if TYPE_CHECKING:
     from xmsgl.datasets.delaware_basin.reaches import Reaches
     from xmsgl.datasets.delaware_basin.segments import Segments
 
-__all__ = ["PERIODS", "STEPS", "build", "simulate"]
+__all__ = ["PERIODS", "build", "simulate"]
 
-PERIODS = {"observed": ("1979-01-01", "1980-12-31"), "era5": ("1979-10-01", "2021-04-08")}
+_DECADES = ("1979-10-01", "2021-04-08")
+PERIODS = {"observed": ("1979-01-01", "1980-12-31"), "era5": _DECADES, "stations": _DECADES}
 """First and last day of each forcing."""
 
-STEPS = 5  # that build reports
 _BLOCK_DAYS = 732  # one chunk of the store
 _STATIC = ("slope", "elevation", "width", "drainage_area", "stream_order", "length", "lat", "lon")
 
@@ -75,7 +81,8 @@ def build(
     if forcing == "observed":
         drivers = observed_weather(hru, table)
     else:
-        drivers = era5_weather(read_era5(files), hru, table, start, end)
+        stations = read_stations(files) if forcing == "stations" else None
+        drivers = regressed_weather(read_era5(files), hru, table, start, end, stations)
     report("process model")
     simulated = simulate(segments, np.asarray(area, np.float64), drivers)
     report("writing")

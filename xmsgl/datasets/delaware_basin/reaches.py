@@ -23,6 +23,7 @@ __all__ = [
     "Crosswalk",
     "Flowlines",
     "Reaches",
+    "dominant_unit",
     "fill_drainage_area",
     "nested_intervals",
     "read_crosswalk",
@@ -202,6 +203,13 @@ def select_reaches(flowlines: Flowlines, crosswalk: Crosswalk, which: str) -> Re
         "outlets_of_the_fine_network": int((downstream < 0).sum()),
     }
     return Reaches(pd.DataFrame(columns, index=pd.Index(ids, name="comid")), counts)
+
+
+def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -> NDArray[np.object_]:
+    """Find the hydrologic unit that contains most of the length of each segment's reaches."""
+    share = reaches.groupby(["segment", column])["length"].sum().reset_index()
+    longest = share.sort_values(["length", column]).drop_duplicates("segment", keep="last")
+    return longest.set_index("segment")[column].reindex(segments).fillna("").to_numpy(dtype=object)
 
 
 def fill_drainage_area(segments: pd.DataFrame, reaches: pd.DataFrame) -> tuple[pd.Series[float], list[int]]:

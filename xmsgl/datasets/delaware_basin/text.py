@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from xmsgl.datasets.registry import dataset_files
+from xmsgl.datasets.registry import common_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,13 @@ DIGITS: Mapping[str, int] = MappingProxyType(
 )
 """Decimals kept in the stored dataset."""
 
+_STATIONS = (
+    "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
+    "neighbours, dew point depression, cloud cover, two harmonics of the year) and Philadelphia (minimum and "
+    "maximum of the day and its neighbours), fitted to the observed forcing of 1979-80 and, up to a "
+    "constant, to PRISM means of 2016-10-02 to 2018-09-30 at the gauges around the segment"
+)
+
 _REGRESSED = (
     "one linear regression a segment on ERA5 at 42.0-42.25 N, 75.5-75.0 W (temperature of the day and its "
     "neighbours, dew point depression, cloud cover, two harmonics of the year), fitted to the observed "
@@ -59,29 +66,41 @@ _REGRESSED = (
     "2.0 degC for minima"
 )
 
+_ERA5_COMMENTS = {
+    "air_temperature": _REGRESSED,
+    "air_temperature_min": _REGRESSED,
+    "air_temperature_max": _REGRESSED,
+    "precipitation": (
+        "ERA5 at one place, scaled to each segment's total of 1979-80; weak: its correlation with "
+        "the observed daily precipitation is 0.42 to 0.74"
+    ),
+    "relative_humidity": (
+        "Magnus formula on ERA5 temperature and dew point at one place, scaled to each segment's "
+        "mean of 1979-80"
+    ),
+    "solar_radiation": (
+        "clear sky (FAO-56 equations 21 and 37) times a factor of ERA5 cloud cover at one place "
+        "(Kasten and Czeplak 1980)"
+    ),
+    "potential_evapotranspiration": "FAO-56 equation 52",
+}
+
 DRIVER_COMMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "observed": {
             "solar_radiation": "from the daily range of air temperature: FAO-56 equations 21, 37 and 50",
             "potential_evapotranspiration": "FAO-56 equation 52",
         },
-        "era5": {
-            "air_temperature": _REGRESSED,
-            "air_temperature_min": _REGRESSED,
-            "air_temperature_max": _REGRESSED,
+        "era5": _ERA5_COMMENTS,
+        "stations": {
+            **_ERA5_COMMENTS,
+            "air_temperature": _STATIONS,
+            "air_temperature_min": _STATIONS,
+            "air_temperature_max": _STATIONS,
             "precipitation": (
-                "ERA5 at one place, scaled to each segment's total of 1979-80; weak: its correlation with "
-                "the observed daily precipitation is 0.42 to 0.74"
+                "linear regression on ERA5 at one place and Philadelphia, scaled to each segment's total of "
+                "1979-80; its correlation with the observed daily precipitation is 0.63 to 0.88"
             ),
-            "relative_humidity": (
-                "Magnus formula on ERA5 temperature and dew point at one place, scaled to each segment's "
-                "mean of 1979-80"
-            ),
-            "solar_radiation": (
-                "clear sky (FAO-56 equations 21 and 37) times a factor of ERA5 cloud cover at one place "
-                "(Kasten and Czeplak 1980)"
-            ),
-            "potential_evapotranspiration": "FAO-56 equation 52",
         },
     }
 )
@@ -104,8 +123,8 @@ LABEL_COMMENTS: Mapping[str, str] = MappingProxyType(
 LIMITS = (
     "Labels lie on main stems only. No day has labels on two reaches of one segment, because the published "
     "table averages the sites of a segment and day. Slope, elevation and width are not known by reach: a "
-    "reach inherits those of its segment, as it does the weather. Forcing 'era5' is a regression, smoother "
-    "than the real weather, and its precipitation is weak."
+    "reach inherits those of its segment, as it does the weather. Forcings 'stations' and 'era5' are "
+    "regressions, smoother than the real weather; the precipitation of 'era5' is weak."
 )
 """What a user needs to know about the dataset."""
 
@@ -116,6 +135,7 @@ _FINE = {
 _FORCING = {
     "observed": "observed forcing of 765 hydrologic response units, averaged by area onto segments",
     "era5": "regression of the observed forcing on ERA5",
+    "stations": "regression of the observed forcing and PRISM on ERA5 and the station of Philadelphia",
 }
 
 
@@ -127,20 +147,9 @@ def describe(base: str) -> dict[str, str]:
 
 def dataset_attrs(forcing: str, fine: str) -> dict[str, str]:
     """Return the attributes of the whole dataset."""
-    from xmsgl.util.version import __version__
-
-    files = dataset_files("delaware")
-    sources = {file.repository: file.source for file in files}
     return {
-        "title": "Stream temperature of the Delaware River Basin at two scales",
-        "Conventions": "CF-1.11",
-        "featureType": "timeSeries",
+        **common_attrs("delaware", "Stream temperature of the Delaware River Basin at two scales", LIMITS),
         "source": f"{_FORCING[forcing]}; fine scale: {_FINE[fine]}",
         "forcing": forcing,
         "fine_scale": fine,
-        "provenance": "\n".join(f"{file.url} sha256:{file.sha256}" for file in files),
-        "licence": "\n".join(f"{name}: {source.licence}" for name, source in sources.items()),
-        "credit": "\n".join(f"{name}: {source.credit}" for name, source in sources.items()),
-        "limits": LIMITS,
-        "xmsgl_version": __version__,
     }

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.datasets.delaware_basin.region import cut, dominant_unit
+from xmsgl.datasets.delaware_basin.reaches import dominant_unit
+from xmsgl.datasets.region import cut
 from xmsgl.errors import InvalidArgumentError
 
 

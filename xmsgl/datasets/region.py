@@ -10,20 +10,12 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.network.topology import link, upstream_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["cut", "dominant_unit"]
+__all__ = ["cut"]
 
 _LEVELS = {8: "huc8", 12: "huc12"}
-
-
-def dominant_unit(reaches: pd.DataFrame, column: str, segments: pd.Index[int]) -> NDArray[np.object_]:
-    """Find the hydrologic unit that contains most of the length of each segment's reaches."""
-    share = reaches.groupby(["segment", column])["length"].sum().reset_index()
-    longest = share.sort_values(["length", column]).drop_duplicates("segment", keep="last")
-    return longest.set_index("segment")[column].reindex(segments).fillna("").to_numpy(dtype=object)
 
 
 def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
@@ -68,6 +60,11 @@ def _upstream(ds: xr.Dataset, outlet: int) -> NDArray[np.bool_]:
 
 
 def _inside(ds: xr.Dataset, region: object) -> NDArray[np.bool_]:
+    if not any(f"{level}_coarse" in ds for level in _LEVELS.values()):
+        msg = (
+            f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
+        )
+        raise InvalidArgumentError(msg)
     if not isinstance(region, str) or not region.isdigit() or len(region) not in _LEVELS:
         msg = (
             f"region must be a HUC8 or HUC12 id as text (8 or 12 digits) or a segment id as an integer, "

@@ -1,0 +1,129 @@
+"""Datasets that are built once from fetched files, kept in the cache and opened lazily."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from xmsgl.datasets.download import cache_folder, fetch
+from xmsgl.datasets.registry import dataset_files
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.origin import ATTRIBUTE, write_origin
+from xmsgl.util.progress import progress_bar
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Cached", "open_cached", "store_path"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A dataset of the package and how it is built."""
+
+    name: str  # of its function and of its files in the registry
+    river: str  # in messages
+    build: str  # "module:function", called with the files, a function to report steps, and the choices
+    steps: int  # that build reports
+    sources: tuple[str, ...]  # modules it depends on: after a change of one it is built again
+    digits: Mapping[str, int]  # decimals kept in the store, by variable
+
+
+def open_cached(
+    data: Cached,
+    *,
+    start: str | pd.Timestamp | None,
+    end: str | pd.Timestamp | None,
+    region: str | int | None,
+    cache_dir: str | os.PathLike[str] | None,
+    **choices: str,
+) -> xr.Dataset:
+    """Open a dataset lazily, and build it first if the cache does not have it."""
+    from xmsgl.datasets.region import cut
+    from xmsgl.datasets.store import open_store
+    from xmsgl.util.history import stamp
+
+    folder = cache_folder(cache_dir)
+    path = store_path(data, folder, choices)
+    if not path.is_dir():
+        _build(data, path, folder, choices)
+    ds = open_store(path)
+    line = f"opened the {data.river}{_with(choices)}"
+    if start is not None or end is not None:
+        ds = _period(data, ds, start, end, choices)
+        line += f", {start or 'start'} to {end or 'end'}"
+    if region is not None:
+        ds = cut(ds, region)
+        line += f", region={region!r}"
+    days = {name: None if day is None else str(day) for name, day in (("start", start), ("end", end))}
+    part = region if region is None or isinstance(region, str) else int(region)
+    ds.attrs[ATTRIBUTE] = write_origin(data.name, **days, region=part, **choices)
+    return stamp(ds, line)
+
+
+def store_path(data: Cached, folder: Path, choices: Mapping[str, str]) -> Path:
+    """Return the folder of a built dataset in the cache."""
+    from xmsgl.datasets.store import build_key
+
+    version = build_key(data.sources, (file.sha256 for file in dataset_files(data.name)))
+    return folder / "built" / f"{'-'.join((data.name, *choices.values(), version))}.zarr"
+
+
+def _with(choices: Mapping[str, str]) -> str:
+    said = ", ".join(f"{name}={value!r}" for name, value in choices.items())
+    return f" with {said}" if said else ""
+
+
+def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -> None:
+    import dask
+
+    from xmsgl.datasets.store import write_store
+    from xmsgl.util.history import stamp
+
+    files = fetch(data.name, cache_dir=folder)
+    logger.info("building the %s%s into %s", data.river, _with(choices), path)
+    with progress_bar(data.steps, f"building the {data.river}", unit="step", leave=False) as bar:
+
+        def report(step: str) -> None:
+            bar.update()
+            bar.set_postfix_str(step)
+
+        module, _, function = data.build.partition(":")
+        ds = getattr(import_module(module), function)(files, report=report, **choices)
+        ds = stamp(ds, f"built the {data.river} from the files in attribute provenance")
+        with dask.config.set(scheduler="synchronous"):  # one block in memory at a time
+            write_store(ds, path, data.digits)
+
+
+def _period(
+    data: Cached,
+    ds: xr.Dataset,
+    start: str | pd.Timestamp | None,
+    end: str | pd.Timestamp | None,
+    choices: Mapping[str, str],
+) -> xr.Dataset:
+    import pandas as pd
+
+    days = ds.indexes["time"]
+    try:
+        first = days[0] if start is None else pd.Timestamp(start)
+        last = days[-1] if end is None else pd.Timestamp(end)
+    except ValueError as error:
+        msg = f"start and end must be days such as '{days[0].date()}', not {start!r} and {end!r}"
+        raise InvalidArgumentError(msg) from error
+    if not days[0] <= first <= last <= days[-1]:
+        msg = (
+            f"start {first.date()} and end {last.date()} must lie in order within {days[0].date()} to "
+            f"{days[-1].date()}, the period of the {data.river}{_with(choices)}"
+        )
+        raise InvalidArgumentError(msg)
+    return ds.sel(time=slice(first, last))
