@@ -132,12 +132,12 @@ class TestBoth:
         assert (found.origin, found.where) == ("cache", str(northwest_cache))
 
     def test_benchmark_years_have_labels(self, basin):
-        from xmsgl.benchmark.sources import source_of
+        from xmsgl.benchmark.sources import SOURCES
 
         name, ds = basin
         days = xmsgl.evaluate.water_year(ds).values
         labels = ds["water_temperature_fine"].count("fine").values
-        parts = source_of(name).years(ds)
+        parts = SOURCES[name].years(ds)
         assert list(parts) == ["train", "validation", "test"]
         counts = [sum(labels[(days >= a) & (days <= b)].sum() for a, b in part) for part in parts.values()]
         assert min(counts) > 50

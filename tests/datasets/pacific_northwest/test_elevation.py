@@ -35,7 +35,7 @@ def test_gauges_of_the_yakima_left_out_of_the_fit(files, yakima):
     water = sites[["site"]].assign(date="2004-01-01", water_temperature=1.0)
     with pytest.warns(DataLossWarning, match="no reach within 150 m"):
         report = place_sites(sites, water, yakima.drop_vars("drainage_area_fine"), max_distance=150).report
-    report = report[report["reach"].notna()].join(sites.set_index("site")["elevation"])
+    report = report.join(sites.set_index("site")["elevation"]).dropna(subset=["reach", "elevation"])
     ids = yakima.indexes["fine"]
     river = (
         link(ids, yakima["downstream_fine"].values),
