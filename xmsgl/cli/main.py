@@ -29,7 +29,7 @@ from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
 from xmsgl.cli.files import carry, explore, export, plot, read
 from xmsgl.cli.lists import ListsCommand
-from xmsgl.cli.models import models
+from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, check_output, write_dataset, write_prediction
 from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data
@@ -131,9 +131,7 @@ def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
     type=Names(["stations", "era5", "observed"]),
     help="For delaware: source of the weather. Default: stations.",
 )
-@click.option(
-    "--fine", type=Names(["mainstem", "all"]), help="For delaware: which reaches. Default: mainstem."
-)
+@click.option("--fine", type=Names(["mainstem", "all"]), help="For delaware: reaches. Default: mainstem.")
 @click.option("--region", help="For delaware: a HUC8 or HUC12. Segment ids: --data region=1437.")
 @table_option("data", "Other arguments of the dataset: n_coarse=20, start=2010-10-01.")
 @json_option
@@ -231,12 +229,8 @@ def evaluate(*, dataset: str, data: dict[str, Any], prediction: Path, by: str | 
         show(records, frame.round(3).to_string())
         return
     values = {str(name): score.item() for name, score in scores.items()}
-    width = max(map(len, values))
-    lines = [
-        f"{name:<{width}} {value:>10.4g} {scores[name].attrs.get('units', '')}"
-        for name, value in values.items()
-    ]
-    show(values, "\n".join(lines))
+    rows = [(name, f"{value:>10.4g}", scores[name].attrs.get("units", "")) for name, value in values.items()]
+    show(values, aligned(rows))
 
 
 def _flat(scores: xr.Dataset) -> xr.Dataset:
