@@ -94,8 +94,8 @@ def test_hot_and_cold_are_the_tails_of_the_observations():
     observed = xr.DataArray(np.arange(100.0)[:, None], {"time": days, "fine": [1]}, ("time", "fine"))
     error = xr.where(observed >= 90, 3.0, xr.where(observed < 10, -2.0, 0.0))
     result = score(observed + error, observed)
-    assert (result.rmse_hot, result.n_hot) == (3.0, 10)
-    assert (result.rmse_cold, result.n_cold) == (2.0, 10)
+    assert (result.rmse_hot, result.bias_hot, result.n_hot) == (3.0, 3.0, 10)
+    assert (result.rmse_cold, result.bias_cold, result.n_cold) == (2.0, -2.0, 10)
 
 
 KEYS = {
@@ -214,6 +214,8 @@ def test_units_and_names_on_every_number(pair):
         "bias",
         "rmse_hot",
         "rmse_cold",
+        "bias_hot",
+        "bias_cold",
     }
 
 

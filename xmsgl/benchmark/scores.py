@@ -21,7 +21,7 @@ GROUPS = ("all", "month", "stream_order", "reach")
 # Redundant for a single reach.
 _NOT_BY_REACH = ("rmse_median", "n_reaches", "n_reaches_median")
 # Metrics of some of the reach-days only, and the count of these.
-_COUNT_OF = {"rmse_hot": "n_hot", "rmse_cold": "n_cold"}
+_COUNT_OF = {f"{score}_{part}": f"n_{part}" for score in ("rmse", "bias") for part in ("hot", "cold")}
 
 
 def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xmsgl.evaluate.compare import compare
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
@@ -21,6 +22,7 @@ __all__ = [
     "SkillTable",
     "air_temperature_regression",
     "climatology",
+    "compare",
     "coverage",
     "crps",
     "hold_out_segments",

@@ -10,7 +10,7 @@ import xarray as xr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MIN_DAYS", "TAIL", "label_scores"]
+__all__ = ["MIN_DAYS", "TAIL", "is_count", "label_scores"]
 
 MIN_DAYS = 30
 """Observed days a reach needs to enter the median over reaches."""
@@ -31,26 +31,35 @@ _LONG_NAMES = {
     "kge_beta": "predicted over observed mean, third part of the Kling-Gupta efficiency",
     "rmse_hot": f"RMSE over the hottest {TAIL:.0%} of the observations",
     "rmse_cold": f"RMSE over the coldest {TAIL:.0%} of the observations",
+    "bias_hot": f"bias over the hottest {TAIL:.0%} of the observations",
+    "bias_cold": f"bias over the coldest {TAIL:.0%} of the observations",
+    "rmse_difference": "RMSE minus that of the first method",
     "n": "observed reach-days scored",
     "n_reaches": "reaches with an observed day",
     "n_reaches_median": f"reaches with at least {MIN_DAYS} observed days, behind rmse_median",
-    "n_hot": "observed reach-days behind rmse_hot",
-    "n_cold": "observed reach-days behind rmse_cold",
+    "n_hot": "observed reach-days behind rmse_hot and bias_hot",
+    "n_cold": "observed reach-days behind rmse_cold and bias_cold",
+    "n_segments": "coarse segments with an observed reach-day, resampled for the intervals",
     "crps": "continuous ranked probability score",
     "pinball": "mean pinball loss of a quantile",
     "coverage": "fraction of the observations inside the interval",
     "width": "mean width of the interval",
 }
+_BOUNDS = {"low": "lower", "high": "upper"}
 _WITHOUT_UNITS = {"nse", "kge", "kge_r", "kge_alpha", "kge_beta", "coverage"}
-_OWN_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
 
 
-def label_scores(numbers: Mapping[str, Any], dims: tuple[str, ...], units: str) -> xr.Dataset:
-    """Make a dataset of scores."""
+def is_count(key: str) -> bool:
+    """Say whether a score is a number of reach-days, reaches or segments."""
+    return key == "n" or key.startswith("n_")
+
+
+def label_scores(numbers: Mapping[str, tuple[tuple[str, ...], Any]], units: str) -> xr.Dataset:
+    """Make a dataset of scores from the dimensions and values of each."""
     variables = {}
-    for key, value in numbers.items():
-        is_count = key == "n" or key.startswith("n_")
-        values = np.asarray(value, dtype="int64" if is_count else "float64")
-        attrs = {"units": "1" if is_count or key in _WITHOUT_UNITS else units, "long_name": _LONG_NAMES[key]}
-        variables[key] = xr.Variable((*dims, *_OWN_DIMS.get(key, ())), values, attrs)
+    for key, (dims, value) in numbers.items():
+        name, _, bound = key.rpartition("_")
+        long_name = _LONG_NAMES.get(key) or f"{_BOUNDS[bound]} bound of the interval: {_LONG_NAMES[name]}"
+        attrs = {"units": "1" if is_count(key) or key in _WITHOUT_UNITS else units, "long_name": long_name}
+        variables[key] = xr.Variable(dims, np.asarray(value, "int64" if is_count(key) else "float64"), attrs)
     return xr.Dataset(variables, attrs={"title": "scores on observed reach-days"})

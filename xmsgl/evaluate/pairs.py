@@ -39,7 +39,7 @@ class Pairs:
     time: _Positions  # of each pair, into times
     reach: _Positions  # of each pair, into ids
     observed: Floats  # (pair,)
-    predicted: Floats  # (pair,), or (across, pair)
+    predicted: Floats  # (..., pair), with the other dimensions of the prediction first
     dim: str  # of the ids
     units: str
 
@@ -59,12 +59,11 @@ def observations(
     return ds[name]
 
 
-def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:
+def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pairs:
     """Find the observed reach-days and the prediction there, aligned by label; (time, fine) arrays."""
     dim = _reach_dim(prediction, observed, across)
     units = common_units(prediction, observed)
-    order = ("time", dim) if across is None else (across, "time", dim)
-    prediction, observed = prediction.transpose(*order), observed.transpose("time", dim)
+    prediction, observed = prediction.transpose(*across, "time", dim), observed.transpose("time", dim)
     times = prediction.indexes["time"].intersection(observed.indexes["time"]).sort_values()
     ids = prediction.indexes[dim].intersection(observed.indexes[dim]).sort_values()
     for label, common, what in (("time", times, "day"), (dim, ids, "id")):
@@ -92,11 +91,11 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None 
     return Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted, dim, units)
 
 
-def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | None) -> str:
-    dims = tuple(dim for dim in prediction.dims if across is None or dim != across)
+def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: tuple[str, ...]) -> str:
+    dims = tuple(dim for dim in prediction.dims if dim not in across)
     for what, array, own in (("prediction", prediction, dims), ("observed", observed, observed.dims)):
         if len(own) != 2 or "time" not in own:
-            besides = f" besides {across!r}" if across and array is prediction else ""
+            besides = f" besides {shorten(across)}" if across and array is prediction else ""
             msg = f"{what} has dims {array.dims}; it must have two{besides}: 'time' and 'fine' or 'coarse'"
             raise InvalidArgumentError(msg)
         for dim in own:

@@ -16,11 +16,24 @@ from xmsgl.evaluate.pairs import gather
 from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from xmsgl.evaluate.pairs import Floats, Pairs
 
-__all__ = ["coverage", "crps", "intervals", "levels", "pinball", "quantile_coords", "quantile_scores"]
+__all__ = [
+    "QUANTILE_DIMS",
+    "coverage",
+    "crps",
+    "intervals",
+    "levels",
+    "member_crps",
+    "pinball",
+    "quantile_coords",
+    "quantile_scores",
+]
+
+QUANTILE_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
+"""Dimensions of the scores of quantiles."""
 
 
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
@@ -159,12 +172,19 @@ def crps(
     if fair and count < 2:
         msg = "a fair CRPS compares members with each other, but there is only one; leave out fair=True"
         raise InvalidArgumentError(msg)
+    value = np.mean(member_crps(pairs.predicted, pairs.observed, fair=fair))
+    return label_scores({"crps": ((), value), "n": ((), pairs.observed.size)}, pairs.units)
+
+
+def member_crps(predicted: Floats, observed: Floats, *, fair: bool = False) -> Floats:
+    """Score the members of an ensemble, `predicted` (member, ..., pair), for each pair."""
+    count = len(predicted)
     # Sorted members give the sum of the distances between all pairs of members in one pass.
-    rank = np.arange(1, count + 1)[:, None]
-    apart = 2 * np.sum((2 * rank - count - 1) * np.sort(pairs.predicted, axis=0), axis=0)
-    error = np.mean(np.abs(pairs.predicted - pairs.observed), axis=0)
-    value = float(np.mean(error - apart / (2 * count * (count - 1 if fair else count))))
-    return label_scores({"crps": value, "n": pairs.observed.size}, (), pairs.units)
+    weight = 2 * np.arange(1, count + 1) - count - 1
+    apart = 2 * np.tensordot(weight, np.sort(predicted, axis=0), axes=1)
+    error = np.mean(np.abs(predicted - observed), axis=0)
+    values: Floats = error - apart / (2 * count * (count - 1 if fair else count))
+    return values
 
 
 def levels(prediction: xr.DataArray) -> list[float]:
@@ -193,23 +213,26 @@ def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
     return dict(sorted(found.items()))
 
 
-def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed: Floats) -> dict[str, Any]:
+def quantile_scores(
+    probabilities: Sequence[float],
+    predicted: Floats,
+    observed: Floats,
+    mean: Callable[[Floats], Floats],
+) -> dict[str, Any]:
     """Score the quantiles of some reach-days, `predicted` (quantile, pair), `observed` (pair,)."""
     p = np.asarray(probabilities)
     above = observed - predicted
-    losses = np.mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above), axis=1)
+    losses = mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above))
     # The CRPS weights each quantile by the width of the range of probabilities nearest to it.
     order = np.argsort(p)
     weights = np.empty_like(p)
     weights[order] = np.diff((p[order][1:] + p[order][:-1]) / 2, prepend=0.0, append=1.0)
-    bounds = intervals(probabilities).values()
-    inside = [np.mean((predicted[low] <= observed) & (observed <= predicted[high])) for low, high in bounds]
-    widths = [np.mean(predicted[high] - predicted[low]) for low, high in bounds]
+    low, high = np.array(list(intervals(probabilities).values()), int).reshape(-1, 2).T
     return {
-        "crps": 2 * float(np.sum(weights * losses)),
+        "crps": 2 * np.sum(weights * losses, axis=-1),
         "pinball": losses,
-        "coverage": np.array(inside, np.float64),
-        "width": np.array(widths, np.float64),
+        "coverage": mean(((predicted[low] <= observed) & (observed <= predicted[high])).astype(np.float64)),
+        "width": mean(predicted[high] - predicted[low]),
     }
 
 
@@ -224,8 +247,8 @@ def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
 
 
 def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
-    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed)
-    numbers = {name: scores[name] for name in names} | {"n": pairs.observed.size}
-    result = label_scores(numbers, (), pairs.units)
+    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed, lambda each: each.mean(axis=-1))
+    numbers: dict[str, Any] = {name: (QUANTILE_DIMS.get(name, ()), scores[name]) for name in names}
+    result = label_scores({**numbers, "n": ((), pairs.observed.size)}, pairs.units)
     coords = quantile_coords(probabilities)
     return result.assign_coords({name: coords[name] for name in coords if name in result.dims})

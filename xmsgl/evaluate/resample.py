@@ -1,0 +1,76 @@
+"""Intervals of scores, from the coarse segments drawn again with replacement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xmsgl.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from xmsgl.evaluate.groups import Groups
+    from xmsgl.evaluate.pairs import Floats, Pairs
+
+__all__ = ["MIN_SEGMENTS", "bounds", "check_confidence", "draw", "segment_bounds"]
+
+MIN_SEGMENTS = 5
+"""Segments that an interval needs."""
+
+_RESAMPLES = 2000
+
+
+def check_confidence(confidence: Any) -> None:
+    """Refuse what is not a confidence."""
+    if isinstance(confidence, str) or (confidence is not None and not 0 < confidence < 1):
+        msg = f"confidence is {confidence!r}; it must be a number between 0 and 1, such as 0.9"
+        raise InvalidArgumentError(msg)
+
+
+def draw(count: int, seed: int) -> Floats:
+    """Draw `count` segments with replacement: how often each is in each resample, (segment, resample)."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(count, np.full(count, 1 / count), _RESAMPLES).T.astype(np.float64)
+
+
+def bounds(values: Floats, confidence: float) -> npt.NDArray[Any]:
+    """Return the lower and the upper bound of resampled values along their last dimension."""
+    found: npt.NDArray[Any] = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=-1)
+    return found
+
+
+def segment_bounds(
+    pairs: Pairs,
+    groups: Groups,
+    segments: npt.NDArray[Any],
+    confidence: float,
+    seed: int,
+    statistics: Callable[[Floats, Floats, Floats], dict[str, Floats]],
+) -> dict[str, npt.NDArray[Any]]:
+    """Bound statistics of the mean squared, absolute and plain error in each group: (group, ...)."""
+    error = pairs.predicted - pairs.observed
+    found: dict[str, npt.NDArray[Any]] = {"n_segments": np.zeros(groups.size)}
+    missing = np.full(error.shape[:-1], np.nan)
+    rows = []
+    order = np.argsort(groups.code, kind="stable")
+    for group, chosen in enumerate(np.split(order, np.cumsum(groups.total()[:-1]).astype(int))):
+        names, segment = np.unique(segments[chosen], return_inverse=True)
+        found["n_segments"][group] = names.size
+        if names.size < MIN_SEGMENTS:
+            rows.append(dict.fromkeys(statistics(missing, missing, missing), np.stack([missing, missing])))
+            continue
+        own = error[..., chosen[np.argsort(segment, kind="stable")]]
+        days = np.bincount(segment)
+        starts = np.cumsum(days) - days
+        drawn = draw(names.size, seed)
+        sums = (np.add.reduceat(each, starts, axis=-1) @ drawn for each in (own**2, np.abs(own), own))
+        values = statistics(*(total / (days @ drawn) for total in sums))
+        rows.append({name: bounds(value, confidence) for name, value in values.items()})
+    for name in rows[0]:
+        for side, bound in enumerate(("low", "high")):
+            found[f"{name}_{bound}"] = np.stack([row[name][side] for row in rows])
+    return found
