@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xmsgl.evaluate.compare import compare
+from xmsgl.evaluate.indices import indices
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
@@ -15,7 +15,7 @@ from xmsgl.evaluate.splits import (
     temporal_split,
     water_year,
 )
-from xmsgl.evaluate.table import SkillTable, skill_table
+from xmsgl.evaluate.table import SkillTable, compare, skill_table
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -26,6 +26,7 @@ __all__ = [
     "coverage",
     "crps",
     "hold_out_segments",
+    "indices",
     "keep_fraction",
     "mask_labels",
     "pinball",

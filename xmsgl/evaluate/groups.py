@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -55,25 +56,29 @@ class Groups:
         """Number of groups, including those of a product that have no pair."""
         return int(np.prod(self.shape, dtype=int))
 
-    def total(self, values: npt.NDArray[Any] | None = None) -> Floats:
-        """Sum values (pair,) in each group; by default count the pairs."""
-        return np.bincount(self.code, values, self.size).astype(np.float64)
+    def total(self, values: npt.NDArray[Any]) -> Floats:
+        """Sum values (..., pair) in each group: (..., *shape)."""
+        sums = [np.bincount(self.code, row, self.size) for row in values.reshape(-1, self.code.size)]
+        return np.reshape(np.array(sums, np.float64), (*values.shape[:-1], *self.shape))
 
-    def mean(self, values: Floats) -> Floats:
-        """Average values (..., pair) in each group: (group, ...), NaN for a group without pairs."""
-        sums = [self.total(row) for row in values.reshape(-1, values.shape[-1])]
+    def mean(self, values: npt.NDArray[Any]) -> Floats:
+        """Average values (..., pair) in each group: (..., *shape), NaN for a group without pairs."""
         with np.errstate(invalid="ignore"):
-            return np.stack(sums, axis=-1).reshape(-1, *values.shape[:-1]) / np.expand_dims(
-                self.total(), tuple(range(1, values.ndim))
-            )
+            average: Floats = self.total(values) / self.total(np.ones(self.code.size))
+        return average
+
+    def at_pairs(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the value (..., *shape) of the group of each pair: (..., pair)."""
+        lead = values.shape[: values.ndim - len(self.shape)]
+        return values.reshape((*lead, self.size))[..., self.code]
 
 
 def group_pairs(pairs: Pairs, by: By, places: Sequence[Any]) -> tuple[Pairs, Groups]:
     """Find the groups of the pairs; pairs with a missing label are left out, as in groupby of xarray."""
     if by is None:
         return pairs, Groups(np.zeros(pairs.observed.size, np.int64), {})
-    each = [by] if isinstance(by, str | xr.DataArray) else by
-    given = each.items() if isinstance(each, Mapping) else [(one, None) for one in each]
+    listed: Any = by if isinstance(by, list | tuple) else [by]
+    given: Any = by.items() if isinstance(by, Mapping) else [(one, None) for one in listed]
     coords: dict[str, xr.Variable] = {}
     codes = []
     for one, grouper in given:
@@ -169,15 +174,15 @@ def _encode(labels: xr.DataArray, grouper: Any) -> tuple[str, npt.NDArray[Any], 
     if not isinstance(grouper, Grouper):
         msg = f"by[{labels.name!r}] is {grouper!r}; give a grouper such as xarray.groupers.UniqueGrouper()"
         raise InvalidArgumentError(msg)
-    # A copy, because UniqueGrouper keeps the labels it has seen.
-    fresh: Grouper = replace(grouper) if is_dataclass(grouper) else grouper
     try:
-        encoded = fresh.factorize(labels)
+        encoded = deepcopy(grouper).factorize(labels)  # some keep what they have seen
     except ValueError as error:
         msg = f"xarray cannot group {labels.name!r} by {grouper!r}: {error}"
         raise InvalidArgumentError(msg) from error
     if encoded.codes.ndim != 1:
         msg = f"the groups of {grouper!r} overlap; score them one after the other"
         raise InvalidArgumentError(msg)
-    name, values = str(encoded.unique_coord.dims[0]), encoded.full_index.to_numpy()
-    return name, values, encoded.codes.values.astype(np.int64)
+    coord: Any = encoded.unique_coord
+    index = encoded.full_index
+    labelled = coord.values if coord.size == index.size else index.to_numpy()
+    return str(coord.dims[0]), labelled, encoded.codes.values.astype(np.int64)

@@ -14,11 +14,12 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate.groups import group_pairs, segments_of
-from xmsgl.evaluate.names import MIN_DAYS, TAIL, is_count, label_scores
-from xmsgl.evaluate.pairs import gather
-from xmsgl.evaluate.probabilistic import QUANTILE_DIMS, levels, member_crps, quantile_coords, quantile_scores
+from xmsgl.evaluate.names import MIN_DAYS, TAIL, label_scores
+from xmsgl.evaluate.pairs import gather, observations
+from xmsgl.evaluate.probabilistic import levels, member_crps, quantile_coords, quantile_scores
 from xmsgl.evaluate.resample import check_confidence, segment_bounds
 from xmsgl.schema.arrays import as_array
+from xmsgl.schema.tree import as_dataset
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,10 +38,10 @@ _RIVER_DL_DAYS = 10  # river-dl has no scores of groups with so few observations
 
 def score(
     prediction: xr.DataArray | xr.Dataset,
-    observed: xr.DataArray | xr.Dataset,
+    observed: xr.DataArray | xr.Dataset | None = None,
     *,
     by: By = None,
-    dataset: xr.Dataset | None = None,
+    dataset: xr.Dataset | xr.DataTree | None = None,
     confidence: float | None = None,
     seed: int = 0,
     tails: Tails = "inclusive",
@@ -57,7 +58,7 @@ def score(
         Scores keep any other dimension (``member``, ``lead``).
     observed
         Temperature with the dims ``time`` and ``fine`` or ``coarse``, NaN where not observed, degC. May be
-        lazy.
+        lazy. Default: the labels in `dataset`.
     by
         Score in groups: ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
         ``"segment"``, ``"stream_order"``, the name of a variable on ``time`` or on the reaches, or a
@@ -66,7 +67,7 @@ def score(
         ``{"time": TimeResampler("QS-DEC"), "elevation_fine": BinGrouper([0, 200, 500])}``. Default: one
         score.
     dataset
-        Provides ``coarse_segment`` for ``"segment"`` and `confidence`, ``stream_order_fine`` (or
+        Provides labels, ``coarse_segment`` for ``"segment"`` and `confidence`, ``stream_order_fine`` (or
         ``stream_order_coarse``) for ``"stream_order"``, and other variables, unless the prediction has them
         as coordinates.
     confidence
@@ -131,29 +132,31 @@ def score(
     if tails not in get_args(Tails):
         raise UnknownNameError("definition of the tails", tails, get_args(Tails))
     check_confidence(confidence)
-    prediction, observed = as_array(prediction), as_array(observed, "observed")
+    prediction, ds = as_array(prediction), None if dataset is None else as_dataset(dataset)
+    observed = observations(ds, prediction, observed)
     probabilities = levels(prediction) if "quantile" in prediction.dims else None
-    others = tuple(str(dim) for dim in prediction.dims if dim not in (*observed.dims, "quantile"))
+    placed = {*observed.dims, "time", "fine", "coarse", "quantile"}
+    others = tuple(str(dim) for dim in prediction.dims if dim not in placed)
     across = (*others, "quantile") if probabilities else others
-    places = (prediction.coords, observed.coords, dataset)
+    places = (prediction.coords, observed.coords, ds)
     pairs, groups = group_pairs(gather(prediction, observed, *across), by, places)
     if clash := set(others) & set(groups.coords):
         msg = f"the prediction and the groups both have {sorted(clash)}; rename that of the prediction"
         raise InvalidArgumentError(msg)
-    numbers: dict[str, tuple[tuple[str, ...], Any]] = _scores(pairs, groups, others, probabilities, tails)
+    median = _median(pairs, probabilities)
+    numbers = _numbers(median, groups, _tails(pairs.observed, groups, tails))
     if confidence is not None:
-        why = f"confidence={confidence}"
-        median, segments = _median(pairs, probabilities), segments_of(pairs, places, why)
-        found = segment_bounds(median, groups, segments, confidence, seed, _bounded)
-        own = (*groups.coords, *others)
-        for key, value in found.items():
-            dims = own[: len(groups.shape) + value.ndim - 1]
-            numbers[key] = (dims, value.reshape((*groups.shape, *value.shape[1:])))
-    result = label_scores(numbers, pairs.units).transpose(*others, *groups.coords, ...)
-    coords = {name: prediction.coords[name].variable for name in others if name in prediction.coords}
-    return result.assign_coords(
-        {**groups.coords, **coords, **(quantile_coords(probabilities) if probabilities else {})}
-    )
+        segments = segments_of(pairs, places, f"confidence={confidence}")
+        numbers |= segment_bounds(median, groups, segments, confidence, seed, _bounded)
+    if probabilities is not None:
+        numbers |= quantile_scores(probabilities, pairs.predicted, pairs.observed, groups.mean)
+    elif "member" in others:
+        members = np.moveaxis(pairs.predicted, others.index("member"), 0)
+        numbers["crps"] = groups.mean(member_crps(members, pairs.observed))
+    result = label_scores(numbers, others, tuple(groups.coords), pairs.units)
+    labels = {name: prediction.coords[name].variable for name in others if name in prediction.coords}
+    quantiles = quantile_coords(probabilities) if probabilities else {}
+    return result.assign_coords({**groups.coords, **labels, **quantiles})
 
 
 def _median(pairs: Pairs, probabilities: list[float] | None) -> Pairs:
@@ -169,34 +172,6 @@ def _median(pairs: Pairs, probabilities: list[float] | None) -> Pairs:
     return replace(pairs, predicted=pairs.predicted[..., probabilities.index(0.5), :])
 
 
-def _scores(
-    pairs: Pairs, groups: Groups, others: tuple[str, ...], probabilities: list[float] | None, tails: Tails
-) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """Compute all scores, and name their dimensions."""
-    median, names = _median(pairs, probabilities), tuple(groups.coords)
-    shape = median.predicted.shape[:-1]
-    parts = _tails(pairs.observed, groups, tails)
-    rows = []
-    for place in np.ndindex(shape):
-        row = _numbers(replace(median, predicted=median.predicted[place]), groups, parts)
-        if probabilities is not None:
-            row |= quantile_scores(probabilities, pairs.predicted[place], pairs.observed, groups.mean)
-        rows.append(row)
-    numbers: dict[str, tuple[tuple[str, ...], Any]] = {}
-    for key, first in rows[0].items():
-        own = (*groups.shape, *first.shape[1:])
-        if is_count(key):  # the same for all predictions
-            numbers[key] = (names, first.reshape(own))
-            continue
-        values = np.stack([row[key] for row in rows]).reshape((*shape, *own))
-        numbers[key] = ((*others, *names, *QUANTILE_DIMS.get(key, ())), values)
-    if "member" in others and probabilities is None:
-        axis, rest = others.index("member"), tuple(name for name in others if name != "member")
-        values = groups.mean(member_crps(np.moveaxis(pairs.predicted, axis, 0), pairs.observed))
-        numbers["crps"] = ((*names, *rest), values.reshape((*groups.shape, *values.shape[1:])))
-    return numbers
-
-
 def _bounded(squares: Floats, absolute: Floats, plain: Floats) -> dict[str, Floats]:
     """Name the scores with an interval."""
     return {"rmse": np.sqrt(squares), "mae": absolute, "bias": plain}
@@ -208,7 +183,7 @@ def _tails(observed: Floats, groups: Groups, tails: Tails) -> dict[str, npt.NDAr
     high, low = (grouped.quantile(p).reindex(groups.code).to_numpy() for p in (1 - TAIL, TAIL))
     if tails == "inclusive":
         return {"hot": observed >= high, "cold": observed <= low}
-    enough = groups.total()[groups.code] > _RIVER_DL_DAYS
+    enough = grouped.transform("size").to_numpy() > _RIVER_DL_DAYS
     return {"hot": (observed > high) & enough, "cold": (observed < low) & enough}
 
 
@@ -224,41 +199,46 @@ def _numbers(
         "bias": groups.mean(error),
         **_efficiencies(pairs.predicted, pairs.observed, squares, groups),
     }
-    counts: dict[str, npt.NDArray[Any]] = {"n": groups.total()}
+    counts = {"n": groups.total(np.ones(error.shape[-1]))}
     with np.errstate(invalid="ignore"):
         for name, part in parts.items():
             counts[f"n_{name}"] = groups.total(part)
             numbers[f"rmse_{name}"] = np.sqrt(groups.total(part * error**2) / counts[f"n_{name}"])
             numbers[f"bias_{name}"] = groups.total(part * error) / counts[f"n_{name}"]
-    every = pd.RangeIndex(groups.size)
-    reaches = pd.Series(error**2).groupby([groups.code, pairs.reach]).agg(["mean", "size"])
-    long = np.sqrt(reaches["mean"])[reaches["size"] >= MIN_DAYS].groupby(level=0)
-    numbers["rmse_median"] = long.median().reindex(every).to_numpy()
-    counts["n_reaches"] = reaches["mean"].groupby(level=0).size().reindex(every, fill_value=0).to_numpy()
-    counts["n_reaches_median"] = long.size().reindex(every, fill_value=0).to_numpy()
-    return numbers | counts
+    return numbers | counts | _by_reach(error, pairs.reach, groups)
+
+
+def _by_reach(error: Floats, reach: npt.NDArray[np.int64], groups: Groups) -> dict[str, npt.NDArray[Any]]:
+    """Count the reaches of each group, and take the median of the RMSE of those with enough days."""
+    table = pd.DataFrame((error**2).reshape(-1, reach.size).T).groupby([groups.code, reach])
+    days = table.size()
+    group, long = days.index.get_level_values(0).to_numpy(), days.to_numpy() >= MIN_DAYS
+    median = (table.mean()[long] ** 0.5).groupby(level=0).median().reindex(range(groups.size))
+    return {
+        "rmse_median": median.to_numpy().T.reshape((*error.shape[:-1], *groups.shape)),
+        "n_reaches": np.bincount(group, None, groups.size).reshape(groups.shape),
+        "n_reaches_median": np.bincount(group, long, groups.size).reshape(groups.shape),
+    }
 
 
 def _efficiencies(
     predicted: Floats, observed: Floats, squares: Floats, groups: Groups
 ) -> dict[str, npt.NDArray[Any]]:
     """NSE and KGE with its parts, by group; NaN where undefined."""
-    mean, own = groups.mean(observed), groups.mean(predicted)
     away, aside = _deviations(observed, groups), _deviations(predicted, groups)
-    spread, variance = groups.mean(away**2), groups.mean(aside**2)
+    spread, variance, mean = groups.mean(away**2), groups.mean(aside**2), groups.mean(observed)
+    spread, mean = np.where(spread > 0, spread, np.nan), np.where(mean != 0, mean, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = groups.mean(away * aside) / np.sqrt(np.where(spread * variance > 0, spread * variance, np.nan))
-        alpha = np.sqrt(variance / np.where(spread > 0, spread, np.nan))
-        beta = own / np.where(mean != 0, mean, np.nan)
-        nse = 1 - squares / np.where(spread > 0, spread, np.nan)
+        r = groups.mean(away * aside) / np.sqrt(spread * np.where(variance > 0, variance, np.nan))
+    alpha, beta = np.sqrt(variance / spread), groups.mean(predicted) / mean
     kge = 1 - np.sqrt((r - 1) ** 2 + (alpha - 1) ** 2 + (beta - 1) ** 2)
-    return {"nse": nse, "kge": kge, "kge_r": r, "kge_alpha": alpha, "kge_beta": beta}
+    return {"nse": 1 - squares / spread, "kge": kge, "kge_r": r, "kge_alpha": alpha, "kge_beta": beta}
 
 
 def _deviations(values: Floats, groups: Groups) -> Floats:
     """Subtract the mean of each group; the deviations of equal values are exactly zero."""
-    one = np.zeros(groups.size)
-    one[groups.code] = values
-    shifted = values - one[groups.code]
-    deviations: Floats = shifted - groups.mean(shifted)[groups.code]
+    one = np.zeros((*values.shape[:-1], groups.size))
+    one[..., groups.code] = values
+    shifted = values - one[..., groups.code]
+    deviations: Floats = shifted - groups.at_pairs(groups.mean(shifted))
     return deviations

@@ -10,7 +10,7 @@ import xarray as xr
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MIN_DAYS", "TAIL", "is_count", "label_scores"]
+__all__ = ["MIN_DAYS", "TAIL", "label_scores"]
 
 MIN_DAYS = 30
 """Observed days a reach needs to enter the median over reaches."""
@@ -45,21 +45,27 @@ _LONG_NAMES = {
     "coverage": "fraction of the observations inside the interval",
     "width": "mean width of the interval",
 }
-_BOUNDS = {"low": "lower", "high": "upper"}
 _WITHOUT_UNITS = {"nse", "kge", "kge_r", "kge_alpha", "kge_beta", "coverage"}
+_BOUNDS = {"low": "lower", "high": "upper"}
+_OWN_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
 
 
-def is_count(key: str) -> bool:
-    """Say whether a score is a number of reach-days, reaches or segments."""
-    return key == "n" or key.startswith("n_")
-
-
-def label_scores(numbers: Mapping[str, tuple[tuple[str, ...], Any]], units: str) -> xr.Dataset:
-    """Make a dataset of scores from the dimensions and values of each."""
+def label_scores(
+    numbers: Mapping[str, Any], others: tuple[str, ...], groups: tuple[str, ...], units: str
+) -> xr.Dataset:
+    """Make a dataset of scores (*others, *groups); counts have no other dimensions than groups."""
     variables = {}
-    for key, (dims, value) in numbers.items():
-        name, _, bound = key.rpartition("_")
-        long_name = _LONG_NAMES.get(key) or f"{_BOUNDS[bound]} bound of the interval: {_LONG_NAMES[name]}"
-        attrs = {"units": "1" if is_count(key) or key in _WITHOUT_UNITS else units, "long_name": long_name}
-        variables[key] = xr.Variable(dims, np.asarray(value, "int64" if is_count(key) else "float64"), attrs)
-    return xr.Dataset(variables, attrs={"title": "scores on observed reach-days"})
+    order = list(_LONG_NAMES)
+    named = {key: key if key in order else key.rpartition("_")[0] for key in numbers}
+    for key in sorted(numbers, key=lambda key: order.index(named[key])):
+        is_count = key == "n" or key.startswith("n_")
+        own = () if is_count else (*others, *_OWN_DIMS.get(key, ()))
+        if key == "crps" and "pinball" not in numbers:  # of the members together
+            own = tuple(dim for dim in own if dim != "member")
+        bound = "" if key in order else f"{_BOUNDS[key.rpartition('_')[2]]} bound of the interval: "
+        long_name = f"{bound}{_LONG_NAMES[named[key]]}"
+        attrs = {"units": "1" if is_count or key in _WITHOUT_UNITS else units, "long_name": long_name}
+        values = np.asarray(numbers[key], "int64" if is_count else "float64")
+        variables[key] = xr.Variable((*own, *groups), values, attrs)
+    title = {"title": "scores on observed reach-days"}
+    return xr.Dataset(variables, attrs=title).transpose(*others, *groups, ...)

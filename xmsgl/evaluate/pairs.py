@@ -45,14 +45,16 @@ class Pairs:
 
 
 def observations(
-    ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset, given: xr.DataArray | xr.Dataset | None = None
+    ds: xr.Dataset | None,
+    prediction: xr.DataArray | xr.Dataset,
+    given: xr.DataArray | xr.Dataset | None = None,
 ) -> xr.DataArray:
     """Return the observations to score against: those given, or else the labels at the prediction's scale."""
     prediction = as_array(prediction)
     if given is not None:
         return as_array(given, "observed")
     name = f"water_temperature_{'coarse' if 'coarse' in prediction.dims else 'fine'}"
-    if name not in ds:
+    if ds is None or name not in ds:
         fault = f"{name} is missing, so a prediction with dims {prediction.dims} needs observed=..."
         raise InvalidDatasetError([fault])
     common_units(prediction, ds[name], f'ds["{name}"]')

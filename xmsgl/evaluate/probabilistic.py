@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from xmsgl.evaluate.pairs import Floats, Pairs
 
 __all__ = [
-    "QUANTILE_DIMS",
     "coverage",
     "crps",
     "intervals",
@@ -31,9 +31,6 @@ __all__ = [
     "quantile_coords",
     "quantile_scores",
 ]
-
-QUANTILE_DIMS = {"pinball": ("quantile",), "coverage": ("interval",), "width": ("interval",)}
-"""Dimensions of the scores of quantiles."""
 
 
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
@@ -173,7 +170,7 @@ def crps(
         msg = "a fair CRPS compares members with each other, but there is only one; leave out fair=True"
         raise InvalidArgumentError(msg)
     value = np.mean(member_crps(pairs.predicted, pairs.observed, fair=fair))
-    return label_scores({"crps": ((), value), "n": ((), pairs.observed.size)}, pairs.units)
+    return label_scores({"crps": value, "n": pairs.observed.size}, (), (), pairs.units)
 
 
 def member_crps(predicted: Floats, observed: Floats, *, fair: bool = False) -> Floats:
@@ -217,22 +214,23 @@ def quantile_scores(
     probabilities: Sequence[float],
     predicted: Floats,
     observed: Floats,
-    mean: Callable[[Floats], Floats],
+    mean: Callable[[npt.NDArray[Any]], Floats],
 ) -> dict[str, Any]:
-    """Score the quantiles of some reach-days, `predicted` (quantile, pair), `observed` (pair,)."""
-    p = np.asarray(probabilities)
+    """Score the quantiles of some reach-days, `predicted` (..., quantile, pair), `observed` (pair,)."""
+    p, axis = np.asarray(probabilities), predicted.ndim - 2
     above = observed - predicted
     losses = mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above))
     # The CRPS weights each quantile by the width of the range of probabilities nearest to it.
     order = np.argsort(p)
     weights = np.empty_like(p)
     weights[order] = np.diff((p[order][1:] + p[order][:-1]) / 2, prepend=0.0, append=1.0)
-    low, high = np.array(list(intervals(probabilities).values()), int).reshape(-1, 2).T
+    bounds = np.array(list(intervals(probabilities).values()), int).reshape(-1, 2).T
+    low, high = (np.take(predicted, places, axis) for places in bounds)
     return {
-        "crps": 2 * np.sum(weights * losses, axis=-1),
+        "crps": 2 * np.tensordot(losses, weights, (axis, 0)),
         "pinball": losses,
-        "coverage": mean(((predicted[low] <= observed) & (observed <= predicted[high])).astype(np.float64)),
-        "width": mean(predicted[high] - predicted[low]),
+        "coverage": mean((low <= observed) & (observed <= high)),
+        "width": mean(high - low),
     }
 
 
@@ -248,7 +246,7 @@ def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
 
 def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
     scores = quantile_scores(probabilities, pairs.predicted, pairs.observed, lambda each: each.mean(axis=-1))
-    numbers: dict[str, Any] = {name: (QUANTILE_DIMS.get(name, ()), scores[name]) for name in names}
-    result = label_scores({**numbers, "n": ((), pairs.observed.size)}, pairs.units)
+    numbers = {name: scores[name] for name in names} | {"n": pairs.observed.size}
+    result = label_scores(numbers, (), (), pairs.units)
     coords = quantile_coords(probabilities)
     return result.assign_coords({name: coords[name] for name in coords if name in result.dims})

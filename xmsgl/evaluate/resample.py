@@ -51,26 +51,26 @@ def segment_bounds(
     seed: int,
     statistics: Callable[[Floats, Floats, Floats], dict[str, Floats]],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Bound statistics of the mean squared, absolute and plain error in each group: (group, ...)."""
+    """Bound statistics of the mean squared, absolute and plain error in each group: (..., *groups)."""
     error = pairs.predicted - pairs.observed
-    found: dict[str, npt.NDArray[Any]] = {"n_segments": np.zeros(groups.size)}
-    missing = np.full(error.shape[:-1], np.nan)
-    rows = []
-    order = np.argsort(groups.code, kind="stable")
-    for group, chosen in enumerate(np.split(order, np.cumsum(groups.total()[:-1]).astype(int))):
-        names, segment = np.unique(segments[chosen], return_inverse=True)
-        found["n_segments"][group] = names.size
-        if names.size < MIN_SEGMENTS:
-            rows.append(dict.fromkeys(statistics(missing, missing, missing), np.stack([missing, missing])))
-            continue
-        own = error[..., chosen[np.argsort(segment, kind="stable")]]
-        days = np.bincount(segment)
-        starts = np.cumsum(days) - days
-        drawn = draw(names.size, seed)
-        sums = (np.add.reduceat(each, starts, axis=-1) @ drawn for each in (own**2, np.abs(own), own))
-        values = statistics(*(total / (days @ drawn) for total in sums))
-        rows.append({name: bounds(value, confidence) for name, value in values.items()})
+    missing = np.full((*error.shape[:-1], 1), np.nan)  # for a group of few segments
+    rows, counts = [], []
+    members = np.split(
+        np.argsort(groups.code, kind="stable"), np.bincount(groups.code, None, groups.size).cumsum()[:-1]
+    )
+    for chosen in members:
+        names, segment, days = np.unique(segments[chosen], return_inverse=True, return_counts=True)
+        counts.append(names.size)
+        means = [missing] * 3
+        if names.size >= MIN_SEGMENTS:
+            own = error[..., chosen[np.argsort(segment, kind="stable")]]
+            drawn, starts = draw(names.size, seed), np.cumsum(days) - days
+            sums = (np.add.reduceat(each, starts, axis=-1) @ drawn for each in (own**2, np.abs(own), own))
+            means = [total / (days @ drawn) for total in sums]
+        rows.append({name: bounds(value, confidence) for name, value in statistics(*means).items()})
+    found = {"n_segments": np.reshape(counts, groups.shape)}
     for name in rows[0]:
-        for side, bound in enumerate(("low", "high")):
-            found[f"{name}_{bound}"] = np.stack([row[name][side] for row in rows])
+        both = np.stack([row[name] for row in rows], axis=-1)
+        low, high = both.reshape((*both.shape[:-1], *groups.shape))
+        found |= {f"{name}_low": low, f"{name}_high": high}
     return found
