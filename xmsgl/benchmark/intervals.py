@@ -20,21 +20,20 @@ def rmse_intervals(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
     rows = rows.assign(squares=rows["value"] ** 2 * rows["n"], label=rows["label"].astype(str))
     table = rows.set_index(["label", "run", "member"])[["n", "squares"]].unstack(fill_value=0)
     days, squares = (np.asarray(table[name], np.float64) for name in ("n", "squares"))
-    # The first column has every segment once, the others are resamples, which may have none of a run.
-    drawn = np.column_stack([np.ones(days.shape[1]), draw(days.shape[1], seed=0)])
-    with np.errstate(invalid="ignore"):
+    drawn = draw(days.shape[1], seed=0)
+    with np.errstate(invalid="ignore"):  # a resample may have none of the segments of a run
         roots = pd.DataFrame(np.sqrt(squares @ drawn / (days @ drawn)))
     label = table.index.get_level_values("label")
     means = roots.groupby(label).mean()
-    best = str(means[0].idxmin())
+    best = str(means[0].idxmin())  # with all segments once
     # Runs scored on the same reach-days have the same number of them in each segment.
     split = np.array([hash(row.tobytes()) for row in days])
-    paired = {name: own.groupby(split[own.index]).mean() for name, own in roots.groupby(label)}
+    paired = {str(name): own.groupby(split[own.index]).mean() for name, own in roots.groupby(label)}
     found = {}
     for name, own in paired.items():
-        low, high = bounds(means.loc[name].dropna().to_numpy()[1:], CONFIDENCE)
+        low, high = bounds(means.loc[name].to_numpy(), CONFIDENCE)
         above = (own - paired[best]).mean().to_numpy()
-        least, most = bounds(above[1:][np.isfinite(above[1:])], CONFIDENCE) if above[0] > 0 else (0.0, 0.0)
-        text = f"{above[0]:.3f} ({least:.3f} to {most:.3f})" if above[0] > 0 else "-"
-        found[str(name)] = (f"{low:.3f} to {high:.3f}", text)
+        least, most = bounds(above, CONFIDENCE)
+        text = f"{above[0]:.3f} ({least:.3f} to {most:.3f})" if name != best and np.isfinite(least) else "-"
+        found[name] = (f"{low:.3f} to {high:.3f}", text)
     return found

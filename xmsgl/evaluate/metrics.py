@@ -109,9 +109,9 @@ def score(
     -----
     ``kge_beta``, a ratio of means in degC, means little for groups whose observed mean is near 0.
 
-    The intervals are percentiles of 2000 resamples. They do not include that all segments share the same
-    weather, so the error in other years is less certain than they say. With few segments they are too
-    narrow.
+    The intervals are bias-corrected and accelerated (BCa), from 2000 resamples. They do not include that all
+    segments share the same weather, so the error in other years is less certain than they say. With few
+    segments they are too narrow.
 
     References
     ----------

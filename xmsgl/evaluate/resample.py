@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from xmsgl.errors import InvalidArgumentError
 
@@ -32,14 +33,29 @@ def check_confidence(confidence: Any) -> None:
 
 
 def draw(count: int, seed: int) -> Floats:
-    """Draw `count` segments with replacement: how often each is in each resample, (segment, resample)."""
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(count, np.full(count, 1 / count), _RESAMPLES).T.astype(np.float64)
+    """How often each of some segments is in a sample: all once, resamples, all but each one in turn."""
+    resamples = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+    return np.concatenate([np.ones((1, count)), resamples, 1 - np.eye(count)]).T
 
 
 def bounds(values: Floats, confidence: float) -> npt.NDArray[Any]:
-    """Return the lower and the upper bound of resampled values along their last dimension."""
-    found: npt.NDArray[Any] = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2], axis=-1)
+    """Return the lower and the upper bound from values in the samples of :func:`draw` (..., sample)."""
+    return np.moveaxis(np.apply_along_axis(_bca, -1, values, confidence), -1, 0)
+
+
+def _bca(values: Floats, confidence: float) -> Floats:
+    """Bias-corrected and accelerated percentiles (Efron 1987, doi:10.2307/2289144)."""
+    estimate, resampled, without = values[0], values[1 : _RESAMPLES + 1], values[_RESAMPLES + 1 :]
+    resampled, without = resampled[np.isfinite(resampled)], without[np.isfinite(without)]
+    if not resampled.size:
+        return np.full(2, np.nan)
+    below = (np.sum(resampled < estimate) + np.sum(resampled <= estimate) + 1) / (2 * resampled.size + 2)
+    away = without.mean() - without
+    spread = np.sum(away**2) ** 1.5
+    acceleration = np.sum(away**3) / (6 * spread) if spread > 0 else 0.0
+    score = ndtri(below) + ndtri(np.array([1 - confidence, 1 + confidence]) / 2)
+    levels = ndtr(ndtri(below) + score / (1 - acceleration * score))
+    found: Floats = np.quantile(resampled, levels)
     return found
 
 
