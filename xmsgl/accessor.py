@@ -193,8 +193,7 @@ class MsglAccessor:
         Parameters
         ----------
         prediction
-            Temperature (time, fine) or (time, coarse), degC. Along ``quantile``, the median and the intervals
-            are scored; other dimensions are kept.
+            Temperature (time, fine) or (time, coarse), degC; may also have ``quantile``, ``member``, ...
         observed
             Observations, degC; default: ``water_temperature_fine`` or ``..._coarse``, as the prediction.
         by

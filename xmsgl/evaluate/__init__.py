@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xmsgl.evaluate.indices import indices
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
@@ -16,6 +15,7 @@ from xmsgl.evaluate.splits import (
     water_year,
 )
 from xmsgl.evaluate.table import SkillTable, compare, skill_table
+from xmsgl.evaluate.thermal import indices
 
 __all__ = [
     "TEMPORAL_PROTOCOL",

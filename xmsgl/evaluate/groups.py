@@ -67,11 +67,6 @@ class Groups:
             average: Floats = self.total(values) / self.total(np.ones(self.code.size))
         return average
 
-    def at_pairs(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the value (..., *shape) of the group of each pair: (..., pair)."""
-        lead = values.shape[: values.ndim - len(self.shape)]
-        return values.reshape((*lead, self.size))[..., self.code]
-
 
 def group_pairs(pairs: Pairs, by: By, places: Sequence[Any]) -> tuple[Pairs, Groups]:
     """Find the groups of the pairs; pairs with a missing label are left out, as in groupby of xarray."""

@@ -240,5 +240,5 @@ def _deviations(values: Floats, groups: Groups) -> Floats:
     one = np.zeros((*values.shape[:-1], groups.size))
     one[..., groups.code] = values
     shifted = values - one[..., groups.code]
-    deviations: Floats = shifted - groups.at_pairs(groups.mean(shifted))
+    deviations: Floats = shifted - groups.mean(shifted).reshape(one.shape)[..., groups.code]
     return deviations
