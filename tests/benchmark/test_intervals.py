@@ -19,6 +19,7 @@ SEGMENTS = 20
 def pairs_of(seed, bias=0.0, segments=SEGMENTS):
     """Two reaches a segment, which share the error of the segment; `seed` draws that of the days."""
     shared = np.random.default_rng(0).normal(0, 1, segments)
+    shared -= shared.mean()
     rng = np.random.default_rng(seed)
     days = np.arange(2 * segments) % 7 + 5
     reach = np.repeat(np.arange(2 * segments), days)
@@ -101,7 +102,7 @@ def test_the_table_prints_the_intervals():
     records = [{"id": run, "wall_s": 1.0, "labels": {"fine": 5}} for _, run, _ in runs]
     page = markdown_sections(scores, json.loads(json.dumps(records)))
     head, _, first, second = [line.strip("| ").split(" | ") for line in page.splitlines() if "|" in line]
-    assert head[2:5] == ["RMSE [degC]", "90% interval", "above the best"]
+    assert head[2:5] == ["RMSE [degC]", "90 % interval", "above the best"]
     found = rmse_intervals(scores)
     assert tuple(first[3:5]) == found["a"]
     assert tuple(second[3:5]) == found["b"]

@@ -34,7 +34,7 @@ _COLUMNS = {
     "rmse_hot": "RMSE hottest 10 %",
     "rmse_cold": "RMSE coldest 10 %",
 }
-_INTERVALS = [f"{CONFIDENCE:.0%} interval", "above the best"]
+_INTERVALS = [f"{100 * CONFIDENCE:g} % interval", "above the best"]
 _RUN_HEAD = ["method", "run", "seed", "draw", "RMSE [degC]", "n", "wall time [s]"]
 _RUN_HEAD += ["device, threads", "finished", "code"]
 _HOW_TO_READ = """\
