@@ -150,6 +150,9 @@ def test_comparisons_may_be_by_group():
     result = ds.msgl.compare({"a": prediction, "b": prediction + 1}, by="month")
     assert result.rmse_difference_low.dims == ("method", "month")
     assert result.n.dims == ("month",)
+    groups = ds.time.dt.month.rename("method")
+    with pytest.raises(InvalidArgumentError, match="both have a dimension method"):
+        ds.msgl.compare({"a": prediction, "b": prediction + 1}, by=groups)
 
 
 def test_a_comparison_needs_two_predictions():

@@ -140,9 +140,6 @@ def score(
     across = (*others, "quantile") if probabilities else others
     places = (prediction.coords, observed.coords, ds)
     pairs, groups = group_pairs(gather(prediction, observed, *across), by, places)
-    if clash := set(others) & set(groups.coords):
-        msg = f"the prediction and the groups both have {sorted(clash)}; rename that of the prediction"
-        raise InvalidArgumentError(msg)
     median = _median(pairs, probabilities)
     numbers = _numbers(median, groups, _tails(pairs.observed, groups, tails))
     if confidence is not None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from xmsgl.errors import InvalidArgumentError, shorten
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,6 +56,9 @@ def label_scores(
     numbers: Mapping[str, Any], others: tuple[str, ...], groups: tuple[str, ...], units: str
 ) -> xr.Dataset:
     """Make a dataset of scores (*others, *groups); counts have no other dimensions than groups."""
+    if clash := set(others) & set(groups):
+        msg = f"the groups and the predictions both have a dimension {shorten(clash)}; rename one of them"
+        raise InvalidArgumentError(msg)
     variables = {}
     order = list(_LONG_NAMES)
     named = {key: key if key in order else key.rpartition("_")[0] for key in numbers}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate.groups import group_pairs
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import gather
 from xmsgl.schema.arrays import as_array
@@ -169,7 +170,7 @@ def crps(
     if fair and count < 2:
         msg = "a fair CRPS compares members with each other, but there is only one; leave out fair=True"
         raise InvalidArgumentError(msg)
-    value = np.mean(member_crps(pairs.predicted, pairs.observed, fair=fair))
+    value = group_pairs(pairs, None, ())[1].mean(member_crps(pairs.predicted, pairs.observed, fair=fair))
     return label_scores({"crps": value, "n": pairs.observed.size}, (), (), pairs.units)
 
 
@@ -245,7 +246,8 @@ def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
 
 
 def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
-    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed, lambda each: each.mean(axis=-1))
+    mean = group_pairs(pairs, None, ())[1].mean
+    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed, mean)
     numbers = {name: scores[name] for name in names} | {"n": pairs.observed.size}
     result = label_scores(numbers, (), (), pairs.units)
     coords = quantile_coords(probabilities)

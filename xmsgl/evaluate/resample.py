@@ -33,7 +33,7 @@ def check_confidence(confidence: Any) -> None:
 
 
 def draw(count: int, seed: int) -> Floats:
-    """How often each of some segments is in a sample: all once, resamples, all but each one in turn."""
+    """Count segments in samples (segment, sample): all of them, resamples, all but one in turn."""
     resamples = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
     return np.concatenate([np.ones((1, count)), resamples, 1 - np.eye(count)]).T
 
@@ -71,10 +71,8 @@ def segment_bounds(
     error = pairs.predicted - pairs.observed
     missing = np.full((*error.shape[:-1], 1), np.nan)  # for a group of few segments
     rows, counts = [], []
-    members = np.split(
-        np.argsort(groups.code, kind="stable"), np.bincount(groups.code, None, groups.size).cumsum()[:-1]
-    )
-    for chosen in members:
+    ends = np.bincount(groups.code, None, groups.size).cumsum()
+    for chosen in np.split(np.argsort(groups.code, kind="stable"), ends[:-1]):
         names, segment, days = np.unique(segments[chosen], return_inverse=True, return_counts=True)
         counts.append(names.size)
         means = [missing] * 3

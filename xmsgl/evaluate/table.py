@@ -181,8 +181,8 @@ def compare(
 ) -> xr.Dataset:
     """Compare the RMSE of several predictions with that of the first, on the reach-days that all have.
 
-    The same segments are drawn for all predictions. The interval of a difference is therefore narrower than
-    the intervals of both suggest, where their errors are alike.
+    The same segments are drawn for all predictions. If the errors of two predictions are similar, the
+    interval of their difference is therefore narrow.
 
     Parameters
     ----------
