@@ -18,7 +18,7 @@ from xmsgl.prediction.downscale import downscale
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.train import train
 
-METHODS = ["downscale", "evaluate", "export", "graph", "to_datatree", "train", "validate"]
+METHODS = ["compare", "downscale", "evaluate", "export", "graph", "to_datatree", "train", "validate"]
 
 
 @pytest.mark.parametrize(

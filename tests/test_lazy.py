@@ -160,9 +160,20 @@ def evaluate(case):
         score(case.quantiles, case.observed)
         assert case.seen == [("quantiles", CHUNK)]
     case.seen.clear()
+    each = {"a": case.prediction, "b": case.prediction + 1}
+    case.plain.msgl.compare(each, observed=case.observed)
+    assert case.seen == [("prediction", CHUNK)] * 2
+    case.plain.msgl.evaluate(case.prediction, observed=case.observed, by=["month", "reach"], confidence=0.9)
+    assert case.seen == [("prediction", CHUNK)] * 3
+    case.seen.clear()
     result = case.ds.msgl.evaluate(case.plain.msgl.downscale(case.model))
     assert names(case) == {"water_temperature_fine"}
     assert all(variable.chunks is None for variable in result.variables.values())
+
+
+def indices(case):
+    assert xmsgl.evaluate.indices(case.prediction, case.observed).degree_days.chunks
+    assert case.seen == []
 
 
 def references(case):
@@ -232,6 +243,7 @@ PROOFS = {
     "ds.msgl.downscale()": downscale,
     "ds.msgl.downscale(quantiles=[...])": downscale_quantiles,
     "ds.msgl.evaluate()": evaluate,
+    "xmsgl.evaluate.indices()": indices,
     "xmsgl.evaluate.climatology()": references,
     "ds.msgl.export()": export,
     "xmsgl.export.to_geodataframe()": to_geodataframe,

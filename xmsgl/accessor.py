@@ -8,9 +8,10 @@ import xarray as xr
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from xmsgl.evaluate.groups import By
     from xmsgl.inputs.validation import Validation
     from xmsgl.models.file.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
@@ -52,10 +53,6 @@ class MsglAccessor:
         labels
             Require observed temperatures; False for a dataset that is used only for prediction.
 
-        Returns
-        -------
-        ValidationReport
-
         Raises
         ------
         InvalidDatasetError
@@ -88,11 +85,6 @@ class MsglAccessor:
             Limits of the neighbourhood: number of links, distance in metres, number of nearest neighbours.
         direction
             Whether neighbours lie ``"upstream"``, ``"downstream"`` or on ``"both"`` sides.
-
-        Returns
-        -------
-        RiverGraph or RiverGraphs
-            Both have ``describe()`` and ``to_pyg()``.
         """
         from xmsgl.schema.graphs import build_graph
 
@@ -192,27 +184,35 @@ class MsglAccessor:
         prediction: xr.DataArray | xr.Dataset,
         *,
         observed: xr.DataArray | xr.Dataset | None = None,
-        by: str | xr.DataArray | None = None,
+        by: By = None,
+        confidence: float | None = None,
+        **options: Any,
     ) -> xr.Dataset:
         """Score a prediction on the observed reach-days: one variable for each metric, and the number n.
 
         Parameters
         ----------
         prediction
-            Temperature (time, fine) or (time, coarse), degC; or quantiles of it along ``quantile``: the
-            median, which must be among them, is scored, as are the intervals (coverage and others).
+            Temperature (time, fine) or (time, coarse), degC; may also have ``quantile``, ``member``, ...
         observed
             Observations, degC; default: ``water_temperature_fine`` or ``..._coarse``, as the prediction.
         by
-            Group by ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``,
-            ``"segment"``, ``"stream_order"``, or an array of group labels.
+            ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``, ``"segment"``,
+            ``"stream_order"``, an array of labels, a list of these, or a mapping to Groupers of xarray.
+        confidence
+            Add intervals of this confidence, such as 0.9, from resampled segments.
+        **options
+            ``seed`` and ``tails`` of :func:`xmsgl.evaluate.score`.
         """
-        from xmsgl import schema
         from xmsgl.evaluate import score
-        from xmsgl.evaluate.pairs import observations
 
-        ds = schema.as_dataset(self._obj)
-        return score(prediction, observations(ds, prediction, observed), by=by, dataset=ds)
+        return score(prediction, observed, by=by, dataset=self._obj, confidence=confidence, **options)
+
+    def compare(self, predictions: Mapping[str, xr.DataArray | xr.Dataset], **options: Any) -> xr.Dataset:
+        """Compare the RMSE of predictions; `options` are those of :func:`xmsgl.evaluate.compare`."""
+        from xmsgl.evaluate import compare
+
+        return compare(predictions, dataset=self._obj, **options)
 
     def export(self, prediction: Any = None, *, convention: str = "cf") -> xr.Dataset:
         """Convert a prediction, the network and its attributes to a form that other tools read.

@@ -57,7 +57,7 @@ def test_a_run_writes_all_its_files(store):
     assert record["hardware"]["threads"] == torch.get_num_threads()
     pairs = store.pairs(MSGL.id)
     assert record["n"] == len(pairs) > 40
-    assert list(pairs.columns) == ["reach", "day", "observed", "predicted", "stream_order"]
+    assert list(pairs.columns) == ["reach", "day", "observed", "predicted", "stream_order", "segment"]
     assert load_model(store.runs / MSGL.id / "model.safetensors").sha256 == record["sha256"]
     assert record["labels"] == {
         "fine": pytest.approx(0.5 * 876, abs=50),

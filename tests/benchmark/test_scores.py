@@ -105,3 +105,11 @@ def test_a_prediction_that_misses_a_reach_is_refused(prediction, split):
 def test_stream_orders_belong_to_the_reaches(split, tiny):
     full = xr.DataArray(stream_orders(tiny, "fine"), {"fine": tiny["fine"]}, "fine")
     xr.testing.assert_equal(split.stream_order.drop_attrs(), full.sel(fine=split.observed["fine"]))
+
+
+def test_segments_are_those_of_the_crosswalk(tiny, pairs):
+    segment = dict(zip(tiny["fine"].values, tiny["coarse_segment"].values, strict=True))
+    np.testing.assert_array_equal(pairs["segment"], pairs["reach"].map(segment))
+    scores = score_pairs(pairs)
+    for member, rows in pairs.groupby("segment"):
+        assert value(scores, "segment", "rmse", str(member)) == (pytest.approx(rmse(rows)), len(rows))

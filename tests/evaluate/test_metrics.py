@@ -94,8 +94,8 @@ def test_hot_and_cold_are_the_tails_of_the_observations():
     observed = xr.DataArray(np.arange(100.0)[:, None], {"time": days, "fine": [1]}, ("time", "fine"))
     error = xr.where(observed >= 90, 3.0, xr.where(observed < 10, -2.0, 0.0))
     result = score(observed + error, observed)
-    assert (result.rmse_hot, result.n_hot) == (3.0, 10)
-    assert (result.rmse_cold, result.n_cold) == (2.0, 10)
+    assert (result.rmse_hot, result.bias_hot, result.n_hot) == (3.0, 3.0, 10)
+    assert (result.rmse_cold, result.bias_cold, result.n_cold) == (2.0, -2.0, 10)
 
 
 KEYS = {
@@ -214,6 +214,8 @@ def test_units_and_names_on_every_number(pair):
         "bias",
         "rmse_hot",
         "rmse_cold",
+        "bias_hot",
+        "bias_cold",
     }
 
 
@@ -283,3 +285,83 @@ def test_invalid_arrays_are_refused(pair, change, message):
 def test_invalid_groups_are_refused(pair, by, error, message):
     with pytest.raises(error, match=message):
         score(*pair, by=by)
+
+
+def test_further_dimensions_are_kept(pair):
+    """As each prediction alone, whatever the order of dimensions and the chunks; counts are common."""
+    prediction, observed = pair
+    leads = xr.concat([prediction, prediction + 1], xr.Variable("lead", [1, 5]))
+    both = xr.concat([leads, leads - 2, leads + 0.3], "member").assign_attrs(prediction.attrs)
+    result = score(both.transpose("time", "member", "fine", "lead").chunk(member=1), observed, by="season")
+    assert result.rmse.dims == ("member", "lead", "season")
+    assert result.n.dims == ("season",)
+    for member in range(3):
+        for lead in (1, 5):
+            alone = score(both.isel(member=member).sel(lead=lead, drop=True), observed, by="season")
+            one = result.isel(member=member).sel(lead=lead, drop=True).drop_vars("crps")
+            xr.testing.assert_allclose(one, alone)
+
+
+def test_members_get_a_crps(pair):
+    """By the plain double sum over members, in each group."""
+    prediction, observed = pair
+    members = xr.concat([prediction, prediction - 1, prediction + 2.5], "member")
+    result = score(members, observed, by="month")
+    assert result.crps.dims == ("month",)
+    near = abs(members - observed).mean("member")
+    apart = abs(members - members.rename(member="other")).mean(["member", "other"])
+    expected = (near - apart / 2).where(observed.notnull()).groupby("time.month").mean(...)
+    np.testing.assert_allclose(result.crps, expected, rtol=1e-10)
+    assert result.crps.attrs["units"] == "degC"
+
+
+def test_quantiles_of_members_are_scored_each(pair):
+    prediction, observed = pair
+    shifts = xr.DataArray([-2.0, 0.0, 2.0], {"quantile": [0.1, 0.5, 0.9]}, "quantile")
+    members = xr.concat([prediction, prediction + 1], "member")
+    result = score(members + shifts, observed, by="season")
+    assert result.pinball.dims == ("member", "season", "quantile")
+    alone = score(prediction + 1 + shifts, observed, by="season")
+    xr.testing.assert_allclose(result.isel(member=1), alone)
+
+
+def test_a_dimension_and_a_group_of_one_name_clash(pair):
+    prediction, observed = pair
+    seasons = xr.concat([prediction, prediction], "season")
+    with pytest.raises(InvalidArgumentError, match="season"):
+        score(seasons, observed, by="season")
+
+
+def river_dl(frame):
+    """The tails of river-dl: strictly above and below the percentiles, none for ten observations or fewer."""
+    o, p = frame["o"].to_numpy(), frame["p"].to_numpy()
+    if o.size <= 10:
+        return dict.fromkeys(("rmse_hot", "rmse_cold", "bias_hot", "bias_cold"), np.nan) | {"n_hot": 0}
+    hot, cold = o > np.nanpercentile(o, 90), o < np.nanpercentile(o, 10)
+    root = {f"rmse_{k}": np.sqrt(np.mean((p - o)[t] ** 2)) for k, t in (("hot", hot), ("cold", cold))}
+    return root | {"bias_hot": np.mean((p - o)[hot]), "bias_cold": np.mean((p - o)[cold]), "n_hot": hot.sum()}
+
+
+@pytest.mark.parametrize("by", [None, "reach", "month"])
+def test_tails_may_be_those_of_river_dl(pair, by):
+    prediction, observed = (array.round(0) for array in pair)  # with ties at the percentiles
+    observed = observed.where((observed.fine != 100) | (observed.time < observed.time[100]))
+    frame = xr.Dataset({"o": observed, "p": prediction}).to_dataframe().dropna().reset_index()
+    keys = {"reach": frame["fine"], "month": frame["time"].dt.month, None: np.zeros(len(frame))}[by]
+    result = score(prediction, observed, by=by, tails="river-dl")
+    for place, (_, rows) in enumerate(frame.groupby(keys)):
+        for name, value in river_dl(rows).items():
+            np.testing.assert_allclose(np.atleast_1d(result[name])[place], value, rtol=1e-10, err_msg=name)
+    assert result.n_hot.sum() < score(prediction, observed, by=by).n_hot.sum()
+
+
+def test_unknown_tails_are_refused(pair):
+    with pytest.raises(UnknownNameError, match="tails 'top'"):
+        score(*pair, tails="top")
+
+
+def test_equal_observations_have_no_efficiency():
+    days = pd.date_range("2000-01-01", periods=300)
+    observed = xr.DataArray(np.full((300, 1), 0.1), {"time": days, "fine": [1]}, ("time", "fine"))
+    result = score(observed + np.arange(300.0)[:, None], observed)
+    assert np.isnan([result.nse, result.kge, result.kge_alpha]).all()

@@ -40,6 +40,7 @@ class Split:
     inputs: xr.Dataset  # every day, without labels
     observed: xr.DataArray  # to score, (time, fine), degC, cut to days and reaches with observations
     stream_order: xr.DataArray  # of the reaches of `observed`
+    segment: xr.DataArray  # the coarse segment of these reaches
     validation: Validation  # training days on which a network chooses its best epoch
 
 
@@ -111,7 +112,9 @@ def make_split(run: Run) -> Split:
     observed = _observed(ds[source.truth or FINE], where)
     orders = xr.DataArray(stream_orders(ds, "fine"), {"fine": ds["fine"]}, "fine", name="stream_order")
     inputs = ds.drop_vars(temperatures)
-    return Split(training, inputs, observed, orders.sel(fine=observed["fine"]), validation)
+    reaches = {"fine": observed["fine"]}
+    segments = ds["coarse_segment"].sel(reaches).compute()
+    return Split(training, inputs, observed, orders.sel(reaches), segments, validation)
 
 
 def _temperatures(ds: xr.Dataset) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.benchmark.averages import columns_of, score_blends, score_ensembles
+from xmsgl.benchmark.intervals import CONFIDENCE, rmse_intervals
 from xmsgl.benchmark.machine import code_digest
 from xmsgl.benchmark.runs import in_common
 from xmsgl.benchmark.store import write_table
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTION", "collect_scores", "markdown_sections", "shared_settings", "write_report"]
 
-# The seeds of a case are averaged.
-_CASE = ["dataset", "data", "protocol", "degrade", "fraction", "label"]
 SECTION = ["dataset", "data", "protocol"]
 _COLUMNS = {
     "rmse": "RMSE [degC]",
@@ -35,11 +34,14 @@ _COLUMNS = {
     "rmse_hot": "RMSE hottest 10 %",
     "rmse_cold": "RMSE coldest 10 %",
 }
+_INTERVALS = [f"{100 * CONFIDENCE:g} % interval", "above the best"]
 _RUN_HEAD = ["method", "run", "seed", "draw", "RMSE [degC]", "n", "wall time [s]"]
 _RUN_HEAD += ["device, threads", "finished", "code"]
 _HOW_TO_READ = """\
 Numbers are means over runs ± their sample standard deviation. Temperatures are in degC. `n` is the number of
 reach-days scored in one run; "median reach" is the median of the RMSE of each reach with at least 30 of them.
+The interval of the RMSE is from coarse segments drawn again with replacement; "above the best" is the RMSE
+minus the lowest one of the same fraction, on the same reach-days, with its interval.
 Wall time is that of one run, including opening the dataset unless an earlier run did. Labels are those a run
 learned from, validation included. Fraction "any": the method uses no fine labels."""
 
@@ -119,7 +121,8 @@ def collect_scores(store: Store, *, ensembles: bool = False, blends: Sequence[st
         frames += list(score_ensembles(store, records, shared))
     frames += list(score_blends(store, records, shared, blends))
     if not frames:
-        return pd.DataFrame(columns=[*_CASE, "method", "settings", "seed", "draw", "run"])
+        columns = [*SECTION, "degrade", "fraction", "label", "method", "settings", "seed", "draw", "run"]
+        return pd.DataFrame(columns=columns)
     scores = pd.concat(frames, ignore_index=True).astype({"fraction": float, "seed": "Int64"})
     first = ["run", "dataset", "data", "protocol", "degrade", "method", "settings", "label", "fraction"]
     return scores[[*first, "seed", "draw", "group", "member", "metric", "value", "n"]]
@@ -134,12 +137,19 @@ def markdown_sections(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -
     """Write one table per dataset and protocol: mean and spread over seeds, n, wall time."""
     wall = pd.Series({record["id"]: record["wall_s"] for record in records}, dtype=float)
     labels = {record["id"]: record["labels"] for record in records}
-    overall = scores[scores["group"] == "all"]
     parts = []
-    for (dataset, data, protocol), section in overall.groupby(SECTION, sort=False):
-        rows = [_row(case, wall, labels) for _, case in section.groupby(_CASE, sort=False, dropna=False)]
+    for (dataset, data, protocol), section in scores.groupby(SECTION, sort=False):
+        rows = []
+        for _, block in section.groupby(["degrade", "fraction"], sort=False, dropna=False):
+            intervals = rmse_intervals(block)
+            overall = block[block["group"] == "all"]
+            for label, case in overall.groupby("label", sort=False, observed=True):
+                key, cells = _row(case, wall, labels)
+                cells[3:3] = intervals.get(str(label), ("-", "-"))
+                rows.append((key, cells))
         rows.sort(key=lambda row: row[0])
-        head = ["fraction", "method", *_COLUMNS.values(), "n", "runs", "wall time [s]"]
+        rmse, *others = _COLUMNS.values()
+        head = ["fraction", "method", rmse, *_INTERVALS, *others, "n", "runs", "wall time [s]"]
         head += ["fine labels", "coarse labels"]
         title = f"## {dataset}, {protocol} protocol" + ("" if data == "{}" else f", `{data}`")
         parts += [title, markdown(head, [cells for _, cells in rows], left=(0, 1))]

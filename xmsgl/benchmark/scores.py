@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUPS", "pair_up", "score_pairs"]
 
-GROUPS = ("all", "month", "stream_order", "reach")
-"""Groupings of the scores; their members are months, stream orders and reaches."""
+GROUPS = ("all", "month", "stream_order", "segment", "reach")
+"""Groupings of the scores; their members are months, stream orders, coarse segments and reaches."""
 
 # Redundant for a single reach.
 _NOT_BY_REACH = ("rmse_median", "n_reaches", "n_reaches_median")
 # Metrics of some of the reach-days only, and the count of these.
-_COUNT_OF = {"rmse_hot": "n_hot", "rmse_cold": "n_cold"}
+_COUNT_OF = {f"{score}_{part}": f"n_{part}" for score in ("rmse", "bias") for part in ("hot", "cold")}
 
 
 def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
@@ -38,6 +38,7 @@ def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
             "observed": values[day, reach],
             "predicted": predicted[day, reach],
             "stream_order": split.stream_order.values[reach].astype(np.int16),
+            "segment": split.segment.values[reach],
         }
     )
     return frame.sort_values(["reach", "day"], ignore_index=True)
@@ -47,12 +48,17 @@ def score_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Score pairs, over all and in groups."""
     table = pairs.set_index(["day", "reach"])[["observed", "predicted"]].to_xarray()
     field = table.rename(day="time", reach="fine").transpose("time", "fine")
-    orders = pairs.groupby("reach")["stream_order"].first()
-    by_order = xr.DataArray(orders.to_numpy(), {"fine": orders.index.to_numpy()}, "fine", name="stream_order")
-    ways: dict[str, str | xr.DataArray | None] = {"all": None, "stream_order": by_order}
+    reaches = pairs.groupby("reach").first()
+    ways: dict[str, str | xr.DataArray | None] = dict(zip(GROUPS, GROUPS, strict=True)) | {"all": None}
+    for name in ("stream_order", "segment"):
+        if name in reaches:
+            coords = {"fine": reaches.index.to_numpy()}
+            ways[name] = xr.DataArray(reaches[name].to_numpy(), coords, "fine", name=name)
+        else:  # runs made before pairs had their segment
+            del ways[name]
     parts = []
-    for group in GROUPS:
-        scores = score(field["predicted"], field["observed"], by=ways.get(group, group))
+    for group, way in ways.items():
+        scores = score(field["predicted"], field["observed"], by=way)
         parts.append(_tidy(scores if scores.sizes else scores.expand_dims(member=[""]), group))
     return pd.concat(parts, ignore_index=True)
 

@@ -14,16 +14,19 @@ from xmsgl.evaluate.splits import (
     temporal_split,
     water_year,
 )
-from xmsgl.evaluate.table import SkillTable, skill_table
+from xmsgl.evaluate.table import SkillTable, compare, skill_table
+from xmsgl.evaluate.thermal import indices
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
     "SkillTable",
     "air_temperature_regression",
     "climatology",
+    "compare",
     "coverage",
     "crps",
     "hold_out_segments",
+    "indices",
     "keep_fraction",
     "mask_labels",
     "pinball",

@@ -39,32 +39,33 @@ class Pairs:
     time: _Positions  # of each pair, into times
     reach: _Positions  # of each pair, into ids
     observed: Floats  # (pair,)
-    predicted: Floats  # (pair,), or (across, pair)
+    predicted: Floats  # (..., pair), with the other dimensions of the prediction first
     dim: str  # of the ids
     units: str
 
 
 def observations(
-    ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset, given: xr.DataArray | xr.Dataset | None = None
+    ds: xr.Dataset | None,
+    prediction: xr.DataArray | xr.Dataset,
+    given: xr.DataArray | xr.Dataset | None = None,
 ) -> xr.DataArray:
     """Return the observations to score against: those given, or else the labels at the prediction's scale."""
     prediction = as_array(prediction)
     if given is not None:
         return as_array(given, "observed")
     name = f"water_temperature_{'coarse' if 'coarse' in prediction.dims else 'fine'}"
-    if name not in ds:
+    if ds is None or name not in ds:
         fault = f"{name} is missing, so a prediction with dims {prediction.dims} needs observed=..."
         raise InvalidDatasetError([fault])
     common_units(prediction, ds[name], f'ds["{name}"]')
     return ds[name]
 
 
-def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None = None) -> Pairs:
+def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pairs:
     """Find the observed reach-days and the prediction there, aligned by label; (time, fine) arrays."""
     dim = _reach_dim(prediction, observed, across)
     units = common_units(prediction, observed)
-    order = ("time", dim) if across is None else (across, "time", dim)
-    prediction, observed = prediction.transpose(*order), observed.transpose("time", dim)
+    prediction, observed = prediction.transpose(*across, "time", dim), observed.transpose("time", dim)
     times = prediction.indexes["time"].intersection(observed.indexes["time"]).sort_values()
     ids = prediction.indexes[dim].intersection(observed.indexes[dim]).sort_values()
     for label, common, what in (("time", times, "day"), (dim, ids, "id")):
@@ -92,11 +93,11 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, across: str | None 
     return Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted, dim, units)
 
 
-def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: str | None) -> str:
-    dims = tuple(dim for dim in prediction.dims if across is None or dim != across)
+def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: tuple[str, ...]) -> str:
+    dims = tuple(dim for dim in prediction.dims if dim not in across)
     for what, array, own in (("prediction", prediction, dims), ("observed", observed, observed.dims)):
         if len(own) != 2 or "time" not in own:
-            besides = f" besides {across!r}" if across and array is prediction else ""
+            besides = f" besides {shorten(across)}" if across and array is prediction else ""
             msg = f"{what} has dims {array.dims}; it must have two{besides}: 'time' and 'fine' or 'coarse'"
             raise InvalidArgumentError(msg)
         for dim in own:

@@ -8,19 +8,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate.groups import group_pairs
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import gather
 from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from xmsgl.evaluate.pairs import Floats, Pairs
 
-__all__ = ["coverage", "crps", "intervals", "levels", "pinball", "quantile_coords", "quantile_scores"]
+__all__ = [
+    "coverage",
+    "crps",
+    "intervals",
+    "levels",
+    "member_crps",
+    "pinball",
+    "quantile_coords",
+    "quantile_scores",
+]
 
 
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
@@ -159,12 +170,19 @@ def crps(
     if fair and count < 2:
         msg = "a fair CRPS compares members with each other, but there is only one; leave out fair=True"
         raise InvalidArgumentError(msg)
+    value = group_pairs(pairs, None, ())[1].mean(member_crps(pairs.predicted, pairs.observed, fair=fair))
+    return label_scores({"crps": value, "n": pairs.observed.size}, (), (), pairs.units)
+
+
+def member_crps(predicted: Floats, observed: Floats, *, fair: bool = False) -> Floats:
+    """Score the members of an ensemble, `predicted` (member, ..., pair), for each pair."""
+    count = len(predicted)
     # Sorted members give the sum of the distances between all pairs of members in one pass.
-    rank = np.arange(1, count + 1)[:, None]
-    apart = 2 * np.sum((2 * rank - count - 1) * np.sort(pairs.predicted, axis=0), axis=0)
-    error = np.mean(np.abs(pairs.predicted - pairs.observed), axis=0)
-    value = float(np.mean(error - apart / (2 * count * (count - 1 if fair else count))))
-    return label_scores({"crps": value, "n": pairs.observed.size}, (), pairs.units)
+    weight = 2 * np.arange(1, count + 1) - count - 1
+    apart = 2 * np.tensordot(weight, np.sort(predicted, axis=0), axes=1)
+    error = np.mean(np.abs(predicted - observed), axis=0)
+    values: Floats = error - apart / (2 * count * (count - 1 if fair else count))
+    return values
 
 
 def levels(prediction: xr.DataArray) -> list[float]:
@@ -193,23 +211,27 @@ def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
     return dict(sorted(found.items()))
 
 
-def quantile_scores(probabilities: Sequence[float], predicted: Floats, observed: Floats) -> dict[str, Any]:
-    """Score the quantiles of some reach-days, `predicted` (quantile, pair), `observed` (pair,)."""
-    p = np.asarray(probabilities)
+def quantile_scores(
+    probabilities: Sequence[float],
+    predicted: Floats,
+    observed: Floats,
+    mean: Callable[[npt.NDArray[Any]], Floats],
+) -> dict[str, Any]:
+    """Score the quantiles of some reach-days, `predicted` (..., quantile, pair), `observed` (pair,)."""
+    p, axis = np.asarray(probabilities), predicted.ndim - 2
     above = observed - predicted
-    losses = np.mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above), axis=1)
+    losses = mean(np.maximum(p[:, None] * above, (p[:, None] - 1) * above))
     # The CRPS weights each quantile by the width of the range of probabilities nearest to it.
     order = np.argsort(p)
     weights = np.empty_like(p)
     weights[order] = np.diff((p[order][1:] + p[order][:-1]) / 2, prepend=0.0, append=1.0)
-    bounds = intervals(probabilities).values()
-    inside = [np.mean((predicted[low] <= observed) & (observed <= predicted[high])) for low, high in bounds]
-    widths = [np.mean(predicted[high] - predicted[low]) for low, high in bounds]
+    bounds = np.array(list(intervals(probabilities).values()), int).reshape(-1, 2).T
+    low, high = (np.take(predicted, places, axis) for places in bounds)
     return {
-        "crps": 2 * float(np.sum(weights * losses)),
+        "crps": 2 * np.tensordot(losses, weights, (axis, 0)),
         "pinball": losses,
-        "coverage": np.array(inside, np.float64),
-        "width": np.array(widths, np.float64),
+        "coverage": mean((low <= observed) & (observed <= high)),
+        "width": mean(high - low),
     }
 
 
@@ -224,8 +246,9 @@ def quantile_coords(probabilities: Sequence[float]) -> dict[str, xr.Variable]:
 
 
 def _quantile_dataset(pairs: Pairs, probabilities: Sequence[float], *names: str) -> xr.Dataset:
-    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed)
+    mean = group_pairs(pairs, None, ())[1].mean
+    scores = quantile_scores(probabilities, pairs.predicted, pairs.observed, mean)
     numbers = {name: scores[name] for name in names} | {"n": pairs.observed.size}
-    result = label_scores(numbers, (), pairs.units)
+    result = label_scores(numbers, (), (), pairs.units)
     coords = quantile_coords(probabilities)
     return result.assign_coords({name: coords[name] for name in coords if name in result.dims})

@@ -1,9 +1,9 @@
-"""Tables of skill: methods side by side, scored on the same reach-days."""
+"""Methods side by side, scored on the same reach-days: tables of skill, differences with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,15 +11,22 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.evaluate.groups import group_pairs, segments_of
 from xmsgl.evaluate.metrics import score
-from xmsgl.evaluate.pairs import covering
+from xmsgl.evaluate.names import label_scores
+from xmsgl.evaluate.pairs import covering, gather, observations
+from xmsgl.evaluate.resample import check_confidence, segment_bounds
 from xmsgl.schema.arrays import as_array
+from xmsgl.schema.tree import as_dataset
 from xmsgl.util.html import as_xarray_shows, card, table
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["SkillTable", "by_name", "markdown", "shared", "skill_table"]
+    from xmsgl.evaluate.groups import By
+    from xmsgl.evaluate.pairs import Floats
+
+__all__ = ["SkillTable", "by_name", "compare", "markdown", "shared", "skill_table"]
 
 _HEADS = {"rmse": "RMSE", "rmse_median": "median reach RMSE", "mae": "MAE", "nse": "NSE", "kge": "KGE"}
 _HEADS |= {"rmse_hot": "RMSE hot", "rmse_cold": "RMSE cold", "n_reaches": "reaches"}
@@ -161,6 +168,76 @@ def skill_table(
         msg = f"unknown metrics {shorten(unknown)}; known: {known}"
         raise InvalidArgumentError(msg)
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
+
+
+def compare(
+    predictions: Mapping[str, xr.DataArray | xr.Dataset],
+    observed: xr.DataArray | xr.Dataset | None = None,
+    *,
+    by: By = None,
+    dataset: xr.Dataset | xr.DataTree | None = None,
+    confidence: float = 0.9,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Compare the RMSE of several predictions with that of the first, on the reach-days that all have.
+
+    The same segments are drawn for all predictions. If the errors of two predictions are similar, the
+    interval of their difference is therefore narrow.
+
+    Parameters
+    ----------
+    predictions
+        Temperature ``(time, fine)`` or ``(time, coarse)`` by method, degC. May be lazy.
+    observed
+        Temperature with the same dims, NaN where not observed, degC. Default: the labels in `dataset`.
+    by, dataset, seed
+        As in :func:`xmsgl.evaluate.score`.
+    confidence
+        Confidence of the intervals.
+
+    Returns
+    -------
+    xarray.Dataset
+        Along ``method``, and the groups of `by`: ``rmse`` and ``rmse_difference``, the RMSE minus that of the
+        first method, both in degC with ``_low`` and ``_high``. ``n`` and ``n_segments`` by group. Bounds are
+        NaN for groups of fewer than 5 segments.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer than two predictions, or as :func:`xmsgl.evaluate.score`.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=8, years=2)
+    >>> truth = ds["true_temperature_fine"]
+    >>> result = compare({"good": truth + 1, "poor": truth + 2}, truth, dataset=ds)
+    >>> bool(result.rmse_difference_low.sel({"method": "poor"}) > 0)
+    True
+    """
+    check_confidence(confidence)
+    arrays = by_name(predictions)
+    if len(arrays) < 2:
+        msg = f"compare needs at least two predictions, by name; it has {shorten(arrays) or 'none'}"
+        raise InvalidArgumentError(msg)
+    ds = None if dataset is None else as_dataset(dataset)
+    observed = observations(ds, next(iter(arrays.values())), observed)
+    each = [gather(array, shared(arrays, observed)) for array in arrays.values()]
+    pairs = replace(each[0], predicted=np.stack([one.predicted for one in each]))
+    places = (*(array.coords for array in arrays.values()), observed.coords, ds)
+    pairs, groups = group_pairs(pairs, by, places)
+    squares = groups.mean((pairs.predicted - pairs.observed) ** 2)
+    numbers = {"n": groups.total(np.ones(pairs.observed.size)), **_differences(squares)}
+    segments = segments_of(pairs, places, "a comparison")
+    numbers |= segment_bounds(pairs, groups, segments, confidence, seed, _differences)
+    result = label_scores(numbers, ("method",), tuple(groups.coords), pairs.units)
+    return result.assign_coords({**groups.coords, "method": list(arrays)})
+
+
+def _differences(squares: Floats, *_: Floats) -> dict[str, Floats]:
+    root = np.sqrt(squares)
+    return {"rmse": root, "rmse_difference": root - root[:1]}
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: Container[int] = (0,)) -> str:
