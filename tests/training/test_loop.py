@@ -521,7 +521,5 @@ def test_a_task_far_behind_the_coarse_one_is_reported(caplog, epochs, warned):
     fine = np.nanmin(final.history["validation_fine"][2:])
     assert (fine > 1.2 * coarse) == warned
     if warned:
-        assert messages[0].startswith(
-            f"task fine ends its stage of {epochs} epochs with a validation"
-        )
+        assert messages[0].startswith(f"task fine ends its stage of {epochs} epochs with a validation")
         assert f"{fine:.2f} degC, the coarse task has {coarse:.2f} degC" in messages[0]
