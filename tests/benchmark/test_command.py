@@ -118,7 +118,7 @@ def test_a_registered_source_is_listed(call, tiny, tmp_path):
     asked = get_completion_class("bash")(main, {}, "xmsgl", "_XMSGL_COMPLETE")
     for unfinished, names in (
         ("ti", ["tiny"]),
-        ("", ["delaware", "simulated", "willamette", "yakima", "tiny"]),
+        ("", ["delaware", "simulated", "tiny", "willamette", "yakima"]),
     ):
         assert [item.value for item in asked.get_completions(["benchmark"], unfinished)] == names
 
