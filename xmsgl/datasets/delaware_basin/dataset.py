@@ -27,7 +27,10 @@ _SOURCES = (
         for part in ("build", "forcing", "labels", "reaches", "segments", "text")
     ),
     "datasets/store.py",
-    *(f"readers/{part}.py" for part in ("cbh", "geometry", "prms", "rds", "response_units", "weather")),
+    *(
+        f"readers/{part}.py"
+        for part in ("cbh", "days", "frames", "geometry", "prms", "rds", "response_units", "weather")
+    ),
     *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "loops", "parameters", "process")),
 )
 
