@@ -17,12 +17,13 @@ from xmsgl.datasets.download import cache_folder
 from xmsgl.datasets.open import DATASETS, arguments_of, open_data
 from xmsgl.datasets.store import build_key
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.export.netcdf import write_netcdf
 from xmsgl.schema.roles import roles
 from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from xmsgl.models.file.model import Model
 
@@ -86,14 +87,14 @@ def _write(ds: xr.Dataset, path: Path) -> None:
     """Write a compressed file, whole or not at all."""
     import dask
 
-    encoding: dict[str, dict[str, Any]] = {"time": {"dtype": "int32", "units": "days since 1970-01-01"}}
+    encoding: dict[Hashable, dict[str, Any]] = {"time": {"dtype": "int32", "units": "days since 1970-01-01"}}
     for name, variable in ds.data_vars.items():
         if variable.dims[:1] == ("time",):
             days, *others = variable.shape
             chunks = (min(_DAYS, days), *others)
-            encoding[str(name)] = {"zlib": True, "complevel": 4, "chunksizes": chunks}
+            encoding[name] = {"zlib": True, "complevel": 4, "chunksizes": chunks}
     with whole(path) as part, dask.config.set(scheduler="synchronous"):  # one block in memory at a time
-        ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
+        write_netcdf(ds, part, encoding)
 
 
 def temperature(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from xmsgl.errors import CheckpointError, OutputError
+from xmsgl.export.netcdf import write_netcdf
 from xmsgl.schema.names import LABEL
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
@@ -119,7 +120,7 @@ def write_dataset(ds: xr.Dataset, path: Path, encoding: Mapping[Hashable, Any] |
     zarr = _is_zarr(path)
     with whole(path, folder=zarr) as part, _own_threads(), warnings.catch_warnings():
         if not zarr:
-            ds.to_netcdf(part, engine="netcdf4", encoding=encoding)
+            write_netcdf(ds, part, encoding)
             return
         # Consolidated metadata is not part of Zarr 3, but xarray looks for it when it opens the store.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
