@@ -181,6 +181,18 @@ def test_held_segments_are_kept_with_their_reaches_and_nothing_else_is(river):
         np.testing.assert_array_equal(kept, seen & found.held[scale])
 
 
+@pytest.mark.parametrize("order", range(5))
+def test_the_order_of_the_dataset_does_not_change_what_is_held(river, order):
+    rng = np.random.default_rng(order)
+    mixed = river.isel(
+        coarse=rng.permutation(river.sizes["coarse"]), fine=rng.permutation(river.sizes["fine"])
+    )
+    own, other = split(river, "segments:0.4"), split(mixed, "segments:0.4")
+    for scale in ("coarse", "fine"):
+        held = set(river[scale].values[own.held[scale]])
+        assert held == set(mixed[scale].values[other.held[scale]])
+
+
 def test_days_and_segments_are_both_kept(river):
     found = split(river, "2002-03-01/2002-05-31,segments:0.3")
     np.testing.assert_array_equal(found.validation, split(river, "2002-03-01/2002-05-31").validation)

@@ -118,8 +118,11 @@ def _held(
     for scale, seen in finite.items():
         places = np.flatnonzero(seen.any(axis=0))
         gauged[places if scale == "coarse" else segment[places]] = True
-    _, downstream, _ = topology(ds, "coarse")
-    held = draw_segments(downstream, gauged, share, seed)
+    ids, downstream, _ = topology(ds, "coarse")
+    order = np.argsort(ids, kind="stable")  # the draw must not depend on the order in the dataset
+    rank = np.argsort(order)
+    below = np.where(downstream >= 0, rank[downstream], -1)
+    held = draw_segments(below[order], gauged[order], share, seed)[rank]
     return {"coarse": held, "fine": held[segment]}
 
 
