@@ -29,8 +29,7 @@ class MsglAccessor:
     Parameters
     ----------
     obj
-        A dataset of the convention (dimensions ``time``, ``coarse``, ``fine``), or a DataTree with
-        ``/coarse`` and ``/fine``. It is checked by the methods, not here.
+        A dataset with dimensions ``time``, ``coarse`` and ``fine``, or a DataTree. The methods check it.
 
     Examples
     --------
@@ -52,6 +51,10 @@ class MsglAccessor:
             Also check the values (missing, out of range); False computes nothing of a lazy dataset.
         labels
             Require observed temperatures; False for a dataset that is used only for prediction.
+
+        Returns
+        -------
+        ValidationReport
 
         Raises
         ------
@@ -79,12 +82,16 @@ class MsglAccessor:
         scale
             ``"coarse"``, ``"fine"``, or None for both.
         kernel
-            How weight falls with distance along the river: a name, a kernel, or its dictionary. Default:
-            ``"exponential"`` over 10 km.
+            Weight by distance: a name, a kernel, or its dictionary. Default: ``"exponential"`` over 10 km.
         hops, limit, nearest
             Limits of the neighbourhood: number of links, distance in metres, number of nearest neighbours.
         direction
             Whether neighbours lie ``"upstream"``, ``"downstream"`` or on ``"both"`` sides.
+
+        Returns
+        -------
+        RiverGraph or RiverGraphs
+            Both have ``describe()`` and ``to_pyg()``.
         """
         from xmsgl.schema.graphs import build_graph
 
@@ -119,12 +126,9 @@ class MsglAccessor:
         epochs
             Largest number of passes over the training windows; 60 unless the recipe sets another.
         validation
-            Observations for choosing the best epoch and calibrating intervals: a fraction of the windows,
-            date ranges (``"2011-10-01/2012-09-30"``), whole ``"segments"``, or None.
-        seed
-            Seed of the initial weights, the validation windows and the order of windows.
-        start, device, progress, observers
-            A model to start from, the device, what progress to show, functions called after each epoch.
+            To choose the epoch: fraction of windows, ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
+        seed, start, device, progress, observers
+            Seed of all draws, model to start from, device, progress to show, functions to call each epoch.
         checkpoint, resume
             A file rewritten after every epoch; a checkpoint to continue from with the same settings.
         **settings
@@ -164,16 +168,12 @@ class MsglAccessor:
         model
             A trained model, the name of a packaged one (see ``xmsgl models``), or the path of a file.
             Default: the packaged ``"delaware-async-msgl"``.
-        warmup
-            Days of warm-up before each window; default: as in training.
+        warmup, device
+            Days before each window (default: as in training); ``"auto"``, ``"cpu"`` or ``"cuda"``.
         carry
-            Carry the state from window to window instead of a warm-up: faster and with a longer memory, but
-            days must be computed in order.
-        device
-            ``"auto"``, ``"cpu"`` or ``"cuda"``.
+            Carry the state from window to window, without warm-up: faster, but days are computed in order.
         quantiles
-            Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles of the temperature instead,
-            (quantile, time, fine), based on the residuals on the validation days of training.
+            Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles, (quantile, time, fine).
         """
         from xmsgl.prediction.downscale import downscale
 
@@ -222,8 +222,7 @@ class MsglAccessor:
         prediction
             DataArray or Dataset over ``fine`` or ``coarse``. Default: the daily variables of the fine scale.
         convention
-            ``"cf"``: CF-1.11 time series with lines, for ``.to_netcdf()``; ``"ugrid"``: a network with values
-            on its edges; ``"xvec"``: a cube with lines, for ``.xvec.to_geodataframe()``.
+            ``"cf"``: CF-1.11 time series with lines; ``"ugrid"``: a network; ``"xvec"``: a cube with lines.
         """
         from xmsgl.export import export
 

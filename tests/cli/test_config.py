@@ -170,7 +170,7 @@ def test_other_labels_are_refused(run, tmp_path):
         ('epochs = "many"', "Invalid value for '--epochs'"),
         ('validation = "often"', "validation must be a fraction of the windows between 0 and 1"),
         ('validation = "2001-01-01/"', "got '2001-01-01/'"),
-        ("validation = 1.5", "validation must be a fraction between 0 and 1"),
+        ("validation = 1.5", "validation must be a fraction of the windows between 0 and 1"),
         ("set = 3", "set must be a table, [set]"),
         ("[set]\nseed = 3", "--set cannot take seed, which has its own option; use --seed"),
         ("epochs = ", "run.toml: not valid TOML"),

@@ -97,8 +97,9 @@ def foreign(folder: Path) -> None:
     (folder / "run.toml").write_text('method = "remap"\n')
     (folder / "hidden.nc").mkdir()
     (folder / "reaches.csv").write_text("id,downstream\n1,\n")
-    for name in ("photo.png", "page.html", "table.csv", "rivers.gpkg"):
+    for name in ("photo.png", "table.csv", "rivers.gpkg"):
         (folder / name).write_bytes(b"years of work")
+    (folder / "page.html").write_text("<title>Years of work with xmsgl</title>")
 
 
 DOWNSCALE = ["downscale", "river.nc", "-m", "m.safetensors", "-o"]

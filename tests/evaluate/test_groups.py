@@ -140,7 +140,14 @@ def test_a_combination_without_observations_has_n_0(case):
             ["month", "month"], InvalidArgumentError, "two groupings have the name 'month'", id="twice"
         ),
         pytest.param([], InvalidArgumentError, "no grouping", id="none"),
-        pytest.param(5, UnknownNameError, "grouping 5", id="number"),
+        pytest.param(5, InvalidArgumentError, "by has 5; a grouping is", id="number"),
+        pytest.param([["month"]], InvalidArgumentError, r"by has \['month'\]; a grouping is", id="nested"),
+        pytest.param(
+            xr.DataArray([1, 2, 3], coords={"fine": [100, 107, 107]}, name="side"),
+            InvalidArgumentError,
+            "'side' have labels along 'fine' more than once: 107",
+            id="repeated-labels",
+        ),
         pytest.param({"month": "month"}, InvalidArgumentError, r"by\['month'\] is 'month'", id="no-grouper"),
         pytest.param(
             {"month": BinGrouper([20, 30])},

@@ -159,3 +159,19 @@ def test_a_comparison_needs_two_predictions():
     ds, prediction = river(0)
     with pytest.raises(InvalidArgumentError, match="at least two"):
         compare({"a": prediction}, dataset=ds)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"confidence": 0.9, "seed": -1}, "seed is -1; it must be a whole number of at least 0"),
+        ({"confidence": 0.9, "seed": 1.5}, "seed is 1.5"),
+        ({"confidence": [0.9]}, r"confidence is \[0.9\]; it must be a number between 0 and 1"),
+    ],
+)
+def test_invalid_draws_are_refused(options, message):
+    ds, prediction = river(6)
+    with pytest.raises(InvalidArgumentError, match=message):
+        ds.msgl.evaluate(prediction, **options)
+    with pytest.raises(InvalidArgumentError, match=message):
+        ds.msgl.compare({"a": prediction, "b": prediction + 1}, **options)

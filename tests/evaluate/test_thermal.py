@@ -149,6 +149,11 @@ def test_invalid_temperatures_are_refused(daily, change, message):
         indices(change(daily))
 
 
+def test_observations_along_other_reaches_are_refused(daily):
+    with pytest.raises(InvalidArgumentError, match="observed has the dimension coarse, which"):
+        indices(daily, daily.rename(fine="coarse"))
+
+
 def test_nothing_in_common(daily):
     with pytest.raises(InvalidArgumentError, match="sizes"):
         indices(daily.sel(time="2001"), daily.sel(time="2002"))

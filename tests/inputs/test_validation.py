@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import numpy as np
 import pandas as pd
@@ -180,6 +181,18 @@ def test_held_segments_are_kept_with_their_reaches_and_nothing_else_is(river):
         np.testing.assert_array_equal(kept, seen & found.held[scale])
 
 
+@pytest.mark.parametrize("order", range(5))
+def test_the_order_of_the_dataset_does_not_change_what_is_held(river, order):
+    rng = np.random.default_rng(order)
+    mixed = river.isel(
+        coarse=rng.permutation(river.sizes["coarse"]), fine=rng.permutation(river.sizes["fine"])
+    )
+    own, other = split(river, "segments:0.4"), split(mixed, "segments:0.4")
+    for scale in ("coarse", "fine"):
+        held = set(river[scale].values[own.held[scale]])
+        assert held == set(mixed[scale].values[other.held[scale]])
+
+
 def test_days_and_segments_are_both_kept(river):
     found = split(river, "2002-03-01/2002-05-31,segments:0.3")
     np.testing.assert_array_equal(found.validation, split(river, "2002-03-01/2002-05-31").validation)
@@ -213,12 +226,24 @@ def test_segments_of_an_ungauged_river_cannot_be_held_out(river):
 )
 def test_what_is_neither_a_fraction_nor_days_is_refused(validation):
     message = (
-        "validation must be a fraction of the windows between 0 and 1, date ranges such as "
-        "'2011-10-01/2012-09-30', 'segments' or 'segments:0.2' for whole segments, several of these with "
-        "commas, or None; got "
+        "validation must be a fraction of the windows between 0 and 1, None, or text: date ranges such as "
+        "'2011-10-01/2012-09-30' or 'days:0.15' for a fraction of the windows, 'segments' or 'segments:0.2' "
+        "for whole segments, or days and segments with a comma; got "
     )
     with pytest.raises(InvalidArgumentError, match=message):
         read_validation(write_validation(validation))
+
+
+def test_following_the_advice_keeps_days_and_segments():
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_validation("0.15,segments")
+    *days, word, share = re.findall(r"'([^']+)'", str(caught.value).partition("; got")[0])
+    for one in days:
+        for other in (word, share):
+            asked = read_validation(f"{one},{other}")
+            assert asked.segments == (0.2 if other == share else 0.15)
+            assert asked.share == (0.15 if one == "days:0.15" else None)
+    assert days[-1] == "days:0.15"
 
 
 DAYS = st.dates(dt.date(1900, 1, 1), dt.date(2100, 12, 31))

@@ -158,7 +158,12 @@ def test_points_are_as_good_as_coordinates(river):
         (SITES, daily(A=[1.0]), {"max_distance": 0}, "max_distance must be above 0"),
         (SITES, daily(A=[1.0]), {"area_factor": 0.5}, "area_factor at least 1"),
         (SITES, daily(A=[1.0]).assign(Date="01/07/2001"), {}, "date_format"),
-        (SITES, daily(Z=[1.0]), {}, "no observation is on a reach"),
+        (
+            SITES,
+            daily(Z=[1.0]),
+            {},
+            "no observation is on a reach.*of 'Z' but the sites are 'A'.*leading zeros",
+        ),
     ],
 )
 def test_what_cannot_be_placed_is_refused(river, sites, days, arguments, message):

@@ -598,5 +598,6 @@ def test_following_the_advice_names_a_misspelt_header():
 
 def test_names_that_go_on_are_not_near_misses():
     more = {"elevation2 [m]": 3.0, "air_temperatures [degC]": 4.0, "depth [m]": 1.0, "humidity [%]": 2.0}
+    more |= {"bwidth [m]": 5.0, "wslope [1]": 0.1, "Length2 [m]": 6.0}
     found = read_csv(REACHES.assign(**more))
     assert {f"{name.split(' ')[0]}_fine" for name in more} <= set(found.variables)

@@ -339,7 +339,7 @@ def test_a_switch_takes_true_and_false_only(value):
         ({"features": ["neighbour_anomalies:5"]}, "give a length along the river"),
         ({"features": ["slope", "slope"]}, "slope are given twice"),
         ({"validation": 1.5}, "validation must be a fraction of the windows"),
-        ({"validation": "2002"}, "validation must be a fraction of the windows, date ranges"),
+        ({"validation": "2002"}, "validation must be a fraction of the windows between 0 and 1, None"),
     ],
 )
 def test_features_and_validation_are_read_when_they_are_given(given, message):

@@ -27,7 +27,7 @@ def rmse_intervals(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
     means = roots.groupby(label).mean()
     best = str(means[0].idxmin())  # with all segments once
     # Runs scored on the same reach-days have the same number of them in each segment.
-    split = np.array([hash(row.tobytes()) for row in days])
+    split = np.unique(days, axis=0, return_inverse=True)[1].ravel()
     paired = {str(name): own.groupby(split[own.index]).mean() for name, own in roots.groupby(label)}
     found = {}
     for name, own in paired.items():

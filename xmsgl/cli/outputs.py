@@ -104,7 +104,7 @@ MODEL = Kind("a model or checkpoint", "", _is_trained)
 PICTURE = Kind(
     "a picture", "PNG (.png), PDF (.pdf) or SVG (.svg)", lambda path: b"xmsgl" in path.read_bytes()
 )
-PAGE = Kind("a page", "HTML (.html)", lambda path: b"xmsgl" in path.read_bytes())
+PAGE = Kind("a page", "HTML (.html)", lambda path: b'name="generator" content="xmsgl"' in path.read_bytes())
 TABLES = "GeoPackage (.gpkg), GeoParquet (.parquet) or CSV (.csv)"
 EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", _is_export)
 

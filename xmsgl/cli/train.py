@@ -76,8 +76,8 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     default="0.15",
     show_default=True,
     help="Data kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date "
-    "ranges (2011-10-01/2012-09-30), segments (15 % of the gauged ones) or segments:0.2, several of these "
-    "with commas, or none.",
+    "ranges (2011-10-01/2012-09-30), segments (15 % of the gauged ones) or segments:0.2, both as "
+    "days:0.15,segments:0.2, or none.",
 )
 @click.option(
     "--fingerprint", help="Stop unless network, days and labels have this digest (describe --toml prints it)."

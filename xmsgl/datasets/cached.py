@@ -114,10 +114,10 @@ def _period(
     import pandas as pd
 
     days = ds.indexes["time"]
-    try:
-        first = days[0] if start is None else pd.Timestamp(start)
-        last = days[-1] if end is None else pd.Timestamp(end)
-    except ValueError as error:
+    try:  # a year or a month stands for its days, as in sel of xarray
+        first = days[0] if start is None else pd.Period(str(start)).start_time.normalize()
+        last = days[-1] if end is None else pd.Period(str(end)).end_time.normalize()
+    except (AttributeError, ValueError) as error:  # the first of NaT
         msg = f"start and end must be days such as '{days[0].date()}', not {start!r} and {end!r}"
         raise InvalidArgumentError(msg) from error
     if not days[0] <= first <= last <= days[-1]:

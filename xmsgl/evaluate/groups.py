@@ -120,6 +120,9 @@ def _labels(
 ) -> tuple[_Codes, xr.DataArray]:
     """Return labels of days or reaches, named as their dimension in the scores, and each pair's position."""
     dim = pairs.dim
+    if not isinstance(by, str | xr.DataArray):
+        msg = f"by has {by!r}; a grouping is the name of one, or a DataArray of labels"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
     if isinstance(by, xr.DataArray):
         return _given(pairs, by, "group" if by.name is None else str(by.name))
     if by in _TIME_GROUPS:
@@ -148,8 +151,13 @@ def _given(pairs: Pairs, by: xr.DataArray, name: str) -> tuple[_Codes, xr.DataAr
         msg = f"the groups {name!r} have dims {by.dims}; they must be labelled along 'time' or {pairs.dim!r}"
         raise InvalidArgumentError(msg)
     labels, position = (pairs.times, pairs.time) if by.dims[0] == "time" else (pairs.ids, pairs.reach)
+    known = by.indexes[by.dims[0]]
+    if not known.is_unique:
+        repeated = shorten(known[known.duplicated()].unique())
+        msg = f"the groups {name!r} have labels along {by.dims[0]!r} more than once: {repeated}"
+        raise InvalidArgumentError(msg)
     used, own = np.unique(position, return_inverse=True)
-    places = by.indexes[by.dims[0]].get_indexer(labels[used])
+    places = known.get_indexer(labels[used])
     if (places < 0).any():
         lost = labels[used[places < 0]]
         msg = f"the groups {name!r} have no label for {shorten(lost)} along {by.dims[0]!r}"

@@ -131,7 +131,7 @@ def score(
     """
     if tails not in get_args(Tails):
         raise UnknownNameError("definition of the tails", tails, get_args(Tails))
-    check_confidence(confidence)
+    check_confidence(confidence, seed)
     prediction, ds = as_array(prediction), None if dataset is None else as_dataset(dataset)
     observed = observations(ds, prediction, observed)
     probabilities = levels(prediction) if "quantile" in prediction.dims else None

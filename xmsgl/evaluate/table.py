@@ -216,7 +216,7 @@ def compare(
     >>> bool(result.rmse_difference_low.sel({"method": "poor"}) > 0)
     True
     """
-    check_confidence(confidence)
+    check_confidence(confidence, seed)
     arrays = by_name(predictions)
     if len(arrays) < 2:
         msg = f"compare needs at least two predictions, by name; it has {shorten(arrays) or 'none'}"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.pairs import common_units
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.structure import check_days
@@ -70,7 +70,8 @@ def indices(
     Raises
     ------
     InvalidArgumentError
-        Other units, no dimension ``time``, days that are not daily, no day and reach in common.
+        Other units, no dimension ``time``, days that are not daily, no day and reach in common, observations
+        with a dimension that `temperature` lacks.
 
     Examples
     --------
@@ -91,6 +92,9 @@ def indices(
     if observed is None:
         return _indices(_daily(array), **options)
     seen = as_array(observed, "observed")
+    if strange := set(seen.dims) - set(array.dims):
+        msg = f"observed has the dimension {shorten(strange)}, which the temperature, {array.dims}, lacks"
+        raise InvalidArgumentError(f"{msg}; give both along the same reaches")
     common_units(array, seen)
     array, seen = xr.align(array, seen, join="inner")
     mine, theirs = (_indices(_daily(each), **options) for each in (array.where(seen.notnull()), seen))

@@ -205,13 +205,15 @@ class TrainingData:
         nodes: dict[Scale, IntArray] = {}
         labels: dict[Scale, FloatArray] = {}
         for scale in scales:
-            mask = scored[..., None] & self._uses[use].mask(scale, days)  # (window, day, node)
-            chosen = np.where(mask, source[scale][days], np.float32(np.nan))
-            present, places = self._labelled_nodes(scale, chosen.reshape(-1, chosen.shape[-1]))
+            seen = source[scale][days[scored]]  # a copy, (day, node)
+            seen[~self._uses[use].mask(scale, days[scored])] = np.nan
+            present, places = self._labelled_nodes(scale, seen)
             if not present.size:
                 continue
+            chosen = np.full((*scored.shape, present.size), np.float32(np.nan))  # (window, day, node)
+            chosen[scored] = seen[:, present]
             scaling = self.scaling[scale]
-            standard = (chosen[..., present] - scaling.label_mean) / scaling.label_deviation
+            standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
             inputs[scale] = self._read(scale, days)

@@ -118,8 +118,11 @@ def _held(
     for scale, seen in finite.items():
         places = np.flatnonzero(seen.any(axis=0))
         gauged[places if scale == "coarse" else segment[places]] = True
-    _, downstream, _ = topology(ds, "coarse")
-    held = draw_segments(downstream, gauged, share, seed)
+    ids, downstream, _ = topology(ds, "coarse")
+    order = np.argsort(ids, kind="stable")  # the draw must not depend on the order in the dataset
+    rank = np.argsort(order)
+    below = np.where(downstream >= 0, rank[downstream], -1)
+    held = draw_segments(below[order], gauged[order], share, seed)[rank]
     return {"coarse": held, "fine": held[segment]}
 
 
@@ -188,9 +191,9 @@ def _share(value: float | str, validation: Any) -> float:
 
 def _fault(validation: Any) -> str:
     return (
-        "validation must be a fraction of the windows between 0 and 1, date ranges such as "
-        "'2011-10-01/2012-09-30', 'segments' or 'segments:0.2' for whole segments, several of these with "
-        f"commas, or None; got {validation!r}"
+        "validation must be a fraction of the windows between 0 and 1, None, or text: date ranges such as "
+        "'2011-10-01/2012-09-30' or 'days:0.15' for a fraction of the windows, 'segments' or 'segments:0.2' "
+        f"for whole segments, or days and segments with a comma; got {validation!r}"
     )
 
 

@@ -166,6 +166,9 @@ def place_sites(
     if wide.empty:
         reasons = report["outcome"].value_counts()
         msg = f"no observation is on a reach; sites: {shorten(f'{k} ({n})' for k, n in reasons.items())}"
+        if len(unknown):
+            listed = f"{shorten(map(repr, unknown))} but the sites are {shorten(map(repr, report.index), 3)}"
+            msg += f"; observations are of {listed}: write the ids alike, with all leading zeros"
         raise InvalidArgumentError(msg)
     _tell(report.loc[report.index.intersection(observed)], unknown)
     return PlacedSites(_labels(wide.mask(dry), report["reach"], ds), report)

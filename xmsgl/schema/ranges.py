@@ -157,6 +157,7 @@ def check_names(bases: Iterable[str], what: str) -> None:
     """Refuse names of variables that are misspelt names of the convention."""
     for base in bases:
         near = nearest(base, BASES, 0.88)
-        if near and not (base in BASES or expected_units(base) or base.startswith(near)):
+        # a longer name with all of the other one in it, such as bwidth, is a variable of its own
+        if near and near not in base.lower() and not expected_units(base):
             msg = f"{what} has {base!r}; did you mean {near!r}? Correct the name, or drop the column"
             raise InvalidArgumentError(msg)

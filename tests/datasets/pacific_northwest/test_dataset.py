@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 import yaml
 
 import xmsgl
@@ -73,6 +74,13 @@ class TestBoth:
             assert ds["water_temperature_fine"].chunks
         assert ds["water_temperature_fine"].equals(whole["water_temperature_fine"].sel(time=days))
 
+    def test_a_year_and_a_month_stand_for_their_days(self, basin, northwest_cache):
+        name, whole = basin
+        year = str(whole["time"].dt.year.values[-1] - 1)
+        for start, end in ((year, year), (f"{year}-02", f"{year}-03"), (year, f"{year}-03-05")):
+            ds = getattr(xmsgl.datasets, name)(start=start, end=end, cache_dir=northwest_cache)
+            xr.testing.assert_equal(ds["time"], whole["time"].sel(time=slice(start, end)))
+
     def test_region_is_all_upstream_of_a_segment(self, basin, northwest_cache):
         name, whole = basin
         outlet = tributary(whole)
@@ -93,9 +101,11 @@ class TestBoth:
             ),
             ({"region": 7}, "region 7 is not a segment id"),
             ({"start": "1990-01-01"}, "the period of the "),
+            ({"start": "NaT"}, "start and end must be days"),
+            ({"end": []}, "start and end must be days"),
             ({"start": "soon"}, "must be days such as"),
         ],
-        ids=["unit", "segment", "period", "day"],
+        ids=["unit", "segment", "period", "no-day", "list", "day"],
     )
     def test_refuses(self, basin, northwest_cache, options, fault):
         with pytest.raises(InvalidArgumentError, match=fault):

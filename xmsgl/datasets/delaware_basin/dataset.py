@@ -51,7 +51,7 @@ def delaware(
     Parameters
     ----------
     start, end
-        First and last day, within the period of `forcing`. Default None: the whole period.
+        First and last day, month or year, within the period of `forcing`. Default None: the whole period.
     region
         A HUC8 or HUC12 id (text of 8 or 12 digits): the segments with the largest part of their reaches'
         length in that unit. Or the id of a segment (integer): that segment and all upstream. A segment keeps

@@ -39,7 +39,7 @@ def willamette(
     Parameters
     ----------
     start, end
-        First and last day. Default None: the whole period.
+        First and last day, month or year. Default None: the whole period.
     region
         Id of a segment: that segment and all upstream. Default None: the whole basin.
     cache_dir
@@ -88,7 +88,7 @@ def yakima(
     Parameters
     ----------
     start, end
-        First and last day. Default None: the whole period.
+        First and last day, month or year. Default None: the whole period.
     region
         Id of a segment: that segment and all upstream. Default None: the whole basin.
     cache_dir
