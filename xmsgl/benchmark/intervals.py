@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from xmsgl.evaluate.resample import MIN_SEGMENTS, bounds, draw
+from xmsgl.evaluate.resample import MIN_SEGMENTS, bounds, sums
 
 __all__ = ["CONFIDENCE", "rmse_intervals"]
 
@@ -20,9 +20,8 @@ def rmse_intervals(scores: pd.DataFrame) -> dict[str, tuple[str, str]]:
     rows = rows.assign(squares=rows["value"] ** 2 * rows["n"], label=rows["label"].astype(str))
     table = rows.set_index(["label", "run", "member"])[["n", "squares"]].unstack(fill_value=0)
     days, squares = (np.asarray(table[name], np.float64) for name in ("n", "squares"))
-    drawn = draw(days.shape[1], seed=0)
     with np.errstate(invalid="ignore"):  # a resample may have none of the segments of a run
-        roots = pd.DataFrame(np.sqrt(squares @ drawn / (days @ drawn)))
+        roots = pd.DataFrame(np.sqrt(sums(squares, seed=0) / sums(days, seed=0)))
     label = table.index.get_level_values("label")
     means = roots.groupby(label).mean()
     best = str(means[0].idxmin())  # with all segments once

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import xarray as xr
@@ -24,6 +21,7 @@ from xmsgl.util.writing import whole
 if TYPE_CHECKING:
     import os
     from collections.abc import Hashable, Mapping
+    from pathlib import Path
 
     from xmsgl.models.file.model import Model
 
@@ -32,8 +30,6 @@ __all__ = ["describe", "describe_model", "lazy", "netcdf_file", "temperature"]
 Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 _DAYS = 365  # in one chunk of a dataset that is not lazy
-_BUILDERS = ("datasets", "readers", "simulate")  # packages that the datasets depend on
-_UNITS = "schema/units.py"  # and the conversion factors
 _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 
@@ -72,15 +68,8 @@ def _version(dataset: str, arguments: Mapping[str, Any]) -> str:
     from xmsgl.util.version import __version__
 
     bound = {name: value for name, value in arguments_of(dataset, arguments).items() if name != "cache_dir"}
-    package = Path(str(files("xmsgl")))
-    modules = [
-        file.relative_to(package).as_posix()
-        for part in _BUILDERS
-        for file in sorted(package.joinpath(part).rglob("*"))
-        if file.suffix in (".py", ".txt")
-    ]
     text = json.dumps(bound, sort_keys=True, default=str)
-    return build_key([*modules, _UNITS], [hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()])
+    return build_key([__version__, text])
 
 
 def _write(ds: xr.Dataset, path: Path) -> None:

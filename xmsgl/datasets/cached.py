@@ -34,7 +34,6 @@ class Cached:
     river: str  # in messages
     build: str  # "module:function", called with the files, a function to report steps, and the choices
     steps: int  # that build reports
-    sources: tuple[str, ...]  # modules it depends on: after a change of one it is built again
     digits: Mapping[str, int]  # decimals kept in the store, by variable
 
 
@@ -74,7 +73,7 @@ def store_path(data: Cached, folder: Path, choices: Mapping[str, str]) -> Path:
     """Return the folder of a built dataset in the cache."""
     from xmsgl.datasets.store import build_key
 
-    version = build_key(data.sources, (file.sha256 for file in dataset_files(data.name)))
+    version = build_key(file.sha256 for file in dataset_files(data.name))
     return folder / "built" / f"{'-'.join((data.name, *choices.values(), version))}.zarr"
 
 

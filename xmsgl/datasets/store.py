@@ -1,13 +1,13 @@
 """Built datasets as Zarr folders: written completely or not at all, opened lazily.
 
-Zarr rather than netCDF, because opening a netCDF file just after dask's threads had read another ended in a
-segmentation fault of unknown cause.
+Zarr rather than netCDF, because it is read in parallel, and because text in netCDF files that are open twice
+may crash HDF5 (see :mod:`xmsgl.export.netcdf`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,25 +18,20 @@ from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 __all__ = ["build_key", "open_store", "write_store"]
 
 _DAYS = 732  # days in one chunk
+_BUILDERS = ("datasets", "network", "readers", "schema", "simulate")  # rooms that datasets are built with
 
 
-def build_key(modules: Iterable[str], hashes: Iterable[str]) -> str:
-    """Return a key that changes with the code that builds a dataset and with the files it reads.
-
-    A folder among `modules` stands for all modules in it.
-    """
+def build_key(hashes: Iterable[str]) -> str:
+    """Return a key that changes with the code that datasets are built with, and with some hashes."""
     digest = hashlib.sha256()
-    package = files("xmsgl")
-    for module in modules:
-        place = package.joinpath(*module.split("/"))
-        inside = sorted(place.iterdir(), key=lambda file: file.name) if place.is_dir() else [place]
-        for file in inside:
-            if file.is_file():
+    package = Path(__file__).parents[1]
+    for room in _BUILDERS:
+        for file in sorted(package.joinpath(room).rglob("*")):
+            if file.suffix in (".py", ".txt"):
                 digest.update(file.read_bytes())
     for content in hashes:
         digest.update(content.encode())

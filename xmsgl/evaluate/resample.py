@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from xmsgl.evaluate.groups import Groups
     from xmsgl.evaluate.pairs import Floats, Pairs
 
-__all__ = ["MIN_SEGMENTS", "bounds", "check_confidence", "draw", "segment_bounds"]
+__all__ = ["MIN_SEGMENTS", "bounds", "check_confidence", "segment_bounds", "sums"]
 
 MIN_SEGMENTS = 5
 """Segments that an interval needs."""
@@ -36,14 +37,25 @@ def check_confidence(confidence: Any, seed: Any) -> None:
         raise InvalidArgumentError(msg)
 
 
-def draw(count: int, seed: int) -> Floats:
-    """Count segments in samples (segment, sample): all of them, resamples, all but one in turn."""
-    resamples = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
-    return np.concatenate([np.ones((1, count)), resamples, 1 - np.eye(count)]).T
+def sums(values: Floats, seed: int) -> Floats:
+    """Sum values (..., segment) over samples of segments: all, resamples, all but one in turn."""
+    before, after = np.cumsum(values, axis=-1), np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]
+    without = np.zeros_like(before)
+    without[..., 1:] += before[..., :-1]
+    without[..., :-1] += after[..., 1:]
+    return np.concatenate([before[..., -1:], values @ _draws(values.shape[-1], seed), without], axis=-1)
+
+
+@lru_cache(maxsize=4)
+def _draws(count: int, seed: int) -> Floats:
+    """Count how often each of some segments is drawn, (segment, resample)."""
+    rng = np.random.default_rng(seed)
+    drawn: Floats = rng.multinomial(count, np.full(count, 1 / count), _RESAMPLES).T.astype(np.float64)
+    return drawn
 
 
 def bounds(values: Floats, confidence: float) -> npt.NDArray[Any]:
-    """Return the lower and the upper bound from values in the samples of :func:`draw` (..., sample)."""
+    """Return the lower and the upper bound from values in the samples of :func:`sums` (..., sample)."""
     return np.moveaxis(np.apply_along_axis(_bca, -1, values, confidence), -1, 0)
 
 
@@ -82,9 +94,9 @@ def segment_bounds(
         means = [missing] * 3
         if names.size >= MIN_SEGMENTS:
             own = error[..., chosen[np.argsort(segment, kind="stable")]]
-            drawn, starts = draw(names.size, seed), np.cumsum(days) - days
-            sums = (np.add.reduceat(each, starts, axis=-1) @ drawn for each in (own**2, np.abs(own), own))
-            means = [total / (days @ drawn) for total in sums]
+            starts, total_days = np.cumsum(days) - days, sums(days.astype(np.float64), seed)
+            parts = (np.add.reduceat(each, starts, axis=-1) for each in (own**2, np.abs(own), own))
+            means = [sums(part, seed) / total_days for part in parts]
         rows.append({name: bounds(value, confidence) for name, value in statistics(*means).items()})
     found = {"n_segments": np.reshape(counts, groups.shape)}
     for name in rows[0]:

@@ -80,6 +80,7 @@ class TrainingData:
         self._present = {
             name: {s: (np.isfinite(v) & use.mask(s)).any(axis=1) for s, v in self.labels.items()}
             for name, use in self._uses.items()
+            if name != "process"
         }
         self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}

@@ -66,7 +66,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 _WHOLE = ("id", "to", "hydroseq", "dnhydroseq", "fromnode", "tonode", "divergence")
 _COASTLINE = "566"  # the feature type; feature codes begin with it
 _STATICS = {
-    "slope": ("1", "slope of the smoothed elevations"),
+    "slope": ("1", "slope of the flowline"),
     "elevation": ("m", "elevation half-way between the smoothed ends"),
     "drainage_area": ("km2", "total upstream drainage area"),
     "stream_order": ("1", "stream order"),

@@ -9,8 +9,6 @@ import xarray as xr
 import yaml
 
 import xmsgl
-from tests.test_walls import ROOT, imports, inner
-from xmsgl.datasets.pacific_northwest.dataset import _SOURCES
 from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.origin import origin_of
@@ -36,24 +34,6 @@ def tributary(ds, reaches=40):
             step = below[step]
     gauged = ds["coarse_segment"].values[ds["gauge_fine"].values != ""]
     return int((total[gauged] - reaches).abs().idxmin())
-
-
-def test_stores_depend_on_all_modules_they_are_built_by():
-    by = ("datasets.", "readers.", "simulate.", "schema.units")
-    room = ROOT / "datasets" / "pacific_northwest"
-    used = {
-        inner(name).replace(".", "/")
-        for path in [*room.glob("*.py"), *(ROOT / "readers").glob("*.py")]
-        for name, _, typing in imports(path)
-        if inner(name).startswith(by) and not typing
-    }
-    assert "simulate/fao56" in used
-    known = tuple(name.removesuffix(".py") for name in _SOURCES)
-    # cached opens, and the registry is there by the hashes that stand in it
-    assert sorted(name for name in used if not name.startswith(known)) == [
-        "datasets/cached",
-        "datasets/registry",
-    ]
 
 
 @pytest.mark.delaware

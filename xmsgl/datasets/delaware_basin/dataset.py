@@ -19,21 +19,6 @@ __all__ = ["delaware"]
 Fine = Literal["mainstem", "all"]
 Forcing = Literal["stations", "era5", "observed"]
 
-# modules that the stored dataset depends on: after a change of one it is built again
-_SOURCES = (
-    "schema/units.py",
-    *(
-        f"datasets/delaware_basin/{part}.py"
-        for part in ("build", "forcing", "labels", "reaches", "segments", "text")
-    ),
-    "datasets/store.py",
-    *(
-        f"readers/{part}.py"
-        for part in ("cbh", "days", "frames", "geometry", "prms", "rds", "response_units", "weather")
-    ),
-    *(f"simulate/{part}.py" for part in ("fao56", "hydrology", "loops", "parameters", "process")),
-)
-
 
 def delaware(
     *,
@@ -110,4 +95,4 @@ def delaware(
     )
 
 
-DELAWARE = Cached("delaware", "Delaware", "xmsgl.datasets.delaware_basin.build:build", 5, _SOURCES, DIGITS)
+DELAWARE = Cached("delaware", "Delaware", "xmsgl.datasets.delaware_basin.build:build", 5, DIGITS)

@@ -15,16 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["willamette", "yakima"]
 
+
 # modules and folders that the stored datasets depend on
-_SOURCES = (
-    "datasets/pacific_northwest",
-    "datasets/store.py",
-    "readers",
-    "schema/units.py",
-    "simulate/fao56.py",
-)
-
-
 def willamette(
     *,
     start: str | pd.Timestamp | None = None,
@@ -120,5 +112,5 @@ def yakima(
 
 
 _BUILD = "xmsgl.datasets.pacific_northwest.build:build"
-WILLAMETTE = Cached("willamette", "Willamette", f"{_BUILD}_willamette", 4, _SOURCES, DIGITS)
-YAKIMA = Cached("yakima", "Yakima", f"{_BUILD}_yakima", 4, _SOURCES, DIGITS)
+WILLAMETTE = Cached("willamette", "Willamette", f"{_BUILD}_willamette", 4, DIGITS)
+YAKIMA = Cached("yakima", "Yakima", f"{_BUILD}_yakima", 4, DIGITS)
