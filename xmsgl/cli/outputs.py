@@ -72,6 +72,12 @@ def _is_export(path: Path) -> bool:
     return ds is not None and ": export to " in str(ds.attrs.get("history"))
 
 
+def _is_picture(path: Path) -> bool:
+    """Check who made a picture, by its metadata as matplotlib writes them."""
+    content = path.read_bytes()
+    return any(mark in content for mark in (b"Software\0xmsgl", b"/Creator (xmsgl)", b"<dc:title>xmsgl<"))
+
+
 def _opened(path: Path) -> xr.Dataset | None:
     """Open the metadata of a file; None if it cannot be read, has several groups, or holds other files."""
     options = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
@@ -101,9 +107,7 @@ PREDICTION = Kind("a prediction", f"{NETCDF} or a Zarr store (.zarr)", is_predic
 DATASET = Kind("a dataset", f"{NETCDF} or a Zarr store (.zarr)", _is_dataset)
 BASIN = Kind("a dataset", NETCDF, _is_dataset)
 MODEL = Kind("a model or checkpoint", "", _is_trained)
-PICTURE = Kind(
-    "a picture", "PNG (.png), PDF (.pdf) or SVG (.svg)", lambda path: b"xmsgl" in path.read_bytes()
-)
+PICTURE = Kind("a picture", "PNG (.png), PDF (.pdf) or SVG (.svg)", _is_picture)
 PAGE = Kind("a page", "HTML (.html)", lambda path: b'name="generator" content="xmsgl"' in path.read_bytes())
 TABLES = "GeoPackage (.gpkg), GeoParquet (.parquet) or CSV (.csv)"
 EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", _is_export)
