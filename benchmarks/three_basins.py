@@ -136,7 +136,8 @@ def table(lines: list[dict[str, Any]]) -> str:
     """Write the mean over draws of the pooled RMSE and of the median gauge's, in Markdown."""
     rows = pd.DataFrame([{**line["case"], **line["score"]} for line in lines])
     rows["sources"] = rows["sources"].map(lambda names: " + ".join(names) or "none")
-    by = rows.groupby(["target", "sources", "method", "kept"], sort=False)
+    rows["method"] = pd.Categorical(rows["method"], METHODS)
+    by = rows.groupby(["target", "sources", "method", "kept"], observed=True)
     mean = by[["rmse", "median"]].mean().map("{:.2f}".format)
     cells = mean["rmse"] + " / " + mean["median"] + by.size().map(" ({})".format)
     return cells.unstack("kept").fillna("").reset_index().to_markdown(index=False)
