@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -207,11 +208,23 @@ class TrainSettings:
         'mgda'
         """
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
+        usual, uses = _of_method(method)
+        if recipe is not None and uses is not None:
+            msg = f"recipe {recipe!r} has no settings for {method!r}; leave recipe out"
+            raise InvalidArgumentError(msg)
         base = {} if recipe is None else recipe_settings(recipe, method)
         _refuse_unknown(method, given, own, network_arguments(method))
-        values = {name: _plain(name, value) for name, value in {**base, **given}.items()}
+        values = {name: _plain(name, value) for name, value in {**usual, **base, **given}.items()}
         network = {name: values.pop(name) for name in list(values) if name not in own}
-        return cls(method=method, architecture=network, **values)
+        plain = cls(method=method, architecture=network, **values)
+        features = (usual.get("features", [name]) if name == "default" else [name] for name in plain.features)
+        chosen = replace(plain, features=tuple(dict.fromkeys(chain.from_iterable(features))))
+        unused = [] if uses is None else sorted(own - uses)
+        for name in unused:
+            if getattr(chosen, name) not in (usual.get(name), getattr(cls, name)):
+                msg = f"{method!r} does not use {name}; leave it out"
+                raise InvalidArgumentError(msg)
+        return chosen
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values for JSON, TOML and :meth:`of`."""
@@ -239,6 +252,13 @@ def network_arguments(method: str) -> set[str]:
     from xmsgl.models.methods.registry import MODELS
 
     return set(inspect.signature(MODELS[method]).parameters) - {"n_features", "identity", "segments"}
+
+
+def _of_method(method: str) -> tuple[Mapping[str, Any], frozenset[str] | None]:
+    """Return the defaults of a method, and the settings that it uses (None: all)."""
+    from xmsgl.models.methods.registry import MODELS
+
+    return MODELS[method].defaults, MODELS[method].uses
 
 
 def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: set[str]) -> None:
