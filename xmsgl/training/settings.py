@@ -62,7 +62,10 @@ class TrainSettings:
         after its interpolation task has learned from pseudo-labels, the predictions of the coarse task at all
         reaches), ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
-        ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``).
+        ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``),
+        ``"trees"`` (boosted regression trees on the observations of one scale, without a graph; needs
+        scikit-learn). Of the settings below, trees use `validation`, `seed`, `ensemble`, `features`, `window`
+        and `learning_rate`, by default 0.1, and refuse other values than the default of the rest.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
@@ -78,7 +81,9 @@ class TrainSettings:
     features
         **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
         means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
-        over 30 days; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are the residuals of a
+        over 30 days; ``"weather_memory"`` are the drivers and their means over up to 30 days, of air
+        temperature up to 90; ``"season"`` is the time of year. For trees, ``"default"`` means
+        ``"weather_memory"``, ``"statics"`` and ``"season"``. ``"neighbour_anomalies:10km"`` are the residuals of a
         regression at neighbouring observed segments, weighted with an e-folding length of 10 km along the
         river [5]_.
     scaling
@@ -93,7 +98,8 @@ class TrainSettings:
         none. It helps where nearly all segments are gauged, and misleads at ungauged segments.
     architecture
         Arguments of the method's network: ``hidden``, ``backbone``, ``recurrent_dropout``, and for ``"msgl"``
-        also ``heads``, ``dropout``, ``anchored`` and ``tasks``; given as keywords like all others.
+        also ``heads``, ``dropout``, ``anchored`` and ``tasks``; for ``"trees"`` only ``labels``,
+        ``iterations``, ``min_samples_leaf`` and ``max_features``; given as keywords like all others.
     epochs
         **Stages.** Maximum number of passes over the training windows, in all stages together.
     pretrain
