@@ -39,7 +39,7 @@ def model(river_once):
 
 
 def by_hand(ds, model, labels):
-    """Fit scikit-learn to a week's air and the slope, computed by pandas and standardised as the model does."""
+    """Fit scikit-learn to a week's air, by pandas, and the slope, standardised as the model does."""
     scaling = model.spec.scaling[labels]
     segment = np.searchsorted(ds.coarse.values, ds.coarse_segment.values)
     places = segment if labels == "fine" else np.arange(ds.sizes["coarse"])

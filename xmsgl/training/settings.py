@@ -81,11 +81,11 @@ class TrainSettings:
     features
         **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
         means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
-        over 30 days; ``"weather_memory"`` are the drivers and their means over up to 30 days, of air
-        temperature up to 90; ``"season"`` is the time of year. For trees, ``"default"`` means
-        ``"weather_memory"``, ``"statics"`` and ``"season"``. ``"neighbour_anomalies:10km"`` are the residuals of a
-        regression at neighbouring observed segments, weighted with an e-folding length of 10 km along the
-        river [5]_.
+        over 30 days; ``"weather_memory"`` means the drivers and their means over 7 and 30 days, of air
+        temperature over 3, 7, 30 and 90; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are
+        the residuals of a regression at neighbouring observed segments, weighted with an e-folding length of
+        10 km along the river [5]_. For trees, ``"default"`` means ``"weather_memory"``, ``"statics"`` and
+        ``"season"``.
     scaling
         ``"shared"``: one mean and deviation standardises inputs and labels of both scales. ``"own"``: each
         scale has its own, as published; the model cannot be ``anchored``.
