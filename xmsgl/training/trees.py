@@ -44,9 +44,9 @@ def _grown(module: Trees, source: Source, settings: LoopSettings, state: Progres
     (task,), (rate,) = module.tasks, np.ravel(settings.learning_rate)
     rows, labels = _gather(module, source.training(1, settings.stages[-1]))
     module.fit(rows, labels, learning_rate=float(rate), seed=settings.seed)
-    history = {f"loss_{task}": _scores(module, rows, labels)}
-    history["epoch"] = [float(tree) for tree in range(1, len(history[f"loss_{task}"]) + 1)]
-    best, score = len(history["epoch"]), float("inf")
+    losses = _scores(module, rows, labels)
+    best, score = len(losses), float("inf")
+    history = {"epoch": [float(tree) for tree in range(1, best + 1)], f"loss_{task}": losses}
     held, kept = _gather(module, source.validation(module.tasks))
     if kept.size:
         deviation = source.deviation[TASK_SCALES[task]]
@@ -55,9 +55,8 @@ def _grown(module: Trees, source: Source, settings: LoopSettings, state: Progres
         best = int(np.argmin(history["validation"])) + 1
         score = history["validation"][best - 1]
     module.keep(best)
-    return Progress(
-        len(history["epoch"]), module.state_dict(), state.optimizer, module.state_dict(), score, best, history
-    )
+    weights = module.state_dict()
+    return Progress(len(losses), weights, state.optimizer, weights, score, best, history)
 
 
 def _gather(module: Trees, batches: Iterable[LabelledBatch]) -> tuple[FloatArray, FloatArray]:

@@ -195,8 +195,9 @@ class Trees(NetworkModel):
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
         """Take trees of any number and size, after checking them: the compiled loop does not."""
-        for name in state_dict.keys() & _ARRAYS.keys():
-            setattr(self, name, torch.zeros(state_dict[name].shape, dtype=_ARRAYS[name]))
+        for name, own in list(self.named_buffers()):
+            size = state_dict[name].shape if name in _ARRAYS and name in state_dict else own.shape
+            setattr(self, name, own.new_zeros(size))  # new, because an observer may keep the old ones
         loaded = super().load_state_dict(state_dict, strict, assign)
         _check({name: self.get_buffer(name).cpu().numpy() for name in _ARRAYS}, self._n_features)
         return loaded
