@@ -202,7 +202,7 @@ def test_documented_arguments_exist():
     from xmsgl.training.train import train
 
     known = {*inspect.signature(train).parameters, *inspect.signature(TrainSettings).parameters}
-    known |= network_arguments("msgl")
+    known |= network_arguments("msgl") | network_arguments("trees")
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
     switches = set(re.findall(r"`(\w+)=", text))
     assert {"kernel", "pretrain", "anchored", "warmup"} <= switches

@@ -120,7 +120,8 @@ class MsglAccessor:
         Parameters
         ----------
         method
-            ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
+            ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"`` or
+            ``"trees"``.
         recipe
             Name of a set of settings, such as ``"published"``. Default: the settings of this package.
         epochs

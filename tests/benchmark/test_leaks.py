@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ TREES_WITH_NEIGHBOURS = {"neighbours": LENGTHS}
 
 
 def run_of(protocol, method="msgl", fraction=0.5, **more):
-    settings = {"iterations": 10} if method in BOOSTERS else {} if method in REFERENCES else QUICK
+    trees = method in (*BOOSTERS, "trees")
+    settings = {"iterations": 10} if trees else {} if method in REFERENCES else QUICK
     protocol = "spatial" if protocol == "subsegments" else protocol
     return Run("tiny", protocol, method, fraction, 0, DRAW, {**settings, **more})
 
@@ -116,9 +118,8 @@ def numbers_in(thing, seen):
 def caught(monkeypatch):
     """The input of each training: its source of batches, and the batches."""
     trainings = []
-    real = fit_members.run
 
-    def spy(module, source, settings, **options):
+    def spy(real, module, source, settings, **options):
         batches = [
             item for epoch, stage in enumerate(settings.stages, 1) for item in source.training(epoch, stage)
         ]
@@ -126,7 +127,8 @@ def caught(monkeypatch):
         trainings.append((source, batches))
         return real(module, source, settings, **options)
 
-    monkeypatch.setattr(fit_members, "run", spy)
+    for name in ("run", "grow"):
+        monkeypatch.setattr(fit_members, name, partial(spy, getattr(fit_members, name)))
     return trainings
 
 
@@ -200,7 +202,10 @@ def test_the_rest_of_a_segment_is_held_out_with_its_drawn_part(rich, offer, draw
 @pytest.mark.parametrize(
     ("method", "more"),
     [pytest.param(method, {}, id=method) for method in METHODS]
-    + [pytest.param(method, WITH_NEIGHBOURS, id=f"{method}, neighbours") for method in ("remap", "msgl")]
+    + [
+        pytest.param(method, WITH_NEIGHBOURS, id=f"{method}, neighbours")
+        for method in ("remap", "msgl", "trees")
+    ]
     + [pytest.param("booster-coarse", TREES_WITH_NEIGHBOURS, id="booster-coarse, neighbours")],
 )
 def test_held_out_labels_change_nothing(rich, predict, caught, monkeypatch, method, more, protocol):

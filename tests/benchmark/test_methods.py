@@ -36,6 +36,7 @@ WITH_NEIGHBOURS = [
         "fine-only", {"features": ["default", "neighbour_anomalies:9km"]}, id="fine-only, neighbours"
     ),
     pytest.param("booster-fine", {"neighbours": [9e3]}, id="booster-fine, neighbours"),
+    pytest.param("trees", {"labels": "fine"}, id="trees, fine"),
 ]
 
 
@@ -43,7 +44,8 @@ WITH_NEIGHBOURS = [
 def test_a_method_learns_from_what_it_says(rich, offer, tmp_path, method, more):
     """Changing a temperature changes the prediction if and only if it is among the sources."""
     who = contender(method)
-    settings = {"iterations": 10} if "booster" in method else {} if method in REFERENCES else QUICK
+    trees = method == "trees" or "booster" in method
+    settings = {"iterations": 10} if trees else {} if method in REFERENCES else QUICK
     settings = {**settings, **more}
     place = Place(tmp_path)
 
@@ -68,6 +70,14 @@ def test_ablations_change_the_sources():
     assert msgl.sources({}) == {"coarse", "fine"}
     assert msgl.sources({"tasks": ["interpolation", "fine"], "pretrain": 0}) == {"fine"}
     assert contender("fine-only").sources({"kernel": "exponential"}) == {"fine"}
+
+
+def test_settings_for_all_networks_are_not_for_trees():
+    plan = make_plan("simulated", methods=["trees:iterations=5", "remap"], settings={"epochs": 3}, seeds=1)
+    assert [(run.method, run.settings) for run in plan] == [
+        ("trees", {"iterations": 5}),
+        ("remap", {"epochs": 3}),
+    ]
 
 
 def test_learning_rates_that_do_not_fit_the_stages_are_refused_before_anything_runs():

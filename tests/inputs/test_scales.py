@@ -131,8 +131,10 @@ def test_drivers_of_their_own_are_not_inherited(own_drivers):
     assert ScaleInputs(own_drivers, inherited, "fine").sources(days) is not None
 
 
+@pytest.mark.parametrize("few", [0, 16], ids=["one by one", "by rows"])
 @pytest.mark.parametrize("scale", ["coarse", "fine"])
-def test_pruned_inputs_are_those_of_the_nodes(own_drivers, scale):
+def test_pruned_inputs_are_those_of_the_nodes(own_drivers, monkeypatch, scale, few):
+    monkeypatch.setattr(scales, "_FEW", few)
     whole = ScaleInputs(own_drivers, choose_features(own_drivers, CHOSEN), scale)
     whole.use(Scaling((1.0, 0.5, 2.0, 3.0, 0.05, 100.0), (2.0, 0.7, 3.0, 1.5, 0.02, 50.0), 10.0, 5.0))
     days = np.array([[0, 1, 2], [10, 11, 39]])

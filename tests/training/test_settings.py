@@ -29,11 +29,14 @@ from xmsgl.training.settings import TrainSettings, network_arguments
 from xmsgl.training.train import train
 
 OWN = [each.name for each in fields(TrainSettings)]
+METHODS = sorted(MODELS)
+NETWORKS = [name for name in METHODS if MODELS[name].uses is None]
 WORDS = [
     "default",
     "drivers",
     "statics",
     "season",
+    "weather_memory",
     "slope",
     "air_temperature:30",
     "neighbour_anomalies:2.5km",
@@ -82,15 +85,30 @@ SIZES = {
     "dropout": st.floats(0, 0.9),
     "anchored": st.booleans(),
     "tasks": st.lists(st.sampled_from(["coarse", "interpolation", "fine"]), min_size=1, unique=True),
+    "labels": st.sampled_from(["coarse", "fine"]),
+    "iterations": st.integers(1, 999),
+    "min_samples_leaf": st.integers(1, 999),
+    "max_features": st.floats(0.1, 1),
 }
 
 
 @st.composite
-def keywords(draw):
-    """What a user may give: a method, some settings, some arguments of its network."""
-    method = draw(st.sampled_from(sorted(MODELS)))
+def keywords(draw, methods=METHODS):
+    """What a user may give: a method, some settings that it uses, some arguments of its network."""
+    method = draw(st.sampled_from(methods))
     sizes = {name: SIZES[name] for name in SIZES if name in network_arguments(method)}
-    return {"method": method, **draw(st.fixed_dictionaries({}, optional=VALUES | sizes))}
+    uses = MODELS[method].uses
+    values = {name: value for name, value in VALUES.items() if uses is None or name in uses}
+    return {"method": method, **draw(st.fixed_dictionaries({}, optional=values | sizes))}
+
+
+def meant(method, features):
+    """Features with the default of trees written out."""
+    if method != "trees" or "default" not in features:
+        return list(features)
+    place = features.index("default")
+    all_of_it = [*features[:place], "weather_memory", "statics", "season", *features[place + 1 :]]
+    return [name for k, name in enumerate(all_of_it) if name not in all_of_it[:k]]
 
 
 def test_every_setting_is_drawn():
@@ -110,8 +128,12 @@ def written(value):
 def test_settings_are_what_was_given_and_defaults_beside_it(given):
     chosen = TrainSettings.of(**given)
     known = chosen.to_dict()
-    assert {name: known[name] for name in given} == {name: written(each) for name, each in given.items()}
-    defaults = {each.name: each.default for each in fields(TrainSettings) if each.name not in given}
+    expected = {name: written(each) for name, each in given.items()}
+    if "features" in given:
+        expected["features"] = meant(chosen.method, given["features"])
+    assert {name: known[name] for name in given} == expected
+    usual = {each.name: each.default for each in fields(TrainSettings)} | MODELS[chosen.method].defaults
+    defaults = {name: value for name, value in usual.items() if name not in given}
     defaults.pop("architecture")
     assert {name: known[name] for name in defaults} == {name: written(v) for name, v in defaults.items()}
     assert set(known) == set(OWN) - {"architecture"} | set(given)
@@ -159,7 +181,7 @@ def test_the_command_reads_the_settings_that_a_model_keeps(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("method", sorted(MODELS))
+@pytest.mark.parametrize("method", NETWORKS)
 def test_a_recipe_is_settings_like_all_others(name, method):
     chosen = TrainSettings.of(method, recipe=name)
     recipe = RECIPES[name]
@@ -171,7 +193,7 @@ def test_a_recipe_is_settings_like_all_others(name, method):
     assert TrainSettings.of(**chosen.to_dict()) == TrainSettings.of(**chosen.differing()) == chosen
 
 
-@given(keywords())
+@given(keywords(NETWORKS))
 def test_what_is_given_wins_over_a_recipe_even_where_it_is_the_default(given):
     method = given.pop("method")
     plain, chosen = TrainSettings.of(method, **given), TrainSettings.of(method, recipe="published", **given)

@@ -87,11 +87,15 @@ class Reference:
 
 @dataclass(frozen=True)
 class Network:
-    """A network model, by its name in :mod:`xmsgl.models.methods.registry`."""
+    """A model, by its name in :mod:`xmsgl.models.methods.registry`."""
 
     name: str
     random: bool = True
-    trained: bool = True
+
+    @property
+    def trained(self) -> bool:
+        """Whether the settings for all networks apply."""
+        return MODELS[self.name].uses is None
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
         """Return what it learns from in the stages of its training; see :meth:`Reference.sources`."""

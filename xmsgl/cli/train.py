@@ -49,7 +49,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @dataset_argument
 @config_option
 @click.option("-o", "--output", type=path_type, required=True, help="Model file to write (.safetensors).")
-@click.option("--method", default="msgl", show_default=True, help="For example msgl, async-msgl, fine-only.")
+@click.option("--method", default="msgl", show_default=True, help="For example msgl, remap, trees.")
 @click.option(
     "--recipe",
     shell_complete=completing(lambda: RECIPES),

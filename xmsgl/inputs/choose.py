@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
-from xmsgl.inputs.features import SKEWED, Feature, parse_feature
+from xmsgl.inputs.features import SKEWED, Feature, parse_feature, weather_memory
 from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours
 from xmsgl.inputs.season import SEASON, assign_season
@@ -98,7 +98,12 @@ def choose_features(ds: xr.Dataset, names: Sequence[str] = ("default",)) -> tupl
 def _expand(names: Iterable[str], own: dict[str, list[str]]) -> list[str]:
     """Replace names of groups by their features, each feature once."""
     memory = [f"{_MEMORY}:{days}" for days in _MEMORY_DAYS if _MEMORY in own["drivers"]]
-    groups = {**own, "default": [*own["drivers"], *memory, *own["statics"]], "season": [*SEASON]}
+    groups = {
+        **own,
+        "default": [*own["drivers"], *memory, *own["statics"]],
+        "season": [*SEASON],
+        "weather_memory": [label.removesuffix(":1") for label in weather_memory(own["drivers"])],
+    }
     labels: list[str] = []
     for name in names:
         if found := _LENGTH.fullmatch(name):

@@ -26,6 +26,8 @@ IntArray = npt.NDArray[np.int64]
 
 # Numbers gathered at a time: 1 MiB, which fits the L2 cache.
 _PIECE = 2**18
+# Of less than one in so many sources, values are read one by one: rows of all sources would be copied.
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,11 @@ class ScaleInputs:
 
     def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
         """Return a standardised driver on some days, (day, source, window)."""
-        values: FloatArray = self._columns[k].values[days]
-        if sources is not None:
-            values = values.take(sources, axis=-1)
+        column = self._columns[k].values
+        if sources is not None and _FEW * sources.size < column.shape[1]:
+            values: FloatArray = column[days[..., None], sources]
+        else:
+            values = column[days] if sources is None else column[days].take(sources, axis=-1)
         values -= self._mean[k]
         values *= np.float32(1.0) / self._deviation[k]
         return values.transpose(1, 2, 0)

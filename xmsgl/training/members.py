@@ -8,13 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from xmsgl.models.file.model import Model
+from xmsgl.models.methods.trees import Trees
 from xmsgl.training.checkpoint import Trained, read_checkpoint, write_checkpoint
 from xmsgl.training.loop import run
+from xmsgl.training.trees import grow
 from xmsgl.training.watch.standing import Standing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from xmsgl.training.loop import Progress
     from xmsgl.training.prepare import Prepared
@@ -49,7 +51,8 @@ def train_members(
             logger.info("member %d of %d, with seed %d", number + 1, count, seed)
         member = replace(settings, seed=seed)
         module, source = ready.module_of(seed), ready.source.drawn(seed)
-        final = run(module, source, member, resume=state, observers=[partial(notify, number)])
+        fit: Callable[..., Progress] = grow if isinstance(module, Trees) else run
+        final = fit(module, source, member, resume=state, observers=[partial(notify, number)])
         done.append(Trained(final.best, final.history))
         state = None
     models = [

@@ -59,11 +59,12 @@ class Prepared:
 def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> Prepared:
     """Choose the validation days of a valid dataset, then fit inputs, scaling and graph to the others."""
     architecture = begin.architecture(settings, ds)
-    tasks = create_model(settings.method, n_features=1, seed=0, **architecture).tasks
+    empty = create_model(settings.method, n_features=1, seed=0, **architecture)
+    epochs = empty.epochs or settings.epochs
     stages = stages_of(
         settings.method,
-        tasks,
-        settings.epochs,
+        empty.tasks,
+        epochs,
         settings.pretrain,
         coarse_labels=has_labels(ds),
         process=schema.PROCESS_COARSE in ds,
@@ -108,7 +109,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         network=begin.network(ds),
         first_day=str(data.time[0].date()),
     )
-    loop = _loop(settings, stages, device)
+    loop = replace(_loop(settings, stages, device), epochs=epochs)
     run_of = {**spec.to_dict(), "settings": settings.to_dict(), "loop": asdict(loop)}
     noted = {"settings": settings.differing(), "data": origin_of(ds)}
     return Prepared(

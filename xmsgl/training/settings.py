@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +62,10 @@ class TrainSettings:
         after its interpolation task has learned from pseudo-labels, the predictions of the coarse task at all
         reaches), ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
-        ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``).
+        ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``),
+        ``"trees"`` (boosted regression trees on the observations of one scale, without a graph; needs
+        scikit-learn). Of the settings below, trees use `validation`, `seed`, `ensemble`, `features`, `window`
+        and `learning_rate`, by default 0.1, and refuse other values than the default of the rest.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
@@ -77,9 +81,11 @@ class TrainSettings:
     features
         **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
         means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
-        over 30 days; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are the residuals of a
-        regression at neighbouring observed segments, weighted with an e-folding length of 10 km along the
-        river [5]_.
+        over 30 days; ``"weather_memory"`` means the drivers and their means over 7 and 30 days, of air
+        temperature over 3, 7, 30 and 90; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are
+        the residuals of a regression at neighbouring observed segments, weighted with an e-folding length of
+        10 km along the river [5]_. For trees, ``"default"`` means ``"weather_memory"``, ``"statics"`` and
+        ``"season"``.
     scaling
         ``"shared"``: one mean and deviation standardises inputs and labels of both scales. ``"own"``: each
         scale has its own, as published; the model cannot be ``anchored``.
@@ -92,7 +98,8 @@ class TrainSettings:
         none. It helps where nearly all segments are gauged, and misleads at ungauged segments.
     architecture
         Arguments of the method's network: ``hidden``, ``backbone``, ``recurrent_dropout``, and for ``"msgl"``
-        also ``heads``, ``dropout``, ``anchored`` and ``tasks``; given as keywords like all others.
+        also ``heads``, ``dropout``, ``anchored`` and ``tasks``; for ``"trees"`` only ``labels``,
+        ``iterations``, ``min_samples_leaf`` and ``max_features``; given as keywords like all others.
     epochs
         **Stages.** Maximum number of passes over the training windows, in all stages together.
     pretrain
@@ -207,11 +214,23 @@ class TrainSettings:
         'mgda'
         """
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
+        usual, uses = _of_method(method)
+        if recipe is not None and uses is not None:
+            msg = f"recipe {recipe!r} has no settings for {method!r}; leave recipe out"
+            raise InvalidArgumentError(msg)
         base = {} if recipe is None else recipe_settings(recipe, method)
         _refuse_unknown(method, given, own, network_arguments(method))
-        values = {name: _plain(name, value) for name, value in {**base, **given}.items()}
+        values = {name: _plain(name, value) for name, value in {**usual, **base, **given}.items()}
         network = {name: values.pop(name) for name in list(values) if name not in own}
-        return cls(method=method, architecture=network, **values)
+        plain = cls(method=method, architecture=network, **values)
+        features = (usual.get("features", [name]) if name == "default" else [name] for name in plain.features)
+        chosen = replace(plain, features=tuple(dict.fromkeys(chain.from_iterable(features))))
+        unused = [] if uses is None else sorted(own - uses)
+        for name in unused:
+            if getattr(chosen, name) not in (usual.get(name), getattr(cls, name)):
+                msg = f"{method!r} does not use {name}; leave it out"
+                raise InvalidArgumentError(msg)
+        return chosen
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values for JSON, TOML and :meth:`of`."""
@@ -239,6 +258,13 @@ def network_arguments(method: str) -> set[str]:
     from xmsgl.models.methods.registry import MODELS
 
     return set(inspect.signature(MODELS[method]).parameters) - {"n_features", "identity", "segments"}
+
+
+def _of_method(method: str) -> tuple[Mapping[str, Any], frozenset[str] | None]:
+    """Return the defaults of a method, and the settings that it uses (None: all)."""
+    from xmsgl.models.methods.registry import MODELS
+
+    return MODELS[method].defaults, MODELS[method].uses
 
 
 def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: set[str]) -> None:

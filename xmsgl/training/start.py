@@ -13,7 +13,7 @@ from xmsgl.inputs.neighbours_fit import fit_neighbours, has_labels
 from xmsgl.inputs.season import wants_season
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.start import begin_with, shared_architecture
-from xmsgl.models.methods.registry import create_model
+from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.schema.graphs import known_segments
 
 if TYPE_CHECKING:
@@ -108,7 +108,11 @@ class Start:
         """Return the arguments of the network: those asked for and the sizes of the model."""
         identity, asked = settings.identity, dict(settings.architecture)
         if self._model is None:
-            return {**asked, "identity": identity, "segments": ds.sizes["coarse"] if identity else 0}
+            sizes = {"identity": identity, "segments": ds.sizes["coarse"] if identity else 0}
+            return {**asked, **shared_architecture(settings.method, sizes)}
+        if MODELS[settings.method].uses is not None:
+            msg = f"{settings.method!r} cannot start from another model; leave start out"
+            raise InvalidArgumentError(msg)
         kept = shared_architecture(settings.method, self._model.spec.architecture)
         if identity and identity != kept.get("identity"):
             msg = (

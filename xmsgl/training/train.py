@@ -55,7 +55,8 @@ def train(
     obj
         A dataset of the convention; validated first.
     method
-        ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"`` or ``"direct"``.
+        ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"`` or
+        ``"trees"``.
     recipe
         Name of a set of settings: ``"published"`` is the method as described by Fan et al. (2025). Default:
         the settings of the package.
@@ -88,7 +89,8 @@ def train(
     Returns
     -------
     Model
-        With the weights of the epoch with the lowest validation error, and its residuals on those days.
+        With the weights of the epoch with the lowest validation error, and its residuals on those days. Of
+        trees, an epoch is one more tree.
 
     Raises
     ------
@@ -104,6 +106,8 @@ def train(
         `resume` is not a checkpoint of the same run.
     ModelMismatchError
         The dataset lacks a feature of `start`, or the shapes of its weights differ.
+    MissingDependencyError
+        ``"trees"`` without scikit-learn.
 
     References
     ----------

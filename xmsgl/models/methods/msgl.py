@@ -307,4 +307,4 @@ class CoarseOnly(_SingleScale):
     scale = "coarse"
     tasks: tuple[str, ...] = ("coarse",)
     input_scales: tuple[Scale, ...] = ("coarse",)
-    prediction_scale: ClassVar[Scale] = "coarse"
+    prediction_scale: Scale = "coarse"

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-import xmsgl.models.methods.msgl  # noqa: F401 - registers its classes
+import xmsgl.models.methods.msgl
+import xmsgl.models.methods.trees  # noqa: F401 - both register their classes
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.methods.base import MODELS, NetworkModel
 
