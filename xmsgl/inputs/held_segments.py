@@ -41,7 +41,7 @@ def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: 
 
     Examples
     --------
-    >>> draw_segments([1, 2, -1, 2], [True, True, True, True], 0.5, seed=0).sum()
+    >>> int(draw_segments([1, 2, -1, 2], [True, True, True, True], 0.5, seed=0).sum())
     2
     """
     places = np.flatnonzero(gauged)
