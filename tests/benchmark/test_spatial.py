@@ -89,4 +89,6 @@ def test_only_the_delaware_names_sub_segments():
     assert {name: source.hold_out_by for name, source in SOURCES.items()} == {
         "delaware": "subsegment_fine",
         "simulated": None,
+        "willamette": None,
+        "yakima": None,
     }

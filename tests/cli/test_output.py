@@ -254,7 +254,8 @@ def test_a_benchmark_and_a_demo_leave_other_folders_alone(run, here):
 
 # The command, but the third window says that it is reached and waits.
 STOPPED = """
-import itertools, sys
+import itertools, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts deaf to it
 from xmsgl.prediction.predictor import Engine
 from xmsgl.cli.main import main
 resume, count = Engine.resume, itertools.count(1)

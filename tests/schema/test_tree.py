@@ -49,6 +49,9 @@ VERBS = {
     "downscale": lambda obj, model, prediction: obj.msgl.downscale(model, quantiles=[0.5]).values.tolist(),
     "evaluate": lambda obj, model, prediction: float(obj.msgl.evaluate(prediction)["rmse"]),
     "export": lambda obj, model, prediction: obj.msgl.export(prediction).water_temperature.values.tolist(),
+    "compare": lambda obj, model, prediction: float(
+        obj.msgl.compare({"a": prediction, "b": prediction + 1}, confidence=0.9)["rmse"][1]
+    ),
     "to_datatree": lambda obj, model, prediction: sorted(obj.msgl.to_datatree()["fine"].data_vars),
 }  # fmt: skip
 

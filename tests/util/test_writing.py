@@ -18,9 +18,10 @@ from xmsgl.util.writing import check_target, whole, write_bytes
 
 # Writes half of a file or a folder, says so, and waits.
 WRITER = """
-import sys
+import signal, sys
 from pathlib import Path
 from xmsgl.util.writing import whole
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts deaf to it
 with whole(sys.argv[1], folder=sys.argv[2] == "folder") as part:
     if sys.argv[2] == "folder":
         part.mkdir()

@@ -13,7 +13,6 @@ from xmsgl.cli.config import Command, table_option
 from xmsgl.datasets.open import DATASETS, open_file
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
-from xmsgl.schema.names import LABEL
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,6 +86,8 @@ def prediction_option(*, required: bool = True) -> Callable[[Command], Command]:
 
 def open_prediction(path: Path) -> xr.DataArray:
     """Open the temperature in the output of downscale, lazily."""
+    from xmsgl.schema.names import LABEL  # loads dask, which help does not need
+
     return temperature_in(open_file(path), path, LABEL)
 
 

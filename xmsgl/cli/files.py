@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl import readers
 from xmsgl.cli import arguments, outputs
 from xmsgl.cli.config import table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
-from xmsgl.schema.inherit import carry as carry_to_reaches
-from xmsgl.schema.names import LABEL
 from xmsgl.util.history import stamp
 from xmsgl.util.progress import dask_bar
 from xmsgl.util.spec import bind
@@ -47,8 +44,15 @@ def _on(da: xr.DataArray, days: str | None) -> xr.DataArray:
     return chosen
 
 
+def _readers() -> tuple[str, ...]:
+    """List the readers; imported here, because they load dask and SciPy."""
+    from xmsgl import readers
+
+    return readers.names()
+
+
 @click.command(cls=ListsCommand)
-@click.argument("reader", shell_complete=arguments.completing(readers.names))
+@click.argument("reader", shell_complete=arguments.completing(_readers))
 @click.argument("files", nargs=-1, required=True)
 @arguments.output_option("Dataset to write: netCDF file (.nc) or Zarr store (.zarr).")
 @table_option("set", "Options of the reader: scale=coarse missing=neighbour.", "options")
@@ -58,6 +62,8 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
     The files are the arguments of the READER in their order; an unknown READER lists all. Commas join files:
     xmsgl read csv-basin segments.csv,weather.csv reaches.csv,labels.csv -o basin.nc
     """
+    from xmsgl import readers
+
     sources = [word if "," not in word or Path(word).exists() else tuple(word.split(",")) for word in files]
     bind(f"reader {reader!r}", readers.get(reader), *sources, **options)
     outputs.check_output(output, outputs.DATASET, arguments.paths_of(*files, *",".join(files).split(",")))
@@ -77,6 +83,9 @@ def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Path) -> N
     COARSE is a file with water_temperature over (time, coarse), such as the output of another model, or a
     dataset, whose observations on segments are used. The output is a prediction, as of downscale.
     """
+    from xmsgl.schema.inherit import carry as carry_to_reaches
+    from xmsgl.schema.names import LABEL
+
     outputs.check_output(output, outputs.PREDICTION, arguments.paths_of(coarse, dataset))
     ds = open_data(dataset, **data)
     source = ds if coarse == dataset else open_data(coarse)

@@ -12,7 +12,6 @@ import xarray as xr
 
 from xmsgl.errors import CheckpointError, OutputError
 from xmsgl.export.netcdf import write_netcdf
-from xmsgl.schema.names import LABEL
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
 from xmsgl.util.writing import check_target, whole
@@ -55,6 +54,8 @@ def check_output(path: Path, kind: Kind, reads: Iterable[Path] = ()) -> None:
 
 def is_prediction(path: Path) -> bool:
     """Check whether a file or folder is a prediction written by the package, and nothing else."""
+    from xmsgl.schema.names import LABEL  # loads dask, which help does not need
+
     ds = _opened(path)
     if ds is None or list(ds.data_vars) != [LABEL]:
         return False

@@ -13,10 +13,8 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.held_segments import draw_segments
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import LABEL
-from xmsgl.schema.rivers import segment_positions, topology
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -113,6 +111,10 @@ def _held(
     """Draw the segments kept for validation, and their reaches; none without a share."""
     if share is None:
         return {scale: np.zeros(ds.sizes[scale], bool) for scale in SCALES}
+    # Imported here, because the command line reads settings before it loads dask and SciPy.
+    from xmsgl.inputs.held_segments import draw_segments
+    from xmsgl.schema.rivers import segment_positions, topology
+
     segment = segment_positions(ds)
     gauged = np.zeros(ds.sizes["coarse"], bool)
     for scale, seen in finite.items():
