@@ -40,7 +40,7 @@ class NetworkModel(nn.Module, ABC):
     epochs: int | None = None
     #: Settings of training whose defaults are other than those of the package.
     defaults: ClassVar[Mapping[str, Any]] = {}
-    #: Settings of training that the method uses, besides the arguments of its class; None: all.
+    #: Settings of training that the method uses besides the arguments of its class. All where it is None.
     uses: ClassVar[frozenset[str] | None] = None
 
     @abstractmethod
