@@ -46,8 +46,9 @@ _ARRAYS = {
 
 @register_model("trees")
 class Trees(NetworkModel):
-    """Boosted regression trees on the inputs of one scale, each day and place by itself [1]_, [2]_.
+    """Boosted regression trees on the inputs of one scale, each day and place by itself.
 
+    Gradient boosting [1]_ on binned inputs [2]_:
     scikit-learn's ``HistGradientBoostingRegressor`` with up to 63 leaves in a tree. The rate at which the
     trees are added is the setting ``learning_rate``, by default 0.1.
 
