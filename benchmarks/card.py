@@ -10,8 +10,8 @@ What is not in the model (scores, purpose, limits, credit of its data) is read f
       "limits": ["One sentence or more."]
     }
 
-``data`` names the dataset of :mod:`xmsgl.datasets` whose sources are credited. The page is
-``docs/models/NAME.md``.
+``data`` names the dataset of :mod:`xmsgl.datasets` whose sources are credited, ``without`` files of it that
+the model was not trained on. The page is ``docs/models/NAME.md``.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ __all__ = ["credit", "main", "page"]
 PAGES = Path(__file__).parents[1] / "docs" / "models"
 
 
-def credit(dataset: str) -> str:
-    """Return the licence of the model, and licence and credit of the files its dataset is built from."""
-    sources = {file.repository: file.source for file in dataset_files(dataset)}
+def credit(dataset: str, without: Sequence[str] = ()) -> str:
+    """Return the licence of the model, and licence and credit of the files it was trained on."""
+    files = [file for file in dataset_files(dataset) if file.key not in without]
+    sources = {file.repository: file.source for file in files}
     rows = [f"| {name} | {source.licence} | {source.credit} |" for name, source in sources.items()]
     lead = (
         "The weights are under the package's licence, MIT. They were trained on these public files, which "
@@ -47,8 +48,8 @@ def credit(dataset: str) -> str:
 def page(name: str, folder: Path = PAGES) -> str:
     """Return the page of a packaged model, from its file and its facts."""
     facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    data = facts.pop("data")
-    return model_card(load_model(name), name, credit=credit(data), **facts)
+    source = credit(facts.pop("data"), facts.pop("without", ()))
+    return model_card(load_model(name), name, credit=source, **facts)
 
 
 def main(arguments: Sequence[str], folder: Path = PAGES) -> None:
