@@ -101,11 +101,11 @@ class MsglAccessor:
 
     def train(
         self,
-        method: str = "msgl",
+        method: str | None = None,
         *,
         recipe: str | None = None,
         epochs: int | None = None,
-        validation: Validation = 0.15,
+        validation: Validation = "default",
         seed: int = 0,
         start: Model | str | os.PathLike[str] | None = None,
         device: str = "auto",
@@ -120,14 +120,15 @@ class MsglAccessor:
         Parameters
         ----------
         method
-            ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"`` or
-            ``"trees"``.
+            ``"msgl"`` (default), ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
+            ``"direct"``, ``"trees"`` or ``"stack"``.
         recipe
-            Name of a set of settings, such as ``"published"``. Default: the settings of this package.
+            A set of settings: ``"gauged"``, ``"ungauged"``, ``"quick"`` or ``"published"``.
         epochs
             Largest number of passes over the training windows; 60 unless the recipe sets another.
         validation
-            To choose the epoch: fraction of windows, ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
+            To choose the epoch: fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``,
+            ``"segments"``, or None.
         seed, start, device, progress, observers
             Seed of all draws, model to start from, device, progress to show, functions to call each epoch.
         checkpoint, resume

@@ -54,6 +54,7 @@ KERNELS = (
 )
 VALUES = {
     "validation": st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True) | PERIODS,
+    "refit": st.booleans(),
     "seed": st.integers(0, 2**32 - 1),
     "ensemble": st.integers(1, 20),
     "features": st.lists(st.sampled_from(WORDS), min_size=1, unique=True),

@@ -61,6 +61,11 @@ class EpochClock:
             self._on_epoch(number + sum(1 for other, _ in self._seconds if other < member))
         self._last, self._before = now, epoch
 
+    @property
+    def epochs(self) -> list[_Epoch]:
+        """The epochs measured."""
+        return sorted(self._seconds)
+
     def seconds(self, epochs: Iterable[_Epoch]) -> list[float]:
         """Return the wall time of each epoch, s; NaN for one that was not observed."""
         return [self._seconds.get(epoch, float("nan")) for epoch in epochs]

@@ -16,7 +16,7 @@ from xmsgl.inputs.choose import parse_features
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.prediction.downscale import downscale
-from xmsgl.training.settings import TrainSettings
+from xmsgl.training.settings import STACK, TrainSettings
 from xmsgl.training.stages import stage_rates, stages_of
 from xmsgl.training.train import train
 from xmsgl.util.registry import Registry
@@ -87,7 +87,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Network:
-    """A model, by its name in :mod:`xmsgl.models.methods.registry`."""
+    """A model, by its name in :mod:`xmsgl.models.methods.registry`, or a stack."""
 
     name: str
     random: bool = True
@@ -95,7 +95,7 @@ class Network:
     @property
     def trained(self) -> bool:
         """Whether the settings for all networks apply."""
-        return MODELS[self.name].uses is None
+        return self.name != STACK and MODELS[self.name].uses is None
 
     def sources(self, settings: Mapping[str, Any]) -> frozenset[str]:
         """Return what it learns from in the stages of its training; see :meth:`Reference.sources`."""
@@ -106,21 +106,11 @@ class Network:
             msg = f"{self.name}: a model to start with may have seen labels that are held out; omit it"
             raise InvalidArgumentError(msg)
         chosen = TrainSettings.of(self.name, **settings)
-        module = create_model(self.name, n_features=1, seed=0, **chosen.architecture)
-        stages = stages_of(
-            self.name, module.tasks, chosen.epochs, chosen.pretrain, coarse_labels=True, process=True
-        )
-        stage_rates(chosen.learning_rate, stages)
-        used = {"coarse"} if parse_features(chosen.features) else set()
-        for stage in stages:
-            if stage.labels == "observed":
-                used |= {TASK_SCALES[task] for task in stage.tasks}
-            elif stage.labels == "process":
-                used.add("process")
-        return frozenset(used)
+        return frozenset().union(*(_labels_of(part) for part in chosen.parts or [chosen]))
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or resume training, and predict every reach and day."""
+        chosen = TrainSettings.of(self.name, **settings)
         checkpoint = place.folder / "training.ckpt"
         clock = EpochClock(place.folder / "epochs.json", place.on_epoch)
         arguments: dict[str, Any] = {
@@ -133,7 +123,8 @@ class Network:
             "observers": [clock],
         }
         model = self._train(split.training, arguments, checkpoint)
-        epochs = member_epochs(model.history)
+        # Of trainings whose first weights are not those of the model, all epochs measured.
+        epochs = member_epochs(model.history) if not (chosen.parts or chosen.refit) else clock.epochs
         prediction = downscale(split.inputs, model, device=place.device)
         return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))
 
@@ -146,6 +137,22 @@ class Network:
                 logger.warning("training starts again: %s", error)
                 checkpoint.unlink()
         return train(ds, self.name, **arguments)
+
+
+def _labels_of(settings: TrainSettings) -> set[str]:
+    """Return what a model learns from in the stages of its training."""
+    module = create_model(settings.method, n_features=1, seed=0, **settings.architecture)
+    stages = stages_of(
+        settings.method, module.tasks, settings.epochs, settings.pretrain, coarse_labels=True, process=True
+    )
+    stage_rates(settings.learning_rate, stages)
+    used = {"coarse"} if parse_features(settings.features) else set()
+    for stage in stages:
+        if stage.labels == "observed":
+            used |= {TASK_SCALES[task] for task in stage.tasks}
+        elif stage.labels == "process":
+            used.add("process")
+    return used
 
 
 def _booster(labels: Scale) -> Reference:
@@ -203,6 +210,6 @@ def contender(name: str) -> Reference | Network:
     """Return a method by its name."""
     if name in REFERENCES:
         return REFERENCES[name]
-    if name in MODELS:
+    if name in MODELS or name == STACK:
         return Network(name)
-    raise UnknownNameError("method", name, [*REFERENCES, *MODELS])
+    raise UnknownNameError("method", name, [*REFERENCES, *MODELS, STACK])

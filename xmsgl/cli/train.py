@@ -39,7 +39,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     except ValueError:
         kept = None if text == "none" else text
     try:
-        read_validation(kept)
+        read_validation(None if kept == "default" else kept)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     return kept
@@ -49,11 +49,11 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @dataset_argument
 @config_option
 @click.option("-o", "--output", type=path_type, required=True, help="Model file to write (.safetensors).")
-@click.option("--method", default="msgl", show_default=True, help="For example msgl, remap, trees.")
+@click.option("--method", help="For example msgl, remap, trees. Default: from the recipe, or msgl.")
 @click.option(
     "--recipe",
     shell_complete=completing(lambda: RECIPES),
-    help="Name of a set of settings: published. Default: the settings of the package.",
+    help="A set of settings: gauged, ungauged, quick or published. Default: the settings of the package.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Default: from the recipe, or 60.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -73,11 +73,10 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @click.option(
     "--validation",
     callback=_validation_days,
-    default="0.15",
-    show_default=True,
+    default="default",
     help="Data kept to choose the best epoch and to calibrate intervals: a fraction of the windows, date "
     "ranges (2011-10-01/2012-09-30), segments (15 % of the gauged ones) or segments:0.2, both as "
-    "days:0.15,segments:0.2, or none.",
+    "days:0.15,segments:0.2, or none. Default: from the recipe, or 0.15.",
 )
 @click.option(
     "--fingerprint", help="Stop unless network, days and labels have this digest (describe --toml prints it)."
@@ -115,6 +114,8 @@ def train(
         raise click.BadParameter(msg, ctx)
     start = others.pop("start", None)
     chosen = {name: value for name, value in settings.items() if value is not None or name == "validation"}
+    if chosen["validation"] == "default":
+        del chosen["validation"]
     _check_settings({**chosen, **others})  # before any data are opened
     reads = paths_of(dataset, config_path(ctx), start)
     check_output(output, MODEL, [*reads, *paths_of(resume)])

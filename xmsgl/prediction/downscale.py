@@ -65,11 +65,34 @@ def downscale(
     """
     ds, order = _in_order(schema.as_dataset(obj))
     fitted = model if isinstance(model, Model) else load_model(model)
-    spec = fitted.spec
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
+    logger.info(
+        "downscaling to %d reaches with model %s, %s",
+        ds.sizes["fine"],
+        fitted.sha256[:12],
+        fitted.method,
+    )
+    values = None
+    for share, part in zip(fitted.shares, fitted.parts, strict=True):
+        if share:
+            own = _values(ds, part, warmup, device, carry=carry)
+            weighted = own if share == 1 else np.float32(share) * own
+            values = weighted if values is None else values + weighted
+    how = ", carry=True" if carry else ""
+    if table is None or quantiles is None:
+        temperature = _label(values, ds, fitted, how)
+    else:
+        named = f"{how}, quantiles={list(quantiles)}"
+        temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
+    return temperature if order is None else temperature.isel(time=order)
+
+
+def _values(ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, carry: bool) -> Any:
+    """Predict with one model, degC, (time, fine), lazily where the dataset is lazy."""
+    spec = model.spec
     seasonal = wants_season(feature.name for feature in spec.features)
     ds = assign_inputs(ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
     check_features(ds, spec.features)
@@ -79,29 +102,13 @@ def downscale(
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
-    shape = ds.sizes["time"], ds.sizes["fine"]
-    lazy = bool(windows) and (_lazily_held(drivers) or _lazily_held(fixed))
-    logger.info(
-        "downscaling to %d reaches in %d windows with model %s, %s",
-        ds.sizes["fine"],
-        len(windows),
-        fitted.sha256[:12],
-        "lazily" if lazy else "now",
-    )
-    if lazy:
+    if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
         from dask.delayed import delayed
 
-        engine = delayed(prepare, pure=True)(fitted.payload, fixed, device)
-        values: Any = _lazy(engine, pieces, shape[1], carry=carry)
-    else:
-        values = _eager(prepare(fitted.payload, fixed, device), pieces, shape, carry=carry)
-    how = ", carry=True" if carry else ""
-    if table is None or quantiles is None:
-        temperature = _label(values, ds, fitted, how)
-    else:
-        named = f"{how}, quantiles={list(quantiles)}"
-        temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
-    return temperature if order is None else temperature.isel(time=order)
+        engine = delayed(prepare, pure=True)(model.payload, fixed, device)
+        return _lazy(engine, pieces, ds.sizes["fine"], carry=carry)
+    shape = ds.sizes["time"], ds.sizes["fine"]
+    return _eager(prepare(model.payload, fixed, device), pieces, shape, carry=carry)
 
 
 def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:

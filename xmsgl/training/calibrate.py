@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from xmsgl.inputs.scales import FloatArray
     from xmsgl.inputs.validation import Use
     from xmsgl.inputs.windows import Window
+    from xmsgl.models.file.intervals import IntervalTable
     from xmsgl.training.loop import Source
 
-__all__ = ["calibrate", "measure_spin_up"]
+__all__ = ["calibrate", "fine_pairs", "measure_spin_up"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,8 @@ def calibrate(
     source: Source,
     tasks: Collection[str],
     device: str,
-) -> Model:
-    """Add the table of a model's residuals, from which its intervals are made.
+) -> IntervalTable | None:
+    """Return the table of a model's residuals, from which its intervals are made.
 
     The residuals, observed minus predicted, are those of the fine labels on the validation days, with the
     prediction of ``ds.msgl.downscale``: the mean of the members, at least 0. With too few fine labels for a
@@ -71,8 +72,8 @@ def calibrate(
 
     Returns
     -------
-    Model
-        With a table; the same model if there are too few labels on these days at either scale, see
+    IntervalTable or None
+        None if there are too few labels on these days at either scale, see
         :func:`xmsgl.models.file.intervals.fit_table`.
 
     Notes
@@ -89,13 +90,12 @@ def calibrate(
     Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World; Romano, Patterson & Candès
     (2019), arXiv:1905.03222.
     """
-    table = fit_table(*_fine_pairs(model, ds, use, device), "fine")
+    table = fit_table(*fine_pairs(model, ds, use, device), "fine")
     if table is None and "coarse" in tasks:
         table = fit_table(*_coarse_pairs(model, source, device), "coarse")
     if table is None:
         logger.info("fewer than %d labels on the validation days: the model has no intervals", LEAST)
-        return model
-    return Model(replace(model.spec, intervals=table), model.weights, model.history)
+    return table
 
 
 def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
@@ -136,7 +136,7 @@ def _windows(ds: xr.Dataset, model: Model) -> list[Window]:
     return calendar_windows(time, spec.window, spec.warmup, spec.first_day)
 
 
-def _fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[FloatArray, FloatArray]:
+def fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[FloatArray, FloatArray]:
     """Return predictions and observations at the labels of a use; none if there are too few."""
     spec, name = model.spec, f"{LABEL}_fine"
     found = []

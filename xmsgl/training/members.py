@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.trees import Trees
@@ -16,7 +16,7 @@ from xmsgl.training.watch.standing import Standing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from xmsgl.training.loop import Progress
     from xmsgl.training.prepare import Prepared
@@ -28,35 +28,46 @@ logger = logging.getLogger(__name__)
 
 
 def train_members(
-    ready: Prepared,
+    prepared: Sequence[Prepared],
     count: int,
     *,
     checkpoint: str | os.PathLike[str] | None,
     resume: str | os.PathLike[str] | None,
     observers: Sequence[Observer],
-) -> Model:
-    """Train a model, or the members of an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
-    spec, settings = ready.spec, ready.loop
-    state, done = (None, []) if resume is None else read_checkpoint(resume, ready.run_of)
+) -> list[Model]:
+    """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
+    run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
+    state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
+    runs = [
+        (ready, replace(ready.loop, seed=ready.loop.seed + k)) for ready in prepared for k in range(count)
+    ]
 
     def notify(number: int, reached: Progress) -> None:
+        spec, settings = runs[number][0].spec, runs[number][1]
         for observer in observers:
-            observer(Standing(spec.method, number, count, settings.epochs, reached))
+            observer(Standing(spec.method, number, len(runs), settings.epochs, reached))
         if checkpoint is not None:  # last, so that observers have seen every epoch in it
-            write_checkpoint(checkpoint, reached, ready.run_of, done, spec.training)
+            write_checkpoint(checkpoint, reached, run_of, done, spec.training)
 
-    for number in range(len(done), count):
-        seed = settings.seed + number
-        if count > 1:
-            logger.info("member %d of %d, with seed %d", number + 1, count, seed)
-        member = replace(settings, seed=seed)
-        module, source = ready.module_of(seed), ready.source.drawn(seed)
+    for number, (ready, settings) in enumerate(runs[len(done) :], len(done)):
+        if len(runs) > 1:
+            what = ready.spec.method, number + 1, len(runs), settings.seed
+            logger.info("%s, member %d of %d, with seed %d", *what)
+        module, source = ready.module_of(settings.seed), ready.source.drawn(settings.seed)
         fit: Callable[..., Progress] = grow if isinstance(module, Trees) else run
-        final = fit(module, source, member, resume=state, observers=[partial(notify, number)])
+        final = fit(module, source, settings, resume=state, observers=[partial(notify, number)])
         done.append(Trained(final.best, final.history))
         state = None
     models = [
-        Model(replace(spec, training={**spec.training, "seed": settings.seed + number}), *trained)
-        for number, trained in enumerate(done)
+        Model(replace(ready.spec, training={**ready.spec.training, "seed": settings.seed}), *trained)
+        for (ready, settings), trained in zip(runs, done, strict=True)
     ]
-    return models[0] if count == 1 else Model.join(models)
+    return (
+        models
+        if count == 1
+        else [Model.join(models[first : first + count]) for first in range(0, len(models), count)]
+    )
+
+
+def _each(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {f"part{number}": run for number, run in enumerate(runs)}

@@ -56,8 +56,10 @@ class Prepared:
     run_of: Mapping[str, Any]  # identifies the training, plain JSON values; other checkpoints are refused
 
 
-def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> Prepared:
-    """Choose the validation days of a valid dataset, then fit inputs, scaling and graph to the others."""
+def prepare(
+    ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device, split: Split | None = None
+) -> Prepared:
+    """Fit inputs, scaling and graph to the labels that are not kept for validation, as drawn or as given."""
     architecture = begin.architecture(settings, ds)
     empty = create_model(settings.method, n_features=1, seed=0, **architecture)
     epochs = empty.epochs or settings.epochs
@@ -70,9 +72,10 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
         process=schema.PROCESS_COARSE in ds,
     )
     scales = label_scales({task for stage in stages if stage.labels == "observed" for task in stage.tasks})
-    split = split_labels(
-        ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed
-    )
+    if split is None:
+        split = split_labels(
+            ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed
+        )
     lengths = parse_features(settings.features)
     neighbours = begin.neighbours(without_labels(ds, split), lengths)
     ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
@@ -111,7 +114,7 @@ def prepare(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch
     )
     loop = replace(_loop(settings, stages, device), epochs=epochs)
     run_of = {**spec.to_dict(), "settings": settings.to_dict(), "loop": asdict(loop)}
-    noted = {"settings": settings.differing(), "data": origin_of(ds)}
+    noted = {"data": origin_of(ds)}
     return Prepared(
         ds=ds,
         split=split,

@@ -16,12 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PUBLISHED", "RECIPES", "Recipe", "recipe_settings"]
+__all__ = ["GAUGED", "PUBLISHED", "QUICK", "RECIPES", "UNGAUGED", "Recipe", "recipe_settings"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Recipe:
         Arguments of the networks; those that a method's network does not have are ignored.
     methods
         Settings of single methods, by name; they override `settings`.
+    method
+        The method that the settings belong to. None: any network.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Recipe:
     settings: Mapping[str, Any]
     architecture: Mapping[str, Any] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    method: str | None = None
 
 
 PUBLISHED = Recipe(
@@ -104,7 +108,104 @@ quantities that span orders of magnitude, and mixed precision on a GPU (off with
 the gradient is the same in all stages; there is none where the three tasks are trained together.
 """
 
-RECIPES: Registry[Recipe] = Registry("recipe", {PUBLISHED.name: PUBLISHED})
+_COARSE = {
+    "method": "remap",
+    "features": (
+        *("drivers", "weather_memory", "statics", "season"),
+        *(f"neighbour_anomalies:{length}km" for length in (5, 10, 20)),
+    ),
+    "identity": 8,
+    "epochs": 16,
+    "learning_rate": 0.01,
+    "warmup": 120,
+    "average": 0.98,
+    "keep": "last",
+}
+
+GAUGED = Recipe(
+    "gauged",
+    "the lowest error on segments with gauges: an LSTM, a graph network and boosted trees, weighed by their "
+    "errors on the days kept, then fitted to all observations",
+    "chosen on the validation years of the Delaware, docs/benchmarks/recipes.md",
+    settings={
+        "refit": True,
+        "parts": (
+            {**_COARSE, "backbone": "lstm", "hidden": 64},
+            {**_COARSE, "hidden": 48, "recurrent_dropout": 0.2},
+            {
+                "method": "trees",
+                "iterations": 600,
+                "learning_rate": 0.06,
+                "max_features": 0.3,
+                "min_samples_leaf": 100,
+                "keep": "last",
+            },
+        ),
+    },
+    method="stack",
+)
+"""The most accurate for segments with gauges.
+
+All parts learn from coarse observations, and a reach takes the temperature of its segment. Identities make
+the networks unfit for segments without gauges.
+"""
+
+_NEIGHBOURS = tuple(f"neighbour_anomalies:{length}km" for length in (40, 80))
+
+UNGAUGED = Recipe(
+    "ungauged",
+    "the lowest error on segments without gauges: multi-scale graph learning and boosted trees, weighed by "
+    "their errors on the segments kept, then fitted to all observations",
+    "chosen on draws of held-out segments of the Delaware, docs/benchmarks/recipes.md",
+    settings={
+        "validation": "segments",
+        "refit": True,
+        "parts": (
+            {
+                "method": "msgl",
+                "features": (
+                    "drivers",
+                    *(f"air_temperature:{days}" for days in (7, 30, 90)),
+                    "season",
+                    "drainage_area",
+                    *_NEIGHBOURS,
+                ),
+                "epochs": 13,
+                "pretrain": 8,
+                "learning_rate": (0.01, 0.003),
+                "recurrent_dropout": 0.2,
+                "average": 0.98,
+                "keep": "last",
+            },
+            {
+                "method": "trees",
+                "features": ("default", *_NEIGHBOURS),
+                "max_features": 0.3,
+                "min_samples_leaf": 300,
+                "keep": "last",
+            },
+        ),
+    },
+    method="stack",
+)
+"""The most accurate for segments without gauges.
+
+The network has drainage area as its only static attribute, because a network recognises the segments it
+learned from by their attributes and is misled where there is no gauge.
+"""
+
+QUICK = Recipe(
+    "quick",
+    "boosted trees on coarse observations, in about a minute",
+    "docs/benchmarks/recipes.md",
+    settings={"max_features": 0.3, "min_samples_leaf": 100, "iterations": 200},
+    method="trees",
+)
+"""A first result in about a minute."""
+
+RECIPES: Registry[Recipe] = Registry(
+    "recipe", {each.name: each for each in (GAUGED, UNGAUGED, QUICK, PUBLISHED)}
+)
 """Recipes by name."""
 
 
@@ -127,6 +228,8 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     ------
     UnknownNameError
         No such recipe or method.
+    InvalidArgumentError
+        The recipe is one of another method.
 
     Examples
     --------
@@ -139,7 +242,16 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     """
     # Imported here, because the models import PyTorch, which takes seconds.
     from xmsgl.models.file.start import shared_architecture
+    from xmsgl.models.methods.registry import MODELS
 
     recipe = RECIPES[name]
+    if recipe.method is not None:
+        if method != recipe.method:
+            msg = f"recipe {name!r} is one of {recipe.method!r}, not of {method!r}; leave method out"
+            raise InvalidArgumentError(msg)
+        return dict(recipe.settings)
+    if method == "stack" or MODELS[method].uses is not None:
+        msg = f"recipe {name!r} has no settings for {method!r}; leave recipe out"
+        raise InvalidArgumentError(msg)
     shared = shared_architecture(method, recipe.architecture)
     return {**recipe.settings, **recipe.methods.get(method, {}), **shared}

@@ -17,14 +17,14 @@ from xmsgl.inputs.choose import parse_features
 from xmsgl.inputs.validation import read_validation, write_validation
 from xmsgl.network.kernels import Kernel
 from xmsgl.training.loop import KEEPS
-from xmsgl.training.recipes import recipe_settings
+from xmsgl.training.recipes import RECIPES, recipe_settings
 from xmsgl.training.weighting import WEIGHTINGS
 from xmsgl.util.spec import is_number, is_positive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["SCALINGS", "TrainSettings"]
+__all__ = ["SCALINGS", "STACK", "TrainSettings"]
 
 #: How inputs and labels are standardised.
 SCALINGS: dict[str, str] = {
@@ -43,6 +43,10 @@ _LEAST = {
     "seed": 0,
     "identity": 0,
 }
+#: The method that is the weighted mean of others.
+STACK = "stack"
+# Settings that hold for all parts of a stack.
+_SHARED = ("ensemble", "refit", "seed", "validation", "window")
 _OPTIONAL = {"patience", "clip", "amp"}
 _POSITIVE = {"learning_rate", "clip"}
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
@@ -64,8 +68,13 @@ class TrainSettings:
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
         ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``),
         ``"trees"`` (boosted regression trees on the observations of one scale, without a graph; needs
-        scikit-learn). Of the settings below, trees use `validation`, `seed`, `ensemble`, `features`, `window`
-        and `learning_rate`, by default 0.1, and refuse other values than the default of the rest.
+        scikit-learn). Of the settings below, trees use `validation`, `refit`, `seed`, `ensemble`,
+        `features`, `window`, `keep` and `learning_rate`, by default 0.1, and refuse other values than the
+        default of the rest.
+        ``"stack"``: the weighted mean of the models in `parts`, a list of their settings such as
+        ``[{"method": "remap"}, {"method": "trees"}]``; weights are at least 0, with the sum 1, and minimise
+        the squared error at the fine observations of validation. Of the settings below, a stack uses
+        `validation`, `refit`, `seed`, `ensemble` and `window`, which hold for all parts.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
@@ -73,6 +82,10 @@ class TrainSettings:
         reaches: ``"segments"`` keeps 15 % of the gauged segments at both scales, ``"segments:0.2"`` 20 %,
         drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``. None: learn
         from everything and keep the last epoch.
+    refit
+        Train again on all observations, those of validation too, after these have shown the errors: the
+        intervals and the shares of a stack are those of the first training, the weights those of the second,
+        which keeps its last epoch. Give ``keep="last"`` to measure the errors of the last epoch, too.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout. The same seed gives
         the same weights, bit for bit on CPU with the same number of threads.
@@ -99,7 +112,8 @@ class TrainSettings:
     architecture
         Arguments of the method's network: ``hidden``, ``backbone``, ``recurrent_dropout``, and for ``"msgl"``
         also ``heads``, ``dropout``, ``anchored`` and ``tasks``; for ``"trees"`` only ``labels``,
-        ``iterations``, ``min_samples_leaf`` and ``max_features``; given as keywords like all others.
+        ``iterations``, ``min_samples_leaf`` and ``max_features``; for ``"stack"`` only ``parts``; given as
+        keywords like all others.
     epochs
         **Stages.** Maximum number of passes over the training windows, in all stages together.
     pretrain
@@ -154,6 +168,7 @@ class TrainSettings:
 
     method: str = "msgl"
     validation: float | str | None = 0.15
+    refit: bool = False
     seed: int = 0
     ensemble: int = 1
     features: tuple[str, ...] = ("default",)
@@ -185,13 +200,13 @@ class TrainSettings:
         read_validation(self.validation)
 
     @classmethod
-    def of(cls, method: str = "msgl", *, recipe: str | None = None, **given: Any) -> TrainSettings:
+    def of(cls, method: str | None = None, *, recipe: str | None = None, **given: Any) -> TrainSettings:
         """Build settings from keywords of the training and of the method's network.
 
         Parameters
         ----------
         method
-            Name in the registry of methods.
+            Name in the registry of methods, or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
         recipe
             Name of a recipe, whose settings the given ones override; see :mod:`xmsgl.training.recipes`.
         **given
@@ -214,10 +229,8 @@ class TrainSettings:
         'mgda'
         """
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
+        method = method or (None if recipe is None else RECIPES[recipe].method) or "msgl"
         usual, uses = _of_method(method)
-        if recipe is not None and uses is not None:
-            msg = f"recipe {recipe!r} has no settings for {method!r}; leave recipe out"
-            raise InvalidArgumentError(msg)
         base = {} if recipe is None else recipe_settings(recipe, method)
         _refuse_unknown(method, given, own, network_arguments(method))
         values = {name: _plain(name, value) for name, value in {**usual, **base, **given}.items()}
@@ -230,7 +243,16 @@ class TrainSettings:
             if getattr(chosen, name) not in (usual.get(name), getattr(cls, name)):
                 msg = f"{method!r} does not use {name}; leave it out"
                 raise InvalidArgumentError(msg)
+        if method == STACK:
+            _check_parts(chosen)
         return chosen
+
+    @property
+    def parts(self) -> list[TrainSettings]:
+        """Settings of the parts of a stack; none for another method."""
+        shared = {name: getattr(self, name) for name in _SHARED}
+        given = self.architecture.get("parts", ()) if self.method == STACK else ()
+        return [TrainSettings.of(**{**shared, **part}) for part in given]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values for JSON, TOML and :meth:`of`."""
@@ -241,11 +263,20 @@ class TrainSettings:
 
     def differing(self, recipe: str | None = None) -> dict[str, Any]:
         """Return the method and the settings that differ from its defaults, or from those of a recipe."""
-        base = TrainSettings.of(self.method, recipe=recipe).to_dict()
+        plain = self.method == STACK and recipe is None  # no parts are the default ones
+        base = (TrainSettings(STACK) if plain else TrainSettings.of(self.method, recipe=recipe)).to_dict()
         own = self.to_dict()
         return {"method": self.method} | {
             name: value for name, value in own.items() if name not in base or base[name] != value
         }
+
+    @property
+    def again(self) -> TrainSettings:
+        """Settings of the second training, on all observations."""
+        if self.parts:
+            given = tuple({**part, "keep": "last"} for part in self.architecture["parts"])
+            return replace(self, validation=None, refit=False, architecture={"parts": given})
+        return replace(self, validation=None, refit=False, keep="last")
 
     @property
     def graph(self) -> dict[str, Any]:
@@ -257,6 +288,8 @@ def network_arguments(method: str) -> set[str]:
     """Return the arguments of a method's network that users can set."""
     from xmsgl.models.methods.registry import MODELS
 
+    if method == STACK:
+        return {"parts"}
     return set(inspect.signature(MODELS[method]).parameters) - {"n_features", "identity", "segments"}
 
 
@@ -264,7 +297,28 @@ def _of_method(method: str) -> tuple[Mapping[str, Any], frozenset[str] | None]:
     """Return the defaults of a method, and the settings that it uses (None: all)."""
     from xmsgl.models.methods.registry import MODELS
 
+    if method == STACK:
+        return {}, frozenset(_SHARED)
     return MODELS[method].defaults, MODELS[method].uses
+
+
+def _check_parts(settings: TrainSettings) -> None:
+    """Refuse parts of a stack that are not the settings of models, and settings that all parts share."""
+    parts = settings.architecture.get("parts", ())
+    if not isinstance(parts, tuple) or len(parts) < 2 or not all(isinstance(part, Mapping) for part in parts):
+        msg = (
+            f"a stack needs parts, a list of the settings of two models or more, such as "
+            f"[{{'method': 'remap'}}, {{'method': 'trees'}}]; got {parts!r}"
+        )
+        raise InvalidArgumentError(msg)
+    for number, part in enumerate(parts):
+        if shared := sorted({*_SHARED, "recipe"} & set(part)):
+            msg = f"part {number} of the stack sets {', '.join(shared)}; set it for the stack as a whole"
+            raise InvalidArgumentError(msg)
+        if part.get("method") == STACK:
+            msg = f"part {number} of the stack is a stack itself; give its parts one by one"
+            raise InvalidArgumentError(msg)
+    _ = settings.parts
 
 
 def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: set[str]) -> None:
@@ -282,8 +336,8 @@ def _check(name: str, value: Any) -> None:
     if value is None and name in _OPTIONAL:
         return
     each = value if name == "learning_rate" and isinstance(value, tuple) else [value]
-    if name == "amp" and not isinstance(value, bool):
-        msg = f"{name} must be True, False or None, got {value!r}"
+    if name in ("amp", "refit") and not isinstance(value, bool):
+        msg = f"{name} must be True{', False or None' if name == 'amp' else ' or False'}, got {value!r}"
     elif name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
     elif name in _POSITIVE and not all(map(is_positive, each)):

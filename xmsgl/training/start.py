@@ -40,6 +40,9 @@ class Start:
 
     def __init__(self, model: Model | str | os.PathLike[str] | None) -> None:
         self._model = load_model(model) if isinstance(model, str | PathLike) else model
+        if self._model is not None and self._model.spec.parts:
+            msg = "the model to start with is a stack; start with one of its parts, model.parts[k]"
+            raise InvalidArgumentError(msg)
         if self._model is not None and self._model.members > 1:
             msg = (
                 f"the model to start with has {self._model.members} members; start with one of them, "

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xmsgl import schema
+from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.training.calibrate import calibrate, measure_spin_up
 from xmsgl.training.members import train_members
 from xmsgl.training.prepare import prepare
 from xmsgl.training.settings import TrainSettings
+from xmsgl.training.stacking import join_parts, prepare_parts
 from xmsgl.training.start import Start
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.writing import check_target
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import torch
     import xarray as xr
 
     from xmsgl.inputs.validation import Validation
-    from xmsgl.models.file.model import Model
+    from xmsgl.training.prepare import Prepared
     from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
 
@@ -34,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 def train(
     obj: xr.Dataset | xr.DataTree,
-    method: str = "msgl",
+    method: str | None = None,
     *,
     recipe: str | None = None,
     epochs: int | None = None,
-    validation: Validation = 0.15,
+    validation: Validation = "default",
     seed: int = 0,
     start: Model | str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -55,16 +58,18 @@ def train(
     obj
         A dataset of the convention; validated first.
     method
-        ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"`` or
-        ``"trees"``.
+        ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"``,
+        ``"trees"`` or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
     recipe
-        Name of a set of settings: ``"published"`` is the method as described by Fan et al. (2025). Default:
-        the settings of the package.
+        Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
+        without gauges on their segment, ``"quick"`` takes a minute, ``"published"`` is the method as
+        described by Fan et al. (2025). Default: the settings of the package.
     epochs
         Maximum number of passes over the training windows. Default: that of the recipe, else 60.
     validation
         Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
         windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, or None.
+        ``"default"``: those of the recipe, else 0.15.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout.
     start
@@ -123,30 +128,56 @@ def train(
     'msgl'
     """
     given = settings if epochs is None else {**settings, "epochs": epochs}
-    chosen = TrainSettings.of(method, recipe=recipe, validation=validation, seed=seed, **given)
+    if validation != "default":
+        given = {**given, "validation": validation}
+    chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:
         check_target(checkpoint)
     watching = watched(progress, observers)
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
-    ready = prepare(ds, chosen, Start(start), target)
-    if recipe is not None:
-        ready = replace(ready, spec=replace(ready.spec, training={**ready.spec.training, "recipe": recipe}))
-    training = ready.spec.training
+    begin = Start(start)
+    prepared = _prepared(ds, chosen, begin, target)
+    if chosen.refit and chosen.validation is not None:
+        prepared += _prepared(ds, chosen.again, begin, target)
+    prepared = [_noted(ready, chosen, recipe) for ready in prepared]
+    training = prepared[0].spec.training
     logger.info(
-        "training %s on %s: %d features, %s, %s to %s",
-        method,
+        "training %s on %s: %s, %s to %s",
+        chosen.method,
         target,
-        len(ready.spec.features),
         ", ".join(f"{name} {count}" for name, count in training["labels"].items()),
         training["start"],
         training["stop"],
     )
     with watching as watchers:
-        model = train_members(
-            ready, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
+        models = train_members(
+            prepared, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
         )
-    model = measure_spin_up(model, ready.ds, str(target))
-    tasks = ready.loop.stages[-1].tasks
-    return calibrate(model, ready.ds, ready.split.kept, ready.source, tasks, str(target))
+    count = len(chosen.parts) or 1
+    final = [
+        measure_spin_up(model, ready.ds, str(target))
+        for model, ready in zip(models[-count:], prepared[-count:], strict=True)
+    ]
+    if chosen.parts:
+        return join_parts(models[:count], prepared[:count], final, str(target))
+    ready, tasks = prepared[0], prepared[0].loop.stages[-1].tasks
+    first = models[0] if chosen.refit else final[0]
+    table = calibrate(first, ready.ds, ready.split.kept, ready.source, tasks, str(target))
+    return Model(replace(final[0].spec, intervals=table), final[0].weights, final[0].history)
+
+
+def _prepared(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> list[Prepared]:
+    """Prepare the training of a model, or of each part of a stack."""
+    return (
+        prepare_parts(ds, settings, begin, device)
+        if settings.parts
+        else [prepare(ds, settings, begin, device)]
+    )
+
+
+def _noted(ready: Prepared, settings: TrainSettings, recipe: str | None) -> Prepared:
+    """Keep the settings of the whole training, and the name of its recipe, in the provenance of a model."""
+    noted = {"settings": settings.differing()} | ({} if recipe is None else {"recipe": recipe})
+    return replace(ready, spec=replace(ready.spec, training={**ready.spec.training, **noted}))

@@ -52,7 +52,8 @@ def _grown(module: Trees, source: Source, settings: LoopSettings, state: Progres
         deviation = source.deviation[TASK_SCALES[task]]
         history["validation"] = [deviation * value for value in _scores(module, held, kept)]
         history[f"validation_{task}"] = history["validation"]
-        best = int(np.argmin(history["validation"])) + 1
+        if settings.keep == "best":
+            best = int(np.argmin(history["validation"])) + 1
         score = history["validation"][best - 1]
     module.keep(best)
     weights = module.state_dict()

@@ -50,6 +50,9 @@ class ModelSpec:
     first_day: str = "1970-01-01"  # from which windows are counted, whatever the first day of a record
     # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
     spin_up: tuple[tuple[int, float], ...] = ()
+    # Of a stack: its parts, and the share of each in the prediction. The features are those of all parts.
+    parts: tuple[ModelSpec, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values for JSON, without optional parts that are absent."""
@@ -59,7 +62,12 @@ class ModelSpec:
         for name in ("intervals", "neighbours"):
             if values[name] is None:
                 del values[name]
-        return values
+        for name in ("parts", "shares"):
+            del values[name]
+        return values if not self.parts else values | self._stacked()
+
+    def _stacked(self) -> dict[str, Any]:
+        return {"parts": [part.to_dict() for part in self.parts], "shares": list(self.shares)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
@@ -74,6 +82,8 @@ class ModelSpec:
                 "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
                 "network": KnownSegments.from_dict(values["network"]),
                 "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
+                "parts": tuple(map(cls.from_dict, values.get("parts", ()))),
+                "shares": tuple(values.get("shares", ())),
             }
         )
 
@@ -86,10 +96,12 @@ class Model:
     spec
         Specification: method, features, scaling, graph and provenance.
     weights
-        Parameters by name. In an ensemble each name begins with ``member0/``, ``member1/``, ...
+        Parameters by name. In an ensemble each name begins with ``member0/``, ``member1/``, ...; in a stack
+        with ``part0/``, ``part1/``, ...
     history
         Losses, task weights and validation score of each epoch, one list per quantity. An ensemble has the
-        epochs of one member after the other, numbered by the column ``member``.
+        epochs of one member after the other, numbered by the column ``member``; a stack those of one part
+        after the other, numbered by the column ``part``, too.
 
     Examples
     --------
@@ -133,8 +145,11 @@ class Model:
         Raises
         ------
         InvalidArgumentError
-            The model is an ensemble: see :meth:`modules` and :meth:`member`.
+            The model is an ensemble, see :meth:`modules` and :meth:`member`, or a stack, see :attr:`parts`.
         """
+        if self.spec.parts:
+            msg = f"the model is a stack of {len(self.parts)} models; take one of them, parts[k].module()"
+            raise InvalidArgumentError(msg)
         if self.members > 1:
             msg = (
                 f"the model has {self.members} members; use modules() for all, or member(k).module() for one"
@@ -188,6 +203,32 @@ class Model:
         }
         return Model(spec, weights, history)
 
+    @cached_property
+    def parts(self) -> tuple[Model, ...]:
+        """The models of a stack; of another model, the model itself."""
+        if not self.spec.parts:
+            return (self,)
+        whose = self.history.get("part", [])
+        found = []
+        for k, spec in enumerate(self.spec.parts):
+            prefix, rows = f"part{k}/", [row for row, part in enumerate(whose) if part == k]
+            weights = {
+                name.removeprefix(prefix): w for name, w in self.weights.items() if name.startswith(prefix)
+            }
+            columns = {name: [values[row] for row in rows] for name, values in self.history.items()}
+            own = {
+                name: values
+                for name, values in columns.items()
+                if name != "part" and not all(value != value for value in values)
+            }
+            found.append(Model(spec, weights, own))
+        return tuple(found)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of each of the :attr:`parts` in the prediction; their sum is 1."""
+        return self.spec.shares or (1.0,)
+
     @classmethod
     def join(cls, models: Sequence[Model]) -> Model:
         """Combine models that differ only in their seed into an ensemble, which predicts their mean.
@@ -219,17 +260,10 @@ class Model:
         if any(model.spec.training.get("settings") != training.get("settings") for model in models):
             training.pop("settings", None)  # no single training made them all
         seeds = [model.spec.training.get("seed") for model in models]
-        names = dict.fromkeys(name for model in models for name in model.history)
-        history: dict[str, list[float]] = {name: [] for name in ("member", *names)}
-        for k, model in enumerate(models):
-            length = len(next(iter(model.history.values()), []))
-            history["member"] += [float(k)] * length
-            for name in names:
-                history[name] += model.history.get(name, [float("nan")] * length)
         return cls(
             replace(plain[0], members=len(models), training={**training, "seeds": seeds}),
             {f"member{k}/{name}": w for k, model in enumerate(models) for name, w in model.weights.items()},
-            history,
+            join_histories(models, "member"),
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -287,6 +321,9 @@ class Model:
         table, near = self.spec.intervals, self.spec.neighbours
         neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
+        shares = zip(self.shares, self.spec.parts, strict=False)
+        parts = ", ".join(f"{share:.2f} {part.method}" for share, part in shares)
+        ensemble |= {"parts": f"weighted mean of {parts}"} if parts else {}
         return {
             "method": self.spec.method,
             **ensemble,
@@ -315,6 +352,18 @@ class Model:
         ]
         features = table(["feature", "role", "units", "transform"], rows, words=4)
         return card("xmsgl.Model", facts(shown.items()), folded("features", features), about=self.method)
+
+
+def join_histories(models: Sequence[Model], column: str) -> dict[str, list[float]]:
+    """Join the histories of models, numbered by a column."""
+    names = dict.fromkeys(name for model in models for name in model.history)
+    history: dict[str, list[float]] = {name: [] for name in (column, *names)}
+    for k, model in enumerate(models):
+        length = len(next(iter(model.history.values()), []))
+        history[column] += [float(k)] * length
+        for name in names:
+            history[name] += model.history.get(name, [float("nan")] * length)
+    return history
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> Model:

@@ -89,7 +89,7 @@ class Trees(NetworkModel):
         "limit": 1.0,  # no neighbours: the graph is not used
     }
     uses: ClassVar[frozenset[str] | None] = frozenset(
-        {"ensemble", "features", "learning_rate", "seed", "validation", "window"}
+        {"ensemble", "features", "keep", "learning_rate", "refit", "seed", "validation", "window"}
     )
 
     def __init__(
