@@ -1,64 +1,93 @@
-"""Train the model that the package ships: ``python -m benchmarks.packaged FOLDER``.
+"""The models that the package ships: ``python -m benchmarks.packaged train FOLDER`` and ``... score NAME``.
 
-ASYNC-MSGL, with most of its epochs on the coarse task, which is cheap. An interrupted training resumes from
-its checkpoint in the folder. Labels on the benchmark's test days are masked at both scales; the best epoch is
-chosen, and intervals are calibrated, on its validation years. Scores on the test days are printed.
+``train`` trains ``delaware-gauged`` and ``delaware-ungauged`` by the recipes of these names. Observations on
+the benchmark's test days are masked at both scales. An interrupted training resumes from its checkpoint in
+the folder. ``score`` scores a packaged model on the test days and writes the figures and the card into
+``docs/models``.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks import card
 from xmsgl.benchmark import make_plan
-from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.protocols import Split, make_split
 from xmsgl.evaluate import score
+from xmsgl.models.file.model import load_model
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-NAME = "delaware-async-msgl"
-FEATURES = (
-    "air_temperature", "air_temperature_max", "air_temperature_min", "potential_evapotranspiration",
-    "precipitation", "relative_humidity", "solar_radiation",
-    *(f"air_temperature:{days}" for days in (3, 7, 30, 90, 180)),
-    "precipitation:7", "precipitation:30", "solar_radiation:7", "solar_radiation:30", "relative_humidity:30",
-    "drainage_area", "elevation", "slope", "stream_order", "width", "season",
-)  # fmt: skip
-SETTINGS: dict[str, Any] = {
-    "hidden": 48,
-    "identity": 8,
-    "features": FEATURES,
-    "epochs": 33,
-    "pretrain": (30, 1),
-    "learning_rate": (0.01, 0.003, 0.002),
-    "warmup": 120,
-    "recurrent_dropout": 0.2,
-    "average": 0.98,
-    "weighting": "uniform",
-    "seed": 0,
-}
+__all__ = ["PERIODS", "main", "scores"]
+
+#: Recipe and validation of each model; None: that of the recipe.
+MODELS = {"delaware-gauged": "gauged", "delaware-ungauged": "ungauged"}
+#: Water years of the test that are scored apart.
+PERIODS = {"2011-15": ("2010-10-01", "2015-09-30"), "2021": ("2020-10-01", "2021-09-30")}
+
+
+def _split() -> Split:
+    (run,) = make_plan("delaware", methods=["climatology"], fractions=[1], seeds=1)
+    return make_split(run)
+
+
+def train(folder: Path) -> None:
+    """Train the models and write their files into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    training = _split().training
+    for name, recipe in MODELS.items():
+        checkpoint = folder / f"{name}.ckpt"
+        kept = {"validation": "2005-10-01/2010-09-30"} if recipe == "gauged" else {}
+        model = training.msgl.train(
+            recipe=recipe,
+            **kept,
+            checkpoint=checkpoint,
+            resume=checkpoint if checkpoint.exists() else None,
+        )
+        sys.stdout.write(f"{model.save(folder / f'{name}.safetensors')}\n{model!r}\n")
+
+
+def scores(name: str, periods: Sequence[str] = tuple(PERIODS)) -> list[dict[str, Any]]:
+    """Score a packaged model on the observations of test days, by period."""
+    split, model = _split(), load_model(name)
+    rows = []
+    for period in periods:
+        first, last = PERIODS[period]
+        observed = split.observed.sel(time=slice(first, last))
+        # A year before, so that the first days are not those of the start of a record.
+        days = slice(f"{int(first[:4]) - 1}{first[4:]}", last)
+        quantiles = split.inputs.sel(time=days).msgl.downscale(model, quantiles=[0.05, 0.5, 0.95])
+        mean = split.inputs.sel(time=days).msgl.downscale(model)
+        where = {"fine": observed["fine"], "time": observed["time"]}
+        found, spread = score(mean.sel(where), observed), score(quantiles.sel(where), observed)
+        rows.append(
+            {
+                "water years": period,
+                "RMSE [degC]": round(float(found["rmse"]), 3),
+                "median reach [degC]": round(float(found["rmse_median"]), 3),
+                "bias [degC]": round(float(found["bias"]), 3),
+                "90 % interval covers [%]": round(100 * float(spread["coverage"].values.ravel()[0]), 1),
+                "n": int(found["n"]),
+            }
+        )
+    return rows
 
 
 def main(arguments: list[str]) -> None:
-    """Train, score and write ``delaware-async-msgl.safetensors`` into a folder."""
-    (folder,) = (Path(argument) for argument in arguments)
-    folder.mkdir(parents=True, exist_ok=True)
-    (run,) = make_plan("delaware", methods=["async-msgl"], fractions=[1], seeds=1, data={"forcing": "era5"})
-    split = make_split(run)
-    checkpoint = folder / f"{NAME}.ckpt"
-    model = split.training.msgl.train(
-        "async-msgl",
-        **SETTINGS,
-        validation=split.validation,
-        checkpoint=checkpoint,
-        resume=checkpoint if checkpoint.exists() else None,
-    )
-    path = model.save(folder / f"{NAME}.safetensors")
-    prediction = split.inputs.msgl.downscale(path, quantiles=[0.05, 0.5, 0.95])
-    found = score(prediction.sel(fine=split.observed["fine"], time=split.observed["time"]), split.observed)
-    for name, value in found.data_vars.items():
-        sys.stdout.write(f"{name}: {value.values.tolist()}\n")
+    """Train into a folder, or score packaged models."""
+    command, *rest = arguments
+    if command == "train":
+        train(Path(rest[0]))
+        return
+    for name in rest:
+        path = card.PAGES / f"{name}.json"
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**facts, "scores": scores(name)}, indent=2) + "\n", encoding="utf-8")
+        card.main([name])
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class MsglAccessor:
         ----------
         model
             A trained model, the name of a packaged one (see ``xmsgl models``), or the path of a file.
-            Default: the packaged ``"delaware-async-msgl"``.
+            Default: the packaged ``"delaware-gauged"`` in that basin, ``"delaware-ungauged"`` elsewhere.
         warmup, device
             Days before each window (default: as in training); ``"auto"``, ``"cpu"`` or ``"cuda"``.
         carry

@@ -42,7 +42,7 @@ def published(river_once):
 # ------------------------------------------------------------- the table
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.method is None])
 @pytest.mark.parametrize("method", PUBLISHED)
 def test_a_recipe_sets_what_the_method_takes_and_no_more(name, method):
     settings = recipe_settings(name, method)
@@ -54,6 +54,28 @@ def test_a_recipe_sets_what_the_method_takes_and_no_more(name, method):
     assert RECIPES[name].name == name
 
 
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.method])
+def test_a_recipe_of_one_method_needs_no_method(name):
+    settings = TrainSettings.of(recipe=name)
+    assert settings.method == RECIPES[name].method
+    assert TrainSettings.of(**settings.to_dict()).to_dict() == settings.to_dict()
+    assert settings.differing(name) == {"method": settings.method}
+    with pytest.raises(InvalidArgumentError, match="leave method out"):
+        TrainSettings.of("msgl", recipe=name)
+
+
+def test_what_is_given_wins_over_a_recipe_of_one_method():
+    assert TrainSettings.of(recipe="ungauged").validation == "segments"
+    assert TrainSettings.of(recipe="ungauged", validation=0.2, seed=3).validation == 0.2
+    assert TrainSettings.of(recipe="quick", iterations=5).architecture["iterations"] == 5
+
+
+@pytest.mark.parametrize("method", ["trees", "stack"])
+def test_the_published_recipe_is_one_of_networks(method):
+    with pytest.raises(InvalidArgumentError, match="leave recipe out"):
+        TrainSettings.of(method, recipe="published")
+
+
 def test_the_limit_on_the_gradient_is_that_of_the_loop():
     limits = {method: recipe_settings("published", method)["clip"] for method in PUBLISHED}
     assert limits.pop("msgl") is limits.pop("async-msgl") is None
@@ -61,7 +83,9 @@ def test_the_limit_on_the_gradient_is_that_of_the_loop():
 
 
 def test_unknown_names(tiny):
-    with pytest.raises(UnknownNameError, match="unknown recipe 'secret'; known: published"):
+    with pytest.raises(
+        UnknownNameError, match="unknown recipe 'secret'; known: gauged, published, quick, ungauged"
+    ):
         train(tiny, recipe="secret", **QUICK)
     with pytest.raises(UnknownNameError, match="unknown network model 'lstn'"):
         train(tiny, "lstn", recipe="published", **QUICK)

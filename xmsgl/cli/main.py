@@ -177,7 +177,8 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     "--model",
     callback=known_model,
     shell_complete=complete_model,
-    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-async-msgl.",
+    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-gauged, and elsewhere "
+    "delaware-ungauged.",
 )
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")

@@ -24,8 +24,10 @@ from xmsgl.inputs.season import wants_season
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.packaged import DEFAULT, ELSEWHERE
 from xmsgl.prediction.predictor import Engine, split_inputs, window_days
 from xmsgl.prediction.spin_up import flag_spin_up
+from xmsgl.schema.graphs import known_segments
 from xmsgl.schema.structure import check_days, check_sizes
 from xmsgl.util.history import stamp
 from xmsgl.util.progress import PATIENCE, progress_bar
@@ -64,7 +66,7 @@ def downscale(
     doi:10.1609/aaai.v39i27.35014.
     """
     ds, order = _in_order(schema.as_dataset(obj))
-    fitted = model if isinstance(model, Model) else load_model(model)
+    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
@@ -88,6 +90,15 @@ def downscale(
         named = f"{how}, quantiles={list(quantiles)}"
         temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
     return temperature if order is None else temperature.isel(time=order)
+
+
+def _packaged(ds: xr.Dataset) -> Model:
+    """Load the packaged model for gauged reaches where it knows a segment, else the one for ungauged ones."""
+    model, name = load_model(DEFAULT), DEFAULT
+    if not model.spec.network.recognise(known_segments(ds)).any():
+        model, name = load_model(ELSEWHERE), ELSEWHERE
+    logger.info("no model given: using the packaged model %s", name)
+    return model
 
 
 def _values(ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, carry: bool) -> Any:

@@ -70,6 +70,7 @@ PUBLISHED = Recipe(
         "learning_rate": 0.005,
         "clip": 3.0,  # for training of a single task
         "patience": None,
+        "refit": False,
         "weighting": "mgda",
         "average": 0.0,
         "keep": "last",

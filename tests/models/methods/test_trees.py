@@ -54,7 +54,7 @@ def test_predictions_are_those_of_scikit_learn(architecture, options):
     assert predicted.shape == (50, 10, 10)
     np.testing.assert_allclose(predicted.reshape(-1), theirs.predict(rows), atol=1e-6)
     for values, expected in zip(ours.staged(rows), theirs.staged_predict(rows), strict=True):
-        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-7)
 
 
 def test_missing_values_go_where_scikit_learn_sends_them():

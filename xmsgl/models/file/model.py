@@ -373,7 +373,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     ----------
     model
         The name of a packaged model (``xmsgl models`` lists them), or else the path of a file; write
-        ``"./name"`` for a file named like a packaged model. Default: ``"delaware-async-msgl"``.
+        ``"./name"`` for a file named like a packaged model. Default: ``"delaware-gauged"``.
 
     Returns
     -------

@@ -36,11 +36,11 @@ _LEAVES = 63  # half as many trees as with 31 leaves, with the same skill, predi
 _ARRAYS = {
     "roots": torch.int64,
     "feature": torch.int32,  # -1 at a leaf
-    "threshold": torch.float64,
+    "threshold": torch.float32,
     "left": torch.int32,
     "right": torch.int32,
     "missing_left": torch.bool,
-    "value": torch.float64,  # of a leaf, multiplied by the learning rate
+    "value": torch.float32,  # of a leaf, multiplied by the learning rate
 }
 
 
@@ -214,7 +214,7 @@ def _arrays(booster: Any) -> dict[str, Tensor]:
     arrays = {
         "roots": roots,
         "feature": np.where(leaf, -1, nodes["feature_idx"]),
-        "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
+        "threshold": _below(np.where(leaf, 0.0, nodes["num_threshold"])),
         "left": np.where(leaf, 0, first + nodes["left"]),
         "right": np.where(leaf, 0, first + nodes["right"]),
         "missing_left": nodes["missing_go_to_left"] & ~leaf,
@@ -222,6 +222,12 @@ def _arrays(booster: Any) -> dict[str, Tensor]:
     }
     read = {name: torch.from_numpy(arrays[name]).to(dtype) for name, dtype in _ARRAYS.items()}
     return {**read, "baseline": torch.from_numpy(booster._baseline_prediction.reshape(1))}
+
+
+def _below(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return the largest number in single precision up to each threshold, which parts the same inputs."""
+    near = threshold.astype(np.float32)
+    return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)
 
 
 def _check(arrays: Mapping[str, npt.NDArray[Any]], n_features: int) -> None:

@@ -22,11 +22,11 @@ def add_trees(
     out: NDArray[np.float64],
     roots: NDArray[np.int64],
     feature: NDArray[np.int32],
-    threshold: NDArray[np.float64],
+    threshold: NDArray[np.float32],
     left: NDArray[np.int32],
     right: NDArray[np.int32],
     missing_left: NDArray[np.bool_],
-    value: NDArray[np.float64],
+    value: NDArray[np.float32],
 ) -> None:
     """Add the value of the leaf that each row (row, feature) reaches in each tree to `out`, (row,)."""
     for first in range(0, len(rows), _BLOCK):
