@@ -114,7 +114,7 @@ def test_a_degraded_process_model_affects_direct_only():
         (["msgl:hiden=3"], {}, InvalidArgumentError, "has no setting hiden; did you mean hidden"),
         (["msgl:seed=3"], {}, InvalidArgumentError, "sets seed itself"),
         (["msgl:validation=0.2"], {}, InvalidArgumentError, "sets validation itself"),
-        (["msgl:start=delaware-async-msgl"], {}, InvalidArgumentError, "may have seen labels"),
+        (["msgl:start=delaware-gauged"], {}, InvalidArgumentError, "may have seen labels"),
         (["booster-fine:labels=coarse"], {}, InvalidArgumentError, "no setting labels"),
         (["climatology:epochs=3"], {}, InvalidArgumentError, "no setting epochs"),
         (["async-msgl:epochs=2"], {}, InvalidArgumentError, "too few"),

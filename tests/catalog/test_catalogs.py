@@ -198,7 +198,7 @@ class TestMetadata:
     @pytest.mark.parametrize("file", ["delaware", "v2"])
     def test_the_model_is_described_by_its_own_file(self, file: str) -> None:
         said = raw(file)["entries" if file == "v2" else "sources"]["delaware_model"]["metadata"]
-        own = catalog_data.describe_model(xmsgl.load_model("delaware-async-msgl"))
+        own = catalog_data.describe_model(xmsgl.load_model("delaware-gauged"))
         assert said["trained_on"] == own["trained_on"]
         assert said["variables"] == own["variables"]
         assert said["credit"] == delaware_text.dataset_attrs("era5", "mainstem")["credit"]

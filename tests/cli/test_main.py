@@ -243,7 +243,7 @@ def test_an_error_is_1_and_one_line(run, folder, tmp_path, arguments, message):
         (["tran"], 2, "train"),
         (["validate", "simulatd"], 2, "simulated"),
         (["describe", "simulatd"], 2, "simulated"),
-        (["models", "delaware-async"], 2, "delaware-async-msgl"),
+        (["models", "delaware-gaug"], 2, "delaware-gauged"),
         (["fetch", "simulatd"], 2, "simulated"),
         (["fetch", "delaware", "--forcing", "obseved"], 2, "observed"),
         (["fetch", "simulated", "--data", "n_corse=3"], 1, "n_coarse"),

@@ -103,7 +103,7 @@ def test_downscale_without_the_default_says_so(folder, tmp_path, river):
     river.isel(time=slice(0, 70)).to_netcdf(tmp_path / "river.nc")
     result = run("downscale", tmp_path / "river.nc", "-o", tmp_path / "out.nc")
     assert result.exit_code == 1
-    assert "comes without the default 'delaware-async-msgl'" in result.stderr
+    assert "comes without the default 'delaware-gauged'" in result.stderr
 
 
 def test_help_names_the_default():

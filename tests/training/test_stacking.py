@@ -152,6 +152,12 @@ def test_refit_of_one_model(river):
     assert again.spec.intervals == train(river, **given, validation=DAYS).spec.intervals
 
 
+def test_a_stack_that_learns_from_everything_writes_checkpoints(river, tmp_path):
+    path, given = tmp_path / "stack.ckpt", {"parts": [TREES, NETWORK], **TOGETHER, "validation": None}
+    whole = train(river, "stack", checkpoint=path, **given)
+    assert same(train(river, "stack", resume=path, **given), whole)
+
+
 def test_trees_that_keep_the_last(river):
     given = {**TREES, "window": 60, "device": "cpu", "progress": False, "validation": DAYS}
     assert len(train(river, **given, keep="last").weights["roots"]) == 21

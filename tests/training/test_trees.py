@@ -238,7 +238,7 @@ def test_training_without_scikit_learn_says_how_to_get_it(river, monkeypatch):
         ({"learning_rate": [0.1, 0.2]}, "learning_rate has 2 values for 1 stages"),
         ({"max_features": 2}, "max_features=2 must be"),
         ({"features": ["weather_memory:7"]}, "are not in the dataset"),
-        ({"start": "delaware-async-msgl"}, "'trees' cannot start from another model"),
+        ({"start": "delaware-gauged"}, "'trees' cannot start from another model"),
     ],
     ids=str,
 )

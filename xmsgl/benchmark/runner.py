@@ -20,7 +20,6 @@ from xmsgl.benchmark.protocols import make_split
 from xmsgl.benchmark.scores import pair_up, score_pairs
 from xmsgl.benchmark.sources import COARSE, FINE
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.models.file.storage import without_nan
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import progress_bar
@@ -75,8 +74,8 @@ def execute(run: Run, store: Store, device: str, on_epoch: Callable[[int], None]
         about = {
             "parameters": sum(tensor.numel() for tensor in model.weights.values()),
             "sha256": model.sha256,
-            "history": without_nan(model.history),  # quantities that a part of a stack does not have
-            "epoch_seconds": without_nan(outcome.epoch_seconds),
+            "history": model.history,
+            "epoch_seconds": outcome.epoch_seconds,
         }
     took = {"wall_s": time.perf_counter() - wall + outcome.earlier, "cpu_s": time.process_time() - cpu}
     record = {

@@ -45,7 +45,7 @@ def _grown(module: Trees, source: Source, settings: LoopSettings, state: Progres
     rows, labels = _gather(module, source.training(1, settings.stages[-1]))
     module.fit(rows, labels, learning_rate=float(rate), seed=settings.seed)
     losses = _scores(module, rows, labels)
-    best, score = len(losses), float("inf")
+    best, score = len(losses), -float(len(losses))  # without validation all trees are the best
     history = {"epoch": [float(tree) for tree in range(1, best + 1)], f"loss_{task}": losses}
     held, kept = _gather(module, source.validation(module.tasks))
     if kept.size:

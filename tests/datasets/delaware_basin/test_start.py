@@ -32,7 +32,7 @@ def test_the_start_of_a_record_does_not_matter_after_the_flagged_days(basin):
 
 def test_a_part_of_the_basin_is_recognised(basin):
     """Its outlet drains nowhere now, which the whole basin's does not."""
-    network = xmsgl.load_model("delaware-async-msgl").spec.network
+    network = xmsgl.load_model("delaware-gauged").spec.network
     here = known_segments(basin)
     assert len(here.ids) < len(network.ids)
     assert np.count_nonzero([below == 0 for below in here.downstream]) == 1

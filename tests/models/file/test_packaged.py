@@ -137,12 +137,12 @@ def test_a_packaged_name_comes_before_a_file_and_a_path_is_a_path(folder, model,
         assert xmsgl.load_model(path).sha256 == other.sha256
 
 
-@pytest.mark.parametrize("name", ["delaware", "folder/river.safetensors", "delaware-async-msgl.safetensors"])
+@pytest.mark.parametrize("name", ["delaware", "folder/river.safetensors", "delaware-gauged.safetensors"])
 def test_what_is_neither_is_refused_with_the_packaged_names(folder, name):
     with pytest.raises(CheckpointError) as error:
         xmsgl.load_model(name)
     assert f"no file of weights at {name}" in str(error.value)
-    assert "packaged: a-first.v2, delaware-async-msgl" in str(error.value)
+    assert "packaged: a-first.v2, delaware-gauged" in str(error.value)
 
 
 def test_a_damaged_packaged_file_is_named(folder):
@@ -172,7 +172,7 @@ def test_without_the_default_downscaling_says_so(folder, river):
     (folder / f"{packaged.DEFAULT}.safetensors").unlink()
     with pytest.raises(CheckpointError) as error:
         river.msgl.downscale()
-    for words in ("comes without the default 'delaware-async-msgl'", "packaged: a-first.v2", "ds.msgl.train"):
+    for words in ("comes without the default 'delaware-gauged'", "packaged: a-first.v2", "ds.msgl.train"):
         assert words in str(error.value)
 
 

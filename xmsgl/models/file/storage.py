@@ -26,7 +26,7 @@ def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> 
     """Serialise tensors and a header."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     # One metadata entry only, because safetensors does not keep the order of several.
-    strict = without_nan(dict(header))
+    strict = _without_nan(dict(header))
     checked = {**strict, _SUM: _checksum(strict, plain, save(plain))}
     return save(plain, metadata={_KEY: json.dumps(checked, sort_keys=True, allow_nan=False)})
 
@@ -49,12 +49,11 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
     return tensors, header
 
 
-def without_nan(value: Any) -> Any:
-    """Replace NaN, which JSON does not have, by None."""
+def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: without_nan(part) for name, part in value.items()}
+        return {name: _without_nan(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(part) for part in value]
+        return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
