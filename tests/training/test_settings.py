@@ -63,6 +63,7 @@ VALUES = {
     "warmup": st.integers(0, 5000),
     "identity": st.integers(0, 50),
     "epochs": st.integers(1, 5000),
+    "steps": st.integers(0, 10**6),
     "pretrain": st.none() | st.integers(0, 500) | st.lists(st.integers(1, 99), min_size=1, max_size=2),
     "learning_rate": POSITIVE | st.lists(POSITIVE, min_size=1, max_size=3),
     "keep": st.sampled_from(["best", "last"]),

@@ -457,3 +457,14 @@ def test_an_unknown_name_is_refused_before_anything_is_computed(tiny, refuse_to_
     for name in ("weighting", "scaling", "keep"):
         with refuse_to_compute(), pytest.raises(UnknownNameError, match="'moon'; known: "):
             train(lazy, **{**SMALL, name: "moon"})
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(0, 3), (6, 3), (7, 6), (19, 12)])
+def test_few_windows_are_repeated_until_there_are_enough_steps(river, steps, epochs):
+    """Two windows, so three epochs are six steps; both stages last longer."""
+    ds = river.isel(time=slice(0, 120))
+    stages = {"epochs": 3, "pretrain": 1, "steps": steps}
+    model = train(ds, **{**SMALL, **stages}, validation=None)
+    assert model.history["epoch"] == list(range(1, epochs + 1))
+    joint = np.isfinite(model.history["loss_fine"])
+    assert joint.tolist() == [epoch > epochs // 3 for epoch in range(1, epochs + 1)]

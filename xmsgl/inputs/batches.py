@@ -94,6 +94,11 @@ class TrainingData:
         for windows in self._shuffled(self._labelled("training", scales), epoch):
             yield self._assemble(windows, "training", scales or self.scales, self.labels)
 
+    @property
+    def steps(self) -> int:
+        """Number of batches of an epoch of training labels."""
+        return -(-len(self._labelled("training", None)) // self.batch)
+
     def process_batches(self, epoch: int) -> Iterator[HostBatch]:
         """Yield all windows with the process model's coarse temperature as labels."""
         source: dict[Scale, FloatArray] = {"coarse": self._process}

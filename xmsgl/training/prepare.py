@@ -112,7 +112,10 @@ def prepare(
         network=begin.network(ds),
         first_day=str(data.time[0].date()),
     )
-    loop = replace(_loop(settings, stages, device), epochs=epochs)
+    # Trees have no steps.
+    more = 1 if empty.epochs else max(1, -(-settings.steps // (epochs * max(1, data.steps))))
+    longer = [replace(stage, epochs=more * stage.epochs) for stage in stages]
+    loop = replace(_loop(settings, longer, device), epochs=more * epochs)
     run_of = {**spec.to_dict(), "settings": settings.to_dict(), "loop": asdict(loop)}
     noted = {"data": origin_of(ds)}
     return Prepared(

@@ -71,6 +71,7 @@ PUBLISHED = Recipe(
         "clip": 3.0,  # for training of a single task
         "patience": None,
         "refit": False,
+        "steps": 0,
         "weighting": "mgda",
         "average": 0.0,
         "keep": "last",
@@ -117,6 +118,7 @@ _COARSE = {
     ),
     "identity": 8,
     "epochs": 16,
+    "steps": 400,
     "learning_rate": 0.01,
     "warmup": 120,
     "average": 0.98,
@@ -172,6 +174,7 @@ UNGAUGED = Recipe(
                     *_NEIGHBOURS,
                 ),
                 "epochs": 13,
+                "steps": 400,
                 "pretrain": 8,
                 "learning_rate": (0.01, 0.003),
                 "recurrent_dropout": 0.2,

@@ -35,6 +35,7 @@ SCALINGS: dict[str, str] = {
 # Smallest value of each count.
 _LEAST = {
     "epochs": 1,
+    "steps": 0,
     "window": 1,
     "warmup": 0,
     "batch": 1,
@@ -116,6 +117,9 @@ class TrainSettings:
         keywords like all others.
     epochs
         **Stages.** Maximum number of passes over the training windows, in all stages together.
+    steps
+        Smallest number of steps of Adam: where the windows are too few for it, all epochs are multiplied by a
+        whole number. 0: the epochs as given.
     pretrain
         Epochs before the last stage: their total, or a list with one number for each stage. Default: a share
         of all epochs that depends on the method; see :mod:`xmsgl.training.stages`.
@@ -178,6 +182,7 @@ class TrainSettings:
     identity: int = 0
     architecture: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 60
+    steps: int = 0
     pretrain: int | tuple[int, ...] | None = None
     learning_rate: float | tuple[float, ...] = 0.005
     keep: str = "best"
