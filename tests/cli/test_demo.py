@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import xarray as xr
@@ -49,14 +50,30 @@ def test_insisting_on_the_delaware_says_what_to_set(tmp_path: Path, monkeypatch:
         assert part in result.output
 
 
+MSGL = {"method": "msgl", "epochs": 2}
+PARTS = [{**MSGL, "features": ["default", "neighbour_anomalies:40km"]}, {"method": "trees", "iterations": 3}]
+ONE, BOTH = ["MSGL"], ["MSGL and trees", "msgl alone", "trees alone"]
+
+
 @pytest.mark.slow
-def test_the_whole_workflow_on_a_small_basin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        pytest.param(MSGL, ONE, id="one"),
+        pytest.param({"method": "stack", "parts": PARTS, "refit": True}, BOTH, id="stack"),
+    ],
+)
+def test_the_whole_workflow_on_a_small_basin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], names: list[str]
+) -> None:
+    plan = replace(demo.choose("simulated", NOWHERE), settings=settings, name=names[0])
+    monkeypatch.setattr(demo, "choose", lambda data, found: plan)
     small = xmsgl.datasets.simulated(n_coarse=8, reaches_per_segment=3, years=2, label_fraction=0.05)
     monkeypatch.setattr(demo, "_load", lambda plan: small)
     lines: list[str] = []
     with xmsgl.set_options(progress=False):
-        table = demo.run_demo("simulated", tmp_path, epochs=2, seed=0, say=lines.append)
-    assert {"MSGL", "remap", "air-temperature regression", "climatology"} == set(table.data["method"].values)
+        table = demo.run_demo("simulated", tmp_path, seed=0, say=lines.append)
+    assert {*names, "air-temperature regression", "climatology"} == set(table.data["method"].values)
     assert {"held-out days", "held-out reaches"} == set(table.data["group"].values)
     assert (table.data["n"] > 0).all()
     assert "simulated basin" in lines[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,13 +30,17 @@ from xmsgl.util.writing import check_target, whole, write_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from xmsgl.models.file.model import Model
-
 Say = Callable[[str], None]
 
 
 # The prediction comes first, because it identifies the results of a demo.
 _RESULTS = ("temperature.nc", "model.safetensors", "skill.md", "overview.png")
+
+
+_REFERENCES: dict[str, Callable[[xr.Dataset], xr.DataArray]] = {
+    "air-temperature regression": air_temperature_regression,
+    "climatology": climatology,
+}
 
 
 @dataclass(frozen=True)
@@ -46,22 +50,23 @@ class Plan:
     dataset: str
     why: str  # the dataset was chosen
     test: str | None  # first of the held-out days; default: the last quarter
-    epochs: int
-    identity: int  # learned numbers per segment, useful if nearly all segments have labels
+    name: str  # of the model in the table
+    settings: Mapping[str, Any]  # of its training
 
 
 def choose(data: str, found: Availability) -> Plan:
     """Choose the dataset; nothing is fetched."""
     if data == "delaware" or (data == "auto" and found):
         why = f"the real Delaware River Basin: {found.reason}"
-        return Plan("delaware", why, "2017-10-01", 40, 0)
+        return Plan("delaware", why, "2017-10-01", "MSGL and trees", {"recipe": "ungauged"})
     why = "the simulated basin, as requested"
     if data == "auto":
         why = f"the simulated basin, because the Delaware files are not available: {found.reason}"
-    return Plan("simulated", why, None, 60, 8)
+    # Three years are too short for a recipe. Nearly all segments have labels, so identities are useful.
+    return Plan("simulated", why, None, "MSGL", {"method": "msgl", "epochs": 60, "identity": 8})
 
 
-def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -> SkillTable:
+def run_demo(data: str, out: Path, *, seed: int, say: Say) -> SkillTable:
     """Run the workflow and write its results."""
     from xmsgl.plot import overview
 
@@ -77,19 +82,20 @@ def run_demo(data: str, out: Path, *, epochs: int | None, seed: int, say: Say) -
     first = str(pd.Timestamp(test["time"].values[np.argmax(test.values)]).date())
     say(f"train     without the days from {first} and without {int(held_coarse.sum())} segments")
     # Short windows give more steps per epoch, so that training takes less time.
-    models = {
-        name: training.msgl.train(
-            name, epochs=epochs or plan.epochs, seed=seed, identity=plan.identity, window=90, warmup=30
-        )
-        for name in ("msgl", "remap")
-    }
+    model = training.msgl.train(**plan.settings, seed=seed, window=90)
     say("downscale every reach on every day")
-    temperature = _compute(ds.msgl.downscale(models["msgl"]))
-    say("score     MSGL, remap, air-temperature regression, climatology")
-    table = _score(ds, training, temperature, models["remap"], test, held_fine)
+    temperature = _compute(ds.msgl.downscale(model))
+    others = {f"{part.method} alone": part for part in model.parts if model.spec.parts}
+    say(f"score     {', '.join([plan.name, *others, *_REFERENCES])}")
+    predictions = {plan.name: temperature} | {
+        name: _compute(ds.msgl.downscale(part)) for name, part in others.items()
+    }
+    predictions |= {name: reference(training) for name, reference in _REFERENCES.items()}
+    groups = {"held-out days": test & ~held_fine, "held-out reaches": held_fine & ~test}
+    table = skill_table(predictions, ds["water_temperature_fine"].compute(), groups=groups)
     prediction, weights, skill, picture = (out / name for name in _RESULTS)
     write_prediction(temperature, prediction)
-    models["msgl"].save(weights)
+    model.save(weights)
     write_bytes(skill, f"{table.to_markdown()}\n".encode())
     figure = overview(temperature.sel(time=test), ds.sel(time=test))
     with whole(picture) as part:
@@ -129,21 +135,3 @@ def _hold_out(ds: xr.Dataset, plan: Plan, seed: int) -> tuple[xr.DataArray, xr.D
 def _compute(lazy: xr.DataArray) -> xr.DataArray:
     with dask_bar("downscale"):
         return lazy.compute()
-
-
-def _score(
-    ds: xr.Dataset,
-    training: xr.Dataset,
-    temperature: xr.DataArray,
-    remap: Model,
-    test: xr.DataArray,
-    held_fine: xr.DataArray,
-) -> SkillTable:
-    predictions = {
-        "MSGL": temperature,
-        "remap": _compute(ds.msgl.downscale(remap)),
-        "air-temperature regression": air_temperature_regression(training),
-        "climatology": climatology(training),
-    }
-    groups = {"held-out days": test & ~held_fine, "held-out reaches": held_fine & ~test}
-    return skill_table(predictions, ds["water_temperature_fine"].compute(), groups=groups)

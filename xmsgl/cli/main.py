@@ -111,16 +111,15 @@ def main(*, quiet: bool, verbose: bool) -> None:
     help="auto is the Delaware if its files are available, otherwise the simulated basin.",
 )
 @click.option("--out", type=folder_type, default="demo-output", show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Default: 40 (delaware), 60 (simulated).")
 @click.option("--seed", type=int, default=0, show_default=True)
-def demo(*, data: str, out: Path, epochs: int | None, seed: int) -> None:
+def demo(*, data: str, out: Path, seed: int) -> None:
     """Run the whole workflow, from the dataset to a skill table.
 
     It builds the graphs, trains, downscales, scores and draws.
     """
     from xmsgl.cli.demo import run_demo
 
-    run_demo(data, out, epochs=epochs, seed=seed, say=click.echo)
+    run_demo(data, out, seed=seed, say=click.echo)
 
 
 @main.command()
