@@ -234,6 +234,7 @@ def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence
             apply, temperature.data, dtype="f4", new_axis=0, chunks=chunks, meta=np.empty((0, 0, 0), "f4")
         )
     axis = xr.Variable("quantile", probabilities, {"long_name": "probability of the quantile", "units": "1"})
+    where = f"at {table.segments} held-out segments" if table.segments else "on validation days"
     bins = f"{len(table.counts)} {'bin' if len(table.counts) == 1 else 'bins'} of predicted temperature"
     return xr.DataArray(
         values,
@@ -243,7 +244,7 @@ def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence
         attrs={
             **temperature.attrs,
             "long_name": f"quantile of the {temperature.attrs['long_name']}",
-            "intervals": f"split-conformal, from {table.n} residuals of {table.scale} labels on validation "
-            f"days, in {bins}",
+            "intervals": f"split-conformal, from {table.n} residuals of {table.scale} labels {where}, "
+            f"in {bins}",
         },
     )

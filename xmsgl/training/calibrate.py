@@ -16,6 +16,7 @@ from xmsgl.models.file.model import Model
 from xmsgl.prediction.predictor import FREEZING, Engine, split_inputs, window_days
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.schema.names import LABEL
+from xmsgl.schema.rivers import segment_positions
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.inputs.features import Scaling
-    from xmsgl.inputs.scales import FloatArray
+    from xmsgl.inputs.scales import FloatArray, IntArray
     from xmsgl.inputs.validation import Use
     from xmsgl.inputs.windows import Window
     from xmsgl.models.file.intervals import IntervalTable
@@ -90,9 +91,12 @@ def calibrate(
     Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World; Romano, Patterson & Candès
     (2019), arXiv:1905.03222.
     """
-    table = fit_table(*fine_pairs(model, ds, use, device), "fine")
+    predicted, observed, segment = fine_pairs(model, ds, use, device)
+    # Of whole segments held out, each is one draw.
+    table = fit_table(predicted, observed, "fine", segment if use.nodes["coarse"].any() else None)
     if table is None and "coarse" in tasks:
-        table = fit_table(*_coarse_pairs(model, source, device), "coarse")
+        predicted, observed, segment = _coarse_pairs(model, source, device)
+        table = fit_table(predicted, observed, "coarse", segment if use.nodes["coarse"].any() else None)
     if table is None:
         logger.info("fewer than %d labels on the validation days: the model has no intervals", LEAST)
     return table
@@ -136,8 +140,10 @@ def _windows(ds: xr.Dataset, model: Model) -> list[Window]:
     return calendar_windows(time, spec.window, spec.warmup, spec.first_day)
 
 
-def fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[FloatArray, FloatArray]:
-    """Return predictions and observations at the labels of a use; none if there are too few."""
+def fine_pairs(
+    model: Model, ds: xr.Dataset, use: Use, device: str
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return predictions, observations and segments of the labels of a use; none if there are too few."""
     spec, name = model.spec, f"{LABEL}_fine"
     found = []
     for window in _windows(ds, model) if name in ds else []:
@@ -150,7 +156,7 @@ def fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[Flo
         if day.size:
             found.append((window, day, reach, observed[day, reach]))
     if sum(reach.size for _, _, reach, _ in found) < LEAST:
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        return np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
     drivers, fixed = split_inputs(ds, spec.features)
     only = np.unique(np.concatenate([reach for _, _, reach, _ in found])).astype(np.int64)
     engine = Engine(model, fixed, device, only=only)
@@ -158,15 +164,17 @@ def fine_pairs(model: Model, ds: xr.Dataset, use: Use, device: str) -> tuple[Flo
         engine.run(window_days(drivers, window, spec.features), window)[day, reach]
         for window, day, reach, _ in found
     ]
-    return np.concatenate(predicted), np.concatenate([values for *_, values in found]).astype(np.float32)
+    observations = np.concatenate([values for *_, values in found]).astype(np.float32)
+    segment = segment_positions(ds)[np.concatenate([reach for _, _, reach, _ in found])]
+    return np.concatenate(predicted), observations, segment
 
 
-def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray, FloatArray]:
-    """Return predictions and observations at the labelled segments on the validation days."""
+def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return predictions, observations and segments of the coarse validation labels."""
     modules = [module.to(resolve_device(device)) for module in model.modules()]
     scaling = model.spec.scaling["coarse"]
     none = np.zeros(0, np.float32)
-    predicted, observed = [none], [none]
+    predicted, observed, segment = [none], [none], [np.zeros(0, np.int64)]
     for item in source.validation(("coarse",)):
         labels = item.labels["coarse"]
         known = torch.isfinite(labels)
@@ -175,7 +183,8 @@ def _coarse_pairs(model: Model, source: Source, device: str) -> tuple[FloatArray
         mean = torch.stack(outputs).mean(dim=0)
         predicted.append(np.maximum(_degrees(mean[known], scaling), np.float32(FREEZING)))
         observed.append(_degrees(labels[known], scaling))
-    return np.concatenate(predicted), np.concatenate(observed)
+        segment.append(item.batch.nodes("coarse").cpu().numpy()[known.nonzero()[:, 1].cpu().numpy()])
+    return np.concatenate(predicted), np.concatenate(observed), np.concatenate(segment)
 
 
 def _degrees(values: torch.Tensor, scaling: Scaling) -> FloatArray:

@@ -61,7 +61,8 @@ def join_parts(
         fine_pairs(model, ready.ds, ready.split.kept, device)
         for model, ready in zip(validated, prepared, strict=True)
     ]
-    predicted, observed = np.array([part for part, _ in pairs], np.float64), pairs[0][1]
+    predicted = np.array([part for part, _, _ in pairs], np.float64)
+    _, observed, segment = pairs[0]
     if observed.size < LEAST:
         logger.warning(
             "fewer than %d fine observations are kept for validation, so all parts of the stack have the "
@@ -72,7 +73,8 @@ def join_parts(
     shares = shares_of(predicted, observed)
     logger.info("shares: %s", ", ".join(f"{m.method} {s:.3f}" for m, s in zip(final, shares, strict=True)))
     joined = stack_models(final, shares.tolist())
-    table = fit_table(shares @ predicted, observed, "fine")
+    whole = prepared[0].split.held["coarse"].any()
+    table = fit_table(shares @ predicted, observed, "fine", segment if whole else None)
     return Model(replace(joined.spec, intervals=table), joined.weights, joined.history)
 
 

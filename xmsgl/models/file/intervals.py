@@ -2,7 +2,8 @@
 
 Split-conformal prediction: of n held-out residuals, the one of rank (n + 1) p bounds a new residual with
 probability p for any distribution. Residuals are binned by predicted temperature, because errors differ
-between cold and warm water.
+between cold and warm water. Where whole segments were held out, each of them is one draw, however many days
+it has.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class IntervalTable:
     temperature: tuple[float, ...]  # median predicted temperature of each bin, degC, increasing
     counts: tuple[int, ...]  # residuals in each bin
     residuals: tuple[tuple[float, ...], ...]  # degC, (bin, probability)
+    segments: int = 0  # held out, that the residuals belong to; 0: residuals of held-out days
 
     @property
     def n(self) -> int:
@@ -57,16 +59,19 @@ class IntervalTable:
     def from_dict(cls, values: Mapping[str, Any]) -> IntervalTable:
         """Make a table from the values of :func:`dataclasses.asdict`."""
         lists = {name: tuple(values[name]) for name in ("probabilities", "temperature", "counts")}
-        return cls(scale=values["scale"], residuals=tuple(map(tuple, values["residuals"])), **lists)
+        residuals, segments = tuple(map(tuple, values["residuals"])), int(values.get("segments", 0))
+        return cls(scale=values["scale"], residuals=residuals, segments=segments, **lists)
 
     def at(self, probabilities: Sequence[float]) -> Floats:
         """Return the residuals of some probabilities by linear interpolation, (bin, probability)."""
         asked = _checked(probabilities)
         first, last = self.probabilities[0], self.probabilities[-1]
         if beyond := [p for p in asked.tolist() if not first <= p <= last]:
+            of = f"{self.segments} held-out segments" if self.segments else f"{min(self.counts)} residuals"
+            more = "segments" if self.segments else "labels"
             msg = (
-                f"quantiles {shorten(beyond)} cannot be estimated from {min(self.counts)} residuals; "
-                f"choose {first:g} to {last:g}, or train with more validation labels"
+                f"quantiles {shorten(beyond)} cannot be estimated from {of}; choose {first:g} to {last:g}, "
+                f"or train with more validation {more}"
             )
             raise InvalidArgumentError(msg)
         order = np.argsort(asked)
@@ -87,7 +92,9 @@ def _checked(probabilities: Sequence[float]) -> Floats:
     return asked
 
 
-def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") -> IntervalTable | None:
+def fit_table(
+    predicted: ArrayLike, observed: ArrayLike, scale: str = "fine", segment: ArrayLike | None = None
+) -> IntervalTable | None:
     """Make a table of residuals from predictions and observations.
 
     Parameters
@@ -96,6 +103,8 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
         Finite temperatures, degC, on days that were not used in training, one-dimensional.
     scale
         Scale of the temperatures, ``"fine"`` or ``"coarse"``.
+    segment
+        Segment of each temperature, where whole segments were held out.
 
     Returns
     -------
@@ -110,11 +119,16 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
     and new residuals are exchangeable. Because successive days are correlated, the effective sample is
     smaller than n.
 
+    With `segment`, the segments are exchangeable instead, and a new one has the next rank among them: each of
+    the m segments of a bin has the weight 1 / (m + 1), shared by its residuals, and the rest of the weight
+    lies beyond the smallest or the largest residual [3]_. Probabilities below 1 / (m + 1) have no quantile.
+
     References
     ----------
     .. [1] Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, chapter 4 (bins:
        "Mondrian").
     .. [2] Romano, Patterson & Candès (2019), Conformalized quantile regression, arXiv:1905.03222.
+    .. [3] Lee, Barber & Willett (2023), Distribution-free inference with hierarchical data, arXiv:2306.06342.
 
     Examples
     --------
@@ -131,6 +145,8 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
     order = np.argsort(x, kind="stable")
     x, residual = x[order], (y - x)[order]
     bounds = _bounds(x)
+    if segment is not None:
+        return _by_segment(x, residual, np.asarray(segment)[order], bounds, scale)
     smallest = int(np.diff(bounds).min())
     # A rank below 1 or above n would mean an infinite bound.
     usable = tuple(p for p in PROBABILITIES if 1 <= _rank(smallest, p) <= smallest)
@@ -142,6 +158,39 @@ def fit_table(predicted: ArrayLike, observed: ArrayLike, scale: str = "fine") ->
         counts=tuple(some.stop - some.start for some in bins),
         residuals=tuple(_quantiles(residual[some], usable) for some in bins),
     )
+
+
+def _by_segment(
+    x: Floats, residual: Floats, segment: npt.NDArray[Any], bounds: list[int], scale: str
+) -> IntervalTable:
+    """Make a table in which each segment of a bin has the same weight."""
+    bins = [slice(first, last) for first, last in pairwise(bounds)]
+    least = min(np.unique(segment[some]).size for some in bins)
+    outer = 1 / (least + 1)
+    usable = tuple(p for p in PROBABILITIES if outer < p < 1 - outer)
+    return IntervalTable(
+        scale=scale,
+        probabilities=usable,
+        temperature=tuple(float(np.median(x[some])) for some in bins),
+        counts=tuple(some.stop - some.start for some in bins),
+        residuals=tuple(_weighted(residual[some], segment[some], usable) for some in bins),
+        segments=int(np.unique(segment).size),
+    )
+
+
+def _weighted(
+    residual: Floats, segment: npt.NDArray[Any], probabilities: Sequence[float]
+) -> tuple[float, ...]:
+    """Return quantiles in which all segments weigh the same, and an unseen one as much as each of them."""
+    _, whose, counts = np.unique(segment, return_inverse=True, return_counts=True)
+    order, m = np.argsort(residual), counts.size
+    below = np.cumsum(1 / (m * counts[whose.ravel()][order]))
+    # The weight 1 / (m + 1) of an unseen segment lies outside, on the side that widens the interval.
+    p = np.asarray(probabilities)
+    lower = np.searchsorted(below, (p * (m + 1) - 1) / m + 1e-9, side="right")
+    upper = np.searchsorted(below, np.where(p == 0.5, p, p * (m + 1) / m) - 1e-9)
+    places = np.minimum(np.where(p < 0.5, lower, upper), residual.size - 1)
+    return tuple(residual[order][places].tolist())
 
 
 def _bounds(x: Floats) -> list[int]:
