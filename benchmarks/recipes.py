@@ -21,7 +21,7 @@ from xmsgl.models.file.model import load_model
 from xmsgl.util.spec import label_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = ["ROOT", "main", "read_runs", "summary", "table", "written"]
 
@@ -52,7 +52,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 **{name: run[name] for name in ("protocol", "seed", "draw")},
-                "method": label_of(run["method"], run["settings"]),
+                "method": _name(run["method"], run["settings"]),
                 **{name: round(float(overall[name]), 4) for name in ("rmse", "rmse_median", "bias")},
                 "coverage": _coverage(store, record["id"]),
                 "n": record["n"],
@@ -61,6 +61,11 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _name(method: str, settings: Mapping[str, Any]) -> str:
+    recipe = settings.get("recipe")
+    return label_of(method, settings) if recipe is None else f'recipe="{recipe}"'
 
 
 def _coverage(store: Store, run: str) -> float | None:
