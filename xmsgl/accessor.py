@@ -127,8 +127,7 @@ class MsglAccessor:
         epochs
             Largest number of passes over the training windows; 60 unless the recipe sets another.
         validation
-            To choose the epoch: fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``,
-            ``"segments"``, or None.
+            Fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
         seed, start, device, progress, observers
             Seed of all draws, model to start from, device, progress to show, functions to call each epoch.
         checkpoint, resume

@@ -53,8 +53,8 @@ def small() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with other weights than the packaged model."""
-    packaged = xmsgl.load_model()
+    """A file with other weights than a network of the packaged model."""
+    packaged = xmsgl.load_model().parts[1]
     weights = {name: tensor * 0.9 for name, tensor in packaged.weights.items()}
     return xmsgl.Model(packaged.spec, weights).save(tmp_path_factory.mktemp("model") / "river.safetensors")
 

@@ -170,7 +170,7 @@ def test_what_completes():
     assert complete("train", "x.nc", "--recipe", "p") == ["published"]
     assert complete("benchmark", "simulated", "--protocol", "s") == ["spatial"]
     for name in packaged_names():
-        assert complete("downscale", "x.nc", "-m", name[:5])[0] == name
+        assert name in complete("downscale", "x.nc", "-m", name[:5])
 
 
 def test_a_real_shell_completes(tmp_path):

@@ -238,13 +238,18 @@ def test_training_without_scikit_learn_says_how_to_get_it(river, monkeypatch):
         ({"learning_rate": [0.1, 0.2]}, "learning_rate has 2 values for 1 stages"),
         ({"max_features": 2}, "max_features=2 must be"),
         ({"features": ["weather_memory:7"]}, "are not in the dataset"),
-        ({"start": "delaware-gauged"}, "'trees' cannot start from another model"),
     ],
     ids=str,
 )
 def test_wrong_settings_are_refused(river, settings, message):
     with pytest.raises(InvalidArgumentError, match=message):
         train(river, "trees", device="cpu", progress=False, **settings)
+
+
+def test_trees_do_not_start_from_a_network(river):
+    network = train(river, "remap", hidden=2, window=60, epochs=1, validation=None, progress=False)
+    with pytest.raises(InvalidArgumentError, match="'trees' cannot start from another model"):
+        train(river, "trees", start=network, progress=False)
 
 
 def test_a_network_does_not_start_from_trees(river, model):

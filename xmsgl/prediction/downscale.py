@@ -94,7 +94,7 @@ def downscale(
 
 def _packaged(ds: xr.Dataset) -> Model:
     """Load the packaged model for gauged reaches where it knows a segment, else the one for ungauged ones."""
-    model, name = load_model(DEFAULT), DEFAULT
+    model, name = load_model(), DEFAULT
     if not model.spec.network.recognise(known_segments(ds)).any():
         model, name = load_model(ELSEWHERE), ELSEWHERE
     logger.info("no model given: using the packaged model %s", name)
