@@ -185,7 +185,10 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
             ["train", "FILE", "-o", "m", "--method", "lstm"],
             "unknown network model 'lstm'; known: async-msgl, direct, fine-only",
         ),
-        (["train", "FILE", "-o", "m", "--recipe", "secret"], "unknown recipe 'secret'; known: gauged, published, quick, ungauged"),
+        (
+            ["train", "FILE", "-o", "m", "--recipe", "secret"],
+            "unknown recipe 'secret'; known: gauged, published",
+        ),
         (["train", "FILE", "-o", "m", "--device", "quantum"], "'quantum'"),
         (["train", "FILE", "-o", "m", "--seed", "-1"], "seed must be a whole number of at least 0, got -1"),
         (["train", "FILE", "-o", "m", "--method", "remap", "--resume", "MODEL"], "not a training checkpoint"),

@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 
 from tests.small import FEATURES, same
 from xmsgl.errors import CheckpointError, InvalidArgumentError
+from xmsgl.models.file.card import model_card
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.stack import stack_models
@@ -95,6 +96,17 @@ def test_intervals_are_those_of_the_mean(river, stack):
     table = fit_table(predicted.values[seen], observed.transpose("time", "fine").values[seen])
     np.testing.assert_allclose(stack.spec.intervals.residuals, table.residuals, atol=1e-4)
     assert stack.spec.intervals.n == seen.sum()
+
+
+def test_features_of_a_stack_are_those_of_all_parts(stack):
+    for part in stack.parts:
+        for scale, scaling in part.spec.scaling.items():
+            own = dict(zip([each.label for each in part.spec.features], scaling.mean, strict=True))
+            joined = stack.spec.scaling[scale]
+            labels = [each.label for each in stack.spec.features]
+            assert own.items() <= dict(zip(labels, joined.mean, strict=True)).items()
+            assert len(joined.deviation) == len(labels) == len(set(labels))
+    assert "training mean" in model_card(stack, "stack")
 
 
 def test_a_file_holds_all_of_it(river, stack, tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import xmsgl
+from benchmarks import card, packaged
 from xmsgl.schema.graphs import known_segments
 from xmsgl.util.options import set_options
 
@@ -37,3 +40,10 @@ def test_a_part_of_the_basin_is_recognised(basin):
     assert len(here.ids) < len(network.ids)
     assert np.count_nonzero([below == 0 for below in here.downstream]) == 1
     assert network.recognise(here).all()
+
+
+@pytest.mark.slow
+def test_a_figure_of_the_card_is_that_of_the_file(delaware_cache):
+    facts = json.loads((card.PAGES / "delaware-gauged.json").read_text(encoding="utf-8"))
+    with set_options(progress=False, data_dir=delaware_cache):
+        assert packaged.scores("delaware-gauged", ["2021"]) == facts["scores"][1:]

@@ -14,7 +14,11 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.model import Model, join_histories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from xmsgl.inputs.features import Scaling
+    from xmsgl.models.file.model import ModelSpec
+    from xmsgl.util.scales import Scale
 
 __all__ = ["stack_models"]
 
@@ -42,12 +46,14 @@ def stack_models(models: Sequence[Model], shares: Sequence[float]) -> Model:
         for same in (zip(*rows, strict=True) if all(rows) else ())
     ]
     labels = {name: count for spec in specs for name, count in spec.training.get("labels", {}).items()}
+    features = {feature.label: feature for spec in specs for feature in spec.features}
     spec = replace(
         specs[0],
+        scaling={scale: _joined(specs, scale, features) for scale in specs[0].scaling},
         training={**specs[0].training, "labels": labels},
         method="stack",
         architecture={},
-        features=tuple({feature.label: feature for spec in specs for feature in spec.features}.values()),
+        features=tuple(features.values()),
         segments=tuple(dict.fromkeys(segment for spec in specs for segment in spec.segments)),
         warmup=max(spec.warmup for spec in specs),
         members=1,
@@ -59,3 +65,14 @@ def stack_models(models: Sequence[Model], shares: Sequence[float]) -> Model:
     )
     weights = {f"part{k}/{name}": w for k, model in enumerate(models) for name, w in model.weights.items()}
     return Model(spec, weights, join_histories(models, "part"))
+
+
+def _joined(specs: Sequence[ModelSpec], scale: Scale, features: Iterable[str]) -> Scaling:
+    """Return the moments of the features of all parts; a feature of several has those of the first."""
+    moments: dict[str, tuple[float, float]] = {}
+    for spec in reversed(specs):
+        own = spec.scaling[scale]
+        labels = [feature.label for feature in spec.features]
+        moments |= dict(zip(labels, zip(own.mean, own.deviation, strict=True), strict=True))
+    mean, deviation = zip(*(moments[label] for label in features), strict=True)
+    return replace(specs[0].scaling[scale], mean=mean, deviation=deviation)
