@@ -176,9 +176,12 @@ def test_a_checkpoint_of_another_number_of_members_is_refused(tiny, tmp_path):
         train(tiny, resume=tmp_path / "one", ensemble=2, **settings)
 
 
-def test_the_bar_counts_the_epochs_of_all_members(tiny, capsys):
+def test_each_member_has_its_bar(tiny, capsys):
     train(tiny, ensemble=2, **{**SETTINGS, "progress": True})
-    assert "4/4" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "train msgl 1/2: 100%" in shown
+    assert "train msgl 2/2: 100%" in shown
+    assert "3/2" not in shown
 
 
 # ------------------------------------------------------------- prediction
