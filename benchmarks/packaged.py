@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PERIODS", "main", "scores"]
 
-#: Recipe and validation of each model; None: that of the recipe.
+#: Recipe of each model.
 MODELS = {"delaware-gauged": "gauged", "delaware-ungauged": "ungauged"}
 #: Water years of the test that are scored apart.
 PERIODS = {"2011-15": ("2010-10-01", "2015-09-30"), "2021": ("2020-10-01", "2021-09-30")}

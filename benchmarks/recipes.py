@@ -112,14 +112,8 @@ def summary(rows: Iterable[dict[str, Any]]) -> str:
         said = ", ".join(f"{row.rmse:.2f} with `{row.Index}`" for row in means.itertuples())
         least, most = own["n"].min(), own["n"].max()
         n = f"n = {most:,}" if least == most else f"n from {least:,} to {most:,}"
-        runs = (
-            "one run" if means["runs"].max() == 1 else f"{means['runs'].min()} to {means['runs'].max()} runs"
-        )
-        runs = (
-            f"{means['runs'].max()} runs"
-            if means["runs"].nunique() == 1 and means["runs"].max() > 1
-            else runs
-        )
+        fewest, many = means["runs"].min(), means["runs"].max()
+        runs = f"{many} {'run' if many == 1 else 'runs'}" if fewest == many else f"{fewest} to {many} runs"
         lines.append(f"- {question[0].upper()}{question[1:]}, {n}, {runs} each: RMSE {said} (degC).")
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 pytest.importorskip("sklearn")
 
 from tests.small import FEATURES, same
-from xmsgl.errors import CheckpointError, InvalidArgumentError
+from xmsgl.errors import CheckpointError, ExtrapolationWarning, InvalidArgumentError
 from xmsgl.models.file.card import model_card
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model, load_model
@@ -137,6 +137,16 @@ def test_without_fine_observations_shares_are_equal(river, caplog):
     assert model.shares == (0.5, 0.5)
     assert "same share" in caplog.text
     assert model.spec.intervals is None
+
+
+def test_another_basin_is_warned_of_once(river, stack):
+    other = river.assign_coords(coarse=river.coarse + 100)
+    names = ("coarse_segment", "downstream_coarse")
+    other = other.assign({name: river[name].where(river[name] == 0, river[name] + 100) for name in names})
+    for ds in (other, other.chunk(time=90)):
+        with pytest.warns(ExtrapolationWarning) as caught:
+            downscale(ds, stack).compute()
+        assert sum("is among the" in str(each.message) for each in caught) == 1
 
 
 def test_an_ensemble_of_stacks_has_members_in_each_part(river, stack):

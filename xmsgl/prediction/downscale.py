@@ -80,7 +80,8 @@ def downscale(
     values = None
     for share, part in zip(fitted.shares, fitted.parts, strict=True):
         if share:
-            own = _values(ds, part, warmup, device, carry=carry)
+            # All parts of a stack know the same basin: the first warns of another one.
+            own = _values(ds, part, warmup, device, carry=carry, warns=values is None)
             weighted = own if share == 1 else np.float32(share) * own
             values = weighted if values is None else values + weighted
     how = ", carry=True" if carry else ""
@@ -101,7 +102,9 @@ def _packaged(ds: xr.Dataset) -> Model:
     return model
 
 
-def _values(ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, carry: bool) -> Any:
+def _values(
+    ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, carry: bool, warns: bool
+) -> Any:
     """Predict with one model, degC, (time, fine), lazily where the dataset is lazy."""
     spec = model.spec
     seasonal = wants_season(feature.name for feature in spec.features)
@@ -116,10 +119,10 @@ def _values(ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, ca
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
         from dask.delayed import delayed
 
-        engine = delayed(prepare, pure=True)(model.payload, fixed, device)
+        engine = delayed(prepare, pure=True)(model.payload, fixed, device, warns=warns)
         return _lazy(engine, pieces, ds.sizes["fine"], carry=carry)
     shape = ds.sizes["time"], ds.sizes["fine"]
-    return _eager(prepare(model.payload, fixed, device), pieces, shape, carry=carry)
+    return _eager(prepare(model.payload, fixed, device, warns=warns), pieces, shape, carry=carry)
 
 
 def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
@@ -180,14 +183,15 @@ def _lazy(engine: Any, pieces: Pieces, reaches: int, *, carry: bool) -> Any:
     return da.concatenate(blocks)
 
 
-def prepare(payload: bytes, fixed: xr.Dataset, device: str) -> Engine:
-    """Build what all windows share, and warn if the basin or its attributes differ from the training data."""
+def prepare(payload: bytes, fixed: xr.Dataset, device: str, *, warns: bool = True) -> Engine:
+    """Build what all windows share; warn of attributes unlike those of the training, and of another basin."""
     model = _load(payload)
     spec = model.spec
     known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
     look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
     engine = Engine(model, known, device, look=look)
-    warn_foreign(known, spec.network)
+    if warns:
+        warn_foreign(known, spec.network)
     look(known)
     return engine
 

@@ -66,7 +66,7 @@ def join_parts(
     if observed.size < LEAST:
         logger.warning(
             "fewer than %d fine observations are kept for validation, so all parts of the stack have the "
-            "same share; set validation to weigh them by their errors",
+            "same share; keep more of them to weigh the parts by their errors",
             LEAST,
         )
         return stack_models(final, [1 / len(final)] * len(final))

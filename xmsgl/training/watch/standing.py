@@ -18,13 +18,8 @@ class Standing:
     method: str
     member: int  # the current member of an ensemble, counted from 0
     members: int  # 1 without an ensemble
-    epochs: int  # maximum for each member
+    epochs: int  # maximum for this member
     state: State  # the member's epoch, scores, history and weights
-
-    @property
-    def done(self) -> int:
-        """Epochs done, with the maximum for each earlier member."""
-        return self.member * self.epochs + self.state.epoch
 
 
 class Observer(Protocol):
