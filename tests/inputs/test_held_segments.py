@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.held_segments import draw_segments
+from xmsgl.inputs.held_segments import draw_folds, draw_segments
 
 
 def forest(n, seed, outlets=2):
@@ -45,5 +45,32 @@ def test_neighbours_are_held_out_together(seed):
 
 
 def test_one_gauge_cannot_be_divided():
-    with pytest.raises(InvalidArgumentError, match="at least two segments with observations, not 1"):
+    with pytest.raises(InvalidArgumentError, match="at least 2 segments with observations, not 1"):
         draw_segments([1, -1], [True, False], 0.5, 0)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 500), n=st.integers(8, 200), count=st.integers(2, 6), known=st.floats(0.2, 1.0))
+def test_every_gauged_segment_is_in_one_fold(seed, n, count, known):
+    gauged = np.random.default_rng(seed).random(n) < known
+    gauged[:count] = True
+    fold = draw_folds(forest(n, seed), gauged, count, seed)
+    np.testing.assert_array_equal(fold >= 0, gauged)
+    sizes = np.bincount(fold[gauged], minlength=count)
+    assert sizes.min() >= 1
+    assert sizes.size == count
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_folds_keep_neighbours_together_and_are_alike_in_size(seed):
+    down = forest(200, seed, outlets=1)
+    fold = draw_folds(down, np.ones(200, bool), 5, seed)
+    links = [(i, int(d)) for i, d in enumerate(down) if d >= 0]
+    same = np.mean([fold[i] == fold[j] for i, j in links])
+    assert same > 0.6  # 0.2 if drawn singly
+    assert np.bincount(fold).min() >= 20
+
+
+def test_more_folds_than_gauges():
+    with pytest.raises(InvalidArgumentError, match="at least 3 segments with observations, not 2"):
+        draw_folds([1, -1, -1], [True, True, False], 3, 0)

@@ -206,7 +206,7 @@ def test_days_and_segments_are_both_kept(river):
 
 def test_segments_of_an_ungauged_river_cannot_be_held_out(river):
     river["water_temperature_coarse"][:, 1:] = np.nan
-    with pytest.raises(InvalidArgumentError, match="needs at least two segments with observations, not 1"):
+    with pytest.raises(InvalidArgumentError, match="needs at least 2 segments with observations, not 1"):
         split(river, "segments", scales=["coarse"])
 
 

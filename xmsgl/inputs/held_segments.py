@@ -13,7 +13,7 @@ from xmsgl.network.topology import contract, topological_order
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["draw_segments"]
+__all__ = ["draw_folds", "draw_segments"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,13 +44,7 @@ def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: 
     >>> int(draw_segments([1, 2, -1, 2], [True, True, True, True], 0.5, seed=0).sum())
     2
     """
-    places = np.flatnonzero(gauged)
-    if places.size < 2:
-        msg = (
-            f"validation on held-out segments needs at least two segments with observations, not "
-            f"{places.size}; keep days instead, for example validation=0.15"
-        )
-        raise InvalidArgumentError(msg)
+    places = _gauged(gauged, least=2)
     wanted = min(max(1, round(share * places.size)), places.size - 1)
     group = _groups(contract(downstream, gauged), -(-wanted // _GROUPS))
     held = np.zeros(np.shape(gauged), bool)
@@ -58,6 +52,56 @@ def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: 
         members = places[group == number]
         held[members[: wanted - int(held.sum())]] = True
     return held
+
+
+def draw_folds(downstream: ArrayLike, gauged: ArrayLike, count: int, seed: int) -> Ints:
+    """Divide the gauged segments into folds of about equal size, in groups of neighbours.
+
+    Parameters
+    ----------
+    downstream, gauged, seed
+        As of :func:`draw_segments`.
+    count
+        Number of folds, 2 or more.
+
+    Returns
+    -------
+    numpy.ndarray
+        Number of the fold of each segment, -1 where it has no observations, (segment,).
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer gauged segments than folds.
+
+    Examples
+    --------
+    >>> sorted(draw_folds([1, 2, -1, 2], [True, True, True, False], 3, seed=0).tolist())
+    [-1, 0, 1, 2]
+    """
+    places = _gauged(gauged, least=count)
+    group = _groups(contract(downstream, gauged), -(-places.size // (_GROUPS * count)))
+    if group.max() + 1 < count:
+        group = np.arange(places.size)
+    fold = np.full(np.shape(gauged), -1)
+    sizes = np.zeros(count, np.int64)
+    for number in np.random.default_rng(seed).permutation(group.max() + 1):
+        members = places[group == number]
+        fold[members] = smallest = int(sizes.argmin())
+        sizes[smallest] += members.size
+    return fold
+
+
+def _gauged(gauged: ArrayLike, least: int) -> Ints:
+    """Return the positions of the gauged segments, of which there must be enough."""
+    places = np.flatnonzero(gauged)
+    if places.size < least:
+        msg = (
+            f"validation on held-out segments needs at least {least} segments with observations, not "
+            f"{places.size}; keep days instead, for example validation=0.15"
+        )
+        raise InvalidArgumentError(msg)
+    return places
 
 
 def _groups(downstream: Ints, size: int) -> Ints:

@@ -39,8 +39,8 @@ DayMask = npt.NDArray[np.bool_]
 _MIN_WINDOWS = 5
 
 
-#: Share that ``"days"`` and ``"segments"`` keep without a number.
-_SHARE = 0.15
+#: Share that ``"days"`` and ``"segments"`` keep without a number, and number of ``"folds"``.
+_SHARE, _FOLDS = 0.15, 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Asked:
     share: float | None = None  # of the windows
     periods: tuple[slice, ...] = ()
     segments: float | None = None  # share of the gauged segments
+    folds: int = 0  # parts of the gauged segments, each kept by one of as many trainings; 0: one training
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,18 @@ class Split:
 
 
 def split_labels(
-    ds: xr.Dataset, scales: Sequence[Scale], *, window: int, validation: float | str | None, seed: int
+    ds: xr.Dataset,
+    scales: Sequence[Scale],
+    *,
+    window: int,
+    validation: float | str | None,
+    seed: int,
+    fold: int = 0,
 ) -> Split:
-    """Divide the labels of a dataset into those of training and of validation."""
+    """Divide the labels of a dataset into those of training and of validation; `fold` counts from 0."""
     finite = {scale: np.isfinite(label_values(ds, scale)) for scale in scales}
     asked = read_validation(validation)
-    held = _held(ds, finite, asked.segments, seed)
+    held = _held(ds, finite, asked, seed, fold)
     labelled = np.any([seen[:, ~held[scale]].any(axis=1) for scale, seen in finite.items()], axis=0)
     time = pd.DatetimeIndex(ds.indexes["time"])
     kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), asked, seed)
@@ -106,13 +113,13 @@ def split_labels(
 
 
 def _held(
-    ds: xr.Dataset, finite: Mapping[Scale, npt.NDArray[np.bool_]], share: float | None, seed: int
+    ds: xr.Dataset, finite: Mapping[Scale, npt.NDArray[np.bool_]], asked: Asked, seed: int, fold: int
 ) -> dict[Scale, npt.NDArray[np.bool_]]:
-    """Draw the segments kept for validation, and their reaches; none without a share."""
-    if share is None:
+    """Draw the segments kept for validation, and their reaches; none unless asked for."""
+    if asked.segments is None and not asked.folds:
         return {scale: np.zeros(ds.sizes[scale], bool) for scale in SCALES}
     # Imported here, because the command line reads settings before it loads dask and SciPy.
-    from xmsgl.inputs.held_segments import draw_segments
+    from xmsgl.inputs.held_segments import draw_folds, draw_segments
     from xmsgl.schema.rivers import segment_positions, topology
 
     segment = segment_positions(ds)
@@ -124,8 +131,11 @@ def _held(
     order = np.argsort(ids, kind="stable")  # the draw must not depend on the order in the dataset
     rank = np.argsort(order)
     below = np.where(downstream >= 0, rank[downstream], -1)
-    held = draw_segments(below[order], gauged[order], share, seed)[rank]
-    return {"coarse": held, "fine": held[segment]}
+    if asked.segments is None:
+        drawn = draw_folds(below[order], gauged[order], asked.folds, seed) == fold
+    else:
+        drawn = draw_segments(below[order], gauged[order], asked.segments, seed)
+    return {"coarse": drawn[rank], "fine": drawn[rank][segment]}
 
 
 def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.NDArray[np.float32]:
@@ -164,6 +174,8 @@ def read_validation(validation: float | str | None) -> Asked:
         return Asked()
     if not isinstance(validation, str):
         return Asked(share=_share(validation, validation))
+    if (folds := validation.partition(":"))[0].strip() == "folds":
+        return Asked(folds=_count(folds[2], validation) if folds[1] else _FOLDS)
     shares: dict[str, float] = {}
     periods = []
     for part in validation.split(","):
@@ -191,11 +203,19 @@ def _share(value: float | str, validation: Any) -> float:
     return share
 
 
+def _count(text: str, validation: str) -> int:
+    """Return a number of folds, 2 or more."""
+    if not text.strip().isdecimal() or (count := int(text)) < 2:
+        raise InvalidArgumentError(_fault(validation))
+    return count
+
+
 def _fault(validation: Any) -> str:
     return (
         "validation must be a fraction of the windows between 0 and 1, None, or text: date ranges such as "
         "'2011-10-01/2012-09-30' or 'days:0.15' for a fraction of the windows, 'segments' or 'segments:0.2' "
-        f"for whole segments, or days and segments with a comma; got {validation!r}"
+        "for whole segments, days and segments with a comma, or 'folds' or 'folds:4' for as many trainings, "
+        f"each without a part of the segments; got {validation!r}"
     )
 
 

@@ -77,13 +77,7 @@ def downscale(
         fitted.sha256[:12],
         fitted.method,
     )
-    values = None
-    for share, part in zip(fitted.shares, fitted.parts, strict=True):
-        if share:
-            # All parts of a stack know the same basin: the first warns of another one.
-            own = _values(ds, part, warmup, device, carry=carry, warns=values is None)
-            weighted = own if share == 1 else np.float32(share) * own
-            values = weighted if values is None else values + weighted
+    (values,) = weighted_means(ds, fitted, [np.array(fitted.shares)[:, None]], warmup, device, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
         temperature = _label(values, ds, fitted, how)
@@ -91,6 +85,40 @@ def downscale(
         named = f"{how}, quantiles={list(quantiles)}"
         temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
     return temperature if order is None else temperature.isel(time=order)
+
+
+def weighted_means(
+    ds: xr.Dataset,
+    model: Model,
+    weights: Sequence[npt.NDArray[np.float64]],
+    warmup: int | None,
+    device: str,
+    *,
+    carry: bool,
+) -> list[Any]:
+    """Predict several weighted means of the parts, degC, (time, fine); `weights` are (part, 1 or fine)."""
+    means: list[Any] = [None] * len(weights)
+    for k, part in enumerate(model.parts):
+        if not any(each[k].any() for each in weights):
+            continue
+        # All parts of a stack know the same basin: the first warns of another one.
+        own = _values(ds, part, warmup, device, carry=carry, warns=all(mean is None for mean in means))
+        for number, (mean, each) in enumerate(zip(means, weights, strict=True)):
+            weighted = own if (each[k] == 1).all() else each[k].astype(np.float32) * own
+            means[number] = weighted if mean is None else mean + weighted
+    return means
+
+
+def held_out_shares(model: Model, ds: xr.Dataset) -> npt.NDArray[np.float64]:
+    """Return the share of each part at a reach, of those that left its segment out if any, (part, fine)."""
+    shares = np.array(model.shares)[:, None]
+    known = model.spec.network.recognise(known_segments(ds))
+    ids = schema.id_values(ds.indexes["coarse"].to_numpy())
+    held = np.array([np.isin(ids, part.spec.held) & known for part in model.parts])
+    own = shares * held[:, schema.segment_positions(ds)]
+    total = own.sum(axis=0)
+    result: npt.NDArray[np.float64] = np.where(total > 0, own / np.where(total > 0, total, 1.0), shares)
+    return result
 
 
 def _packaged(ds: xr.Dataset) -> Model:

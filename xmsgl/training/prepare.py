@@ -111,6 +111,7 @@ def prepare(
         neighbours=neighbours,
         network=begin.network(ds),
         first_day=str(data.time[0].date()),
+        held=tuple(schema.id_values(ds.indexes["coarse"].to_numpy()[split.held["coarse"]]).tolist()),
     )
     # Trees have no steps.
     more = 1 if empty.epochs else max(1, -(-settings.steps // (epochs * max(1, data.steps))))

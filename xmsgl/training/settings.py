@@ -81,8 +81,10 @@ class TrainSettings:
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
         ``"2011-10-01/2012-09-30"`` (open ends as ``".."``) or as slices. Keep segments to predict ungauged
         reaches: ``"segments"`` keeps 15 % of the gauged segments at both scales, ``"segments:0.2"`` 20 %,
-        drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``. None: learn
-        from everything and keep the last epoch.
+        drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``.
+        ``"folds"`` trains five times, ``"folds:4"`` four times, each time without another part of the
+        segments; the prediction is the mean, and every gauge has a residual of the training that left it
+        out. None: learn from everything and keep the last epoch.
     refit
         Train again on all observations, those of validation too, after these have shown the errors: the
         intervals and the shares of a stack are those of the first training, the weights those of the second,
@@ -202,7 +204,9 @@ class TrainSettings:
         for each in fields(self):
             _check(each.name, getattr(self, each.name))
         parse_features(self.features)
-        read_validation(self.validation)
+        if self.folds and self.refit:
+            msg = "with validation='folds' all observations are learned from; leave refit out"
+            raise InvalidArgumentError(msg)
 
     @classmethod
     def of(cls, method: str | None = None, *, recipe: str | None = None, **given: Any) -> TrainSettings:
@@ -258,6 +262,11 @@ class TrainSettings:
         shared = {name: getattr(self, name) for name in _SHARED}
         given = self.architecture.get("parts", ()) if self.method == STACK else ()
         return [TrainSettings.of(**{**shared, **part}) for part in given]
+
+    @property
+    def folds(self) -> int:
+        """Number of trainings that each leave out a part of the segments; 0 for a single training."""
+        return read_validation(self.validation).folds
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values for JSON, TOML and :meth:`of`."""

@@ -1,4 +1,4 @@
-"""Train the parts of a stack, and their shares in its prediction.
+"""The parts of a stack and the folds of the segments: their preparation, and their shares in the prediction.
 
 References
 ----------
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,44 +36,57 @@ if TYPE_CHECKING:
     from xmsgl.training.settings import TrainSettings
     from xmsgl.training.start import Start
 
-__all__ = ["join_parts", "prepare_parts", "shares_of"]
+__all__ = ["join_parts", "prepare_all", "shares_of"]
 
 logger = logging.getLogger(__name__)
 
 
-def prepare_parts(
+def prepare_all(
     ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device
 ) -> list[Prepared]:
-    """Prepare the parts of a stack, with the same observations kept for validation."""
-    if begin.scaling is not None:
+    """Prepare the trainings of a model: one for each part of a stack in each fold of the segments.
+
+    The parts of a fold keep the same observations for validation.
+    """
+    if not (settings.parts or settings.folds):
+        return [prepare(ds, settings, begin, device)]
+    if settings.parts and begin.scaling is not None:
         msg = "'stack' cannot start from another model; leave start out"
         raise InvalidArgumentError(msg)
-    split = split_labels(
-        ds, SCALES, window=settings.window, validation=settings.validation, seed=settings.seed
+    split = partial(
+        split_labels, ds, SCALES, window=settings.window, validation=settings.validation, seed=settings.seed
     )
-    return [prepare(ds, part, begin, device, split) for part in settings.parts]
+    splits = [split(fold=fold) for fold in range(max(1, settings.folds))]
+    return [
+        prepare(ds, part, begin, device, kept) for kept in splits for part in settings.parts or [settings]
+    ]
 
 
 def join_parts(
-    validated: Sequence[Model], prepared: Sequence[Prepared], final: Sequence[Model], device: str
+    validated: Sequence[Model], prepared: Sequence[Prepared], final: Sequence[Model], folds: int, device: str
 ) -> Model:
     """Join the final models, weighed by the errors of the validated ones at the fine observations kept."""
-    pairs = [
+    count = len(validated) // folds
+    found = [
         fine_pairs(model, ready.ds, ready.split.kept, device)
         for model, ready in zip(validated, prepared, strict=True)
     ]
-    predicted = np.array([part for part, _, _ in pairs], np.float64)
-    _, observed, segment = pairs[0]
+    # The pairs of a part in all folds, one after the other.
+    predicted = np.array(
+        [np.concatenate([pairs[0] for pairs in found[k::count]]) for k in range(count)], np.float64
+    )
+    observed, segment = (np.concatenate([pairs[which] for pairs in found[::count]]) for which in (1, 2))
     if observed.size < LEAST:
-        logger.warning(
-            "fewer than %d fine observations are kept for validation, so all parts of the stack have the "
-            "same share; keep more of them to weigh the parts by their errors",
-            LEAST,
-        )
+        if count > 1:
+            logger.warning(
+                "fewer than %d fine observations are kept for validation, so all parts of the stack have the "
+                "same share; keep more of them to weigh the parts by their errors",
+                LEAST,
+            )
         return stack_models(final, [1 / len(final)] * len(final))
     shares = shares_of(predicted, observed)
-    logger.info("shares: %s", ", ".join(f"{m.method} {s:.3f}" for m, s in zip(final, shares, strict=True)))
-    joined = stack_models(final, shares.tolist())
+    logger.info("shares: %s", ", ".join(f"{m.method} {s:.3f}" for m, s in zip(final, shares, strict=False)))
+    joined = stack_models(final, np.tile(shares / folds, folds).tolist())
     whole = prepared[0].split.held["coarse"].any()
     table = fit_table(shares @ predicted, observed, "fine", segment if whole else None)
     return Model(replace(joined.spec, intervals=table), joined.weights, joined.history)

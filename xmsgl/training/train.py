@@ -11,9 +11,8 @@ from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.training.calibrate import calibrate, measure_spin_up
 from xmsgl.training.members import train_members
-from xmsgl.training.prepare import prepare
 from xmsgl.training.settings import TrainSettings
-from xmsgl.training.stacking import join_parts, prepare_parts
+from xmsgl.training.stacking import join_parts, prepare_all
 from xmsgl.training.start import Start
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.writing import check_target
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    import torch
     import xarray as xr
 
     from xmsgl.inputs.validation import Validation
@@ -68,8 +66,8 @@ def train(
         Maximum number of passes over the training windows. Default: that of the recipe, else 60.
     validation
         Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
-        windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, or None.
-        ``"default"``: those of the recipe, else 0.15.
+        windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, of each of
+        five ``"folds"`` of the segments in turn, or None. ``"default"``: those of the recipe, else 0.15.
     seed
         Seed of initial weights, validation windows, the order of windows, and dropout.
     start
@@ -138,9 +136,9 @@ def train(
     schema.validate(ds)
     target = resolve_device(device)
     begin = Start(start)
-    prepared = _prepared(ds, chosen, begin, target)
+    prepared = prepare_all(ds, chosen, begin, target)
     if chosen.refit and chosen.validation is not None:
-        prepared += _prepared(ds, chosen.again, begin, target)
+        prepared += prepare_all(ds, chosen.again, begin, target)
     prepared = [_noted(ready, chosen, recipe) for ready in prepared]
     training = prepared[0].spec.training
     logger.info(
@@ -155,26 +153,18 @@ def train(
         models = train_members(
             prepared, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
         )
-    count = len(chosen.parts) or 1
+    folds = max(1, chosen.folds)
+    count = folds * (len(chosen.parts) or 1)
     final = [
         measure_spin_up(model, ready.ds, str(target))
         for model, ready in zip(models[-count:], prepared[-count:], strict=True)
     ]
-    if chosen.parts:
-        return join_parts(models[:count], prepared[:count], final, str(target))
+    if count > 1:
+        return join_parts(models[:count], prepared[:count], final, folds, str(target))
     ready, tasks = prepared[0], prepared[0].loop.stages[-1].tasks
     first = models[0] if chosen.refit else final[0]
     table = calibrate(first, ready.ds, ready.split.kept, ready.source, tasks, str(target))
     return Model(replace(final[0].spec, intervals=table), final[0].weights, final[0].history)
-
-
-def _prepared(ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device) -> list[Prepared]:
-    """Prepare the training of a model, or of each part of a stack."""
-    return (
-        prepare_parts(ds, settings, begin, device)
-        if settings.parts
-        else [prepare(ds, settings, begin, device)]
-    )
 
 
 def _noted(ready: Prepared, settings: TrainSettings, recipe: str | None) -> Prepared:

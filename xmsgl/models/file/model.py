@@ -50,6 +50,7 @@ class ModelSpec:
     first_day: str = "1970-01-01"  # from which windows are counted, whatever the first day of a record
     # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
     spin_up: tuple[tuple[int, float], ...] = ()
+    held: tuple[Any, ...] = ()  # ids of the segments with observations that were kept for validation
     # Of a stack: its parts, and the share of each in the prediction. The features are those of all parts.
     parts: tuple[ModelSpec, ...] = ()
     shares: tuple[float, ...] = ()
@@ -59,8 +60,8 @@ class ModelSpec:
         values = asdict(self)
         if self.members == 1:
             del values["members"]
-        for name in ("intervals", "neighbours"):
-            if values[name] is None:
+        for name in ("intervals", "neighbours", "held"):
+            if not values[name]:
                 del values[name]
         for name in ("parts", "shares"):
             del values[name]
@@ -82,6 +83,7 @@ class ModelSpec:
                 "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
                 "network": KnownSegments.from_dict(values["network"]),
                 "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
+                "held": tuple(values.get("held", ())),
                 "parts": tuple(map(cls.from_dict, values.get("parts", ()))),
                 "shares": tuple(values.get("shares", ())),
             }
@@ -229,6 +231,12 @@ class Model:
         """Share of each of the :attr:`parts` in the prediction; their sum is 1."""
         return self.spec.shares or (1.0,)
 
+    @property
+    def folds(self) -> int:
+        """Number of trainings that each left out a part of the segments; 0 if it was a single training."""
+        held = {part.held for part in self.spec.parts}
+        return len(held) if len(held) > 1 and all(held) else 0
+
     @classmethod
     def join(cls, models: Sequence[Model]) -> Model:
         """Combine models that differ only in their seed into an ensemble, which predicts their mean.
@@ -321,9 +329,13 @@ class Model:
         table, near = self.spec.intervals, self.spec.neighbours
         neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
-        shares = zip(self.shares, self.spec.parts, strict=False)
-        parts = ", ".join(f"{share:.2f} {part.method}" for share, part in shares)
+        folds = self.folds
+        shares = list(zip(self.shares, self.spec.parts, strict=False))[
+            : len(self.spec.parts) // max(1, folds)
+        ]
+        parts = ", ".join(f"{share * max(1, folds):.2f} {part.method}" for share, part in shares)
         ensemble |= {"parts": f"weighted mean of {parts}"} if parts else {}
+        ensemble |= {"folds": f"{folds}, each trained without a part of the segments"} if folds else {}
         return {
             "method": self.spec.method,
             **ensemble,

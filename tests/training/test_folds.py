@@ -1,0 +1,120 @@
+"""Trainings that each leave out a fold of the segments: what each learns from, their mean, its errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+pytest.importorskip("sklearn")
+
+from tests.small import FEATURES, same
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.file.intervals import fit_table
+from xmsgl.models.file.model import load_model
+from xmsgl.prediction.downscale import downscale, held_out_shares
+from xmsgl.training.settings import TrainSettings
+from xmsgl.training.train import train
+
+TREES = {"iterations": 15, "keep": "last", "progress": False}
+NETWORK = {
+    "method": "remap",
+    "hidden": 8,
+    "warmup": 5,
+    "epochs": 4,
+    "keep": "last",
+    "features": FEATURES,
+}
+
+
+@pytest.fixture(scope="module")
+def folded(river_once):
+    return train(river_once, "trees", validation="folds:3", **TREES)
+
+
+def gauged(ds):
+    seen = ds.water_temperature_coarse.notnull().any("time")
+    fine = ds.coarse_segment.values[ds.water_temperature_fine.notnull().any("time").values]
+    return set(ds.coarse.values[seen.values].tolist()) | set(fine.tolist())
+
+
+def test_each_segment_is_left_out_once(river, folded):
+    held = [part.spec.held for part in folded.parts]
+    assert folded.folds == len(held) == 3
+    assert sorted(segment for some in held for segment in some) == sorted(gauged(river))
+    assert folded.shares == pytest.approx((1 / 3,) * 3)
+    assert "3, each trained without a part of the segments" in repr(folded)
+
+
+def test_a_fold_learns_nothing_from_its_segments(river, folded):
+    for k, part in enumerate(folded.parts):
+        spoiled = river.copy()
+        for scale, own in (("coarse", river.coarse), ("fine", river.coarse_segment)):
+            left_out = xr.DataArray(np.isin(own.values, part.spec.held), dims=scale)
+            label = f"water_temperature_{scale}"
+            spoiled[label] = river[label] + 5 * left_out
+        again = train(spoiled, "trees", validation="folds:3", **TREES)
+        equal = [same(one, other) for one, other in zip(again.parts, folded.parts, strict=True)]
+        assert equal == [number == k for number in range(3)]
+
+
+def test_prediction_is_the_mean_of_the_folds(river, folded):
+    each = [downscale(river, part).values for part in folded.parts]
+    together = downscale(river, folded)
+    np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-5)
+    xr.testing.assert_identical(downscale(river.chunk(time=90), folded).compute(), together)
+
+
+def test_intervals_are_of_residuals_of_the_fold_that_left_a_segment_out(river, folded):
+    observed = river.water_temperature_fine.transpose("time", "fine").values
+    pairs = []
+    for part in folded.parts:
+        left_out = np.isin(river.coarse_segment.values, part.spec.held)
+        predicted = downscale(river, part).values
+        day, reach = np.nonzero(np.isfinite(observed) & left_out)
+        pairs.append((predicted[day, reach], observed[day, reach], river.coarse_segment.values[reach]))
+    table = fit_table(
+        *(np.concatenate(some) for some in list(zip(*pairs, strict=True))[:2]),
+        "fine",
+        np.concatenate([segment for _, _, segment in pairs]),
+    )
+    assert folded.spec.intervals.segments == table.segments
+    np.testing.assert_allclose(folded.spec.intervals.residuals, table.residuals, atol=1e-4)
+
+
+def test_shares_where_a_segment_was_left_out(river, folded):
+    shares = held_out_shares(folded, river)
+    for reach, segment in enumerate(river.coarse_segment.values.tolist()):
+        own = [segment in part.spec.held for part in folded.parts]
+        expected = np.array(own, float) if any(own) else np.full(3, 1 / 3)
+        np.testing.assert_allclose(shares[:, reach], expected)
+
+
+def test_shares_in_another_basin(river, folded):
+    other = river.assign_coords(coarse=river.coarse + 1000)
+    names = ("coarse_segment", "downstream_coarse")
+    other = other.assign({name: xr.where(river[name] == 0, 0, river[name] + 1000) for name in names})
+    np.testing.assert_allclose(held_out_shares(folded, other), 1 / 3)
+
+
+def test_a_stack_in_folds(river, tmp_path):
+    parts = [NETWORK, {"method": "trees", "iterations": 10}]
+    model = train(river, "stack", parts=parts, window=60, validation="folds:2", device="cpu", progress=False)
+    assert [part.method for part in model.parts] == ["remap", "trees"] * 2
+    assert model.folds == 2
+    assert model.shares[:2] == model.shares[2:]
+    assert sum(model.shares) == pytest.approx(1)
+    back = load_model(model.save(tmp_path / "model.safetensors"))
+    assert back.folds == 2
+    assert [part.spec.held for part in back.parts] == [part.spec.held for part in model.parts]
+
+
+@pytest.mark.parametrize("text", ["folds:1", "folds:x", "folds,days", "folds:"])
+def test_wrong_folds_are_refused(text):
+    with pytest.raises(InvalidArgumentError, match="'folds' or 'folds:4' for as many trainings"):
+        TrainSettings.of(validation=text)
+
+
+def test_folds_need_no_second_training():
+    with pytest.raises(InvalidArgumentError, match="leave refit out"):
+        TrainSettings.of(validation="folds", refit=True)
