@@ -65,8 +65,8 @@ def downscale(
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014.
     """
-    ds, order = _in_order(schema.as_dataset(obj))
-    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    ds, order = in_order(schema.as_dataset(obj))
+    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
@@ -80,10 +80,10 @@ def downscale(
     (values,) = weighted_means(ds, fitted, [np.array(fitted.shares)[:, None]], warmup, device, carry=carry)
     how = ", carry=True" if carry else ""
     if table is None or quantiles is None:
-        temperature = _label(values, ds, fitted, how)
+        temperature = label_days(values, ds, fitted, how)
     else:
         named = f"{how}, quantiles={list(quantiles)}"
-        temperature = _spread(_label(values, ds, fitted, named), table, quantiles)
+        temperature = _spread(label_days(values, ds, fitted, named), table, quantiles)
     return temperature if order is None else temperature.isel(time=order)
 
 
@@ -121,7 +121,7 @@ def held_out_shares(model: Model, ds: xr.Dataset) -> npt.NDArray[np.float64]:
     return result
 
 
-def _packaged(ds: xr.Dataset) -> Model:
+def packaged_for(ds: xr.Dataset) -> Model:
     """Load the packaged model for gauged reaches where it knows a segment, else the one for ungauged ones."""
     model, name = load_model(), DEFAULT
     if not model.spec.network.recognise(known_segments(ds)).any():
@@ -153,7 +153,7 @@ def _values(
     return _eager(prepare(model.payload, fixed, device, warns=warns), pieces, shape, carry=carry)
 
 
-def _in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
+def in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
     """Sort the days lazily; return the dataset and the original order (None: the days were sorted)."""
     if faults := list(check_days(ds) if "time" in ds.indexes else check_sizes(ds)):
         raise InvalidDatasetError(faults)
@@ -224,7 +224,10 @@ def prepare(payload: bytes, fixed: xr.Dataset, device: str, *, warns: bool = Tru
     return engine
 
 
-def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
+def label_days(
+    values: Any, ds: xr.Dataset, model: Model, how: str, called: str = "downscale"
+) -> xr.DataArray:
+    """Return a prediction with its coordinates and attributes."""
     coords: dict[Any, Any] = {
         name: coord
         for name, coord in ds.coords.items()
@@ -249,7 +252,7 @@ def _label(values: Any, ds: xr.Dataset, model: Model, how: str) -> xr.DataArray:
         },
     )
     what = f"method={model.method!r}, model sha256 {model.sha256[:12]}"
-    return stamp(temperature, f"downscale({what}{how})")
+    return stamp(temperature, f"{called}({what}{how})")
 
 
 def _spread(temperature: xr.DataArray, table: IntervalTable, quantiles: Sequence[float]) -> xr.DataArray:

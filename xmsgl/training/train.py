@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xmsgl import schema
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
+from xmsgl.reconstruct.fit import fit_errors
 from xmsgl.training.calibrate import calibrate, measure_spin_up
 from xmsgl.training.members import train_members
 from xmsgl.training.settings import TrainSettings
@@ -155,12 +156,19 @@ def train(
         )
     folds = max(1, chosen.folds)
     count = folds * (len(chosen.parts) or 1)
-    final = [
+    # The start of the record has the same effect on each fold.
+    parts = count // folds
+    measured = [
         measure_spin_up(model, ready.ds, str(target))
-        for model, ready in zip(models[-count:], prepared[-count:], strict=True)
+        for model, ready in zip(models[-count:][:parts], prepared[-count:], strict=False)
+    ]
+    final = measured + [
+        Model(replace(model.spec, spin_up=measured[k % parts].spec.spin_up), model.weights, model.history)
+        for k, model in enumerate(models[-count:][parts:])
     ]
     if count > 1:
-        return join_parts(models[:count], prepared[:count], final, folds, str(target))
+        joined = join_parts(models[:count], prepared[:count], final, folds, str(target))
+        return fit_errors(ds, joined, chosen.seed, str(target)) if chosen.folds else joined
     ready, tasks = prepared[0], prepared[0].loop.stages[-1].tasks
     first = models[0] if chosen.refit else final[0]
     table = calibrate(first, ready.ds, ready.split.kept, ready.source, tasks, str(target))

@@ -110,7 +110,8 @@ def fit_table(
     -------
     IntervalTable or None
         Up to 10 bins of about equally many residuals, at least 200 each; one bin for fewer than 400
-        residuals; None for fewer than 50.
+        residuals; None for fewer than 50. With `segment`, so few that each has half of the segments, and
+        None for a single segment.
 
     Notes
     -----
@@ -144,9 +145,9 @@ def fit_table(
         return None
     order = np.argsort(x, kind="stable")
     x, residual = x[order], (y - x)[order]
-    bounds = _bounds(x)
     if segment is not None:
-        return _by_segment(x, residual, np.asarray(segment)[order], bounds, scale)
+        return _by_segment(x, residual, np.asarray(segment)[order], scale)
+    bounds = _bounds(x)
     smallest = int(np.diff(bounds).min())
     # A rank below 1 or above n would mean an infinite bound.
     usable = tuple(p for p in PROBABILITIES if 1 <= _rank(smallest, p) <= smallest)
@@ -160,12 +161,16 @@ def fit_table(
     )
 
 
-def _by_segment(
-    x: Floats, residual: Floats, segment: npt.NDArray[Any], bounds: list[int], scale: str
-) -> IntervalTable:
-    """Make a table in which each segment of a bin has the same weight."""
-    bins = [slice(first, last) for first, last in pairwise(bounds)]
-    least = min(np.unique(segment[some]).size for some in bins)
+def _by_segment(x: Floats, residual: Floats, segment: npt.NDArray[Any], scale: str) -> IntervalTable | None:
+    """Make a table in which each segment of a bin has the same weight; None for a single segment."""
+    total = np.unique(segment).size
+    if total < 2:
+        return None
+    for most in range(BINS, 0, -1):
+        bins = [slice(first, last) for first, last in pairwise(_bounds(x, most))]
+        least = min(np.unique(segment[some]).size for some in bins)
+        if 2 * least >= total:  # always so with one bin
+            break
     outer = 1 / (least + 1)
     usable = tuple(p for p in PROBABILITIES if outer < p < 1 - outer)
     return IntervalTable(
@@ -174,7 +179,7 @@ def _by_segment(
         temperature=tuple(float(np.median(x[some])) for some in bins),
         counts=tuple(some.stop - some.start for some in bins),
         residuals=tuple(_weighted(residual[some], segment[some], usable) for some in bins),
-        segments=int(np.unique(segment).size),
+        segments=int(total),
     )
 
 
@@ -193,10 +198,10 @@ def _weighted(
     return tuple(residual[order][places].tolist())
 
 
-def _bounds(x: Floats) -> list[int]:
+def _bounds(x: Floats, most: int = BINS) -> list[int]:
     """Cut sorted temperatures into bins, never between equal ones, because many predictions are 0."""
     n = x.size
-    wanted = min(BINS, n // RESIDUALS)
+    wanted = min(most, n // RESIDUALS)
     bounds = [0]
     for k in range(1, wanted):
         place = int(np.searchsorted(x, x[k * n // wanted]))

@@ -10,6 +10,7 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.inputs.features import Feature, Scaling
 from xmsgl.inputs.neighbours import Neighbours
 from xmsgl.models.file import storage
+from xmsgl.models.file.covariance import ErrorCovariance
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.methods.registry import create_model
@@ -51,6 +52,7 @@ class ModelSpec:
     # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
     spin_up: tuple[tuple[int, float], ...] = ()
     held: tuple[Any, ...] = ()  # ids of the segments with observations that were kept for validation
+    errors: ErrorCovariance | None = None  # between places and days
     # Of a stack: its parts, and the share of each in the prediction. The features are those of all parts.
     parts: tuple[ModelSpec, ...] = ()
     shares: tuple[float, ...] = ()
@@ -60,7 +62,7 @@ class ModelSpec:
         values = asdict(self)
         if self.members == 1:
             del values["members"]
-        for name in ("intervals", "neighbours", "held"):
+        for name in ("intervals", "neighbours", "held", "errors"):
             if not values[name]:
                 del values[name]
         for name in ("parts", "shares"):
@@ -84,6 +86,7 @@ class ModelSpec:
                 "network": KnownSegments.from_dict(values["network"]),
                 "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
                 "held": tuple(values.get("held", ())),
+                "errors": ErrorCovariance.from_dict(errors) if (errors := values.get("errors")) else None,
                 "parts": tuple(map(cls.from_dict, values.get("parts", ()))),
                 "shares": tuple(values.get("shares", ())),
             }

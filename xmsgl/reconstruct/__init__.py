@@ -1,0 +1,5 @@
+"""Temperature at every reach given a model and the sensors that report."""
+
+from xmsgl.reconstruct.door import reconstruct
+
+__all__ = ["reconstruct"]

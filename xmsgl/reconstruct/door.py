@@ -1,0 +1,346 @@
+"""Reconstruction: a model's prediction corrected by its errors at the sensors that report."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
+from xmsgl.inputs.windows import calendar_windows
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, packaged_for, weighted_means
+from xmsgl.prediction.predictor import FREEZING
+from xmsgl.reconstruct.given import LIMIT, Asked, error_given
+from xmsgl.reconstruct.river import River
+from xmsgl.reconstruct.sensors import join_days, sensor_errors
+from xmsgl.schema.structure import check_days
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from xmsgl.inputs.windows import Window
+    from xmsgl.models.file.covariance import ErrorCovariance
+    from xmsgl.reconstruct.given import Errors
+
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int64]
+
+__all__ = ["MODES", "reconstruct"]
+
+logger = logging.getLogger(__name__)
+
+#: Which observations may be used for a day.
+MODES = {
+    "smooth": "of days before and after it",
+    "filter": "up to the day itself",
+    "forecast": "up to the last day with an observation, for days after it",
+}
+_PAIRS = 1_000_000  # reach-days corrected at a time
+
+
+def reconstruct(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None = None,
+    *,
+    observed: xr.DataArray | xr.Dataset | None = None,
+    mode: str = "smooth",
+    lead: int | None = None,
+    quantiles: Sequence[float] | None = None,
+    warmup: int | None = None,
+    device: str = "auto",
+) -> xr.DataArray:
+    """Predict the daily temperature of every reach given the sensors that report.
+
+    The errors of the model at the sensors are interpolated along the river, across land and in time, and
+    added to its prediction: kriging of residuals with the covariance that training found. The error at a
+    sensor that the model learned from is that of the training that left its segment out.
+
+    Parameters
+    ----------
+    obj
+        A dataset of the convention.
+    model
+        A model trained with ``validation="folds"``, its path or packaged name. Default: as in
+        ``ds.msgl.downscale``.
+    observed
+        Observed temperature, degC, (time, fine) or (time, coarse), or a dataset of both with the names of the
+        convention. Default: the observations in the dataset. Where a segment is observed at both scales on a
+        day, the observation of the reach is used.
+    mode
+        ``"smooth"``: given the observations of 120 days before and after each day. ``"filter"``: given those
+        up to the day. ``"forecast"``: given those up to the last day that has one, for the days after it,
+        whose drivers must be in the dataset.
+    lead
+        Number of days to forecast. Default: all that the dataset has.
+    quantiles
+        Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles of an observation.
+    warmup, device
+        As in ``ds.msgl.downscale``.
+
+    Returns
+    -------
+    xarray.DataArray
+        degC, (time, fine), or (quantile, time, fine); lazy if the dataset is. A forecast has the dimension
+        ``lead`` in place of ``time``, with the days as coordinate ``time`` and the day of issue as ``issue``.
+
+    Raises
+    ------
+    UncalibratedModelError
+        The model has no covariance of its errors.
+    InvalidArgumentError
+        There is no observation, or nothing to forecast.
+    UnknownNameError
+        No such mode.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=3)
+    >>> model = ds.msgl.train("trees", validation="folds:2", iterations=10, progress=False)
+    >>> reconstruct(ds, model).sizes["fine"] == ds.sizes["fine"]
+    True
+    """
+    if mode not in MODES:
+        raise UnknownNameError("mode", mode, MODES)
+    if lead is not None and (mode != "forecast" or lead < 1):
+        msg = (
+            f"lead is a number of days of at least 1 for mode='forecast', got lead={lead} with mode={mode!r}"
+        )
+        raise InvalidArgumentError(msg)
+    ds, order = in_order(schema.as_dataset(obj))
+    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    covariance = _covariance(fitted, quantiles)
+    labels = _labels(ds, observed)
+    wanted, last = slice(0, ds.sizes["time"]), None
+    if mode == "forecast":
+        ds, labels, wanted, last = _for_forecast(ds, labels, fitted, lead)
+    shares = [np.array(fitted.shares)[:, None], held_out_shares(fitted, ds)]
+    predicted, own = weighted_means(ds, fitted, shares, warmup, device, carry=False)
+    days = pd.DatetimeIndex(ds.indexes["time"])
+    windows = calendar_windows(days, fitted.spec.window, fitted.spec.warmup, fitted.spec.first_day)
+    task = _Task(River.of(ds), covariance, mode, last, None if quantiles is None else tuple(quantiles))
+    values = (_lazy if _is_lazy(predicted, labels) else _eager)(predicted, own, labels, windows, task)
+    how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
+    result = _labelled(values, ds, fitted, how, quantiles, mode).isel(time=wanted)
+    if last is not None:
+        return _as_forecast(result, days[last])
+    return result if order is None else result.isel(time=order)
+
+
+def _covariance(model: Model, quantiles: Sequence[float] | None) -> ErrorCovariance:
+    covariance = model.spec.errors
+    if covariance is None:
+        msg = (
+            f"model {model.sha256[:12]} has no covariance of its errors, because no training left out the "
+            "gauges in turn; train with ds.msgl.train(..., validation='folds')"
+        )
+        raise UncalibratedModelError(msg)
+    if quantiles is not None:
+        covariance.spread.at(quantiles)
+    return covariance
+
+
+def _labels(ds: xr.Dataset, observed: xr.DataArray | xr.Dataset | None) -> dict[str, Any]:
+    """Return observations of both scales on the days and ids of a dataset, (time, node), or None."""
+    if observed is None:
+        given = {scale: ds[name] for scale in ("fine", "coarse") if (name := f"{schema.LABEL}_{scale}") in ds}
+    elif isinstance(observed, xr.Dataset):
+        found = {str(name): observed[name] for name in observed}
+        given = {s: found[name] for s in ("fine", "coarse") if (name := f"{schema.LABEL}_{s}") in found}
+    else:
+        given = {"coarse" if "coarse" in observed.dims else "fine": observed}
+    if not given:
+        names = f"{schema.LABEL}_fine and {schema.LABEL}_coarse"
+        msg = f"there is no observation: {names} are missing; give observed="
+        raise InvalidArgumentError(msg)
+    return {scale: _aligned(ds, array, scale) for scale, array in given.items()}
+
+
+def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
+    """Return observations on the days and nodes of a dataset; refuse unknown nodes and other units."""
+    units = str(array.attrs.get("units", "degC"))
+    if not schema.same_units(units, "degC"):
+        msg = f"the observations are in {units}, not in degC; convert them and set the attribute units"
+        raise InvalidArgumentError(msg)
+    if set(array.dims) != {"time", scale} or not set(array.dims) <= set(array.indexes):
+        msg = f"observations must have the dimensions time and {scale} with their ids, not {array.dims}"
+        raise InvalidArgumentError(msg)
+    if lost := sorted(set(array.indexes[scale]) - set(ds.indexes[scale]), key=str):
+        msg = f"observations of {shorten(lost)}, which are not among the ids of {scale!r}; leave them out"
+        raise InvalidArgumentError(msg)
+    if faults := list(check_days(array.to_dataset(name="observed"))):
+        raise InvalidArgumentError(faults[0])
+    return array.transpose("time", scale).reindex({"time": ds.indexes["time"], scale: ds.indexes[scale]}).data
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is equal for all windows."""
+
+    river: River
+    covariance: ErrorCovariance
+    mode: str
+    last: int | None  # of a forecast: position of the last day with an observation
+    quantiles: tuple[float, ...] | None
+
+    def correct(self, predicted: Floats, errors: Sequence[Errors], before: int, window: Window) -> Floats:
+        """Correct the days of a window, given the errors from `before` days before it on."""
+        known = join_days(errors)
+        length, reaches = predicted.shape
+        result = np.array(predicted if self.quantiles is None else [predicted] * len(self.quantiles))
+        if known.reach.size == 0 and self.quantiles is None:
+            return result
+        apart = self.river.apart(known.reach)
+        step = max(1, _PAIRS // length)
+        for first in range(0, reaches, step):
+            some = np.arange(first, min(first + step, reaches))
+            day = np.tile(np.arange(before, before + length), some.size)
+            last = self._until(day, window.start - before, len(known.values))
+            none = np.full(day.size, -1)
+            asked = Asked(np.repeat(some, length), day, last, none, none)
+            mean, deviation = error_given(known, asked, apart, self.river.segment, self.covariance)
+            mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
+            result[..., some] = self._temperature(predicted[:, some] + mean, deviation)
+        return result
+
+    def _until(self, day: Ints, origin: int, days: int) -> Ints:
+        """Return the last day whose observations may be used, counted as `day`."""
+        if self.mode == "smooth":
+            return np.full(day.size, days - 1)
+        return day if self.last is None else np.minimum(day, self.last - origin)
+
+    def _temperature(self, mean: Floats, deviation: Floats) -> Floats:
+        if self.quantiles is None:
+            return np.maximum(mean, np.float32(FREEZING))
+        spread = self.covariance.spread
+        standard = [np.interp(deviation, spread.temperature, row) for row in spread.at(self.quantiles).T]
+        found = mean + deviation * np.array(standard, np.float32)
+        return np.maximum(np.maximum.accumulate(found, axis=0), np.float32(FREEZING))
+
+
+def _spans(windows: Sequence[Window]) -> list[tuple[int, list[int]]]:
+    """Return for each window the days before it that count, and the windows with days that count."""
+    found = []
+    for window in windows:
+        near = [
+            k
+            for k, w in enumerate(windows)
+            if w.stop > window.start - LIMIT and w.start < window.stop + LIMIT
+        ]
+        found.append((window.start - windows[near[0]].start, near))
+    return found
+
+
+def _errors(labels: dict[str, Any], own: Floats, river: River) -> Errors:
+    """Return the errors at the sensors of some days."""
+    shape = len(own), own.shape[1]
+    fine = labels.get("fine", np.full(shape, np.nan, np.float32))
+    coarse = labels.get("coarse", np.full((len(own), river.segment.max() + 1), np.nan, np.float32))
+    return sensor_errors(np.asarray(fine, np.float32), np.asarray(coarse, np.float32), own, river)
+
+
+def _eager(predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window], task: _Task) -> Floats:
+    spans = [slice(window.start, window.stop) for window in windows]
+    errors = [_errors({s: each[span] for s, each in labels.items()}, own[span], task.river) for span in spans]
+    if not any(each.reach.size for each in errors):
+        logger.warning("no sensor reports, so the prediction is that of the model alone")
+
+    def one(number: int) -> Floats:
+        before, near = _spans(windows)[number]
+        return task.correct(predicted[spans[number]], [errors[k] for k in near], before, windows[number])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return np.concatenate(list(pool.map(one, range(len(windows)))), axis=-2)
+
+
+def _lazy(predicted: Any, own: Any, labels: Any, windows: Sequence[Window], task: _Task) -> Any:
+    import dask.array as da
+    from dask.delayed import delayed
+
+    predicted, own = (da.asarray(each) for each in (predicted, own))
+    spans = [slice(window.start, window.stop) for window in windows]
+    shared, river = delayed(task, pure=True), delayed(task.river, pure=True)
+    find, correct = delayed(_errors, pure=True), delayed(_Task.correct, pure=True)
+    errors = [find({s: each[span] for s, each in labels.items()}, own[span], river) for span in spans]
+    more = () if task.quantiles is None else (len(task.quantiles),)
+    blocks = []
+    for (before, near), window, span in zip(_spans(windows), windows, spans, strict=True):
+        values = correct(shared, predicted[span], [errors[k] for k in near], before, window)
+        shape = (*more, window.stop - window.start, predicted.shape[1])
+        blocks.append(da.from_delayed(values, shape, np.float32))
+    return da.concatenate(blocks, axis=-2)
+
+
+def _is_lazy(predicted: Any, labels: dict[str, Any]) -> bool:
+    return any(not isinstance(each, np.ndarray) for each in (predicted, *labels.values()))
+
+
+def _for_forecast(
+    ds: xr.Dataset, labels: dict[str, Any], model: Model, lead: int | None
+) -> tuple[xr.Dataset, dict[str, Any], slice, int]:
+    """Cut to the days that a forecast needs; return also the days to forecast and the last observed."""
+    seen = np.any([np.asarray(np.isfinite(each).any(axis=1)) for each in labels.values()], axis=0)
+    if not seen.any():
+        msg = "there is no observation to forecast from; give observed=, or choose mode='smooth'"
+        raise InvalidArgumentError(msg)
+    last, days = int(np.flatnonzero(seen)[-1]), ds.sizes["time"]
+    stop = days if lead is None else last + 1 + lead
+    if last + 1 == days or stop > days:
+        ends = ds.indexes["time"][-1].date()
+        msg = (
+            f"the last observation is of {ds.indexes['time'][last].date()}, the drivers end on {ends}, so "
+            f"there are drivers for {days - 1 - last} days of forecast; add drivers, ask for fewer days, or "
+            "set the observations of the days to forecast to NaN"
+        )
+        raise InvalidArgumentError(msg)
+    spec = model.spec
+    time = pd.DatetimeIndex(ds.indexes["time"])
+    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
+    begin = next(w.start for w in windows if w.stop > last - LIMIT)
+    memory = max(feature.days for part in (spec, *spec.parts) for feature in part.features)
+    first = max(0, begin - spec.warmup - memory)
+    kept = slice(first, stop)
+    labels = {scale: each[kept] for scale, each in labels.items()}
+    return ds.isel(time=kept), labels, slice(last + 1 - first, stop - first), last - first
+
+
+def _labelled(
+    values: Any, ds: xr.Dataset, model: Model, how: str, quantiles: Sequence[float] | None, mode: str
+) -> xr.DataArray:
+    first = values if quantiles is None else values[0]
+    result = label_days(first, ds, model, how, "reconstruct")
+    attrs = {
+        **result.attrs,
+        "long_name": "reconstructed daily mean stream water temperature",
+        "observations": f"of sensors {MODES[mode]}",
+    }
+    if quantiles is None:
+        return result.assign_attrs(attrs)
+    axis = xr.Variable(
+        "quantile",
+        [float(p) for p in quantiles],
+        {"long_name": "probability of the quantile", "units": "1"},
+    )
+    attrs["long_name"] = f"quantile of the {attrs['long_name']}"
+    coords = {**result.coords, "quantile": axis}
+    return xr.DataArray(values, dims=("quantile", *result.dims), coords=coords, name=result.name, attrs=attrs)
+
+
+def _as_forecast(result: xr.DataArray, issue: pd.Timestamp) -> xr.DataArray:
+    """Give the days their number from the day of issue."""
+    lead = xr.Variable(
+        "time", np.arange(1, result.sizes["time"] + 1), {"long_name": "days after issue", "units": "days"}
+    )
+    named = result.assign_coords(lead=lead, issue=issue).swap_dims(time="lead")
+    return named.drop_vars("spin_up", errors="ignore")

@@ -1,0 +1,112 @@
+"""Fit the covariance of a model's error to its errors at gauges whose segment it did not learn from.
+
+The parameters maximise the likelihood of each of a sample of errors given the errors around it, a composite
+likelihood [1]_: of four in five without any sensor of the same segment, as at an ungauged reach, of the
+others without its own sensor for 15 days before and after, as in a gap.
+
+References
+----------
+.. [1] Varin, Reid & Firth (2011), An overview of composite likelihood methods, Statistica Sinica 21, 5-42.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize
+
+from xmsgl.inputs.validation import label_values
+from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
+from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
+from xmsgl.models.file.model import Model
+from xmsgl.prediction.downscale import held_out_shares, weighted_means
+from xmsgl.reconstruct.given import Asked, error_given
+from xmsgl.reconstruct.river import River
+from xmsgl.reconstruct.sensors import sensor_errors
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from xmsgl.reconstruct.given import Errors
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["fit_covariance", "fit_errors"]
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE, _GAPS, _GAP = 4000, 0.2, 15  # errors, share of them in a gap, days on each side of it
+_STEPS = 15
+#: Logarithms of variances, days, distances; shares before they are normalised.
+_START = {"slow": (1.0, 60.0, 1.0, -1.0), "fast": (0.7, 2.5, 1.0, -1.0)}
+_RIVER, _LAND, _NOISE = 40e3, 150e3, 0.05
+_NONE = IntervalTable("fine", (), (), (), ())
+
+
+def fit_errors(ds: xr.Dataset, model: Model, seed: int, device: str) -> Model:
+    """Add to a model the covariance of its errors at gauges, each of the training that left it out."""
+    river = River.of(ds)
+    (own,) = weighted_means(ds, model, [held_out_shares(model, ds)], None, device, carry=False)
+    labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
+    errors = sensor_errors(labels[0], labels[1], np.asarray(own), river)
+    covariance = fit_covariance(errors, river, seed)
+    return Model(replace(model.spec, errors=covariance), model.weights, model.history)
+
+
+def fit_covariance(errors: Errors, river: River, seed: int = 0) -> ErrorCovariance | None:
+    """Return the most likely covariance; None with fewer than 50 errors or two segments with sensors."""
+    day, sensor = np.nonzero(np.isfinite(errors.values))
+    segment = river.segment[errors.reach]
+    if day.size < LEAST or np.unique(segment[sensor]).size < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    # Short records are as informative about other places as long ones.
+    weight = 1 / np.sqrt(np.bincount(sensor)[sensor])
+    count = min(_SAMPLE, day.size)
+    drawn = np.sort(rng.choice(day.size, count, replace=False, p=weight / weight.sum()))
+    day, sensor = day[drawn], sensor[drawn]
+    gap = np.where(rng.random(count) < _GAPS, _GAP, -1)
+    until = np.full(count, len(errors.values) - 1)
+    asked = Asked(errors.reach[sensor], day, until, segment[sensor], gap)
+    apart = river.apart(errors.reach)
+    observed = errors.values[day, sensor].astype(np.float64)
+
+    def unlikely(values: Floats) -> float:
+        mean, deviation = error_given(errors, asked, apart, river.segment, _covariance(values))
+        return float(np.mean(np.log(deviation) + 0.5 * ((observed - mean) / deviation) ** 2))
+
+    parts = [(np.log(v), np.log(days), *shares) for v, days, *shares in _START.values()]
+    start = np.concatenate([*parts, np.log([_NOISE, _RIVER, _LAND])])
+    scale = max(float(np.var(observed)), 1e-4) / 1.75
+    start[[0, 4, 8]] += np.log(scale)
+    bounds = [(None, None), (np.log(0.2), np.log(365)), (-5, 5), (-5, 5)] * 2
+    bounds += [(np.log(1e-4), None), (np.log(1e3), np.log(5e5)), (np.log(1e4), np.log(2e6))]
+    found = minimize(
+        unlikely, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS, "eps": 0.02}
+    )
+    covariance = _covariance(found.x)
+    mean, deviation = error_given(errors, asked, apart, river.segment, covariance)
+    standard = (observed - mean) / deviation
+    spread = fit_table(deviation, deviation + standard, segment=segment[sensor])
+    logger.info(
+        "covariance of the error: %s, %s, noise %.3f degC2",
+        covariance.slow,
+        covariance.fast,
+        covariance.noise,
+    )
+    return None if spread is None else _covariance(found.x, spread)
+
+
+def _covariance(values: Floats, spread: IntervalTable = _NONE) -> ErrorCovariance:
+    """Return the covariance of the values that are searched."""
+    parts = []
+    for variance, days, river, land in (values[:4], values[4:8]):
+        shares = np.exp([river, land, 0.0])
+        along, across, _ = (shares / shares.sum()).tolist()
+        parts.append(ErrorPart(float(np.exp(variance)), float(np.exp(days)), along, across))
+    noise, river, land = np.exp(values[8:]).tolist()
+    return ErrorCovariance(parts[0], parts[1], noise, river, land, spread)
