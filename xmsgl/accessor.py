@@ -125,7 +125,7 @@ class MsglAccessor:
         recipe
             A set of settings: ``"gauged"``, ``"ungauged"``, ``"quick"`` or ``"published"``.
         epochs
-            Largest number of passes over the training windows; 60 unless the recipe sets another.
+            Largest number of passes over the training windows; by default 60, or more for 1000 steps.
         validation
             Fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
         seed, start, device, progress, observers
@@ -179,6 +179,37 @@ class MsglAccessor:
         from xmsgl.prediction.downscale import downscale
 
         return downscale(self._obj, model, warmup=warmup, carry=carry, device=device, quantiles=quantiles)
+
+    def reconstruct(
+        self,
+        model: Model | str | os.PathLike[str] | None = None,
+        *,
+        observed: xr.DataArray | xr.Dataset | None = None,
+        mode: Literal["smooth", "filter", "forecast"] = "smooth",
+        lead: int | None = None,
+        quantiles: Sequence[float] | None = None,
+        **options: Any,
+    ) -> xr.DataArray:
+        """Predict every reach given the sensors that report, degC, (time, fine); lazy if the drivers are.
+
+        Parameters
+        ----------
+        model
+            As in `downscale`; trained with ``validation="folds"``.
+        observed
+            Observations, degC. Default: those in the dataset, at both scales.
+        mode
+            Given the days before and after, ``"smooth"``, or before, ``"filter"``; or a ``"forecast"``.
+        lead, quantiles
+            Days to forecast (default: all with drivers); probabilities as in `downscale`.
+        **options
+            ``warmup`` and ``device`` as in `downscale`.
+        """
+        from xmsgl.reconstruct import reconstruct
+
+        return reconstruct(
+            self._obj, model, observed=observed, mode=mode, lead=lead, quantiles=quantiles, **options
+        )
 
     def evaluate(
         self,

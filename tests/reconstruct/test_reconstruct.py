@@ -73,6 +73,16 @@ def test_a_forecast_is_the_filter_of_days_without_observations(river, model):
     np.testing.assert_array_equal(forecast.time, river.time[400:407])
 
 
+def test_a_forecast_is_issued_on_the_last_day_given(river, model):
+    """Although no sensor may have reported on that day."""
+    until = river.time[:400]
+    given = river[[FINE, COARSE]].sel(time=until)
+    given = only_days(given, given.time < given.time[-3])
+    forecast = reconstruct(river, model, mode="forecast", lead=4, observed=given)
+    assert forecast.issue.values == until[-1].values
+    np.testing.assert_array_equal(forecast.time, river.time[400:404])
+
+
 def test_a_forecast_draws_nearer_to_the_model_with_its_lead(river, model):
     known = only_days(river, river.time <= river.time[399])
     forecast = reconstruct(known, model, mode="forecast", lead=300)
@@ -178,10 +188,11 @@ class TestRefused:
             reconstruct(river, model, mode="forecast")
 
     def test_a_forecast_without_observations(self, river, model):
-        with pytest.raises(InvalidArgumentError, match="no observation to forecast from"):
-            reconstruct(
-                river.drop_vars([FINE, COARSE]), model, mode="forecast", observed=river[FINE] * np.nan
-            )
+        none = only_days(river, xr.zeros_like(river.time, dtype=bool))
+        before = river[FINE].assign_coords(time=river.indexes["time"] - np.timedelta64(3000, "D"))
+        for observed in (None, before):
+            with pytest.raises(InvalidArgumentError, match="no observation lies on a day"):
+                reconstruct(none, model, mode="forecast", observed=observed)
 
     def test_no_observations(self, river, model):
         with pytest.raises(InvalidArgumentError, match="give observed="):

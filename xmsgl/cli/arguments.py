@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+import numpy as np
+import pandas as pd
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli.config import Command, table_option
@@ -29,11 +31,14 @@ __all__ = [
     "known",
     "known_dataset",
     "known_model",
+    "model_option",
+    "observed_until",
     "open_prediction",
     "output_option",
     "path_type",
     "paths_of",
     "prediction_option",
+    "quantiles_option",
     "temperature_in",
 ]
 
@@ -125,3 +130,40 @@ def paths_of(*words: object) -> list[Path]:
     """Select the existing files and folders among arguments that may also be names or None."""
     paths = [Path(word) for word in words if isinstance(word, str | Path) and word not in DATASETS]
     return [path for path in paths if path.exists()]
+
+
+model_option = click.option(
+    "-m",
+    "--model",
+    callback=known_model,
+    shell_complete=complete_model,
+    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-gauged, and elsewhere "
+    "delaware-ungauged.",
+)
+quantiles_option = click.option(
+    "--quantiles",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    multiple=True,
+    help="Write these quantiles instead, for example 0.05 0.5 0.95.",
+)
+
+
+def observed_until(ds: xr.Dataset, issue: str | None, mode: str) -> xr.Dataset | None:
+    """Return the observations up to the day of issue of a forecast; None: all of the dataset."""
+    if issue is None:
+        return None
+    if mode != "forecast":
+        msg = f"--issue is for --mode forecast, not {mode}; leave it out"
+        raise InvalidArgumentError(msg)
+    try:
+        day = np.datetime64(issue, "D")
+    except ValueError as error:
+        msg = f"--issue must be a day such as 2021-04-01, not {issue!r}"
+        raise InvalidArgumentError(msg) from error
+    names = [str(name) for name in ds.data_vars if str(name).startswith("water_temperature")]
+    if not names or not (days := ds.indexes["time"])[0] <= pd.Timestamp(day) <= days[-1]:
+        ends = f"{ds.indexes['time'][0].date()} to {ds.indexes['time'][-1].date()}"
+        msg = f"there is no observation up to --issue {issue}; the dataset has days from {ends}"
+        raise InvalidArgumentError(msg)
+    known = ds[names].drop_vars([name for name in ds.coords if name not in {"time", "coarse", "fine"}])
+    return known.isel(time=np.flatnonzero(days <= pd.Timestamp(day)))

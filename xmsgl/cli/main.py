@@ -11,16 +11,17 @@ import click
 
 from xmsgl.cli.arguments import (
     Names,
-    complete_model,
     dataset_argument,
     device_option,
     folder_type,
-    known_model,
+    model_option,
+    observed_until,
     open_prediction,
     output_option,
     path_type,
     paths_of,
     prediction_option,
+    quantiles_option,
 )
 from xmsgl.cli.as_json import json_option, prints_json, show
 from xmsgl.cli.benchmark import benchmark
@@ -171,22 +172,10 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
 
 @main.command()
 @dataset_argument
-@click.option(
-    "-m",
-    "--model",
-    callback=known_model,
-    shell_complete=complete_model,
-    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-gauged, and elsewhere "
-    "delaware-ungauged.",
-)
+@model_option
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
-@click.option(
-    "--quantiles",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    multiple=True,
-    help="Write these quantiles instead, for example 0.05 0.5 0.95.",
-)
+@quantiles_option
 @device_option
 def downscale(
     *,
@@ -207,8 +196,54 @@ def downscale(
     temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
     with dask_bar("downscale"):
         write_prediction(temperature, output)
-    sizes = f"{temperature.sizes['fine']:,} reaches x {temperature.sizes['time']:,} days"
-    click.echo(f"{f'{len(quantiles)} quantiles x ' if quantiles else ''}{sizes} written to {output}")
+    _say_sizes(temperature, output)
+
+
+@main.command()
+@dataset_argument
+@model_option
+@output_option("netCDF file (.nc) or Zarr store (.zarr).")
+@click.option(
+    "--mode",
+    type=click.Choice(["smooth", "filter", "forecast"]),
+    default="smooth",
+    show_default=True,
+    help="Given the observations before and after a day, before it, or before the day of issue.",
+)
+@click.option("--issue", help="Use observations up to this day. Default: the last with an observation.")
+@click.option("--lead", type=click.IntRange(1), help="Days to forecast. Default: all with drivers.")
+@quantiles_option
+@device_option
+def reconstruct(
+    *,
+    dataset: str,
+    data: dict[str, Any],
+    model: str | None,
+    output: Path,
+    mode: str,
+    issue: str | None,
+    lead: int | None,
+    quantiles: tuple[float, ...],
+    device: str,
+) -> None:
+    """Write the daily temperature of all fine reaches of DATASET given its sensors.
+
+    The model must be trained with --validation folds. --issue and --lead are for forecasts.
+    """
+    check_output(output, PREDICTION, paths_of(dataset, model))
+    ds = open_data(dataset, **data)
+    options = {"mode": mode, "lead": lead, "quantiles": list(quantiles) or None, "device": device}
+    temperature = ds.msgl.reconstruct(model, observed=observed_until(ds, issue, mode), **options)
+    with dask_bar("reconstruct"):
+        write_prediction(temperature, output)
+    _say_sizes(temperature, output)
+
+
+def _say_sizes(temperature: xr.DataArray, output: Path) -> None:
+    """Say how much was written."""
+    words = {"quantile": "quantiles", "fine": "reaches", "time": "days", "lead": "days"}
+    counts = [f"{temperature.sizes[dim]:,} {word}" for dim, word in words.items() if dim in temperature.dims]
+    click.echo(f"{' x '.join(counts)} written to {output}")
 
 
 @main.command()

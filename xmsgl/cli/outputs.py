@@ -60,7 +60,8 @@ def is_prediction(path: Path) -> bool:
     if ds is None or list(ds.data_vars) != [LABEL]:
         return False
     history = str(ds[LABEL].attrs.get("history"))
-    return ("model_sha256" in ds[LABEL].attrs and "downscale(" in history) or ": carry(" in history
+    made = any(f": {verb}(" in history for verb in ("downscale", "reconstruct"))
+    return ("model_sha256" in ds[LABEL].attrs and made) or ": carry(" in history
 
 
 def _is_dataset(path: Path) -> bool:

@@ -54,15 +54,17 @@ def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: 
     return held
 
 
-def draw_folds(downstream: ArrayLike, gauged: ArrayLike, count: int, seed: int) -> Ints:
-    """Divide the gauged segments into folds of about equal size, in groups of neighbours.
+def draw_folds(gauged: ArrayLike, count: int, seed: int) -> Ints:
+    """Divide the gauged segments into folds of equal size, so that the others lie around each of them.
 
     Parameters
     ----------
-    downstream, gauged, seed
-        As of :func:`draw_segments`.
+    gauged
+        Whether a segment has observations, (segment,).
     count
         Number of folds, 2 or more.
+    seed
+        Seed of the draw.
 
     Returns
     -------
@@ -76,19 +78,12 @@ def draw_folds(downstream: ArrayLike, gauged: ArrayLike, count: int, seed: int) 
 
     Examples
     --------
-    >>> sorted(draw_folds([1, 2, -1, 2], [True, True, True, False], 3, seed=0).tolist())
+    >>> sorted(draw_folds([True, True, True, False], 3, seed=0).tolist())
     [-1, 0, 1, 2]
     """
     places = _gauged(gauged, least=count)
-    group = _groups(contract(downstream, gauged), -(-places.size // (_GROUPS * count)))
-    if group.max() + 1 < count:
-        group = np.arange(places.size)
     fold = np.full(np.shape(gauged), -1)
-    sizes = np.zeros(count, np.int64)
-    for number in np.random.default_rng(seed).permutation(group.max() + 1):
-        members = places[group == number]
-        fold[members] = smallest = int(sizes.argmin())
-        sizes[smallest] += members.size
+    fold[np.random.default_rng(seed).permutation(places)] = np.arange(places.size) % count
     return fold
 
 

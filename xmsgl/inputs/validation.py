@@ -132,7 +132,7 @@ def _held(
     rank = np.argsort(order)
     below = np.where(downstream >= 0, rank[downstream], -1)
     if asked.segments is None:
-        drawn = draw_folds(below[order], gauged[order], asked.folds, seed) == fold
+        drawn = draw_folds(gauged[order], asked.folds, seed) == fold
     else:
         drawn = draw_segments(below[order], gauged[order], asked.segments, seed)
     return {"coarse": drawn[rank], "fine": drawn[rank][segment]}

@@ -79,8 +79,9 @@ def reconstruct(
         day, the observation of the reach is used.
     mode
         ``"smooth"``: given the observations of 120 days before and after each day. ``"filter"``: given those
-        up to the day. ``"forecast"``: given those up to the last day that has one, for the days after it,
-        whose drivers must be in the dataset.
+        up to the day. ``"forecast"``: given those up to the day of issue, for the days after it, whose
+        drivers must be in the dataset. The day of issue is the last day of `observed`, or else the last day
+        with an observation in the dataset.
     lead
         Number of days to forecast. Default: all that the dataset has.
     quantiles
@@ -124,7 +125,8 @@ def reconstruct(
     labels = _labels(ds, observed)
     wanted, last = slice(0, ds.sizes["time"]), None
     if mode == "forecast":
-        ds, labels, wanted, last = _for_forecast(ds, labels, fitted, lead)
+        last = _issue(ds, labels, observed)
+        ds, labels, wanted, last = _for_forecast(ds, labels, fitted, lead, last)
     shares = [np.array(fitted.shares)[:, None], held_out_shares(fitted, ds)]
     predicted, own = weighted_means(ds, fitted, shares, warmup, device, carry=False)
     days = pd.DatetimeIndex(ds.indexes["time"])
@@ -286,22 +288,30 @@ def _is_lazy(predicted: Any, labels: dict[str, Any]) -> bool:
     return any(not isinstance(each, np.ndarray) for each in (predicted, *labels.values()))
 
 
-def _for_forecast(
-    ds: xr.Dataset, labels: dict[str, Any], model: Model, lead: int | None
-) -> tuple[xr.Dataset, dict[str, Any], slice, int]:
-    """Cut to the days that a forecast needs; return also the days to forecast and the last observed."""
+def _issue(ds: xr.Dataset, labels: dict[str, Any], observed: xr.DataArray | xr.Dataset | None) -> int:
+    """Return the position of the last day whose observations are known."""
+    if observed is not None:
+        day = pd.DatetimeIndex(observed.indexes["time"]).max()
+        return int(np.searchsorted(ds.indexes["time"].to_numpy(), day.to_datetime64(), side="right")) - 1
     seen = np.any([np.asarray(np.isfinite(each).any(axis=1)) for each in labels.values()], axis=0)
-    if not seen.any():
-        msg = "there is no observation to forecast from; give observed=, or choose mode='smooth'"
+    return int(np.flatnonzero(seen)[-1]) if seen.any() else -1
+
+
+def _for_forecast(
+    ds: xr.Dataset, labels: dict[str, Any], model: Model, lead: int | None, last: int
+) -> tuple[xr.Dataset, dict[str, Any], slice, int]:
+    """Cut to the days that a forecast needs; return also the days to forecast and the day of issue."""
+    if last < 0:
+        msg = "no observation lies on a day of the dataset to forecast from; give observed=, or mode='smooth'"
         raise InvalidArgumentError(msg)
-    last, days = int(np.flatnonzero(seen)[-1]), ds.sizes["time"]
+    days = ds.sizes["time"]
     stop = days if lead is None else last + 1 + lead
     if last + 1 == days or stop > days:
         ends = ds.indexes["time"][-1].date()
         msg = (
-            f"the last observation is of {ds.indexes['time'][last].date()}, the drivers end on {ends}, so "
+            f"the forecast is issued on {ds.indexes['time'][last].date()} and the drivers end on {ends}, so "
             f"there are drivers for {days - 1 - last} days of forecast; add drivers, ask for fewer days, or "
-            "set the observations of the days to forecast to NaN"
+            "give observed= up to an earlier day"
         )
         raise InvalidArgumentError(msg)
     spec = model.spec

@@ -48,6 +48,8 @@ _LEAST = {
 STACK = "stack"
 # Settings that hold for all parts of a stack.
 _SHARED = ("ensemble", "refit", "seed", "validation", "window")
+#: Steps of a training whose epochs are not given.
+_STEPS = 1000
 _OPTIONAL = {"patience", "clip", "amp"}
 _POSITIVE = {"learning_rate", "clip"}
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
@@ -121,7 +123,7 @@ class TrainSettings:
         **Stages.** Maximum number of passes over the training windows, in all stages together.
     steps
         Smallest number of steps of Adam: where the windows are too few for it, all epochs are multiplied by a
-        whole number. 0: the epochs as given.
+        whole number. 0: the epochs as given. Default: 1000, or 0 where `epochs` is given.
     pretrain
         Epochs before the last stage: their total, or a list with one number for each stage. Default: a share
         of all epochs that depends on the method; see :mod:`xmsgl.training.stages`.
@@ -243,6 +245,8 @@ class TrainSettings:
         base = {} if recipe is None else recipe_settings(recipe, method)
         _refuse_unknown(method, given, own, network_arguments(method))
         values = {name: _plain(name, value) for name, value in {**usual, **base, **given}.items()}
+        if uses is None and "epochs" not in values:
+            values.setdefault("steps", _STEPS)
         network = {name: values.pop(name) for name in list(values) if name not in own}
         plain = cls(method=method, architecture=network, **values)
         features = (usual.get("features", [name]) if name == "default" else [name] for name in plain.features)

@@ -64,7 +64,8 @@ def train(
         without gauges on their segment, ``"quick"`` takes a minute, ``"published"`` is the method as
         described by Fan et al. (2025). Default: the settings of the package.
     epochs
-        Maximum number of passes over the training windows. Default: that of the recipe, else 60.
+        Maximum number of passes over the training windows. Default: that of the recipe, else 60, and more
+        where these are fewer than 1000 steps.
     validation
         Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
         windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, of each of
