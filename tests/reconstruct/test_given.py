@@ -216,3 +216,20 @@ def test_distances_along_the_river(seed):
     apart = river.apart(sources)
     np.testing.assert_allclose(apart.river, metres[:, sources], rtol=1e-6)
     np.testing.assert_allclose(apart.water, water[:, sources], rtol=1e-6)
+
+
+def test_days_in_a_row_are_as_days_alone():
+    """A factor is kept from day to day where the same lags are read, and only there."""
+    river = make_river(15, 4, coordinates=True)
+    rng = np.random.default_rng(4)
+    values = rng.normal(0, 2, (80, 5)).astype(np.float32)
+    values[rng.random(80) < 0.1] = np.nan  # all sensors at once, so that most days are alike
+    values[40, 1] = np.nan
+    errors, apart = Errors(values, np.array([1, 4, 6, 9, 13])), river.apart(np.array([1, 4, 6, 9, 13]))
+    reach, day = np.repeat([0, 6], 80), np.tile(np.arange(80), 2)
+    together = error_given(errors, ask(reach, day, 79), apart, river.segment, COVARIANCE)
+    alone = [
+        error_given(errors, ask(r, d, 79), apart, river.segment, COVARIANCE)
+        for r, d in zip(reach, day, strict=True)
+    ]
+    np.testing.assert_array_equal(together, np.concatenate(alone, axis=1))

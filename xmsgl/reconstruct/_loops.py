@@ -140,13 +140,11 @@ def collect(
 
 
 @compiled
-def given_neighbours(
+def factor(
     n: int,
     place: NDArray[np.int64],
-    day: NDArray[np.int64],
+    lag: NDArray[np.int64],
     candidates: NDArray[np.int64],
-    errors: NDArray[np.float32],
-    t: int,
     river: NDArray[np.float64],
     land: NDArray[np.float64],
     to_river: NDArray[np.float64],
@@ -156,44 +154,60 @@ def given_neighbours(
     decay: NDArray[np.float64],
     root: NDArray[np.float64],
     row: NDArray[np.float64],
-) -> tuple[float, float]:
-    """Return mean and variance of the error at a place, without the noise, by a Cholesky factor.
+) -> float:
+    """Write the Cholesky factor of the errors read, and its row of the place; return the variance left there.
 
     `shares` has a row for the slow and the fast part (variance, along the river, across land) and the noise;
     `decay` their correlation in time by lag; `river` and `land` are correlations between sensors, `to_river`
     and `to_land` between the candidates and the place, which is the sensor `itself`, or none if -1.
     """
-    noise = shares[2, 0]
-    mean, variance = 0.0, shares[0, 0] + shares[1, 0]
+    noise, variance = shares[2, 0], shares[0, 0] + shares[1, 0]
     for i in range(n):
         k = candidates[place[i]]
         for j in range(i + 2):
             # Column j < i + 1: covariance with the error j; after them: with the place itself.
             if j <= i:
                 other = candidates[place[j]]
-                near, far, same, lag = river[k, other], land[k, other], k == other, abs(day[i] - day[j])
+                near, far, same, days = river[k, other], land[k, other], k == other, abs(lag[i] - lag[j])
             else:
-                near, far, same, lag = to_river[place[i]], to_land[place[i]], k == itself, abs(day[i] - t)
+                near, far, same, days = to_river[place[i]], to_land[place[i]], k == itself, abs(lag[i])
             total = noise + _SMALL if j == i else 0.0
             for p in range(2):
                 alone = 1.0 - shares[p, 1] - shares[p, 2] if same else 0.0
                 mixed = shares[p, 1] * near + shares[p, 2] * far + alone
-                total += shares[p, 0] * decay[p, lag] * mixed
+                total += shares[p, 0] * decay[p, days] * mixed
             if j <= i:
                 for q in range(j):
                     total -= root[i, q] * root[j, q]
                 root[i, j] = np.sqrt(total) if i == j else total / root[j, j]
             else:
                 for q in range(i):
-                    total -= root[i, q] * row[0, q]
-                row[0, i] = total / root[i, i]
-        value = float(errors[day[i], k])
+                    total -= root[i, q] * row[q]
+                row[i] = total / root[i, i]
+        variance -= row[i] * row[i]
+    return max(variance, 0.0)
+
+
+@compiled
+def expected(
+    n: int,
+    place: NDArray[np.int64],
+    day: NDArray[np.int64],
+    candidates: NDArray[np.int64],
+    errors: NDArray[np.float32],
+    root: NDArray[np.float64],
+    row: NDArray[np.float64],
+    solved: NDArray[np.float64],
+) -> float:
+    """Return the mean of the error at a place, by the factor and row of :func:`factor`."""
+    mean = 0.0
+    for i in range(n):
+        value = float(errors[day[i], candidates[place[i]]])
         for q in range(i):
-            value -= root[i, q] * row[1, q]
-        row[1, i] = value / root[i, i]
-        mean += row[0, i] * row[1, i]
-        variance -= row[0, i] * row[0, i]
-    return mean, max(variance, 0.0)
+            value -= root[i, q] * solved[q]
+        solved[i] = value / root[i, i]
+        mean += row[i] * solved[i]
+    return mean
 
 
 @compiled
@@ -219,39 +233,39 @@ def krige(
     mean: NDArray[np.float32],
     variance: NDArray[np.float32],
 ) -> None:
-    """Write mean and variance of the error at each target and day."""
-    place, when = np.empty(MOST, np.int64), np.empty(MOST, np.int64)
-    root, row = np.empty((MOST, MOST)), np.empty((2, MOST))
+    """Write mean and variance of the error at each target and day.
+
+    The factor of a day is kept for the next one if its errors lie on the same sensors and lags.
+    """
+    place, when, lag = np.empty(MOST, np.int64), np.empty(MOST, np.int64), np.empty(MOST, np.int64)
+    known_place, known_lag = np.empty(MOST, np.int64), np.empty(MOST, np.int64)
+    root, row, solved = np.empty((MOST, MOST)), np.empty(MOST), np.empty(MOST)
+    known, left = -1, 0.0
     for s in range(target.size):
         i, t = target[s], day[s]
         n = collect(
-            last,
-            following,
-            candidates[i],
-            t,
-            until[s],
-            limit,
-            hidden[s],
-            gap[s],
-            segment,
-            place,
-            when,
+            last, following, candidates[i], t, until[s], limit, hidden[s], gap[s], segment, place, when
         )
-        found = given_neighbours(
-            n,
-            place,
-            when,
-            candidates[i],
-            errors,
-            t,
-            river,
-            land,
-            to_river[i],
-            to_land[i],
-            itself[i],
-            shares,
-            decay,
-            root,
-            row,
-        )
-        mean[s], variance[s] = found
+        same = n == known and s > 0 and i == target[s - 1]
+        for k in range(n):
+            lag[k] = when[k] - t
+            same = same and place[k] == known_place[k] and lag[k] == known_lag[k]
+        if not same:
+            left = factor(
+                n,
+                place,
+                lag,
+                candidates[i],
+                river,
+                land,
+                to_river[i],
+                to_land[i],
+                itself[i],
+                shares,
+                decay,
+                root,
+                row,
+            )
+            known, known_place[:n], known_lag[:n] = n, place[:n], lag[:n]
+        mean[s] = expected(n, place, when, candidates[i], errors, root, row, solved)
+        variance[s] = left
