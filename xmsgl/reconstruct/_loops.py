@@ -185,7 +185,8 @@ def factor(
                     total -= root[i, q] * row[q]
                 row[i] = total / root[i, i]
         variance -= row[i] * row[i]
-    return max(variance, 0.0)
+    left: float = max(variance, 0.0)
+    return left
 
 
 @compiled

@@ -1,0 +1,293 @@
+"""Reconstruction on the Delaware: held-out segments, gaps, forecasts and fewer sensors, against simple rules.
+
+    python -m benchmarks.reconstruction RESULTS.jsonl --models FOLDER             # hours on 2 cores
+    python -m benchmarks.reconstruction RESULTS.jsonl --models FOLDER --cases gaps-30 forecast-1
+    python -m benchmarks.reconstruction RESULTS.jsonl --table                     # only print what is there
+
+``spatial-0`` to ``spatial-3`` hide the segments of the benchmark's draws on all days, and every other gauge
+reports. The other cases hide the test years of the benchmark in training; in these years ``gaps-N`` hides N
+days at a time at gauged segments, ``forecast-N`` predicts the Nth day after an issue every seventh day, and
+``sensors-N`` keeps N percent of the gauges reporting and scores the others, which reported in the years of
+training. Hidden observations are hidden at both scales. The errors at sensors and their interpolation are
+those of ``ds.msgl.reconstruct``, computed at the scored reaches and days only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.benchmark.protocols import PROTOCOLS
+from xmsgl.benchmark.sources import SOURCES, open_source
+from xmsgl.inputs.validation import label_values
+from xmsgl.inputs.windows import cut_windows
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.prediction.downscale import held_out_shares, weighted_means
+from xmsgl.reconstruct.given import LIMIT, Asked, Errors, error_given
+from xmsgl.reconstruct.river import River
+from xmsgl.reconstruct.sensors import sensor_errors
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from xmsgl.models.file.covariance import ErrorCovariance
+
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int64]
+
+CASES = [
+    *(f"spatial-{draw}" for draw in range(4)),
+    *("gaps-30", "gaps-180"),
+    *(f"forecast-{lead}" for lead in range(1, 8)),
+    *(f"sensors-{percent}" for percent in (5, 10, 20, 50)),
+]
+#: The model of all cases.
+TREES = {
+    "features": ["default", "neighbour_anomalies:40km", "neighbour_anomalies:80km"],
+    "max_features": 0.3,
+    "min_samples_leaf": 300,
+    "keep": "last",
+    "validation": "folds",
+}
+DISTANCES = (0.0, 5e3, 20e3, 60e3, np.inf)  # m along the river to the nearest sensor that reports
+_ISSUE, _QUIET = 7, 60  # days
+
+
+@dataclass(frozen=True, eq=False)
+class Basin:
+    """Observations, predictions and the river of one training."""
+
+    river: River
+    fine: Floats  # all observations, (day, reach), NaN where there is none
+    coarse: Floats  # (day, segment)
+    predicted: Floats  # mean of the folds, (day, reach)
+    own: Floats  # of the folds that left a gauge out
+    test: NDArray[np.bool_]  # reaches or days that training did not see
+    model: Model
+
+    @property
+    def covariance(self) -> ErrorCovariance:
+        """The covariance of the model's error."""
+        if (found := self.model.spec.errors) is None:
+            msg = "the model has no covariance of its errors"
+            raise ValueError(msg)
+        return found
+
+    def errors(self, seen: NDArray[np.bool_]) -> Errors:
+        """Return the errors at sensors where segments report, boolean (day, segment)."""
+        fine = np.where(seen[:, self.river.segment], self.fine, np.nan).astype(np.float32)
+        coarse = np.where(seen, self.coarse, np.nan).astype(np.float32)
+        return sensor_errors(fine, coarse, self.own, self.river)
+
+
+def prepare(case: str, folder: Path) -> Basin:
+    """Train the model of a case, or load it, and predict."""
+    spatial = case.startswith("spatial")
+    draw, name = (int(case[-1]), f"draw{case[-1]}") if spatial else (0, "years")
+    source, ds = SOURCES["delaware"], open_source("delaware", {}, fraction=1.0, draw=draw).load()
+    hidden, test, _ = PROTOCOLS["spatial" if spatial else "temporal"].hide(ds, source, draw)
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        hidden.msgl.train("trees", progress=False, **TREES).save(path)
+    model = load_model(path)
+    stored = folder / f"{name}.npz"
+    if not stored.exists():
+        mean, own = predict(ds, model)
+        np.savez(stored, mean=mean, own=own)
+    arrays = np.load(stored)
+    labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
+    return Basin(River.of(ds), *labels, arrays["mean"], arrays["own"], test.values, model)
+
+
+def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
+    """Predict with all folds, and with those that left a gauge out."""
+    shares = [np.array(model.shares)[:, None], held_out_shares(model, ds)]
+    mean, own = weighted_means(ds, model, shares, None, "cpu", carry=False)
+    return mean, own
+
+
+def reconstructed(basin: Basin, errors: Errors, reach: Ints, day: Ints, until: Ints) -> tuple[Floats, Floats]:
+    """Return the error and its standard deviation at some reaches and days, as ``ds.msgl.reconstruct``."""
+    mean, deviation = np.zeros(day.size, np.float32), np.zeros(day.size, np.float32)
+    covariance = basin.covariance
+    for window in cut_windows(len(errors.values), basin.model.spec.window, 0):
+        some = np.flatnonzero((day >= window.start) & (day < window.stop))
+        first = max(0, window.start - LIMIT)
+        values = errors.values[first : window.stop + LIMIT]
+        there = np.isfinite(values).any(axis=0)
+        if not some.size or not there.any():
+            continue
+        known = Errors(np.ascontiguousarray(values[:, there]), errors.reach[there])
+        none = np.full(some.size, -1)
+        last = np.minimum(until[some] - first, len(values) - 1)
+        asked = Asked(reach[some], day[some] - first, last, none, none)
+        apart = basin.river.apart(known.reach)
+        mean[some], deviation[some] = error_given(known, asked, apart, basin.river.segment, covariance)
+    return mean, deviation
+
+
+def same_day(basin: Basin, errors: Errors, reach: Ints, day: Ints) -> dict[str, Floats]:
+    """Return the day's errors by inverse squared distance, that of the nearest, and its distance."""
+    targets, row = np.unique(reach, return_inverse=True)
+    metres = basin.river.apart(errors.reach).river[targets].astype(np.float64)
+    nearest, inverse, apart = (np.zeros(day.size) for _ in range(3))
+    for s, (at, t) in enumerate(zip(row.ravel(), day, strict=True)):
+        there = np.isfinite(errors.values[t]) & np.isfinite(metres[at])
+        distance, value = metres[at, there], errors.values[t, there]
+        apart[s] = distance.min(initial=np.inf)
+        if value.size:
+            weight = 1 / np.maximum(distance, 100.0) ** 2
+            nearest[s], inverse[s] = value[distance.argmin()], weight @ value / weight.sum()
+    return {"nearest gauge": nearest, "inverse distance": inverse, "distance": apart}
+
+
+def persistence(basin: Basin, errors: Errors, reach: Ints, day: Ints, until: Ints, *, both: bool) -> Floats:
+    """Return the last error of the same segment (with `both`: the nearest in time), damped with its age."""
+    whole = np.full((len(basin.own), basin.river.segment.max() + 1), np.nan)
+    for k, place in enumerate(errors.reach):
+        seen = np.isfinite(errors.values[:, k])
+        whole[seen, basin.river.segment[place]] = errors.values[seen, k]
+    train = ~basin.test
+    one, next_one = whole[:-1][train[:-1] & train[1:]], whole[1:][train[:-1] & train[1:]]
+    both_seen = np.isfinite(one) & np.isfinite(next_one)
+    damping = (one[both_seen] @ next_one[both_seen]) / (one[both_seen] @ one[both_seen])
+    found = np.zeros(day.size, np.float32)
+    for s, (r, t, u) in enumerate(zip(reach, day, until, strict=True)):
+        column = whole[:, basin.river.segment[r]]
+        days = np.flatnonzero(np.isfinite(column[: (len(column) if both else min(t, u) + 1)]))
+        if days.size:
+            nearest = days[np.abs(days - t).argmin()]
+            found[s] = column[nearest] * damping ** abs(int(nearest) - int(t))
+    return found
+
+
+def draw_gaps(seen: NDArray[np.bool_], test: NDArray[np.bool_], length: int, seed: int) -> NDArray[np.bool_]:
+    """Draw gaps in the test years, about a quarter of the segments at a time; boolean (day, segment)."""
+    rng, gap = np.random.default_rng(seed), np.zeros(seen.shape, np.bool_)
+    for segment in range(seen.shape[1]):
+        start = int(rng.integers(0, 4 * length))
+        for first in range(start, len(seen), 4 * length):
+            inside = slice(first, first + length)
+            around = [slice(max(0, first - _QUIET), first), slice(first + length, first + length + _QUIET)]
+            enough = seen[inside, segment].sum() >= 2 * length // 3
+            if test[inside].all() and enough and all(seen[each, segment].any() for each in around):
+                gap[inside, segment] = True
+    return gap
+
+
+def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where segments report, (day, segment), and which fine observations are scored, (day, reach)."""
+    kind, number = case.split("-")
+    segment = basin.river.segment
+    seen = np.isfinite(basin.coarse)
+    np.logical_or.at(seen, (slice(None), segment), np.isfinite(basin.fine))
+    if kind == "spatial":
+        out = np.isin(np.arange(seen.shape[1]), segment[basin.test])
+        return np.broadcast_to(~out, seen.shape), np.isfinite(basin.fine) & basin.test
+    if kind == "gaps":
+        gap = draw_gaps(seen, basin.test, int(number), seed=0)
+        return ~gap, np.isfinite(basin.fine) & gap[:, segment]
+    if kind == "sensors":
+        gauged = np.flatnonzero(seen[basin.test].any(axis=0))
+        kept = np.random.default_rng(0).permutation(gauged)[: round(int(number) / 100 * gauged.size)]
+        reports = np.isin(np.arange(seen.shape[1]), kept) | ~basin.test[:, None]
+        return reports, np.isfinite(basin.fine) & ~reports[:, segment]
+    issued = basin.test & (np.arange(len(seen)) % _ISSUE == 0)
+    target = np.roll(issued, int(number)) & basin.test
+    return np.ones_like(seen), np.isfinite(basin.fine) & target[:, None]
+
+
+def run(case: str, folder: Path) -> list[dict[str, Any]]:
+    """Score all methods in one case."""
+    basin, begun = prepare(case, folder), time.perf_counter()
+    reports, scored = hidden_of(case, basin)
+    kind, number = case.split("-")
+    day, reach = np.nonzero(scored)
+    errors = basin.errors(reports)
+    if kind == "sensors":  # no sensor reports near the test years but those kept
+        errors = replace(errors, values=np.where(basin.test[:, None], errors.values, np.nan))
+    late = np.full(day.size, len(scored) - 1)
+    until = {"forecast": day - int(number), "gaps": late, "spatial": late, "sensors": late}[kind]
+    truth = basin.fine[day, reach] - basin.predicted[day, reach]
+    found = {"the model alone": np.zeros(day.size, np.float32)}
+    found["reconstruct"], deviation = reconstructed(basin, errors, reach, day, until)
+    if kind in ("gaps", "spatial", "sensors"):
+        found["reconstruct, filter"], _ = reconstructed(basin, errors, reach, day, day)
+    near = same_day(basin, errors, reach, np.minimum(day, until))
+    if kind in ("gaps", "forecast"):
+        found["damped persistence"] = persistence(basin, errors, reach, day, until, both=kind == "gaps")
+    found |= {name: near[name] for name in ("inverse distance", "nearest gauge")}
+    rows = [{"case": case, "method": name, **_scores(truth - each, reach)} for name, each in found.items()]
+    spread = basin.covariance.spread
+    z = [np.interp(deviation, spread.temperature, row) for row in spread.at([0.05, 0.95]).T]
+    error = truth - found["reconstruct"]
+    inside = (error >= deviation * z[0]) & (error <= deviation * z[1])
+    rows[1]["covered"] = {"all": [round(100 * float(inside.mean()), 1), inside.size]}
+    for low, high in pairwise(DISTANCES):
+        some = (near["distance"] >= low) & (near["distance"] < high)
+        if some.any():
+            key = f"{low / 1e3:g}-{high / 1e3:g} km"
+            rows[1]["covered"][key] = [round(100 * float(inside[some].mean()), 1), int(some.sum())]
+    rows[1]["seconds"] = round(time.perf_counter() - begun, 1)
+    return rows
+
+
+def _scores(error: Floats, reach: Ints) -> dict[str, Any]:
+    """Return pooled RMSE, that of the median reach with 30 days, and n."""
+    squared = pd.Series(error.astype(np.float64) ** 2).groupby(reach)
+    by_reach = np.sqrt(squared.mean()[squared.size() >= 30])
+    rmse = float(np.sqrt(np.mean(error.astype(np.float64) ** 2)))
+    return {"rmse": round(rmse, 4), "median": round(float(by_reach.median()), 4), "n": int(error.size)}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Write RMSE and median reach by case and method, in Markdown."""
+    frame = pd.DataFrame(rows).drop_duplicates(["case", "method"], keep="last")
+    frame["text"] = frame["rmse"].map("{:.3f}".format) + " / " + frame["median"].map("{:.3f}".format)
+    wide = frame.pivot_table(
+        index=["case", "n"], columns="method", values="text", aggfunc="first", sort=False
+    )
+    order = [name for name in CASES if name in wide.index.get_level_values("case")]
+    return wide.loc[order].fillna("").reset_index().to_markdown(index=False)
+
+
+def coverage(rows: list[dict[str, Any]]) -> str:
+    """Write the share of observations in the 90 % interval of reconstruct, in Markdown."""
+    some = {row["case"]: row["covered"] for row in rows if "covered" in row}
+    texts = {case: {key: f"{share} ({n:,})" for key, (share, n) in own.items()} for case, own in some.items()}
+    return pd.DataFrame(texts).T.rename_axis("case").fillna("").reset_index().to_markdown(index=False)
+
+
+def main() -> None:
+    """Run what is not in the results yet, then print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--models", type=Path, default=Path("reconstruction-models"))
+    parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
+    parser.add_argument("--table", action="store_true")
+    given = parser.parse_args()
+    text = given.results.read_text() if given.results.exists() else ""
+    rows = [json.loads(line) for line in text.splitlines()]
+    given.models.mkdir(exist_ok=True)
+    for case in [] if given.table else given.cases:
+        if any(row["case"] == case for row in rows):
+            continue
+        new = run(case, given.models)
+        rows += new
+        with given.results.open("a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in new)
+        print(table(new), flush=True)
+    print(f"{table(rows)}\n\n{coverage(rows)}")
+
+
+if __name__ == "__main__":
+    main()
