@@ -182,7 +182,7 @@ class MsglAccessor:
 
     def reconstruct(
         self,
-        model: Model | str | os.PathLike[str] | None = None,
+        model: Model | str | os.PathLike[str],
         *,
         observed: xr.DataArray | xr.Dataset | None = None,
         mode: Literal["smooth", "filter", "forecast"] = "smooth",
@@ -195,7 +195,7 @@ class MsglAccessor:
         Parameters
         ----------
         model
-            As in `downscale`; trained with ``validation="folds"``.
+            A model trained with ``validation="folds"``, or the path of its file.
         observed
             Observations, degC. Default: those in the dataset, at both scales.
         mode

@@ -31,7 +31,6 @@ __all__ = [
     "known",
     "known_dataset",
     "known_model",
-    "model_option",
     "observed_until",
     "open_prediction",
     "output_option",
@@ -132,14 +131,6 @@ def paths_of(*words: object) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-model_option = click.option(
-    "-m",
-    "--model",
-    callback=known_model,
-    shell_complete=complete_model,
-    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-gauged, and elsewhere "
-    "delaware-ungauged.",
-)
 quantiles_option = click.option(
     "--quantiles",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -11,10 +11,11 @@ import click
 
 from xmsgl.cli.arguments import (
     Names,
+    complete_model,
     dataset_argument,
     device_option,
     folder_type,
-    model_option,
+    known_model,
     observed_until,
     open_prediction,
     output_option,
@@ -172,7 +173,14 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
 
 @main.command()
 @dataset_argument
-@model_option
+@click.option(
+    "-m",
+    "--model",
+    callback=known_model,
+    shell_complete=complete_model,
+    help="Packaged model (see xmsgl models) or .safetensors file. Default: delaware-gauged, and elsewhere "
+    "delaware-ungauged.",
+)
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
 @quantiles_option
@@ -201,7 +209,7 @@ def downscale(
 
 @main.command()
 @dataset_argument
-@model_option
+@click.option("-m", "--model", type=path_type, required=True, help="Trained with --validation folds.")
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option(
     "--mode",
@@ -218,7 +226,7 @@ def reconstruct(
     *,
     dataset: str,
     data: dict[str, Any],
-    model: str | None,
+    model: Path,
     output: Path,
     mode: str,
     issue: str | None,
@@ -228,7 +236,7 @@ def reconstruct(
 ) -> None:
     """Write the daily temperature of all fine reaches of DATASET given its sensors.
 
-    The model must be trained with --validation folds. --issue and --lead are for forecasts.
+    --issue and --lead are for forecasts.
     """
     check_output(output, PREDICTION, paths_of(dataset, model))
     ds = open_data(dataset, **data)

@@ -66,7 +66,7 @@ def downscale(
     doi:10.1609/aaai.v39i27.35014.
     """
     ds, order = in_order(schema.as_dataset(obj))
-    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     if warmup is not None and warmup < 0:
         msg = f"warmup must be 0 days or more, got {warmup}"
         raise InvalidArgumentError(msg)
@@ -121,7 +121,7 @@ def held_out_shares(model: Model, ds: xr.Dataset) -> npt.NDArray[np.float64]:
     return result
 
 
-def packaged_for(ds: xr.Dataset) -> Model:
+def _packaged(ds: xr.Dataset) -> Model:
     """Load the packaged model for gauged reaches where it knows a segment, else the one for ungauged ones."""
     model, name = load_model(), DEFAULT
     if not model.spec.network.recognise(known_segments(ds)).any():

@@ -16,7 +16,7 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
 from xmsgl.inputs.windows import calendar_windows
 from xmsgl.models.file.model import Model, load_model
-from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, packaged_for, weighted_means
+from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, weighted_means
 from xmsgl.prediction.predictor import FREEZING
 from xmsgl.reconstruct.given import LIMIT, Asked, error_given
 from xmsgl.reconstruct.river import River
@@ -51,7 +51,7 @@ _PAIRS = 1_000_000  # reach-days corrected at a time
 
 def reconstruct(
     obj: xr.Dataset | xr.DataTree,
-    model: Model | str | os.PathLike[str] | None = None,
+    model: Model | str | os.PathLike[str],
     *,
     observed: xr.DataArray | xr.Dataset | None = None,
     mode: str = "smooth",
@@ -71,8 +71,7 @@ def reconstruct(
     obj
         A dataset of the convention.
     model
-        A model trained with ``validation="folds"``, its path or packaged name. Default: as in
-        ``ds.msgl.downscale``.
+        A model trained with ``validation="folds"``, or its path.
     observed
         Observed temperature, degC, (time, fine) or (time, coarse), or a dataset of both with the names of the
         convention. Default: the observations in the dataset. Where a segment is observed at both scales on a
@@ -120,7 +119,7 @@ def reconstruct(
         )
         raise InvalidArgumentError(msg)
     ds, order = in_order(schema.as_dataset(obj))
-    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    fitted = model if isinstance(model, Model) else load_model(model)
     covariance = _covariance(fitted, quantiles)
     labels = _labels(ds, observed)
     wanted, last = slice(0, ds.sizes["time"]), None
