@@ -43,6 +43,14 @@ def test_without_observations_it_is_the_model(river, model, caplog):
     assert "no sensor reports" in caplog.text
 
 
+def test_quantiles_far_from_all_observations_are_those_of_the_model(river, model):
+    none = only_days(river, xr.zeros_like(river.time, dtype=bool))
+    found = reconstruct(none, model, quantiles=[0.3, 0.5, 0.7])
+    width = found.sel(quantile=0.7) - found.sel(quantile=0.3)
+    warm = found.sel(quantile=0.3) > 0
+    assert float(width.where(warm).std()) < 1e-5
+
+
 @pytest.mark.parametrize("mode", ["smooth", "filter"])
 def test_what_lies_too_far_or_ahead_is_not_used(river, model, mode):
     """A change of the observations from day 300 on changes nothing before the days that may see it."""
@@ -125,13 +133,14 @@ def test_segments_alone(river, model):
     assert float(error) < 0.5 * float(before)
 
 
-@pytest.mark.parametrize("shape", ["dataset", "array", "other order", "fewer"])
+@pytest.mark.parametrize("shape", ["dataset", "array", "other order", "fewer", "days with gaps"])
 def test_observations_given(river, model, shape):
     expected = reconstruct(river.drop_vars(COARSE), model)
     given = {
         "dataset": river[[FINE]],
         "array": river[FINE],
         "other order": river[FINE].isel(time=slice(None, None, -1), fine=slice(None, None, -1)).transpose(),
+        "days with gaps": river[FINE].isel(time=np.flatnonzero(river[FINE].notnull().any("fine"))),
         "fewer": river[FINE].isel(fine=np.flatnonzero(river[FINE].notnull().any("time"))),
     }[shape]
     none = river.assign({name: river[name] * np.nan for name in (FINE, COARSE)})
@@ -149,6 +158,8 @@ def test_quantiles(river, model):
     some = only_days(river, river.time < river.time[400])
     found = reconstruct(some, model, quantiles=[0.3, 0.5, 0.7])
     assert found.dims == ("quantile", "time", "fine")
+    other = reconstruct(some, model, quantiles=[0.7, 0.3])
+    np.testing.assert_array_equal(other, found.sel(quantile=[0.7, 0.3]))
     assert (found.diff("quantile") >= 0).all()
     width = found.sel(quantile=0.7) - found.sel(quantile=0.3)
     seen = some[FINE].notnull()
@@ -178,7 +189,12 @@ class TestRefused:
         with pytest.raises(UnknownNameError, match="smooth"):
             reconstruct(river, model, mode="smoth")
 
-    @pytest.mark.parametrize(("mode", "lead"), [("smooth", 3), ("forecast", 0)])
+    def test_observations_at_noon(self, river, model):
+        noon = river[FINE].assign_coords(time=river.indexes["time"] + np.timedelta64(12, "h"))
+        with pytest.raises(InvalidArgumentError, match="at the same time of day"):
+            reconstruct(river, model, observed=noon)
+
+    @pytest.mark.parametrize(("mode", "lead"), [("smooth", 3), ("forecast", 0), ("forecast", 2.5)])
     def test_a_wrong_lead(self, river, model, mode, lead):
         with pytest.raises(InvalidArgumentError, match="at least 1 for mode='forecast'"):
             reconstruct(river, model, mode=mode, lead=lead)
@@ -210,5 +226,5 @@ class TestRefused:
 
     def test_a_day_twice(self, river, model):
         twice = xr.concat([river[FINE], river[FINE].isel(time=[0])], "time")
-        with pytest.raises(InvalidArgumentError, match="time"):
+        with pytest.raises(InvalidArgumentError, match="two observations or more of time"):
             reconstruct(river, model, observed=twice)

@@ -21,7 +21,6 @@ from xmsgl.prediction.predictor import FREEZING
 from xmsgl.reconstruct.given import LIMIT, Asked, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import join_days, sensor_errors
-from xmsgl.schema.structure import check_days
 
 if TYPE_CHECKING:
     import os
@@ -113,7 +112,7 @@ def reconstruct(
     """
     if mode not in MODES:
         raise UnknownNameError("mode", mode, MODES)
-    if lead is not None and (mode != "forecast" or lead < 1):
+    if lead is not None and (mode != "forecast" or lead < 1 or lead != int(lead)):
         msg = (
             f"lead is a number of days of at least 1 for mode='forecast', got lead={lead} with mode={mode!r}"
         )
@@ -180,9 +179,19 @@ def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
     if lost := sorted(set(array.indexes[scale]) - set(ds.indexes[scale]), key=str):
         msg = f"observations of {shorten(lost)}, which are not among the ids of {scale!r}; leave them out"
         raise InvalidArgumentError(msg)
-    if faults := list(check_days(array.to_dataset(name="observed"))):
-        raise InvalidArgumentError(faults[0])
-    return array.transpose("time", scale).reindex({"time": ds.indexes["time"], scale: ds.indexes[scale]}).data
+    for dim in ("time", scale):
+        if not (index := array.indexes[dim]).is_unique:
+            twice = shorten(index[index.duplicated()].unique())
+            msg = f"there are two observations or more of {dim} {twice}; keep one of each"
+            raise InvalidArgumentError(msg)
+    days = ds.indexes["time"]
+    if not array.indexes["time"].isin(days).any():
+        msg = (
+            f"no observation lies on a day of the dataset, which has days from {days[0]} to {days[-1]}; give "
+            "observations of these days, daily means at the same time of day"
+        )
+        raise InvalidArgumentError(msg)
+    return array.transpose("time", scale).reindex({"time": days, scale: ds.indexes[scale]}).data
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +235,7 @@ class _Task:
             return np.maximum(mean, np.float32(FREEZING))
         spread = self.covariance.spread
         standard = [np.interp(deviation, spread.temperature, row) for row in spread.at(self.quantiles).T]
-        found = mean + deviation * np.array(standard, np.float32)
-        return np.maximum(np.maximum.accumulate(found, axis=0), np.float32(FREEZING))
+        return np.maximum(mean + deviation * np.array(standard), FREEZING).astype(np.float32)
 
 
 def _spans(windows: Sequence[Window]) -> list[tuple[int, list[int]]]:
@@ -257,8 +265,10 @@ def _eager(predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window
     if not any(each.reach.size for each in errors):
         logger.warning("no sensor reports, so the prediction is that of the model alone")
 
+    around = _spans(windows)
+
     def one(number: int) -> Floats:
-        before, near = _spans(windows)[number]
+        before, near = around[number]
         return task.correct(predicted[spans[number]], [errors[k] for k in near], before, windows[number])
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
