@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from xmsgl.models.file.covariance import ErrorCovariance
+    from xmsgl.models.file.covariance import ErrorKind
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
@@ -73,20 +73,14 @@ class Basin:
     own: Floats  # of the folds that left a gauge out
     test: NDArray[np.bool_]  # reaches or days that training did not see
     model: Model
+    interval: tuple[float, float] = (0.05, 0.95)
 
-    @property
-    def covariance(self) -> ErrorCovariance:
-        """The covariance of the model's error."""
-        if (found := self.model.spec.errors) is None:
-            msg = "the model has no covariance of its errors"
-            raise ValueError(msg)
-        return found
-
-    def errors(self, seen: NDArray[np.bool_]) -> Errors:
+    def errors(self, seen: NDArray[np.bool_], kind: ErrorKind = "gauged") -> Errors:
         """Return the errors at sensors where segments report, boolean (day, segment)."""
         fine = np.where(seen[:, self.river.segment], self.fine, np.nan).astype(np.float32)
         coarse = np.where(seen, self.coarse, np.nan).astype(np.float32)
-        return sensor_errors(fine, coarse, self.own, self.river)
+        predicted = self.own if kind == "ungauged" else self.predicted
+        return sensor_errors(fine, coarse, predicted, self.river)
 
 
 def prepare(case: str, folder: Path) -> Basin:
@@ -115,24 +109,33 @@ def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
     return mean, own
 
 
-def reconstructed(basin: Basin, errors: Errors, reach: Ints, day: Ints, until: Ints) -> tuple[Floats, Floats]:
-    """Return the error and its standard deviation at some reaches and days, as ``ds.msgl.reconstruct``."""
+def reconstructed(
+    basin: Basin, reports: NDArray[np.bool_], reach: Ints, day: Ints, until: Ints
+) -> tuple[Floats, Floats, Floats]:
+    """Return error, standard deviation and bounds of the error, as ``ds.msgl.reconstruct``."""
     mean, deviation = np.zeros(day.size, np.float32), np.zeros(day.size, np.float32)
-    covariance = basin.covariance
-    for window in cut_windows(len(errors.values), basin.model.spec.window, 0):
-        some = np.flatnonzero((day >= window.start) & (day < window.stop))
-        first = max(0, window.start - LIMIT)
-        values = errors.values[first : window.stop + LIMIT]
-        there = np.isfinite(values).any(axis=0)
-        if not some.size or not there.any():
-            continue
-        known = Errors(np.ascontiguousarray(values[:, there]), errors.reach[there])
-        none = np.full(some.size, -1)
-        last = np.minimum(until[some] - first, len(values) - 1)
-        asked = Asked(reach[some], day[some] - first, last, none, none)
-        apart = basin.river.apart(known.reach)
-        mean[some], deviation[some] = error_given(known, asked, apart, basin.river.segment, covariance)
-    return mean, deviation
+    bounds = np.zeros((2, day.size), np.float32)
+    learned = (basin.own != basin.predicted).any(axis=0)
+    for kind, covariance in basin.model.spec.errors.items():
+        errors = basin.errors(reports, kind)
+        for window in cut_windows(len(reports), basin.model.spec.window, 0):
+            inside = (day >= window.start) & (day < window.stop)
+            some = np.flatnonzero(inside & (learned[reach] == (kind == "gauged")))
+            first = max(0, window.start - LIMIT)
+            values = errors.values[first : window.stop + LIMIT]
+            there = np.isfinite(values).any(axis=0)
+            if not some.size:
+                continue
+            known = Errors(np.ascontiguousarray(values[:, there]), errors.reach[there])
+            none = np.full(some.size, -1)
+            last = np.minimum(until[some] - first, len(values) - 1)
+            asked = Asked(reach[some], day[some] - first, last, none, none)
+            apart = basin.river.apart(known.reach)
+            mean[some], deviation[some] = error_given(known, asked, apart, basin.river.segment, covariance)
+            standard = covariance.spread.at(basin.interval).T
+            z = [np.interp(deviation[some], covariance.spread.temperature, row) for row in standard]
+            bounds[:, some] = mean[some] + deviation[some] * np.array(z)
+    return mean, deviation, bounds
 
 
 def same_day(basin: Basin, errors: Errors, reach: Ints, day: Ints) -> dict[str, Floats]:
@@ -199,8 +202,9 @@ def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bo
     if kind == "sensors":
         gauged = np.flatnonzero(seen[basin.test].any(axis=0))
         kept = np.random.default_rng(0).permutation(gauged)[: round(int(number) / 100 * gauged.size)]
-        reports = np.isin(np.arange(seen.shape[1]), kept) | ~basin.test[:, None]
-        return reports, np.isfinite(basin.fine) & ~reports[:, segment]
+        # Only in the test years, because others may report shortly before.
+        reports = np.isin(np.arange(seen.shape[1]), kept) & basin.test[:, None]
+        return reports, np.isfinite(basin.fine) & basin.test[:, None] & ~reports[:, segment]
     issued = basin.test & (np.arange(len(seen)) % _ISSUE == 0)
     target = np.roll(issued, int(number)) & basin.test
     return np.ones_like(seen), np.isfinite(basin.fine) & target[:, None]
@@ -212,25 +216,20 @@ def run(case: str, folder: Path) -> list[dict[str, Any]]:
     reports, scored = hidden_of(case, basin)
     kind, number = case.split("-")
     day, reach = np.nonzero(scored)
-    errors = basin.errors(reports)
-    if kind == "sensors":  # no sensor reports near the test years but those kept
-        errors = replace(errors, values=np.where(basin.test[:, None], errors.values, np.nan))
+    errors = basin.errors(reports, "ungauged" if kind == "spatial" else "gauged")
     late = np.full(day.size, len(scored) - 1)
     until = {"forecast": day - int(number), "gaps": late, "spatial": late, "sensors": late}[kind]
     truth = basin.fine[day, reach] - basin.predicted[day, reach]
     found = {"the model alone": np.zeros(day.size, np.float32)}
-    found["reconstruct"], deviation = reconstructed(basin, errors, reach, day, until)
-    if kind in ("gaps", "spatial", "sensors"):
-        found["reconstruct, filter"], _ = reconstructed(basin, errors, reach, day, day)
+    found["reconstruct"], _, bounds = reconstructed(basin, reports, reach, day, until)
+    if kind != "forecast":
+        found["reconstruct, filter"] = reconstructed(basin, reports, reach, day, day)[0]
     near = same_day(basin, errors, reach, np.minimum(day, until))
     if kind in ("gaps", "forecast"):
         found["damped persistence"] = persistence(basin, errors, reach, day, until, both=kind == "gaps")
     found |= {name: near[name] for name in ("inverse distance", "nearest gauge")}
     rows = [{"case": case, "method": name, **_scores(truth - each, reach)} for name, each in found.items()]
-    spread = basin.covariance.spread
-    z = [np.interp(deviation, spread.temperature, row) for row in spread.at([0.05, 0.95]).T]
-    error = truth - found["reconstruct"]
-    inside = (error >= deviation * z[0]) & (error <= deviation * z[1])
+    inside = (truth >= bounds[0]) & (truth <= bounds[1])
     rows[1]["covered"] = {"all": [round(100 * float(inside.mean()), 1), inside.size]}
     for low, high in pairwise(DISTANCES):
         some = (near["distance"] >= low) & (near["distance"] < high)

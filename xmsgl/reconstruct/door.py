@@ -24,16 +24,17 @@ from xmsgl.reconstruct.sensors import join_days, sensor_errors
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from xmsgl.inputs.windows import Window
-    from xmsgl.models.file.covariance import ErrorCovariance
+    from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
     from xmsgl.reconstruct.given import Errors
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
+    _Both = Mapping[ErrorKind, Errors]  # of the trainings that left a sensor out, and of the mean
 
 __all__ = ["MODES", "reconstruct"]
 
@@ -62,8 +63,9 @@ def reconstruct(
     """Predict the daily temperature of every reach given the sensors that report.
 
     The errors of the model at the sensors are interpolated along the river, across land and in time, and
-    added to its prediction: kriging of residuals with the covariance that training found. The error at a
-    sensor that the model learned from is that of the training that left its segment out.
+    added to its prediction: kriging of residuals with the covariances that training found. For a reach whose
+    segment had no gauge in training, the error at a sensor is that of the training that left it out; for one
+    with a gauge, it is that of the mean of the trainings.
 
     Parameters
     ----------
@@ -119,7 +121,7 @@ def reconstruct(
         raise InvalidArgumentError(msg)
     ds, order = in_order(schema.as_dataset(obj))
     fitted = model if isinstance(model, Model) else load_model(model)
-    covariance = _covariance(fitted, quantiles)
+    covariances = _covariances(fitted, quantiles)
     labels = _labels(ds, observed)
     wanted, last = slice(0, ds.sizes["time"]), None
     if mode == "forecast":
@@ -127,9 +129,11 @@ def reconstruct(
         ds, labels, wanted, last = _for_forecast(ds, labels, fitted, lead, last)
     shares = [np.array(fitted.shares)[:, None], held_out_shares(fitted, ds)]
     predicted, own = weighted_means(ds, fitted, shares, warmup, device, carry=False)
+    gauged = (shares[0] != shares[1]).any(axis=0)
     days = pd.DatetimeIndex(ds.indexes["time"])
     windows = calendar_windows(days, fitted.spec.window, fitted.spec.warmup, fitted.spec.first_day)
-    task = _Task(River.of(ds), covariance, mode, last, None if quantiles is None else tuple(quantiles))
+    asked = None if quantiles is None else tuple(quantiles)
+    task = _Task(River.of(ds), gauged, covariances, mode, last, asked)
     values = (_lazy if _is_lazy(predicted, labels) else _eager)(predicted, own, labels, windows, task)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
     result = _labelled(values, ds, fitted, how, quantiles, mode).isel(time=wanted)
@@ -138,17 +142,16 @@ def reconstruct(
     return result if order is None else result.isel(time=order)
 
 
-def _covariance(model: Model, quantiles: Sequence[float] | None) -> ErrorCovariance:
-    covariance = model.spec.errors
-    if covariance is None:
+def _covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[ErrorKind, ErrorCovariance]:
+    if not model.spec.errors:
         msg = (
             f"model {model.sha256[:12]} has no covariance of its errors, because no training left out the "
             "gauges in turn; train with ds.msgl.train(..., validation='folds')"
         )
         raise UncalibratedModelError(msg)
-    if quantiles is not None:
-        covariance.spread.at(quantiles)
-    return covariance
+    for covariance in model.spec.errors.values() if quantiles is not None else ():
+        covariance.spread.at(quantiles or ())
+    return model.spec.errors
 
 
 def _labels(ds: xr.Dataset, observed: xr.DataArray | xr.Dataset | None) -> dict[str, Any]:
@@ -199,29 +202,31 @@ class _Task:
     """What is equal for all windows."""
 
     river: River
-    covariance: ErrorCovariance
+    gauged: NDArray[np.bool_]  # reaches whose segment had a gauge in training
+    covariances: Mapping[ErrorKind, ErrorCovariance]
     mode: str
     last: int | None  # of a forecast: position of the last day with an observation
     quantiles: tuple[float, ...] | None
 
-    def correct(self, predicted: Floats, errors: Sequence[Errors], before: int, window: Window) -> Floats:
+    def correct(self, predicted: Floats, errors: Sequence[_Both], before: int, window: Window) -> Floats:
         """Correct the days of a window, given the errors from `before` days before it on."""
-        known = join_days(errors)
-        length, reaches = predicted.shape
+        length = len(predicted)
         result = np.array(predicted if self.quantiles is None else [predicted] * len(self.quantiles))
-        if known.reach.size == 0 and self.quantiles is None:
-            return result
-        apart = self.river.apart(known.reach)
         step = max(1, _PAIRS // length)
-        for first in range(0, reaches, step):
-            some = np.arange(first, min(first + step, reaches))
-            day = np.tile(np.arange(before, before + length), some.size)
-            last = self._until(day, window.start - before, len(known.values))
-            none = np.full(day.size, -1)
-            asked = Asked(np.repeat(some, length), day, last, none, none)
-            mean, deviation = error_given(known, asked, apart, self.river.segment, self.covariance)
-            mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
-            result[..., some] = self._temperature(predicted[:, some] + mean, deviation)
+        reaches: dict[ErrorKind, NDArray[np.bool_]] = {"ungauged": ~self.gauged, "gauged": self.gauged}
+        for kind, where in reaches.items():
+            known, covariance = join_days([each[kind] for each in errors]), self.covariances[kind]
+            if not where.any() or (known.reach.size == 0 and self.quantiles is None):
+                continue
+            apart, places = self.river.apart(known.reach), np.flatnonzero(where)
+            for some in np.split(places, range(step, places.size, step)):
+                day = np.tile(np.arange(before, before + length), some.size)
+                last = self._until(day, window.start - before, len(known.values))
+                none = np.full(day.size, -1)
+                asked = Asked(np.repeat(some, length), day, last, none, none)
+                mean, deviation = error_given(known, asked, apart, self.river.segment, covariance)
+                mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
+                result[..., some] = self._temperature(predicted[:, some] + mean, deviation, covariance)
         return result
 
     def _until(self, day: Ints, origin: int, days: int) -> Ints:
@@ -230,12 +235,13 @@ class _Task:
             return np.full(day.size, days - 1)
         return day if self.last is None else np.minimum(day, self.last - origin)
 
-    def _temperature(self, mean: Floats, deviation: Floats) -> Floats:
+    def _temperature(self, mean: Floats, deviation: Floats, covariance: ErrorCovariance) -> Floats:
         if self.quantiles is None:
             return np.maximum(mean, np.float32(FREEZING))
-        spread = self.covariance.spread
+        spread = covariance.spread
         standard = [np.interp(deviation, spread.temperature, row) for row in spread.at(self.quantiles).T]
-        return np.maximum(mean + deviation * np.array(standard), FREEZING).astype(np.float32)
+        found: Floats = np.maximum(mean + deviation * np.array(standard), FREEZING).astype(np.float32)
+        return found
 
 
 def _spans(windows: Sequence[Window]) -> list[tuple[int, list[int]]]:
@@ -251,18 +257,24 @@ def _spans(windows: Sequence[Window]) -> list[tuple[int, list[int]]]:
     return found
 
 
-def _errors(labels: dict[str, Any], own: Floats, river: River) -> Errors:
+def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River) -> _Both:
     """Return the errors at the sensors of some days."""
-    shape = len(own), own.shape[1]
-    fine = labels.get("fine", np.full(shape, np.nan, np.float32))
+    fine = labels.get("fine", np.full(own.shape, np.nan, np.float32))
     coarse = labels.get("coarse", np.full((len(own), river.segment.max() + 1), np.nan, np.float32))
-    return sensor_errors(np.asarray(fine, np.float32), np.asarray(coarse, np.float32), own, river)
+    fine, coarse = (np.asarray(each, np.float32) for each in (fine, coarse))
+    return {
+        "ungauged": sensor_errors(fine, coarse, own, river),
+        "gauged": sensor_errors(fine, coarse, predicted, river),
+    }
 
 
 def _eager(predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window], task: _Task) -> Floats:
     spans = [slice(window.start, window.stop) for window in windows]
-    errors = [_errors({s: each[span] for s, each in labels.items()}, own[span], task.river) for span in spans]
-    if not any(each.reach.size for each in errors):
+    errors = [
+        _errors({s: each[span] for s, each in labels.items()}, predicted[span], own[span], task.river)
+        for span in spans
+    ]
+    if not any(each["gauged"].reach.size for each in errors):
         logger.warning("no sensor reports, so the prediction is that of the model alone")
 
     around = _spans(windows)
@@ -283,7 +295,10 @@ def _lazy(predicted: Any, own: Any, labels: Any, windows: Sequence[Window], task
     spans = [slice(window.start, window.stop) for window in windows]
     shared, river = delayed(task, pure=True), delayed(task.river, pure=True)
     find, correct = delayed(_errors, pure=True), delayed(_Task.correct, pure=True)
-    errors = [find({s: each[span] for s, each in labels.items()}, own[span], river) for span in spans]
+    errors = [
+        find({s: each[span] for s, each in labels.items()}, predicted[span], own[span], river)
+        for span in spans
+    ]
     more = () if task.quantiles is None else (len(task.quantiles),)
     blocks = []
     for (before, near), window, span in zip(_spans(windows), windows, spans, strict=True):

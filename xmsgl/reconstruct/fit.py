@@ -1,8 +1,9 @@
-"""Fit the covariance of a model's error to its errors at gauges whose segment it did not learn from.
+"""Fit the covariance of a model's error to its errors at gauges.
 
 The parameters maximise the likelihood of each of a sample of errors given the errors around it, a composite
-likelihood [1]_: of four in five without any sensor of the same segment, as at an ungauged reach, of the
-others without its own sensor for 15 days before and after, as in a gap.
+likelihood [1]_. For ungauged reaches the errors are those of the training that left a gauge out; four in five
+are given no sensor of the same segment, the others none for 15 days before and after. For gauged reaches the
+errors are those of the mean, given no sensor of the same segment for up to 30 days before and after.
 
 References
 ----------
@@ -13,13 +14,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from scipy.optimize import minimize
 
 from xmsgl.inputs.validation import label_values
-from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
+from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind, ErrorPart
 from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
@@ -48,16 +49,24 @@ _NONE = IntervalTable("fine", (), (), (), ())
 
 
 def fit_errors(ds: xr.Dataset, model: Model, seed: int, device: str) -> Model:
-    """Add to a model the covariance of its errors at gauges, each of the training that left it out."""
+    """Add to a model the covariances of its errors; none where there are too few gauges."""
     river = River.of(ds)
-    (own,) = weighted_means(ds, model, [held_out_shares(model, ds)], None, device, carry=False)
-    labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
-    errors = sensor_errors(labels[0], labels[1], np.asarray(own), river)
-    covariance = fit_covariance(errors, river, seed)
-    return Model(replace(model.spec, errors=covariance), model.weights, model.history)
+    shares = [held_out_shares(model, ds), np.array(model.shares)[:, None]]
+    fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
+    found: dict[ErrorKind, ErrorCovariance] = {}
+    predictions = weighted_means(ds, model, shares, None, device, carry=False)
+    for kind, predicted in zip(get_args(ErrorKind), predictions, strict=True):
+        errors = sensor_errors(fine, coarse, np.asarray(predicted), river)
+        covariance = fit_covariance(errors, river, kind, seed)
+        if covariance is None:
+            return model
+        found[kind] = covariance
+    return Model(replace(model.spec, errors=found), model.weights, model.history)
 
 
-def fit_covariance(errors: Errors, river: River, seed: int = 0) -> ErrorCovariance | None:
+def fit_covariance(
+    errors: Errors, river: River, kind: ErrorKind = "ungauged", seed: int = 0
+) -> ErrorCovariance | None:
     """Return the most likely covariance; None with fewer than 50 errors or two segments with sensors."""
     day, sensor = np.nonzero(np.isfinite(errors.values))
     segment = river.segment[errors.reach]
@@ -69,7 +78,10 @@ def fit_covariance(errors: Errors, river: River, seed: int = 0) -> ErrorCovarian
     count = min(_SAMPLE, day.size)
     drawn = np.sort(rng.choice(day.size, count, replace=False, p=weight / weight.sum()))
     day, sensor = day[drawn], sensor[drawn]
-    gap = np.where(rng.random(count) < _GAPS, _GAP, -1)
+    if kind == "ungauged":
+        gap = np.where(rng.random(count) < _GAPS, _GAP, -1)
+    else:
+        gap = rng.integers(0, 2 * _GAP + 1, count)
     until = np.full(count, len(errors.values) - 1)
     asked = Asked(errors.reach[sensor], day, until, segment[sensor], gap)
     apart = river.apart(errors.reach)

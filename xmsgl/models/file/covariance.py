@@ -18,14 +18,17 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xmsgl.models.file.intervals import IntervalTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ErrorCovariance", "ErrorPart"]
+__all__ = ["ErrorCovariance", "ErrorKind", "ErrorPart"]
+
+ErrorKind = Literal["ungauged", "gauged"]
+"""Of reaches whose segment had no gauge in training, and of those whose segment had one."""
 
 
 @dataclass(frozen=True)

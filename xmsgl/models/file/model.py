@@ -10,7 +10,7 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.inputs.features import Feature, Scaling
 from xmsgl.inputs.neighbours import Neighbours
 from xmsgl.models.file import storage
-from xmsgl.models.file.covariance import ErrorCovariance
+from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.methods.registry import create_model
@@ -52,7 +52,8 @@ class ModelSpec:
     # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
     spin_up: tuple[tuple[int, float], ...] = ()
     held: tuple[Any, ...] = ()  # ids of the segments with observations that were kept for validation
-    errors: ErrorCovariance | None = None  # between places and days
+    # Covariance between places and days, of reaches without and with a gauge in training; empty: unknown.
+    errors: Mapping[ErrorKind, ErrorCovariance] = field(default_factory=dict)
     # Of a stack: its parts, and the share of each in the prediction. The features are those of all parts.
     parts: tuple[ModelSpec, ...] = ()
     shares: tuple[float, ...] = ()
@@ -86,7 +87,9 @@ class ModelSpec:
                 "network": KnownSegments.from_dict(values["network"]),
                 "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
                 "held": tuple(values.get("held", ())),
-                "errors": ErrorCovariance.from_dict(errors) if (errors := values.get("errors")) else None,
+                "errors": {
+                    kind: ErrorCovariance.from_dict(each) for kind, each in values.get("errors", {}).items()
+                },
                 "parts": tuple(map(cls.from_dict, values.get("parts", ()))),
                 "shares": tuple(values.get("shares", ())),
             }

@@ -61,7 +61,7 @@ def stack_models(models: Sequence[Model], shares: Sequence[float]) -> Model:
         neighbours=next((spec.neighbours for spec in specs if spec.neighbours), None),
         spin_up=tuple(spin_up),
         held=(),
-        errors=None,
+        errors={},
         parts=tuple(replace(spec, intervals=None) for spec in specs),
         shares=tuple(map(float, shares)),
     )
