@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xmsgl.evaluate.metrics import score
+from xmsgl.evaluate.placement import next_sensors
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
 from xmsgl.evaluate.splits import (
@@ -29,6 +30,7 @@ __all__ = [
     "indices",
     "keep_fraction",
     "mask_labels",
+    "next_sensors",
     "pinball",
     "score",
     "skill_table",
