@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from numpy.typing import NDArray
 
     from xmsgl.models.file.covariance import ErrorCovariance
     from xmsgl.reconstruct.river import Apart
 
-    Floats = npt.NDArray[np.float32]
-    Ints = npt.NDArray[np.int64]
+    Floats = NDArray[np.float32]
+    Ints = NDArray[np.int64]
 
 __all__ = ["LIMIT", "Asked", "Errors", "error_given"]
 
@@ -30,6 +31,14 @@ class Errors:
 
     values: Floats  # (day, sensor), NaN where a sensor did not report
     reach: Ints  # position of the reach of each sensor
+
+    @cached_property
+    def near_days(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The last day with an error up to each day, and the first from it on, (sensor, day)."""
+        from xmsgl.reconstruct import _loops
+
+        found: tuple[NDArray[np.int32], NDArray[np.int32]] = _loops.nearest_days(self.values)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +76,11 @@ def error_given(
     itself = np.full(len(targets), -1)
     at, sensor = np.nonzero(targets[:, None] == errors.reach)
     itself[at] = sensor
-    last, following = _loops.nearest_days(errors.values)
     lags = np.arange(2 * LIMIT + 1)
     mean, variance = np.empty(asked.day.size, np.float32), np.empty(asked.day.size, np.float32)
     _loops.krige(
         errors.values,
-        last,
-        following,
+        *errors.near_days,
         segment[errors.reach],
         *between,
         best,
