@@ -54,7 +54,7 @@ class ErrorCovariance:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ErrorCovariance:
-        """Make the covariance from the values of :func:`dataclasses.asdict`."""
+        """Make the covariance from plain values."""
         slow, fast = (ErrorPart(**values[name]) for name in ("slow", "fast"))
         noise, river, land = (float(values[name]) for name in ("noise", "river", "land"))
         return cls(slow, fast, noise, river, land, IntervalTable.from_dict(values["spread"]))
