@@ -8,8 +8,9 @@
 reports. The other cases hide the test years of the benchmark in training; in these years ``gaps-N`` hides N
 days at a time at gauged segments, ``forecast-N`` predicts the Nth day after an issue every seventh day, and
 ``sensors-N`` keeps N percent of the gauges reporting and scores the others, which reported in the years of
-training. Hidden observations are hidden at both scales. The errors at sensors and their interpolation are
-those of ``ds.msgl.reconstruct``, computed at the scored reaches and days only.
+training. ``ungauged-N`` scores the same gauges by the training that left each of them out. What is hidden is
+hidden at both scales. The errors at sensors and their interpolation are those of ``ds.msgl.reconstruct``,
+computed at the scored reaches and days only.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ CASES = [
     *(f"spatial-{draw}" for draw in range(4)),
     *("gaps-30", "gaps-180"),
     *(f"forecast-{lead}" for lead in range(1, 8)),
-    *(f"sensors-{percent}" for percent in (5, 10, 20, 50)),
+    *(f"{kind}-{percent}" for kind in ("sensors", "ungauged") for percent in (5, 10, 20, 50)),
 ]
 #: The model of all cases.
 TREES = {
@@ -60,6 +61,7 @@ TREES = {
 }
 DISTANCES = (0.0, 5e3, 20e3, 60e3, np.inf)  # m along the river to the nearest sensor that reports
 _ISSUE, _QUIET = 7, 60  # days
+_ENOUGH = 60  # observed days of a long gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Basin:
     river: River
     fine: Floats  # all observations, (day, reach), NaN where there is none
     coarse: Floats  # (day, segment)
-    predicted: Floats  # mean of the folds, (day, reach)
+    predicted: Floats  # mean of the folds, or `own` where no gauge counts as known, (day, reach)
     own: Floats  # of the folds that left a gauge out
     test: NDArray[np.bool_]  # reaches or days that training did not see
     model: Model
@@ -99,7 +101,8 @@ def prepare(case: str, folder: Path) -> Basin:
         np.savez(stored, mean=mean, own=own)
     arrays = np.load(stored)
     labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
-    return Basin(River.of(ds), *labels, arrays["mean"], arrays["own"], test.values, model)
+    predicted = arrays["own" if case.startswith("ungauged") else "mean"]
+    return Basin(River.of(ds), *labels, predicted, arrays["own"], test.values, model)
 
 
 def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
@@ -181,7 +184,7 @@ def draw_gaps(seen: NDArray[np.bool_], test: NDArray[np.bool_], length: int, see
         for first in range(start, len(seen), 4 * length):
             inside = slice(first, first + length)
             around = [slice(max(0, first - _QUIET), first), slice(first + length, first + length + _QUIET)]
-            enough = seen[inside, segment].sum() >= 2 * length // 3
+            enough = seen[inside, segment].sum() >= min(2 * length // 3, _ENOUGH)
             if test[inside].all() and enough and all(seen[each, segment].any() for each in around):
                 gap[inside, segment] = True
     return gap
@@ -199,34 +202,39 @@ def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bo
     if kind == "gaps":
         gap = draw_gaps(seen, basin.test, int(number), seed=0)
         return ~gap, np.isfinite(basin.fine) & gap[:, segment]
-    if kind == "sensors":
+    if kind in ("sensors", "ungauged"):
         gauged = np.flatnonzero(seen[basin.test].any(axis=0))
         kept = np.random.default_rng(0).permutation(gauged)[: round(int(number) / 100 * gauged.size)]
         # Only in the test years, because others may report shortly before.
         reports = np.isin(np.arange(seen.shape[1]), kept) & basin.test[:, None]
         return reports, np.isfinite(basin.fine) & basin.test[:, None] & ~reports[:, segment]
     issued = basin.test & (np.arange(len(seen)) % _ISSUE == 0)
-    target = np.roll(issued, int(number)) & basin.test
+    target = np.zeros_like(issued)
+    target[int(number) :] = issued[: -int(number)] & basin.test[int(number) :]
     return np.ones_like(seen), np.isfinite(basin.fine) & target[:, None]
 
 
 def run(case: str, folder: Path) -> list[dict[str, Any]]:
     """Score all methods in one case."""
-    basin, begun = prepare(case, folder), time.perf_counter()
+    basin = prepare(case, folder)
     reports, scored = hidden_of(case, basin)
     kind, number = case.split("-")
     day, reach = np.nonzero(scored)
     errors = basin.errors(reports, "ungauged" if kind == "spatial" else "gauged")
     late = np.full(day.size, len(scored) - 1)
-    until = {"forecast": day - int(number), "gaps": late, "spatial": late, "sensors": late}[kind]
+    until = day - int(number) if kind == "forecast" else late
     truth = basin.fine[day, reach] - basin.predicted[day, reach]
     found = {"the model alone": np.zeros(day.size, np.float32)}
+    begun = time.perf_counter()
     found["reconstruct"], _, bounds = reconstructed(basin, reports, reach, day, until)
+    seconds = round(time.perf_counter() - begun, 1)
     if kind != "forecast":
         found["reconstruct, filter"] = reconstructed(basin, reports, reach, day, day)[0]
     near = same_day(basin, errors, reach, np.minimum(day, until))
     if kind in ("gaps", "forecast"):
-        found["damped persistence"] = persistence(basin, errors, reach, day, until, both=kind == "gaps")
+        found["damped persistence"] = persistence(basin, errors, reach, day, until, both=False)
+    if kind == "gaps":
+        found["persistence, nearest day"] = persistence(basin, errors, reach, day, until, both=True)
     found |= {name: near[name] for name in ("inverse distance", "nearest gauge")}
     rows = [{"case": case, "method": name, **_scores(truth - each, reach)} for name, each in found.items()]
     inside = (truth >= bounds[0]) & (truth <= bounds[1])
@@ -236,7 +244,7 @@ def run(case: str, folder: Path) -> list[dict[str, Any]]:
         if some.any():
             key = f"{low / 1e3:g}-{high / 1e3:g} km"
             rows[1]["covered"][key] = [round(100 * float(inside[some].mean()), 1), int(some.sum())]
-    rows[1]["seconds"] = round(time.perf_counter() - begun, 1)
+    rows[1]["seconds"] = seconds
     return rows
 
 
@@ -260,9 +268,14 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def coverage(rows: list[dict[str, Any]]) -> str:
-    """Write the share of observations in the 90 % interval of reconstruct, in Markdown."""
-    some = {row["case"]: row["covered"] for row in rows if "covered" in row}
-    texts = {case: {key: f"{share} ({n:,})" for key, (share, n) in own.items()} for case, own in some.items()}
+    """Write the share of observations in the 90 % interval of reconstruct and its time, in Markdown."""
+    some = {row["case"]: row for row in rows if "covered" in row}
+    texts = {
+        case: {key: f"{share} ({n:,})" for key, (share, n) in some[case]["covered"].items()}
+        | {"seconds": some[case]["seconds"]}
+        for case in CASES
+        if case in some
+    }
     return pd.DataFrame(texts).T.rename_axis("case").fillna("").reset_index().to_markdown(index=False)
 
 

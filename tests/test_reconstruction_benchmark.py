@@ -10,17 +10,21 @@ import xarray as xr
 
 pytest.importorskip("sklearn")
 
+from benchmarks import reconstruction
 from benchmarks.reconstruction import (
     Basin,
+    _scores,
     draw_gaps,
     hidden_of,
     persistence,
     predict,
+    prepare,
     reconstructed,
     same_day,
 )
+from xmsgl.benchmark.sources import SOURCES, Source, late_years
 from xmsgl.evaluate import mask_labels
-from xmsgl.reconstruct import reconstruct
+from xmsgl.reconstruct import fit, reconstruct
 from xmsgl.reconstruct.given import Errors
 from xmsgl.reconstruct.river import River
 from xmsgl.training.train import train
@@ -49,7 +53,57 @@ def with_marks(basin, hidden, segment_hidden):
     return replace(basin, fine=fine.astype(np.float32), coarse=coarse.astype(np.float32))
 
 
-@pytest.mark.parametrize("case", ["spatial-0", "gaps-30", "sensors-50"])
+@pytest.fixture
+def prepared(monkeypatch, tmp_path):
+    """Train the benchmark's model of a case on a small river in place of the Delaware."""
+    trees = {"validation": "folds:2", "keep": "last", "iterations": 8, "min_samples_leaf": 20}
+    monkeypatch.setattr(reconstruction, "TREES", trees)
+    monkeypatch.setattr(fit, "_SAMPLE", 200)
+    monkeypatch.setattr(fit, "_STEPS", 1)
+
+    def of(case, ds, name):
+        monkeypatch.setitem(SOURCES, "delaware", Source(lambda: ds, late_years))
+        monkeypatch.setattr(reconstruction, "open_source", lambda *_, **__: ds)
+        (tmp_path / name).mkdir()
+        return prepare(case, tmp_path / name)
+
+    return of
+
+
+def warmer(ds, segments, days):
+    """The same river with observations 15 degC warmer at segments and days, boolean, at both scales."""
+    fine = xr.DataArray(days[:, None] & segments[River.of(ds).segment], dims=("time", "fine"))
+    coarse = xr.DataArray(days[:, None] & segments, dims=("time", "coarse"))
+    new = {f"water_temperature_{scale}": where for scale, where in (("fine", fine), ("coarse", coarse))}
+    return ds.assign({name: ds[name].where(~where, ds[name] + 15) for name, where in new.items()})
+
+
+@pytest.mark.parametrize("case", ["spatial-0", "gaps-30"])
+def test_training_does_not_see_what_is_scored(prepared, river_once, case):
+    one = prepared(case, river_once, "one")
+    days, segments = np.ones(len(one.fine), np.bool_), np.ones(5, np.bool_)
+    if case == "spatial-0":
+        segments = np.isin(np.arange(5), one.river.segment[one.test])
+    else:
+        days = one.test
+    assert 0 < segments.mean() * days.mean() < 1
+    other = prepared(case, warmer(river_once, segments, days), "other")
+    assert np.nanmax(other.fine - one.fine) == pytest.approx(15, abs=1e-3)
+    np.testing.assert_array_equal(one.predicted, other.predicted)
+    np.testing.assert_array_equal(one.own, other.own)
+    assert one.model.spec.errors == other.model.spec.errors
+
+
+def test_ungauged_is_predicted_without_its_own_record(prepared, river_once):
+    one = prepared("ungauged-50", river_once, "one")
+    segments = np.arange(5) == 3
+    other = prepared("ungauged-50", warmer(river_once, segments, np.ones(len(one.fine), np.bool_)), "other")
+    own = one.river.segment == 3
+    np.testing.assert_array_equal(one.predicted[:, own], other.predicted[:, own])
+    assert np.abs(other.predicted - one.predicted)[:, ~own].max() > 1
+
+
+@pytest.mark.parametrize("case", ["spatial-0", "gaps-30", "sensors-50", "ungauged-50"])
 def test_hidden_observations_change_nothing(basin, case):
     if case == "spatial-0":
         basin = replace(basin, test=np.isin(np.arange(12), [3, 4, 9]))
@@ -59,7 +113,10 @@ def test_hidden_observations_change_nothing(basin, case):
     until = np.full(day.size, len(scored) - 1)
     found = []
     for own in (basin, with_marks(basin, ~reports[:, basin.river.segment], ~reports)):
-        rules = same_day(own, own.errors(reports), reach, day).values()
+        errors = own.errors(reports)
+        rules = [*same_day(own, errors, reach, day).values()]
+        if case == "gaps-30":
+            rules += [persistence(own, errors, reach, day, until, both=both) for both in (False, True)]
         found.append([*reconstructed(own, reports, reach, day, until), *rules])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -79,6 +136,13 @@ def test_a_forecast_sees_nothing_after_its_issue(basin):
             found.append([*reconstructed(own, reports, *asked), rule])
         for one, other in zip(*found, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("lead", [1, 7])
+def test_a_forecast_is_issued_in_the_record(basin, lead):
+    _, scored = hidden_of(f"forecast-{lead}", replace(basin, test=np.ones(len(basin.fine), np.bool_)))
+    days = np.flatnonzero(scored.any(axis=1))
+    np.testing.assert_array_equal(days, np.arange(0, len(scored) - lead, 7) + lead)
 
 
 @pytest.mark.parametrize("mode", ["smooth", "filter"])
@@ -109,6 +173,21 @@ def test_gaps_lie_in_the_test_years_between_observations():
     runs = np.diff(np.pad(gap, ((1, 1), (0, 0))).astype(int), axis=0)
     starts, stops = (np.argwhere(sign == runs.T) for sign in (1, -1))
     assert ((stops - starts)[:, 1] == 30).all()
+
+
+def test_a_gap_needs_observations():
+    seen = np.zeros((2000, 2), np.bool_)
+    seen[::2, 0] = True  # 90 days of 180, 15 of 30
+    seen[::4, 1] = True  # 45 days of 180
+    test = np.ones(2000, np.bool_)
+    assert draw_gaps(seen, test, 180, seed=0).any(axis=0).tolist() == [True, False]
+    assert not draw_gaps(seen, test, 30, seed=0).any()
+
+
+def test_a_score_by_hand():
+    """Two reaches with 30 days of 1 and 3 degC, and one with a single day of 5 degC."""
+    error, reach = np.repeat([1.0, -3.0, 5.0], [30, 30, 1]), np.repeat([0, 5, 9], [30, 30, 1])
+    assert _scores(error, reach) == {"rmse": 2.3082, "median": 2.0, "n": 61}  # root of (30 + 270 + 25) / 61
 
 
 def test_simple_rules_by_hand(basin):
