@@ -228,7 +228,8 @@ def test_what_is_neither_a_fraction_nor_days_is_refused(validation):
     message = (
         "validation must be a fraction of the windows between 0 and 1, None, or text: date ranges such as "
         "'2011-10-01/2012-09-30' or 'days:0.15' for a fraction of the windows, 'segments' or 'segments:0.2' "
-        "for whole segments, or days and segments with a comma; got "
+        "for whole segments, days and segments with a comma, or 'folds' or 'folds:4' for as many trainings, "
+        "each without a part of the segments; got "
     )
     with pytest.raises(InvalidArgumentError, match=message):
         read_validation(write_validation(validation))
@@ -237,13 +238,14 @@ def test_what_is_neither_a_fraction_nor_days_is_refused(validation):
 def test_following_the_advice_keeps_days_and_segments():
     with pytest.raises(InvalidArgumentError) as caught:
         read_validation("0.15,segments")
-    *days, word, share = re.findall(r"'([^']+)'", str(caught.value).partition("; got")[0])
+    *days, word, share, folds, four = re.findall(r"'([^']+)'", str(caught.value).partition("; got")[0])
     for one in days:
         for other in (word, share):
             asked = read_validation(f"{one},{other}")
             assert asked.segments == (0.2 if other == share else 0.15)
             assert asked.share == (0.15 if one == "days:0.15" else None)
     assert days[-1] == "days:0.15"
+    assert [read_validation(text).folds for text in (folds, four)] == [5, 4]
 
 
 DAYS = st.dates(dt.date(1900, 1, 1), dt.date(2100, 12, 31))

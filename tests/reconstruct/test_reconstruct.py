@@ -147,6 +147,10 @@ def test_observations_given(river, model, shape):
     xr.testing.assert_equal(reconstruct(none, model, observed=given), expected)
 
 
+def test_a_datatree(river, model):
+    xr.testing.assert_equal(river.msgl.to_datatree().msgl.reconstruct(model), reconstruct(river, model))
+
+
 def test_days_in_another_order(river, model):
     order = np.random.default_rng(0).permutation(river.sizes["time"])
     found = reconstruct(river.isel(time=order), model)
