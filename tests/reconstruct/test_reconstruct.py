@@ -189,6 +189,13 @@ class TestRefused:
         with pytest.raises(UncalibratedModelError, match="validation='folds'"):
             reconstruct(river, plain)
 
+    def test_coordinates_that_training_had_not(self, river, model):
+        placed = river.assign(
+            lat_fine=("fine", np.full(12, 40.0)), lon_fine=("fine", np.linspace(-75, -74, 12))
+        )
+        with pytest.raises(InvalidArgumentError, match="trained with no coordinates, unlike"):
+            reconstruct(placed, model)
+
     def test_an_unknown_mode(self, river, model):
         with pytest.raises(UnknownNameError, match="smooth"):
             reconstruct(river, model, mode="smoth")

@@ -152,7 +152,7 @@ def observed_until(ds: xr.Dataset, issue: str | None, mode: str) -> xr.Dataset |
         msg = f"--issue must be a day such as 2021-04-01, not {issue!r}"
         raise InvalidArgumentError(msg) from error
     names = [str(name) for name in ds.data_vars if str(name).startswith("water_temperature")]
-    if not names or not (days := ds.indexes["time"])[0] <= pd.Timestamp(day) <= days[-1]:
+    if not names or not (days := ds.indexes["time"]).min() <= pd.Timestamp(day) <= days.max():
         ends = f"{ds.indexes['time'][0].date()} to {ds.indexes['time'][-1].date()}"
         msg = f"there is no observation up to --issue {issue}; the dataset has days from {ends}"
         raise InvalidArgumentError(msg)

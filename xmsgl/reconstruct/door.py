@@ -133,7 +133,16 @@ def reconstruct(
     days = pd.DatetimeIndex(ds.indexes["time"])
     windows = calendar_windows(days, fitted.spec.window, fitted.spec.warmup, fitted.spec.first_day)
     asked = None if quantiles is None else tuple(quantiles)
-    task = _Task(River.of(ds), gauged, covariances, mode, last, asked)
+    river = River.of(ds)
+    if any(each.coordinates != (river.place is not None) for each in covariances.values()):
+        had = (
+            "no coordinates"
+            if river.place is not None
+            else "coordinates, lat and lon, of all reaches or segments"
+        )
+        msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
+        raise InvalidArgumentError(msg)
+    task = _Task(river, gauged, covariances, mode, last, asked)
     values = (_lazy if _is_lazy(predicted, labels) else _eager)(predicted, own, labels, windows, task)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
     result = _labelled(values, ds, fitted, how, quantiles, mode).isel(time=wanted)

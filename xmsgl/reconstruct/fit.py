@@ -110,7 +110,9 @@ def fit_covariance(
         covariance.fast,
         covariance.noise,
     )
-    return None if spread is None else _covariance(found.x, spread)
+    if spread is None:
+        return None
+    return replace(_covariance(found.x, spread), coordinates=river.place is not None)
 
 
 def _covariance(values: Floats, spread: IntervalTable = _NONE) -> ErrorCovariance:

@@ -51,10 +51,19 @@ class ErrorCovariance:
     river: float  # e-folding distance along the river, m
     land: float  # e-folding distance across land, m
     spread: IntervalTable  # standardised errors, by the standard deviation of the error given its neighbours
+    coordinates: bool = True  # whether distances across land were known in training
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ErrorCovariance:
         """Make the covariance from plain values."""
         slow, fast = (ErrorPart(**values[name]) for name in ("slow", "fast"))
         noise, river, land = (float(values[name]) for name in ("noise", "river", "land"))
-        return cls(slow, fast, noise, river, land, IntervalTable.from_dict(values["spread"]))
+        return cls(
+            slow,
+            fast,
+            noise,
+            river,
+            land,
+            IntervalTable.from_dict(values["spread"]),
+            bool(values["coordinates"]),
+        )
