@@ -32,7 +32,7 @@ from xmsgl.inputs.validation import label_values
 from xmsgl.inputs.windows import cut_windows
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
-from xmsgl.reconstruct.given import LIMIT, Asked, Errors, error_given
+from xmsgl.reconstruct.given import LIMIT, Asked, Errors, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import sensor_errors
 
@@ -133,8 +133,8 @@ def reconstructed(
             none = np.full(some.size, -1)
             last = np.minimum(until[some] - first, len(values) - 1)
             asked = Asked(reach[some], day[some] - first, last, none, none)
-            apart = basin.river.apart(known.reach)
-            mean[some], deviation[some] = error_given(known, asked, apart, basin.river.segment, covariance)
+            places = Places.of(basin.river, np.unique(asked.reach), known.reach)
+            mean[some], deviation[some] = error_given(known, asked, places, covariance)
             standard = covariance.spread.at(basin.interval).T
             z = [np.interp(deviation[some], covariance.spread.temperature, row) for row in standard]
             bounds[:, some] = mean[some] + deviation[some] * np.array(z)
@@ -144,7 +144,7 @@ def reconstructed(
 def same_day(basin: Basin, errors: Errors, reach: Ints, day: Ints) -> dict[str, Floats]:
     """Return the day's errors by inverse squared distance, that of the nearest, and its distance."""
     targets, row = np.unique(reach, return_inverse=True)
-    metres = basin.river.apart(errors.reach).river[targets].astype(np.float64)
+    metres = basin.river.apart(targets, errors.reach).river.astype(np.float64)
     nearest, inverse, apart = (np.zeros(day.size) for _ in range(3))
     for s, (at, t) in enumerate(zip(row.ravel(), day, strict=True)):
         there = np.isfinite(errors.values[t]) & np.isfinite(metres[at])

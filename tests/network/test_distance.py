@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmsgl.errors import CycleError, InvalidArgumentError, NetworkError
-from xmsgl.network.distance import river_distance
+from xmsgl.network import _loops
+from xmsgl.network.distance import RiverDistances, river_distance
 
 
 def by_networkx(downstream, length):
@@ -67,6 +68,34 @@ def test_against_networkx_and_a_walk(data, forests, limit, block):
     assert stored == {(i, j): m for (i, j), m in exact.items() if j in sources and m <= limit}
     for (i, j), metres in stored.items():
         assert metres == by_walking(downstream, length, i, j)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_pairs_of_reaches_against_networkx(data, forests):
+    downstream, length = data.draw(forests)
+    n, exact = downstream.size, by_networkx(downstream, length)
+    reaches = np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1)), np.int64)
+    flow = nx.DiGraph((i, int(below)) for i, below in enumerate(downstream) if below >= 0)
+    flow.add_nodes_from(range(n))
+    metres, connected = RiverDistances.of(downstream, length).between(reaches, np.arange(n))
+    for row, i in enumerate(reaches):
+        expected = [0.0 if i == j else exact.get((i, j), np.inf) for j in range(n)]
+        np.testing.assert_allclose(metres[row], expected, rtol=1e-6)
+        along = {i} | nx.descendants(flow, i) | nx.ancestors(flow, i)
+        assert set(np.flatnonzero(connected[row])) == along
+
+
+def test_the_compiled_loops_are_as_in_python(five):
+    downstream, length = five
+    distances = RiverDistances.of(downstream, length)
+    number, _ = _loops.preorder.py_func(downstream, _loops.order_downstream(downstream)[0])
+    np.testing.assert_array_equal(number, distances.number)
+    metres, connected = np.empty((5, 5), np.float32), np.empty((5, 5), np.bool_)
+    known = distances.lowest, distances.middle, distances.top
+    _loops.distance_of_pairs.py_func(number, number, *known, metres, connected)
+    for plain, found in zip((metres, connected), distances.between(np.arange(5), np.arange(5)), strict=True):
+        np.testing.assert_array_equal(plain, found)
 
 
 def test_all_reaches_by_default(five):

@@ -10,7 +10,7 @@ import pytest
 from tests.reconstruct.test_given import COVARIANCE, make_river, plain_distances
 from xmsgl.reconstruct import fit
 from xmsgl.reconstruct.fit import fit_covariance
-from xmsgl.reconstruct.given import Asked, Errors, error_given
+from xmsgl.reconstruct.given import Asked, Errors, Places, error_given
 
 
 def drawn(river, reaches, days, covariance, seed):
@@ -50,7 +50,7 @@ def left_out(case, covariance):
     segment = river.segment[errors.reach]
     day, k = (each.ravel() for each in np.meshgrid(np.arange(5, 900, 30), np.arange(len(errors.reach))))
     asked = Asked(errors.reach[k], day, np.full(day.size, 899), segment[k], np.full(day.size, -1))
-    mean, deviation = error_given(errors, asked, river.apart(errors.reach), river.segment, covariance)
+    mean, deviation = error_given(errors, asked, Places.of(river, errors.reach, errors.reach), covariance)
     error = errors.values[day, k] - mean
     return np.sqrt(np.mean(error**2)), np.mean((error / deviation) ** 2)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.reconstruct import _loops
-from xmsgl.reconstruct.given import LIMIT, Asked, Errors, error_given
+from xmsgl.reconstruct.given import LIMIT, Asked, Errors, Places, error_given
 from xmsgl.reconstruct.river import River
 
 SPREAD = IntervalTable("fine", (0.05, 0.5, 0.95), (1.0,), (100,), ((-1.6, 0.0, 1.6),))
@@ -87,6 +87,10 @@ def ask(reach, day, until=T, hidden=-1, gap=-1):
     return Asked(reach, day, *(np.full(day.size, value) for value in (until, hidden, gap)))
 
 
+def find(river, errors, asked):
+    return error_given(errors, asked, Places.of(river, np.unique(asked.reach), errors.reach), COVARIANCE)
+
+
 @pytest.mark.parametrize("coordinates", [True, False])
 @pytest.mark.parametrize("seed", range(5))
 def test_it_is_the_dense_solution_where_all_errors_are_read(seed, coordinates):
@@ -99,9 +103,7 @@ def test_it_is_the_dense_solution_where_all_errors_are_read(seed, coordinates):
     values[[day - 2, day, day + 4]] = rng.normal(0, 2, (3, 8))
     errors = Errors(values, reaches)
     for reach in range(20):
-        mean, deviation = error_given(
-            errors, ask(reach, day), river.apart(reaches), river.segment, COVARIANCE
-        )
+        mean, deviation = find(river, errors, ask(reach, day))
         expected, variance = dense(river, errors, reach, day, COVARIANCE)
         assert mean[0] == pytest.approx(expected, abs=2e-4)
         assert deviation[0] ** 2 == pytest.approx(variance, rel=1e-4)
@@ -121,9 +123,7 @@ def test_two_sensors_are_read_on_all_offsets(mode):
         values[day + 5 + step] = rng.normal(0, 2, 2)
     errors = Errors(values, reaches)
     for reach in (2, 4, 8):
-        mean, deviation = error_given(
-            errors, ask(reach, day, until), river.apart(reaches), river.segment, COVARIANCE
-        )
+        mean, deviation = find(river, errors, ask(reach, day, until))
         expected, variance = dense(river, errors, reach, day, COVARIANCE, until)
         assert mean[0] == pytest.approx(expected, abs=2e-4)
         assert deviation[0] ** 2 == pytest.approx(variance, rel=1e-4)
@@ -134,7 +134,7 @@ def test_without_errors_the_prior_is_left():
     values = np.full((T, 2), np.nan, np.float32)
     values[0] = 3.0
     far = Errors(np.concatenate([values, np.full((LIMIT + 1, 2), np.nan, np.float32)]), np.array([1, 4]))
-    mean, deviation = error_given(far, ask(3, T + LIMIT), river.apart(far.reach), river.segment, COVARIANCE)
+    mean, deviation = find(river, far, ask(3, T + LIMIT))
     assert mean[0] == 0
     assert deviation[0] ** 2 == pytest.approx(2.0 + 0.7 + 0.05, rel=1e-5)
 
@@ -195,16 +195,7 @@ def test_a_hidden_segment_is_not_read():
     values = np.random.default_rng(0).normal(0, 2, (T, 4)).astype(np.float32)
     marked = values.copy()
     marked[:, :3] += 100
-    found = [
-        error_given(
-            Errors(each, reaches),
-            ask([1, 8], [10, 10], hidden=0),
-            river.apart(reaches),
-            river.segment,
-            COVARIANCE,
-        )
-        for each in (values, marked)
-    ]
+    found = [find(river, Errors(each, reaches), ask([1, 8], [10, 10], hidden=0)) for each in (values, marked)]
     np.testing.assert_array_equal(found[0], found[1])
 
 
@@ -213,7 +204,7 @@ def test_distances_along_the_river(seed):
     river = make_river(25, seed, coordinates=False)
     metres, water = plain_distances(river)
     sources = np.array([0, 3, 11, 24])
-    apart = river.apart(sources)
+    apart = river.apart(np.arange(25), sources)
     np.testing.assert_allclose(apart.river, metres[:, sources], rtol=1e-6)
     np.testing.assert_allclose(apart.water, water[:, sources], rtol=1e-6)
 
@@ -225,11 +216,8 @@ def test_days_in_a_row_are_as_days_alone():
     values = rng.normal(0, 2, (80, 5)).astype(np.float32)
     values[rng.random(80) < 0.1] = np.nan  # all sensors at once, so that most days are alike
     values[40, 1] = np.nan
-    errors, apart = Errors(values, np.array([1, 4, 6, 9, 13])), river.apart(np.array([1, 4, 6, 9, 13]))
+    errors = Errors(values, np.array([1, 4, 6, 9, 13]))
     reach, day = np.repeat([0, 6], 80), np.tile(np.arange(80), 2)
-    together = error_given(errors, ask(reach, day, 79), apart, river.segment, COVARIANCE)
-    alone = [
-        error_given(errors, ask(r, d, 79), apart, river.segment, COVARIANCE)
-        for r, d in zip(reach, day, strict=True)
-    ]
+    together = find(river, errors, ask(reach, day, 79))
+    alone = [find(river, errors, ask(r, d, 79)) for r, d in zip(reach, day, strict=True)]
     np.testing.assert_array_equal(together, np.concatenate(alone, axis=1))

@@ -127,7 +127,7 @@ def _greedy(
 ) -> tuple[NDArray[np.int64], float, list[float]]:
     """Return the places chosen, and the deviation before and after each."""
     known = np.concatenate([sensors, places])
-    near, far = river.apart(known).correlations(covariance)
+    near, far = river.apart(np.arange(len(river.length)), known).correlations(covariance)
     itself = np.arange(len(river.length))[:, None] == known
     total = np.zeros(near.shape)
     for part in (covariance.slow, covariance.fast):

@@ -281,3 +281,64 @@ def walk_to_segments(
                     column[k], metres[k], below[k] = drains[i], distance, False
                 cursor[j] += 1
             j = downstream[j]
+
+
+@compiled
+def preorder(downstream: Ints, order: Ints) -> tuple[Ints, Ints]:
+    """Assign numbers from 1 on, so that what drains into a reach follows it without a gap; also those below.
+
+    The second array has, by number, that of the reach downstream, 0 at outlets.
+    """
+    n = downstream.size
+    upstream = np.ones(n, np.int64)
+    for k in range(n):
+        if downstream[order[k]] >= 0:
+            upstream[downstream[order[k]]] += upstream[order[k]]
+    number, below = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
+    free = np.empty(n, np.int64)  # the next number above each reach
+    last = 1
+    for k in range(n - 1, -1, -1):
+        i = order[k]
+        j = downstream[i]
+        if j < 0:
+            number[i] = last
+            last += upstream[i]
+        else:
+            number[i] = free[j]
+            free[j] += upstream[i]
+            below[number[i]] = number[j]
+        free[i] = number[i] + 1
+    return number, below
+
+
+@compiled
+def distance_of_pairs(
+    number: Ints,
+    others: Ints,
+    lowest: NDArray[np.int32],
+    middle: Floats,
+    top: Floats,
+    metres: NDArray[np.float32],
+    connected: NDArray[np.bool_],
+) -> None:
+    """Write distances along the river (reach, other), and whether one lies downstream of the other.
+
+    Reaches are given by their numbers of :func:`preorder`; ``lowest[k, p]`` is the least number downstream of
+    the ``2 ** k`` reaches from number ``p`` on, ``middle`` and ``top`` are distances to the outlet.
+    """
+    for i in range(number.size):
+        for j in range(others.size):
+            first, last = min(number[i], others[j]), max(number[i], others[j])
+            meet = first
+            if first < last:
+                level = 0
+                while 2 ** (level + 1) <= last - first:
+                    level += 1
+                meet = min(lowest[level, first + 1], lowest[level, last - 2**level + 1])
+            connected[i, j] = meet == first
+            if meet == 0:
+                metres[i, j] = np.inf
+            elif meet == first:
+                metres[i, j] = abs(middle[last] - middle[first])
+            else:
+                metres[i, j] = (middle[first] - top[meet]) + (middle[last] - top[meet])

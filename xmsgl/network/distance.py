@@ -6,6 +6,7 @@ neighbouring streams share rock, springs, shade and elevation whatever the direc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 
 from xmsgl.errors import NetworkError, shorten
 from xmsgl.network.checks import check_downstream, check_length, check_limit
-from xmsgl.network.topology import inflows, topological_order
+from xmsgl.network.topology import distance_to_outlet, inflows, topological_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import ArrayLike
 
-__all__ = ["river_distance"]
+__all__ = ["RiverDistances", "river_distance"]
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -99,3 +100,47 @@ def _select(walks: _Walks, some: NDArray[np.bool_]) -> _Walks:
 
 def _within(walks: _Walks, limit: float) -> _Walks:
     return _select(walks, walks[2] <= limit)
+
+
+@dataclass(frozen=True, eq=False)
+class RiverDistances:
+    """Distances along the river between any reaches, as :func:`river_distance`, a pair in constant time [1]_.
+
+    References
+    ----------
+    .. [1] Bender & Farach-Colton (2000), The LCA problem revisited, doi:10.1007/10719839_9.
+    """
+
+    number: Ints  # of each reach: those that drain into it have the next ones, from 1 on
+    lowest: NDArray[np.int32]  # least number downstream of 2 ** k reaches from a number on, (k, number)
+    middle: Floats  # distance from the middle of a reach to the outlet, m, by number
+    top: Floats  # the same from its upper end
+
+    @classmethod
+    def of(cls, downstream: ArrayLike, length: ArrayLike) -> RiverDistances:
+        """Assign the numbers."""
+        from xmsgl.network import _loops
+
+        down = check_downstream(downstream)
+        metres = check_length(length, down.size)
+        number, below = _loops.preorder(down, topological_order(down))
+        levels = [below.astype(np.int32)]
+        while 2 ** len(levels) <= down.size:
+            half, last = 2 ** (len(levels) - 1), levels[-1]
+            levels.append(np.append(np.minimum(last[:-half], last[half:]), np.zeros(half, np.int32)))
+        to_outlet, by_number = distance_to_outlet(down, metres), np.zeros((2, down.size + 1))
+        by_number[:, number] = to_outlet + metres / 2, to_outlet + metres
+        return cls(number, np.array(levels), *by_number)
+
+    def between(self, reaches: Ints, others: Ints) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the distances, m, infinite to another basin, and whether one drains into the other.
+
+        Shapes: `reaches` (n,), `others` (m,), returns two (n, m).
+        """
+        from xmsgl.network import _loops
+
+        shape = reaches.size, others.size
+        metres, connected = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+        own, other = self.number[reaches], self.number[others]
+        _loops.distance_of_pairs(own, other, self.lowest, self.middle, self.top, metres, connected)
+        return metres, connected

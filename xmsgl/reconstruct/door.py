@@ -18,7 +18,7 @@ from xmsgl.inputs.windows import calendar_windows
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, weighted_means
 from xmsgl.prediction.predictor import FREEZING
-from xmsgl.reconstruct.given import LIMIT, Asked, error_given
+from xmsgl.reconstruct.given import LIMIT, Asked, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import join_days, sensor_errors
 
@@ -46,7 +46,7 @@ MODES = {
     "filter": "up to the day itself",
     "forecast": "up to the last day with an observation, for days after it",
 }
-_PAIRS = 1_000_000  # reach-days corrected at a time
+_PAIRS = 500_000  # reach-days corrected at a time
 
 
 def reconstruct(
@@ -227,13 +227,14 @@ class _Task:
             known, covariance = join_days([each[kind] for each in errors]), self.covariances[kind]
             if not where.any() or (known.reach.size == 0 and self.quantiles is None):
                 continue
-            apart, places = self.river.apart(known.reach), np.flatnonzero(where)
-            for some in np.split(places, range(step, places.size, step)):
+            between, reaches_there = self.river.apart(known.reach, known.reach), np.flatnonzero(where)
+            for some in np.split(reaches_there, range(step, reaches_there.size, step)):
                 day = np.tile(np.arange(before, before + length), some.size)
                 last = self._until(day, window.start - before, len(known.values))
                 none = np.full(day.size, -1)
                 asked = Asked(np.repeat(some, length), day, last, none, none)
-                mean, deviation = error_given(known, asked, apart, self.river.segment, covariance)
+                places = Places.of(self.river, some, known.reach, between)
+                mean, deviation = error_given(known, asked, places, covariance)
                 mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
                 result[..., some] = self._temperature(predicted[:, some] + mean, deviation, covariance)
         return result

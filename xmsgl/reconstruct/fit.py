@@ -24,7 +24,7 @@ from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind, ErrorPart
 from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
-from xmsgl.reconstruct.given import Asked, error_given
+from xmsgl.reconstruct.given import Asked, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import sensor_errors
 
@@ -84,11 +84,11 @@ def fit_covariance(
         gap = rng.integers(0, 2 * _GAP + 1, count)
     until = np.full(count, len(errors.values) - 1)
     asked = Asked(errors.reach[sensor], day, until, segment[sensor], gap)
-    apart = river.apart(errors.reach)
+    places = Places.of(river, np.unique(asked.reach), errors.reach)
     observed = errors.values[day, sensor].astype(np.float64)
 
     def unlikely(values: Floats) -> float:
-        mean, deviation = error_given(errors, asked, apart, river.segment, _covariance(values))
+        mean, deviation = error_given(errors, asked, places, _covariance(values))
         return float(np.mean(np.log(deviation) + 0.5 * ((observed - mean) / deviation) ** 2))
 
     parts = [(np.log(v), np.log(days), *shares) for v, days, *shares in _START.values()]
@@ -101,7 +101,7 @@ def fit_covariance(
         unlikely, start, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS, "eps": 0.02}
     )
     covariance = _covariance(found.x)
-    mean, deviation = error_given(errors, asked, apart, river.segment, covariance)
+    mean, deviation = error_given(errors, asked, places, covariance)
     standard = (observed - mean) / deviation
     spread = fit_table(deviation, deviation + standard, segment=segment[sensor])
     logger.info(

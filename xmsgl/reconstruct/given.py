@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xmsgl.models.file.covariance import ErrorCovariance
-    from xmsgl.reconstruct.river import Apart
+    from xmsgl.reconstruct.river import Apart, River
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
 
-__all__ = ["LIMIT", "Asked", "Errors", "error_given"]
+__all__ = ["LIMIT", "Asked", "Errors", "Places", "error_given"]
 
 #: Days before and after a day within which errors at sensors are used.
 LIMIT = 120
@@ -52,42 +52,56 @@ class Asked:
     gap: Ints  # days around `day` on which they are not used; -1: all days
 
 
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where some reaches and the sensors lie."""
+
+    reach: Ints  # positions of the reaches, in order
+    apart: Apart  # of the reaches from the sensors
+    between: Apart  # of the sensors from each other
+    segment: Ints  # position of the segment of each sensor
+
+    @classmethod
+    def of(cls, river: River, reaches: Ints, sensors: Ints, between: Apart | None = None) -> Places:
+        """Measure distances; those between the sensors may be known."""
+        known = river.apart(sensors, sensors) if between is None else between
+        return cls(reaches, river.apart(reaches, sensors), known, river.segment[sensors])
+
+
 def error_given(
-    errors: Errors, asked: Asked, apart: Apart, segment: Ints, covariance: ErrorCovariance
+    errors: Errors, asked: Asked, places: Places, covariance: ErrorCovariance
 ) -> tuple[Floats, Floats]:
     """Return mean and standard deviation of the error, degC, (n,).
 
     For each reach the eight sensors with the largest covariance are used that have an error within 120 days;
     the nearest two on several days before and after. The standard deviation is that of a new observation,
-    with its noise. `apart` has the distances of all reaches from the sensors, `segment` those of the reaches.
+    with its noise. All reaches asked for are among the `places`.
     """
     from xmsgl.reconstruct import _loops
 
-    targets, row = np.unique(asked.reach, return_inverse=True)
-    near, far = apart.of(targets).correlations(covariance)
-    between = apart.of(errors.reach).correlations(covariance)
+    near, far = places.apart.correlations(covariance)
     parts = (covariance.slow, covariance.fast)
     worth = np.zeros(near.shape)
     for part in parts:
         worth += part.variance * (part.along_river * near + part.across_land * far)
     # The sensor of the reach itself comes first.
-    worth[targets[:, None] == errors.reach] += 1e3
-    best = np.argsort(-worth, axis=1, kind="stable")[:, :_CANDIDATES]
-    itself = np.full(len(targets), -1)
-    at, sensor = np.nonzero(targets[:, None] == errors.reach)
+    at, sensor = np.nonzero(places.reach[:, None] == errors.reach)
+    worth[at, sensor] += 1e3
+    best = _largest(worth, _CANDIDATES)
+    itself = np.full(len(places.reach), -1)
     itself[at] = sensor
     lags = np.arange(2 * LIMIT + 1)
     mean, variance = np.empty(asked.day.size, np.float32), np.empty(asked.day.size, np.float32)
     _loops.krige(
         errors.values,
         *errors.near_days,
-        segment[errors.reach],
-        *between,
+        places.segment,
+        *places.between.correlations(covariance),
         best,
         np.take_along_axis(near, best, 1),
         np.take_along_axis(far, best, 1),
         itself,
-        row.ravel(),
+        np.searchsorted(places.reach, asked.reach),
         asked.day,
         asked.until,
         LIMIT,
@@ -102,3 +116,12 @@ def error_given(
         variance,
     )
     return mean, np.sqrt(variance + np.float32(covariance.noise))
+
+
+def _largest(worth: NDArray[np.float64], n: int) -> Ints:
+    """Return the columns of the largest values of each row, the largest first, equal ones in their order."""
+    if worth.shape[1] > 2 * n:
+        some = np.sort(np.argpartition(-worth, n - 1, axis=1)[:, :n], axis=1)
+        order = np.argsort(-np.take_along_axis(worth, some, 1), axis=1, kind="stable")
+        return np.take_along_axis(some, order, 1)
+    return np.argsort(-worth, axis=1, kind="stable")[:, :n]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xmsgl.network.distance import river_distance
+from xmsgl.network.distance import RiverDistances
 from xmsgl.network.topology import accumulate, distance_to_outlet
 from xmsgl.schema.rivers import segment_positions, topology
 
@@ -58,25 +59,20 @@ class River:
         last[self.segment[order]] = order  # the last one written is the nearest to the outlet
         return last
 
-    def apart(self, sources: Ints) -> Apart:
-        """Measure how far all reaches are from some."""
-        walked = river_distance(self.downstream, self.length, sources, limit=np.inf).tocoo()
-        reach, source, metres = walked.row, walked.col, walked.data
-        middle = distance_to_outlet(self.downstream, self.length) + self.length / 2
-        difference = np.abs(middle[reach] - middle[sources[source]])
-        ratio = self.area[reach] / self.area[sources[source]]
-        shape = len(self.length), len(sources)
-        river, water = np.full(shape, np.inf, np.float32), np.zeros(shape, np.float32)
-        river[reach, source] = metres
-        # On one flow path, the distance is the difference of the distances to the outlet.
-        connected = np.abs(difference - metres) <= 1e-6 * metres + 0.01
-        water[reach, source] = np.where(connected, np.sqrt(np.minimum(ratio, 1 / ratio)), 0.0)
-        own = np.arange(len(sources))
-        river[sources, own], water[sources, own] = 0.0, 1.0
+    @cached_property
+    def distances(self) -> RiverDistances:
+        """Distances along the river."""
+        return RiverDistances.of(self.downstream, self.length)
+
+    def apart(self, reaches: Ints, sources: Ints) -> Apart:
+        """Measure how far some reaches are from others."""
+        river, connected = self.distances.between(reaches, sources)
+        ratio = self.area[reaches][:, None] / self.area[sources]
+        water = np.sqrt(np.minimum(ratio, 1 / ratio, where=connected, out=np.zeros(ratio.shape)))
         if self.place is None:
-            return Apart(river, water, river)
-        cosine = np.clip(self.place @ self.place[sources].T, -1.0, 1.0)
-        return Apart(river, water, (_EARTH * np.arccos(cosine)).astype(np.float32))
+            return Apart(river, water.astype(np.float32), river)
+        cosine = np.clip(self.place[reaches] @ self.place[sources].T, -1.0, 1.0)
+        return Apart(river, water.astype(np.float32), (_EARTH * np.arccos(cosine)).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +82,6 @@ class Apart:
     river: NDArray[np.float32]  # m along the river; infinite in another basin
     water: NDArray[np.float32]  # root of the ratio of the drainage areas on one flow path, else 0
     land: NDArray[np.float32]  # m across land, or along the river where coordinates are unknown
-
-    def of(self, reaches: Ints) -> Apart:
-        """Return the distances of some reaches."""
-        return Apart(self.river[reaches], self.water[reaches], self.land[reaches])
 
     def correlations(self, covariance: ErrorCovariance) -> tuple[Floats, Floats]:
         """Return the correlation along the river and across land, (reach, source)."""
