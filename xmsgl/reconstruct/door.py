@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     _Both = Mapping[ErrorKind, Errors]  # of the trainings that left a sensor out, and of the mean
 
-__all__ = ["MODES", "reconstruct"]
+__all__ = ["MODES", "Correction", "reconstruct"]
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def reconstruct(
         )
         msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
         raise InvalidArgumentError(msg)
-    task = _Task(river, gauged, covariances, mode, last, asked)
+    task = Correction(river, gauged, covariances, mode, last, asked)
     values = (_lazy if _is_lazy(predicted, labels) else _eager)(predicted, own, labels, windows, task)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
     result = _labelled(values, ds, fitted, how, quantiles, mode).isel(time=wanted)
@@ -207,8 +207,8 @@ def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class _Task:
-    """What is equal for all windows."""
+class Correction:
+    """Corrects the prediction of windows of days; what is equal for all of them."""
 
     river: River
     gauged: NDArray[np.bool_]  # reaches whose segment had a gauge in training
@@ -278,7 +278,9 @@ def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River
     }
 
 
-def _eager(predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window], task: _Task) -> Floats:
+def _eager(
+    predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window], task: Correction
+) -> Floats:
     spans = [slice(window.start, window.stop) for window in windows]
     errors = [
         _errors({s: each[span] for s, each in labels.items()}, predicted[span], own[span], task.river)
@@ -297,14 +299,14 @@ def _eager(predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window
         return np.concatenate(list(pool.map(one, range(len(windows)))), axis=-2)
 
 
-def _lazy(predicted: Any, own: Any, labels: Any, windows: Sequence[Window], task: _Task) -> Any:
+def _lazy(predicted: Any, own: Any, labels: Any, windows: Sequence[Window], task: Correction) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
     predicted, own = (da.asarray(each) for each in (predicted, own))
     spans = [slice(window.start, window.stop) for window in windows]
     shared, river = delayed(task, pure=True), delayed(task.river, pure=True)
-    find, correct = delayed(_errors, pure=True), delayed(_Task.correct, pure=True)
+    find, correct = delayed(_errors, pure=True), delayed(Correction.correct, pure=True)
     errors = [
         find({s: each[span] for s, each in labels.items()}, predicted[span], own[span], river)
         for span in spans
