@@ -1,7 +1,8 @@
-"""Reconstruction on the Delaware: held-out segments, gaps, forecasts and fewer sensors, against simple rules.
+"""Reconstruction of a basin: held-out segments, gaps, forecasts and fewer sensors, against simple rules.
 
     python -m benchmarks.reconstruction RESULTS.jsonl --models FOLDER             # hours on 2 cores
     python -m benchmarks.reconstruction RESULTS.jsonl --models FOLDER --cases gaps-30 forecast-1
+    python -m benchmarks.reconstruction YAKIMA.jsonl --models FOLDER --basin yakima
     python -m benchmarks.reconstruction RESULTS.jsonl --table                     # only print what is there
 
 ``spatial-0`` to ``spatial-3`` hide the segments of the benchmark's draws on all days, and every other gauge
@@ -10,7 +11,12 @@ days at a time at gauged segments, ``forecast-N`` predicts the Nth day after an 
 ``sensors-N`` keeps N percent of the gauges reporting and scores the others, which reported in the years of
 training. ``ungauged-N`` scores the same gauges by the training that left each of them out. What is hidden is
 hidden at both scales. The errors at sensors and their interpolation are those of ``ds.msgl.reconstruct``,
-computed at the scored reaches and days only.
+computed at the scored reaches and days only. "kriging, no model" interpolates the differences of observations
+from the mean of all gauges on the day of the year, with a covariance of their own.
+
+References
+----------
+.. [1] Gneiting & Raftery (2007), Strictly proper scoring rules, doi:10.1198/016214506000001437, equation 21.
 """
 
 from __future__ import annotations
@@ -18,13 +24,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from xmsgl.benchmark.protocols import PROTOCOLS
 from xmsgl.benchmark.sources import SOURCES, open_source
@@ -32,15 +39,18 @@ from xmsgl.inputs.validation import label_values
 from xmsgl.inputs.windows import cut_windows
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
+from xmsgl.reconstruct.fit import fit_covariance
 from xmsgl.reconstruct.given import LIMIT, Asked, Errors, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import sensor_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from numpy.typing import NDArray
 
-    from xmsgl.models.file.covariance import ErrorKind
+    from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
@@ -75,7 +85,14 @@ class Basin:
     own: Floats  # of the folds that left a gauge out
     test: NDArray[np.bool_]  # reaches or days that training did not see
     model: Model
+    covariances: Mapping[ErrorKind, ErrorCovariance]
+    time: pd.DatetimeIndex
     interval: tuple[float, float] = (0.05, 0.95)
+
+    @property
+    def on_days(self) -> bool:
+        """Whether days, not reaches, are those of the test."""
+        return self.test.size == len(self.fine)
 
     def errors(self, seen: NDArray[np.bool_], kind: ErrorKind = "gauged") -> Errors:
         """Return the errors at sensors where segments report, boolean (day, segment)."""
@@ -85,24 +102,54 @@ class Basin:
         return sensor_errors(fine, coarse, predicted, self.river)
 
 
-def prepare(case: str, folder: Path) -> Basin:
-    """Train the model of a case, or load it, and predict."""
+def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
+    """Train the model of a case in a basin, or load it, and predict."""
     spatial = case.startswith("spatial")
-    draw, name = (int(case[-1]), f"draw{case[-1]}") if spatial else (0, "years")
-    source, ds = SOURCES["delaware"], open_source("delaware", {}, fraction=1.0, draw=draw).load()
+    draw, split = (int(case[-1]), f"draw{case[-1]}") if spatial else (0, "years")
+    source, ds = SOURCES[name], open_source(name, {}, fraction=1.0, draw=draw).load()
     hidden, test, _ = PROTOCOLS["spatial" if spatial else "temporal"].hide(ds, source, draw)
-    path = folder / f"{name}.safetensors"
+    path = folder / f"{name}-{split}.safetensors"
     if not path.exists():
         hidden.msgl.train("trees", progress=False, **TREES).save(path)
     model = load_model(path)
-    stored = folder / f"{name}.npz"
+    stored = path.with_suffix(".npz")
     if not stored.exists():
         mean, own = predict(ds, model)
         np.savez(stored, mean=mean, own=own)
     arrays = np.load(stored)
     labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
     predicted = arrays["own" if case.startswith("ungauged") else "mean"]
-    return Basin(River.of(ds), *labels, predicted, arrays["own"], test.values, model)
+    return Basin(
+        River.of(ds),
+        *labels,
+        predicted,
+        arrays["own"],
+        test.values,
+        model,
+        model.spec.errors,
+        ds.indexes["time"],
+    )
+
+
+def without_model(basin: Basin) -> Basin | None:
+    """Return a basin whose prediction is the mean of all gauges on the day of the year, or None."""
+    known = np.broadcast_to(~(basin.test[:, None] if basin.on_days else basin.test), basin.fine.shape)
+    segments = np.ones(basin.coarse.shape, np.bool_)
+    if basin.on_days:
+        segments[basin.test] = False
+    else:
+        segments[:, np.unique(basin.river.segment[basin.test])] = False
+    fine, coarse = np.where(known, basin.fine, np.nan), np.where(segments, basin.coarse, np.nan)
+    day = np.minimum(basin.time.day_of_year.to_numpy(), 365) - 1
+    mean = pd.DataFrame(coarse).mean(axis=1).groupby(day).mean()
+    around = mean.reindex(np.arange(-15, 380) % 365).rolling(31, center=True, min_periods=1).mean()
+    yearly = np.repeat(around.to_numpy()[15:380][day][:, None], basin.fine.shape[1], 1).astype(np.float32)
+    covariance = fit_covariance(
+        sensor_errors(fine.astype(np.float32), coarse.astype(np.float32), yearly, basin.river), basin.river
+    )
+    if covariance is None:
+        return None
+    return replace(basin, predicted=yearly, own=yearly, covariances={"ungauged": covariance})
 
 
 def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
@@ -119,7 +166,7 @@ def reconstructed(
     mean, deviation = np.zeros(day.size, np.float32), np.zeros(day.size, np.float32)
     bounds = np.zeros((2, day.size), np.float32)
     learned = (basin.own != basin.predicted).any(axis=0)
-    for kind, covariance in basin.model.spec.errors.items():
+    for kind, covariance in basin.covariances.items():
         errors = basin.errors(reports, kind)
         for window in cut_windows(len(reports), basin.model.spec.window, 0):
             inside = (day >= window.start) & (day < window.stop)
@@ -214,9 +261,9 @@ def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bo
     return np.ones_like(seen), np.isfinite(basin.fine) & target[:, None]
 
 
-def run(case: str, folder: Path) -> list[dict[str, Any]]:
+def run(case: str, folder: Path, name: str = "delaware") -> list[dict[str, Any]]:
     """Score all methods in one case."""
-    basin = prepare(case, folder)
+    basin = prepare(case, folder, name)
     reports, scored = hidden_of(case, basin)
     kind, number = case.split("-")
     day, reach = np.nonzero(scored)
@@ -226,10 +273,13 @@ def run(case: str, folder: Path) -> list[dict[str, Any]]:
     truth = basin.fine[day, reach] - basin.predicted[day, reach]
     found = {"the model alone": np.zeros(day.size, np.float32)}
     begun = time.perf_counter()
-    found["reconstruct"], _, bounds = reconstructed(basin, reports, reach, day, until)
+    found["reconstruct"], deviation, bounds = reconstructed(basin, reports, reach, day, until)
     seconds = round(time.perf_counter() - begun, 1)
     if kind != "forecast":
         found["reconstruct, filter"] = reconstructed(basin, reports, reach, day, day)[0]
+    if (plain := without_model(basin)) is not None:
+        shift = plain.predicted[day, reach] - basin.predicted[day, reach]
+        found["kriging, no model"] = shift + reconstructed(plain, reports, reach, day, until)[0]
     near = same_day(basin, errors, reach, np.minimum(day, until))
     if kind in ("gaps", "forecast"):
         found["damped persistence"] = persistence(basin, errors, reach, day, until, both=False)
@@ -238,14 +288,35 @@ def run(case: str, folder: Path) -> list[dict[str, Any]]:
     found |= {name: near[name] for name in ("inverse distance", "nearest gauge")}
     rows = [{"case": case, "method": name, **_scores(truth - each, reach)} for name, each in found.items()]
     inside = (truth >= bounds[0]) & (truth <= bounds[1])
-    rows[1]["covered"] = {"all": [round(100 * float(inside.mean()), 1), inside.size]}
-    for low, high in pairwise(DISTANCES):
-        some = (near["distance"] >= low) & (near["distance"] < high)
-        if some.any():
-            key = f"{low / 1e3:g}-{high / 1e3:g} km"
-            rows[1]["covered"][key] = [round(100 * float(inside[some].mean()), 1), int(some.sum())]
+    crps, alone = normal_crps(truth - found["reconstruct"], deviation), np.abs(truth)
+    rows[1]["groups"] = {
+        key: {
+            "covered": round(100 * float(inside[some].mean()), 1),
+            "crps": round(float(crps[some].mean()), 3),
+            "alone": round(float(alone[some].mean()), 3),
+            "n": int(some.sum()),
+        }
+        for key, some in by_distance(near["distance"]).items()
+        if some.any()
+    }
     rows[1]["seconds"] = seconds
     return rows
+
+
+def normal_crps(error: Floats, deviation: Floats) -> Floats:
+    """Return the continuous ranked probability score of normal errors, degC [1]_."""
+    z = error / deviation
+    score: Floats = deviation * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
+    return score
+
+
+def by_distance(metres: Floats) -> dict[str, NDArray[np.bool_]]:
+    """Return all observations, and those by the distance of the nearest sensor that reports."""
+    groups = {
+        f"{low / 1e3:g}-{high / 1e3:g} km": (metres >= low) & (metres < high)
+        for low, high in pairwise(DISTANCES)
+    }
+    return {"all": np.ones(metres.size, np.bool_)} | groups
 
 
 def _scores(error: Floats, reach: Ints) -> dict[str, Any]:
@@ -268,10 +339,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def coverage(rows: list[dict[str, Any]]) -> str:
-    """Write the share of observations in the 90 % interval of reconstruct and its time, in Markdown."""
-    some = {row["case"]: row for row in rows if "covered" in row}
+    """Write coverage of the 90 % interval, CRPS, and mean absolute error of the model alone, in Markdown."""
+    some = {row["case"]: row for row in rows if "groups" in row}
     texts = {
-        case: {key: f"{share} ({n:,})" for key, (share, n) in some[case]["covered"].items()}
+        case: {
+            key: f"{each['covered']} / {each['crps']:.2f} / {each['alone']:.2f} ({each['n']:,})"
+            for key, each in some[case]["groups"].items()
+        }
         | {"seconds": some[case]["seconds"]}
         for case in CASES
         if case in some
@@ -284,6 +358,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--models", type=Path, default=Path("reconstruction-models"))
+    parser.add_argument("--basin", default="delaware", choices=["delaware", "willamette", "yakima"])
     parser.add_argument("--cases", nargs="+", default=CASES, choices=CASES)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
@@ -293,7 +368,7 @@ def main() -> None:
     for case in [] if given.table else given.cases:
         if any(row["case"] == case for row in rows):
             continue
-        new = run(case, given.models)
+        new = run(case, given.models, given.basin)
         rows += new
         with given.results.open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in new)

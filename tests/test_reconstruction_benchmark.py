@@ -14,13 +14,16 @@ from benchmarks import reconstruction
 from benchmarks.reconstruction import (
     Basin,
     _scores,
+    by_distance,
     draw_gaps,
     hidden_of,
+    normal_crps,
     persistence,
     predict,
     prepare,
     reconstructed,
     same_day,
+    without_model,
 )
 from xmsgl.benchmark.sources import SOURCES, Source, late_years
 from xmsgl.evaluate import mask_labels
@@ -43,7 +46,18 @@ def basin(river_once):
     mean, own = predict(river_once, model)
     test = np.arange(len(fine)) >= DAYS
     # Four segments are too few for an interval of 90 %.
-    return Basin(River.of(river_once), fine, coarse, mean, own, test, model, interval=(0.4, 0.6))
+    return Basin(
+        River.of(river_once),
+        fine,
+        coarse,
+        mean,
+        own,
+        test,
+        model,
+        model.spec.errors,
+        river_once.indexes["time"],
+        interval=(0.4, 0.6),
+    )
 
 
 def with_marks(basin, hidden, segment_hidden):
@@ -207,3 +221,37 @@ def test_simple_rules_by_hand(basin):
     # One pair of successive days in the years of training: damping 4 / 2 = 2.
     late = persistence(small, errors, np.array([0, 4, 2]), np.full(3, 3), np.full(3, 2), both=False)
     np.testing.assert_allclose(late, [4 * 2, -1 * 4, 0])
+
+
+def test_the_mean_of_the_day_of_the_year(basin, monkeypatch):
+    """Against a plain loop; the days of the test are not used."""
+    monkeypatch.setattr(fit, "_SAMPLE", 200)
+    monkeypatch.setattr(fit, "_STEPS", 1)
+    coarse = np.full_like(basin.coarse, np.nan)
+    coarse[:, :4] = np.random.default_rng(2).normal(10, 5, (len(coarse), 4))
+    own = replace(basin, coarse=coarse)
+    found = without_model(own)
+    day = np.minimum(own.time.day_of_year.to_numpy(), 365)
+    for t in (0, 100, DAYS + 10):
+        near = [k for k in range(DAYS) if min((day[k] - day[t]) % 365, (day[t] - day[k]) % 365) <= 15]
+        means = [coarse[[k for k in near if day[k] == d]][:, :4].mean() for d in {day[k] for k in near}]
+        np.testing.assert_allclose(found.predicted[t], np.mean(means), rtol=1e-5)
+    late = np.where(own.test[:, None], coarse + 50, coarse).astype(np.float32)
+    other = without_model(replace(own, coarse=late, fine=np.where(own.test[:, None], 99, own.fine)))
+    assert other.covariances == found.covariances
+    np.testing.assert_array_equal(other.predicted, found.predicted)
+
+
+def test_the_crps_is_the_integral_of_its_definition():
+    from scipy.stats import norm
+
+    values = np.linspace(-40, 40, 160_001)
+    for error, deviation in ((0.3, 1.2), (-2.5, 0.7), (0.0, 3.0)):
+        squared = (norm.cdf(values / deviation) - (values >= error)) ** 2
+        assert normal_crps(error, deviation) == pytest.approx(np.trapezoid(squared, values), abs=1e-3)
+
+
+def test_every_distance_is_in_one_group():
+    groups = by_distance(np.array([0.0, 4999.0, 5000.0, 1e5, np.inf]))
+    assert groups.pop("all").all()
+    assert np.sum(list(groups.values()), axis=0).tolist() == [1, 1, 1, 1, 0]
