@@ -1,9 +1,9 @@
 """The models that the package ships: ``python -m benchmarks.packaged train FOLDER`` and ``... score NAME``.
 
-``train`` trains ``delaware-gauged`` and ``delaware-ungauged`` by the recipes of these names. Observations on
-the benchmark's test days are masked at both scales. An interrupted training resumes from its checkpoint in
-the folder. ``score`` scores a packaged model on the test days and writes the figures and the card into
-``docs/models``.
+``train`` trains ``delaware-gauged``, ``delaware-ungauged`` and ``delaware-sensors``, or those whose names
+follow the folder, by the recipes of these names. Observations on the benchmark's test days are masked at both
+scales. An interrupted training resumes from its checkpoint in the folder. ``score`` scores a packaged model
+on the test days and writes the figures and the card into ``docs/models``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PERIODS", "main", "scores"]
 
 #: Recipe of each model.
-MODELS = {"delaware-gauged": "gauged", "delaware-ungauged": "ungauged"}
+MODELS = {f"delaware-{recipe}": recipe for recipe in ("gauged", "ungauged", "sensors")}
 #: Water years of the test that are scored apart.
 PERIODS = {"2011-15": ("2010-10-01", "2015-09-30"), "2021": ("2020-10-01", "2021-09-30")}
 
@@ -35,11 +35,12 @@ def _split() -> Split:
     return make_split(run)
 
 
-def train(folder: Path) -> None:
-    """Train the models and write their files into a folder."""
+def train(folder: Path, names: Sequence[str] = tuple(MODELS)) -> None:
+    """Train models and write their files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     training = _split().training
-    for name, recipe in MODELS.items():
+    for name in names:
+        recipe = MODELS[name]
         checkpoint = folder / f"{name}.ckpt"
         kept = {"validation": "2005-10-01/2010-09-30"} if recipe == "gauged" else {}
         model = training.msgl.train(
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> None:
     """Train into a folder, or score packaged models."""
     command, *rest = arguments
     if command == "train":
-        train(Path(rest[0]))
+        train(Path(rest[0]), rest[1:] or tuple(MODELS))
         return
     for name in rest:
         path = card.PAGES / f"{name}.json"

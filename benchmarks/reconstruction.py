@@ -61,14 +61,9 @@ CASES = [
     *(f"forecast-{lead}" for lead in range(1, 8)),
     *(f"{kind}-{percent}" for kind in ("sensors", "ungauged") for percent in (5, 10, 20, 50)),
 ]
-#: The model of all cases.
-TREES = {
-    "features": ["default", "neighbour_anomalies:40km", "neighbour_anomalies:80km"],
-    "max_features": 0.3,
-    "min_samples_leaf": 300,
-    "keep": "last",
-    "validation": "folds",
-}
+#: The model of all cases, that of the packaged delaware-sensors.
+RECIPE = "sensors"
+SETTINGS: dict[str, Any] = {}
 DISTANCES = (0.0, 5e3, 20e3, 60e3, np.inf)  # m along the river to the nearest sensor that reports
 _ISSUE, _QUIET = 7, 60  # days
 _ENOUGH = 60  # observed days of a long gap
@@ -110,7 +105,7 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
     hidden, test, _ = PROTOCOLS["spatial" if spatial else "temporal"].hide(ds, source, draw)
     path = folder / f"{name}-{split}.safetensors"
     if not path.exists():
-        hidden.msgl.train("trees", progress=False, **TREES).save(path)
+        hidden.msgl.train(recipe=RECIPE, progress=False, **SETTINGS).save(path)
     model = load_model(path)
     stored = path.with_suffix(".npz")
     if not stored.exists():

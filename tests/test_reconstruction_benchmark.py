@@ -70,8 +70,8 @@ def with_marks(basin, hidden, segment_hidden):
 @pytest.fixture
 def prepared(monkeypatch, tmp_path):
     """Train the benchmark's model of a case on a small river in place of the Delaware."""
-    trees = {"validation": "folds:2", "keep": "last", "iterations": 8, "min_samples_leaf": 20}
-    monkeypatch.setattr(reconstruction, "TREES", trees)
+    trees = {"validation": "folds:2", "iterations": 8, "min_samples_leaf": 20, "features": ["default"]}
+    monkeypatch.setattr(reconstruction, "SETTINGS", trees)
     monkeypatch.setattr(fit, "_SAMPLE", 200)
     monkeypatch.setattr(fit, "_STEPS", 1)
 

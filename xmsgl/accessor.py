@@ -123,7 +123,7 @@ class MsglAccessor:
             ``"msgl"`` (default), ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
             ``"direct"``, ``"trees"`` or ``"stack"``.
         recipe
-            A set of settings: ``"gauged"``, ``"ungauged"``, ``"quick"`` or ``"published"``.
+            A set of settings: ``"gauged"``, ``"ungauged"``, ``"sensors"``, ``"quick"``, ``"published"``.
         epochs
             Largest number of passes over the training windows; by default 60, or more for 1000 steps.
         validation
@@ -182,7 +182,7 @@ class MsglAccessor:
 
     def reconstruct(
         self,
-        model: Model | str | os.PathLike[str],
+        model: Model | str | os.PathLike[str] | None = None,
         *,
         observed: xr.DataArray | xr.Dataset | None = None,
         mode: Literal["smooth", "filter", "forecast"] = "smooth",
@@ -195,7 +195,8 @@ class MsglAccessor:
         Parameters
         ----------
         model
-            A model trained with ``validation="folds"``, or the path of its file.
+            A model trained with ``recipe="sensors"`` or ``validation="folds"``, or the path of its file.
+            Default: the packaged ``"delaware-sensors"``, in that basin only.
         observed
             Observations, degC. Default: those in the dataset, at both scales.
         mode

@@ -9,7 +9,9 @@ import xarray as xr
 
 pytest.importorskip("sklearn")
 
+import xmsgl
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError
+from xmsgl.models.file import packaged
 from xmsgl.models.file.model import load_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.reconstruct import reconstruct
@@ -239,3 +241,26 @@ class TestRefused:
         twice = xr.concat([river[FINE], river[FINE].isel(time=[0])], "time")
         with pytest.raises(InvalidArgumentError, match="two observations or more of time"):
             reconstruct(river, model, observed=twice)
+
+
+@pytest.fixture
+def shipped(monkeypatch, tmp_path, model):
+    model.save(tmp_path / f"{packaged.SENSORS}.safetensors")
+    monkeypatch.setattr(packaged, "_folder", lambda: tmp_path)
+
+
+def test_without_a_model_it_is_the_packaged_one(river, model, shipped, caplog):
+    with caplog.at_level("INFO", "xmsgl"):
+        found = river.msgl.reconstruct()
+    xr.testing.assert_equal(found, reconstruct(river, model))
+    assert found.attrs["model_sha256"] == model.sha256
+    assert packaged.SENSORS in caplog.text
+
+
+def test_the_packaged_model_is_refused_in_another_basin_and_the_advice_works(shipped, monkeypatch):
+    other = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=3)
+    with pytest.raises(InvalidArgumentError, match=r"another basin.*recipe='sensors'"):
+        other.msgl.reconstruct()
+    own = other.msgl.train(recipe="sensors", iterations=5, progress=False)
+    assert own.folds == 5
+    assert other.msgl.reconstruct(own).sizes == other.msgl.downscale(own).sizes

@@ -209,7 +209,13 @@ def downscale(
 
 @main.command()
 @dataset_argument
-@click.option("-m", "--model", type=path_type, required=True, help="Trained with --validation folds.")
+@click.option(
+    "-m",
+    "--model",
+    callback=known_model,
+    shell_complete=complete_model,
+    help="Trained with --recipe sensors or --validation folds. Default: delaware-sensors, in its basin.",
+)
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option(
     "--mode",
@@ -226,7 +232,7 @@ def reconstruct(
     *,
     dataset: str,
     data: dict[str, Any],
-    model: Path,
+    model: Path | str | None,
     output: Path,
     mode: str,
     issue: str | None,

@@ -16,11 +16,13 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
 from xmsgl.inputs.windows import calendar_windows
 from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.packaged import SENSORS
 from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, weighted_means
 from xmsgl.prediction.predictor import FREEZING
 from xmsgl.reconstruct.given import LIMIT, Asked, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import join_days, sensor_errors
+from xmsgl.schema.graphs import known_segments
 
 if TYPE_CHECKING:
     import os
@@ -51,7 +53,7 @@ _PAIRS = 500_000  # reach-days corrected at a time
 
 def reconstruct(
     obj: xr.Dataset | xr.DataTree,
-    model: Model | str | os.PathLike[str],
+    model: Model | str | os.PathLike[str] | None = None,
     *,
     observed: xr.DataArray | xr.Dataset | None = None,
     mode: str = "smooth",
@@ -72,7 +74,8 @@ def reconstruct(
     obj
         A dataset of the convention.
     model
-        A model trained with ``validation="folds"``, or its path.
+        A model trained with ``validation="folds"``, such as ``recipe="sensors"``, or its path. Default: the
+        packaged ``"delaware-sensors"``, in that basin only.
     observed
         Observed temperature, degC, (time, fine) or (time, coarse), or a dataset of both with the names of the
         convention. Default: the observations in the dataset. Where a segment is observed at both scales on a
@@ -100,7 +103,7 @@ def reconstruct(
     UncalibratedModelError
         The model has no covariance of its errors.
     InvalidArgumentError
-        There is no observation, or nothing to forecast.
+        There is no observation, or nothing to forecast; or no model is given outside the Delaware.
     UnknownNameError
         No such mode.
 
@@ -120,7 +123,7 @@ def reconstruct(
         )
         raise InvalidArgumentError(msg)
     ds, order = in_order(schema.as_dataset(obj))
-    fitted = model if isinstance(model, Model) else load_model(model)
+    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     covariances = _covariances(fitted, quantiles)
     labels = _labels(ds, observed)
     wanted, last = slice(0, ds.sizes["time"]), None
@@ -149,6 +152,19 @@ def reconstruct(
     if last is not None:
         return _as_forecast(result, days[last])
     return result if order is None else result.isel(time=order)
+
+
+def _packaged(ds: xr.Dataset) -> Model:
+    """Load the packaged model; refuse a basin in which it knows no segment."""
+    model = load_model(SENSORS)
+    if not model.spec.network.recognise(known_segments(ds)).any():
+        msg = (
+            f"no model is given, and the packaged {SENSORS} is of another basin; train one with "
+            "ds.msgl.train(recipe='sensors')"
+        )
+        raise InvalidArgumentError(msg)
+    logger.info("no model given: using the packaged model %s", SENSORS)
+    return model
 
 
 def _covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[ErrorKind, ErrorCovariance]:

@@ -1,7 +1,7 @@
 """Recipes: named sets of training settings.
 
 A recipe replaces the defaults of :class:`xmsgl.training.settings.TrainSettings`; given settings override
-both. It describes how a method learns: validation, seed, device and files are not part of it.
+both. It describes how a method learns: seed, device and files are not part of it.
 
 References
 ----------
@@ -22,7 +22,7 @@ from xmsgl.util.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GAUGED", "PUBLISHED", "QUICK", "RECIPES", "UNGAUGED", "Recipe", "recipe_settings"]
+__all__ = ["GAUGED", "PUBLISHED", "QUICK", "RECIPES", "SENSORS", "UNGAUGED", "Recipe", "recipe_settings"]
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,23 @@ The network has drainage area as its only static attribute, because a network re
 learned from by their attributes and is misled where there is no gauge.
 """
 
+SENSORS = Recipe(
+    "sensors",
+    "for reconstruction given sensors: boosted trees with neighbour anomalies, each training without another "
+    "fifth of the gauged segments",
+    "docs/benchmarks/reconstruction.md",
+    settings={
+        "validation": "folds",
+        "features": ("default", *_NEIGHBOURS),
+        "iterations": 120,
+        "max_features": 0.3,
+        "min_samples_leaf": 300,
+        "keep": "last",
+    },
+    method="trees",
+)
+"""For ``ds.msgl.reconstruct``, which needs the errors at gauges that a training has not seen."""
+
 QUICK = Recipe(
     "quick",
     "boosted trees on coarse observations, in about a minute",
@@ -208,7 +225,7 @@ QUICK = Recipe(
 """A first result in about a minute."""
 
 RECIPES: Registry[Recipe] = Registry(
-    "recipe", {each.name: each for each in (GAUGED, UNGAUGED, QUICK, PUBLISHED)}
+    "recipe", {each.name: each for each in (GAUGED, UNGAUGED, SENSORS, QUICK, PUBLISHED)}
 )
 """Recipes by name."""
 

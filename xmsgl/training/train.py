@@ -61,8 +61,9 @@ def train(
         ``"trees"`` or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
     recipe
         Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
-        without gauges on their segment, ``"quick"`` takes a minute, ``"published"`` is the method as
-        described by Fan et al. (2025). Default: the settings of the package.
+        without gauges on their segment, ``"sensors"`` is for ``ds.msgl.reconstruct``, ``"quick"`` takes a
+        minute, ``"published"`` is the method as described by Fan et al. (2025). Default: the settings of
+        the package.
     epochs
         Maximum number of passes over the training windows. Default: that of the recipe, else 60, and more
         where these are fewer than 1000 steps.
