@@ -6,6 +6,7 @@ from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.placement import next_sensors
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
 from xmsgl.evaluate.references.pooled import air_temperature_regression, climatology
+from xmsgl.evaluate.sensors import check_sensors
 from xmsgl.evaluate.splits import (
     TEMPORAL_PROTOCOL,
     hold_out_segments,
@@ -22,6 +23,7 @@ __all__ = [
     "TEMPORAL_PROTOCOL",
     "SkillTable",
     "air_temperature_regression",
+    "check_sensors",
     "climatology",
     "compare",
     "coverage",

@@ -1,0 +1,138 @@
+"""Sensors whose observations disagree with those of all others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.inputs.validation import label_values
+from xmsgl.util.spec import is_positive
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from xmsgl.models.file.covariance import ErrorCovariance
+    from xmsgl.models.file.model import Model
+    from xmsgl.reconstruct.given import Errors
+    from xmsgl.reconstruct.river import River
+
+__all__ = ["check_sensors"]
+
+_NORMAL = 1.4826  # standard deviation over the median absolute deviation, of normal values
+
+
+def check_sensors(
+    obj: xr.Dataset | xr.DataTree, model: Model | str | os.PathLike[str], *, threshold: float = 3.0
+) -> xr.Dataset:
+    """Compare each sensor with what the model and all other sensors say of its reach.
+
+    On each day with an observation, the temperature is reconstructed without the sensors of the same segment,
+    and the difference is divided by its standard deviation. Over the days of a good sensor these standard
+    scores are spread around 0 with a deviation of about 1. Nothing is removed from the dataset: a place with
+    a spring or below a dam may differ from its surroundings, too.
+
+    Parameters
+    ----------
+    obj
+        A dataset of the convention with observations, degC.
+    model
+        A model trained with ``validation="folds"``, or its path.
+    threshold
+        Largest absolute median, and largest spread, of the standard scores of a sensor that is not suspect.
+
+    Returns
+    -------
+    xarray.Dataset
+        By ``sensor``, the id of its reach, the most suspect first: ``days``, the number of observations;
+        ``difference``, the median difference, degC; ``shift``, the median of the standard scores; ``spread``,
+        their median absolute deviation, scaled to a standard deviation; and whether it is ``suspect``.
+
+    Raises
+    ------
+    UncalibratedModelError
+        The model has no covariance of its errors.
+    InvalidArgumentError
+        There is no observation, or `threshold` is not a positive number.
+
+    References
+    ----------
+    .. [1] Rousseeuw & Hubert (2011), Robust statistics for outlier detection, doi:10.1002/widm.2.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=3)
+    >>> model = ds.msgl.train("trees", validation="folds:2", iterations=10, progress=False)
+    >>> bool(check_sensors(ds, model).suspect.any())
+    False
+    """
+    # Imported here, because the models import PyTorch, which takes seconds.
+    from xmsgl.models.file.model import Model, load_model
+    from xmsgl.prediction.downscale import held_out_shares, weighted_means
+    from xmsgl.reconstruct.river import River
+    from xmsgl.reconstruct.sensors import sensor_errors
+
+    if not is_positive(threshold):
+        msg = f"threshold must be a positive number, got {threshold!r}"
+        raise InvalidArgumentError(msg)
+    ds = schema.as_dataset(obj)
+    fitted = model if isinstance(model, Model) else load_model(model)
+    if not fitted.spec.errors:
+        msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"
+        raise UncalibratedModelError(msg)
+    (own,) = weighted_means(ds, fitted, [held_out_shares(fitted, ds)], None, "auto", carry=False)
+    river = River.of(ds)
+    fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
+    errors = sensor_errors(fine, coarse, np.asarray(own), river)
+    if not errors.reach.size:
+        msg = "the dataset has no observation at a reach or at a segment with reaches, so no sensor to check"
+        raise InvalidArgumentError(msg)
+    table = _scores(errors, river, fitted.spec.errors["ungauged"])
+    table["suspect"] = (table["shift"].abs() > threshold) | (table["spread"] > threshold)
+    worst = table[["shift", "spread"]].abs().max(axis=1).sort_values(ascending=False, kind="stable").index
+    return _described(table.loc[worst], ds.indexes["fine"])
+
+
+def _scores(errors: Errors, river: River, covariance: ErrorCovariance) -> pd.DataFrame:
+    """Return the figures of each sensor, by the position of its reach."""
+    from xmsgl.reconstruct.given import Asked, Places, error_given
+
+    sensor, day = np.nonzero(np.isfinite(errors.values.T))
+    whole: NDArray[np.int64] = np.full(day.size, -1)
+    until = np.full(day.size, len(errors.values) - 1)
+    places = Places.of(river, errors.reach, errors.reach)
+    reach = errors.reach[sensor]
+    asked = Asked(reach, day, until, river.segment[reach], whole)
+    mean, deviation = error_given(errors, asked, places, covariance)
+    difference = errors.values[day, sensor] - mean
+    frame = pd.DataFrame({"difference": difference, "score": difference / deviation}).groupby(reach)
+    median = frame.median()
+    spread = frame["score"].agg(lambda scores: _NORMAL * (scores - scores.median()).abs().median())
+    return pd.DataFrame(
+        {
+            "days": frame.size(),
+            "difference": median["difference"],
+            "shift": median["score"],
+            "spread": spread,
+        }
+    )
+
+
+def _described(table: pd.DataFrame, ids: pd.Index) -> xr.Dataset:
+    """Return the table with ids and attributes."""
+    about = {
+        "days": {"long_name": "number of observations"},
+        "difference": {"long_name": "median difference from the reconstruction by others", "units": "degC"},
+        "shift": {"long_name": "median of the standard scores", "units": "1"},
+        "spread": {"long_name": "scaled median absolute deviation of the standard scores", "units": "1"},
+        "suspect": {"long_name": "whether it disagrees with the others"},
+    }
+    values = {name: ("sensor", table[name].to_numpy(), attrs) for name, attrs in about.items()}
+    return xr.Dataset(values, {"sensor": ("sensor", ids[table.index], {"long_name": "id of the reach"})})
