@@ -264,3 +264,26 @@ def test_the_packaged_model_is_refused_in_another_basin_and_the_advice_works(shi
     own = other.msgl.train(recipe="sensors", iterations=5, progress=False)
     assert own.folds == 5
     assert other.msgl.reconstruct(own).sizes == other.msgl.downscale(own).sizes
+
+
+def test_each_member_of_the_weather_is_reconstructed_alone(river, model):
+    known = river[[FINE, COARSE]].isel(time=slice(0, 400))
+    members = [river]
+    members += [river.assign(air_temperature_coarse=river.air_temperature_coarse + shift) for shift in (2, 5)]
+    driver = "air_temperature_coarse"
+    warmer = xr.concat([one[driver] for one in members], "member")
+    several = river.assign({driver: warmer}).assign_coords(member=["a", "b", "c"])
+    options = {"observed": known, "mode": "forecast", "lead": 5, "quantiles": [0.3, 0.5]}
+    found = several.msgl.reconstruct(model, **options)
+    assert dict(found.sizes) == {"member": 3, "quantile": 2, "lead": 5, "fine": 12}
+    for name, one in zip("abc", members, strict=True):
+        xr.testing.assert_equal(found.sel(member=name, drop=True), one.msgl.reconstruct(model, **options))
+    assert float(abs(found.diff("member")).max()) > 0.1
+    lazy = several.chunk(time=100).msgl.reconstruct(model, **options)
+    xr.testing.assert_allclose(lazy, found)
+
+
+def test_only_drivers_have_members(river, model):
+    several = river.assign({FINE: river[FINE].expand_dims(member=2)})
+    with pytest.raises(InvalidArgumentError, match=f"{FINE}.*member"):
+        several.msgl.reconstruct(model)

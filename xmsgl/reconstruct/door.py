@@ -26,7 +26,7 @@ from xmsgl.schema.graphs import known_segments
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,7 +72,8 @@ def reconstruct(
     Parameters
     ----------
     obj
-        A dataset of the convention.
+        A dataset of the convention. Drivers may have a further dimension ``member``, of an ensemble forecast
+        of the weather: each member is reconstructed alone.
     model
         A model trained with ``validation="folds"``, such as ``recipe="sensors"``, or its path. Default: the
         packaged ``"delaware-sensors"``, in that basin only.
@@ -97,6 +98,7 @@ def reconstruct(
     xarray.DataArray
         degC, (time, fine), or (quantile, time, fine); lazy if the dataset is. A forecast has the dimension
         ``lead`` in place of ``time``, with the days as coordinate ``time`` and the day of issue as ``issue``.
+        With members the first dimension is ``member``.
 
     Raises
     ------
@@ -122,7 +124,13 @@ def reconstruct(
             f"lead is a number of days of at least 1 for mode='forecast', got lead={lead} with mode={mode!r}"
         )
         raise InvalidArgumentError(msg)
-    ds, order = in_order(schema.as_dataset(obj))
+    whole = schema.as_dataset(obj)
+    if "member" in whole.dims:
+        options = {"observed": observed, "mode": mode, "lead": lead, "quantiles": quantiles}
+        options |= {"warmup": warmup, "device": device}
+        each = [reconstruct(one, model, **options) for one in _members(whole)]
+        return xr.concat(each, whole["member"], coords="minimal", compat="override", combine_attrs="override")
+    ds, order = in_order(whole)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     covariances = _covariances(fitted, quantiles)
     labels = _labels(ds, observed)
@@ -152,6 +160,20 @@ def reconstruct(
     if last is not None:
         return _as_forecast(result, days[last])
     return result if order is None else result.isel(time=order)
+
+
+def _members(ds: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Return the dataset of each member; only drivers may have members."""
+    labels = {f"{schema.LABEL}_{scale}" for scale in ("fine", "coarse")}
+    having = [str(name) for name, each in ds.data_vars.items() if "member" in each.dims]
+    wrong = [name for name in having if name in labels or "time" not in ds[name].dims]
+    if wrong:
+        msg = (
+            f"{shorten(wrong)} must not have the dimension 'member', which is for drivers; select one member"
+        )
+        raise InvalidArgumentError(msg)
+    for number in range(ds.sizes["member"]):
+        yield ds.isel(member=number, drop=True)
 
 
 def _packaged(ds: xr.Dataset) -> Model:
