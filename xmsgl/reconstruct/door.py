@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,9 +127,17 @@ def reconstruct(
         raise InvalidArgumentError(msg)
     whole = schema.as_dataset(obj)
     if "member" in whole.dims:
-        options = {"observed": observed, "mode": mode, "lead": lead, "quantiles": quantiles}
-        options |= {"warmup": warmup, "device": device}
-        each = [reconstruct(one, model, **options) for one in _members(whole)]
+        alone = partial(
+            reconstruct,
+            model=model,
+            observed=observed,
+            mode=mode,
+            lead=lead,
+            quantiles=quantiles,
+            warmup=warmup,
+            device=device,
+        )
+        each = [alone(one) for one in _members(whole)]
         return xr.concat(each, whole["member"], coords="minimal", compat="override", combine_attrs="override")
     ds, order = in_order(whole)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
