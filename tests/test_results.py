@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import recipes
+from benchmarks import recipes, strategies
 from xmsgl.benchmark.store import Store
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model
@@ -57,3 +57,53 @@ def test_a_run_without_intervals_has_no_coverage(river, tmp_path, lost):
     for name in lost:
         (tmp_path / "runs" / "one" / name).unlink()
     assert recipes._coverage(Store(tmp_path), "one") is None
+
+
+def test_the_tables_of_strategies_are_those_of_the_stored_runs():
+    page = (strategies.ROOT / strategies.PAGE).read_text(encoding="utf-8")
+    assert strategies.written() == page
+    rows = pd.DataFrame(json.loads((strategies.ROOT / strategies.RESULTS).read_text(encoding="utf-8")))
+    for (_, method), some in rows.groupby(["table", "method"]):
+        (line,) = {
+            line
+            for line in page.splitlines()
+            if line.startswith(f"| `{method}` | {np.mean(some['rmse']):.3f}") and f"| {len(some)} |" in line
+        }
+        assert f"{np.mean(some['rmse_median']):.3f}" in line
+
+
+def test_the_ends_of_the_stages():
+    curves = {
+        "coarse": [3.0, 2.0, None, 1.75, 1.5],
+        "interpolation": [None, None, 4.0, 3.5, 3.0],
+        "fine": [None, None, None, 1.25, 1.375],
+    }
+    row = {"curves": curves, "pretrain": [2, 1]}
+    assert strategies.stage_ends(row) == (
+        "2: coarse 2.00; 3: interpolation 4.00; 4 (kept): coarse 1.75, interpolation 3.50, fine 1.25; "
+        "5: coarse 1.50, interpolation 3.00, fine 1.38"
+    )
+    assert strategies.stage_ends({"curves": {}, "pretrain": None}) == ""
+
+
+def test_a_row_of_strategies_says_what_it_changes(tmp_path):
+    scores = pd.DataFrame(
+        {"group": "all", "member": "", "metric": ["rmse", "rmse_median", "bias"], "value": [1.5, 1.25, -0.5]}
+    )
+    settings = {"epochs": 4, "identity": 0, "pretrain": 2}
+    run = {
+        "method": "msgl",
+        "settings": settings,
+        "fraction": 0.01,
+        "seed": 1,
+        "draw": 1,
+        "degrade": {"bias": 2},
+    }
+    record = {"id": "one", "run": run, "n": 4, "cpu_s": 7.2, "versions": {}, "hardware": {}, "finished": ""}
+    record["history"] = {"epoch": [1, 2], "validation_coarse": [2.0004, None]}
+    Store(tmp_path).finish("one", record, pairs=scores, scores=scores, model=b"")
+    (row,) = strategies.read_runs("region", tmp_path, {"epochs": 4, "identity": 8})
+    assert row["method"] == "msgl, identity=0, pretrain=2, bias=2"
+    assert row["curves"] == {"coarse": [2.0, None]}
+    lines = strategies.table([row, {**row, "seed": 2, "rmse": 2.5}]).splitlines()
+    assert "| 2.000 ± 0.707 |" in lines[-1]

@@ -146,6 +146,20 @@ def test_mixed_precision_on_the_cpu_stays_near_full_precision(tiny):
     assert all(value.dtype == torch.float32 for value in mixed.weights.values())
 
 
+@pytest.mark.parametrize(
+    ("tasks", "judged"),
+    [
+        (("coarse", "interpolation"), ("coarse", "interpolation")),
+        (("coarse", "interpolation", "fine"), ("coarse", "fine")),
+        (("interpolation", "fine"), ("fine",)),
+    ],
+)
+def test_the_tasks_that_predict_choose_the_epoch(tiny, tasks, judged):
+    history = train(tiny, tasks=tasks, validation=0.3, **{**SMALL, "epochs": 2}).history
+    expected = np.mean([history[f"validation_{task}"] for task in judged], axis=0)
+    np.testing.assert_allclose(history["validation"], expected)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])

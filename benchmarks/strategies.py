@@ -1,0 +1,155 @@
+"""The tables in which every stage is trained: ``python -m benchmarks.strategies TABLE=FOLDER ...``.
+
+``TABLE`` is the name of a file in ``benchmarks/settings``, whose command wrote the folder:
+
+    xmsgl benchmark delaware --config benchmarks/settings/region.toml --out FOLDER
+
+One row for each finished run is kept in ``docs/benchmarks/strategies.json``, with the validation RMSE of each
+task by epoch; the tables are written into ``docs/benchmarks/strategies.md``, between marks. Without an
+argument, the page is written again from the rows kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.benchmark.store import Store
+from xmsgl.evaluate.table import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["ROOT", "main", "read_runs", "stage_ends", "table", "written"]
+
+ROOT = Path(__file__).parents[1]
+RESULTS = "docs/benchmarks/strategies.json"
+PAGE = "docs/benchmarks/strategies.md"
+_TASKS = ("coarse", "interpolation", "fine")
+
+
+def read_runs(name: str, folder: Path, common: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for each finished run of a folder; `common` are settings that the label leaves out."""
+    store, rows = Store(folder), []
+    for record in store.records():
+        scores = store.scores(record["id"])
+        overall = scores[scores["group"] == "all"].set_index("metric")["value"]
+        run, history = record["run"], record.get("history") or {}
+        rows.append(
+            {
+                "table": name,
+                "method": _label(run, common),
+                **{key: run[key] for key in ("fraction", "seed", "draw")},
+                **{key: round(float(overall[key]), 4) for key in ("rmse", "rmse_median", "bias")},
+                "n": record["n"],
+                "cpu_s": round(record["cpu_s"]),
+                "pretrain": run["settings"].get("pretrain"),
+                "curves": {
+                    task: [None if each is None else round(each, 3) for each in history[f"validation_{task}"]]
+                    for task in _TASKS
+                    if f"validation_{task}" in history
+                },
+                **{key: record[key] for key in ("versions", "hardware", "finished")},
+            }
+        )
+    return rows
+
+
+def _label(run: Mapping[str, Any], common: Mapping[str, Any]) -> str:
+    """Return the method, what it changes of the common settings, and how labels are degraded."""
+    own = {
+        key: value
+        for key, value in run["settings"].items()
+        if key not in common or json.dumps(common[key]) != json.dumps(value)
+    }
+    parts = [f"{key}={json.dumps(value)}" for key, value in {**own, **run["degrade"]}.items()]
+    return ", ".join([run["method"], *parts])
+
+
+def stage_ends(row: Mapping[str, Any]) -> str:
+    """Write the validation RMSE of the tasks at the end of each stage, and at the epoch with the lowest."""
+    curves = {task: values for task, values in row["curves"].items() if any(v is not None for v in values)}
+    if not curves:
+        return ""
+    total = len(next(iter(curves.values())))
+    given = row["pretrain"] or 0
+    ends = {total, *np.cumsum(given if isinstance(given, list) else [given]).tolist()} - {0}
+    last = "fine" if "fine" in curves else next(iter(curves))
+    known = {epoch: value for epoch, value in enumerate(curves[last], 1) if value is not None}
+    best = min(known, key=known.__getitem__)
+    texts = []
+    for end in sorted(ends | {best}):
+        found = [
+            f"{task} {values[end - 1]:.2f}" for task, values in curves.items() if values[end - 1] is not None
+        ]
+        texts.append(f"{end}{' (kept)' if end == best else ''}: {', '.join(found)}")
+    return "; ".join(texts)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write a row for each method, in the order of the runs: mean and sample deviation over the runs."""
+    frame = pd.DataFrame(list(rows))
+    lines = []
+    for method, some in frame.groupby("method", sort=False):
+        spread = f" ± {some['rmse'].std():.3f}" if len(some) > 1 else ""
+        lines.append(
+            [
+                f"`{method}`",
+                f"{some['rmse'].mean():.3f}{spread}",
+                f"{some['rmse_median'].mean():.3f}",
+                f"{some['bias'].mean():+.3f}",
+                str(len(some)),
+                f"{some['cpu_s'].mean():,.0f}",
+                stage_ends(some.iloc[0]),
+            ]
+        )
+    head = [
+        "method",
+        "RMSE",
+        "median reach",
+        "bias",
+        "runs",
+        "CPU [s]",
+        "validation RMSE at the end of each stage",
+    ]
+    return markdown(head, lines, left=(0, 6))
+
+
+def written(root: Path = ROOT) -> str:
+    """Return the page with the figures of the stored results."""
+    rows = json.loads((root / RESULTS).read_text(encoding="utf-8"))
+    text = (root / PAGE).read_text(encoding="utf-8")
+    for name in dict.fromkeys(row["table"] for row in rows):
+        before, start, rest = text.partition(f"<!-- {name}: start -->\n")
+        _, end, after = rest.partition(f"<!-- {name}: end -->\n")
+        if not (start and end):
+            msg = f"{PAGE} has no marks for the table {name}"
+            raise ValueError(msg)
+        text = f"{before}{start}{table([row for row in rows if row['table'] == name])}\n{end}{after}"
+    return text
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> None:
+    """Store the rows of some folders in place of those of their tables, and write the page."""
+    import tomllib
+
+    path = root / RESULTS
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    for argument in arguments:
+        name, _, folder = argument.partition("=")
+        settings = tomllib.loads((root / f"benchmarks/settings/{name}.toml").read_text(encoding="utf-8"))
+        rows = [row for row in rows if row["table"] != name] + read_runs(name, Path(folder), settings["set"])
+    if arguments:
+        path.write_text(
+            json.dumps(rows, separators=(",", ":")).replace('{"table"', '\n{"table"') + "\n", encoding="utf-8"
+        )
+    (root / PAGE).write_text(written(root), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
