@@ -1,7 +1,7 @@
 """Downscaling: from a model and a dataset to the labelled daily temperature of every reach.
 
 The windows do not depend on the chunks or the first day of the record, so every chunking gives the same
-numbers. A lazy dataset gives a lazy result, with one task for the graphs and one per window.
+numbers. A lazy dataset gives a lazy result, see :mod:`xmsgl.prediction.lazy`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import DEFAULT, ELSEWHERE
-from xmsgl.prediction.predictor import Engine, split_inputs, window_days
+from xmsgl.prediction.predictor import Engine, split_inputs, window_days, window_positions
 from xmsgl.prediction.spin_up import flag_spin_up
 from xmsgl.schema.graphs import known_segments
 from xmsgl.schema.structure import check_days, check_sizes
@@ -143,12 +143,19 @@ def _values(
     windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
-    pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
+        from dask.base import tokenize
         from dask.delayed import delayed
 
-        engine = delayed(prepare, pure=True)(model.payload, fixed, device, warns=warns)
-        return _lazy(engine, pieces, ds.sizes["fine"], carry=carry)
+        from xmsgl.prediction.lazy import lazy_windows
+
+        token = tokenize(model.sha256, fixed, device, warns)
+        engine = delayed(prepare)(
+            model.payload, fixed, device, warns=warns, dask_key_name=f"xmsgl-model-{token}"
+        )
+        read = [(window, window_positions(window, spec.features, days.size)) for window in windows]
+        return lazy_windows(engine, drivers, read, ds.sizes["fine"], carry=carry)
+    pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
     shape = ds.sizes["time"], ds.sizes["fine"]
     return _eager(prepare(model.payload, fixed, device, warns=warns), pieces, shape, carry=carry)
 
@@ -193,22 +200,6 @@ def _eager(engine: Engine, pieces: Pieces, shape: tuple[int, int], *, carry: boo
             left = after if carry else None
             bar.update()
     return values
-
-
-def _lazy(engine: Any, pieces: Pieces, reaches: int, *, carry: bool) -> Any:
-    import dask.array as da
-    from dask.delayed import delayed
-
-    run, resume = delayed(Engine.run, pure=True), delayed(Engine.resume, pure=True)
-    blocks, left = [], None
-    for window, days in pieces:
-        if carry:
-            both = resume(engine, days, window, left)
-            values, left = both[0], both[1]
-        else:
-            values = run(engine, days, window)
-        blocks.append(da.from_delayed(values, (window.stop - window.start, reaches), np.float32))
-    return da.concatenate(blocks)
 
 
 def prepare(payload: bytes, fixed: xr.Dataset, device: str, *, warns: bool = True) -> Engine:

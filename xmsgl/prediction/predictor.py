@@ -147,17 +147,21 @@ def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Datase
     return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
 
 
-def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
-    """Select the days of a window, of its warm-up and of the trailing means before.
+def window_positions(window: Window, features: Sequence[Feature], n_days: int) -> npt.NDArray[np.int64]:
+    """Return the positions of the days of a window, of its warm-up and of the trailing means before.
 
     Days before the record are replaced by days of the record, see :mod:`xmsgl.prediction.spin_up`.
     """
     memory = max(feature.days for feature in features) - 1
-    first = window.start - window.warmup - memory
-    if first >= 0:
-        return drivers.isel(time=slice(first, window.stop))
-    positions = np.arange(first, window.stop, dtype=np.int64)
-    return drivers.isel(time=days_before(positions, drivers.sizes["time"]))
+    days = np.arange(window.start - window.warmup - memory, window.stop, dtype=np.int64)
+    return days_before(days, n_days) if days[0] < 0 else days
+
+
+def window_days(drivers: xr.Dataset, window: Window, features: Sequence[Feature]) -> xr.Dataset:
+    """Select the days of :func:`window_positions`, without a copy where they follow each other."""
+    days = window_positions(window, features, drivers.sizes["time"])
+    first = window.stop - days.size
+    return drivers.isel(time=days if first < 0 else slice(first, window.stop))
 
 
 def _close(operators: Operators, parts: list[Part]) -> list[Part]:
