@@ -14,8 +14,7 @@ from xmsgl.inputs.windows import Window
 from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.network.topology import accumulate
-from xmsgl.reconstruct.door import Correction
-from xmsgl.reconstruct.given import Errors
+from xmsgl.reconstruct.given import Correction, Errors
 from xmsgl.reconstruct.river import River
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ class MsglAccessor:
         self._obj = obj
 
     def validate(self, *, values: bool = True, labels: bool = True) -> ValidationReport:
-        """Check the dataset against the convention.
+        """Check the dataset against the convention; ``InvalidDatasetError`` lists all faults.
 
         Parameters
         ----------
@@ -51,15 +51,6 @@ class MsglAccessor:
             Also check the values (missing, out of range); False computes nothing of a lazy dataset.
         labels
             Require observed temperatures; False for a dataset that is used only for prediction.
-
-        Returns
-        -------
-        ValidationReport
-
-        Raises
-        ------
-        InvalidDatasetError
-            With a list of all faults.
         """
         from xmsgl import schema
 
@@ -75,7 +66,7 @@ class MsglAccessor:
         nearest: int | None = None,
         direction: Literal["both", "upstream", "downstream"] = "both",
     ) -> RiverGraph | RiverGraphs:
-        """Build the river graph of one scale, or of both scales with the operators between them.
+        """Build the river graph of one scale, or of both with the operators between them; see ``describe()``.
 
         Parameters
         ----------
@@ -87,11 +78,6 @@ class MsglAccessor:
             Limits of the neighbourhood: number of links, distance in metres, number of nearest neighbours.
         direction
             Whether neighbours lie ``"upstream"``, ``"downstream"`` or on ``"both"`` sides.
-
-        Returns
-        -------
-        RiverGraph or RiverGraphs
-            Both have ``describe()`` and ``to_pyg()``.
         """
         from xmsgl.schema.graphs import build_graph
 
@@ -187,6 +173,7 @@ class MsglAccessor:
         observed: xr.DataArray | xr.Dataset | None = None,
         mode: Literal["smooth", "filter", "forecast"] = "smooth",
         lead: int | None = None,
+        start: xr.Dataset | None = None,
         quantiles: Sequence[float] | None = None,
         **options: Any,
     ) -> xr.DataArray:
@@ -201,16 +188,24 @@ class MsglAccessor:
             Observations, degC. Default: those in the dataset, at both scales.
         mode
             Given the days before and after, ``"smooth"``, or before, ``"filter"``; or a ``"forecast"``.
-        lead, quantiles
-            Days to forecast (default: all with drivers); probabilities as in `downscale`.
+        lead, start, quantiles
+            Days to forecast (default: all with drivers); a `state`; probabilities as in `downscale`.
         **options
             ``warmup`` and ``device`` as in `downscale`.
         """
         from xmsgl.reconstruct import reconstruct
 
-        return reconstruct(
-            self._obj, model, observed=observed, mode=mode, lead=lead, quantiles=quantiles, **options
-        )
+        given = {"mode": mode, "lead": lead, "start": start, "quantiles": quantiles, **options}
+        return reconstruct(self._obj, model, observed=observed, **given)
+
+    def state(self, model: Any = None, day: Any = None, **options: Any) -> xr.Dataset:
+        """Return the errors at the sensors up to a `day`, with which a later `reconstruct` starts.
+
+        The `options` are those of :func:`xmsgl.reconstruct.door.state`: ``observed``, ``start``, ...
+        """
+        from xmsgl.reconstruct import state
+
+        return state(self._obj, model, day, **options)
 
     def evaluate(
         self,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 pytest.importorskip("sklearn")
 
 from xmsgl.cli.main import main
-from xmsgl.reconstruct import reconstruct
+from xmsgl.reconstruct import reconstruct, state
 from xmsgl.training.train import train
 
 
@@ -26,8 +26,8 @@ def folder(river_once, tmp_path_factory):
 
 @pytest.fixture
 def run(folder):
-    def call(*options):
-        files = [folder / "river.nc", "-m", folder / "m.safetensors", "-o", folder / "out.nc"]
+    def call(*options, dataset=folder / "river.nc"):
+        files = [dataset, "-m", folder / "m.safetensors", "-o", folder / "out.nc"]
         return CliRunner().invoke(main, ["--quiet", "reconstruct", *map(str, (*files, *options))])
 
     return call
@@ -53,6 +53,50 @@ def test_a_forecast_of_a_day(run, folder, river):
         np.testing.assert_array_equal(found.water_temperature, expected)
         assert str(found.issue.values)[:10] == issue
         assert found.lead.values.tolist() == [*range(1, 8)]
+
+
+@pytest.mark.parametrize("ending", [".nc", ".zarr"])
+def test_day_after_day_it_starts_from_the_state(run, folder, river, tmp_path, ending):
+    """Of the first dataset a state is left, and the next one begins late."""
+    if ending == ".zarr":
+        pytest.importorskip("zarr")
+    first, second = (tmp_path / f"{name}{ending}" for name in ("first", "second"))
+    done = run("--mode", "forecast", "--issue", "2003-06-01", "--lead", 1, "--save-state", first)
+    assert done.exit_code == 0, done.output
+    assert f"state of 2003-06-01 written to {first}" in done.output
+    needed = xr.open_dataset(first).drivers_from
+    river.sel(time=slice(needed, "2003-06-20")).to_netcdf(tmp_path / "late.nc")
+    issue = ["--mode", "forecast", "--issue", "2003-06-08", "--lead", 7]
+    options = [*issue, "--start", first, "--save-state", second, "--quantiles", 0.3, 0.5]
+    for _ in range(2):  # again, it may replace what it wrote
+        done = run(*options, dataset=tmp_path / "late.nc")
+        assert done.exit_code == 0, done.output
+    known = river[["water_temperature_fine", "water_temperature_coarse"]].sel(time=slice(None, "2003-06-08"))
+    asked = {"lead": 7, "observed": known, "quantiles": [0.3, 0.5]}
+    expected = reconstruct(river, folder / "m.safetensors", mode="forecast", **asked)
+    with xr.open_dataset(folder / "out.nc") as found, xr.open_dataset(second) as kept:
+        np.testing.assert_allclose(found.water_temperature, expected, atol=1e-5)
+        whole = state(river, folder / "m.safetensors", "2003-06-08")
+        xr.testing.assert_allclose(kept.drop_attrs(), whole.drop_attrs(), atol=1e-5)
+
+
+def test_files_of_states_are_protected(run, folder, tmp_path):
+    first = tmp_path / "first.nc"
+    assert run("--save-state", first).exit_code == 0
+    for options, said in [
+        (["--start", first, "--save-state", first], "which is read; choose another name"),
+        (["--save-state", folder / "river.nc"], "which is read"),
+        (["--save-state", tmp_path / "first.csv"], "choose a name with one of these endings"),
+        (["--start", folder / "river.nc"], "made by ds.msgl.state"),
+        (["--start", tmp_path / "none.nc"], "none.nc"),
+    ]:
+        done = run(*options)
+        assert done.exit_code in (1, 2)
+        assert said in done.output
+    (folder / "out.nc").unlink()
+    assert "name the same file; give two" in run("--save-state", folder / "out.nc").output
+    (tmp_path / "other.nc").write_bytes((folder / "river.nc").read_bytes())
+    assert "is not a state written by xmsgl" in run("--save-state", tmp_path / "other.nc").output
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.reconstruct.test_given import make_river
-from xmsgl.reconstruct.given import Errors
-from xmsgl.reconstruct.sensors import join_days, sensor_errors
+from xmsgl.reconstruct.given import Errors, join_days
+from xmsgl.reconstruct.sensors import sensor_errors
 
 
 @pytest.mark.parametrize("seed", range(5))

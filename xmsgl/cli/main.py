@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,16 +33,14 @@ from xmsgl.cli.describe import describe
 from xmsgl.cli.files import carry, explore, export, plot, read
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned, models
-from xmsgl.cli.outputs import BASIN, PREDICTION, check_output, write_dataset, write_prediction
+from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
 from xmsgl.cli.train import train
-from xmsgl.datasets.open import DATASETS, open_data
+from xmsgl.datasets.open import DATASETS, open_data, open_file
 from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import xarray as xr
 
 # Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
@@ -226,6 +225,8 @@ def downscale(
 )
 @click.option("--issue", help="Use observations up to this day. Default: the last with an observation.")
 @click.option("--lead", type=click.IntRange(1), help="Days to forecast. Default: all with drivers.")
+@click.option("--start", type=click.Path(exists=True, path_type=Path), help="State of an earlier run.")
+@click.option("--save-state", type=path_type, help="Write the state of the last day used, .nc or .zarr.")
 @quantiles_option
 @device_option
 def reconstruct(
@@ -237,20 +238,33 @@ def reconstruct(
     mode: str,
     issue: str | None,
     lead: int | None,
+    start: Path | None,
+    save_state: Path | None,
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
     """Write the daily temperature of all fine reaches of DATASET given its sensors.
 
-    --issue and --lead are for forecasts.
+    --issue and --lead are for forecasts. With --start, DATASET may begin late: only the days after the state
+    are written, and they are those of a run on the whole record.
     """
-    check_output(output, PREDICTION, paths_of(dataset, model))
-    ds = open_data(dataset, **data)
-    options = {"mode": mode, "lead": lead, "quantiles": list(quantiles) or None, "device": device}
-    temperature = ds.msgl.reconstruct(model, observed=observed_until(ds, issue, mode), **options)
+    reads = paths_of(dataset, model, start)
+    check_output(output, PREDICTION, reads)
+    if save_state is not None:
+        check_output(save_state, STATE, reads)
+        if save_state == output:
+            msg = "--output and --save-state name the same file; give two"
+            raise click.UsageError(msg)
+    ds, before = open_data(dataset, **data), None if start is None else open_file(start)
+    known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
+    temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
     with dask_bar("reconstruct"):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
+    if save_state is not None:
+        after = ds.msgl.state(model, **known)
+        write_dataset(after, save_state)
+        click.echo(f"state of {after.indexes['time'][-1].date()} written to {save_state}")
 
 
 def _say_sizes(temperature: xr.DataArray, output: Path) -> None:

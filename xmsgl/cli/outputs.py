@@ -6,6 +6,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -69,9 +70,9 @@ def _is_dataset(path: Path) -> bool:
     return ds is not None and (ATTRIBUTE in ds.attrs or ": read(" in str(ds.attrs.get("history")))
 
 
-def _is_export(path: Path) -> bool:
+def _made_by(verb: str, path: Path) -> bool:
     ds = _opened(path)
-    return ds is not None and ": export to " in str(ds.attrs.get("history"))
+    return ds is not None and f": {verb}" in str(ds.attrs.get("history"))
 
 
 def _is_picture(path: Path) -> bool:
@@ -107,12 +108,13 @@ def _is_trained(path: Path) -> bool:
 NETCDF = "a netCDF file (.nc)"
 PREDICTION = Kind("a prediction", f"{NETCDF} or a Zarr store (.zarr)", is_prediction)
 DATASET = Kind("a dataset", f"{NETCDF} or a Zarr store (.zarr)", _is_dataset)
+STATE = Kind("a state", f"{NETCDF} or a Zarr store (.zarr)", partial(_made_by, "state("))
 BASIN = Kind("a dataset", NETCDF, _is_dataset)
 MODEL = Kind("a model or checkpoint", "", _is_trained)
 PICTURE = Kind("a picture", "PNG (.png), PDF (.pdf) or SVG (.svg)", _is_picture)
 PAGE = Kind("a page", "HTML (.html)", lambda path: b'name="generator" content="xmsgl"' in path.read_bytes())
 TABLES = "GeoPackage (.gpkg), GeoParquet (.parquet) or CSV (.csv)"
-EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", _is_export)
+EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", partial(_made_by, "export to "))
 
 
 def write_prediction(temperature: xr.DataArray, path: Path) -> None:

@@ -1,5 +1,5 @@
 """Temperature at every reach given a model and the sensors that report."""
 
-from xmsgl.reconstruct.door import reconstruct
+from xmsgl.reconstruct.door import reconstruct, state
 
-__all__ = ["reconstruct"]
+__all__ = ["reconstruct", "state"]

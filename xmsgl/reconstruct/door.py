@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +14,37 @@ import torch
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
-from xmsgl.inputs.windows import calendar_windows
+from xmsgl.errors import (
+    InvalidArgumentError,
+    ModelMismatchError,
+    UncalibratedModelError,
+    UnknownNameError,
+    shorten,
+)
+from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import SENSORS
 from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, weighted_means
-from xmsgl.prediction.predictor import FREEZING
-from xmsgl.reconstruct.given import LIMIT, Asked, Places, error_given
+from xmsgl.reconstruct.given import LIMIT, Correction
 from xmsgl.reconstruct.river import River
-from xmsgl.reconstruct.sensors import join_days, sensor_errors
+from xmsgl.reconstruct.saved import drivers_from, read_state, write_state
+from xmsgl.reconstruct.sensors import observations, sensor_errors
 from xmsgl.schema.graphs import known_segments
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from xmsgl.inputs.windows import Window
     from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
     from xmsgl.reconstruct.given import Errors
+    from xmsgl.reconstruct.saved import Saved
 
     Floats = NDArray[np.float32]
-    Ints = NDArray[np.int64]
     _Both = Mapping[ErrorKind, Errors]  # of the trainings that left a sensor out, and of the mean
 
-__all__ = ["MODES", "Correction", "reconstruct"]
+__all__ = ["MODES", "reconstruct", "state"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +54,6 @@ MODES = {
     "filter": "up to the day itself",
     "forecast": "up to the last day with an observation, for days after it",
 }
-_PAIRS = 500_000  # reach-days corrected at a time
 
 
 def reconstruct(
@@ -59,6 +63,7 @@ def reconstruct(
     observed: xr.DataArray | xr.Dataset | None = None,
     mode: str = "smooth",
     lead: int | None = None,
+    start: xr.Dataset | None = None,
     quantiles: Sequence[float] | None = None,
     warmup: int | None = None,
     device: str = "auto",
@@ -86,9 +91,13 @@ def reconstruct(
         ``"smooth"``: given the observations of 120 days before and after each day. ``"filter"``: given those
         up to the day. ``"forecast"``: given those up to the day of issue, for the days after it, whose
         drivers must be in the dataset. The day of issue is the last day of `observed`, or else the last day
-        with an observation in the dataset.
+        with an observation in the dataset or in `start`, whichever is later.
     lead
         Number of days to forecast. Default: all that the dataset has.
+    start
+        State of an earlier day, from :func:`state`, in place of the observations up to that day. The dataset
+        then needs the drivers since the day in its attribute ``drivers_from``, and only the days after the
+        state are returned.
     quantiles
         Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles of an observation.
     warmup, device
@@ -106,7 +115,10 @@ def reconstruct(
     UncalibratedModelError
         The model has no covariance of its errors.
     InvalidArgumentError
-        There is no observation, or nothing to forecast; or no model is given outside the Delaware.
+        There is no observation, or nothing to forecast; no model is given outside the Delaware; or the
+        dataset does not continue the state.
+    ModelMismatchError
+        The state is of another model or river network.
     UnknownNameError
         No such mode.
 
@@ -133,6 +145,7 @@ def reconstruct(
             observed=observed,
             mode=mode,
             lead=lead,
+            start=start,
             quantiles=quantiles,
             warmup=warmup,
             device=device,
@@ -142,17 +155,117 @@ def reconstruct(
     ds, order = in_order(whole)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     covariances = _covariances(fitted, quantiles)
-    labels = _labels(ds, observed)
-    wanted, last = slice(0, ds.sizes["time"]), None
+    saved = None if start is None else read_state(start, fitted, ds, warmup)
+    begin, stop, last = 0 if saved is None else saved.begin, ds.sizes["time"], None
+    labels = observations(ds, observed, required=saved is None)
+    since = begin
     if mode == "forecast":
-        last = _issue(ds, labels, observed)
-        ds, labels, wanted, last = _for_forecast(ds, labels, fitted, lead, last)
-    shares = [np.array(fitted.shares)[:, None], held_out_shares(fitted, ds)]
-    predicted, own = weighted_means(ds, fitted, shares, warmup, device, carry=False)
-    gauged = (shares[0] != shares[1]).any(axis=0)
-    days = pd.DatetimeIndex(ds.indexes["time"])
-    windows = calendar_windows(days, fitted.spec.window, fitted.spec.warmup, fitted.spec.first_day)
+        last = _issue(ds, labels, saved, None if observed is None else observed.indexes["time"].max())
+        since, stop = max(begin, last + 1 - LIMIT), _end(ds, lead, last)
+    run = _Run.of(ds, labels, slice(since, stop), saved, fitted, warmup, device)
     asked = None if quantiles is None else tuple(quantiles)
+    issue = None if last is None else last - since
+    task = Correction(_river(ds, covariances), run.gauged, covariances, mode, issue, asked)
+    values = (_lazy if run.is_lazy else _eager)(run, task)
+    how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
+    if saved is not None:
+        how += f", start={str(saved.day.date())!r}"
+    result = _labelled(values, run.ds.isel(time=slice(task.first, None)), fitted, how, quantiles, mode)
+    if last is not None:
+        return _as_forecast(result)
+    if saved is not None:  # the drivers before these days are known
+        result = result.assign_coords(spin_up=xr.zeros_like(result["spin_up"]))
+    return result if order is None else result.isel(time=order[order >= begin] - begin)
+
+
+def state(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None = None,
+    day: str | np.datetime64 | pd.Timestamp | None = None,
+    *,
+    observed: xr.DataArray | xr.Dataset | None = None,
+    start: xr.Dataset | None = None,
+    warmup: int | None = None,
+    device: str = "auto",
+) -> xr.Dataset:
+    """Return what a later run needs to know of the days up to a day: the errors at the sensors.
+
+    With the state of a day as `start`, :func:`reconstruct` gives for the days after it what it gives for the
+    whole record. The dataset then needs the drivers from the day in the attribute ``drivers_from`` on.
+
+    Parameters
+    ----------
+    obj
+        A dataset of the convention, of one member.
+    model
+        As in :func:`reconstruct`.
+    day
+        The last day whose observations count. Default: the day of issue of a forecast.
+    observed
+        As in :func:`reconstruct`.
+    start
+        State of an earlier day, for a dataset that does not have the 120 days up to `day`.
+    warmup, device
+        As in ``ds.msgl.downscale``; a run that starts from the state must have the same `warmup`.
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory: the errors of 120 days, degC, (time, fine), for the reaches with sensors, as
+        ``error_ungauged`` and ``error_gauged``. Model, network and version of the format are attributes.
+
+    Raises
+    ------
+    UncalibratedModelError
+        The model has no covariance of its errors.
+    ModelMismatchError
+        `start` is of another model or river network, or the model predicts a day from later ones.
+    InvalidArgumentError
+        There is no observation, the day is not in the dataset, or the dataset does not continue `start`.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> ds = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=3)
+    >>> model = ds.msgl.train("trees", validation="folds:2", iterations=10, progress=False)
+    >>> before = state(ds, model, "2003-06-30")
+    >>> late = ds.sel(time=slice(before.drivers_from, "2003-07-07"))
+    >>> reconstruct(late, model, start=before, mode="filter").sizes["time"]
+    7
+    """
+    from dask.base import compute
+
+    ds, _ = in_order(schema.as_dataset(obj))
+    if "member" in ds.dims:
+        msg = "a state is of one member of an ensemble; select one, of the weather that was observed"
+        raise InvalidArgumentError(msg)
+    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    river = _river(ds, _covariances(fitted, None))
+    if any(not module.stepwise for part in fitted.parts for module in part.modules()):
+        msg = (
+            f"model {fitted.sha256[:12]} predicts a day from later days, too, so that it has no state; "
+            "train with the task 'fine', or reconstruct from the whole record"
+        )
+        raise ModelMismatchError(msg)
+    saved = None if start is None else read_state(start, fitted, ds, warmup)
+    labels = observations(ds, observed, required=saved is None)
+    days, begin = pd.DatetimeIndex(ds.indexes["time"]), 0 if saved is None else saved.begin
+    if day is not None and pd.Timestamp(day) not in days:
+        msg = f"day {day} is not a day of the dataset, which has {days[0].date()} to {days[-1].date()}"
+        raise InvalidArgumentError(msg + "; give one of these")
+    until = day if observed is None or day is not None else observed.indexes["time"].max()
+    last = _issue(ds, labels, saved, until)
+    if start is not None and last == begin - 1:
+        return start
+    since = max(begin, last + 1 - LIMIT)
+    run = _Run.of(ds, labels, slice(since, last + 1), saved, fitted, warmup, device)
+    labels, predicted, own = compute(run.labels, run.predicted, run.own)
+    errors = _errors(labels, predicted, own, river)
+    return write_state(errors, saved, ds, fitted, days[last], warmup)
+
+
+def _river(ds: xr.Dataset, covariances: Mapping[ErrorKind, ErrorCovariance]) -> River:
+    """Read the river of a dataset; refuse other coordinates than in training."""
     river = River.of(ds)
     if any(each.coordinates != (river.place is not None) for each in covariances.values()):
         had = (
@@ -162,13 +275,7 @@ def reconstruct(
         )
         msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
         raise InvalidArgumentError(msg)
-    task = Correction(river, gauged, covariances, mode, last, asked)
-    values = (_lazy if _is_lazy(predicted, labels) else _eager)(predicted, own, labels, windows, task)
-    how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
-    result = _labelled(values, ds, fitted, how, quantiles, mode).isel(time=wanted)
-    if last is not None:
-        return _as_forecast(result, days[last])
-    return result if order is None else result.isel(time=order)
+    return river
 
 
 def _members(ds: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -210,108 +317,60 @@ def _covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[Err
     return model.spec.errors
 
 
-def _labels(ds: xr.Dataset, observed: xr.DataArray | xr.Dataset | None) -> dict[str, Any]:
-    """Return observations of both scales on the days and ids of a dataset, (time, node), or None."""
-    if observed is None:
-        given = {scale: ds[name] for scale in ("fine", "coarse") if (name := f"{schema.LABEL}_{scale}") in ds}
-    elif isinstance(observed, xr.Dataset):
-        found = {str(name): observed[name] for name in observed}
-        given = {s: found[name] for s in ("fine", "coarse") if (name := f"{schema.LABEL}_{s}") in found}
-    else:
-        given = {"coarse" if "coarse" in observed.dims else "fine": observed}
-    if not given:
-        names = f"{schema.LABEL}_fine and {schema.LABEL}_coarse"
-        msg = f"there is no observation: {names} are missing; give observed="
-        raise InvalidArgumentError(msg)
-    return {scale: _aligned(ds, array, scale) for scale, array in given.items()}
-
-
-def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
-    """Return observations on the days and nodes of a dataset; refuse unknown nodes and other units."""
-    units = str(array.attrs.get("units", "degC"))
-    if not schema.same_units(units, "degC"):
-        msg = f"the observations are in {units}, not in degC; convert them and set the attribute units"
-        raise InvalidArgumentError(msg)
-    if set(array.dims) != {"time", scale} or not set(array.dims) <= set(array.indexes):
-        msg = f"observations must have the dimensions time and {scale} with their ids, not {array.dims}"
-        raise InvalidArgumentError(msg)
-    if lost := sorted(set(array.indexes[scale]) - set(ds.indexes[scale]), key=str):
-        msg = f"observations of {shorten(lost)}, which are not among the ids of {scale!r}; leave them out"
-        raise InvalidArgumentError(msg)
-    for dim in ("time", scale):
-        if not (index := array.indexes[dim]).is_unique:
-            twice = shorten(index[index.duplicated()].unique())
-            msg = f"there are two observations or more of {dim} {twice}; keep one of each"
-            raise InvalidArgumentError(msg)
-    days = ds.indexes["time"]
-    if not array.indexes["time"].isin(days).any():
-        msg = (
-            f"no observation lies on a day of the dataset, which has days from {days[0]} to {days[-1]}; give "
-            "observations of these days, daily means at the same time of day"
-        )
-        raise InvalidArgumentError(msg)
-    return array.transpose("time", scale).reindex({"time": days, scale: ds.indexes[scale]}).data
-
-
 @dataclass(frozen=True, eq=False)
-class Correction:
-    """Corrects the prediction of windows of days; what is equal for all of them."""
+class _Run:
+    """The predictions on consecutive days, the observations, and the errors before."""
 
-    river: River
-    gauged: NDArray[np.bool_]  # reaches whose segment had a gauge in training
-    covariances: Mapping[ErrorKind, ErrorCovariance]
-    mode: str
-    last: int | None  # of a forecast: position of the last day with an observation
-    quantiles: tuple[float, ...] | None
+    ds: xr.Dataset
+    labels: dict[str, Any]
+    predicted: Any  # the mean of the trainings, (day, reach)
+    own: Any  # that of those which left the segment of a reach out
+    gauged: NDArray[np.bool_]
+    windows: list[Window]
+    before: list[Any]  # errors of the days of a saved state
 
-    def correct(self, predicted: Floats, errors: Sequence[_Both], before: int, window: Window) -> Floats:
-        """Correct the days of a window, given the errors from `before` days before it on."""
-        length = len(predicted)
-        result = np.array(predicted if self.quantiles is None else [predicted] * len(self.quantiles))
-        step = max(1, _PAIRS // length)
-        reaches: dict[ErrorKind, NDArray[np.bool_]] = {"ungauged": ~self.gauged, "gauged": self.gauged}
-        for kind, where in reaches.items():
-            known, covariance = join_days([each[kind] for each in errors]), self.covariances[kind]
-            if not where.any() or (known.reach.size == 0 and self.quantiles is None):
-                continue
-            between, reaches_there = self.river.apart(known.reach, known.reach), np.flatnonzero(where)
-            for some in np.split(reaches_there, range(step, reaches_there.size, step)):
-                day = np.tile(np.arange(before, before + length), some.size)
-                last = self._until(day, window.start - before, len(known.values))
-                none = np.full(day.size, -1)
-                asked = Asked(np.repeat(some, length), day, last, none, none)
-                places = Places.of(self.river, some, known.reach, between)
-                mean, deviation = error_given(known, asked, places, covariance)
-                mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
-                result[..., some] = self._temperature(predicted[:, some] + mean, deviation, covariance)
-        return result
+    @classmethod
+    def of(
+        cls, ds: xr.Dataset, labels: dict[str, Any], days: slice, saved: Saved | None, *options: Any
+    ) -> _Run:
+        """Predict some days, from no more drivers than they depend on."""
+        model, warmup, device = options
+        time = pd.DatetimeIndex(ds.indexes["time"])
+        first = max(0, (drivers_from(model, time[days.start], warmup) - time[0]).days) if days.start else 0
+        ds = ds.isel(time=slice(first, days.stop))
+        shares = [np.array(model.shares)[:, None], held_out_shares(model, ds)]
+        predicted, own = weighted_means(ds, model, shares, warmup, device, carry=False)
+        kept = slice(days.start - first, None)
+        return cls(
+            ds.isel(time=kept),
+            {scale: each[days] for scale, each in labels.items()},
+            predicted[kept],
+            own[kept],
+            gauged=(shares[0] != shares[1]).any(axis=0),
+            windows=calendar_windows(time[days], model.spec.window, 0, model.spec.first_day),
+            before=[saved.errors] if saved is not None and saved.begin == days.start else [],
+        )
 
-    def _until(self, day: Ints, origin: int, days: int) -> Ints:
-        """Return the last day whose observations may be used, counted as `day`."""
-        if self.mode == "smooth":
-            return np.full(day.size, days - 1)
-        return day if self.last is None else np.minimum(day, self.last - origin)
+    @property
+    def is_lazy(self) -> bool:
+        return any(not isinstance(each, np.ndarray) for each in (self.predicted, *self.labels.values()))
 
-    def _temperature(self, mean: Floats, deviation: Floats, covariance: ErrorCovariance) -> Floats:
-        if self.quantiles is None:
-            return np.maximum(mean, np.float32(FREEZING))
-        spread = covariance.spread
-        standard = [np.interp(deviation, spread.temperature, row) for row in spread.at(self.quantiles).T]
-        found: Floats = np.maximum(mean + deviation * np.array(standard), FREEZING).astype(np.float32)
+    def errors(self, find: Callable[..., Any], river: Any) -> list[Any]:
+        """Find the errors of each window, after those before."""
+        spans = [slice(window.start, window.stop) for window in self.windows]
+        labels = [{scale: each[span] for scale, each in self.labels.items()} for span in spans]
+        own = zip(labels, (self.predicted[s] for s in spans), (self.own[s] for s in spans), strict=True)
+        return [*self.before, *(find(*each, river) for each in own)]
+
+    def spans(self, first: int) -> list[tuple[int, list[int], Window]]:
+        """Return the windows from a day on, each with the days before it that count and their errors."""
+        known = [*(Window(-LIMIT, 0, 0) for _ in self.before), *self.windows]
+        found = []
+        for window in (replace(w, start=max(w.start, first)) for w in self.windows if w.stop > first):
+            around = window.start - LIMIT, window.stop + LIMIT
+            near = [k for k, w in enumerate(known) if w.stop > around[0] and w.start < around[1]]
+            found.append((window.start - known[near[0]].start, near, window))
         return found
-
-
-def _spans(windows: Sequence[Window]) -> list[tuple[int, list[int]]]:
-    """Return for each window the days before it that count, and the windows with days that count."""
-    found = []
-    for window in windows:
-        near = [
-            k
-            for k, w in enumerate(windows)
-            if w.stop > window.start - LIMIT and w.start < window.stop + LIMIT
-        ]
-        found.append((window.start - windows[near[0]].start, near))
-    return found
 
 
 def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River) -> _Both:
@@ -325,87 +384,71 @@ def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River
     }
 
 
-def _eager(
-    predicted: Floats, own: Floats, labels: Any, windows: Sequence[Window], task: Correction
-) -> Floats:
-    spans = [slice(window.start, window.stop) for window in windows]
-    errors = [
-        _errors({s: each[span] for s, each in labels.items()}, predicted[span], own[span], task.river)
-        for span in spans
-    ]
+def _eager(run: _Run, task: Correction) -> Floats:
+    errors = run.errors(_errors, task.river)
     if not any(each["gauged"].reach.size for each in errors):
         logger.warning("no sensor reports, so the prediction is that of the model alone")
 
-    around = _spans(windows)
-
-    def one(number: int) -> Floats:
-        before, near = around[number]
-        return task.correct(predicted[spans[number]], [errors[k] for k in near], before, windows[number])
+    def one(before: int, near: list[int], window: Window) -> Floats:
+        predicted = run.predicted[window.start : window.stop]
+        return task.correct(predicted, [errors[k] for k in near], before, window)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return np.concatenate(list(pool.map(one, range(len(windows)))), axis=-2)
+        blocks = pool.map(one, *zip(*run.spans(task.first), strict=True))
+        return np.concatenate(list(blocks), axis=-2)
 
 
-def _lazy(predicted: Any, own: Any, labels: Any, windows: Sequence[Window], task: Correction) -> Any:
+def _lazy(run: _Run, task: Correction) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
-    predicted, own = (da.asarray(each) for each in (predicted, own))
-    spans = [slice(window.start, window.stop) for window in windows]
+    before = [delayed(each, pure=True) for each in run.before]
+    run = replace(run, predicted=da.asarray(run.predicted), own=da.asarray(run.own), before=before)
     shared, river = delayed(task, pure=True), delayed(task.river, pure=True)
     find, correct = delayed(_errors, pure=True), delayed(Correction.correct, pure=True)
-    errors = [
-        find({s: each[span] for s, each in labels.items()}, predicted[span], own[span], river)
-        for span in spans
-    ]
+    errors = run.errors(find, river)
     more = () if task.quantiles is None else (len(task.quantiles),)
     blocks = []
-    for (before, near), window, span in zip(_spans(windows), windows, spans, strict=True):
-        values = correct(shared, predicted[span], [errors[k] for k in near], before, window)
-        shape = (*more, window.stop - window.start, predicted.shape[1])
-        blocks.append(da.from_delayed(values, shape, np.float32))
+    for start, near, window in run.spans(task.first):
+        predicted = run.predicted[window.start : window.stop]
+        values = correct(shared, predicted, [errors[k] for k in near], start, window)
+        blocks.append(da.from_delayed(values, (*more, *predicted.shape), np.float32))
     return da.concatenate(blocks, axis=-2)
 
 
-def _is_lazy(predicted: Any, labels: dict[str, Any]) -> bool:
-    return any(not isinstance(each, np.ndarray) for each in (predicted, *labels.values()))
-
-
-def _issue(ds: xr.Dataset, labels: dict[str, Any], observed: xr.DataArray | xr.Dataset | None) -> int:
-    """Return the position of the last day whose observations are known."""
-    if observed is not None:
-        day = pd.DatetimeIndex(observed.indexes["time"]).max()
-        return int(np.searchsorted(ds.indexes["time"].to_numpy(), day.to_datetime64(), side="right")) - 1
-    seen = np.any([np.asarray(np.isfinite(each).any(axis=1)) for each in labels.values()], axis=0)
-    return int(np.flatnonzero(seen)[-1]) if seen.any() else -1
-
-
-def _for_forecast(
-    ds: xr.Dataset, labels: dict[str, Any], model: Model, lead: int | None, last: int
-) -> tuple[xr.Dataset, dict[str, Any], slice, int]:
-    """Cut to the days that a forecast needs; return also the days to forecast and the day of issue."""
-    if last < 0:
-        msg = "no observation lies on a day of the dataset to forecast from; give observed=, or mode='smooth'"
-        raise InvalidArgumentError(msg)
-    days = ds.sizes["time"]
-    stop = days if lead is None else last + 1 + lead
-    if last + 1 == days or stop > days:
-        ends = ds.indexes["time"][-1].date()
+def _issue(ds: xr.Dataset, labels: dict[str, Any], saved: Saved | None, until: Any) -> int:
+    """Return the position of the last day whose observations are used, by default the last that has some."""
+    known = -1 if saved is None else saved.begin - 1
+    if until is not None:
+        last = int(ds.indexes["time"].searchsorted(pd.Timestamp(until), side="right")) - 1
+    else:
+        seen = [np.asarray(np.isfinite(each[known + 1 :]).any(axis=1)) for each in labels.values()]
+        last = known + max((int(np.flatnonzero(each)[-1]) + 1 for each in seen if each.any()), default=0)
+    if saved is not None and last < known:
         msg = (
-            f"the forecast is issued on {ds.indexes['time'][last].date()} and the drivers end on {ends}, so "
-            f"there are drivers for {days - 1 - last} days of forecast; add drivers, ask for fewer days, or "
-            "give observed= up to an earlier day"
+            f"the state lasts until {saved.day.date()}, but the last day whose observations are used is "
+            f"{pd.Timestamp(until).date()}; give an earlier state, or later observations"
         )
         raise InvalidArgumentError(msg)
-    spec = model.spec
-    time = pd.DatetimeIndex(ds.indexes["time"])
-    windows = calendar_windows(time, spec.window, spec.warmup, spec.first_day)
-    begin = next(w.start for w in windows if w.stop > last - LIMIT)
-    memory = max(feature.days for part in (spec, *spec.parts) for feature in part.features)
-    first = max(0, begin - spec.warmup - memory)
-    kept = slice(first, stop)
-    labels = {scale: each[kept] for scale, each in labels.items()}
-    return ds.isel(time=kept), labels, slice(last + 1 - first, stop - first), last - first
+    if saved is None and last < 0:
+        msg = "no observation lies on a day of the dataset, so that no day of issue is known; give observed="
+        raise InvalidArgumentError(msg)
+    return last
+
+
+def _end(ds: xr.Dataset, lead: int | None, last: int) -> int:
+    """Return the position after the last day to forecast."""
+    days, time = ds.sizes["time"], ds.indexes["time"]
+    stop = days if lead is None else last + 1 + lead
+    if last + 1 == days or stop > days:
+        issue = time[0] + pd.Timedelta(last, "D")
+        msg = (
+            f"the forecast is issued on {issue.date()} and the drivers end on {time[-1].date()}, so there "
+            f"are drivers for {days - 1 - last} days of forecast; add drivers, ask for fewer days, or give "
+            "observed= up to an earlier day"
+        )
+        raise InvalidArgumentError(msg)
+    return stop
 
 
 def _labelled(
@@ -430,8 +473,9 @@ def _labelled(
     return xr.DataArray(values, dims=("quantile", *result.dims), coords=coords, name=result.name, attrs=attrs)
 
 
-def _as_forecast(result: xr.DataArray, issue: pd.Timestamp) -> xr.DataArray:
-    """Give the days their number from the day of issue."""
+def _as_forecast(result: xr.DataArray) -> xr.DataArray:
+    """Give the days their number from the day of issue, the day before them."""
+    issue = result.indexes["time"][0] - pd.Timedelta(1, "D")
     lead = xr.Variable(
         "time", np.arange(1, result.sizes["time"] + 1), {"long_name": "days after issue", "units": "days"}
     )

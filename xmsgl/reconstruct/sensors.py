@@ -1,23 +1,24 @@
-"""Errors of a model at sensors: each counts once, although it is seen at both scales."""
+"""Observations, and errors of a model at sensors: each counts once, although it is seen at both scales."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.reconstruct.given import Errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from xmsgl.reconstruct.river import River
 
     Floats = NDArray[np.float32]
 
-__all__ = ["join_days", "sensor_errors"]
+__all__ = ["observations", "sensor_errors"]
 
 
 def sensor_errors(fine: Floats, coarse: Floats, predicted: Floats, river: River) -> Errors:
@@ -46,10 +47,46 @@ def sensor_errors(fine: Floats, coarse: Floats, predicted: Floats, river: River)
     return Errors(np.ascontiguousarray(errors[:, reaches]), reaches)
 
 
-def join_days(parts: Sequence[Errors]) -> Errors:
-    """Put the errors of consecutive days together."""
-    reaches = np.unique(np.concatenate([part.reach for part in parts])).astype(np.int64)
-    values = [np.full((len(part.values), reaches.size), np.nan, np.float32) for part in parts]
-    for own, part in zip(values, parts, strict=True):
-        own[:, np.searchsorted(reaches, part.reach)] = part.values
-    return Errors(np.concatenate(values), reaches)
+def observations(
+    ds: xr.Dataset, observed: xr.DataArray | xr.Dataset | None, *, required: bool = True
+) -> dict[str, Any]:
+    """Return observations of both scales on the days and ids of a dataset, (time, node), or None."""
+    if observed is None:
+        given = {scale: ds[name] for scale in ("fine", "coarse") if (name := f"{schema.LABEL}_{scale}") in ds}
+    elif isinstance(observed, xr.Dataset):
+        found = {str(name): observed[name] for name in observed}
+        given = {s: found[name] for s in ("fine", "coarse") if (name := f"{schema.LABEL}_{s}") in found}
+    else:
+        given = {"coarse" if "coarse" in observed.dims else "fine": observed}
+    if required and not given:
+        names = f"{schema.LABEL}_fine and {schema.LABEL}_coarse"
+        msg = f"there is no observation: {names} are missing; give observed="
+        raise InvalidArgumentError(msg)
+    return {scale: _aligned(ds, array, scale) for scale, array in given.items()}
+
+
+def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
+    """Return observations on the days and nodes of a dataset; refuse unknown nodes and other units."""
+    units = str(array.attrs.get("units", "degC"))
+    if not schema.same_units(units, "degC"):
+        msg = f"the observations are in {units}, not in degC; convert them and set the attribute units"
+        raise InvalidArgumentError(msg)
+    if set(array.dims) != {"time", scale} or not set(array.dims) <= set(array.indexes):
+        msg = f"observations must have the dimensions time and {scale} with their ids, not {array.dims}"
+        raise InvalidArgumentError(msg)
+    if lost := sorted(set(array.indexes[scale]) - set(ds.indexes[scale]), key=str):
+        msg = f"observations of {shorten(lost)}, which are not among the ids of {scale!r}; leave them out"
+        raise InvalidArgumentError(msg)
+    for dim in ("time", scale):
+        if not (index := array.indexes[dim]).is_unique:
+            twice = shorten(index[index.duplicated()].unique())
+            msg = f"there are two observations or more of {dim} {twice}; keep one of each"
+            raise InvalidArgumentError(msg)
+    days = ds.indexes["time"]
+    if not array.indexes["time"].isin(days).any():
+        msg = (
+            f"no observation lies on a day of the dataset, which has days from {days[0]} to {days[-1]}; give "
+            "observations of these days, daily means at the same time of day"
+        )
+        raise InvalidArgumentError(msg)
+    return array.transpose("time", scale).reindex({"time": days, scale: ds.indexes[scale]}).data

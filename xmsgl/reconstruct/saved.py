@@ -1,0 +1,144 @@
+"""The saved state of a reconstruction: the errors at the sensors of the last days, as a small dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from xmsgl import schema
+from xmsgl.errors import InvalidArgumentError, ModelMismatchError
+from xmsgl.models.file.covariance import ErrorKind
+from xmsgl.reconstruct.given import LIMIT, Errors, join_days
+from xmsgl.util.history import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from xmsgl.models.file.model import Model
+
+__all__ = ["Saved", "drivers_from", "read_state", "write_state"]
+
+# Name and value of the attribute with the version of the format.
+_VERSION = ("xmsgl_state", 1)
+_DAY = pd.Timedelta(1, "D")
+_AGAIN = "make it again from the whole record with ds.msgl.state(model, day)"
+_WHOSE: dict[ErrorKind, str] = {
+    "ungauged": "the trainings that left the gauge out",
+    "gauged": "the mean of all trainings",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A state, checked against a model and a dataset."""
+
+    day: pd.Timestamp  # its last one
+    begin: int  # position in the dataset of the day after it
+    errors: Mapping[ErrorKind, Errors]  # of the days up to `day`
+
+
+def drivers_from(model: Model, day: pd.Timestamp, warmup: int | None) -> pd.Timestamp:
+    """Return the first day whose drivers the prediction of a day depends on."""
+    spec = model.spec
+    within = -(pd.Timestamp(spec.first_day) - day).days % spec.window
+    memory = max(feature.days for feature in spec.features) - 1
+    return day - (within + (spec.warmup if warmup is None else warmup) + memory) * _DAY
+
+
+def write_state(
+    errors: Mapping[ErrorKind, Errors],
+    before: Saved | None,
+    ds: xr.Dataset,
+    model: Model,
+    day: pd.Timestamp,
+    warmup: int | None,
+) -> xr.Dataset:
+    """Return the state of a day, given the errors up to it and those before them."""
+    none = Errors(np.empty((LIMIT, 0), np.float32), np.empty(0, np.int64))
+    joined = {
+        kind: join_days([none if before is None else before.errors[kind], each])
+        for kind, each in errors.items()
+    }
+    kept = np.isfinite(joined["gauged"].values[-LIMIT:]).any(axis=0)
+    ids = ds["fine"].values[joined["gauged"].reach[kept]]
+    about = {"units": "degC", "units_metadata": "temperature: difference"}
+    variables = {
+        f"error_{kind}": (
+            ("time", "fine"),
+            each.values[-LIMIT:, kept],
+            {**about, "long_name": f"observed minus predicted temperature of {_WHOSE[kind]}"},
+        )
+        for kind, each in joined.items()
+    }
+    about = {"long_name": "reach id", **ds["fine"].attrs, "cf_role": "timeseries_id"}
+    coords = {"time": pd.date_range(end=day, periods=LIMIT), "fine": ("fine", ids, about)}
+    attrs = {
+        "Conventions": "CF-1.11",
+        "title": "errors of a model at sensors, with which a reconstruction starts",
+        "source": str(ds.attrs.get("title", "")),
+        _VERSION[0]: _VERSION[1],
+        **_made_with(ds, model, warmup),
+        "drivers_from": str(drivers_from(model, day + _DAY, warmup).date()),
+    }
+    return stamp(xr.Dataset(variables, coords, attrs), f"state({str(day.date())!r})")
+
+
+def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | None) -> Saved:
+    """Check that a run on the days of a dataset can start from a state."""
+    _check_version(state)
+    expected = _made_with(ds, model, warmup)
+    if wrong := [name for name, value in expected.items() if str(state.attrs.get(name)) != value]:
+        found, wanted = (str(each[wrong[0]])[:12] for each in (state.attrs, expected))
+        what = {
+            "model_sha256": f"model {found}, not of {wanted}",
+            "network_sha256": "other segments, reaches or links, or the same in another order",
+            "warmup": f"a run with warmup={found}, not warmup={wanted}",
+        }[wrong[0]]
+        msg = f"the state is of {what}; give the one that belongs to them, or {_AGAIN}"
+        raise ModelMismatchError(msg)
+    days = pd.DatetimeIndex(ds.indexes["time"])
+    begin = pd.Timestamp(state.indexes["time"][-1]) + _DAY
+    lasts = f"the state lasts until {(begin - _DAY).date()}"
+    if begin > days[-1]:
+        msg = f"{lasts} and the dataset ends on {days[-1].date()}; give later days, or an earlier state"
+        raise InvalidArgumentError(msg)
+    if (needed := drivers_from(model, begin, warmup)) < days[0]:
+        msg = (
+            f"{lasts}, and for the days after it the model needs the drivers of the {(begin - needed).days} "
+            f"days before, too; the dataset begins on {days[0].date()}; give all days from {needed.date()} on"
+        )
+        raise InvalidArgumentError(msg)
+    reach = schema.positions(ds.indexes["fine"], state.indexes["fine"])
+    errors: dict[ErrorKind, Errors] = {
+        kind: Errors(state[f"error_{kind}"].transpose("time", "fine").values, reach)
+        for kind in get_args(ErrorKind)
+    }
+    return Saved(begin - _DAY, (begin - days[0]).days, errors)
+
+
+def _check_version(state: xr.Dataset) -> None:
+    """Refuse what is not a whole state of this version."""
+    name, version = _VERSION
+    if name not in state.attrs:
+        msg = "start must be a dataset made by ds.msgl.state, or read from its file"
+        raise InvalidArgumentError(msg)
+    if (found := state.attrs[name]) != version or state.sizes["time"] != LIMIT:
+        msg = f"the state has version {found} and {state.sizes['time']} days"
+        raise InvalidArgumentError(f"{msg}, not version {version} and {LIMIT} days; {_AGAIN}")
+
+
+def _made_with(ds: xr.Dataset, model: Model, warmup: int | None) -> dict[str, str]:
+    """Return what must be the same when a state is made and when it is used."""
+    sha = hashlib.sha256()
+    for name in ("coarse", "fine", "downstream_coarse", "downstream_fine", "coarse_segment"):
+        sha.update(repr(schema.id_values(ds[name].values).tolist()).encode())
+    return {
+        "model_sha256": model.sha256,
+        "network_sha256": sha.hexdigest(),
+        "warmup": "default" if warmup is None else str(warmup),
+    }
