@@ -18,7 +18,8 @@ from xmsgl.prediction.downscale import downscale
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.train import train
 
-METHODS = ["compare", "downscale", "evaluate", "export", "graph", "to_datatree", "train", "validate"]
+METHODS = ["compare", "downscale", "evaluate", "export", "graph", "reconstruct", "state"]
+METHODS += ["to_datatree", "train", "validate"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import xmsgl
 from tests.test_site import load_house
@@ -117,6 +120,55 @@ PAGES_WITH_SNIPPETS = [path for path in PAGES if snippets(path) and path.name !=
 @pytest.mark.parametrize("path", PAGES_WITH_SNIPPETS, ids=page_id)
 def test_snippets_run_as_printed(path, quiet):
     run_snippets(path)
+
+
+def test_daily_runs_can_be_repeated_and_repaired(quiet, monkeypatch):
+    pytest.importorskip("sklearn")
+    zarr = pytest.importorskip("zarr")
+    ds = xmsgl.datasets.simulated(n_coarse=8, years=2, label_fraction=0.2, seed=3)
+    model = ds.msgl.train("trees", validation="folds:2", iterations=5)
+    expected = ds.msgl.reconstruct(model, mode="filter")
+    scope = {"ds": ds, "model": model, "today": expected}
+    (recipe,) = [body for body in snippets(ROOT / "docs" / "reconstruction.md") if "def run(" in body]
+    exec(recipe, scope)
+    run = scope["run"]
+
+    def check(end):
+        with xr.open_zarr("2003.zarr", consolidated=False) as store:
+            seen = store.water_temperature.notnull().all("fine").values
+            assert store.sizes["time"] == 365
+            np.testing.assert_array_equal(store.time[seen], pd.date_range("2003-09-01", end))
+            found = store.water_temperature.sel(time=slice("2003-09-01", end))
+            np.testing.assert_allclose(found, expected.sel(time=found.time), atol=1e-5)
+
+    def files():
+        return {path: path.read_bytes() for path in Path("2003.zarr").rglob("*") if path.is_file()}
+
+    check("2003-09-08")
+    once = files()
+    run("2003-09-08")
+    assert files() == once
+
+    written, put = [], zarr.storage.LocalStore.set
+
+    async def put_three(self, key, value, *args):
+        if "water_temperature/c/" in key:
+            written.append(key)
+            if len(written) > 3:
+                raise OSError("no space left on device")
+        await put(self, key, value, *args)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "set", put_three)
+    with pytest.raises(OSError, match="no space"):
+        run("2003-09-15")
+    monkeypatch.undo()
+    monkeypatch.chdir(quiet)
+    assert 3 <= len(files()) - len(once) < 7  # some of the days
+    run("2003-09-15")
+    check("2003-09-15")
+    Path("states/2003-09-15.nc").unlink()  # as after a run that ended before its last line
+    run("2003-09-20")  # the days since the last state, too
+    check("2003-09-20")
 
 
 def test_readme_snippets_run_and_do_what_they_say(quiet):

@@ -42,8 +42,13 @@ def model(river_once):
     return river_once.isel(time=slice(0, DAYS)).msgl.train("remap", validation=0.4, **SETTINGS)
 
 
+@pytest.fixture(scope="module")
+def folds(river_once):
+    return river_once.isel(time=slice(0, DAYS)).msgl.train("remap", validation="folds:2", **SETTINGS)
+
+
 @pytest.fixture
-def case(river, model, refuse_to_compute, tmp_path):
+def case(river, model, folds, refuse_to_compute, tmp_path):
     """A dataset and a prediction whose daily blocks are watched; observations in the second block alone."""
     ds = river.isel(time=slice(0, DAYS))
     ds = ds.assign(
@@ -59,6 +64,7 @@ def case(river, model, refuse_to_compute, tmp_path):
         plain=ds,
         ds=watched,
         model=model,
+        folds=folds,
         seen=seen,
         refuse=refuse_to_compute,
         prediction=watch(temperature, "prediction", seen),
@@ -152,6 +158,34 @@ def downscale_quantiles(case):
     assert case.seen == []
 
 
+def without_places(ds):
+    return ds.drop_vars(["lat_fine", "lon_fine"])  # the model was trained without them
+
+
+def reconstruct(case):
+    before = without_places(case.plain).msgl.state(case.folds, case.plain.time.values[69])
+    ds = without_places(case.ds)
+    with case.refuse():
+        whole = ds.msgl.reconstruct(case.folds, mode="filter")
+        done = ds.msgl.reconstruct(case.folds, mode="filter", start=before)
+    assert case.seen == []
+    assert whole.chunks == ((40, 40, 40), (12,))
+    assert done.chunks == ((10, 40), (12,))
+    done.isel(time=slice(10, None)).compute()  # the last window, its warm-up, and those whose errors it needs
+    assert set(case.seen) == {
+        (name, start) for name in ("air_temperature_coarse", *LABELS) for start in (30, 60, 90)
+    } - {(name, 30) for name in LABELS}
+    np.testing.assert_allclose(done, whole.isel(time=slice(70, None)), atol=1e-5)
+
+
+def state(case):
+    found = without_places(case.ds).msgl.state(case.folds, case.plain.time.values[49])
+    assert {start for _, start in case.seen} == {0, 30}
+    assert names(case) == {"air_temperature_coarse", *LABELS}
+    assert is_lazy(case.ds, LABELS)
+    assert all(variable.chunks is None for variable in found.variables.values())
+
+
 def evaluate(case):
     case.plain.msgl.evaluate(case.prediction, observed=case.observed)
     assert case.seen == [("prediction", CHUNK)]
@@ -242,6 +276,8 @@ PROOFS = {
     "ds.msgl.train()": train,
     "ds.msgl.downscale()": downscale,
     "ds.msgl.downscale(quantiles=[...])": downscale_quantiles,
+    "ds.msgl.reconstruct()": reconstruct,
+    "ds.msgl.state()": state,
     "ds.msgl.evaluate()": evaluate,
     "xmsgl.evaluate.indices()": indices,
     "xmsgl.evaluate.climatology()": references,

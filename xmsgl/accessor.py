@@ -199,7 +199,7 @@ class MsglAccessor:
         return reconstruct(self._obj, model, observed=observed, **given)
 
     def state(self, model: Any = None, day: Any = None, **options: Any) -> xr.Dataset:
-        """Return the errors at the sensors up to a `day`, with which a later `reconstruct` starts.
+        """Return the errors of a `model` at the sensors up to a `day`, to start a later `reconstruct` from.
 
         The `options` are those of :func:`xmsgl.reconstruct.door.state`: ``observed``, ``start``, ...
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +13,7 @@ import torch
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import (
-    InvalidArgumentError,
-    ModelMismatchError,
-    UncalibratedModelError,
-    UnknownNameError,
-    shorten,
-)
+from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import SENSORS
@@ -133,24 +126,13 @@ def reconstruct(
     if mode not in MODES:
         raise UnknownNameError("mode", mode, MODES)
     if lead is not None and (mode != "forecast" or lead < 1 or lead != int(lead)):
-        msg = (
-            f"lead is a number of days of at least 1 for mode='forecast', got lead={lead} with mode={mode!r}"
-        )
+        msg = f"lead must be at least 1 for mode='forecast', and None else; got {lead} for mode={mode!r}"
         raise InvalidArgumentError(msg)
     whole = schema.as_dataset(obj)
     if "member" in whole.dims:
-        alone = partial(
-            reconstruct,
-            model=model,
-            observed=observed,
-            mode=mode,
-            lead=lead,
-            start=start,
-            quantiles=quantiles,
-            warmup=warmup,
-            device=device,
-        )
-        each = [alone(one) for one in _members(whole)]
+        options: dict[str, Any] = {"observed": observed, "mode": mode, "lead": lead, "start": start}
+        options |= {"quantiles": quantiles, "warmup": warmup, "device": device}
+        each = [reconstruct(one, model, **options) for one in _members(whole)]
         return xr.concat(each, whole["member"], coords="minimal", compat="override", combine_attrs="override")
     ds, order = in_order(whole)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
@@ -219,9 +201,10 @@ def state(
     UncalibratedModelError
         The model has no covariance of its errors.
     ModelMismatchError
-        `start` is of another model or river network, or the model predicts a day from later ones.
+        `start` is of another model or river network.
     InvalidArgumentError
-        There is no observation, the day is not in the dataset, or the dataset does not continue `start`.
+        There is no observation, the day is not in the dataset, the dataset does not continue `start`, or the
+        model predicts a day from later days, too.
 
     Examples
     --------
@@ -246,7 +229,7 @@ def state(
             f"model {fitted.sha256[:12]} predicts a day from later days, too, so that it has no state; "
             "train with the task 'fine', or reconstruct from the whole record"
         )
-        raise ModelMismatchError(msg)
+        raise InvalidArgumentError(msg)
     saved = None if start is None else read_state(start, fitted, ds, warmup)
     labels = observations(ds, observed, required=saved is None)
     days, begin = pd.DatetimeIndex(ds.indexes["time"]), 0 if saved is None else saved.begin
@@ -260,19 +243,16 @@ def state(
     since = max(begin, last + 1 - LIMIT)
     run = _Run.of(ds, labels, slice(since, last + 1), saved, fitted, warmup, device)
     labels, predicted, own = compute(run.labels, run.predicted, run.own)
-    errors = _errors(labels, predicted, own, river)
-    return write_state(errors, saved, ds, fitted, days[last], warmup)
+    errors = [*run.before, _errors(labels, predicted, own, river)]
+    return write_state(errors, run.ds, fitted, warmup)
 
 
 def _river(ds: xr.Dataset, covariances: Mapping[ErrorKind, ErrorCovariance]) -> River:
     """Read the river of a dataset; refuse other coordinates than in training."""
     river = River.of(ds)
-    if any(each.coordinates != (river.place is not None) for each in covariances.values()):
-        had = (
-            "no coordinates"
-            if river.place is not None
-            else "coordinates, lat and lon, of all reaches or segments"
-        )
+    placed = river.place is not None
+    if any(each.coordinates != placed for each in covariances.values()):
+        had = "no coordinates" if placed else "coordinates, lat and lon, of all reaches or segments"
         msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
         raise InvalidArgumentError(msg)
     return river
@@ -284,9 +264,7 @@ def _members(ds: xr.Dataset) -> Iterator[xr.Dataset]:
     having = [str(name) for name, each in ds.data_vars.items() if "member" in each.dims]
     wrong = [name for name in having if name in labels or "time" not in ds[name].dims]
     if wrong:
-        msg = (
-            f"{shorten(wrong)} must not have the dimension 'member', which is for drivers; select one member"
-        )
+        msg = f"{shorten(wrong)} must not have the dimension 'member', which is for drivers; select one"
         raise InvalidArgumentError(msg)
     for number in range(ds.sizes["member"]):
         yield ds.isel(member=number, drop=True)
@@ -330,9 +308,7 @@ class _Run:
     before: list[Any]  # errors of the days of a saved state
 
     @classmethod
-    def of(
-        cls, ds: xr.Dataset, labels: dict[str, Any], days: slice, saved: Saved | None, *options: Any
-    ) -> _Run:
+    def of(cls, ds: xr.Dataset, labels: Any, days: slice, saved: Saved | None, *options: Any) -> _Run:
         """Predict some days, from no more drivers than they depend on."""
         model, warmup, device = options
         time = pd.DatetimeIndex(ds.indexes["time"])
@@ -357,10 +333,12 @@ class _Run:
 
     def errors(self, find: Callable[..., Any], river: Any) -> list[Any]:
         """Find the errors of each window, after those before."""
-        spans = [slice(window.start, window.stop) for window in self.windows]
-        labels = [{scale: each[span] for scale, each in self.labels.items()} for span in spans]
-        own = zip(labels, (self.predicted[s] for s in spans), (self.own[s] for s in spans), strict=True)
-        return [*self.before, *(find(*each, river) for each in own)]
+
+        def one(span: slice) -> Any:
+            labels = {scale: each[span] for scale, each in self.labels.items()}
+            return find(labels, self.predicted[span], self.own[span], river)
+
+        return [*self.before, *(one(slice(window.start, window.stop)) for window in self.windows)]
 
     def spans(self, first: int) -> list[tuple[int, list[int], Window]]:
         """Return the windows from a day on, each with the days before it that count and their errors."""
@@ -463,11 +441,8 @@ def _labelled(
     }
     if quantiles is None:
         return result.assign_attrs(attrs)
-    axis = xr.Variable(
-        "quantile",
-        [float(p) for p in quantiles],
-        {"long_name": "probability of the quantile", "units": "1"},
-    )
+    about = {"long_name": "probability of the quantile", "units": "1"}
+    axis = xr.Variable("quantile", [float(p) for p in quantiles], about)
     attrs["long_name"] = f"quantile of the {attrs['long_name']}"
     coords = {**result.coords, "quantile": axis}
     return xr.DataArray(values, dims=("quantile", *result.dims), coords=coords, name=result.name, attrs=attrs)
@@ -476,8 +451,7 @@ def _labelled(
 def _as_forecast(result: xr.DataArray) -> xr.DataArray:
     """Give the days their number from the day of issue, the day before them."""
     issue = result.indexes["time"][0] - pd.Timedelta(1, "D")
-    lead = xr.Variable(
-        "time", np.arange(1, result.sizes["time"] + 1), {"long_name": "days after issue", "units": "days"}
-    )
+    about = {"long_name": "days after issue", "units": "days"}
+    lead = xr.Variable("time", np.arange(1, result.sizes["time"] + 1), about)
     named = result.assign_coords(lead=lead, issue=issue).swap_dims(time="lead")
     return named.drop_vars("spin_up", errors="ignore")

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, ModelMismatchError
-from xmsgl.models.file.covariance import ErrorKind
 from xmsgl.reconstruct.given import LIMIT, Errors, join_days
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from xmsgl.models.file.covariance import ErrorKind
     from xmsgl.models.file.model import Model
 
 __all__ = ["Saved", "drivers_from", "read_state", "write_state"]
 
-# Name and value of the attribute with the version of the format.
-_VERSION = ("xmsgl_state", 1)
+# The attribute with the version of the format.
+_NAME, _VERSION = "xmsgl_state", 1
 _DAY = pd.Timedelta(1, "D")
 _AGAIN = "make it again from the whole record with ds.msgl.state(model, day)"
-_WHOSE: dict[ErrorKind, str] = {
-    "ungauged": "the trainings that left the gauge out",
-    "gauged": "the mean of all trainings",
+_WHAT: dict[ErrorKind, str] = {
+    "ungauged": "observed minus predicted temperature of the trainings that left the gauge out",
+    "gauged": "observed minus predicted temperature of the mean of all trainings",
 }
 
 
@@ -51,46 +50,37 @@ def drivers_from(model: Model, day: pd.Timestamp, warmup: int | None) -> pd.Time
 
 
 def write_state(
-    errors: Mapping[ErrorKind, Errors],
-    before: Saved | None,
-    ds: xr.Dataset,
-    model: Model,
-    day: pd.Timestamp,
-    warmup: int | None,
+    errors: Sequence[Mapping[ErrorKind, Errors]], ds: xr.Dataset, model: Model, warmup: int | None
 ) -> xr.Dataset:
-    """Return the state of a day, given the errors up to it and those before them."""
-    none = Errors(np.empty((LIMIT, 0), np.float32), np.empty(0, np.int64))
-    joined = {
-        kind: join_days([none if before is None else before.errors[kind], each])
-        for kind, each in errors.items()
-    }
-    kept = np.isfinite(joined["gauged"].values[-LIMIT:]).any(axis=0)
-    ids = ds["fine"].values[joined["gauged"].reach[kept]]
+    """Return the state of the last day of a dataset, given the errors of consecutive days up to it."""
+    day = pd.Timestamp(ds.indexes["time"][-1])
+    joined = {kind: join_days([each[kind] for each in errors]) for kind in _WHAT}
     about = {"units": "degC", "units_metadata": "temperature: difference"}
     variables = {
-        f"error_{kind}": (
-            ("time", "fine"),
-            each.values[-LIMIT:, kept],
-            {**about, "long_name": f"observed minus predicted temperature of {_WHOSE[kind]}"},
-        )
+        f"error_{kind}": (("time", "fine"), each.values, {"long_name": _WHAT[kind], **about})
         for kind, each in joined.items()
     }
+    days, reach = pd.date_range(end=day, periods=len(joined["gauged"].values)), joined["gauged"].reach
     about = {"long_name": "reach id", **ds["fine"].attrs, "cf_role": "timeseries_id"}
-    coords = {"time": pd.date_range(end=day, periods=LIMIT), "fine": ("fine", ids, about)}
+    coords = {"time": days, "fine": ("fine", ds["fine"].values[reach], about)}
     attrs = {
         "Conventions": "CF-1.11",
         "title": "errors of a model at sensors, with which a reconstruction starts",
         "source": str(ds.attrs.get("title", "")),
-        _VERSION[0]: _VERSION[1],
+        _NAME: _VERSION,
         **_made_with(ds, model, warmup),
         "drivers_from": str(drivers_from(model, day + _DAY, warmup).date()),
     }
-    return stamp(xr.Dataset(variables, coords, attrs), f"state({str(day.date())!r})")
+    state = xr.Dataset(variables, coords, attrs).reindex(time=pd.date_range(end=day, periods=LIMIT))
+    return stamp(state.dropna("fine", how="all"), f"state({str(day.date())!r})")
 
 
 def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | None) -> Saved:
     """Check that a run on the days of a dataset can start from a state."""
-    _check_version(state)
+    version, n = state.attrs.get(_NAME, "none"), state.sizes.get("time", 0)
+    if version != _VERSION or n != LIMIT:
+        msg = f"start must be made by ds.msgl.state, with version {_VERSION} and {LIMIT} days"
+        raise InvalidArgumentError(f"{msg}; it has version {version} and {n} days; {_AGAIN}")
     expected = _made_with(ds, model, warmup)
     if wrong := [name for name, value in expected.items() if str(state.attrs.get(name)) != value]:
         found, wanted = (str(each[wrong[0]])[:12] for each in (state.attrs, expected))
@@ -115,21 +105,9 @@ def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | No
         raise InvalidArgumentError(msg)
     reach = schema.positions(ds.indexes["fine"], state.indexes["fine"])
     errors: dict[ErrorKind, Errors] = {
-        kind: Errors(state[f"error_{kind}"].transpose("time", "fine").values, reach)
-        for kind in get_args(ErrorKind)
+        kind: Errors(state[f"error_{kind}"].transpose("time", "fine").values, reach) for kind in _WHAT
     }
     return Saved(begin - _DAY, (begin - days[0]).days, errors)
-
-
-def _check_version(state: xr.Dataset) -> None:
-    """Refuse what is not a whole state of this version."""
-    name, version = _VERSION
-    if name not in state.attrs:
-        msg = "start must be a dataset made by ds.msgl.state, or read from its file"
-        raise InvalidArgumentError(msg)
-    if (found := state.attrs[name]) != version or state.sizes["time"] != LIMIT:
-        msg = f"the state has version {found} and {state.sizes['time']} days"
-        raise InvalidArgumentError(f"{msg}, not version {version} and {LIMIT} days; {_AGAIN}")
 
 
 def _made_with(ds: xr.Dataset, model: Model, warmup: int | None) -> dict[str, str]:
