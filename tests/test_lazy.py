@@ -163,7 +163,7 @@ def without_places(ds):
 
 
 def reconstruct(case):
-    before = without_places(case.plain).msgl.state(case.folds, case.plain.time.values[69])
+    before = without_places(case.plain).msgl.state(case.folds, day=case.plain.time.values[69])
     ds = without_places(case.ds)
     with case.refuse():
         whole = ds.msgl.reconstruct(case.folds, mode="filter")
@@ -179,7 +179,7 @@ def reconstruct(case):
 
 
 def state(case):
-    found = without_places(case.ds).msgl.state(case.folds, case.plain.time.values[49])
+    found = without_places(case.ds).msgl.state(case.folds, day=case.plain.time.values[49])
     assert {start for _, start in case.seen} == {0, 30}
     assert names(case) == {"air_temperature_coarse", *LABELS}
     assert is_lazy(case.ds, LABELS)

@@ -198,14 +198,14 @@ class MsglAccessor:
         given = {"mode": mode, "lead": lead, "start": start, "quantiles": quantiles, **options}
         return reconstruct(self._obj, model, observed=observed, **given)
 
-    def state(self, model: Any = None, day: Any = None, **options: Any) -> xr.Dataset:
+    def state(self, model: Any = None, *, day: Any = None, **options: Any) -> xr.Dataset:
         """Return the errors of a `model` at the sensors up to a `day`, to start a later `reconstruct` from.
 
         The `options` are those of :func:`xmsgl.reconstruct.door.state`: ``observed``, ``start``, ...
         """
         from xmsgl.reconstruct import state
 
-        return state(self._obj, model, day, **options)
+        return state(self._obj, model, day=day, **options)
 
     def evaluate(
         self,

@@ -76,7 +76,7 @@ def test_day_after_day_it_starts_from_the_state(run, folder, river, tmp_path, en
     expected = reconstruct(river, folder / "m.safetensors", mode="forecast", **asked)
     with xr.open_dataset(folder / "out.nc") as found, xr.open_dataset(second) as kept:
         np.testing.assert_allclose(found.water_temperature, expected, atol=1e-5)
-        whole = state(river, folder / "m.safetensors", "2003-06-08")
+        whole = state(river, folder / "m.safetensors", day="2003-06-08")
         xr.testing.assert_allclose(kept.drop_attrs(), whole.drop_attrs(), atol=1e-5)
 
 

@@ -71,7 +71,7 @@ def test_a_late_start_gives_the_numbers_of_the_whole_record(river, model, mode, 
     options = {"lead": 9, "observed": river[[FINE, COARSE]].sel(time=slice(None, "2003-10-20"))}
     options = {"mode": mode, **(options if mode == "forecast" else {})}
     whole = reconstruct(river, model, **options)
-    before = written(state(river, model, day), tmp_path, kind)
+    before = written(state(river, model, day=day), tmp_path, kind)
     late = since(before, river)
     assert late.sizes["time"] < 0.75 * river.sizes["time"]
     found = reconstruct(late, model, start=before, **options)
@@ -88,7 +88,7 @@ def test_a_late_start_gives_the_numbers_of_the_whole_record(river, model, mode, 
 
 def test_quantiles_of_a_late_start(river, network):
     asked = {"mode": "filter", "quantiles": [0.3, 0.5, 0.7]}
-    before = state(river, network, MIDDLE)
+    before = state(river, network, day=MIDDLE)
     found = reconstruct(since(before, river), network, start=before, **asked)
     expected = reconstruct(river, network, **asked).sel(time=found.time)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -98,14 +98,14 @@ def test_week_after_week(river, model):
     """Each state is made from the one before, across the end of a window and a week without observations."""
     quiet = (river.time >= np.datetime64("2003-09-15")) & (river.time < np.datetime64("2003-09-22"))
     river = river.assign({name: river[name].where(~quiet) for name in (FINE, COARSE)})
-    whole, kept = reconstruct(river, model, mode="filter"), state(river, model, "2003-09-01")
+    whole, kept = reconstruct(river, model, mode="filter"), state(river, model, day="2003-09-01")
     for end in pd.date_range("2003-09-08", periods=5, freq="7D"):
         late = since(kept, river).sel(time=slice(None, end))
         found = reconstruct(late, model, start=kept, mode="filter")
         assert found.sizes["time"] == 7
         np.testing.assert_allclose(found, whole.sel(time=found.time), atol=1e-5)
-        kept = state(late, model, end, start=kept)
-        expected = state(river, model, end)
+        kept = state(late, model, day=end, start=kept)
+        expected = state(river, model, day=end)
         xr.testing.assert_allclose(kept, expected, atol=1e-5)
         assert kept.drivers_from == expected.drivers_from
 
@@ -113,7 +113,7 @@ def test_week_after_week(river, model):
 def test_a_forecast_on_the_day_of_the_state_needs_no_observations(river, trees):
     known = river[[FINE, COARSE]].sel(time=slice(None, MIDDLE))
     expected = reconstruct(river, trees, mode="forecast", lead=5, observed=known)
-    before = state(river, trees, MIDDLE)
+    before = state(river, trees, day=MIDDLE)
     late = river.sel(time=slice(before.drivers_from, "2003-06-06"))
     for ds in (late.drop_vars([FINE, COARSE]), late.assign({FINE: np.nan * late[FINE]}).drop_vars(COARSE)):
         found = reconstruct(ds, trees, start=before, mode="forecast")
@@ -123,7 +123,7 @@ def test_a_forecast_on_the_day_of_the_state_needs_no_observations(river, trees):
 
 def test_it_holds_observed_minus_predicted(river, network):
     """At reaches, and on days without one of its own reaches for each segment at its outlet."""
-    found = state(river, network, MIDDLE)
+    found = state(river, network, day=MIDDLE)
     days = found.indexes["time"]
     np.testing.assert_array_equal(days, pd.date_range(end=MIDDLE, periods=LIMIT))
     ds, predicted = river.sel(time=days), downscale(river, network).sel(time=days)
@@ -146,10 +146,10 @@ def test_it_holds_observed_minus_predicted(river, network):
 
 
 def test_what_it_says_of_itself(river, trees):
-    found = state(river, trees, MIDDLE)
+    found = state(river, trees, day=MIDDLE)
     assert found.attrs["Conventions"] == "CF-1.11"
     assert found.attrs["model_sha256"] == trees.sha256
-    assert "state('2003-06-01')" in found.attrs["history"]
+    assert "state(day='2003-06-01')" in found.attrs["history"]
     assert {found[name].attrs["units"] for name in found} == {"degC"}
     assert found.fine.attrs["cf_role"] == "timeseries_id"
     assert sum(found[name].nbytes for name in found.variables) < 30_000
@@ -159,11 +159,21 @@ def test_what_it_says_of_itself(river, trees):
     assert not done.spin_up.any()  # the weather before these days is known
 
 
+def test_of_a_short_record_the_days_before_are_empty(river, network):
+    day = river.indexes["time"][40]
+    found, seen = state(river, network, day=day), river.isel(time=slice(0, 41))
+    assert dict(found.sizes)["time"] == LIMIT
+    assert found.time[-1].values == day
+    expected = seen[FINE].notnull().any("fine") | seen[COARSE].notnull().any("coarse")
+    np.testing.assert_array_equal(found.error_gauged.notnull().any("fine")[-41:], expected)
+    assert found.error_gauged[:-41].isnull().all()
+
+
 def test_by_default_it_is_of_the_last_day_with_an_observation(river, trees):
     silent = river.time > np.datetime64(MIDDLE)
     some = river.assign({name: river[name].where(~silent) for name in (FINE, COARSE)})
     known = river[[FINE, COARSE]].sel(time=slice(None, MIDDLE))
-    expected = state(river, trees, MIDDLE).drop_attrs()
+    expected = state(river, trees, day=MIDDLE).drop_attrs()
     xr.testing.assert_equal(state(some, trees).drop_attrs(), expected)
     xr.testing.assert_equal(state(some.chunk(time=50), trees).drop_attrs(), expected)
     xr.testing.assert_equal(river.msgl.state(trees, observed=known).drop_attrs(), expected)
@@ -217,7 +227,7 @@ def test_without_a_sensor_for_long(river, network, kind, names, tmp_path):
     if names == "text":
         river = river.assign_coords(fine=[f"r{k}" for k in river.fine.values])
         river["downstream_fine"] = ("fine", [f"r{k}" if k else "" for k in river.downstream_fine.values])
-    found = written(state(river, network, MIDDLE), tmp_path, kind)
+    found = written(state(river, network, day=MIDDLE), tmp_path, kind)
     assert found.sizes["fine"] == 0
     late = river.sel(time=slice(found.drivers_from, None))
     done = reconstruct(late, network, start=found, mode="filter")
@@ -234,7 +244,7 @@ def test_another_warm_up(river, network):
     )
     found = reconstruct(river, network, mode="forecast", lead=7, observed=known, warmup=200)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    before = state(river, network, MIDDLE, warmup=200)
+    before = state(river, network, day=MIDDLE, warmup=200)
     late = river.sel(time=slice(before.drivers_from, None))
     found = reconstruct(late, network, mode="forecast", lead=7, start=before, observed=known, warmup=200)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -320,20 +330,20 @@ class TestRefused:
         ):
             reconstruct(late, trees, start=found, mode="forecast", observed=known)
         with pytest.raises(InvalidArgumentError, match="give an earlier state"):
-            state(late, trees, "2003-05-30", start=found)
+            state(late, trees, day="2003-05-30", start=found)
 
     def test_a_day_that_is_not_in_the_dataset(self, river, trees):
         with pytest.raises(
             InvalidArgumentError, match="day 2010-01-01 is not a day of the dataset, which has 2001"
         ):
-            state(river, trees, "2010-01-01")
+            state(river, trees, day="2010-01-01")
 
     def test_no_observations(self, river, trees):
         with pytest.raises(InvalidArgumentError, match="give observed="):
-            state(river.drop_vars([FINE, COARSE]), trees, MIDDLE)
+            state(river.drop_vars([FINE, COARSE]), trees, day=MIDDLE)
 
     def test_a_model_that_reads_later_days(self, river_once, network):
         plain = train(river_once, tasks=["coarse", "interpolation"], **QUICK)
         ahead = Model(replace(plain.spec, errors=network.spec.errors), plain.weights)
         with pytest.raises(InvalidArgumentError, match="from later days, too"):
-            state(river_once, ahead, MIDDLE)
+            state(river_once, ahead, day=MIDDLE)

@@ -148,11 +148,12 @@ def reconstruct(
     asked = None if quantiles is None else tuple(quantiles)
     issue = None if last is None else last - since
     task = Correction(_river(ds, covariances), run.gauged, covariances, mode, issue, asked)
-    values = (_lazy if run.is_lazy else _eager)(run, task)
+    first = 0 if issue is None else issue + 1
+    values = (_lazy if run.is_lazy else _eager)(run, task, first)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
     if saved is not None:
         how += f", start={str(saved.day.date())!r}"
-    result = _labelled(values, run.ds.isel(time=slice(task.first, None)), fitted, how, quantiles, mode)
+    result = _labelled(values, run.ds.isel(time=slice(first, None)), fitted, how, quantiles, mode)
     if last is not None:
         return _as_forecast(result)
     if saved is not None:  # the drivers before these days are known
@@ -163,8 +164,8 @@ def reconstruct(
 def state(
     obj: xr.Dataset | xr.DataTree,
     model: Model | str | os.PathLike[str] | None = None,
-    day: str | np.datetime64 | pd.Timestamp | None = None,
     *,
+    day: str | np.datetime64 | pd.Timestamp | None = None,
     observed: xr.DataArray | xr.Dataset | None = None,
     start: xr.Dataset | None = None,
     warmup: int | None = None,
@@ -177,14 +178,10 @@ def state(
 
     Parameters
     ----------
-    obj
-        A dataset of the convention, of one member.
-    model
-        As in :func:`reconstruct`.
+    obj, model, observed
+        As in :func:`reconstruct`; of one member.
     day
         The last day whose observations count. Default: the day of issue of a forecast.
-    observed
-        As in :func:`reconstruct`.
     start
         State of an earlier day, for a dataset that does not have the 120 days up to `day`.
     warmup, device
@@ -211,7 +208,7 @@ def state(
     >>> import xmsgl
     >>> ds = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=3)
     >>> model = ds.msgl.train("trees", validation="folds:2", iterations=10, progress=False)
-    >>> before = state(ds, model, "2003-06-30")
+    >>> before = state(ds, model, day="2003-06-30")
     >>> late = ds.sel(time=slice(before.drivers_from, "2003-07-07"))
     >>> reconstruct(late, model, start=before, mode="filter").sizes["time"]
     7
@@ -362,7 +359,7 @@ def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River
     }
 
 
-def _eager(run: _Run, task: Correction) -> Floats:
+def _eager(run: _Run, task: Correction, first: int) -> Floats:
     errors = run.errors(_errors, task.river)
     if not any(each["gauged"].reach.size for each in errors):
         logger.warning("no sensor reports, so the prediction is that of the model alone")
@@ -372,11 +369,11 @@ def _eager(run: _Run, task: Correction) -> Floats:
         return task.correct(predicted, [errors[k] for k in near], before, window)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        blocks = pool.map(one, *zip(*run.spans(task.first), strict=True))
+        blocks = pool.map(one, *zip(*run.spans(first), strict=True))
         return np.concatenate(list(blocks), axis=-2)
 
 
-def _lazy(run: _Run, task: Correction) -> Any:
+def _lazy(run: _Run, task: Correction, first: int) -> Any:
     import dask.array as da
     from dask.delayed import delayed
 
@@ -387,7 +384,7 @@ def _lazy(run: _Run, task: Correction) -> Any:
     errors = run.errors(find, river)
     more = () if task.quantiles is None else (len(task.quantiles),)
     blocks = []
-    for start, near, window in run.spans(task.first):
+    for start, near, window in run.spans(first):
         predicted = run.predicted[window.start : window.stop]
         values = correct(shared, predicted, [errors[k] for k in near], start, window)
         blocks.append(da.from_delayed(values, (*more, *predicted.shape), np.float32))
@@ -453,5 +450,4 @@ def _as_forecast(result: xr.DataArray) -> xr.DataArray:
     issue = result.indexes["time"][0] - pd.Timedelta(1, "D")
     about = {"long_name": "days after issue", "units": "days"}
     lead = xr.Variable("time", np.arange(1, result.sizes["time"] + 1), about)
-    named = result.assign_coords(lead=lead, issue=issue).swap_dims(time="lead")
-    return named.drop_vars("spin_up", errors="ignore")
+    return result.assign_coords(lead=lead, issue=issue).swap_dims(time="lead").drop_vars("spin_up")

@@ -153,11 +153,6 @@ class Correction:
     last: int | None  # of a forecast: position of the day of issue
     quantiles: tuple[float, ...] | None
 
-    @property
-    def first(self) -> int:
-        """Position of the first day to correct."""
-        return 0 if self.last is None else self.last + 1
-
     def correct(
         self, predicted: Floats, errors: Sequence[Mapping[ErrorKind, Errors]], before: int, window: Window
     ) -> Floats:

@@ -25,7 +25,7 @@ __all__ = ["Saved", "drivers_from", "read_state", "write_state"]
 # The attribute with the version of the format.
 _NAME, _VERSION = "xmsgl_state", 1
 _DAY = pd.Timedelta(1, "D")
-_AGAIN = "make it again from the whole record with ds.msgl.state(model, day)"
+_AGAIN = "make it again from the whole record with ds.msgl.state(model, day=...)"
 _WHAT: dict[ErrorKind, str] = {
     "ungauged": "observed minus predicted temperature of the trainings that left the gauge out",
     "gauged": "observed minus predicted temperature of the mean of all trainings",
@@ -72,7 +72,7 @@ def write_state(
         "drivers_from": str(drivers_from(model, day + _DAY, warmup).date()),
     }
     state = xr.Dataset(variables, coords, attrs).reindex(time=pd.date_range(end=day, periods=LIMIT))
-    return stamp(state.dropna("fine", how="all"), f"state({str(day.date())!r})")
+    return stamp(state.dropna("fine", how="all"), f"state(day={str(day.date())!r})")
 
 
 def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | None) -> Saved:
