@@ -23,7 +23,7 @@ from xmsgl.training.train import train
 FINE, COARSE = "water_temperature_fine", "water_temperature_coarse"
 DAY = pd.Timedelta(1, "D")
 #: In the middle of a window, and at the end of one.
-MIDDLE, END = "2003-06-01", "2003-09-21"
+MIDDLE, END = "2003-06-01", "2003-09-20"
 
 
 @pytest.fixture(scope="module")
