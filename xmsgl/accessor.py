@@ -66,7 +66,9 @@ class MsglAccessor:
         nearest: int | None = None,
         direction: Literal["both", "upstream", "downstream"] = "both",
     ) -> RiverGraph | RiverGraphs:
-        """Build the river graph of one scale, or of both with the operators between them; see ``describe()``.
+        """Build the river graph of one scale, or of both scales with the operators between them.
+
+        It has the methods ``describe()`` and ``to_pyg()``.
 
         Parameters
         ----------
