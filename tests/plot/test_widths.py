@@ -88,7 +88,10 @@ def marked(ax, label):
         pytest.param(None, DAYS, "2010-07-01 to 2010-07-04\nmean of 4 days", id="all days"),
         pytest.param("2010-07-02", DAYS[[1]], "2010-07-02", id="a day"),
         pytest.param(
-            slice("2010-07-02", "2010-07-03"), DAYS[1:3], "2010-07-02 to 2010-07-03\nmean of 2 days", id="some"
+            slice("2010-07-02", "2010-07-03"),
+            DAYS[1:3],
+            "2010-07-02 to 2010-07-03\nmean of 2 days",
+            id="some",
         ),
     ],
 )
@@ -157,8 +160,8 @@ def test_proposed_sensors_are_numbered_in_their_order(basin, bounds):
     proposed = xr.Dataset({"reach": ("rank", [2, 5, 1])}, {"rank": [1, 2, 3]})
     for some in (proposed, proposed.isel(rank=[1, 2]), proposed.isel(rank=0)):
         ax = uncertainty(bounds, basin, time="2010-07-02", proposed=some)
-        ranks = np.atleast_1d(some["rank"].values)
-        wanted = {str(rank): middle(basin, int(some["reach"].where(some["rank"] == rank).max())) for rank in ranks}
+        pairs = zip(np.atleast_1d(some["rank"]), np.atleast_1d(some["reach"]), strict=True)
+        wanted = {str(rank): middle(basin, int(reach)) for rank, reach in pairs}
         found = {text.get_text(): text.xy for text in ax.texts}
         assert found.keys() == wanted.keys()
         for number, place in wanted.items():
@@ -177,7 +180,8 @@ def test_a_reconstruction_and_its_proposals_are_drawn(river):
     ax = few.msgl.plot.uncertainty(bounds, proposed=next_sensors(few, model, 2))
     assert ax.child_axes[0].get_ylabel() == "width of the 20 % interval [°C]"
     assert sorted(text.get_text() for text in ax.texts) == ["1", "2"]
-    assert len(marked(ax, "sensor that reports")) == int(few.water_temperature_fine.notnull().any("time").sum())
+    observed = few.water_temperature_fine.notnull().any("time")
+    assert len(marked(ax, "sensor that reports")) == int(observed.sum())
 
 
 def test_lazy_quantiles_are_computed_for_the_day_alone(basin, bounds):
@@ -201,7 +205,9 @@ def test_lazy_quantiles_are_computed_for_the_day_alone(basin, bounds):
     [
         pytest.param(lambda q: q.sel(quantile=0.5, drop=True), "no labelled 'quantile'", id="no quantiles"),
         pytest.param(lambda q: q.sel(quantile=[0.05, 0.5]), r"quantiles p and 1 - p", id="no interval"),
-        pytest.param(lambda q: q.rename(fine="coarse"), "it must have 'quantile', 'time' and 'fine'", id="coarse"),
+        pytest.param(
+            lambda q: q.rename(fine="coarse"), "it must have 'quantile', 'time' and 'fine'", id="coarse"
+        ),
         pytest.param(lambda q: q.isel(time=0), "it must have 'quantile', 'time' and 'fine'", id="no days"),
         pytest.param(lambda q: q.assign_coords(fine=q.fine + 90), "no id in common", id="other reaches"),
         pytest.param(lambda q: q * np.nan, "all values are missing", id="all missing"),

@@ -126,7 +126,8 @@ def _reporting(
     """Return the reaches with a sensor that reports on some days."""
     if observed is not None and not isinstance(observed, xr.Dataset):
         array = as_array(observed, "observed")
-        observed = array.to_dataset(name=f"water_temperature_{'coarse' if 'coarse' in array.dims else 'fine'}")
+        scale = "coarse" if "coarse" in array.dims else "fine"
+        observed = array.to_dataset(name=f"water_temperature_{scale}")
     given, seen = ds if observed is None else observed, {}
     for scale in ("fine", "coarse"):
         ids, array = ds.indexes.get(scale, pd.Index([])), given.get(f"water_temperature_{scale}")
@@ -153,7 +154,9 @@ def _draw_proposed(
     places = ds.indexes["fine"].get_indexer(pd.Index(reaches))
     lost = (places < 0) | ~np.isfinite(middles[places]).all(axis=1)
     if lost.any():
-        msg = f"proposed reaches {shorten(reaches[lost])} are not among the ids of 'fine', or have no location"
+        msg = (
+            f"proposed reaches {shorten(reaches[lost])} are not among the ids of 'fine', or have no location"
+        )
         raise InvalidArgumentError(msg)
     ax.plot(*middles[places].T, **dot, markersize=12, zorder=5, label="proposed sensor, in order")
     number = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": "small", "zorder": 6}
