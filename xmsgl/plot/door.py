@@ -105,9 +105,8 @@ class Plots:
         Parameters
         ----------
         prediction, time, observed, proposed, limits, cmap, ax
-            As for :func:`xmsgl.plot.uncertainty`: quantiles, the day or the days to average over, the
-            observations that were given, the result of :func:`xmsgl.evaluate.next_sensors`, the ends of the
-            colours, the colour map, and the matplotlib axes.
+            As for :func:`xmsgl.plot.uncertainty`: quantiles, days, observations that were given, result of
+            :func:`xmsgl.evaluate.next_sensors`, ends of the colours, colour map, and matplotlib axes.
 
         Returns
         -------

@@ -24,13 +24,11 @@ def segment_places(ds: xr.Dataset) -> npt.NDArray[np.int64]:
 
 
 def sensor_reaches(
-    ds: xr.Dataset, own: npt.NDArray[np.bool_], of_segment: npt.NDArray[np.bool_]
+    ds: xr.Dataset,
+    own: npt.NDArray[np.bool_],  # whether each reach is observed
+    of_segment: npt.NDArray[np.bool_],  # whether the segment of each reach is
 ) -> npt.NDArray[np.int64]:
-    """Return the observed reaches, and the most downstream one of each observed segment without any.
-
-    `own` and `of_segment` say of each reach whether it and its segment are observed, (reach,). Without
-    ``downstream_fine``, no reach of a segment is known to be the most downstream.
-    """
+    """Return the observed reaches, and the most downstream one of observed segments without any, if known."""
     if "downstream_fine" not in ds.variables:
         return np.flatnonzero(own)
     segment = segment_places(ds)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["uncertainty"]
 
-_LEGEND = 0.5  # inches below the map
-
 
 def uncertainty(
     prediction: xr.DataArray | xr.Dataset,
@@ -44,11 +42,8 @@ def uncertainty(
         Quantiles ``(quantile, time, fine)``, degC, or of a forecast ``(quantile, lead, fine)``. The widest
         interval p to 1 - p is drawn. The width between the quantiles 0.16 and 0.84 is about two standard
         deviations. If lazy, only the days shown are computed.
-    obj
-        Dataset or DataTree the prediction belongs to, with the location of its reaches as for
-        :func:`xmsgl.plot.network`.
-    ax
-        matplotlib axes to draw into. Default: axes of a new figure, which is their ``.figure``.
+    obj, ax, limits, cmap
+        As for :func:`xmsgl.plot.network`. Default colours: light green to dark violet.
     time
         A day, or a month or a slice to average over. Default: the mean over all days.
     observed
@@ -57,8 +52,6 @@ def uncertainty(
         so is the most downstream reach of a segment that is observed without any of its reaches.
     proposed
         Result of :func:`xmsgl.evaluate.next_sensors`, whose reaches are marked and numbered.
-    limits, cmap
-        As for :func:`xmsgl.plot.network`. Default: light green to dark violet.
 
     Returns
     -------
@@ -92,14 +85,17 @@ def uncertainty(
     middles = lines(ds, "fine").middles(ds.sizes["fine"])
     days = width["issue"] if "issue" in width.coords else width["time"].sortby("time").sel(time=time)
     reporting = _reporting(ds, observed, days)
-    dot = {"linestyle": "none", "marker": "o", "color": style.MARK, "markeredgewidth": 0.9}
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": style.MARK, "markeredgewidth": 0.9}
     if reporting.size:
         look = dot | {"markersize": 4.5, "markerfacecolor": "white", "zorder": 4}
         ax.plot(*middles[reporting].T, **look, label="sensor that reports")
     if proposed is not None:
         _draw_proposed(ax, ds, proposed, middles, dot)
-    if ax.get_legend_handles_labels()[1]:
-        _put_legend_below(ax)
+    if reporting.size or proposed is not None:
+        # Below the label of the axis, where it hides no river.
+        shift = style.need("matplotlib.transforms").ScaledTranslation(0, -0.5, ax.figure.dpi_scale_trans)
+        look = {"frameon": False, "fontsize": "small", "ncols": 2, "borderpad": 0, "handletextpad": 0.5}
+        ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=ax.transAxes + shift, **look)
     return ax
 
 
@@ -124,16 +120,17 @@ def _reporting(
     ds: xr.Dataset, observed: xr.DataArray | xr.Dataset | None, days: xr.DataArray
 ) -> npt.NDArray[np.int64]:
     """Return the reaches with a sensor that reports on some days."""
-    if observed is not None and not isinstance(observed, xr.Dataset):
-        array = as_array(observed, "observed")
-        scale = "coarse" if "coarse" in array.dims else "fine"
-        observed = array.to_dataset(name=f"water_temperature_{scale}")
     given, seen = ds if observed is None else observed, {}
+    if not isinstance(given, xr.Dataset):
+        given = as_array(given, "observed")
+        scale = "coarse" if "coarse" in given.dims else "fine"
+        given = given.to_dataset(name=f"water_temperature_{scale}")
     for scale in ("fine", "coarse"):
-        ids, array = ds.indexes.get(scale, pd.Index([])), given.get(f"water_temperature_{scale}")
+        ids, name = ds.indexes.get(scale, pd.Index([])), f"water_temperature_{scale}"
         seen[scale] = np.zeros(len(ids), np.bool_)
-        if array is None:
+        if name not in given.data_vars:
             continue
+        array = given[name]
         if set(array.dims) != {"time", scale} or not set(array.dims) <= set(array.indexes):
             msg = f"observations must have the dimensions time and {scale} with their ids, not {array.dims}"
             raise InvalidArgumentError(msg)
@@ -144,7 +141,7 @@ def _reporting(
 
 
 def _draw_proposed(
-    ax: Any, ds: xr.Dataset, proposed: xr.Dataset, middles: npt.NDArray[np.float64], dot: dict[str, Any]
+    ax: Any, ds: xr.Dataset, proposed: Any, middles: npt.NDArray[np.float64], dot: dict[str, Any]
 ) -> None:
     """Mark proposed reaches by discs with their rank."""
     if not isinstance(proposed, xr.Dataset) or not {"reach", "rank"} <= set(proposed.variables):
@@ -154,18 +151,9 @@ def _draw_proposed(
     places = ds.indexes["fine"].get_indexer(pd.Index(reaches))
     lost = (places < 0) | ~np.isfinite(middles[places]).all(axis=1)
     if lost.any():
-        msg = (
-            f"proposed reaches {shorten(reaches[lost])} are not among the ids of 'fine', or have no location"
-        )
+        msg = f"proposed reaches {shorten(reaches[lost])} are not among the ids of 'fine', or have no place"
         raise InvalidArgumentError(msg)
     ax.plot(*middles[places].T, **dot, markersize=12, zorder=5, label="proposed sensor, in order")
     number = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": "small", "zorder": 6}
     for rank, place in zip(ranks, middles[places], strict=True):
         ax.annotate(str(rank), place, **number)
-
-
-def _put_legend_below(ax: Any) -> None:
-    """Put the legend below the label of the axis, where it hides no river."""
-    shift = style.need("matplotlib.transforms").ScaledTranslation(0, -_LEGEND, ax.figure.dpi_scale_trans)
-    look = {"frameon": False, "fontsize": "small", "ncols": 2, "borderpad": 0, "handletextpad": 0.5}
-    ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=ax.transAxes + shift, **look)
