@@ -79,16 +79,15 @@ def uncertainty(
     width = _width(da)
     time = slice(None) if time is None else time
     shown, title = at_time(width, time)
-    colours = style.strength_colours() if cmap is None else cmap
-    ax = maps.network(shown, ds, ax, limits=limits, cmap=colours)
+    ax = maps.network(shown, ds, ax, limits=limits, cmap=cmap or style.strength_colours())
     ax.set_title(title, loc="left")
     middles = lines(ds, "fine").middles(ds.sizes["fine"])
-    days = width["issue"] if "issue" in width.coords else width["time"].sortby("time").sel(time=time)
-    reporting = _reporting(ds, observed, days)
+    days = width["time"].sortby("time").sel(time=time)
+    reporting = _reporting(ds, observed, width.coords.get("issue", days))
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": style.MARK, "markeredgewidth": 0.9}
     if reporting.size:
-        look = dot | {"markersize": 4.5, "markerfacecolor": "white", "zorder": 4}
-        ax.plot(*middles[reporting].T, **look, label="sensor that reports")
+        hollow = dot | {"markersize": 4.5, "markerfacecolor": "white", "label": "sensor that reports"}
+        ax.plot(*middles[reporting].T, **hollow, zorder=4)
     if proposed is not None:
         _draw_proposed(ax, ds, proposed, middles, dot)
     if reporting.size or proposed is not None:

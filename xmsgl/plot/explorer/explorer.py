@@ -43,9 +43,8 @@ def explore(
     ----------
     prediction
         Temperature ``(time, fine)``, or quantiles of it ``(quantile, time, fine)``, which must include the
-        median: the page shows the median and the widest interval. A forecast has ``lead`` in place of
-        ``time``. Computed once if lazy. Days may be missing. Reaches of the dataset without a prediction are
-        grey.
+        median: the page shows the median and the widest interval. A forecast has ``lead`` for ``time``.
+        Computed once if lazy. Days may be missing. Reaches of the dataset without a prediction are grey.
     obj
         Dataset or DataTree the prediction belongs to, with ``geometry_fine``, or ``lat_fine``, ``lon_fine``
         and ``downstream_fine``; with ``downstream_fine`` alone, the map is a schematic tree. Its labels
