@@ -177,3 +177,12 @@ def test_flagged_days_are_shaded(case):
     assert (first, last) == (days[0], days[90])
     settled = series(prediction.assign_coords(spin_up=flags), ds, 7, period=slice("2001-06-01", None))
     assert not settled.patches
+
+
+def test_a_forecast_is_drawn_over_its_days(case):
+    prediction, ds, _ = case
+    forecast = prediction.assign_coords(lead=("time", np.arange(1, prediction.sizes["time"] + 1)))
+    found, wanted = series(forecast.swap_dims(time="lead"), ds, 7), series(prediction, ds, 7)
+    for one, other in zip(found.lines, wanted.lines, strict=True):
+        np.testing.assert_array_equal(one.get_xydata(), other.get_xydata())
+    assert found.get_title(loc="left") == wanted.get_title(loc="left")

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.plot.days import at_time
+from xmsgl.plot.days import at_time, by_day
 
 
 @pytest.fixture
@@ -70,3 +70,15 @@ def test_one_day_need_not_be_named(record):
 def test_faults_are_named(record, change, time, message):
     with pytest.raises(InvalidArgumentError, match=message):
         at_time(change(record), time)
+
+
+def test_a_forecast_is_found_by_its_days(record):
+    lead = record.assign_coords(lead=("time", np.arange(1, 91)), issue=np.datetime64("2000-12-31"))
+    lead = lead.swap_dims(time="lead")
+    for time in ("2001-02-03", "2001-02"):
+        found, title = at_time(lead, time)
+        wanted, same = at_time(record, time)
+        np.testing.assert_array_equal(found, wanted)
+        assert title == same
+    plain = lead.drop_vars("time")  # no days to find
+    assert by_day(plain) is plain

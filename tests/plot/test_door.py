@@ -16,7 +16,7 @@ import xmsgl
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
 from xmsgl.plot.door import Plots
 
-METHODS = ["graph", "network", "series", "skill"]
+METHODS = ["graph", "network", "series", "skill", "uncertainty"]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,11 @@ def reach(basin):
     return days["fine"].values[int(days.values.argmax())]
 
 
+def next_two(temperature):
+    """Two reaches as if proposed for sensors."""
+    return xr.Dataset({"reach": ("rank", temperature["fine"].values[[1, 7]])}, {"rank": [1, 2]})
+
+
 PICTURES = {
     "a day": lambda p, t, q, r: p.network(t, time="2002-07-21"),
     "a month": lambda p, t, q, r: p.network("air_temperature_coarse", time="2002-07", cmap="cividis"),
@@ -62,6 +67,8 @@ PICTURES = {
     "fine": lambda p, t, q, r: p.graph("fine"),
     "coarse": lambda p, t, q, r: p.graph("coarse"),
     "neighbours": lambda p, t, q, r: p.graph("fine", reach=r),
+    "uncertainty": lambda p, t, q, r: p.uncertainty(q, proposed=next_two(t)),
+    "uncertainty of a day": lambda p, t, q, r: p.uncertainty(q, time="2002-07-21"),
 }
 
 

@@ -10,5 +10,6 @@ from xmsgl.plot.curves import series
 from xmsgl.plot.explorer.explorer import explore
 from xmsgl.plot.figures import overview
 from xmsgl.plot.maps import network
+from xmsgl.plot.widths import uncertainty
 
-__all__ = ["explore", "network", "overview", "series"]
+__all__ = ["explore", "network", "overview", "series", "uncertainty"]

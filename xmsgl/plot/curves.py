@@ -11,7 +11,7 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot import style
-from xmsgl.plot.days import spin_up
+from xmsgl.plot.days import by_day, spin_up
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.tree import as_dataset
 
@@ -33,9 +33,10 @@ def series(
     Parameters
     ----------
     prediction
-        Temperature ``(time, fine)`` or ``(time, coarse)``, degC. If lazy, only this reach is computed. Of
-        quantiles, each pair p and 1 - p is drawn as a band, the median as the line and any other as a thin
-        line. A single quantile is named in the legend. None: observations only.
+        Temperature ``(time, fine)`` or ``(time, coarse)``, degC; a forecast has ``lead`` in place of
+        ``time``. If lazy, only this reach is computed. Of quantiles, each pair p and 1 - p is drawn as a
+        band, the median as the line and any other as a thin line. A single quantile is named in the legend.
+        None: observations only.
     obj
         Dataset or DataTree whose labels (``water_temperature_<scale>``) are drawn.
     reach
@@ -75,7 +76,7 @@ def series(
     'reach 7: RMSE 1.00 °C, n = 3'
     """
     ds = as_dataset(obj)
-    prediction = None if prediction is None else as_array(prediction)
+    prediction = None if prediction is None else by_day(as_array(prediction))
     observed = None if observed is None else as_array(observed, "observed")
     shown = _known(ds, observed) if prediction is None else prediction
     found = one_reach(shown, reach, period, quantiles=prediction is not None)

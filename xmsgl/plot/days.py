@@ -11,11 +11,18 @@ from xmsgl.errors import InvalidArgumentError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["at_time", "spin_up"]
+__all__ = ["at_time", "by_day", "spin_up"]
+
+
+def by_day(da: xr.DataArray) -> xr.DataArray:
+    """Label a forecast by its days, instead of their number from the day of issue."""
+    forecast = "lead" in da.dims and "time" in da.coords and da["time"].dims == ("lead",)
+    return da.swap_dims(lead="time") if forecast else da
 
 
 def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
     """Select a day, or the mean over a period, and return it with a title."""
+    da = by_day(da)
     name = "the array" if da.name is None else repr(da.name)
     if "time" not in da.dims:
         if time is not None:

@@ -15,6 +15,7 @@ from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.plot import curves, links, maps
 from xmsgl.plot.days import at_time
 from xmsgl.plot.skill import against_observed, by_group
+from xmsgl.plot.widths import uncertainty
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.graphs import build_graph
 from xmsgl.schema.tree import as_dataset
@@ -87,6 +88,38 @@ class Plots:
         if title:
             ax.set_title(title, loc="left")
         return ax
+
+    def uncertainty(
+        self,
+        prediction: xr.DataArray | xr.Dataset,
+        *,
+        time: Any = None,
+        observed: xr.DataArray | xr.Dataset | None = None,
+        proposed: xr.Dataset | None = None,
+        limits: tuple[float, float] | None = None,
+        cmap: Any = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the rivers coloured by the width of the interval of a prediction, with the sensors.
+
+        Parameters
+        ----------
+        prediction, time, observed, proposed, limits, cmap, ax
+            As for :func:`xmsgl.plot.uncertainty`: quantiles, days, observations that were given, result of
+            :func:`xmsgl.evaluate.next_sensors`, ends of the colours, colour map, and matplotlib axes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The colour bar is ``.child_axes[0]``.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidDatasetError, MissingDependencyError
+            As for :func:`xmsgl.plot.uncertainty`.
+        """
+        about = {"time": time, "observed": observed, "proposed": proposed, "limits": limits, "cmap": cmap}
+        return uncertainty(prediction, self._obj, ax, **about)
 
     def series(
         self,

@@ -300,6 +300,53 @@ def test_days_of_spin_up_are_known_in_any_order(explored, predicted):
     assert gather(flagged.isel(time=~first.values), explored, None, None).spin_up is None
 
 
+def test_reaches_and_segments_with_a_sensor_are_known(explored, predicted):
+    def marked(ds, observed=None, prediction=predicted):
+        daily = gather(prediction, ds, None, observed)
+        return [daily.reaches[reach] for reach in daily.sensors]
+
+    fine, coarse = explored.water_temperature_fine, explored.water_temperature_coarse
+    assert marked(explored) == ["5", "3", "4", "2"]  # reach 1 was never observed
+    only = {reach: explored.assign(water_temperature_fine=fine.where(fine.fine == reach)) for reach in (2, 4)}
+    # Segment 60 has reaches 1 and 2, and no link between them; segment 70 has 3 and 4, which flow into 5.
+    assert marked(only[2]) == ["5", "2"]
+    assert marked(only[4]) == ["1", "4"]
+    assert marked(only[4].drop_vars("water_temperature_coarse")) == ["4"]
+    assert marked(only[4].drop_vars("downstream_fine")) == ["4"]
+    assert marked(only[4].assign(water_temperature_coarse=coarse * np.nan), fine) == ["5", "3", "4", "2"]
+    first = fine.isel(time=0)
+    days = explored.assign(water_temperature_fine=fine.where(fine.time == fine.time[0]))
+    days = days.drop_vars("water_temperature_coarse")
+    assert sorted(marked(days)) == sorted(str(i) for i in first.fine.values[first.notnull().values])
+    assert marked(days, prediction=predicted.sortby("time").isel(time=slice(1, None))) == []
+    bare = explored[["downstream_fine", "geometry_fine", "stream_order_fine"]]
+    assert marked(bare) == []
+
+
+def test_a_page_says_what_circles_are_only_where_there_are_any(explored, predicted, tmp_path):
+    bare = explored.drop_vars(["water_temperature_fine", "water_temperature_coarse"])
+    for ds, wanted in ((explored, True), (bare, False)):
+        page = explore(predicted, ds, tmp_path / "page.html").read_text(encoding="utf-8")
+        assert ("Circles on the map are sensors." in page) is wanted
+
+
+def test_a_reconstruction_and_its_forecast_are_explored_as_they_are(river, tmp_path):
+    pytest.importorskip("sklearn")
+    model = river.msgl.train("trees", validation="folds:2", iterations=3, progress=False)
+    bounds = river.msgl.reconstruct(model, quantiles=[0.4, 0.5, 0.6])
+    assert river.msgl.explore(tmp_path / "page.html", prediction=bounds).is_file()
+    daily = gather(bounds, river, None, None)
+    assert daily.level == pytest.approx(0.2)
+    np.testing.assert_allclose(as_frame(daily, "low"), bounds.sel(quantile=0.4), rtol=1e-6)
+    known = river[["water_temperature_fine"]].isel(time=slice(0, 400))
+    week = river.msgl.reconstruct(model, observed=known, mode="forecast", lead=7, quantiles=[0.4, 0.5, 0.6])
+    page = river.msgl.explore(tmp_path / "week.html", prediction=week).read_text(encoding="utf-8")
+    first, last = week.time.dt.strftime("%Y-%m-%d").values[[0, -1]]
+    assert f"12 reaches, {first} to {last}." in page
+    with pytest.raises(InvalidArgumentError, match=r"predict 0\.5 too"):
+        river.msgl.explore(tmp_path / "page.html", prediction=bounds.sel(quantile=[0.4, 0.6]))
+
+
 def test_a_missing_bokeh_is_named(explored, predicted, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh", None)
     with pytest.raises(MissingDependencyError, match=r"bokeh.*xmsgl\[explore\]"):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from matplotlib import colormaps
 from matplotlib.image import imread
 from selenium import webdriver
@@ -131,8 +132,6 @@ def median(quantiles, explored):
 
 def middles(explored):
     """A point half-way along each reach, where a geometry has its bend."""
-    import shapely
-
     lines = shapely.from_wkb(explored.geometry_fine.values.astype(object))
     return {int(i): shapely.get_coordinates(line)[1] for i, line in zip(explored.fine, lines, strict=True)}
 
@@ -253,11 +252,30 @@ def test_play_advances_pauses_and_stops_at_the_end(page):
 def test_hovering_shows_reach_and_temperature(page, median, explored):
     page.point("map", *middles(explored)[4])
     day = page.get("model('slider').value")
-    wanted = f"reach 4: {float(median.isel(time=day).sel(fine=4)):.1f} °C"
+    wanted = f"{float(median.isel(time=day).sel(fine=4)):.1f} °C"
     page.wait(lambda: page.get("model('tip').visible"))
-    assert page.get("model('tip').content") == f"{wanted}, on segment 70"
+    both = f"reach 4, with a sensor: {wanted}, on segment 70, with a sensor"
+    assert page.get("model('tip').content") == both
     page.point("map", -75.35, 39.9)
     page.wait(lambda: not page.get("model('tip').visible"))
+
+
+def test_sensors_are_circles_on_their_reaches(page, median, explored, tmp_path):
+    # Reach 1 alone was never observed; its segment has an observed reach, and so no circle of its own.
+    east, north = (page.get(f"Array.from(model('sensors').data_source.data.{axis})") for axis in "xy")
+    assert len(east) == 4
+    for reach in (2, 3, 4, 5):
+        line = shapely.from_wkb(str(explored.geometry_fine.sel(fine=reach).item()))
+        middle = line.interpolate(0.5, normalized=True)
+        apart = shapely.distance(middle, shapely.points(east, north))
+        assert (apart < 0.01).sum() == 1  # on the ground, a degree of longitude is shorter
+        assert line.distance(shapely.points(east, north)[apart.argmin()]) < 1e-4
+    assert "Circles on the map are sensors." in page.browser.find_element("tag name", "p").text
+    page.point("map", *middles(explored)[1])
+    page.wait(lambda: "reach 1:" in page.get("model('tip').content"))
+    assert page.get("model('tip').content").endswith("on segment 60, with a sensor")
+    page.point("map", -75.35, 39.9)
+    page.screenshot(tmp_path, "explorer-sensors.png")
 
 
 def test_nothing_is_asked_of_a_network(page):
@@ -459,7 +477,7 @@ def test_no_text_of_a_dataset_runs(browser, hostile, explored, tmp_path):
     for reach in (4, 2):
         page.point("map", *middles(explored)[reach])
         page.wait(lambda: page.get("model('tip').visible"))
-        assert f"{text} reach {reach}: " in page.get("model('tip').content")
+        assert f"{text} reach {reach}, with a sensor: " in page.get("model('tip').content")
         page.click("map", *middles(explored)[reach])
         page.wait(lambda reach=reach: f"{text} reach {reach}" in page.text("chart").replace("\u200b", ""))
         assert text in page.get("model('note').text")

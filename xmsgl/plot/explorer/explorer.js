@@ -68,6 +68,7 @@ function dress() {
   curve.glyph.line_color = {value: dark.active ? "#56b4e9" : "#0072b2"};
   today.line_color = ink;
   under.glyph.line_color = {value: ink};
+  sensors.glyph.setv({line_color: {value: ink}, fill_color: {value: dark.active ? "#1b1b1b" : "#ffffff"}});
 }
 
 function show_day(day) {
@@ -139,12 +140,17 @@ function nearest_day(x) {
   return best;
 }
 
+function with_sensor(reach, ...names) {
+  return names.some((name) => name in layers && layers[name].rows[reach] >= 0) ? ", with a sensor" : "";
+}
+
 function hover(event) {
   const reach = nearest_reach(event.x, event.y);
   if (reach >= 0) {
     const segment = facts.segments[reach];
-    tip.content = `reach ${facts.reaches[reach]}: ${text_of(value(layers.predicted, reach, current_day()))}`
-      + (segment === "" ? "" : `, on segment ${segment}`);
+    tip.content = `reach ${facts.reaches[reach]}${with_sensor(reach, "observed", "label")}: `
+      + text_of(value(layers.predicted, reach, current_day()))
+      + (segment === "" ? "" : `, on segment ${segment}${with_sensor(reach, "segment")}`);
     tip.position = [event.sx, event.sy];
   }
   tip.visible = reach >= 0;

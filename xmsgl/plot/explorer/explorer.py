@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import OutputError
+from xmsgl.plot.days import by_day
 from xmsgl.plot.explorer.data import simplify
 from xmsgl.plot.explorer.gather import gather
 from xmsgl.plot.explorer.page import Contents, render
@@ -42,13 +43,14 @@ def explore(
     ----------
     prediction
         Temperature ``(time, fine)``, or quantiles of it ``(quantile, time, fine)``, which must include the
-        median: the page shows the median and the widest interval. Computed once if lazy. Days may be
-        missing. Reaches of the dataset without a prediction are grey.
+        median: the page shows the median and the widest interval. A forecast has ``lead`` for ``time``.
+        Computed once if lazy. Days may be missing. Reaches of the dataset without a prediction are grey.
     obj
         Dataset or DataTree the prediction belongs to, with ``geometry_fine``, or ``lat_fine``, ``lon_fine``
         and ``downstream_fine``; with ``downstream_fine`` alone, the map is a schematic tree. Its labels
         (``water_temperature_fine``) are drawn as dots, and so are ``water_temperature_coarse`` and
-        ``simulated_temperature_coarse`` of a reach's segment.
+        ``simulated_temperature_coarse`` of a reach's segment. Reaches observed on the days shown are marked
+        on the map, and so is the most downstream reach of an observed segment without any.
     path
         File to write, ending in ``.html``; an existing one is replaced once the new one is complete.
     interval
@@ -84,8 +86,8 @@ def explore(
     >>> explore(ds["true_temperature_fine"], ds, f"{tempfile.mkdtemp()}/page.html").name
     'page.html'
     """
-    prediction = as_array(prediction)
-    interval = None if interval is None else as_array(interval, "interval")
+    prediction = by_day(as_array(prediction))
+    interval = None if interval is None else by_day(as_array(interval, "interval"))
     observed = None if observed is None else as_array(observed, "observed")
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm"):

@@ -15,6 +15,7 @@ from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot.days import spin_up
 from xmsgl.plot.explorer.data import Layer
+from xmsgl.plot.sensors import segment_places, sensor_reaches
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,6 +38,7 @@ class Daily:
     level: float | None  # nominal coverage of the interval from ``low`` to ``high``
     held_out: bool  # whether ``observed`` is known to exclude the labels
     spin_up: tuple[np.datetime64, np.datetime64] | None  # first day, and the day after the last
+    sensors: npt.NDArray[np.int64]  # reaches to mark, because they or their segment have a sensor
 
     def busiest(self) -> int:
         """Find the reach with the most observations, or else the first with a prediction."""
@@ -83,11 +85,14 @@ def gather(
         seen = np.isfinite(values["label"])
         values["label"] = np.where(seen, values["observed"], np.nan)
         values["observed"] = np.where(seen, np.nan, values["observed"])
-    places, own = _segments(ds), shown.get_indexer(ids)
+    places, own = segment_places(ds), shown.get_indexer(ids)
     layers = {name: Layer.of(array, places if name in coarse else own) for name, array in values.items()}
     if not layers["predicted"].values.size:
         msg = "the prediction has no finite value at any reach of the dataset, so there is nothing to show"
         raise InvalidArgumentError(msg)
+    none = np.zeros(len(ids), np.bool_)
+    seen_at = {name: layer.rows >= 0 for name, layer in layers.items()}
+    own_seen = seen_at.get("observed", none) | seen_at.get("label", none)
     return Daily(
         days=pd.DatetimeIndex(days),
         reaches=[str(reach) for reach in ids],
@@ -96,6 +101,7 @@ def gather(
         level=level,
         held_out=observed is not None,
         spin_up=spin_up(prediction),
+        sensors=sensor_reaches(ds, own_seen, seen_at.get("segment", none)),
     )
 
 
@@ -183,10 +189,3 @@ def _align(
         name: array.reset_coords(drop=True).reindex({"time": days, dim: ids}).transpose(dim, "time")
         for name, array in arrays.items()
     }
-
-
-def _segments(ds: xr.Dataset) -> npt.NDArray[np.int64]:
-    """Find the position of the segment of each reach, -1 where unknown."""
-    if not {"coarse", "coarse_segment"} <= set(ds.variables):
-        return np.full(ds.sizes["fine"], -1, dtype=np.int64)
-    return np.asarray(ds.indexes["coarse"].get_indexer(pd.Index(ds["coarse_segment"].values)), dtype=np.int64)

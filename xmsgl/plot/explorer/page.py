@@ -52,7 +52,7 @@ def render(contents: Contents) -> str:
     models, daily = _bokeh("models"), contents.daily
     parts = _controls(models, daily) | _sources(models, contents)
     parts |= {"map": _map(models, parts, contents), "chart": _chart(models, parts, contents)}
-    parts |= {name: parts["map"].select_one({"name": name}) for name in ("colours", "under")}
+    parts |= {name: parts["map"].select_one({"name": name}) for name in ("colours", "under", "sensors")}
     parts["curve"] = parts["chart"].select_one({"name": "curve"})
     dashed = {"line_color": MARK, "line_dash": [4, 3], "line_width": 1}
     parts["today"] = models.Span(name="today", dimension="height", **dashed)
@@ -69,7 +69,7 @@ def render(contents: Contents) -> str:
     about = (
         f"{len(daily.reaches):,} reaches, {span}. Click a river to see its series, and a day of the series "
         "to see its map. Select the slider with Tab to move it with the arrow keys."
-    )
+    ) + (" Circles on the map are sensors." if daily.sensors.size else "")
     # A tall basin gets a narrow column and a wide one a wide column, in hundredths of the page.
     shape = contents.lines.shape()
     share = int(np.clip(18 + 32 * shape, 34, 55))
@@ -183,6 +183,10 @@ def _map(models: Any, parts: dict[str, Any], contents: Contents) -> Any:
     under = {"line_width": 10, "line_color": MARK, "name": "under"}
     figure.multi_line("xs", "ys", source=parts["picked"], **under, **ends)
     figure.multi_line("xs", "ys", source=parts["picked"], line_width=5.5, line_color=colour, **ends)
+    middles = found.middles(len(contents.daily.reaches))[contents.daily.sensors]
+    east, north = middles[np.isfinite(middles).all(axis=1)].T
+    circle = {"size": 6, "line_color": MARK, "line_width": 1.2, "fill_color": "white", "name": "sensors"}
+    figure.scatter(east, north, **circle)
     bar = models.ColorBar(color_mapper=mapper, title=_quantity(models, contents), height=12, padding=4)
     bar.background_fill_color = None
     figure.add_layout(bar, "below")
