@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "drivers_from", "read_state", "write_state"]
 
-# The attribute with the version of the format.
-_NAME, _VERSION = "xmsgl_state", 1
+_NAME, _VERSION = "xmsgl_state", 1  # attribute with the version of the format
 _DAY = pd.Timedelta(1, "D")
 _AGAIN = "make it again from the whole record with ds.msgl.state(model, day=...)"
 _WHAT: dict[ErrorKind, str] = {
