@@ -179,6 +179,8 @@ def _covariance(covariance: ErrorCovariance, name: str) -> Iterator[Rule]:
 
 def _stack(spec: ModelSpec) -> Iterator[Rule]:
     parts, shares = spec.parts, spec.shares
+    seeds = len(spec.training.get("seeds", range(spec.members)))
+    yield seeds == spec.members, "training.seeds", f"must be of {spec.members} members, not {seeds}"
     yield (spec.method == "stack") == (len(parts) > 1), "parts", "must be two or more in a stack, else none"
     yield len(shares) == len(parts), "shares", f"must be {len(parts)} numbers"
     whole = not parts or (min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6)
@@ -192,10 +194,14 @@ def unloaded(spec: ModelSpec) -> NetworkModel:
     """Make the module of a specification without memory for its weights."""
     try:
         with torch.device("meta"):
-            return create_model(spec.method, n_features=len(spec.features), seed=0, **spec.architecture)
+            module = create_model(spec.method, n_features=len(spec.features), seed=0, **spec.architecture)
     except Exception as error:
         msg = f"the architecture of {spec.method!r} is not valid: {error}"
         raise InvalidArgumentError(msg) from error
+    if lacking := {*module.input_scales, module.prediction_scale} - spec.scaling.keys():
+        msg = f"spec.scaling lacks {shorten(sorted(lacking))}"
+        raise InvalidArgumentError(msg)
+    return module
 
 
 def check_weights(module: NetworkModel, weights: Mapping[str, Tensor], where: str = "weights") -> None:

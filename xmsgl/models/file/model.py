@@ -258,6 +258,9 @@ class Model:
             msg = f"{origin} has file format {found}, this xmsgl reads {_FORMAT}; {cure}"
             raise CheckpointError(msg)
         try:
+            if foreign := sorted(header.keys() - {"format", "spec", "history"}):
+                msg = f"its header has unknown entries: {shorten(foreign)}"
+                raise InvalidArgumentError(msg)
             spec = ModelSpec.from_dict(header["spec"])
             check_spec(spec)
             model = cls(spec, weights, storage.restore_history(header.get("history")))
