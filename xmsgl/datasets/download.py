@@ -19,7 +19,7 @@ from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_fil
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, OutputError
 from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
-from xmsgl.util.writing import whole
+from xmsgl.util.writing import make_folder, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -212,7 +212,7 @@ def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> No
     late = threading.Event()
     seconds = _PATIENCE + file.size / _SLOWEST
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         with whole(target) as part:
             _within(seconds, lambda: _receive(file, address, part, bar, late))
     except TimeoutError:
