@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmsgl.cli.arguments import BY_NAME, complete_model, known
-from xmsgl.cli.as_json import json_option, show
+from xmsgl.cli.as_json import json_option, say, show
 from xmsgl.cli.config import table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned
@@ -90,14 +90,14 @@ def _describe_trained(file: str, *, toml: bool) -> None:
             return
     model = load_model(file)
     if toml:
-        click.echo(train_config(model.spec.training, file), nl=False)
+        say(train_config(model.spec.training, file), nl=False)
     else:
         _show({"kind": "model", **model_facts(model)})
 
 
 def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) -> None:
     if toml:
-        click.echo(train_config(header.get("training", {}), file), nl=False)
+        say(train_config(header.get("training", {}), file), nl=False)
         return
     settings, best = header["settings"], header["best_score"]
     training = settings["training"]
@@ -120,7 +120,7 @@ def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) ->
 def _describe_run(record: Mapping[str, Any], *, toml: bool) -> None:
     run = record["run"]
     if toml:
-        click.echo(_run_config(run), nl=False)
+        say(_run_config(run), nl=False)
         return
     facts = {
         "kind": "benchmark run",
