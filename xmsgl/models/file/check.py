@@ -111,12 +111,14 @@ def _segments(spec: ModelSpec) -> Iterator[Rule]:
     if near:
         places["neighbours.segments"] = near.segments
     for name, ids in {**places, "network.downstream": network.downstream}.items():
-        valid = all(isinstance(each, int | str) and not isinstance(each, bool) for each in ids)
+        some = [each for each in ids if each is not None or name != "segments"]  # None: of another basin
+        valid = all(isinstance(each, int | str) and not isinstance(each, bool) for each in some)
         yield valid, name, "must hold ids, whole numbers or texts"
         far = any(isinstance(each, int) and abs(each) >= 2**63 for each in ids)
         yield not far, name, "must hold whole numbers of at most 64 bits"
     for name, ids in places.items():
-        yield len(set(ids)) == len(ids), name, "must not repeat an id"
+        known = [each for each in ids if each is not None]
+        yield len(set(known)) == len(known), name, "must not repeat an id"
     yield len(set(map(len, columns))) == 1, "network", "must have one link and length for each id"
     yield min(network.length, default=1) > 0, "network.length", "must hold lengths above 0 m"
     if near:
