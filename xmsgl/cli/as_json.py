@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-__all__ = ["json_option", "printable", "prints_json", "say", "show"]
+__all__ = ["json_option", "prints_json", "say", "show"]
 
 _AS_JSON = "xmsgl.as_json"
 # All but tabs and line ends; and marks that reverse the direction of text.
@@ -35,13 +35,8 @@ def show(value: Any, text: str) -> None:
 
 
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print text whose names and titles may come from a file."""
-    click.echo(printable(text), err=err, nl=nl)
-
-
-def printable(text: str) -> str:
-    """Write control characters, which a terminal would obey, as in Python."""
-    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+    """Print text that may come from a file, with control characters as Python writes them."""
+    click.echo(_CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text), err=err, nl=nl)
 
 
 def _strict_json(value: Any) -> str:

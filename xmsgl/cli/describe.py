@@ -16,7 +16,7 @@ from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned
 from xmsgl.cli.train import train_config
 from xmsgl.datasets.open import DATASETS, open_data
-from xmsgl.errors import CheckpointError, InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.packaged import packaged_names
 from xmsgl.util.spec import label_of
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
-
-    from xmsgl.training.checkpoint import Header
 
 __all__ = ["describe"]
 
@@ -84,11 +82,15 @@ def _describe_trained(file: str, *, toml: bool) -> None:
     from xmsgl.models.file import storage
     from xmsgl.models.file.card import model_facts
     from xmsgl.models.file.model import load_model
+    from xmsgl.training.checkpoint import damaged
 
     if file not in packaged_names():
         _, header = storage.from_bytes(storage.read(file), file)
         if "spec" not in header:
-            _describe_checkpoint(file, header, toml=toml)
+            try:
+                _describe_checkpoint(file, header, toml=toml)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise damaged(file, error) from error
             return
     model = load_model(file)
     if toml:
@@ -97,37 +99,26 @@ def _describe_trained(file: str, *, toml: bool) -> None:
         _show({"kind": "model", **model_facts(model)})
 
 
-def _describe_checkpoint(file: str, values: Mapping[str, Any], *, toml: bool) -> None:
-    from xmsgl.training.checkpoint import read_header
-
-    header = read_header(values, file)
+def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) -> None:
     if toml:
-        say(train_config(header.training, file), nl=False)
+        say(train_config(header.get("training", {}), file), nl=False)
         return
-    try:
-        facts = _checkpoint_facts(header)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        msg = f"{file} is not a valid checkpoint: its settings are damaged ({error!r}); train without resume"
-        raise CheckpointError(msg) from error
-    _show(facts)
-
-
-def _checkpoint_facts(header: Header) -> dict[str, str]:
-    settings, best = header.settings, header.best_score
+    settings, best = header["settings"], header["best_score"]
     training = settings["training"]
-    return {
+    facts = {
         "kind": "training checkpoint",
         "method": settings["method"],
-        "epoch": f"{header.epoch} of {settings['loop']['epochs']}",
-        "member": f"{len(header.finished) + 1} of {settings.get('ensemble', 1)}",
+        "epoch": f"{header['epoch']} of {settings['loop']['epochs']}",
+        "member": f"{len(header['finished']) + 1} of {settings.get('ensemble', 1)}",
         # Without validation days the score is not an error in degC.
-        "best": f"{best:.3f} degC in epoch {header.best_epoch}" if best and best > 0 else "none",
+        "best": f"{best:.3f} degC in epoch {header['best_epoch']}" if best and best > 0 else "none",
         "trained on": f"{training['start']} to {training['stop']}",
         "labels": ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in training["labels"].items()),
         "dataset": training["dataset"] or "unnamed",
         "fingerprint": training["fingerprint"][:12],
         "seed": str(training["seed"]),
     }
+    _show(facts)
 
 
 def _describe_run(record: Mapping[str, Any], *, toml: bool) -> None:

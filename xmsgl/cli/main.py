@@ -25,7 +25,7 @@ from xmsgl.cli.arguments import (
     prediction_option,
     quantiles_option,
 )
-from xmsgl.cli.as_json import json_option, printable, prints_json, say, show
+from xmsgl.cli.as_json import json_option, prints_json, say, show
 from xmsgl.cli.benchmark import benchmark
 from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
@@ -72,13 +72,6 @@ class _Group(click.Group):
             ctx.exit(EXIT_ERROR)
 
 
-class _Printable(logging.Formatter):
-    """Formats messages for a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
-
-
 def _print_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
     """Print a warning of the package in one line, and any other as Python does."""
     if issubclass(category, XMSGLWarning):
@@ -106,9 +99,7 @@ def main(*, quiet: bool, verbose: bool) -> None:
       XMSGL_DATA_MIRROR  a folder or URL to try before the original addresses
     """  # noqa: D301 - the backspace makes click keep the lines as they are
     set_options(progress=not quiet, process_tuning=True)
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Printable("%(message)s"))
-    logging.basicConfig(handlers=[handler])
+    logging.basicConfig(format="%(message)s")
     logging.getLogger("xmsgl").setLevel(logging.INFO if verbose else logging.WARNING)
 
 

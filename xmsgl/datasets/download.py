@@ -154,7 +154,7 @@ def fetch(
 
 def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, bar: tqdm[Any]) -> Path:
     target = folder / _DOWNLOADS / file.path
-    if _is_cached(target, file):
+    if _has_size(target, file.size) and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256:
         logger.debug("%s is in the cache, %s", file.key, target)
         return target
     reasons = []
@@ -174,13 +174,6 @@ def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int,
     raise DataUnavailableError(msg)
 
 
-def _is_cached(target: Path, file: RemoteFile) -> bool:
-    if not _has_size(target, file.size):
-        return False
-    with target.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
-
-
 def _attempts(file: RemoteFile, target: Path, address: str, retries: int, bar: tqdm[Any]) -> str | None:
     """Try one address up to `retries` + 1 times; return None on success, otherwise the reason."""
     start, reason = bar.n, "not tried"
@@ -191,8 +184,8 @@ def _attempts(file: RemoteFile, target: Path, address: str, retries: int, bar: t
             _attempt(file, target, address, bar)
         except _FetchError as failure:
             bar.update(start - bar.n)
-            reason = failure.reason
-            if not failure.again:
+            reason = str(failure)
+            if not isinstance(failure, _PassingError):
                 break
         else:
             return None
@@ -202,9 +195,9 @@ def _attempts(file: RemoteFile, target: Path, address: str, retries: int, bar: t
 class _FetchError(Exception):
     """A file cannot be had from an address."""
 
-    def __init__(self, reason: str, *, again: bool = False) -> None:
-        super().__init__(reason)
-        self.reason, self.again = reason, again  # whether another attempt may succeed
+
+class _PassingError(_FetchError):
+    """Another attempt may succeed."""
 
 
 def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> None:
@@ -260,7 +253,7 @@ def _receive(file: RemoteFile, address: str, part: Path, bar: tqdm[Any], late: t
             bar.update(len(block))
     if size < file.size:
         reason = f"it ends after {size} of {file.size} bytes"
-        raise _FetchError(reason, again=True)
+        raise _PassingError(reason)
     if digest.hexdigest() != file.sha256:
         reason = (
             f"wrong sha256 (expected {file.sha256}), not kept in the cache folder. If this is a mirror, "
@@ -277,14 +270,12 @@ def _from_server(address: str) -> Generator[bytes]:
             status = answer.status_code
             if not answer.ok:
                 reason = f"HTTP status {status}"
-                raise _FetchError(reason, again=status >= 500 or status == 429)
+                raise (_PassingError if status >= 500 or status == 429 else _FetchError)(reason)
             yield from answer.iter_content(_BLOCK)
-    except requests.ConnectionError as error:
-        reason = f"no connection ({type(error).__name__})"
-        raise _FetchError(reason, again=True) from error
     except requests.RequestException as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise _FetchError(reason, again=True) from error
+        lost = isinstance(error, requests.ConnectionError)
+        reason = f"no connection ({type(error).__name__})" if lost else f"{type(error).__name__}: {error}"
+        raise _PassingError(reason) from error
 
 
 def _from_folder(path: Path) -> Generator[bytes]:

@@ -18,10 +18,10 @@ __all__ = ["check_region", "cut"]
 _LEVELS = {8: "huc8", 12: "huc12"}
 
 
-def check_region(region: object, *, units: bool) -> None:
-    """Refuse what is neither the id of a segment nor, in a basin with hydrologic units, that of a unit."""
-    if _is_segment(region):
-        return
+def check_region(region: object, *, units: bool) -> bool:
+    """Say whether a region is given by a segment, and refuse what is no unit of a basin with units either."""
+    if isinstance(region, int | np.integer) and not isinstance(region, bool):
+        return True
     if not units:
         msg = (
             f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
@@ -33,10 +33,7 @@ def check_region(region: object, *, units: bool) -> None:
             f"not {region!r}"
         )
         raise InvalidArgumentError(msg)
-
-
-def _is_segment(region: object) -> bool:
-    return isinstance(region, int | np.integer) and not isinstance(region, bool)
+    return False
 
 
 def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
@@ -45,9 +42,8 @@ def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
     Segments in the region are kept with all their reaches, so every segment belongs to exactly one unit of a
     level. A segment or reach that drains out of the region becomes an outlet.
     """
-    check_region(region, units=any(f"{level}_coarse" in ds for level in _LEVELS.values()))
     ids = ds["coarse"].to_numpy()
-    if _is_segment(region):
+    if check_region(region, units=any(f"{level}_coarse" in ds for level in _LEVELS.values())):
         stay = _upstream(ds, int(region))
         what = f"segment {region} and everything upstream of it"
     else:

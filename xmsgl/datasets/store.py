@@ -53,7 +53,8 @@ def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
         lazy = [name for name, variable in ready.data_vars.items() if variable.chunks]
         ready = ready.assign({name: ready[name].chunk({"time": _DAYS}) for name in lazy})
         ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
-        sizes = {name: (part / name).stat().st_size for name in _files(part)}
+        files = sorted(file for file in part.rglob("*") if file.is_file())
+        sizes = {file.relative_to(part).as_posix(): file.stat().st_size for file in files}
         (part / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
         if path.is_dir() and not is_whole(path):
             discard(path)
@@ -66,10 +67,6 @@ def is_whole(path: Path) -> bool:
         return bool(sizes) and all((path / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, AttributeError):  # the last of a list that is damaged
         return False
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
 
 
 def _round(variable: xr.DataArray, digits: int) -> xr.DataArray:

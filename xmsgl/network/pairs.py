@@ -103,25 +103,6 @@ def neighbours(
     )
 
 
-def check_neighbours(
-    hops: int | None = None,
-    limit: float | None = None,
-    nearest: int | None = None,
-    direction: Direction = "both",
-) -> float:
-    """Check the choice of neighbours, and return the greatest distance (m)."""
-    whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
-    for name, value in whole.items():
-        whole_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if value is not None and not (whole_number and value >= 1):
-            msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
-            raise InvalidArgumentError(msg)
-    if direction not in get_args(Direction):
-        msg = f"direction must be one of {', '.join(get_args(Direction))}, not {direction!r}"
-        raise InvalidArgumentError(msg + did_you_mean(direction, get_args(Direction)))
-    return np.inf if limit is None else check_limit(limit, optional=True)
-
-
 def pair_rows(
     downstream: ArrayLike,
     length: ArrayLike,
@@ -135,7 +116,16 @@ def pair_rows(
     """Find neighbours as CSR rows, with each reach itself where `loops`."""
     from xmsgl.network import _loops
 
-    farthest = check_neighbours(hops, limit, nearest, direction)
+    whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
+    for name, value in whole.items():
+        whole_number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole_number and value >= 1):
+            msg = f"{name} must be an integer of at least 1, or None, not {value!r}"
+            raise InvalidArgumentError(msg)
+    farthest = np.inf if limit is None else check_limit(limit, optional=True)
+    if direction not in get_args(Direction):
+        msg = f"direction must be one of {', '.join(get_args(Direction))}, not {direction!r}"
+        raise InvalidArgumentError(msg + did_you_mean(direction, get_args(Direction)))
     down = check_downstream(downstream)
     metres = check_length(length, down.size)
     topological_order(down)  # with a cycle the loops below would never end

@@ -271,24 +271,21 @@ class Model:
         return model
 
     def _check_weights(self) -> None:
-        """Refuse weights that do not fit the specification, and those of no part or member."""
-        members: list[tuple[str, Model]] = []
+        """Refuse weights that do not fit the modules of all parts and members."""
+        own: dict[str, Tensor] = {}
+        unsized: set[str] = set()
         for k, part in enumerate(self.parts):
-            prefix = f"part{k}/" if self.spec.parts else ""
-            if not 1 <= part.members <= max(1, len(part.weights)):
-                msg = f"weights {prefix} cannot be those of {part.members} members"
+            module, count = unloaded(part.spec), part.members
+            if not 1 <= count <= max(1, len(part.weights)):
+                msg = f"the weights cannot be those of {count} members"
                 raise InvalidArgumentError(msg)
-            several = part.members > 1
-            numbers = range(part.members)
-            members += [(f"{prefix}member{m}/" if several else prefix, part.member(m)) for m in numbers]
-        for prefix, member in members:
-            check_weights(unloaded(member.spec), member.weights, f"weights {prefix}")
-            member.module()
-        if foreign := set(self.weights) - {
-            prefix + name for prefix, each in members for name in each.weights
-        }:
-            msg = f"weights hold foreign {shorten(sorted(foreign))}"
-            raise InvalidArgumentError(msg)
+            for m in range(count):
+                prefix = f"part{k}/" * bool(self.spec.parts) + f"member{m}/" * (count > 1)
+                own |= {prefix + name: value for name, value in module.state_dict().items()}
+                unsized |= {prefix + name for name in module.unsized}
+        check_weights(own, self.weights, unsized)
+        for part in self.parts:
+            part.modules()  # which compare the trees
 
     def facts(self) -> dict[str, str]:
         """Describe the model by name and text, as in its representation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from xmsgl.inputs.features import Feature, Scaling
@@ -48,18 +48,12 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the specification as plain values for JSON, without optional parts that are absent."""
-        values = asdict(self)
+        parts = [part.to_dict() for part in self.parts]
+        values = {**asdict(replace(self, parts=())), "parts": parts}
         if self.members == 1:
             del values["members"]
-        for name in ("intervals", "neighbours", "held", "errors"):
-            if not values[name]:
-                del values[name]
-        for name in ("parts", "shares"):
-            del values[name]
-        return values if not self.parts else values | self._stacked()
-
-    def _stacked(self) -> dict[str, Any]:
-        return {"parts": [part.to_dict() for part in self.parts], "shares": list(self.shares)}
+        absent = ("intervals", "neighbours", "held", "errors", "parts", "shares")
+        return {name: value for name, value in values.items() if value or name not in absent}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:

@@ -37,10 +37,9 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
     """Read what :func:`to_bytes` wrote."""
     try:
         tensors = load(payload)
-        text = json.loads(payload[8 : _body(payload)])["__metadata__"][_KEY]
-        header = json.loads(text, parse_constant=_refuse)
+        header = json.loads(json.loads(payload[8 : _body(payload)])["__metadata__"][_KEY])
         expected = header.pop(_SUM)
-        _check_depth(header)
+        _check_plain(header)
     except SafetensorError as error:
         msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
         raise CheckpointError(msg) from error
@@ -53,22 +52,17 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
     return tensors, header
 
 
-def _refuse(constant: str) -> None:
-    msg = f"{constant} is not JSON"
-    raise ValueError(msg)
-
-
-def _check_depth(value: Any, left: int = _DEPTH) -> None:
-    """Refuse values that are nested too deeply to be read, and texts that cannot be printed."""
-    if left == 0:
-        msg = f"it is nested more than {_DEPTH} deep"
+def _check_plain(value: Any, left: int = _DEPTH) -> None:
+    """Refuse values that are nested too deeply, are not finite, or cannot be printed."""
+    if left == 0 or (isinstance(value, float) and not math.isfinite(value)):
+        msg = f"it has {value}" if left else f"it is nested more than {_DEPTH} deep"
         raise ValueError(msg)
     if isinstance(value, str):
         value.encode()
     for part in (
         (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
     ):
-        _check_depth(part, left - 1)
+        _check_plain(part, left - 1)
 
 
 def _without_nan(value: Any) -> Any:
