@@ -12,7 +12,7 @@ from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
-from xmsgl.util.writing import check_target, make_folder
+from xmsgl.util.writing import check_target
 
 if TYPE_CHECKING:
     import os
@@ -96,7 +96,7 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
 
     if path.exists():
         logger.warning("%s is damaged: building it again", path)
-    check_target(make_folder(path.parent) / path.name, folder=True)
+    check_target(next(each for each in path.parents if each.exists()) / path.name, folder=True)
     files = fetch(data.name, cache_dir=folder)
     logger.info("building the %s%s into %s", data.river, _with(choices), path)
     with progress_bar(data.steps, f"building the {data.river}", unit="step", leave=False) as bar:
