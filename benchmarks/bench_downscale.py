@@ -18,7 +18,8 @@ from benchmarks.harness import Bar, Group, Runner, Series, Step, is_tiny, sized
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.features import Scaling
 from xmsgl.inputs.scales import ScaleInputs
-from xmsgl.models.file.model import Model, ModelSpec
+from xmsgl.models.file.model import Model
+from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
 from xmsgl.schema.rivers import segment_positions
 from xmsgl.util.scales import SCALES

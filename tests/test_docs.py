@@ -340,6 +340,15 @@ def test_every_source_is_credited():
     assert [name for name in sorted(used) if f"| {name} |" not in page] == []
 
 
+def test_tests_named_on_the_page_of_reliability_exist():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    source, named = "", re.findall(r"`([\w/]*(?:\.py)?)::(?:\w+::)?(\w+)`", text)
+    assert len(named) > 20
+    for path, name in named:
+        source = (ROOT / "tests" / path).read_text(encoding="utf-8") if path else source
+        assert f"def {name}(" in source, (path, name)
+
+
 def test_readme_keeps_the_places_of_picture_and_table():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for mark in ("picture", "skill table"):

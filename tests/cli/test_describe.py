@@ -188,3 +188,38 @@ def test_a_real_shell_completes(tmp_path):
     path = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([bash, "-c", script], capture_output=True, text=True, env=path)
     assert done.stdout.split() == ["completion"], done.stderr
+
+
+SCREEN = "\x1b]0;title\x07\x1b[31mred\x9b1m\u202e\r"
+
+
+def test_titles_and_names_do_not_control_the_terminal(folder, river, tmp_path):
+    """Of a dataset, a model and an error; click keeps colours where it is told to."""
+    ds = river.isel(time=slice(0, 50)).assign_attrs(title=SCREEN)
+    ds.to_netcdf(tmp_path / "river.nc")
+    model = load_model(folder / "m")
+    model.spec.training.update(dataset=SCREEN, versions={SCREEN: SCREEN}, start=SCREEN)
+    model.__dict__.pop("payload", None)
+    model.save(tmp_path / "m")
+    ds.drop_vars("air_temperature_coarse").to_netcdf(tmp_path / "less.nc")
+    for words in (
+        ["describe", tmp_path / "river.nc"],
+        ["describe", tmp_path / "m"],
+        ["models", tmp_path / "m"],
+        ["validate", tmp_path / "river.nc", "--data", f"{SCREEN}=1"],
+        ["describe", tmp_path / "m", "--toml"],
+    ):
+        result = CliRunner().invoke(main, ["--quiet", *map(str, words)], color=True)
+        for mark in SCREEN.replace("0;title", "").replace("[31mred", "").replace("1m", "").replace("]", ""):
+            assert mark not in result.output, (words, mark)
+    assert "\\x1b[31mred" in call("describe", tmp_path / "m").output
+
+
+@pytest.mark.parametrize("header", [{"settings": {}}, {"settings": {"training": 3}}, {"settings": []}])
+def test_a_damaged_checkpoint_is_an_error_in_a_line(tmp_path, header):
+    from xmsgl.models.file import storage
+
+    (tmp_path / "c").write_bytes(storage.to_bytes({}, {"format": 1, **header}))
+    result = call("describe", tmp_path / "c")
+    assert result.exit_code == 1
+    assert "is not a valid checkpoint" in result.output

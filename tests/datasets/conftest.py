@@ -15,7 +15,7 @@ from xmsgl.util.options import set_options
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; the server counts requests and may be told to answer badly."""
+    """Serves a folder; the server counts requests, and answers badly if a test says how."""
 
     protocol_version = "HTTP/1.0"
 
@@ -29,6 +29,8 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: len(body) // 2])
+        elif self.server.answer is not None:
+            self.server.answer(self)
         else:
             super().do_GET()
 
@@ -43,7 +45,7 @@ class Handler(SimpleHTTPRequestHandler):
 @contextmanager
 def serving(folder):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-    server.asked, server.failures, server.truncate = [], [], False
+    server.asked, server.failures, server.truncate, server.answer = [], [], False, None
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import gzip
 import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from tqdm import tqdm
 
 from xmsgl.datasets.download import addresses, availability, cache_folder, fetch, mirror_root
 from xmsgl.datasets.registry import registry
-from xmsgl.errors import DataUnavailableError
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, OutputError
 from xmsgl.util.options import set_options
 
 
@@ -173,6 +179,195 @@ class TestFetch:
         out, err = capsys.readouterr()
         assert out == ""
         assert ("files of small" in err) is drawn
+
+
+def endless(handler):
+    """A body that never ends, as some servers send for a missing length."""
+    handler.send_response(200)
+    handler.end_headers()
+    send(handler, b"0" * 2**16, times=2000)
+
+
+def bomb(handler):
+    """100 MB of zeros in 100 kB."""
+    body = gzip.compress(bytes(10**8))
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    send(handler, body)
+
+
+def send(handler, block, times=1):
+    with suppress(OSError):
+        for _ in range(times):
+            handler.server.sent += len(block)
+            handler.wfile.write(block)
+
+
+class TestHostile:
+    """Servers, mirrors and caches that are not what they should be."""
+
+    @pytest.mark.parametrize("answer", [endless, bomb])
+    def test_a_body_is_read_up_to_the_registered_size(self, small_dataset, serve, fetching, answer):
+        _, mirror, cache = small_dataset
+        with serve(mirror) as server, set_options(data_mirror=server.url):
+            server.answer, server.sent = answer, 0
+            with pytest.raises(DataUnavailableError, match="longer than the registered 10 bytes"):
+                fetch("small", cache_dir=cache)
+            assert len(server.asked) == 1
+            assert server.sent < 2**25, "what the sockets buffer, not all of it"
+        assert left(cache) == []
+
+    @pytest.mark.parametrize("part", ["head", "body"])
+    def test_a_server_that_is_slow_for_ever_is_left(self, small_dataset, serve, fetching, monkeypatch, part):
+        monkeypatch.setattr(fetching, "_PATIENCE", 0.5)
+        _, mirror, cache = small_dataset
+        over = threading.Event()
+
+        def trickle(handler):
+            handler.wfile.write(b"HTTP/1.0 200 OK\r\n" + (b"\r\n" if part == "body" else b""))
+            with suppress(OSError):
+                for _ in range(9):
+                    handler.wfile.write(b"0" if part == "body" else b"X-A: 1\r\n")
+                    handler.wfile.flush()
+                    over.wait(0.2)
+
+        with serve(mirror) as server, set_options(data_mirror=server.url):
+            server.answer = trickle
+            with pytest.raises(DataUnavailableError, match=r"not complete after 1 s|not complete after 0 s"):
+                fetch("small", cache_dir=cache)
+            over.set()
+        assert left(cache) == []
+
+    @pytest.mark.parametrize("kind", ["folder", "pipe", "loop", "device", "file"])
+    def test_the_published_address_is_tried_after_a_strange_mirror(
+        self, small_dataset, serve, fetching, monkeypatch, tmp_path, kind
+    ):
+        file, mirror, cache = small_dataset
+        odd = tmp_path / "odd"
+        place = odd / file.path
+        if kind == "file":
+            odd.write_text("not a folder")
+        else:
+            place.parent.mkdir(parents=True)
+            if kind == "folder":
+                place.mkdir()
+            elif kind == "pipe":
+                os.mkfifo(place)
+            else:
+                place.symlink_to("/dev/zero" if kind == "device" else place)
+        with serve(mirror) as published, set_options(data_mirror=odd):
+            monkeypatch.setattr(fetching, "BASE_URL", published.url + "/")
+            assert fetching._probe(str(place), 10) is not None
+            assert fetch("small", cache_dir=cache)["small"].read_bytes() == b"0123456789"
+        monkeypatch.setattr(fetching, "BASE_URL", "http://127.0.0.1:9/")
+        (cache / "downloads" / file.path).unlink()
+        reason = "no such file" if kind == "file" else "not a regular file"
+        with set_options(data_mirror=odd), pytest.raises(DataUnavailableError, match=reason):
+            fetch("small", cache_dir=cache)
+
+    @pytest.mark.parametrize("content", [b"9876543210", b"01234567890", b"012345678"])
+    def test_the_published_address_is_tried_after_a_wrong_file(
+        self, small_dataset, serve, fetching, monkeypatch, tmp_path, content
+    ):
+        file, mirror, cache = small_dataset
+        wrong = tmp_path / "wrong" / file.path
+        wrong.parent.mkdir(parents=True)
+        wrong.write_bytes(content)
+        with serve(mirror) as published, set_options(data_mirror=tmp_path / "wrong"):
+            monkeypatch.setattr(fetching, "BASE_URL", published.url + "/")
+            assert fetch("small", cache_dir=cache)["small"].read_bytes() == b"0123456789"
+
+    def test_a_full_disk_names_the_cache(self, small_dataset):
+        resource = pytest.importorskip("resource")
+        file, mirror, cache = small_dataset
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with set_options(data_mirror=mirror):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4, limits[1]))  # bytes
+            try:
+                with pytest.raises(OutputError) as caught:
+                    fetch("small", cache_dir=cache)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            for words in (
+                f"cannot write {cache / 'downloads' / file.path}: File too large",
+                "XMSGL_DATA_DIR",
+            ):
+                assert words in str(caught.value)
+            assert str(mirror) not in str(caught.value)
+            assert left(cache) == []
+            assert fetch("small", cache_dir=cache)["small"].is_file()
+
+    def test_a_cache_that_is_a_file_is_named(self, small_dataset):
+        _, mirror, cache = small_dataset
+        cache.write_text("not a folder")
+        with (
+            set_options(data_mirror=mirror),
+            pytest.raises(OutputError, match=f"the folder {cache}.*choose another"),
+        ):
+            fetch("small", cache_dir=cache)
+
+    def test_a_nul_in_the_cache_is_named(self, small_dataset):
+        with pytest.raises(InvalidArgumentError, match="must not contain a NUL"):
+            fetch("small", cache_dir="a\0b")
+
+    def test_many_start_together_on_an_empty_cache(self, small_dataset, tmp_path):
+        _, mirror, _ = small_dataset
+        with set_options(data_mirror=mirror), ThreadPoolExecutor(16) as pool:
+            for number in range(20):
+                together = threading.Barrier(16)
+
+                def start(cache=tmp_path / "deep" / "er" / str(number), together=together):
+                    together.wait()
+                    return fetch("small", cache_dir=cache)["small"]
+
+                waiting = [pool.submit(start) for _ in range(16)]
+                (path,) = {each.result() for each in waiting}
+                assert path.read_bytes() == b"0123456789"
+                assert left(tmp_path / "deep" / "er" / str(number)) == [path]
+
+    def test_what_a_kill_leaves_is_removed_by_the_next_fetch(self, small_dataset, serve):
+        file, mirror, cache = small_dataset
+        reached, over = threading.Event(), threading.Event()
+
+        def stall(handler):
+            handler.send_response(200)
+            handler.send_header("Content-Length", "10")
+            handler.end_headers()
+            handler.wfile.write(b"01234")
+            handler.wfile.flush()
+            reached.set()
+            over.wait(60)
+
+        with serve(mirror) as server:
+            server.answer = stall
+            values = {**os.environ, "XMSGL_DATA_MIRROR": server.url, "PYTHONPATH": os.pathsep.join(sys.path)}
+            words = [sys.executable, "-c", KILLED, repr(file), str(cache)]
+            process = subprocess.Popen(words, env=values)
+            assert reached.wait(60)
+            process.kill()
+            process.wait()
+            over.set()
+        assert any(".part" in path.name for path in cache.rglob("*"))
+        with set_options(data_mirror=mirror):
+            assert left(cache, fetch("small", cache_dir=cache)["small"]) == []
+
+
+KILLED = """
+import sys
+from xmsgl.datasets import download
+from xmsgl.datasets.registry import RemoteFile
+file = eval(sys.argv[1])
+download.dataset_files = lambda name: (file,)
+download.fetch("small", cache_dir=sys.argv[2], progress=False)
+"""
+
+
+def left(cache, *but):
+    """All that lies in a cache besides its folders by name."""
+    found = [path for path in cache.rglob("*") if path.is_file() or path.name.startswith(".")]
+    return [path for path in found if path not in but]
 
 
 class TestAvailability:

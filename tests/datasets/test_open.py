@@ -85,7 +85,7 @@ def test_help_brings_nothing_heavy(words):
         *LATE,
         "dask",
         "scipy",
-        "pooch",
+        "requests",
         "netCDF4",
         "xmsgl.benchmark",
         "xmsgl.datasets.delaware_basin",

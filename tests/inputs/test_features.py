@@ -23,6 +23,7 @@ from xmsgl.inputs.features import (
     parse_feature,
     trailing_mean,
 )
+from xmsgl.util.plain import read_plain
 
 
 @settings(max_examples=40, deadline=None)
@@ -72,8 +73,8 @@ def test_transforms_spread_what_is_skewed_and_never_give_nan():
 def test_features_and_scaling_survive_json():
     feature = Feature("precipitation", "mm d-1", dynamic=True, transform="log1p", days=3)
     scaling = Scaling((0.1, 1 / 3), (2.0, 1e-9), 11.123456789012345, 6.7)
-    assert Feature.from_dict(json.loads(json.dumps(asdict(feature)))) == feature
-    assert Scaling.from_dict(json.loads(json.dumps(asdict(scaling)))) == scaling
+    assert read_plain(Feature, json.loads(json.dumps(asdict(feature))), "feature") == feature
+    assert read_plain(Scaling, json.loads(json.dumps(asdict(scaling))), "scaling") == scaling
 
 
 def test_variables_of_features_come_once_each_at_both_scales(river):

@@ -13,6 +13,7 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.neighbours import Neighbours, check_lengths, neighbour_features
 from xmsgl.inputs.neighbours_fit import assign_neighbours
+from xmsgl.util.plain import read_plain
 
 LENGTHS = (5e3, 2e4)
 # Ways between the middles of the small river's segments, km, measured on paper: 101 and 102 join in 103,
@@ -132,7 +133,7 @@ def test_lazy_stays_lazy(river, known, refuse_to_compute):
 
 
 def test_survives_json(known):
-    assert Neighbours.from_dict(json.loads(json.dumps(asdict(known)))) == known
+    assert read_plain(Neighbours, json.loads(json.dumps(asdict(known))), "neighbours") == known
 
 
 @pytest.mark.parametrize(

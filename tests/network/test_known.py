@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xmsgl.network.known import KnownSegments
+from xmsgl.util.plain import read_plain
 
 CHAIN = KnownSegments.of(np.arange(1, 21), np.append(np.arange(2, 21), 0), np.linspace(900.0, 30_000.0, 20))
 
@@ -64,4 +65,4 @@ def test_joined_keeps_its_own():
 
 
 def test_round_trip():
-    assert KnownSegments.from_dict(asdict(CHAIN)) == CHAIN
+    assert read_plain(KnownSegments, asdict(CHAIN), "network") == CHAIN

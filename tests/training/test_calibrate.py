@@ -26,10 +26,12 @@ from xmsgl.models.file.intervals import (
     apply_table,
     fit_table,
 )
-from xmsgl.models.file.model import Model, ModelSpec, load_model
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.spec import ModelSpec
 from xmsgl.prediction.downscale import downscale
 from xmsgl.prediction.predictor import Engine
 from xmsgl.training.train import train
+from xmsgl.util.plain import read_plain
 
 # ------------------------------------------------------------- the table
 
@@ -112,7 +114,7 @@ def test_the_order_of_residuals_does_not_matter():
 def test_a_table_survives_json():
     x = np.linspace(0, 25, 700)
     table = fit_table(x, x + np.sin(x), "coarse")
-    assert IntervalTable.from_dict(json.loads(json.dumps(asdict(table)))) == table
+    assert read_plain(IntervalTable, json.loads(json.dumps(asdict(table))), "intervals") == table
     assert (table.scale, table.n) == ("coarse", 700)
 
 

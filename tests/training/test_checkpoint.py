@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.small import QUICK
 from xmsgl.errors import CheckpointError, OutputError
 from xmsgl.models.file import storage
 from xmsgl.training.checkpoint import read_checkpoint, write_checkpoint
@@ -119,6 +120,74 @@ def test_invalid_checkpoints_are_refused(tmp_path):
         read_checkpoint(tmp_path / "text", SETTINGS)
     with pytest.raises(CheckpointError, match="no file of weights"):
         read_checkpoint(tmp_path / "absent", SETTINGS)
+
+
+GONE = object()
+DAMAGED = [
+    *((name, GONE) for name in ("epoch", "best_score", "best_epoch", "history", "groups", "finished")),
+    *((name, "x") for name in ("epoch", "best_score", "best_epoch", "history", "finished")),
+    ("settings", [1]),
+    ("epoch", 1.5),
+    ("history", {"epoch": [1.0], "validation": []}),
+    ("finished", [[]]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGED, ids=str)
+def test_wrong_metadata_are_refused(tmp_path, name, value):
+    write_checkpoint(tmp_path / "c", progress_after(1), SETTINGS)
+    tensors, header = storage.from_bytes((tmp_path / "c").read_bytes(), "c")
+    header[name] = value
+    if value is GONE:
+        del header[name]
+    write_bytes(tmp_path / "c", storage.to_bytes(tensors, header))
+    with pytest.raises(CheckpointError, match=r"is not a (valid|training) checkpoint"):
+        read_checkpoint(tmp_path / "c", SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def begun(river_once, tmp_path_factory):
+    """A checkpoint of a network and what continues it."""
+    path = tmp_path_factory.mktemp("begun") / "c"
+
+    def resume(**more):
+        return train(river_once.isel(time=slice(0, 150)), "remap", **QUICK, **more)
+
+    return path, resume, resume(checkpoint=path)
+
+
+WRONG = {
+    "shape": lambda weights: {**weights, "module/cell.b": torch.ones(3)},
+    "type": lambda weights: {**weights, "best/cell.b": weights["best/cell.b"].double()},
+    "nan": lambda weights: {**weights, "module/cell.b": weights["module/cell.b"] * torch.nan},
+    "foreign": lambda weights: {**weights, "module/moon": torch.ones(3)},
+    "missing": lambda weights: {name: value for name, value in weights.items() if name != "best/cell.b"},
+    "adam-shape": lambda weights: {**weights, "adam/0/exp_avg": torch.ones(3)},
+    "adam-missing": lambda weights: {name: value for name, value in weights.items() if name != "adam/0/step"},
+    "adam-number": lambda weights: {**weights, "adam/99/step": torch.ones(())},
+    "adam-name": lambda weights: {**weights, "adam/x": torch.ones(())},
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_wrong_weights_are_refused_before_training_continues(begun, tmp_path, change):
+    path, resume, model = begun
+    weights, header = storage.from_bytes(path.read_bytes(), "c")
+    write_bytes(tmp_path / "c", storage.to_bytes(change(weights), header))
+    with pytest.raises(CheckpointError, match=r"c is not a valid checkpoint .*; train without resume"):
+        resume(resume=tmp_path / "c")
+    assert resume(resume=path).sha256 == model.sha256
+
+
+def test_more_finished_trainings_than_asked_for_are_refused(begun, tmp_path):
+    path, resume, _ = begun
+    weights, header = storage.from_bytes(path.read_bytes(), "c")
+    header["finished"] = [header["history"]] * 2
+    finished = {name.replace("best/", f"finished/{k}/"): value.clone() for k in range(2)
+                for name, value in weights.items() if name.startswith("best/")}  # fmt: skip
+    write_bytes(tmp_path / "c", storage.to_bytes({**weights, **finished}, header))
+    with pytest.raises(CheckpointError, match="2 finished trainings of 1"):
+        resume(resume=tmp_path / "c")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmsgl.cli.arguments import Names, completing, device_option, folder_type
+from xmsgl.cli.as_json import say
 from xmsgl.cli.config import config_option, config_path, table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.errors import UnknownNameError
@@ -146,9 +147,9 @@ def benchmark(
     try:
         run(dataset, **arguments, **options, command=ctx.meta[_COMMAND])
     except KeyboardInterrupt:
-        click.echo(f"interrupted; to continue: {ctx.meta[_COMMAND]}", err=True)
+        say(f"interrupted; to continue: {ctx.meta[_COMMAND]}", err=True)
         ctx.exit(1)
-    click.echo((options["out"] / "table.md").read_text(encoding="utf-8").rstrip())
+    say((options["out"] / "table.md").read_text(encoding="utf-8").rstrip())
 
 
 def _keep_config(ctx: click.Context, out: Path) -> None:
@@ -166,5 +167,5 @@ def _list(plan: Sequence[Run], out: Path) -> None:
 
     store = Store(out)
     for run in plan:
-        click.echo(f"{'done' if store.is_finished(run.id) else 'todo'}  {run.id}")
-    click.echo(f"{len(plan)} runs, {len(store.missing(run.id for run in plan))} to do", err=True)
+        say(f"{'done' if store.is_finished(run.id) else 'todo'}  {run.id}")
+    say(f"{len(plan)} runs, {len(store.missing(run.id for run in plan))} to do", err=True)

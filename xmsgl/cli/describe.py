@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmsgl.cli.arguments import BY_NAME, complete_model, known
-from xmsgl.cli.as_json import json_option, show
+from xmsgl.cli.as_json import json_option, say, show
 from xmsgl.cli.config import table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned
@@ -82,22 +82,26 @@ def _describe_trained(file: str, *, toml: bool) -> None:
     from xmsgl.models.file import storage
     from xmsgl.models.file.card import model_facts
     from xmsgl.models.file.model import load_model
+    from xmsgl.training.checkpoint import damaged
 
     if file not in packaged_names():
         _, header = storage.from_bytes(storage.read(file), file)
         if "spec" not in header:
-            _describe_checkpoint(file, header, toml=toml)
+            try:
+                _describe_checkpoint(file, header, toml=toml)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise damaged(file, error) from error
             return
     model = load_model(file)
     if toml:
-        click.echo(train_config(model.spec.training, file), nl=False)
+        say(train_config(model.spec.training, file), nl=False)
     else:
         _show({"kind": "model", **model_facts(model)})
 
 
 def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) -> None:
     if toml:
-        click.echo(train_config(header.get("training", {}), file), nl=False)
+        say(train_config(header.get("training", {}), file), nl=False)
         return
     settings, best = header["settings"], header["best_score"]
     training = settings["training"]
@@ -120,7 +124,7 @@ def _describe_checkpoint(file: str, header: Mapping[str, Any], *, toml: bool) ->
 def _describe_run(record: Mapping[str, Any], *, toml: bool) -> None:
     run = record["run"]
     if toml:
-        click.echo(_run_config(run), nl=False)
+        say(_run_config(run), nl=False)
         return
     facts = {
         "kind": "benchmark run",

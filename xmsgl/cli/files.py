@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmsgl.cli import arguments, outputs
+from xmsgl.cli.as_json import say
 from xmsgl.cli.config import table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.datasets.open import open_data
@@ -70,7 +71,7 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
     ds = stamp(readers.read(reader, *sources, **options), f"read({reader!r}, {', '.join(files)})")
     with dask_bar("read"):
         outputs.write_dataset(ds.drop_encoding(), output)
-    click.echo(f"{', '.join(f'{name} {size:,}' for name, size in ds.sizes.items())} written to {output}")
+    say(f"{', '.join(f'{name} {size:,}' for name, size in ds.sizes.items())} written to {output}")
 
 
 @click.command(cls=ListsCommand)
@@ -92,7 +93,7 @@ def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Path) -> N
     temperature = carry_to_reaches(arguments.temperature_in(source, coarse, LABEL, f"{LABEL}_coarse"), ds)
     with dask_bar("carry"):
         outputs.write_prediction(temperature, output)
-    click.echo(f"{temperature.sizes['fine']:,} reaches written to {output}")
+    say(f"{temperature.sizes['fine']:,} reaches written to {output}")
 
 
 @click.command(cls=ListsCommand)
@@ -120,7 +121,7 @@ def export(*, dataset: str, data: dict[str, Any], prediction: Path, output: Path
             outputs.write_dataset(ds.msgl.export(temperature, convention=convention or "cf"), output)
         else:
             outputs.write_table(to_geodataframe(temperature, ds), output)
-    click.echo(f"written to {output}")
+    say(f"written to {output}")
 
 
 # The arguments of each method of ds.msgl.plot that a command line can give.
@@ -159,7 +160,7 @@ def plot(*, kind: str, dataset: str, data: dict[str, Any], output: Path, **chose
     maker = {"Software" if output.suffix.lower() == ".png" else "Creator": "xmsgl"}
     with whole(output) as part:
         axes.figure.savefig(part, dpi=150, metadata=maker)
-    click.echo(f"written to {output}")
+    say(f"written to {output}")
 
 
 def _check_plot(kind: str, given: dict[str, Any], *, predicted: bool) -> None:
@@ -192,4 +193,4 @@ def explore(*, dataset: str, data: dict[str, Any], prediction: Path, output: Pat
     outputs.check_output(output, outputs.PAGE, arguments.paths_of(dataset, prediction))
     temperature = _on(arguments.open_prediction(prediction), days)
     open_data(dataset, **data).msgl.explore(output, prediction=temperature)
-    click.echo(f"written to {output}")
+    say(f"written to {output}")

@@ -25,7 +25,7 @@ from xmsgl.cli.arguments import (
     prediction_option,
     quantiles_option,
 )
-from xmsgl.cli.as_json import json_option, prints_json, show
+from xmsgl.cli.as_json import json_option, prints_json, say, show
 from xmsgl.cli.benchmark import benchmark
 from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
@@ -64,20 +64,20 @@ class _Group(click.Group):
                 return super().invoke(ctx)
         except InvalidDatasetError as error:
             if prints_json(ctx):
-                click.echo(json.dumps({"faults": error.faults}))
-            click.echo(f"error: {error}", err=True)
+                say(json.dumps({"faults": error.faults}))
+            say(f"error: {error}", err=True)
             ctx.exit(EXIT_FAULTS)
         except (XMSGLError, OSError) as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}", err=True)
             ctx.exit(EXIT_ERROR)
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
     """Print a warning of the package in one line, and any other as Python does."""
     if issubclass(category, XMSGLWarning):
-        click.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
     else:
-        click.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
+        say(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,7 +120,7 @@ def demo(*, data: str, out: Path, seed: int) -> None:
     """
     from xmsgl.cli.demo import run_demo
 
-    run_demo(data, out, seed=seed, say=click.echo)
+    run_demo(data, out, seed=seed, say=say)
 
 
 @main.command()
@@ -271,7 +271,7 @@ def _say_sizes(temperature: xr.DataArray, output: Path) -> None:
     """Say how much was written."""
     words = {"quantile": "quantiles", "fine": "reaches", "time": "days", "lead": "days"}
     counts = [f"{temperature.sizes[dim]:,} {word}" for dim, word in words.items() if dim in temperature.dims]
-    click.echo(f"{' x '.join(counts)} written to {output}")
+    say(f"{' x '.join(counts)} written to {output}")
 
 
 @main.command()

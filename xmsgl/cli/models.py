@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xmsgl.cli.arguments import complete_model, known_model
-from xmsgl.cli.as_json import json_option, prints_json, show
+from xmsgl.cli.as_json import json_option, prints_json, say, show
 from xmsgl.models.file.packaged import packaged_names
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def models(ctx: click.Context, /, *, model: str | None) -> None:
         rows = [[name, *(of[column] for column in _COLUMNS)] for name, of in facts.items()]
         show(facts, aligned([["name", *_COLUMNS], *rows]))
     else:
-        click.echo("no models are packaged with this version; train one with xmsgl train", err=True)
+        say("no models are packaged with this version; train one with xmsgl train", err=True)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

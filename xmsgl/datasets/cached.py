@@ -12,6 +12,7 @@ from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
+from xmsgl.util.writing import check_target
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +36,8 @@ class Cached:
     build: str  # "module:function", called with the files, a function to report steps, and the choices
     steps: int  # that build reports
     digits: Mapping[str, int]  # decimals kept in the store, by variable
+    period: Mapping[str, tuple[str, str]]  # first and last day, by forcing; "" without a choice
+    units: bool = False  # whether regions may be hydrologic units
 
 
 def open_cached(
@@ -47,18 +50,21 @@ def open_cached(
     **choices: str,
 ) -> xr.Dataset:
     """Open a dataset lazily, and build it first if the cache does not have it."""
-    from xmsgl.datasets.region import cut
-    from xmsgl.datasets.store import open_store
+    from xmsgl.datasets.region import check_region, cut
+    from xmsgl.datasets.store import is_whole, open_store
     from xmsgl.util.history import stamp
 
     folder = cache_folder(cache_dir)
+    first, last = _period(data, start, end, choices)
+    if region is not None:
+        check_region(region, units=data.units)
     path = store_path(data, folder, choices)
-    if not path.is_dir():
+    if not is_whole(path):
         _build(data, path, folder, choices)
     ds = open_store(path)
     line = f"opened the {data.river}{_with(choices)}"
     if start is not None or end is not None:
-        ds = _period(data, ds, start, end, choices)
+        ds = ds.sel(time=slice(first, last))
         line += f", {start or 'start'} to {end or 'end'}"
     if region is not None:
         ds = cut(ds, region)
@@ -88,6 +94,9 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
     from xmsgl.datasets.store import write_store
     from xmsgl.util.history import stamp
 
+    if path.exists():
+        logger.warning("%s is damaged: building it again", path)
+    check_target(next(each for each in path.parents if each.exists()) / path.name, folder=True)
     files = fetch(data.name, cache_dir=folder)
     logger.info("building the %s%s into %s", data.river, _with(choices), path)
     with progress_bar(data.steps, f"building the {data.river}", unit="step", leave=False) as bar:
@@ -105,14 +114,14 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
 
 def _period(
     data: Cached,
-    ds: xr.Dataset,
     start: str | pd.Timestamp | None,
     end: str | pd.Timestamp | None,
     choices: Mapping[str, str],
-) -> xr.Dataset:
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the first and the last day, within the period of the dataset."""
     import pandas as pd
 
-    days = ds.indexes["time"]
+    days = [pd.Timestamp(day) for day in data.period[choices.get("forcing", "")]]
     try:  # a year or a month stands for its days, as in sel of xarray
         first = days[0] if start is None else pd.Period(str(start)).start_time.normalize()
         last = days[-1] if end is None else pd.Period(str(end)).end_time.normalize()
@@ -125,4 +134,4 @@ def _period(
             f"{days[-1].date()}, the period of the {data.river}{_with(choices)}"
         )
         raise InvalidArgumentError(msg)
-    return ds.sel(time=slice(first, last))
+    return first, last

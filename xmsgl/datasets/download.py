@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-import shutil
+import threading
 import time
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
-from xmsgl.errors import DataUnavailableError
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, OutputError
 from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
+from xmsgl.util.writing import make_folder, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator
 
-    import pooch
     from tqdm import tqdm
 
     from xmsgl.util.options import Progress
@@ -34,7 +36,12 @@ DIRECTORY_VARIABLE = "XMSGL_DATA_DIR"
 MIRROR_VARIABLE = "XMSGL_DATA_MIRROR"
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, seconds between two bytes
 _PROBE_TIMEOUT = 4.0
+_PATIENCE, _SLOWEST = 60.0, 20_000.0  # seconds for any file, and bytes in each second more
+_BLOCK = 2**14  # bytes
+_PLAIN = {"Accept-Encoding": "identity"}  # sizes are those of the plain files
 _DOWNLOADS = "downloads"  # in the cache folder
+
+_T = TypeVar("_T")
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -58,10 +65,13 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """
     chosen = cache_dir or get_option("data_dir") or os.environ.get(DIRECTORY_VARIABLE)
     if chosen:
+        if "\0" in str(chosen):
+            msg = f"the cache folder {str(chosen)!r} must not contain a NUL; give another one"
+            raise InvalidArgumentError(msg)
         return Path(chosen).expanduser()
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("xmsgl"))
+    return Path(platformdirs.user_cache_dir("xmsgl"))
 
 
 def mirror_root() -> str | None:
@@ -94,7 +104,8 @@ def fetch(
     """Fetch the files of a dataset into the cache.
 
     A file is taken from the cache, the mirror or the published address, whichever first has it with the
-    correct hash, and appears in the cache only when complete.
+    correct hash, and appears in the cache only when complete. An address that sends more than the registered
+    size, or takes longer than a minute and a second for each 20 kB, is left.
 
     Parameters
     ----------
@@ -117,7 +128,9 @@ def fetch(
     UnknownNameError
         No dataset has that name.
     DataUnavailableError
-        A file is not available from any address, or has a wrong hash.
+        A file is not available with the correct hash from any address.
+    OutputError
+        The cache folder cannot be written, for example because the disk is full.
 
     Examples
     --------
@@ -134,42 +147,19 @@ def fetch(
         total, f"files of {name}", unit="B", draw=progress, unit_scale=True, leave=False
     ) as bar:
         for before, file in zip(accumulate((file.size for file in wanted), initial=0), wanted, strict=False):
-            paths[file.key] = _fetch_one(file, folder, mirror, retries, _Share(bar, before))
+            paths[file.key] = _fetch_one(file, folder, mirror, retries, bar)
             bar.update(before + file.size - bar.n)
     return paths
 
 
-class _Share:
-    """One file's part of the bar of all files, with the methods that pooch expects of a bar."""
-
-    total: float = 0.0  # set by pooch
-
-    def __init__(self, bar: tqdm[Any], start: float) -> None:
-        self._bar, self._start = bar, start  # bytes of the files before this one
-
-    def update(self, size: float) -> None:
-        """Advance by a number of bytes."""
-        self._bar.update(size)
-
-    def reset(self) -> None:
-        """Return to the start of the file, before another attempt or when it is complete."""
-        self._bar.update(self._start - self._bar.n)
-
-    def close(self) -> None:
-        """Keep the bar for the files that follow."""
-
-
-def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, share: _Share) -> Path:
-    import pooch
-
-    downloads = folder / _DOWNLOADS
-    target = downloads / file.path
-    if target.is_file() and pooch.file_hash(str(target), alg="sha256") == file.sha256:
+def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, bar: tqdm[Any]) -> Path:
+    target = folder / _DOWNLOADS / file.path
+    if _has_size(target, file.size) and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256:
         logger.debug("%s is in the cache, %s", file.key, target)
         return target
     reasons = []
     for address in addresses(file, mirror):
-        reason = _attempts(file, downloads, address, retries, share)
+        reason = _attempts(file, target, address, retries, bar)
         if reason is None:
             logger.info("fetched %s (%d bytes) from %s", file.key, file.size, address)
             return target
@@ -184,68 +174,121 @@ def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int,
     raise DataUnavailableError(msg)
 
 
-def _attempts(file: RemoteFile, downloads: Path, address: str, retries: int, share: _Share) -> str | None:
+def _attempts(file: RemoteFile, target: Path, address: str, retries: int, bar: tqdm[Any]) -> str | None:
     """Try one address up to `retries` + 1 times; return None on success, otherwise the reason."""
-    reason = "not tried"
+    start, reason = bar.n, "not tried"
     for attempt in range(retries + 1):
         if attempt:
             time.sleep(min(0.5 * 2**attempt, 8.0))
-        share.reset()
-        failure = _attempt(file, downloads, address, share)
-        if failure is None:
+        try:
+            _attempt(file, target, address, bar)
+        except _FetchError as failure:
+            bar.update(start - bar.n)
+            reason = str(failure)
+            if not isinstance(failure, _PassingError):
+                break
+        else:
             return None
-        reason, again = failure
-        if not again:
-            break
     return reason
 
 
-def _attempt(file: RemoteFile, downloads: Path, address: str, share: _Share) -> tuple[str, bool] | None:
-    """Fetch a file from one address; return None, or the reason of the failure and whether to try again."""
-    import pooch
+class _FetchError(Exception):
+    """A file cannot be had from an address."""
+
+
+class _PassingError(_FetchError):
+    """Another attempt may succeed."""
+
+
+def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> None:
+    """Fetch a file from one address, whole and with its hash, or raise the reason of the failure."""
+    late = threading.Event()
+    seconds = _PATIENCE + file.size / _SLOWEST
+    try:
+        make_folder(target.parent)
+        with whole(target) as part:
+            _within(seconds, lambda: _receive(file, address, part, bar, late))
+    except TimeoutError:
+        reason = f"not complete after {seconds:.0f} s"
+        raise _FetchError(reason) from None
+    except OutputError:
+        raise
+    except OSError as error:
+        msg = (
+            f"cannot write {target}: {error.strerror or error}; make room in the cache folder, or set "
+            f"{DIRECTORY_VARIABLE} to another one"
+        )
+        raise OutputError(msg) from error
+    finally:
+        late.set()
+
+
+def _within(seconds: float, work: Callable[[], _T]) -> _T:
+    """Return the result of some work; TimeoutError if it takes longer, and the work is left to end."""
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised by result()
+            outcome.set_exception(error)
+
+    # A timeout of the connection alone would not end one that sends a byte now and then.
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result(seconds)
+
+
+def _receive(file: RemoteFile, address: str, part: Path, bar: tqdm[Any], late: threading.Event) -> None:
+    """Write a file as far as its registered size, and compare the hash."""
+    digest, size = hashlib.sha256(), 0
+    blocks = _from_server(address) if _is_url(address) else _from_folder(Path(address))
+    with closing(blocks), part.open("wb") as stream:
+        for block in blocks:
+            size += len(block)
+            if late.is_set() or size > file.size:
+                reason = f"it is longer than the registered {file.size} bytes"
+                raise _FetchError(reason)
+            digest.update(block)
+            stream.write(block)
+            bar.update(len(block))
+    if size < file.size:
+        reason = f"it ends after {size} of {file.size} bytes"
+        raise _PassingError(reason)
+    if digest.hexdigest() != file.sha256:
+        reason = (
+            f"wrong sha256 (expected {file.sha256}), not kept in the cache folder. If this is a mirror, "
+            f"repair it or unset {MIRROR_VARIABLE}"
+        )
+        raise _FetchError(reason)
+
+
+def _from_server(address: str) -> Generator[bytes]:
     import requests
 
-    store = pooch.create(
-        path=downloads,
-        base_url=BASE_URL,
-        registry={file.path: f"sha256:{file.sha256}"},
-        urls={file.path: address},
-    )
-    downloader = pooch.HTTPDownloader(progressbar=share, timeout=_TIMEOUT) if _is_url(address) else _copy
     try:
-        with _quiet(pooch.get_logger()):
-            store.fetch(file.path, downloader=downloader)
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        return f"HTTP status {status}", status >= 500 or status == 429
-    except requests.ConnectionError as error:
-        return f"no connection ({type(error).__name__})", True
+        with requests.get(address, stream=True, timeout=_TIMEOUT, headers=_PLAIN) as answer:
+            status = answer.status_code
+            if not answer.ok:
+                reason = f"HTTP status {status}"
+                raise (_PassingError if status >= 500 or status == 429 else _FetchError)(reason)
+            yield from answer.iter_content(_BLOCK)
     except requests.RequestException as error:
-        return f"{type(error).__name__}: {error}", True
-    except FileNotFoundError:
-        return "no such file", False
-    except ValueError:  # raised by pooch for a wrong hash, after it has removed the file
-        msg = (
-            f"{address} has a wrong sha256 (expected {file.sha256}), and was not kept in the cache folder "
-            f"{downloads.parent}. If this is a mirror, repair it or unset {MIRROR_VARIABLE}."
-        )
-        raise DataUnavailableError(msg) from None
-    return None
+        lost = isinstance(error, requests.ConnectionError)
+        reason = f"no connection ({type(error).__name__})" if lost else f"{type(error).__name__}: {error}"
+        raise _PassingError(reason) from error
 
 
-def _copy(address: str, output_file: str, store: pooch.Pooch) -> None:  # noqa: ARG001 - pooch's signature
-    shutil.copyfile(address, output_file)
-
-
-@contextmanager
-def _quiet(other: logging.Logger) -> Iterator[None]:
-    """Mute pooch's own messages, which repeat ours."""
-    level = other.level
-    other.setLevel(logging.WARNING)
+def _from_folder(path: Path) -> Generator[bytes]:
     try:
-        yield
-    finally:
-        other.setLevel(level)
+        if not path.is_file():  # a pipe or a device would never end
+            reason = "not a regular file" if os.path.lexists(path) else "no such file"
+            raise _FetchError(reason)
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                yield block
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        raise _FetchError(reason) from error
 
 
 @dataclass(frozen=True)
@@ -316,7 +359,10 @@ def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) 
 
 
 def _has_size(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
+    try:
+        return path.is_file() and path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def _probe(address: str, size: int) -> str | None:
@@ -326,7 +372,9 @@ def _probe(address: str, size: int) -> str | None:
     import requests
 
     try:
-        answer = requests.head(address, timeout=_PROBE_TIMEOUT, allow_redirects=True)
-    except requests.RequestException as error:
+        answer = _within(
+            2 * _PROBE_TIMEOUT, lambda: requests.head(address, timeout=_PROBE_TIMEOUT, allow_redirects=True)
+        )
+    except (TimeoutError, requests.RequestException) as error:
         return f"no connection ({type(error).__name__})"
     return None if answer.ok else f"HTTP status {answer.status_code}"

@@ -13,9 +13,27 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["cut"]
+__all__ = ["check_region", "cut"]
 
 _LEVELS = {8: "huc8", 12: "huc12"}
+
+
+def check_region(region: object, *, units: bool) -> bool:
+    """Say whether a region is given by a segment, and refuse what is no unit of a basin with units either."""
+    if isinstance(region, int | np.integer) and not isinstance(region, bool):
+        return True
+    if not units:
+        msg = (
+            f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
+        )
+        raise InvalidArgumentError(msg)
+    if not isinstance(region, str) or not region.isdigit() or len(region) not in _LEVELS:
+        msg = (
+            f"region must be a HUC8 or HUC12 id as text (8 or 12 digits) or a segment id as an integer, "
+            f"not {region!r}"
+        )
+        raise InvalidArgumentError(msg)
+    return False
 
 
 def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
@@ -25,11 +43,11 @@ def cut(ds: xr.Dataset, region: str | int) -> xr.Dataset:
     level. A segment or reach that drains out of the region becomes an outlet.
     """
     ids = ds["coarse"].to_numpy()
-    if isinstance(region, int | np.integer) and not isinstance(region, bool):
+    if check_region(region, units=any(f"{level}_coarse" in ds for level in _LEVELS.values())):
         stay = _upstream(ds, int(region))
         what = f"segment {region} and everything upstream of it"
     else:
-        stay = _inside(ds, region)
+        stay = _inside(ds, str(region))
         what = f"segments with most of their length in hydrologic unit {region}"
     kept = ids[stay]
     part = ds.isel(
@@ -59,18 +77,7 @@ def _upstream(ds: xr.Dataset, outlet: int) -> NDArray[np.bool_]:
     return upstream_of(downstream, int(position[0]))
 
 
-def _inside(ds: xr.Dataset, region: object) -> NDArray[np.bool_]:
-    if not any(f"{level}_coarse" in ds for level in _LEVELS.values()):
-        msg = (
-            f"region must be a segment id as an integer; the dataset has no hydrologic units like {region!r}"
-        )
-        raise InvalidArgumentError(msg)
-    if not isinstance(region, str) or not region.isdigit() or len(region) not in _LEVELS:
-        msg = (
-            f"region must be a HUC8 or HUC12 id as text (8 or 12 digits) or a segment id as an integer, "
-            f"not {region!r}"
-        )
-        raise InvalidArgumentError(msg)
+def _inside(ds: xr.Dataset, region: str) -> NDArray[np.bool_]:
     column = _LEVELS[len(region)]
     units = ds[f"{column}_coarse"].to_numpy().astype(str)
     stay = np.asarray(units == region)

@@ -7,6 +7,7 @@ may crash HDF5 (see :mod:`xmsgl.export.netcdf`).
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,14 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.util.optional import require
-from xmsgl.util.writing import whole
+from xmsgl.util.writing import discard, make_folder, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["build_key", "open_store", "write_store"]
+__all__ = ["build_key", "is_whole", "open_store", "write_store"]
 
+_SIZES = "sizes.json"  # the files of a store and their sizes
 _DAYS = 732  # days in one chunk
 _BUILDERS = ("datasets", "network", "readers", "schema", "simulate")  # rooms that datasets are built with
 
@@ -41,15 +43,30 @@ def build_key(hashes: Iterable[str]) -> str:
 def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
     """Write a dataset to a folder, which exists only once it is complete.
 
-    If two processes write at once, the folder of the first is kept, because both have the same content.
+    If two processes write at once, the folder of the first is kept, because both have the same content. A
+    damaged folder is replaced.
     """
     require("zarr", "keeping a built dataset")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole(path, folder=True, keep=True) as part:
         ready = ds.assign({name: _round(ds[name], kept) for name, kept in digits.items() if name in ds})
         lazy = [name for name, variable in ready.data_vars.items() if variable.chunks]
         ready = ready.assign({name: ready[name].chunk({"time": _DAYS}) for name in lazy})
         ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
+        files = sorted(file for file in part.rglob("*") if file.is_file())
+        sizes = {file.relative_to(part).as_posix(): file.stat().st_size for file in files}
+        (part / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")
+        if path.is_dir() and not is_whole(path):
+            discard(path)
+
+
+def is_whole(path: Path) -> bool:
+    """Check that a store has all its files in their size; Zarr reads a missing one as NaN."""
+    try:
+        sizes = json.loads((path / _SIZES).read_text(encoding="utf-8"))
+        return bool(sizes) and all((path / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):  # the last of a list that is damaged
+        return False
 
 
 def _round(variable: xr.DataArray, digits: int) -> xr.DataArray:

@@ -34,8 +34,10 @@ _BLOCK = 1 << 18
 
 def check_features(ds: xr.Dataset, features: Sequence[Feature]) -> None:
     """Refuse a dataset without a model's features or with other units, by attributes alone."""
-    bases = {feature.name: feature for feature in features}  # one of each, whatever its means over days
-    faults = [fault for feature in bases.values() for fault in _faults(ds, feature, set(bases))]
+    # One of each, whatever its means over days.
+    bases = {(feature.name, feature.units, feature.dynamic): feature for feature in features}
+    names = {feature.name for feature in features}
+    faults = [fault for feature in bases.values() for fault in _faults(ds, feature, names)]
     if not faults:
         return
     lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xmsgl.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import xarray as xr
 
@@ -35,6 +35,10 @@ AIR_WINDOWS = (1, 3, 7, 30, 90)
 OTHER_WINDOWS = (1, 7, 30)
 
 
+#: Most days of a trailing mean, and of the warm-up before a window.
+LONGEST = 3660
+
+
 @dataclass(frozen=True)
 class Feature:
     """One input of a model, at both scales."""
@@ -50,11 +54,6 @@ class Feature:
         """The feature as users write it: ``name``, or ``name:days`` for a trailing mean."""
         return self.name if self.days == 1 else f"{self.name}:{self.days}"
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Feature:
-        """Make a feature from plain values."""
-        return cls(**values)
-
 
 @dataclass(frozen=True)
 class Scaling:
@@ -65,19 +64,17 @@ class Scaling:
     label_mean: float  # water temperature, degC
     label_deviation: float
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Scaling:
-        """Make a scaling from plain values."""
-        return cls(**{**values, "mean": tuple(values["mean"]), "deviation": tuple(values["deviation"])})
-
 
 def parse_feature(label: str) -> tuple[str, int]:
     """Split a feature into its base name and the days of its trailing mean."""
     name, colon, days = label.partition(":")
     if not colon:
         return name, 1
-    if not days.isdigit() or int(days) < 1:
-        msg = f"feature {label!r} must have a number of days after the colon, as in 'air_temperature:30'"
+    if not days.isdigit() or len(days) > 4 or not 1 <= int(days) <= LONGEST:
+        msg = (
+            f"feature {label!r} must have a number of days, 1 to {LONGEST}, after the colon, as in "
+            "'air_temperature:30'"
+        )
         raise InvalidArgumentError(msg)
     return name, int(days)
 

@@ -32,7 +32,7 @@ from xmsgl.network.distance import river_distance
 from xmsgl.util.spec import is_positive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features"]
 
@@ -74,11 +74,6 @@ class Neighbours:
     warm: tuple[float, ...]
     cold: tuple[float, ...]
     days: tuple[int, ...]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Neighbours:
-        """Make the anomalies from plain values."""
-        return cls(**{name: tuple(column) for name, column in values.items()})
 
     def without(self, segments: Collection[Any]) -> Neighbours:
         """Return the anomalies of all but some segments."""

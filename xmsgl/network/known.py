@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["KnownSegments"]
 
@@ -32,11 +29,6 @@ class KnownSegments:
         """Describe a network given as arrays of equal length, (n,); lengths are kept to 0.1 m."""
         lengths = tuple(round(float(value), 1) for value in length)
         return cls(tuple(ids.tolist()), tuple(downstream.tolist()), lengths)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> KnownSegments:
-        """Read what :func:`dataclasses.asdict` returned."""
-        return cls(**{name: tuple(column) for name, column in values.items()})
 
     def recognise(self, other: KnownSegments) -> npt.NDArray[np.bool_]:
         """Mark the segments of another network that are among these, (n_other,).

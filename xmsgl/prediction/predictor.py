@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from xmsgl.errors import CheckpointError
 from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import feature_variables
 from xmsgl.inputs.scales import ScaleInputs
@@ -136,6 +137,12 @@ class Engine:
         """Convert the standardised output to degC, (day, fine)."""
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
+        if not degrees.isfinite().all():
+            msg = (
+                "the model's temperature is not finite, although its inputs are: its weights or scaling are "
+                "wrong; copy its file again, or train a new model"
+            )
+            raise CheckpointError(msg)
         floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
         return floored
 

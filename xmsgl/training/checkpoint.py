@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file import storage
+from xmsgl.models.file.check import check_weights
 from xmsgl.training.loop import Progress
+from xmsgl.util.plain import read_plain
 from xmsgl.util.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
+
+    from xmsgl.models.methods.base import NetworkModel
 
 logger = logging.getLogger(__name__)
 
@@ -73,17 +77,17 @@ def read_checkpoint(
 ) -> tuple[Progress, list[Trained]]:
     """Read the state of a training with the same settings, and the members trained before."""
     tensors, header = storage.from_bytes(storage.read(path), str(path))
-    if header.get("format") != _FORMAT or "settings" not in header:
+    if header.get("format") != _FORMAT or not isinstance(header.get("settings"), dict):
         msg = f"{path} is not a training checkpoint of this version of xmsgl; load a model with load_model"
         raise CheckpointError(msg)
     saved, settings = _flat(header["settings"]), _flat(settings)
     differing = [name for name in sorted({*saved, *settings}) if saved.get(name) != settings.get(name)]
     if upgraded := [name for name in differing if name.startswith(_VERSIONS)]:
         # The run is the same, but rounding may differ from here on.
-        versions = (
+        changed = [
             f"{name.removeprefix(_VERSIONS)} {saved.get(name)}, now {settings.get(name)}" for name in upgraded
-        )
-        logger.warning("%s was begun with other versions: %s", path, "; ".join(versions))
+        ]
+        logger.warning("%s was begun with other versions: %s", path, ascii("; ".join(changed))[1:-1])
         differing = [name for name in differing if name not in upgraded]
     if differing:
         lines = "; ".join(
@@ -91,25 +95,56 @@ def read_checkpoint(
         )
         msg = f"{path} belongs to another run ({lines}); resume with the same settings and data"
         raise CheckpointError(msg)
+    try:
+        return _progress(tensors, header)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # InvalidArgumentError too
+        raise damaged(path, error) from error
+
+
+def damaged(origin: object, error: Exception) -> CheckpointError:
+    """Make the error of a checkpoint whose content is not valid."""
+    return CheckpointError(f"{origin} is not a valid checkpoint ({error!r}); train without resume")
+
+
+def _progress(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> tuple[Progress, list[Trained]]:
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("adam/"):
             _, index, key = name.split("/")
             moments.setdefault(int(index), {})[key] = tensor
-    score = header["best_score"]
+    score = read_plain(float | None, header["best_score"], "best_score")
     finished = [
         Trained(_part(tensors, f"finished/{k}/"), storage.restore_history(history))
-        for k, history in enumerate(header.get("finished", []))
+        for k, history in enumerate(header["finished"])
     ]
     progress = Progress(
-        epoch=header["epoch"],
+        epoch=read_plain(int, header["epoch"], "epoch"),
         optimizer={"state": moments, "param_groups": header["groups"]},
         best_score=float("inf") if score is None else score,
-        best_epoch=header["best_epoch"],
+        best_epoch=read_plain(int, header["best_epoch"], "best_epoch"),
         history=storage.restore_history(header["history"]),
         **{part: _part(tensors, f"{part}/") for part in _WEIGHTS},
     )
     return progress, finished
+
+
+def check_fit(origin: object, module: NetworkModel, reached: Progress | Trained) -> None:
+    """Refuse the state of a training, or its result, whose weights do not fit its module."""
+    shapes = [tuple(each.shape) for each in module.parameters()]
+    states, moments = [], {}
+    if isinstance(reached, Progress):
+        states, moments = [reached.module, reached.teacher, reached.average], reached.optimizer["state"]
+    result = reached.best if isinstance(reached, Progress) else reached.weights
+    try:
+        for weights in [result, *filter(None, states)]:
+            check_weights(module.state_dict(), weights, module.unsized)
+        for index, slot in moments.items():
+            own = {"step": (), "exp_avg": shapes[index], "exp_avg_sq": shapes[index]}
+            if {key: tuple(each.shape) for key, each in slot.items()} != own:
+                msg = f"adam/{index} does not fit its parameter"
+                raise IndexError(msg)  # noqa: TRY301
+    except (IndexError, InvalidArgumentError) as error:
+        raise damaged(origin, error) from error
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

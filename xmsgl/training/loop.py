@@ -118,7 +118,8 @@ def run(
     optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate(settings, 1))
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
     module.load_state_dict(state.module)
-    optimizer.load_state_dict(copy.deepcopy(state.optimizer))
+    groups = optimizer.state_dict()["param_groups"]  # those of these settings, whatever a file says
+    optimizer.load_state_dict({"state": copy.deepcopy(state.optimizer["state"]), "param_groups": groups})
     device = next(module.parameters()).device
     generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with generators, freed_memory_kept(), tiny_as_zero():

@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from xmsgl.errors import CheckpointError
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.trees import Trees
-from xmsgl.training.checkpoint import Trained, read_checkpoint, write_checkpoint
+from xmsgl.training.checkpoint import Trained, check_fit, read_checkpoint, write_checkpoint
 from xmsgl.training.loop import run
 from xmsgl.training.trees import grow
 from xmsgl.training.watch.standing import Standing
@@ -41,6 +42,14 @@ def train_members(
     runs = [
         (ready, replace(ready.loop, seed=ready.loop.seed + k)) for ready in prepared for k in range(count)
     ]
+
+    if resume is not None:
+        if len(done) > len(runs):
+            msg = f"{resume} has {len(done)} finished trainings of {len(runs)}; train without resume"
+            raise CheckpointError(msg)
+        found: list[Progress | Trained] = [*done, *([state] if state else [])]
+        for (ready, loop), reached in zip(runs, found, strict=False):
+            check_fit(resume, ready.module_of(loop.seed), reached)
 
     def notify(number: int, reached: Progress) -> None:
         spec, settings = runs[number][0].spec, runs[number][1]

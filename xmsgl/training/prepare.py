@@ -14,7 +14,7 @@ from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import assign_inputs, parse_features
 from xmsgl.inputs.neighbours_fit import has_labels
 from xmsgl.inputs.validation import split_labels, without_labels
-from xmsgl.models.file.model import ModelSpec
+from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
 from xmsgl.prediction.operators import Operators
 from xmsgl.schema.graphs import build_graph

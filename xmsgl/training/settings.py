@@ -14,6 +14,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, nearest
 from xmsgl.inputs.choose import parse_features
+from xmsgl.inputs.features import LONGEST
 from xmsgl.inputs.validation import read_validation, write_validation
 from xmsgl.network.kernels import Kernel
 from xmsgl.training.loop import KEEPS
@@ -358,6 +359,8 @@ def _check(name: str, value: Any) -> None:
         msg = f"{name} must be True{', False or None' if name == 'amp' else ' or False'}, got {value!r}"
     elif name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
+    elif name == "warmup" and value > LONGEST:
+        msg = f"warmup must be at most {LONGEST} days, got {value!r}"
     elif name in _POSITIVE and not all(map(is_positive, each)):
         msg = f"{name} must be a positive number, got {value!r}"
     elif name == "average" and not (is_number(value) and 0 <= value < 1):

@@ -18,7 +18,7 @@ from xmsgl.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["check_target", "whole", "write_bytes"]
+__all__ = ["check_target", "discard", "make_folder", "whole", "write_bytes"]
 
 _PREFIX, _SUFFIX, _DEAD = ".xmsgl-", ".part", ".dead"
 _LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, the new version, the old one
@@ -33,6 +33,16 @@ def check_target(
         msg = f"cannot write {given}: {fault}"
         raise OutputError(msg)
     return target
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and those above it, if they do not exist."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"cannot make the folder {path}: {error.strerror or error}; choose another one"
+        raise OutputError(msg) from error
+    return path
 
 
 def _fault(target: Path, given: Path, folder: bool) -> str:
@@ -109,7 +119,7 @@ def _workplace(parent: Path) -> Iterator[Path]:
             _restore(place)
         finally:
             lock.release()
-        _discard(place)
+        discard(place)
 
 
 def _sweep(parent: Path) -> None:
@@ -121,7 +131,7 @@ def _sweep(parent: Path) -> None:
         with suppress(OSError):  # locked, owned by another user, or swept by another process
             with FileLock(place / _LOCK, timeout=0):
                 _restore(place)
-            _discard(place)
+            discard(place)
     for dead in parent.glob(f"{_PREFIX}*{_DEAD}"):
         shutil.rmtree(dead, ignore_errors=True)
 
@@ -133,7 +143,7 @@ def _restore(place: Path) -> None:
             old.rename(place.parent / old.name)
 
 
-def _discard(place: Path) -> None:
+def discard(place: Path) -> None:
     """Rename a hidden folder and remove it, so that no process uses a half-removed one."""
     dead = place.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_DEAD}")
     with suppress(OSError):  # another process was faster

@@ -174,3 +174,22 @@ def test_what_would_break_a_table_is_escaped(model):
     odd = Model(type(model.spec)(**{**vars(model.spec), "training": training}), model.weights)
     rows = table_under(model_card(odd, "m"), "What it is")
     assert ["dataset", "a \\| b"] in rows
+
+
+HOSTILE = "<script>alert(1)</script> [x](javascript:1) `c` *b* a | b\\ \n\n# h\x1b[31m"
+
+
+def test_text_of_the_file_is_no_markup(model):
+    training = {**model.spec.training, "dataset": HOSTILE}
+    features = tuple(
+        replace(each, units=HOSTILE, name=f"{HOSTILE}{k}") for k, each in enumerate(model.spec.features)
+    )
+    odd = Model(replace(model.spec, training=training, features=features), model.weights)
+    card = model_card(odd, "m")
+    shown = "".join(re.split(r"(?<!\\)`.*?(?<!\\)`", card))  # without code
+    for markup in ("<script>", "](", "\x1b", "\n# h"):
+        assert markup not in shown.removeprefix("# m\n")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; [x]\\(javascript:1) \\`c\\` \\*b\\* a \\| b\\\\ " in card
+    rows = table_under(card, "Features")
+    assert len(rows) == 2 + len(features)
+    assert {len(row) for row in rows} == {5}

@@ -7,6 +7,7 @@ import pytest
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.intervals import IntervalTable, fit_table
+from xmsgl.util.plain import read_plain
 
 
 def table_of(residuals, segment):
@@ -60,7 +61,7 @@ def test_few_segments_have_no_outer_quantiles():
     assert table.probabilities[0] > 0.1
     with pytest.raises(InvalidArgumentError, match=r"from 9 held-out segments.*more validation segments"):
         table.at([0.05])
-    assert IntervalTable.from_dict(dict(vars(table))) == table
+    assert read_plain(IntervalTable, dict(vars(table)), "intervals") == table
 
 
 def test_segments_of_one_day_each_are_days():

@@ -11,7 +11,8 @@ import torch
 from xmsgl.errors import CheckpointError, OutputError
 from xmsgl.inputs.features import Feature, Scaling
 from xmsgl.models.file import storage
-from xmsgl.models.file.model import Model, ModelSpec, load_model
+from xmsgl.models.file.model import Model, load_model
+from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
 
 FEATURES = (

@@ -95,4 +95,7 @@ def delaware(
     )
 
 
-DELAWARE = Cached("delaware", "Delaware", "xmsgl.datasets.delaware_basin.build:build", 5, DIGITS)
+_LONG = ("1979-10-01", "2021-04-08")
+_PERIOD = {"stations": _LONG, "era5": _LONG, "observed": ("1979-01-01", "1980-12-31")}
+_BUILD = "xmsgl.datasets.delaware_basin.build:build"
+DELAWARE = Cached("delaware", "Delaware", _BUILD, 5, DIGITS, _PERIOD, units=True)

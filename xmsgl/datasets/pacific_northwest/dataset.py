@@ -112,5 +112,6 @@ def yakima(
 
 
 _BUILD = "xmsgl.datasets.pacific_northwest.build:build"
-WILLAMETTE = Cached("willamette", "Willamette", f"{_BUILD}_willamette", 4, DIGITS)
-YAKIMA = Cached("yakima", "Yakima", f"{_BUILD}_yakima", 4, DIGITS)
+_PERIODS = {"willamette": {"": ("2016-10-01", "2020-09-30")}, "yakima": {"": ("2004-01-01", "2008-12-31")}}
+WILLAMETTE = Cached("willamette", "Willamette", f"{_BUILD}_willamette", 4, DIGITS, _PERIODS["willamette"])
+YAKIMA = Cached("yakima", "Yakima", f"{_BUILD}_yakima", 4, DIGITS, _PERIODS["yakima"])

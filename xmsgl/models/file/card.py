@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from xmsgl.models.file.model import Model
 
 __all__ = ["model_card", "model_facts", "packaged_models"]
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_MARKUP = re.compile(r"[\\`*]|(?<=\])\(")  # the last makes a link
 
 _USE = """\
 ```python
@@ -128,7 +133,7 @@ def model_card(
     del facts["features"]  # shown in a separate table
     sections = {
         "How to use it": _USE.format(name=name),
-        "What it is": _table(["", ""], ([fact, text] for fact, text in facts.items())),
+        "What it is": _table(["", ""], ([fact, _plain(text)] for fact, text in facts.items())),
         "Features": _features(model),
         "Scores": _scores(scores),
         "Limits": "\n".join(f"- {limit}" for limit in (*_own_limits(model), *limits)),
@@ -148,7 +153,8 @@ def _features(model: Model) -> str:
     rows = []
     for number, feature in enumerate(spec.features):
         kind = "daily" if feature.dynamic else "static"
-        row = [f"`{feature.name}`", feature.units, kind, feature.transform]
+        name = _CONTROLS.sub(" ", feature.name).replace("`", "'")  # nothing else ends a code span
+        row = [f"`{name}`", _plain(feature.units), kind, feature.transform]
         if feature.days > 1:
             row[2] = f"mean over {feature.days} days"
         rows.append(row + [f"{mean[number]:.4g} ± {spread[number]:.4g}" for _, mean, spread in ranges])
@@ -180,8 +186,8 @@ def _own_limits(model: Model) -> list[str]:
     """State the limits that follow from the model's training."""
     spec = model.spec
     limits = [
-        f"It was trained on one dataset ({spec.training.get('dataset') or 'not named'}). Its error elsewhere "
-        "is unknown: compare it with observations there, or train a model on them.",
+        f"It was trained on one dataset ({_plain(spec.training.get('dataset') or 'not named')}). Its error "
+        "elsewhere is unknown: compare it with observations there, or train a model on them.",
         "A warning names attributes, and drivers on the first day, that are more than 6 standard deviations "
         "from the mean above.",
         "It predicts no temperature below 0 degC.",
@@ -212,6 +218,11 @@ def _intervals(model: Model) -> str:
         f"Its intervals (`quantiles=`) are calibrated on {table.n:,} residuals of {table.scale} labels on "
         f"the validation days of its training. They are not wider in another basin or climate.{short}"
     )
+
+
+def _plain(text: str) -> str:
+    """Escape text of a file, so that Markdown shows it as it is."""
+    return _MARKUP.sub(r"\\\g<0>", escape(_CONTROLS.sub(" ", text), quote=False))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -18,12 +18,9 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from xmsgl.models.file.intervals import IntervalTable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["ErrorCovariance", "ErrorKind", "ErrorPart"]
 
@@ -52,18 +49,3 @@ class ErrorCovariance:
     land: float  # e-folding distance across land, m
     spread: IntervalTable  # standardised errors, by the standard deviation of the error given its neighbours
     coordinates: bool = True  # whether distances across land were known in training
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ErrorCovariance:
-        """Make the covariance from plain values."""
-        slow, fast = (ErrorPart(**values[name]) for name in ("slow", "fast"))
-        noise, river, land = (float(values[name]) for name in ("noise", "river", "land"))
-        return cls(
-            slow,
-            fast,
-            noise,
-            river,
-            land,
-            IntervalTable.from_dict(values["spread"]),
-            bool(values["coordinates"]),
-        )

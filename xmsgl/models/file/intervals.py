@@ -8,7 +8,7 @@ it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.util.plain import OPTIONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
 
@@ -48,19 +49,13 @@ class IntervalTable:
     temperature: tuple[float, ...]  # median predicted temperature of each bin, degC, increasing
     counts: tuple[int, ...]  # residuals in each bin
     residuals: tuple[tuple[float, ...], ...]  # degC, (bin, probability)
-    segments: int = 0  # held out, that the residuals belong to; 0: residuals of held-out days
+    # Held out, that the residuals belong to; 0: residuals of held-out days.
+    segments: int = field(default=0, metadata=OPTIONAL)
 
     @property
     def n(self) -> int:
         """Total number of residuals."""
         return sum(self.counts)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> IntervalTable:
-        """Make a table from the values of :func:`dataclasses.asdict`."""
-        lists = {name: tuple(values[name]) for name in ("probabilities", "temperature", "counts")}
-        residuals, segments = tuple(map(tuple, values["residuals"])), int(values.get("segments", 0))
-        return cls(scale=values["scale"], residuals=residuals, segments=segments, **lists)
 
     def at(self, probabilities: Sequence[float]) -> Floats:
         """Return the residuals of some probabilities by linear interpolation, (bin, probability)."""

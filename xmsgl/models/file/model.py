@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from xmsgl.errors import CheckpointError, InvalidArgumentError
-from xmsgl.inputs.features import Feature, Scaling
-from xmsgl.inputs.neighbours import Neighbours
+from xmsgl.errors import CheckpointError, InvalidArgumentError, XMSGLError, shorten
 from xmsgl.models.file import storage
-from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
-from xmsgl.models.file.intervals import IntervalTable
+from xmsgl.models.file.check import check_spec, check_weights, unloaded
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
+from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
-from xmsgl.network.known import KnownSegments
 from xmsgl.util.html import as_xarray_shows, card, facts, folded, table
 from xmsgl.util.writing import write_bytes
 
@@ -26,74 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from xmsgl.models.methods.base import NetworkModel
-    from xmsgl.util.scales import Scale
 
 _FORMAT = 2
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A model without its weights; stored as JSON in the metadata of the file."""
-
-    method: str
-    architecture: dict[str, Any]  # arguments of the module except the number of features
-    features: tuple[Feature, ...]  # in the order of the inputs
-    scaling: dict[Scale, Scaling]
-    graph: dict[str, Any]  # arguments of xmsgl.schema.graphs.build_graph
-    segments: tuple[Any, ...]  # ids of the segments with learned identities, in the order of their table
-    window: int  # scored days of a window
-    warmup: int  # days before them
-    training: dict[str, Any] = field(default_factory=dict)  # period, seed, labels, versions, fingerprint
-    members: int = 1  # modules whose mean is the prediction
-    intervals: IntervalTable | None = None
-    neighbours: Neighbours | None = None  # observed segments of the neighbour anomalies
-    network: KnownSegments = field(default_factory=lambda: KnownSegments((), (), ()))  # in training
-    first_day: str = "1970-01-01"  # from which windows are counted, whatever the first day of a record
-    # RMS change of the temperature, degC, on some days from 1 after a record was cut; empty: not measured.
-    spin_up: tuple[tuple[int, float], ...] = ()
-    held: tuple[Any, ...] = ()  # ids of the segments with observations that were kept for validation
-    # Covariance between places and days, of reaches without and with a gauge in training; empty: unknown.
-    errors: Mapping[ErrorKind, ErrorCovariance] = field(default_factory=dict)
-    # Of a stack: its parts, and the share of each in the prediction. The features are those of all parts.
-    parts: tuple[ModelSpec, ...] = ()
-    shares: tuple[float, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the specification as plain values for JSON, without optional parts that are absent."""
-        values = asdict(self)
-        if self.members == 1:
-            del values["members"]
-        for name in ("intervals", "neighbours", "held", "errors"):
-            if not values[name]:
-                del values[name]
-        for name in ("parts", "shares"):
-            del values[name]
-        return values if not self.parts else values | self._stacked()
-
-    def _stacked(self) -> dict[str, Any]:
-        return {"parts": [part.to_dict() for part in self.parts], "shares": list(self.shares)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelSpec:
-        """Make a specification from what :meth:`to_dict` returned."""
-        return cls(
-            **{
-                **values,
-                "features": tuple(Feature.from_dict(item) for item in values["features"]),
-                "segments": tuple(values["segments"]),
-                "scaling": {scale: Scaling.from_dict(item) for scale, item in values["scaling"].items()},
-                "intervals": IntervalTable.from_dict(table) if (table := values.get("intervals")) else None,
-                "neighbours": Neighbours.from_dict(near) if (near := values.get("neighbours")) else None,
-                "network": KnownSegments.from_dict(values["network"]),
-                "spin_up": tuple((int(day), float(rms)) for day, rms in values["spin_up"]),
-                "held": tuple(values.get("held", ())),
-                "errors": {
-                    kind: ErrorCovariance.from_dict(each) for kind, each in values.get("errors", {}).items()
-                },
-                "parts": tuple(map(cls.from_dict, values.get("parts", ()))),
-                "shares": tuple(values.get("shares", ())),
-            }
-        )
 
 
 class Model:
@@ -326,7 +257,35 @@ class Model:
             cure = "train the model again" if older else "upgrade xmsgl"
             msg = f"{origin} has file format {found}, this xmsgl reads {_FORMAT}; {cure}"
             raise CheckpointError(msg)
-        return cls(ModelSpec.from_dict(header["spec"]), weights, storage.restore_history(header["history"]))
+        try:
+            if foreign := sorted(header.keys() - {"format", "spec", "history"}):
+                msg = f"its header has unknown entries: {shorten(foreign)}"
+                raise InvalidArgumentError(msg)
+            spec = ModelSpec.from_dict(header["spec"])
+            check_spec(spec)
+            model = cls(spec, weights, storage.restore_history(header.get("history")))
+            model._check_weights()
+        except XMSGLError as error:
+            msg = f"{origin} is not a valid model: {error}; copy the file again, or train a new model"
+            raise CheckpointError(msg) from error
+        return model
+
+    def _check_weights(self) -> None:
+        """Refuse weights that do not fit the modules of all parts and members."""
+        own: dict[str, Tensor] = {}
+        unsized: set[str] = set()
+        for k, part in enumerate(self.parts):
+            module, count = unloaded(part.spec), part.members
+            if not 1 <= count <= max(1, len(part.weights)):
+                msg = f"the weights cannot be those of {count} members"
+                raise InvalidArgumentError(msg)
+            for m in range(count):
+                prefix = f"part{k}/" * bool(self.spec.parts) + f"member{m}/" * (count > 1)
+                own |= {prefix + name: value for name, value in module.state_dict().items()}
+                unsized |= {prefix + name for name in module.unsized}
+        check_weights(own, self.weights, unsized)
+        for part in self.parts:
+            part.modules()  # which compare the trees
 
     def facts(self) -> dict[str, str]:
         """Describe the model by name and text, as in its representation."""

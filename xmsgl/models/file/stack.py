@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from xmsgl.inputs.features import Scaling
-    from xmsgl.models.file.model import ModelSpec
+    from xmsgl.models.file.spec import ModelSpec
     from xmsgl.util.scales import Scale
 
 __all__ = ["stack_models"]

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, InvalidArgumentError, shorten
+from xmsgl.util.plain import read_plain
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import torch
 
 _KEY, _SUM = "xmsgl", "sha256"
+_DEPTH = 30  # of a header; that of a stack has ten levels
 
 
 def to_bytes(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> bytes:
@@ -37,16 +39,30 @@ def from_bytes(payload: bytes, origin: str) -> tuple[dict[str, torch.Tensor], di
         tensors = load(payload)
         header = json.loads(json.loads(payload[8 : _body(payload)])["__metadata__"][_KEY])
         expected = header.pop(_SUM)
+        _check_plain(header)
     except SafetensorError as error:
         msg = f"{origin} is not a whole safetensors file ({error}); write it again with Model.save"
         raise CheckpointError(msg) from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        msg = f"{origin} is a safetensors file, but not one of xmsgl: it has no xmsgl header ({error})"
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        msg = f"{origin} is a safetensors file, but not one of xmsgl: it has no valid header ({error})"
         raise CheckpointError(msg) from error
     if _checksum(header, tensors, payload) != expected:
         msg = f"{origin} is damaged: its content does not match its checksum; copy or write it again"
         raise CheckpointError(msg)
     return tensors, header
+
+
+def _check_plain(value: Any, left: int = _DEPTH) -> None:
+    """Refuse values that are nested too deeply, are not finite, or cannot be printed."""
+    if left == 0 or (isinstance(value, float) and not math.isfinite(value)):
+        msg = f"it has {value}" if left else f"it is nested more than {_DEPTH} deep"
+        raise ValueError(msg)
+    if isinstance(value, str):
+        value.encode()
+    for part in (
+        (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        _check_plain(part, left - 1)
 
 
 def _without_nan(value: Any) -> Any:
@@ -57,11 +73,13 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def restore_history(saved: Mapping[str, Sequence[float | None]]) -> dict[str, list[float]]:
+def restore_history(saved: Any) -> dict[str, list[float]]:
     """Turn the None of a stored history back into NaN."""
-    return {
-        name: [math.nan if value is None else value for value in values] for name, values in saved.items()
-    }
+    columns = read_plain(dict[str, tuple[float | None, ...]], saved, "history")
+    if len(set(map(len, columns.values()))) > 1:
+        msg = f"history must have columns of one length: {shorten(columns)}"
+        raise InvalidArgumentError(msg)
+    return {name: [math.nan if x is None else x for x in column] for name, column in columns.items()}
 
 
 def _body(payload: bytes) -> int:

@@ -42,6 +42,8 @@ class NetworkModel(nn.Module, ABC):
     defaults: ClassVar[Mapping[str, Any]] = {}
     #: Settings of training that the method uses besides the arguments of its class. All where it is None.
     uses: ClassVar[frozenset[str] | None] = None
+    #: Buffers whose sizes do not follow from the arguments of the class; `load_state_dict` must check them.
+    unsized: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def shared_parameters(self) -> list[nn.Parameter]:

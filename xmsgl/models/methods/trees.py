@@ -91,6 +91,7 @@ class Trees(NetworkModel):
     uses: ClassVar[frozenset[str] | None] = frozenset(
         {"ensemble", "features", "keep", "learning_rate", "refit", "seed", "validation", "window"}
     )
+    unsized: ClassVar[frozenset[str]] = frozenset(_ARRAYS)
 
     def __init__(
         self,
