@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate
@@ -22,7 +21,7 @@ from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import make_folder, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from tqdm import tqdm
 
@@ -69,9 +68,9 @@ def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
             msg = f"the cache folder {str(chosen)!r} must not contain a NUL; give another one"
             raise InvalidArgumentError(msg)
         return Path(chosen).expanduser()
-    import platformdirs
+    import pooch
 
-    return Path(platformdirs.user_cache_dir("xmsgl"))
+    return Path(pooch.os_cache("xmsgl"))
 
 
 def mirror_root() -> str | None:
@@ -153,8 +152,10 @@ def fetch(
 
 
 def _fetch_one(file: RemoteFile, folder: Path, mirror: str | None, retries: int, bar: tqdm[Any]) -> Path:
+    import pooch
+
     target = folder / _DOWNLOADS / file.path
-    if _has_size(target, file.size) and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256:
+    if _has_size(target, file.size) and pooch.file_hash(str(target), alg="sha256") == file.sha256:
         logger.debug("%s is in the cache, %s", file.key, target)
         return target
     reasons = []
@@ -202,17 +203,32 @@ class _PassingError(_FetchError):
 
 def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> None:
     """Fetch a file from one address, whole and with its hash, or raise the reason of the failure."""
+    import pooch
+
     late = threading.Event()
     seconds = _PATIENCE + file.size / _SLOWEST
+
+    def receive(url: str, output_file: str, _: object) -> None:
+        _within(seconds, lambda: _receive(file, url, Path(output_file), bar, late))
+
     try:
         make_folder(target.parent)
-        with whole(target) as part:
-            _within(seconds, lambda: _receive(file, address, part, bar, late))
+        # In a folder of its own, so that what a killed process leaves of it is removed.
+        with whole(target) as part, _quiet(pooch.get_logger()):
+            pooch.retrieve(
+                address, f"sha256:{file.sha256}", fname=part.name, path=part.parent, downloader=receive
+            )
     except TimeoutError:
         reason = f"not complete after {seconds:.0f} s"
         raise _FetchError(reason) from None
     except OutputError:
         raise
+    except ValueError:  # raised by pooch, after it has removed the file
+        reason = (
+            f"wrong sha256 (expected {file.sha256}), not kept in the cache folder. If this is a mirror, "
+            f"repair it or unset {MIRROR_VARIABLE}"
+        )
+        raise _FetchError(reason) from None
     except OSError as error:
         msg = (
             f"cannot write {target}: {error.strerror or error}; make room in the cache folder, or set "
@@ -239,8 +255,8 @@ def _within(seconds: float, work: Callable[[], _T]) -> _T:
 
 
 def _receive(file: RemoteFile, address: str, part: Path, bar: tqdm[Any], late: threading.Event) -> None:
-    """Write a file as far as its registered size, and compare the hash."""
-    digest, size = hashlib.sha256(), 0
+    """Write a file as far as its registered size."""
+    size = 0
     blocks = _from_server(address) if _is_url(address) else _from_folder(Path(address))
     with closing(blocks), part.open("wb") as stream:
         for block in blocks:
@@ -248,18 +264,22 @@ def _receive(file: RemoteFile, address: str, part: Path, bar: tqdm[Any], late: t
             if late.is_set() or size > file.size:
                 reason = f"it is longer than the registered {file.size} bytes"
                 raise _FetchError(reason)
-            digest.update(block)
             stream.write(block)
             bar.update(len(block))
     if size < file.size:
         reason = f"it ends after {size} of {file.size} bytes"
         raise _PassingError(reason)
-    if digest.hexdigest() != file.sha256:
-        reason = (
-            f"wrong sha256 (expected {file.sha256}), not kept in the cache folder. If this is a mirror, "
-            f"repair it or unset {MIRROR_VARIABLE}"
-        )
-        raise _FetchError(reason)
+
+
+@contextmanager
+def _quiet(other: logging.Logger) -> Iterator[None]:
+    """Mute pooch's own messages, which repeat ours."""
+    level = other.level
+    other.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        other.setLevel(level)
 
 
 def _from_server(address: str) -> Generator[bytes]:
