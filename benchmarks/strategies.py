@@ -43,12 +43,13 @@ def read_runs(name: str, folder: Path, common: Mapping[str, Any]) -> list[dict[s
         rows.append(
             {
                 "table": name,
-                "method": _label(run, common),
+                "method": _label(run, common) + (", by default" if history and not run["settings"] else ""),
                 **{key: run[key] for key in ("fraction", "seed", "draw")},
                 **{key: round(float(overall[key]), 4) for key in ("rmse", "rmse_median", "bias")},
                 "n": record["n"],
                 "cpu_s": round(record["cpu_s"]),
                 "pretrain": run["settings"].get("pretrain"),
+                "keep": "last" if "recipe" in run["settings"] else "best",
                 "curves": {
                     task: [None if each is None else round(each, 3) for each in history[f"validation_{task}"]]
                     for task in _TASKS
@@ -81,7 +82,7 @@ def stage_ends(row: Mapping[str, Any]) -> str:
     ends = {total, *np.cumsum(given if isinstance(given, list) else [given]).tolist()} - {0}
     last = "fine" if "fine" in curves else next(iter(curves))
     known = {epoch: value for epoch, value in enumerate(curves[last], 1) if value is not None}
-    best = min(known, key=known.__getitem__)
+    best = total if row["keep"] == "last" else min(known, key=known.__getitem__)
     texts = []
     for end in sorted(ends | {best}):
         found = [
@@ -92,10 +93,12 @@ def stage_ends(row: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write a row for each method, in the order of the runs: mean and sample deviation over the runs."""
+    """Write a row for each method, the lowest RMSE first: mean and sample deviation over the runs."""
     frame = pd.DataFrame(list(rows))
     lines = []
-    for method, some in frame.groupby("method", sort=False):
+    best_first = frame.groupby("method")["rmse"].mean().sort_values().index
+    for method in best_first:
+        some = frame[frame["method"] == method]
         spread = f" ± {some['rmse'].std():.3f}" if len(some) > 1 else ""
         lines.append(
             [

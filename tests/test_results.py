@@ -78,12 +78,15 @@ def test_the_ends_of_the_stages():
         "interpolation": [None, None, 4.0, 3.5, 3.0],
         "fine": [None, None, None, 1.25, 1.375],
     }
-    row = {"curves": curves, "pretrain": [2, 1]}
+    row = {"curves": curves, "pretrain": [2, 1], "keep": "best"}
     assert strategies.stage_ends(row) == (
         "2: coarse 2.00; 3: interpolation 4.00; 4 (kept): coarse 1.75, interpolation 3.50, fine 1.25; "
         "5: coarse 1.50, interpolation 3.00, fine 1.38"
     )
-    assert strategies.stage_ends({"curves": {}, "pretrain": None}) == ""
+    assert strategies.stage_ends({"curves": {}, "pretrain": None, "keep": "best"}) == ""
+    assert strategies.stage_ends({**row, "keep": "last"}).endswith(
+        "; 5 (kept): coarse 1.50, interpolation 3.00, fine 1.38"
+    )
 
 
 def test_a_row_of_strategies_says_what_it_changes(tmp_path):
