@@ -133,7 +133,9 @@ DAMAGED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), DAMAGED, ids=str)
+@pytest.mark.parametrize(
+    ("name", "value"), DAMAGED, ids=lambda value: "gone" if value is GONE else str(value)
+)
 def test_wrong_metadata_are_refused(tmp_path, name, value):
     write_checkpoint(tmp_path / "c", progress_after(1), SETTINGS)
     tensors, header = storage.from_bytes((tmp_path / "c").read_bytes(), "c")
