@@ -283,3 +283,24 @@ def test_reference_kernel_is_as_dense_on_the_delaware_as_published():
         108,
     ]
     assert found.orphans == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("text", [False, True], ids=["numbers", "text"])
+def test_the_nearest_do_not_depend_on_the_order_of_the_reaches(seed, text):
+    """Equal lengths everywhere: above each confluence, branches are equally near."""
+    rng = np.random.default_rng(seed)
+    n = 40
+    below = np.array([-1, *(rng.integers(max(0, k - 4), k) for k in range(1, n))])
+    ids = rng.permutation(np.arange(100, 100 + n)).astype(str if text else np.int64)
+    first = RiverGraph.build(ids, below, np.full(n, 500.0), nearest=3)
+    assert first.operator.nnz < n * n
+    order = rng.permutation(n)
+    where = np.argsort(order)
+    moved = np.where(below[order] < 0, -1, where[below[order]])
+    second = RiverGraph.build(ids[order], moved, np.full(n, 500.0), nearest=3)
+    np.testing.assert_allclose(
+        second.operator.toarray(), first.operator.toarray()[np.ix_(order, order)], atol=1e-15
+    )
+    assert second.rows().source.size == second.operator.nnz
+    np.testing.assert_array_equal(second.rows().source, second.operator.indices)

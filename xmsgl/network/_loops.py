@@ -151,6 +151,8 @@ def walk_downstream(
 def nearest_upstream(
     offset: Ints,
     inflow: Ints,
+    rank: Ints,
+    place: Ints,
     length: Floats,
     nearest: int,
     hops: int,
@@ -161,15 +163,17 @@ def nearest_upstream(
     metres: Floats,
     signed: NDArray[np.int32],
 ) -> None:
-    """Search upstream of each reach, nearest first; equal distances are ordered by hops, then by position.
+    """Search upstream of each reach, nearest first; equal distances are ordered by hops, then by rank.
 
-    Advances ``cursor`` by the number found, and writes them when ``write``.
+    ``place`` has the position of each rank. Advances ``cursor`` by the number found, and writes them when
+    ``write``.
     """
     for target in range(offset.size - 1):
-        heap = [(0.0, np.int64(0), np.int64(target))]
+        heap = [(0.0, np.int64(0), rank[target])]
         found = -1  # the target itself comes first and is not counted
         while len(heap) > 0 and found < nearest:
-            distance, steps, i = heapq.heappop(heap)
+            distance, steps, order = heapq.heappop(heap)
+            i = place[order]
             found += 1
             if found > 0:
                 if write:
@@ -179,7 +183,7 @@ def nearest_upstream(
             farther = distance + length[i]
             if steps < hops and farther <= limit:
                 for k in range(offset[i], offset[i + 1]):
-                    heapq.heappush(heap, (farther, steps + 1, inflow[k]))
+                    heapq.heappush(heap, (farther, steps + 1, rank[inflow[k]]))
 
 
 @compiled

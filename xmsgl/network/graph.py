@@ -112,9 +112,10 @@ class RiverGraph:
         kernel
             Weights as a function of distance: a name, a mapping or a kernel. Default: exponential, 10 km.
         hops, limit, nearest, direction
-            Which reaches are neighbours, see :func:`xmsgl.network.pairs.neighbours`. Without any of
-            the first three: 5 hops, or all reaches upstream and downstream for the reference kernel. With
-            ``limit=inf`` it is all of them for any kernel.
+            Which reaches are neighbours, see :func:`xmsgl.network.pairs.neighbours`; of equally distant
+            ones, those with the smallest ids. Without any of the first three: 5 hops, or all reaches
+            upstream and downstream for the reference kernel. With ``limit=inf`` it is all of them for any
+            kernel.
 
         Returns
         -------
@@ -148,7 +149,7 @@ class RiverGraph:
         if hops is None and limit is None and nearest is None and not chosen.whole:
             hops = DEFAULT_HOPS
         rows = pair_rows(
-            down, length, hops=hops, limit=limit, nearest=nearest, direction=direction, loops=True
+            down, length, hops=hops, limit=limit, nearest=nearest, direction=direction, loops=True, ids=names
         )
         weight = kernel_weights(chosen, rows.distance, rows.signed_hops > 0)
         _loops.normalise_rows(rows.offset, weight)
@@ -197,7 +198,7 @@ class RiverGraph:
         -------
         PairRows
         """
-        return pair_rows(self.downstream, self.length, **self._choices(), loops=True)
+        return pair_rows(self.downstream, self.length, **self._choices(), loops=True, ids=self.ids)
 
     def describe(self) -> GraphDescription:
         """Count nodes, edges, basins and orphans, and give the spread of distance, weight and degree.

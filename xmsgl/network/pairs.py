@@ -71,7 +71,7 @@ def neighbours(
         Greatest distance along the river (m). Default: any distance.
     nearest
         Only this many nearest reaches upstream, and as many downstream. Equally distant reaches are ordered
-        by hops, then by position.
+        by hops, then by position; those of a graph by hops, then by id.
     direction
         Where the neighbours of a reach lie: ``"upstream"`` of it, ``"downstream"`` of it, or ``"both"``.
 
@@ -112,8 +112,9 @@ def pair_rows(
     nearest: int | None = None,
     direction: Direction = "both",
     loops: bool = False,
+    ids: ArrayLike | None = None,
 ) -> PairRows:
-    """Find neighbours as CSR rows, with each reach itself where `loops`."""
+    """Find neighbours as CSR rows, with each reach itself where `loops`; `ids` order equally near ones."""
     from xmsgl.network import _loops
 
     whole: dict[str, Any] = {"hops": hops, "nearest": nearest}
@@ -130,7 +131,9 @@ def pair_rows(
     metres = check_length(length, down.size)
     topological_order(down)  # with a cycle the loops below would never end
     steps = down.size if hops is None else min(hops, down.size)
-    search = partial(_search, down, metres, steps, farthest, nearest, direction)
+    # So that the neighbours do not depend on the order of the reaches.
+    place = np.argsort(np.arange(down.size) if ids is None else np.asarray(ids), kind="stable")
+    search = partial(_search, down, metres, steps, farthest, nearest, direction, place)
     counts = np.full(down.size, int(loops), np.int64)
     search(counts)
     offset = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
@@ -154,6 +157,7 @@ def _search(
     farthest: float,
     nearest: int | None,
     direction: Direction,
+    place: NDArray[np.int64],
     cursor: NDArray[np.int64],
     found: tuple[NDArray[Any], NDArray[np.float64], NDArray[np.int32]] | None = None,
 ) -> None:
@@ -165,7 +169,7 @@ def _search(
     above, below = direction != "downstream", direction != "upstream"
     if nearest is not None:
         if above:
-            tree = inflows(downstream)
+            tree = *inflows(downstream), np.argsort(place), place
             _loops.nearest_upstream(
                 *tree, length, nearest, steps, farthest, write, cursor, source, metres, signed
             )
