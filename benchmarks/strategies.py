@@ -49,7 +49,7 @@ def read_runs(name: str, folder: Path, common: Mapping[str, Any]) -> list[dict[s
                 "n": record["n"],
                 "cpu_s": round(record["cpu_s"]),
                 "pretrain": run["settings"].get("pretrain"),
-                "keep": "last" if "recipe" in run["settings"] else "best",
+                "kept": _kept(run["settings"], history.get("validation")),
                 "curves": {
                     task: [None if each is None else round(each, 3) for each in history[f"validation_{task}"]]
                     for task in _TASKS
@@ -72,17 +72,25 @@ def _label(run: Mapping[str, Any], common: Mapping[str, Any]) -> str:
     return ", ".join([run["method"], *parts])
 
 
+def _kept(settings: Mapping[str, Any], validation: Sequence[float | None] | None) -> int | None:
+    """Return the epoch whose weights are used: of the last stage, that with the lowest score."""
+    if validation is None or "recipe" in settings:  # the published recipe keeps the last
+        return None if validation is None else len(validation)
+    given = settings.get("pretrain") or 0
+    before = sum(given) if isinstance(given, list) else given
+    scores = [np.inf if value is None else value for value in validation[before:]]
+    return before + int(np.argmin(scores)) + 1
+
+
 def stage_ends(row: Mapping[str, Any]) -> str:
-    """Write the validation RMSE of the tasks at the end of each stage, and at the epoch with the lowest."""
+    """Write the validation RMSE of the tasks at the end of each stage, and at the epoch kept."""
     curves = {task: values for task, values in row["curves"].items() if any(v is not None for v in values)}
     if not curves:
         return ""
     total = len(next(iter(curves.values())))
     given = row["pretrain"] or 0
     ends = {total, *np.cumsum(given if isinstance(given, list) else [given]).tolist()} - {0}
-    last = "fine" if "fine" in curves else next(iter(curves))
-    known = {epoch: value for epoch, value in enumerate(curves[last], 1) if value is not None}
-    best = total if row["keep"] == "last" else min(known, key=known.__getitem__)
+    best = int(row["kept"])
     texts = []
     for end in sorted(ends | {best}):
         found = [

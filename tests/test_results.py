@@ -78,13 +78,13 @@ def test_the_ends_of_the_stages():
         "interpolation": [None, None, 4.0, 3.5, 3.0],
         "fine": [None, None, None, 1.25, 1.375],
     }
-    row = {"curves": curves, "pretrain": [2, 1], "keep": "best"}
+    row = {"curves": curves, "pretrain": [2, 1], "kept": 4}
     assert strategies.stage_ends(row) == (
         "2: coarse 2.00; 3: interpolation 4.00; 4 (kept): coarse 1.75, interpolation 3.50, fine 1.25; "
         "5: coarse 1.50, interpolation 3.00, fine 1.38"
     )
-    assert strategies.stage_ends({"curves": {}, "pretrain": None, "keep": "best"}) == ""
-    assert strategies.stage_ends({**row, "keep": "last"}).endswith(
+    assert strategies.stage_ends({"curves": {}, "pretrain": None, "kept": None}) == ""
+    assert strategies.stage_ends({**row, "kept": 5}).endswith(
         "; 5 (kept): coarse 1.50, interpolation 3.00, fine 1.38"
     )
 
@@ -103,10 +103,20 @@ def test_a_row_of_strategies_says_what_it_changes(tmp_path):
         "degrade": {"bias": 2},
     }
     record = {"id": "one", "run": run, "n": 4, "cpu_s": 7.2, "versions": {}, "hardware": {}, "finished": ""}
-    record["history"] = {"epoch": [1, 2], "validation_coarse": [2.0004, None]}
+    record["history"] = {
+        "epoch": [1, 2, 3, 4],
+        "validation_coarse": [2.0004, None, 1.5, 1.5],
+        "validation": [
+            1.0,
+            0.5,
+            2.5,
+            2.25,
+        ],  # of the last stage, which begins with epoch 3, the second is lower
+    }
     Store(tmp_path).finish("one", record, pairs=scores, scores=scores, model=b"")
     (row,) = strategies.read_runs("region", tmp_path, {"epochs": 4, "identity": 8})
     assert row["method"] == "msgl, identity=0, pretrain=2, bias=2"
-    assert row["curves"] == {"coarse": [2.0, None]}
+    assert row["curves"] == {"coarse": [2.0, None, 1.5, 1.5]}
+    assert row["kept"] == 4
     lines = strategies.table([row, {**row, "seed": 2, "rmse": 2.5}]).splitlines()
     assert "| 2.000 ± 0.707 |" in lines[-1]
