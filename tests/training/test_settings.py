@@ -334,6 +334,11 @@ def test_rates_and_limits_are_positive_numbers(name, value):
         TrainSettings.of(**{name: value})
 
 
+def test_bytes_are_not_a_list_of_rates():
+    with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number, got b'x'"):
+        TrainSettings.of(learning_rate=b"x")
+
+
 def test_only_learning_rates_may_be_several():
     assert TrainSettings.of(learning_rate=[0.5, 0.25]).learning_rate == (0.5, 0.25)
     with pytest.raises(InvalidArgumentError, match=r"^clip must be a positive number, got \(1.0, 2.0\)"):

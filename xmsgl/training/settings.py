@@ -380,7 +380,7 @@ def _plain(name: str, value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, np.ndarray | pd.Index | range):
         value = list(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return tuple(_plain("", each) for each in value)
     if isinstance(value, Mapping):
         return {key: _plain("", each) for key, each in value.items()}
