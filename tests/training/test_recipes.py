@@ -84,7 +84,7 @@ def test_the_limit_on_the_gradient_is_that_of_the_loop():
 
 def test_unknown_names(tiny):
     with pytest.raises(
-        UnknownNameError, match="unknown recipe 'secret'; known: gauged, published, quick, ungauged"
+        UnknownNameError, match="unknown recipe 'secret'; known: gauged, published, quick, sensors, ungauged"
     ):
         train(tiny, recipe="secret", **QUICK)
     with pytest.raises(UnknownNameError, match="unknown network model 'lstn'"):

@@ -60,7 +60,7 @@ VALUES = {
     "features": st.lists(st.sampled_from(WORDS), min_size=1, unique=True),
     "scaling": st.sampled_from(["shared", "own"]),
     "window": st.integers(1, 5000),
-    "warmup": st.integers(0, 5000),
+    "warmup": st.integers(0, 3660),
     "identity": st.integers(0, 50),
     "epochs": st.integers(1, 5000),
     "steps": st.integers(0, 10**6),
@@ -286,7 +286,7 @@ def test_the_settings_of_a_network_are_the_arguments_of_its_class(method):
     ("given", "message"),
     [
         ({"method": "lstm"}, "unknown network model 'lstm'; known: .*fine-only, msgl, progressive, remap"),
-        ({"recipe": "secret"}, "unknown recipe 'secret'; known: gauged, published, quick, ungauged"),
+        ({"recipe": "secret"}, "unknown recipe 'secret'; known: gauged, published, quick, sensors, ungauged"),
         ({"scaling": "both"}, "unknown scaling 'both'; known: own, shared"),
         ({"keep": "first"}, "unknown keep 'first'; known: best, last"),
         ({"weighting": "best"}, "unknown weighting 'best'; known: mgda, uniform"),
@@ -305,7 +305,7 @@ LEAST = {"epochs": 1, "window": 1, "batch": 1, "ensemble": 1, "patience": 1, "wa
 @pytest.mark.parametrize("name", [*LEAST, "identity"])
 def test_a_count_is_a_whole_number_that_is_large_enough(name):
     least = LEAST.get(name, 0)
-    for value in (least, least + 1, 10**6, np.int32(least + 7)):
+    for value in (least, least + 1, 3660 if name == "warmup" else 10**6, np.int32(least + 7)):
         kept = getattr(TrainSettings.of(**{name: value}), name)
         assert (kept, type(kept)) == (value, int)
     wrong = [least - 1, -(10**6), least + 0.5, float(least + 1), "x", "3", True, False, [least + 1]]
@@ -332,6 +332,11 @@ def test_only_what_can_be_without_a_limit_may_be_none(name):
 def test_rates_and_limits_are_positive_numbers(name, value):
     with pytest.raises(InvalidArgumentError, match=f"^{name} must be a positive number, got "):
         TrainSettings.of(**{name: value})
+
+
+def test_a_warm_up_has_a_limit():
+    with pytest.raises(InvalidArgumentError, match="warmup must be at most 3660 days, got 3661"):
+        TrainSettings.of(warmup=3661)
 
 
 def test_bytes_are_not_a_list_of_rates():

@@ -131,7 +131,7 @@ WRONG = [
     ("network", "history.epoch", [], "history must have columns of one length"),
     ("neighbours", "spec.neighbours.lengths.0", 0.0, "different lengths along the river above 0 m"),
     ("neighbours", "spec.neighbours.mean.0", GONE, "spec.neighbours must have one anomaly for each segment"),
-    ("neighbours", "spec.neighbours.days.0", 0, "spec.neighbours.days must hold numbers of at least 1"),
+    ("neighbours", "spec.neighbours.days.0", -1, "spec.neighbours.days must hold numbers of at least 0"),
     ("folds", "spec.parts.1.window", 61, "spec.parts must have the windows of the stack"),
     ("folds", "spec.parts.0.warmup", -1, r"spec.parts\[0\].warmup must be 0 to 3660 days"),
     ("folds", "spec.parts", [], "spec.parts must be two models or more"),

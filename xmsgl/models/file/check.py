@@ -110,7 +110,7 @@ def _segments(spec: ModelSpec) -> Iterator[Rule]:
         columns = dict(vars(near))
         yield bool(check_lengths(columns.pop("lengths"))), "neighbours.lengths", "not be empty"
         yield _even(columns), "neighbours", "have one anomaly for each segment"
-        yield min(near.days, default=1) >= 1, "neighbours.days", "hold numbers of at least 1"
+        yield min(near.days, default=0) >= 0, "neighbours.days", "hold numbers of at least 0"
     fits = spec.architecture.get("segments") == len(spec.segments) or not spec.architecture.get("identity")
     yield fits, "architecture.segments", f"be the number of segments, {len(spec.segments)}"
 
