@@ -194,7 +194,7 @@ SCREEN = "\x1b]0;title\x07\x1b[31mred\x9b1m\u202e\r"
 
 
 def test_titles_and_names_do_not_control_the_terminal(folder, river, tmp_path):
-    """Of a dataset, a model and an error; click keeps colours where it is told to."""
+    """Titles of a dataset and a model, and an error, printed by click with colours."""
     ds = river.isel(time=slice(0, 50)).assign_attrs(title=SCREEN)
     ds.to_netcdf(tmp_path / "river.nc")
     model = load_model(folder / "m")
