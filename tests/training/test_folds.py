@@ -10,9 +10,12 @@ pytest.importorskip("sklearn")
 
 from tests.small import FEATURES, same
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.validation import left_out_years
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import load_model
 from xmsgl.prediction.downscale import downscale, held_out_shares
+from xmsgl.reconstruct import fit
+from xmsgl.reconstruct.fit import fit_covariance
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.train import train
 
@@ -56,6 +59,49 @@ def test_a_fold_learns_nothing_from_its_segments(river, folded):
         again = train(spoiled, "trees", validation="folds:3", **TREES)
         equal = [same(one, other) for one, other in zip(again.parts, folded.parts, strict=True)]
         assert equal == [number == k for number in range(3)]
+
+
+def test_a_fold_learns_nothing_from_its_years(river):
+    years = river.time.dt.year
+    model = train(river, "trees", validation="folds:2", **TREES)
+    for year in (2001, 2002, 2003):
+        spoiled = river.copy()
+        for scale in ("coarse", "fine"):
+            label = f"water_temperature_{scale}"
+            spoiled[label] = river[label] + 5 * (years == year)
+        again = train(spoiled, "trees", validation="folds:2", **TREES)
+        equal = [same(one, other) for one, other in zip(again.parts, model.parts, strict=True)]
+        assert equal == [year % 2 == fold for fold in range(2)]
+
+
+def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river, monkeypatch):
+    seen = {}
+
+    def keep(errors, river, kind="ungauged", seed=0):
+        seen[kind] = errors
+        return fit_covariance(errors, river, kind, seed)
+
+    monkeypatch.setattr(fit, "fit_covariance", keep)
+    model = train(river, "trees", validation="folds:2", **TREES)
+    observed = river.water_temperature_fine.transpose("time", "fine")
+    each = [downscale(river, part) for part in model.parts]
+    for reach in np.flatnonzero(np.isfinite(observed).any("time")):
+        segment = river.coarse_segment.values[reach]
+        (own,) = (fold for fold, part in enumerate(model.parts) if segment in part.spec.held)
+        (column,) = np.flatnonzero(seen["gauged"].reach == reach)
+        for fold, part in enumerate(each):
+            days = np.flatnonzero((river.time.dt.year.values % 2 == fold) & np.isfinite(observed[:, reach]))
+            error = seen["gauged"].values[days, column]
+            if fold == own:  # saw neither the gauge nor the year
+                assert np.isnan(error).all()
+            else:
+                np.testing.assert_allclose(error, (observed - part).values[days, reach], atol=1e-4)
+
+
+def test_in_fewer_whole_years_than_folds_none_is_left_out(river):
+    time = river.indexes["time"]
+    assert left_out_years(time, 2).sum(axis=0).tolist() == [1] * time.size
+    assert not left_out_years(time, 3).any()  # 800 days
 
 
 def test_prediction_is_the_mean_of_the_folds(river, folded):

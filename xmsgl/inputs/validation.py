@@ -26,6 +26,7 @@ __all__ = [
     "Use",
     "Validation",
     "label_values",
+    "left_out_years",
     "read_validation",
     "split_labels",
     "without_labels",
@@ -86,6 +87,11 @@ class Split:
         """Labels kept for validation."""
         return Use(self.validation, self.held, either=True)
 
+    @property
+    def of_segments(self) -> Use:
+        """Labels of the nodes that are kept on all days."""
+        return Use(np.ones_like(self.validation), self.held, either=False)
+
 
 def split_labels(
     ds: xr.Dataset,
@@ -102,7 +108,7 @@ def split_labels(
     held = _held(ds, finite, asked, seed, fold)
     labelled = np.any([seen[:, ~held[scale]].any(axis=1) for scale, seen in finite.items()], axis=0)
     time = pd.DatetimeIndex(ds.indexes["time"])
-    kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), asked, seed)
+    kept = _validation_days(time, labelled, cut_windows(len(time), window, 0), asked, seed, fold)
     if not (labelled & ~kept).any():
         msg = (
             f"there is no label to learn from: {LABEL}_{' and _'.join(scales)} have no finite value outside "
@@ -144,6 +150,12 @@ def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.N
     if name not in ds:
         return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
+
+
+def left_out_years(time: pd.DatetimeIndex, folds: int) -> DayMask:
+    """Say which days each fold leaves out, (fold, time): years in turn; none with fewer whole years."""
+    left_out: DayMask = time.year.to_numpy() % folds == np.arange(folds)[:, None]
+    return left_out & (len(time) // 365 >= folds)
 
 
 def without_labels(ds: xr.Dataset, split: Split) -> xr.Dataset:
@@ -236,11 +248,14 @@ def _validation_days(
     windows: Sequence[Window],
     asked: Asked,
     seed: int,
+    fold: int,
 ) -> DayMask:
-    """Choose the validation days, boolean (time,): those of a share of the windows, or as given."""
+    """Choose the validation days, boolean (time,): of a share of the windows, of a fold, or as given."""
     days = np.zeros(len(time), bool)
     if asked.share is not None:
         return _share_of_windows(days, labelled, windows, asked.share, seed)
+    if asked.folds:
+        days |= left_out_years(time, asked.folds)[fold]
     for period in asked.periods:
         days[_period(time, period)] = True
     if asked.periods and not (days & labelled).any():

@@ -3,7 +3,8 @@
 The parameters maximise the likelihood of each of a sample of errors given the errors around it, a composite
 likelihood [1]_. For ungauged reaches the errors are those of the training that left a gauge out; four in five
 are given no sensor of the same segment, the others none for 15 days before and after. For gauged reaches the
-errors are those of the mean, given no sensor of the same segment for up to 30 days before and after.
+errors are those of a training that knew the gauge but not the year, given no sensor of the same segment for
+up to 30 days before and after; in a record with fewer years than trainings, they are those of the mean.
 
 References
 ----------
@@ -17,9 +18,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 
-from xmsgl.inputs.validation import label_values
+from xmsgl import schema
+from xmsgl.inputs.validation import label_values, left_out_years
 from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind, ErrorPart
 from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
 from xmsgl.models.file.model import Model
@@ -48,20 +51,40 @@ _RIVER, _LAND, _NOISE = 40e3, 150e3, 0.05
 _NONE = IntervalTable("fine", (), (), (), ())
 
 
-def fit_errors(ds: xr.Dataset, model: Model, seed: int, device: str) -> Model:
-    """Add to a model the covariances of its errors; none where there are too few gauges."""
+def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str) -> Model:
+    """Add to a model in folds the covariances of its errors; none where there are too few gauges."""
     river = River.of(ds)
-    shares = [held_out_shares(model, ds), np.array(model.shares)[:, None]]
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
     found: dict[ErrorKind, ErrorCovariance] = {}
+    of_years, unseen = _years_left_out(ds, model, folds)
+    shares = [held_out_shares(model, ds), of_years]
     predictions = weighted_means(ds, model, shares, None, device, carry=False)
     for kind, predicted in zip(get_args(ErrorKind), predictions, strict=True):
+        if kind == "gauged":
+            coarse = np.where(unseen, np.float32(np.nan), coarse)
+            fine = np.where(unseen[:, river.segment], np.float32(np.nan), fine)
         errors = sensor_errors(fine, coarse, np.asarray(predicted), river)
         covariance = fit_covariance(errors, river, kind, seed)
         if covariance is None:
             return model
         found[kind] = covariance
     return Model(replace(model.spec, errors=found), model.weights, model.history)
+
+
+def _years_left_out(ds: xr.Dataset, model: Model, folds: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the share of each part on a day, of those that left its year out, (part, time, 1).
+
+    Also where a training saw neither the segment nor the year, (time, coarse).
+    """
+    years = left_out_years(pd.DatetimeIndex(ds.indexes["time"]), folds)
+    left_out = np.repeat(years, len(model.parts) // folds, axis=0)
+    shares = np.array(model.shares)[:, None]
+    own = shares * left_out if years.any() else np.broadcast_to(shares, left_out.shape)
+    ids = schema.id_values(ds.indexes["coarse"].to_numpy())
+    unseen = np.zeros((ds.sizes["time"], ids.size), np.bool_)
+    for days, part in zip(left_out, model.parts, strict=True):
+        unseen |= days[:, None] & np.isin(ids, part.spec.held)
+    return (own / own.sum(axis=0))[:, :, None], unseen
 
 
 def fit_covariance(
@@ -103,7 +126,9 @@ def fit_covariance(
     covariance = _covariance(found.x)
     mean, deviation = error_given(errors, asked, places, covariance)
     standard = (observed - mean) / deviation
-    spread = fit_table(deviation, deviation + standard, segment=segment[sensor])
+    # Not by segment: in cross-validation over gauges the 90 % interval then holds 91 to 94 % of the days of
+    # others, and so it holds 89 to 92 %.
+    spread = fit_table(deviation, deviation + standard)
     logger.info(
         "covariance of the error: %s, %s, noise %.3f degC2",
         covariance.slow,

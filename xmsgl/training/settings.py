@@ -86,8 +86,9 @@ class TrainSettings:
         reaches: ``"segments"`` keeps 15 % of the gauged segments at both scales, ``"segments:0.2"`` 20 %,
         drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``.
         ``"folds"`` trains five times, ``"folds:4"`` four times, each time without another part of the
-        segments; the prediction is the mean, and every gauge has a residual of the training that left it
-        out. None: learn from everything and keep the last epoch.
+        segments and, if the record has as many whole years, of the years; the prediction is the mean, and
+        every gauge has a residual of the training that left it out. None: learn from everything and keep the
+        last epoch.
     refit
         Train again on all observations, those of validation too, after these have shown the errors: the
         intervals and the shares of a stack are those of the first training, the weights those of the second,

@@ -67,9 +67,14 @@ def join_parts(
 ) -> Model:
     """Join the final models, weighed by the errors of the validated ones at the fine observations kept."""
     count = len(validated) // folds
+    # In folds, the observations of the segments that were left out; those of the years are of known gauges.
+    kept = [
+        replace(r.split, validation=np.zeros_like(r.split.validation)) if folds > 1 else r.split
+        for r in prepared
+    ]
     found = [
-        fine_pairs(model, ready.ds, ready.split.kept, device)
-        for model, ready in zip(validated, prepared, strict=True)
+        fine_pairs(model, ready.ds, split.kept, device)
+        for model, ready, split in zip(validated, prepared, kept, strict=True)
     ]
     # The pairs of a part in all folds, one after the other.
     predicted = np.array(

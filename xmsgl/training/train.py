@@ -170,7 +170,7 @@ def train(
     ]
     if count > 1:
         joined = join_parts(models[:count], prepared[:count], final, folds, str(target))
-        return fit_errors(ds, joined, chosen.seed, str(target)) if chosen.folds else joined
+        return fit_errors(ds, joined, folds, chosen.seed, str(target)) if chosen.folds else joined
     ready, tasks = prepared[0], prepared[0].loop.stages[-1].tasks
     first = models[0] if chosen.refit else final[0]
     table = calibrate(first, ready.ds, ready.split.kept, ready.source, tasks, str(target))
