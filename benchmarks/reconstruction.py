@@ -8,6 +8,7 @@
 ``spatial-0`` to ``spatial-3`` hide the segments of the benchmark's draws on all days, and every other gauge
 reports. The other cases hide the test years of the benchmark in training; in these years ``gaps-N`` hides N
 days at a time at gauged segments, ``forecast-N`` predicts the Nth day after an issue every seventh day, and
+``weather-N`` does so with a weather forecast in place of the weather observed;
 ``sensors-N`` keeps N percent of the gauges reporting and scores the others, which reported in the years of
 training. ``ungauged-N`` scores the same gauges by the training that left each of them out. What is hidden is
 hidden at both scales. The errors at sensors and their interpolation are those of ``ds.msgl.reconstruct``,
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from scipy.stats import norm
 
 from xmsgl.benchmark.protocols import PROTOCOLS
@@ -43,11 +45,11 @@ from xmsgl.reconstruct.fit import fit_covariance
 from xmsgl.reconstruct.given import LIMIT, Asked, Errors, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import sensor_errors
+from xmsgl.schema.names import LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import xarray as xr
     from numpy.typing import NDArray
 
     from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 CASES = [
     *(f"spatial-{draw}" for draw in range(4)),
     *("gaps-30", "gaps-180"),
-    *(f"forecast-{lead}" for lead in range(1, 8)),
+    *(f"{kind}-{lead}" for kind in ("forecast", "weather") for lead in range(1, 8)),
     *(f"{kind}-{percent}" for kind in ("sensors", "ungauged") for percent in (5, 10, 20, 50)),
 ]
 #: The model of all cases, that of the packaged delaware-sensors.
@@ -66,7 +68,11 @@ RECIPE = "sensors"
 SETTINGS: dict[str, Any] = {}
 DISTANCES = (0.0, 5e3, 20e3, 60e3, np.inf)  # m along the river to the nearest sensor that reports
 _ISSUE, _QUIET = 7, 60  # days
+#: RMSE of a forecast of the daily mean air temperature by lead, degC, about that of today's global forecasts.
+AIR_ERROR = (1.2, 1.4, 1.7, 2.0, 2.3, 2.7, 3.0)
 _ENOUGH = 60  # observed days of a long gap
+_OF_ISSUES = 4  # one in so many has a forecast of the weather
+_BEFORE = 480  # days read before a forecast of the weather
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +89,7 @@ class Basin:
     covariances: Mapping[ErrorKind, ErrorCovariance]
     time: pd.DatetimeIndex
     interval: tuple[float, float] = (0.05, 0.95)
+    forecast: Floats | None = None  # given a forecast of the weather, (day, reach)
 
     @property
     def on_days(self) -> bool:
@@ -111,7 +118,13 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
     if not stored.exists():
         mean, own = predict(ds, model)
         np.savez(stored, mean=mean, own=own)
-    arrays = np.load(stored)
+    arrays, forecast = np.load(stored), None
+    if case.startswith("weather"):
+        issues = np.flatnonzero(issued(test.values))[::_OF_ISSUES]
+        stored = path.with_name(f"{path.stem}-weather.npy")
+        if not stored.exists():
+            np.save(stored, with_weather_forecast(ds, model, issues))
+        forecast = np.load(stored)
     labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
     predicted = arrays["own" if case.startswith("ungauged") else "mean"]
     return Basin(
@@ -123,7 +136,34 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
         model,
         model.spec.errors,
         ds.indexes["time"],
+        forecast=forecast,
     )
+
+
+def with_weather_forecast(ds: xr.Dataset, model: Model, issues: Ints) -> Floats:
+    """Predict the week after each day of issue from a forecast of the drivers, NaN elsewhere, (day, reach).
+
+    The forecast of a day is a mean of the weather of that day and of the same date in another year, whose
+    share grows with the lead so that the air temperature has the error `AIR_ERROR`.
+    """
+    rng, days, week = np.random.default_rng(0), ds.sizes["time"], len(AIR_ERROR)
+    observed = [f"{name}_coarse" for name in (LABEL, "simulated_temperature")]
+    drivers = [n for n in ds.data_vars if set(ds[n].dims) == {"time", "coarse"} and n not in observed]
+    weather = ds[drivers].transpose("time", "coarse")
+    air = weather["air_temperature_coarse"].values
+    error = np.array(AIR_ERROR) / np.sqrt(np.mean((air[365:] - air[:-365]) ** 2))
+    shares = xr.DataArray(error, dims="time")
+    found = np.full((days, ds.sizes["fine"]), np.nan, np.float32)
+    for first in (int(issue) + 1 for issue in issues):
+        others = [start for k in range(-30, 31) if k and 0 <= (start := first + 365 * k) <= days - week]
+        other = weather.isel(time=slice(start := int(rng.choice(others)), start + week))
+        before = ds.isel(time=slice(max(0, first - _BEFORE), first + week))
+        mixed = (1 - shares) * weather.isel(time=slice(first, first + week)).drop_vars("time")
+        mixed = (mixed + shares * other.drop_vars("time")).assign_coords(time=before.time[-week:])
+        known = weather.isel(time=slice(max(0, first - _BEFORE), first))
+        forecast = before.assign(xr.concat([known, mixed], "time"))
+        found[first : first + week] = predict(forecast, model)[0][-week:]
+    return found
 
 
 def without_model(basin: Basin) -> Basin | None:
@@ -250,10 +290,16 @@ def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bo
         # Only in the test years, because others may report shortly before.
         reports = np.isin(np.arange(seen.shape[1]), kept) & basin.test[:, None]
         return reports, np.isfinite(basin.fine) & basin.test[:, None] & ~reports[:, segment]
-    issued = basin.test & (np.arange(len(seen)) % _ISSUE == 0)
-    target = np.zeros_like(issued)
-    target[int(number) :] = issued[: -int(number)] & basin.test[int(number) :]
-    return np.ones_like(seen), np.isfinite(basin.fine) & target[:, None]
+    target = np.zeros_like(basin.test)
+    target[int(number) :] = issued(basin.test)[: -int(number)] & basin.test[int(number) :]
+    predicted = basin.predicted if basin.forecast is None else basin.forecast
+    return np.ones_like(seen), np.isfinite(basin.fine) & np.isfinite(predicted) & target[:, None]
+
+
+def issued(test: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say on which days a forecast is issued."""
+    found: NDArray[np.bool_] = test & (np.arange(test.size) % _ISSUE == 0)
+    return found
 
 
 def run(case: str, folder: Path, name: str = "delaware") -> list[dict[str, Any]]:
@@ -264,19 +310,21 @@ def run(case: str, folder: Path, name: str = "delaware") -> list[dict[str, Any]]
     day, reach = np.nonzero(scored)
     errors = basin.errors(reports, "ungauged" if kind == "spatial" else "gauged")
     late = np.full(day.size, len(scored) - 1)
-    until = day - int(number) if kind == "forecast" else late
-    truth = basin.fine[day, reach] - basin.predicted[day, reach]
+    ahead = kind in ("forecast", "weather")
+    until = day - int(number) if ahead else late
+    predicted = (basin.predicted if basin.forecast is None else basin.forecast)[day, reach]
+    truth = basin.fine[day, reach] - predicted
     found = {"the model alone": np.zeros(day.size, np.float32)}
     begun = time.perf_counter()
     found["reconstruct"], deviation, bounds = reconstructed(basin, reports, reach, day, until)
     seconds = round(time.perf_counter() - begun, 1)
-    if kind != "forecast":
+    if not ahead:
         found["reconstruct, filter"] = reconstructed(basin, reports, reach, day, day)[0]
     if (plain := without_model(basin)) is not None:
-        shift = plain.predicted[day, reach] - basin.predicted[day, reach]
+        shift = plain.predicted[day, reach] - predicted
         found["kriging, no model"] = shift + reconstructed(plain, reports, reach, day, until)[0]
     near = same_day(basin, errors, reach, np.minimum(day, until))
-    if kind in ("gaps", "forecast"):
+    if ahead or kind == "gaps":
         found["damped persistence"] = persistence(basin, errors, reach, day, until, both=False)
     if kind == "gaps":
         found["persistence, nearest day"] = persistence(basin, errors, reach, day, until, both=True)

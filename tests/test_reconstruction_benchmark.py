@@ -23,6 +23,7 @@ from benchmarks.reconstruction import (
     prepare,
     reconstructed,
     same_day,
+    with_weather_forecast,
     without_model,
 )
 from xmsgl.benchmark.sources import SOURCES, Source, late_years
@@ -255,3 +256,16 @@ def test_every_distance_is_in_one_group():
     groups = by_distance(np.array([0.0, 4999.0, 5000.0, 1e5, np.inf]))
     assert groups.pop("all").all()
     assert np.sum(list(groups.values()), axis=0).tolist() == [1, 1, 1, 1, 0]
+
+
+def test_a_forecast_of_the_weather_grows_worse(river_once, basin, monkeypatch):
+    issues = np.array([500, 640])
+    weeks = np.add.outer(issues + 1, np.arange(7))
+    monkeypatch.setattr(reconstruction, "AIR_ERROR", (0.0,) * 7)
+    perfect = with_weather_forecast(river_once, basin.model, issues)
+    np.testing.assert_array_equal(np.flatnonzero(np.isfinite(perfect).all(axis=1)), weeks.ravel())
+    np.testing.assert_allclose(perfect[weeks], basin.predicted[weeks], atol=1e-4)
+    monkeypatch.setattr(reconstruction, "AIR_ERROR", (0.0,) * 3 + (3.0,) * 4)
+    late = with_weather_forecast(river_once, basin.model, issues)
+    np.testing.assert_allclose(late[weeks[:, :3]], basin.predicted[weeks[:, :3]], atol=1e-4)
+    assert (np.abs(late[weeks[:, 3:]] - basin.predicted[weeks[:, 3:]]).mean(axis=-1) > 0.01).all()
