@@ -18,6 +18,7 @@ from xmsgl.evaluate.splits import (
 )
 from xmsgl.evaluate.table import SkillTable, compare, skill_table
 from xmsgl.evaluate.thermal import indices
+from xmsgl.evaluate.variance import variance_decomposition
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -38,5 +39,6 @@ __all__ = [
     "skill_table",
     "split_years",
     "temporal_split",
+    "variance_decomposition",
     "water_year",
 ]

@@ -295,11 +295,12 @@ class Model:
         neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
         folds = self.folds
-        shares = list(zip(self.shares, self.spec.parts, strict=False))[
-            : len(self.spec.parts) // max(1, folds)
-        ]
-        parts = ", ".join(f"{share * max(1, folds):.2f} {part.method}" for share, part in shares)
-        ensemble |= {"parts": f"weighted mean of {parts}"} if parts else {}
+        one = self.spec.parts[: len(self.spec.parts) // max(1, folds)]  # those of a fold
+        shares = [f"{self.shares[k] * max(1, folds):.2f} {part.method}" for k, part in enumerate(one)]
+        mean = (
+            f"weighted mean of {', '.join(shares)}" if len(one) > 1 else "".join(part.method for part in one)
+        )
+        ensemble |= {"parts": mean} if mean else {}
         ensemble |= {"folds": f"{folds}, each trained without a part of the segments"} if folds else {}
         return {
             "method": self.spec.method,
