@@ -84,6 +84,11 @@ def test_a_draw_leaves_only_the_seeds_of_the_methods():
     ]
 
 
+def test_several_draws_are_each_run_with_all_seeds():
+    runs = plan(["remap"], protocol="kfold", seeds=2, draw=[3, 8])
+    assert [(run.seed, run.draw) for run in runs] == [(0, 3), (0, 8), (1, 3), (1, 8)]
+
+
 def test_settings_of_all_networks_are_not_those_of_references():
     msgl, climatology = plan(
         ["msgl:epochs=9", "climatology"], fractions=[1], seeds=1, settings={"epochs": 4, "hidden": 8}

@@ -92,3 +92,21 @@ def test_only_the_delaware_names_sub_segments():
         "willamette": None,
         "yakima": None,
     }
+
+
+def test_folds_hide_every_segment_once(river):
+    """Draws 0 to 4 and 5 to 9 are each a division of the gauged segments, at both scales."""
+    source = Source(lambda: river, late_years)
+    for repeat in range(2):
+        scored = []
+        for fold in range(5):
+            hidden, fine, _ = PROTOCOLS["kfold"].hide(river, source, 5 * repeat + fold)
+            scored += river["fine"].values[fine.values].tolist()
+            gone = set(river["coarse_segment"].values[fine.values].tolist())
+            for scale, owner in (("coarse", river["coarse"]), ("fine", river["coarse_segment"])):
+                label = f"water_temperature_{scale}"
+                left = hidden[label].count("time") > 0
+                known = river[label].count("time") > 0
+                np.testing.assert_array_equal(left, known & ~np.isin(owner, list(gone)))
+        seen = river["water_temperature_fine"].notnull().any("time")
+        assert sorted(scored) == sorted(river["fine"].values[seen.values].tolist())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.held_segments import draw_folds, draw_segments
+from xmsgl.inputs.held_segments import draw_blocks, draw_folds, draw_segments
 
 
 def forest(n, seed, outlets=2):
@@ -65,3 +65,32 @@ def test_every_gauged_segment_is_in_one_fold(seed, n, count, known):
 def test_more_folds_than_gauges():
     with pytest.raises(InvalidArgumentError, match="at least 3 segments with observations, not 2"):
         draw_folds([True, True, False], 3, 0)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 500), n=st.integers(8, 200), count=st.integers(2, 6), known=st.floats(0.2, 1.0))
+def test_every_gauged_segment_is_in_one_block(seed, n, count, known):
+    down, gauged = forest(n, seed), np.random.default_rng(seed).random(n) < known
+    gauged[:count] = True
+    fold = draw_blocks(down, gauged, count, seed)
+    np.testing.assert_array_equal(fold >= 0, gauged)
+    assert set(fold[gauged].tolist()) == set(range(count))
+    np.testing.assert_array_equal(fold, draw_blocks(down, gauged, count, seed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blocks_are_of_neighbours_and_of_about_equal_size(seed):
+    down = forest(200, seed, outlets=1)
+    fold = draw_blocks(down, np.ones(200, bool), 5, seed)
+    river = nx.Graph((i, int(d)) for i, d in enumerate(down) if d >= 0)
+    for number in range(5):
+        own = np.flatnonzero(fold == number).tolist()
+        assert 20 <= len(own) <= 60
+        assert nx.number_connected_components(river.subgraph(own)) <= 8
+    assert (draw_blocks(down, np.ones(200, bool), 5, seed + 1) != fold).any()
+
+
+def test_a_star_has_no_groups():
+    """All segments flow into one: a single group, which cannot be divided."""
+    fold = draw_blocks([-1, *[0] * 9], np.ones(10, bool), 5, 0)
+    assert sorted(np.bincount(fold).tolist()) == [2, 2, 2, 2, 2]

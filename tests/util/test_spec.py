@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.util.spec import check_finite, label_of, parse_seeds, parse_settings, parse_spec, read_word
+from xmsgl.util.spec import (
+    check_finite,
+    label_of,
+    parse_draws,
+    parse_seeds,
+    parse_settings,
+    parse_spec,
+    read_word,
+)
 
 NAMES = st.text("abcdefgh_", min_size=1, max_size=8)
 VALUES = st.one_of(
@@ -81,3 +89,6 @@ def test_seeds():
     assert parse_seeds(["0", "5-7"]) == [0, 5, 6, 7]
     with pytest.raises(InvalidArgumentError, match="is not a valid seed"):
         parse_seeds(["x"])
+    assert parse_draws(["3"]) == [3]
+    assert parse_draws(["0", "5-7"]) == [0, 5, 6, 7]
+    assert parse_draws([]) == []

@@ -32,7 +32,7 @@ def run(
     fractions: Iterable[float] | None = None,
     methods: Iterable[str] | None = None,
     seeds: int | Iterable[int] = 3,
-    draw: int | None = None,
+    draw: int | Iterable[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     degrade: Iterable[Mapping[str, float]] | None = None,
@@ -54,8 +54,9 @@ def run(
     out
         Folder of the benchmark.
     protocol
-        ``"temporal"``: whole water years are held out; ``"spatial"``: a fifth of the segments. Always at
-        both scales.
+        ``"temporal"``: whole water years are held out; ``"spatial"``: a fifth of the segments; ``"kfold"``:
+        groups of neighbouring segments, of which draw 0 to 4 are the five folds of one division, 5 to 9 those
+        of the next, and so on. Always at both scales.
     fractions
         Fractions of the fine labels to learn from. Default: 0.001, 0.01, 0.1, 1 (temporal); 1 (spatial).
     methods
@@ -64,7 +65,8 @@ def run(
     seeds
         Number of seeds, from 0 on, or the seeds.
     draw
-        Seed of the labels kept, segments held out and simulated basins. Default: each run's own seed.
+        Seed of the labels kept, segments held out and simulated basins, or several of them, each with all
+        seeds. Default: each run's own seed.
     settings
         Settings of all networks, for example ``{"epochs": 40}``; see :func:`xmsgl.training.train.train`.
     data

@@ -29,7 +29,7 @@ def make_plan(
     fractions: Iterable[float] | None = None,
     methods: Iterable[str] | None = None,
     seeds: int | Iterable[int] = 3,
-    draw: int | None = None,
+    draw: int | Iterable[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     data: Mapping[str, Any] | None = None,
     degrade: Iterable[Mapping[str, float]] | None = None,
@@ -65,15 +65,16 @@ def make_plan(
     source, rules = SOURCES[dataset], PROTOCOLS[protocol]
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     amounts = [float(fraction) for fraction in fractions or rules.fractions]
-    _check(amounts, [*chosen, *([] if draw is None else [draw])])
+    draws = [None] if draw is None else [draw] if isinstance(draw, int) else list(draw)
+    _check(amounts, [*chosen, *(each for each in draws if each is not None)])
     arguments = {**source.defaults, **(data or {})}
     levels = [_level(level) for level in degrade or [{}]]
     parsed = [parse_spec(text) for text in methods or DEFAULT_METHODS]
     source.check(arguments)
     runs: dict[str, Run] = {}
-    for seed, level, fraction, (method, own) in product(chosen, levels, amounts, parsed):
+    for seed, own_draw, level, fraction, (method, own) in product(chosen, draws, levels, amounts, parsed):
         everything = {**(settings or {}), **own} if contender(method).trained else own
-        drawn = seed if draw is None else draw
+        drawn = seed if own_draw is None else own_draw
         run = _canonical(Run(dataset, protocol, method, fraction, seed, drawn, everything, arguments, level))
         runs.setdefault(run.id, run)
     return list(runs.values())

@@ -1,4 +1,4 @@
-"""The two protocols: which labels are for training and which are scored, without leaks.
+"""The protocols: which labels are for training and which are scored, without leaks.
 
 Labels to be scored are hidden **at both scales**, because one gauge gives both. The training dataset has no
 water temperature other than the labels a method may use, and the dataset for prediction has none.
@@ -17,7 +17,8 @@ from xmsgl.benchmark.sources import COARSE, FINE, SOURCES, Source, open_source, 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import hold_out_segments, mask_labels, split_years
 from xmsgl.evaluate.splits import label_names
-from xmsgl.schema.rivers import stream_orders
+from xmsgl.inputs.held_segments import draw_blocks
+from xmsgl.schema.rivers import segment_positions, stream_orders, topology
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from xmsgl.benchmark.runs import Run
     from xmsgl.inputs.validation import Validation
 
-__all__ = ["PROTOCOLS", "Protocol", "Split", "make_split"]
+__all__ = ["FOLDS", "PROTOCOLS", "Protocol", "Split", "make_split"]
 
 _HELD_OUT = 0.2
+#: Of the protocol ``"kfold"``: the draw d is fold d modulo 5 of repeat d // 5.
+FOLDS = 5
 _VALIDATION = 0.15  # of the windows, in the spatial protocol
 
 
@@ -80,6 +83,17 @@ def _hide_segments(ds: xr.Dataset, source: Source, draw: int) -> tuple[xr.Datase
     return mask_labels(ds, segments=coarse), fine, _VALIDATION
 
 
+def _hide_fold(ds: xr.Dataset, source: Source, draw: int) -> tuple[xr.Dataset, xr.DataArray, Validation]:
+    segment = segment_positions(ds)
+    labels = ds[source.truth or FINE].notnull().any("time").compute().values
+    gauged = np.bincount(segment, labels, ds.sizes["coarse"]) > 0
+    _, downstream, _ = topology(ds, "coarse")
+    repeat, fold = divmod(draw, FOLDS)
+    held = draw_blocks(downstream, gauged, FOLDS, repeat) == fold
+    fine = xr.DataArray(labels & held[segment], {"fine": ds["fine"]}, "fine")
+    return mask_labels(ds, segments=ds["coarse"].values[held]), fine, _VALIDATION
+
+
 def _candidates(ds: xr.Dataset, source: Source, name: str) -> Sequence[Any] | None:
     """List the values with fine labels; None, that is all, where the truth is known everywhere."""
     if source.truth is not None:
@@ -94,6 +108,7 @@ PROTOCOLS: Registry[Protocol] = Registry(
     {
         "temporal": Protocol((0.001, 0.01, 0.1, 1.0), random=False, hide=_hide_years, fixed=("validation",)),
         "spatial": Protocol((1.0,), random=True, hide=_hide_segments),
+        "kfold": Protocol((1.0,), random=True, hide=_hide_fold),
     },
 )
 """Protocols by name."""

@@ -13,7 +13,7 @@ from xmsgl.cli.as_json import say
 from xmsgl.cli.config import config_option, config_path, table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.errors import UnknownNameError
-from xmsgl.util.spec import parse_seeds, parse_settings
+from xmsgl.util.spec import parse_draws, parse_seeds, parse_settings
 from xmsgl.util.writing import write_bytes
 
 if TYPE_CHECKING:
@@ -59,10 +59,11 @@ def _sources() -> Iterable[str]:
 @config_option
 @click.option(
     "--protocol",
-    type=Names(["temporal", "spatial"]),
+    type=Names(["temporal", "spatial", "kfold"]),
     default="temporal",
     show_default=True,
-    help="Hold out whole water years, or a fifth of the segments; always at both scales.",
+    help="Hold out whole water years, a fifth of the segments, or groups of neighbouring segments in five "
+    "folds (draws 0 to 4; 5 to 9 divide again); always at both scales.",
 )
 @click.option(
     "--fractions",
@@ -84,8 +85,9 @@ def _sources() -> Iterable[str]:
 )
 @click.option(
     "--draw",
-    type=click.IntRange(0),
-    help="Seed for drawing labels, segments and basins in all runs. Default: the seed of each run.",
+    multiple=True,
+    help="Seeds for drawing labels, segments and basins, each with all of --seeds: 0 1, or 0-14. Default: "
+    "the seed of each run.",
 )
 @table_option("set", "Settings of all networks: epochs=40 hidden=32.", "settings")
 @table_option("data", "Arguments of the dataset: region=02040104, n_coarse=20.")
@@ -135,7 +137,7 @@ def benchmark(
         "fractions": options.pop("fractions") or None,
         "methods": options.pop("methods") or None,
         "seeds": parse_seeds(seeds),
-        "draw": options.pop("draw"),
+        "draw": parse_draws(options.pop("draw")) or None,
         "settings": settings,
         "data": data,
         "degrade": [{} if text == "none" else parse_settings(text) for text in degrade] or None,

@@ -13,11 +13,11 @@ from xmsgl.network.topology import contract, topological_order
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["draw_folds", "draw_segments"]
+__all__ = ["draw_blocks", "draw_folds", "draw_segments"]
 
 Ints = npt.NDArray[np.int64]
 
-_GROUPS = 4  # groups drawn; fewer would sample too few parts of the basin
+_GROUPS = 4  # groups drawn, or in a fold; fewer would sample too few parts of the basin
 
 
 def draw_segments(downstream: ArrayLike, gauged: ArrayLike, share: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -84,6 +84,49 @@ def draw_folds(gauged: ArrayLike, count: int, seed: int) -> Ints:
     places = _gauged(gauged, least=count)
     fold = np.full(np.shape(gauged), -1)
     fold[np.random.default_rng(seed).permutation(places)] = np.arange(places.size) % count
+    return fold
+
+
+def draw_blocks(downstream: ArrayLike, gauged: ArrayLike, count: int, seed: int) -> Ints:
+    """Divide the gauged segments into folds of groups of neighbours, so that folds lie apart.
+
+    Parameters
+    ----------
+    downstream
+        Position of the next segment downstream, -1 for none, (segment,).
+    gauged
+        Whether a segment has observations, (segment,).
+    count
+        Number of folds, 2 or more.
+    seed
+        Seed of the draw, which puts the groups together; the groups are the same for all seeds.
+
+    Returns
+    -------
+    numpy.ndarray
+        Number of the fold of each segment, -1 where it has no observations, (segment,). Each group drawn
+        goes to the smallest fold so far. Where there are fewer groups than folds, segments are drawn singly.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Fewer gauged segments than folds.
+
+    Examples
+    --------
+    >>> sorted(draw_blocks([1, 2, -1, 2], [True, True, False, True], 3, seed=0).tolist())
+    [-1, 0, 1, 2]
+    """
+    places = _gauged(gauged, least=count)
+    group = _groups(contract(downstream, gauged), -(-places.size // (count * _GROUPS)))
+    if group.max() + 1 < count:
+        group = np.arange(places.size)
+    sizes, fold = np.bincount(group), np.full(np.shape(gauged), -1)
+    total, of_group = np.zeros(count, np.int64), np.empty(sizes.size, np.int64)
+    for number in np.random.default_rng(seed).permutation(sizes.size):
+        of_group[number] = total.argmin()
+        total[of_group[number]] += sizes[number]
+    fold[places] = of_group[group]
     return fold
 
 

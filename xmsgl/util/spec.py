@@ -20,6 +20,7 @@ __all__ = [
     "is_number",
     "is_positive",
     "label_of",
+    "parse_draws",
     "parse_seeds",
     "parse_settings",
     "parse_spec",
@@ -135,16 +136,16 @@ def _parts(text: str) -> list[str]:
 
 def parse_seeds(words: Sequence[str]) -> int | list[int]:
     """Read seeds: a single number is their count, several are the seeds themselves, ``2-4`` is a range."""
-    if len(words) == 1 and words[0].isdigit():
-        return int(words[0])
-    seeds: list[int] = []
+    return int(words[0]) if len(words) == 1 and words[0].isdigit() else parse_draws(words)
+
+
+def parse_draws(words: Sequence[str]) -> list[int]:
+    """Read numbers, of which ``2-4`` is a range."""
+    numbers: list[int] = []
     for word in words:
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         if match is None:
-            msg = (
-                f"{word!r} is not a valid seed; give their number (3), the seeds themselves (0 1 7), "
-                "or a range (0-3)"
-            )
+            msg = f"{word!r} is not a valid seed; give one or several (0 1 7), or a range (0-3)"
             raise InvalidArgumentError(msg)
-        seeds.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return seeds
+        numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return numbers
