@@ -5,8 +5,9 @@
     xmsgl benchmark delaware --config benchmarks/settings/region.toml --out FOLDER
 
 One row for each finished run is kept in ``docs/benchmarks/strategies.json``, with the validation RMSE of each
-task by epoch; the tables are written into ``docs/benchmarks/strategies.md``, between marks. Without an
-argument, the page is written again from the rows kept.
+task by epoch; the tables are written into ``docs/benchmarks/strategies.md``, between marks, and the curves of
+synchronous and asynchronous training are drawn. Without an argument, page and figure are made again from the
+rows kept.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ __all__ = ["ROOT", "main", "read_runs", "stage_ends", "table", "written"]
 ROOT = Path(__file__).parents[1]
 RESULTS = "docs/benchmarks/strategies.json"
 PAGE = "docs/benchmarks/strategies.md"
+FIGURE = "docs/images/strategies-curves.png"
 _TASKS = ("coarse", "interpolation", "fine")
 
 
@@ -131,6 +133,31 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown(head, lines, left=(0, 6))
 
 
+def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the validation RMSE of each task by epoch, of synchronous and asynchronous training."""
+    import matplotlib.pyplot as plt
+
+    shown = {
+        name: next(
+            r for r in rows if r["table"] == "delaware-temporal" and r["method"].startswith(f"{name}, epochs")
+        )
+        for name in ("msgl", "async-msgl")
+    }
+    figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
+    for axis, task in zip(axes, _TASKS, strict=True):
+        for (name, row), style in zip(shown.items(), ("-", "--"), strict=True):
+            values = np.array(row["curves"][task], np.float64)
+            epochs = np.arange(1, values.size + 1)
+            axis.plot(epochs, values, style, label=name)
+            axis.plot(row["kept"], values[row["kept"] - 1], "o", color=axis.lines[-1].get_color(), ms=4)
+        axis.set(title=f"{task} task", xlabel="epoch", ylim=(1.3, 2.6), xlim=(0, 27))
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("validation RMSE [degC]")
+    axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def written(root: Path = ROOT) -> str:
     """Return the page with the figures of the stored results."""
     rows = json.loads((root / RESULTS).read_text(encoding="utf-8"))
@@ -160,6 +187,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> None:
             json.dumps(rows, separators=(",", ":")).replace('{"table"', '\n{"table"') + "\n", encoding="utf-8"
         )
     (root / PAGE).write_text(written(root), encoding="utf-8")
+    draw_curves(rows, root / FIGURE)
 
 
 if __name__ == "__main__":
