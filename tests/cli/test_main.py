@@ -21,7 +21,7 @@ from xmsgl.util.options import get_option, set_options
 
 COMMANDS = [
     *("benchmark", "carry", "completion", "demo", "describe", "downscale", "evaluate", "explore", "export"),
-    *("fetch", "models", "plot", "read", "reconstruct", "train", "validate"),
+    *("fetch", "models", "plot", "read", "reconstruct", "reproduce", "train", "validate"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -74,7 +75,7 @@ def test_a_fold_learns_nothing_from_its_years(river):
         assert equal == [year % 2 == fold for fold in range(2)]
 
 
-def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river, monkeypatch):
+def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river_of, monkeypatch):
     seen = {}
 
     def keep(errors, river, kind="ungauged", seed=0):
@@ -82,20 +83,33 @@ def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river, monkeypatch):
         return fit_covariance(errors, river, kind, seed)
 
     monkeypatch.setattr(fit, "fit_covariance", keep)
+    river = river_of(1500)
     model = train(river, "trees", validation="folds:2", **TREES)
     observed = river.water_temperature_fine.transpose("time", "fine")
     each = [downscale(river, part) for part in model.parts]
+    years = river.time.dt.year.values
     for reach in np.flatnonzero(np.isfinite(observed).any("time")):
         segment = river.coarse_segment.values[reach]
         (own,) = (fold for fold, part in enumerate(model.parts) if segment in part.spec.held)
         (column,) = np.flatnonzero(seen["gauged"].reach == reach)
-        for fold, part in enumerate(each):
-            days = np.flatnonzero((river.time.dt.year.values % 2 == fold) & np.isfinite(observed[:, reach]))
+        for year in range(2001, 2006):
+            fold = {2002: 1, 2004: 0}.get(year)
+            days = np.flatnonzero((years == year) & np.isfinite(observed[:, reach]))
             error = seen["gauged"].values[days, column]
-            if fold == own:  # saw neither the gauge nor the year
+            if fold in (None, own):  # no training left out the year, or saw neither gauge nor year
                 assert np.isnan(error).all()
             else:
-                np.testing.assert_allclose(error, (observed - part).values[days, reach], atol=1e-4)
+                np.testing.assert_allclose(error, (observed - each[fold]).values[days, reach], atol=1e-4)
+
+
+def test_a_third_of_the_years_of_a_long_record_is_left_out():
+    time = pd.date_range("1984-10-01", "2020-09-30")
+    left_out = left_out_years(time, 5)
+    years = [set(time.year[days].tolist()) for days in left_out]
+    assert sorted(map(len, years)) == [2, 2, 2, 3, 3]
+    assert len(set.union(*years)) == 12  # of 37
+    for days, own in zip(left_out, years, strict=True):
+        np.testing.assert_array_equal(days, time.year.isin(own))
 
 
 def test_in_fewer_whole_years_than_folds_none_is_left_out(river):

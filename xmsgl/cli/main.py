@@ -34,6 +34,7 @@ from xmsgl.cli.files import carry, explore, export, plot, read
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
+from xmsgl.cli.reproduce import reproduce
 from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data, open_file
 from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
@@ -306,5 +307,17 @@ def _flat(scores: xr.Dataset) -> xr.Dataset:
     return flat
 
 
-for command in (benchmark, carry, completion, describe, explore, export, models, plot, read, train):
+for command in (
+    benchmark,
+    carry,
+    completion,
+    describe,
+    explore,
+    export,
+    models,
+    plot,
+    read,
+    reproduce,
+    train,
+):
     main.add_command(command)

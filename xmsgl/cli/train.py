@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from xmsgl.training.watch.standing import Observer
 
-__all__ = ["train", "train_config"]
+__all__ = ["check_fingerprint", "settings_of", "train", "train_config"]
 
 # Settings of training with their own option.
 _OPTIONS = ("method", "recipe", "epochs", "seed", "ensemble", "validation")
@@ -124,7 +124,7 @@ def train(
     if tensorboard is not None and tensorboard.is_dir():
         check_target(tensorboard / "events", reads=reads)
     ds = open_data(dataset, **data)
-    _check_fingerprint(ds, fingerprint)
+    check_fingerprint(ds, fingerprint)
     files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
     model = ds.msgl.train(**chosen, **others, **files, observers=_observers(tensorboard))
     model.save(output)
@@ -146,7 +146,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     TrainSettings.of(**settings)
 
 
-def _check_fingerprint(ds: xr.Dataset, expected: str | None) -> None:
+def check_fingerprint(ds: xr.Dataset, expected: str | None) -> None:
     """Refuse a dataset with another fingerprint than the expected one."""
     from xmsgl.training.provenance import fingerprint
 
@@ -166,8 +166,8 @@ def _observers(tensorboard: Path | None) -> list[Observer]:
     return [TensorBoardLog(tensorboard)]
 
 
-def train_config(training: Mapping[str, Any], origin: str) -> str:
-    """Write the configuration that trains a model again."""
+def settings_of(training: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return the arguments of the training of a model, other than the dataset and files."""
     if "settings" not in training:
         msg = (
             f"{origin} does not store the settings it was trained with, because it is one member of an "
@@ -176,9 +176,15 @@ def train_config(training: Mapping[str, Any], origin: str) -> str:
         raise InvalidArgumentError(msg)
     from xmsgl.training.settings import TrainSettings
 
-    settings, data = dict(training["settings"]), dict(training["data"])
-    if (recipe := training.get("recipe")) is not None:
-        settings = {"recipe": recipe, **TrainSettings.of(**settings).differing(recipe)}
+    settings = dict(training["settings"])
+    if (recipe := training.get("recipe")) is None:
+        return settings
+    return {"recipe": recipe, **TrainSettings.of(**settings).differing(recipe)}
+
+
+def train_config(training: Mapping[str, Any], origin: str) -> str:
+    """Write the configuration that trains a model again."""
+    settings, data = settings_of(training, origin), dict(training["data"])
     own = {name: settings.pop(name) for name in _OPTIONS if name in settings}
     named = {"dataset": data.pop("dataset")} if data else {}
     values = {**named, **own, "fingerprint": training["fingerprint"]}

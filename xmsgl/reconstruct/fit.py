@@ -56,13 +56,13 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
     river = River.of(ds)
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
     found: dict[ErrorKind, ErrorCovariance] = {}
-    of_years, unseen = _years_left_out(ds, model, folds)
+    of_years, useless = _years_left_out(ds, model, folds)
     shares = [held_out_shares(model, ds), of_years]
     predictions = weighted_means(ds, model, shares, None, device, carry=False)
     for kind, predicted in zip(get_args(ErrorKind), predictions, strict=True):
         if kind == "gauged":
-            coarse = np.where(unseen, np.float32(np.nan), coarse)
-            fine = np.where(unseen[:, river.segment], np.float32(np.nan), fine)
+            coarse = np.where(useless, np.float32(np.nan), coarse)
+            fine = np.where(useless[:, river.segment], np.float32(np.nan), fine)
         errors = sensor_errors(fine, coarse, np.asarray(predicted), river)
         covariance = fit_covariance(errors, river, kind, seed)
         if covariance is None:
@@ -74,17 +74,19 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
 def _years_left_out(ds: xr.Dataset, model: Model, folds: int) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the share of each part on a day, of those that left its year out, (part, time, 1).
 
-    Also where a training saw neither the segment nor the year, (time, coarse).
+    Also where no training knew the segment but not the year, (time, coarse); nowhere if no year was left out.
     """
     years = left_out_years(pd.DatetimeIndex(ds.indexes["time"]), folds)
     left_out = np.repeat(years, len(model.parts) // folds, axis=0)
     shares = np.array(model.shares)[:, None]
-    own = shares * left_out if years.any() else np.broadcast_to(shares, left_out.shape)
+    own = shares * left_out
+    total = own.sum(axis=0)
+    own = np.where(total > 0, own / np.where(total > 0, total, 1.0), shares)
     ids = schema.id_values(ds.indexes["coarse"].to_numpy())
-    unseen = np.zeros((ds.sizes["time"], ids.size), np.bool_)
+    useless = np.repeat((total == 0)[:, None] & years.any(), ids.size, axis=1)
     for days, part in zip(left_out, model.parts, strict=True):
-        unseen |= days[:, None] & np.isin(ids, part.spec.held)
-    return (own / own.sum(axis=0))[:, :, None], unseen
+        useless |= days[:, None] & np.isin(ids, part.spec.held)
+    return own[:, :, None], useless
 
 
 def fit_covariance(
