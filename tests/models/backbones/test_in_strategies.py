@@ -17,7 +17,7 @@ from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 from xmsgl.training.weighting import multi_task_backward
 
-OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn"]
+OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn", "dynamic"]
 
 
 def test_every_strategy_takes_every_backbone():
