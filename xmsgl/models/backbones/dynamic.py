@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -154,9 +153,7 @@ def _sampled(edges: Edges, one: Tensor, other: Tensor) -> Tensor:
 
 def _csr(pattern: tuple[Tensor, Tensor], values: Tensor) -> Tensor:
     n = len(pattern[0]) - 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(*pattern, values, size=(n, n), check_invariants=False)
+    return torch.sparse_csr_tensor(*pattern, values, size=(n, n), check_invariants=False)
 
 
 class DynamicGraph(Backbone):
@@ -250,6 +247,7 @@ class DynamicGraph(Backbone):
         self.query, self.key = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
         self.decay = nn.Parameter(-torch.ones(()))  # nearer nodes count more at first
         self.gate = nn.Linear(hidden, 1)
+        nn.init.zeros_(self.gate.bias)
         self.graph = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth))
         self.join = nn.Linear((depth + 1) * hidden, hidden) if concat else None
 
