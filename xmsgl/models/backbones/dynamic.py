@@ -17,14 +17,12 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.backbones.base import Backbone, State
 from xmsgl.models.cell.cell import RecurrentGraphCell
 from xmsgl.network.candidates import nearest_nodes
-from xmsgl.network.pairs import index_dtype
 from xmsgl.util.spec import is_number
 
 if TYPE_CHECKING:
     from xmsgl.models.parts.operator import GraphOperator
 
 __all__ = ["DynamicGraph", "Edges", "graph_edges", "mix_nodes", "similarity"]
-
 
 # Numbers in one tensor of hidden channels up to which a window keeps all that its backward pass needs.
 _KEPT = 2**22
@@ -56,9 +54,8 @@ def graph_edges(operator: GraphOperator, k: int) -> Edges:
 
 
 def _find_edges(operator: GraphOperator, k: int) -> Edges:
-    fixed, near = operator.to_scipy().copy(), nearest_nodes(operator.to_scipy(), k)
+    near, fixed, n = nearest_nodes(operator.to_scipy(), k), operator.to_scipy().copy(), operator.shape[0]
     fixed.eliminate_zeros()
-    n = operator.shape[0]
     own, others = (np.repeat(np.arange(n), np.diff(m.indptr)) * n + m.indices for m in (fixed, near))
     both = np.union1d(own, others)
     weight, distance, barred = np.zeros(both.size), np.zeros(both.size), np.ones(both.size, np.bool_)
@@ -73,8 +70,7 @@ def _find_edges(operator: GraphOperator, k: int) -> Edges:
 
     def pattern(rows: Any, columns: Any) -> tuple[Tensor, Tensor]:
         starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
-        whole = torch.int32 if index_dtype(both.size, n) is np.int32 else torch.int64
-        return put(starts, whole), put(columns, whole)
+        return put(starts, torch.int32), put(columns, torch.int32)
 
     return Edges(
         put(rows, torch.int64),
@@ -92,8 +88,7 @@ def mix_nodes(weights: Tensor, x: Tensor, edges: Edges) -> Tensor:
 
     Shapes: `weights` (window, edge), `x` (window, node, channel), returns the shape of `x`.
     """
-    mixed: Tensor = _Mix.apply(weights, x, edges)  # type: ignore[no-untyped-call]
-    return mixed
+    return _Mix.apply(weights, x, edges)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def similarity(readers: Tensor, read: Tensor, edges: Edges) -> Tensor:
@@ -101,8 +96,7 @@ def similarity(readers: Tensor, read: Tensor, edges: Edges) -> Tensor:
 
     Shapes: `readers, read` (window, node, channel), returns (window, edge).
     """
-    products: Tensor = _Similarity.apply(readers, read, edges)  # type: ignore[no-untyped-call]
-    return products
+    return _Similarity.apply(readers, read, edges)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Mix(torch.autograd.Function):
