@@ -108,8 +108,8 @@ class MsglAccessor:
         Parameters
         ----------
         method
-            ``"msgl"`` (default), ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
-            ``"direct"``, ``"trees"`` or ``"stack"``.
+            ``"msgl"`` (default), ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``,
+            ``"progressive"``, ``"direct"``, ``"trees"`` or ``"stack"``.
         recipe
             A set of settings: ``"gauged"``, ``"ungauged"``, ``"sensors"``, ``"quick"``, ``"published"``.
         epochs

@@ -183,7 +183,7 @@ def test_a_wrong_command_line_is_2(run, folder, arguments):
     [
         (
             ["train", "FILE", "-o", "m", "--method", "lstm"],
-            "unknown network model 'lstm'; known: async-msgl, direct, fine-only",
+            "unknown network model 'lstm'; known: async-msgl, direct, dynamic-msgl, fine-only",
         ),
         (
             ["train", "FILE", "-o", "m", "--recipe", "secret"],

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
-from xmsgl.models.backbones import base
+from xmsgl.models.backbones import base, dynamic
 from xmsgl.models.parts.batch import Batch
 from xmsgl.models.parts.operator import GraphOperator
 
@@ -55,5 +55,6 @@ def in_pieces(monkeypatch):
     def cut(days):
         monkeypatch.setattr(base, "_NUMBERS", 1)
         monkeypatch.setattr(base, "_DAYS", days)
+        monkeypatch.setattr(dynamic, "_KEPT", 0)
 
     return cut

@@ -70,7 +70,7 @@ def test_what_is_given_wins_over_a_recipe_of_one_method():
     assert TrainSettings.of(recipe="quick", iterations=5).architecture["iterations"] == 5
 
 
-@pytest.mark.parametrize("method", ["trees", "stack"])
+@pytest.mark.parametrize("method", ["trees", "stack", "dynamic-msgl"])
 def test_the_published_recipe_is_one_of_networks(method):
     with pytest.raises(InvalidArgumentError, match="leave recipe out"):
         TrainSettings.of(method, recipe="published")

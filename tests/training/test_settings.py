@@ -30,7 +30,7 @@ from xmsgl.training.train import train
 
 OWN = [each.name for each in fields(TrainSettings)]
 METHODS = sorted(MODELS)
-NETWORKS = [name for name in METHODS if MODELS[name].uses is None]
+NETWORKS = [name for name in METHODS if not MODELS[name].defaults]  # those that a recipe may be for
 WORDS = [
     "default",
     "drivers",
@@ -140,7 +140,7 @@ def test_settings_are_what_was_given_and_defaults_beside_it(given):
     if MODELS[chosen.method].uses is None and "epochs" not in given and "steps" in defaults:
         defaults["steps"] = 1000
     assert {name: known[name] for name in defaults} == {name: written(v) for name, v in defaults.items()}
-    assert set(known) == set(OWN) - {"architecture"} | set(given)
+    assert set(known) == set(OWN) - {"architecture"} | set(given) | set(MODELS[chosen.method].defaults)
 
 
 @given(keywords())

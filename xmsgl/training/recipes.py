@@ -271,7 +271,7 @@ def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
             msg = f"recipe {name!r} is one of {recipe.method!r}, not of {method!r}; leave method out"
             raise InvalidArgumentError(msg)
         return dict(recipe.settings)
-    if method == "stack" or MODELS[method].uses is not None:
+    if method == "stack" or MODELS[method].defaults:
         msg = f"recipe {name!r} has no settings for {method!r}; leave recipe out"
         raise InvalidArgumentError(msg)
     shared = shared_architecture(method, recipe.architecture)

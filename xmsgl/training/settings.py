@@ -68,7 +68,8 @@ class TrainSettings:
     method
         Name in the registry of methods: ``"msgl"`` (three tasks on both graphs), ``"async-msgl"`` (the same,
         after its interpolation task has learned from pseudo-labels, the predictions of the coarse task at all
-        reaches), ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
+        reaches), ``"dynamic-msgl"`` (``msgl`` with learned edges, the backbone ``"dynamic"``),
+        ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
         ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``),
         ``"trees"`` (boosted regression trees on the observations of one scale, without a graph; needs

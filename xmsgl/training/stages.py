@@ -51,6 +51,7 @@ class Plan:
 #: Plans by method; other methods have one stage.
 PLANS: dict[str, Plan] = {
     "msgl": Plan((("coarse", "observed", 1.0),), optional=True),
+    "dynamic-msgl": Plan((("coarse", "observed", 1.0),), optional=True),
     "async-msgl": Plan((("coarse", "observed", 2 / 3), ("interpolation", "carried", 1 / 3))),
     "direct": Plan((("coarse", "process", 1.0),), last=("fine",)),
     "progressive": Plan((("coarse", "observed", 0.5), ("fine", "carried", 0.5)), share=2 / 3, last=("fine",)),

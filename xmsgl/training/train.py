@@ -57,8 +57,8 @@ def train(
     obj
         A dataset of the convention; validated first.
     method
-        ``"msgl"``, ``"async-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``, ``"direct"``,
-        ``"trees"`` or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
+        ``"msgl"``, ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
+        ``"direct"``, ``"trees"`` or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
     recipe
         Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
         without gauges on their segment, ``"sensors"`` is for ``ds.msgl.reconstruct``, ``"quick"`` takes a

@@ -10,11 +10,13 @@ import pytest
 import scipy.sparse as sparse
 import torch
 from numpy.polynomial import chebyshev
+from scipy.sparse.csgraph import dijkstra
 from torch.func import functional_call
 from torch.nn import functional
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.models.backbones.convolution import CausalConvolution, ChebyshevConvolution, DiffusionConvolution
+from xmsgl.models.backbones.dynamic import DynamicGraph
 from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
 from xmsgl.models.backbones.registry import create_backbone
 from xmsgl.models.backbones.stgcn import STGCN
@@ -23,7 +25,7 @@ from xmsgl.models.methods.registry import create_model
 from xmsgl.models.parts.operator import GraphOperator
 
 #: Beside the recurrent graph cell, which has tests of its own.
-OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn"]
+OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn", "dynamic"]
 
 
 def operator_of(dense, dtype=torch.float64):
@@ -55,6 +57,7 @@ def small(name, features=3, hidden=4, seed=0):
         "gat-lstm": GraphAttentionLSTM,
         "graph-wavenet": lambda *sizes: GraphWaveNet(*sizes, dilations=(1, 3, 2)),
         "stgcn": lambda *sizes: STGCN(*sizes, dilations=((1, 2), (3, 1))),
+        "dynamic": lambda *sizes: DynamicGraph(*sizes, k=2, update=6, mix=0.8),
     }[name]
     backbone = make(features, hidden).double()
     with torch.no_grad():
@@ -158,11 +161,58 @@ def plain_stgcn(x, w, A, dilations):
     return z
 
 
+def plain_cell(x, w, A):
+    h = c = np.zeros((*x.shape[1:3], len(w["cell.W_q"])))
+    out = []
+    for day in x:
+        i, f, o, g = np.split(day @ w["cell.W_ih"] + h @ w["cell.W_hh"] + w["cell.b"], 4, axis=-1)
+        message = np.einsum("ij,jbc->ibc", A, np.tanh(h @ w["cell.W_q"] + w["cell.b_q"]))
+        c = sigmoid(f) * (c + message) + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        out.append(h)
+    return np.stack(out)
+
+
+def distances(A):
+    """Shortest paths over edges of length log(largest of the row / weight), here by SciPy."""
+    with np.errstate(divide="ignore"):
+        length = np.log(A.max(1, keepdims=True) / A)
+    return dijkstra(sparse.csr_array(np.where(np.isfinite(length), np.maximum(length, 1e-300), 0)))
+
+
+def plain_dynamic(x, w, A, k, update, mix):
+    z0 = plain_cell(x, w, A)
+    away = distances(A)
+    out = []
+    for t in range(len(x)):
+        first = t - t % update
+        seen = z0[first - 1] if first else np.zeros(z0.shape[1:])
+        mixed = np.zeros((*A.shape, x.shape[2]))
+        for i, b in np.ndindex(len(A), x.shape[2]):
+            last = np.sort(away[i][np.isfinite(away[i])])[: k + 1][-1]
+            nearest = np.flatnonzero(away[i] <= last + 1e-9)  # those as far away as the last belong to them
+            asked = w["query.weight"] @ seen[i, b] + w["query.bias"]
+            score = [
+                asked @ w["key.weight"] @ seen[j, b] / np.sqrt(len(asked)) + w["decay"] * np.log1p(away[i, j])
+                for j in nearest
+            ]
+            share = mix * sigmoid(w["gate.weight"][0] @ seen[i, b] + w["gate.bias"][0])
+            mixed[i, :, b] = (1 - share) * A[i]
+            mixed[i, nearest, b] += share * np.exp(score) / np.exp(score).sum()
+        layers = [z0[t]]
+        for layer in range(2):
+            read = np.einsum("ijb,jbc->ibc", mixed, layers[-1])
+            layers.append(np.maximum(read @ w[f"graph.{layer}.weight"].T + w[f"graph.{layer}.bias"], 0))
+        out.append(np.concatenate(layers, -1) @ w["join.weight"].T + w["join.bias"])
+    return np.stack(out)
+
+
 PLAIN = {
     "lstm": lambda x, w, A: plain_lstm(x, w),
     "gat-lstm": plain_gat_lstm,
     "graph-wavenet": lambda x, w, A: plain_wavenet(x, w, A, (1, 3, 2)),
     "stgcn": lambda x, w, A: plain_stgcn(x, w, A, ((1, 2), (3, 1))),
+    "dynamic": lambda x, w, A: plain_dynamic(x, w, A, 2, 6, 0.8),
 }
 
 
@@ -221,7 +271,7 @@ def test_days_depend_on_days_before_them_as_far_as_the_memory_reaches(name, grap
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [("lstm", 0), ("gat-lstm", 1), ("graph-wavenet", 4), ("stgcn", 4)]
+    ("name", "steps"), [("lstm", 0), ("gat-lstm", 1), ("graph-wavenet", 4), ("stgcn", 4), ("dynamic", 6)]
 )
 def test_nodes_depend_on_what_the_graph_lets_them_read(name, steps, rng_state):
     """In a chain where each node reads the one before, information travels `steps` nodes and no further."""
@@ -330,7 +380,7 @@ def test_runs_in_mixed_precision(name, graph, days, in_pieces):
 
 
 @pytest.mark.parametrize("method", ["msgl", "fine-only", "remap", "direct"])
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", [name for name in OTHERS if name != "dynamic"])
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -347,10 +397,33 @@ def test_options_that_a_backbone_lacks_are_refused(method, name, option, message
 def test_the_cell_keeps_its_options():
     cell = create_backbone("rgcn", 3, 4, recurrent_dropout=0.25, backend="torch")
     assert (cell.dropout, cell.backend) == (0.25, "torch")
+    below = create_backbone("dynamic", 3, 4, recurrent_dropout=0.25, backend="torch").cell
+    assert (below.dropout, below.backend) == (0.25, "torch")
+
+
+def test_options_of_a_backbone_come_with_its_name():
+    given = {"name": "graph-wavenet", "dilations": [1, 2], "hops": 1}
+    backbone = create_model("fine-only", n_features=3, backbone=given).cell
+    assert (len(backbone.gates), backbone.diffusions[0].hops) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "lstm", "k": 3}, "backbone 'lstm' has no option k; its options: none"),
+        ({"name": "dynamic", "hops": 3}, "no option hops; its options: concat, depth, k, mix, update"),
+        ({"name": "rgcn", "dropout": 0.1}, "no option dropout"),
+        ({"k": 3}, "a mapping with a 'name'"),
+        (3, "must be a name"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(given, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        create_model("msgl", n_features=3, backbone=given)
 
 
 def test_an_unknown_backbone_lists_the_known():
-    with pytest.raises(UnknownNameError, match="gat-lstm, graph-wavenet, lstm, rgcn, stgcn"):
+    with pytest.raises(UnknownNameError, match="dynamic, gat-lstm, graph-wavenet, lstm, rgcn, stgcn"):
         create_model("msgl", n_features=3, backbone="gru")
 
 

@@ -14,10 +14,11 @@ from xmsgl.models.backbones.registry import BACKBONES
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.prediction.downscale import downscale
+from xmsgl.prediction.operators import Operators
 from xmsgl.training.train import train
 from xmsgl.training.weighting import multi_task_backward
 
-OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn"]
+OTHERS = ["lstm", "gat-lstm", "graph-wavenet", "stgcn", "dynamic"]
 
 
 def test_every_strategy_takes_every_backbone():
@@ -111,6 +112,38 @@ def test_windows_with_carried_memory_equal_one_run(name, river):
     np.testing.assert_allclose(downscale(ds, model, carry=True, device="cpu"), expected, atol=1e-4)
     lazy = downscale(ds.chunk(time=50), model, carry=True, device="cpu")
     np.testing.assert_allclose(lazy.compute(scheduler="synchronous"), expected, atol=1e-4)
+
+
+def test_dynamic_msgl_is_msgl_with_the_dynamic_graph(river):
+    ds = river.isel(time=slice(0, 130))
+    named = ds.msgl.train("dynamic-msgl", **SETTINGS)
+    assert named.spec.architecture["backbone"] == "dynamic"
+    other = ds.msgl.train("msgl", backbone="dynamic", **SETTINGS)
+    assert named.weights.keys() == other.weights.keys()
+    assert all(torch.equal(named.weights[key], other.weights[key]) for key in named.weights)
+
+
+def test_options_of_a_backbone_are_kept_in_the_file(river, tmp_path):
+    ds, backbone = river.isel(time=slice(0, 130)), {"name": "dynamic", "depth": 3, "concat": False}
+    model = ds.msgl.train("dynamic-msgl", backbone=backbone, **SETTINGS | {"epochs": 1})
+    loaded = xmsgl.load_model(model.save(tmp_path / "river.safetensors"))
+    assert loaded.spec.architecture["backbone"] == backbone
+    assert "cell.graph.2.weight" in loaded.weights
+    np.testing.assert_array_equal(ds.msgl.downscale(loaded), ds.msgl.downscale(model))
+
+
+@pytest.mark.parametrize("choices", [{"hops": 2}, {"direction": "upstream"}, {"hops": 1}], ids=str)
+def test_the_nodes_that_labels_depend_on_give_what_the_basin_gives(choices, river):
+    """Training leaves the others out; candidates of the dynamic graph are never among them."""
+    whole = Operators.build(river, choices, [], torch.device("cpu"))
+    keep = whole.closure({"fine": np.array([4, 8])})
+    part = whole.restrict(keep)
+    x = torch.randn(30, 12, 1, 3, generator=torch.Generator().manual_seed(0))
+    cell = create_model("dynamic-msgl", n_features=3, seed=0).cell.eval()
+    with torch.no_grad():
+        expected = cell(x, whole.fine)[0][:, keep.fine]
+        torch.testing.assert_close(cell(x[:, keep.fine], part.fine)[0], expected, rtol=1e-4, atol=1e-6)
+    assert len(keep.fine) < 12 or choices != {"direction": "upstream"}
 
 
 def test_a_model_of_the_cell_is_written_as_before(river):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.models.backbones.dynamic import DynamicGraph
 from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
 from xmsgl.models.backbones.stgcn import STGCN
 from xmsgl.models.backbones.wavenet import GraphWaveNet
@@ -28,18 +30,34 @@ BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
         "gat-lstm": GraphAttentionLSTM,
         "graph-wavenet": GraphWaveNet,
         "stgcn": STGCN,
+        "dynamic": DynamicGraph,
     },
     group="xmsgl.backbones",
 )
 
 
 def create_backbone(
-    name: str, n_features: int, hidden: int, *, recurrent_dropout: float = 0.0, backend: str = "auto"
+    backbone: str | Mapping[str, Any],
+    n_features: int,
+    hidden: int,
+    *,
+    recurrent_dropout: float = 0.0,
+    backend: str = "auto",
 ) -> nn.Module:
-    """Make a backbone with fresh weights."""
+    """Make a backbone with fresh weights, given its name, or a mapping of ``"name"`` and its options."""
+    given: Any = {"name": backbone} if isinstance(backbone, str) else backbone
+    if not isinstance(given, Mapping) or "name" not in given:
+        msg = f"backbone must be a name, or a mapping with a 'name' and options, not {backbone!r}"
+        raise InvalidArgumentError(msg)
+    name = given["name"]
     make = BACKBONES[name]
     known = inspect.signature(make).parameters
-    options: dict[str, Any] = {}
+    options = {option: value for option, value in given.items() if option != "name"}
+    own = set(list(known)[2:]) - {"dropout", "backend"}
+    if strange := sorted(set(options) - own):
+        has = ", ".join(sorted(own)) or "none"
+        msg = f"backbone {name!r} has no option {', '.join(strange)}; its options: {has}"
+        raise InvalidArgumentError(msg)
     for argument, parameter, value, default in (
         ("recurrent_dropout", "dropout", recurrent_dropout, 0.0),
         ("backend", "backend", backend, "auto"),

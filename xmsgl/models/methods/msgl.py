@@ -8,7 +8,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,14 @@ from xmsgl.models.methods.heads import FineHead, InterpolationHead, LinearHead
 from xmsgl.models.methods.trunk import Trunk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from xmsgl.models.cell.cell import RecurrentGraphCell
     from xmsgl.models.parts.batch import Batch
     from xmsgl.models.parts.operator import GraphOperator
     from xmsgl.util.scales import Scale
 
-__all__ = ["MSGL", "CoarseOnly", "FineOnly", "Transfer"]
+__all__ = ["MSGL", "CoarseOnly", "DynamicMSGL", "FineOnly", "Transfer"]
 
 
 @register_model("async-msgl")
@@ -63,7 +63,8 @@ class MSGL(Trunk):
         Implementation of the recurrent graph cell.
     backbone
         Maps inputs to hidden states: the recurrent graph cell, as published, or another of
-        :data:`xmsgl.models.backbones.registry.BACKBONES`.
+        :data:`xmsgl.models.backbones.registry.BACKBONES`. A mapping such as
+        ``{"name": "dynamic", "depth": 4}`` has options of the backbone too.
 
     Raises
     ------
@@ -93,7 +94,7 @@ class MSGL(Trunk):
         anchored: bool = True,
         tasks: Sequence[str] = ("coarse", "interpolation", "fine"),
         backend: str = "auto",
-        backbone: str = "rgcn",
+        backbone: str | Mapping[str, Any] = "rgcn",
     ) -> None:
         super().__init__(n_features, identity, segments)
         self.cell = create_backbone(
@@ -209,6 +210,19 @@ class MSGL(Trunk):
         return compiled_predict(x, graph, cell.weights(), state, folded, across=across, base=base)
 
 
+@register_model("dynamic-msgl")
+class DynamicMSGL(MSGL):
+    """:class:`MSGL` with the backbone :class:`xmsgl.models.backbones.dynamic.DynamicGraph` by default.
+
+    Examples
+    --------
+    >>> DynamicMSGL.defaults
+    {'backbone': 'dynamic'}
+    """
+
+    defaults: ClassVar[Mapping[str, Any]] = {"backbone": "dynamic"}
+
+
 class _SingleScale(Trunk):
     """A backbone and a linear head at one scale at a time; the tasks have the names of their scales."""
 
@@ -223,7 +237,7 @@ class _SingleScale(Trunk):
         identity: int = 0,
         segments: int = 0,
         backend: str = "auto",
-        backbone: str = "rgcn",
+        backbone: str | Mapping[str, Any] = "rgcn",
     ) -> None:
         super().__init__(n_features, identity, segments)
         self.cell = create_backbone(

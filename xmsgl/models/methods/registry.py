@@ -20,6 +20,7 @@ def create_model(name: str, *, n_features: int, seed: int | None = None, **archi
     cls = MODELS[name]
     parameters = inspect.signature(cls).parameters
     known = set(parameters) - {"n_features"}
+    architecture = {name: value for name, value in cls.defaults.items() if name in known} | architecture
     unknown = sorted(set(architecture) - known)
     if unknown:
         msg = f"model {name!r} has no argument {', '.join(unknown)}; it has {', '.join(sorted(known))}"
