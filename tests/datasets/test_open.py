@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import traceback
 
 import pytest
+import xarray as xr
+from click.testing import CliRunner
 
 from tests.test_walls import LATE
 from xmsgl import datasets
 from xmsgl.benchmark.sources import SOURCES
+from xmsgl.cli.main import main
 from xmsgl.datasets.open import DATASETS, arguments_of, open_data, open_file
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError
 
 
 def fresh(code: str) -> str:
@@ -109,3 +113,44 @@ def test_what_needs_no_network_waits_for_none(call):
     )
     assert "xmsgl.datasets" in loaded
     assert {"torch", "torch_geometric", "sklearn", "matplotlib"}.isdisjoint(loaded)
+
+
+class TestUrls:
+    def test_a_store_is_opened_where_it_lies(self, river):
+        fsspec = pytest.importorskip("fsspec")
+        pytest.importorskip("zarr")
+        river.chunk(time=100).to_zarr("memory://rivers/basin.zarr", mode="w")
+        ds = open_data("memory://rivers/basin.zarr")
+        assert all(ds[name].chunks for name in ("air_temperature_coarse", "water_temperature_fine"))
+        xr.testing.assert_equal(ds.compute(), river)
+        fsspec.filesystem("memory").rm("/rivers", recursive=True)
+
+    def test_a_netcdf_file_is_read_from_a_copy(self, river):
+        fsspec = pytest.importorskip("fsspec")
+        with fsspec.open("memory://rivers/basin.nc", "wb") as file:
+            file.write(bytes(river.to_netcdf()))
+        with pytest.raises(InvalidArgumentError, match="put simplecache:: before the URL"):
+            open_data("memory://rivers/basin.nc")
+        ds = open_data("simplecache::memory://rivers/basin.nc")
+        assert ds["air_temperature_coarse"].chunks
+        xr.testing.assert_equal(ds.compute(), river)
+
+    def test_a_command_takes_a_url(self, river):
+        pytest.importorskip("zarr")
+        river.to_zarr("memory://rivers/whole.zarr", mode="w")
+        done = CliRunner().invoke(main, ["validate", "memory://rivers/whole.zarr"])
+        assert done.exit_code == 0, done.output
+        lost = CliRunner().invoke(main, ["validate", "memory://rivers/lost.zarr"])
+        assert lost.exit_code == 1
+        assert "cannot open memory://rivers/lost.zarr" in lost.output
+
+    @pytest.mark.parametrize(
+        "url", ["http://me:hunter2@127.0.0.1:9/x.zarr?key=hunter2", "moon://me:hunter2@x/y.zarr"]
+    )
+    def test_what_cannot_be_opened_is_named_without_secrets(self, url, caplog):
+        with pytest.raises(DataUnavailableError, match="cannot open") as raised:
+            open_data(url)
+        assert "hunter2" not in "".join(traceback.format_exception(raised.value)) + caplog.text
+        with pytest.raises(InvalidArgumentError, match="takes no arguments") as raised:
+            open_data(url, years=1)
+        assert "hunter2" not in str(raised.value)

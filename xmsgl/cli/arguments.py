@@ -12,7 +12,7 @@ import pandas as pd
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli.config import Command, table_option
-from xmsgl.datasets.open import DATASETS, open_file
+from xmsgl.datasets.open import DATASETS, is_url, open_file
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
 
@@ -103,11 +103,11 @@ def temperature_in(ds: xr.Dataset, origin: object, *names: str) -> xr.DataArray:
     raise InvalidArgumentError(f"{msg}; give a file written by xmsgl downscale")
 
 
-def known(what: str, names: Callable[[], Iterable[str]]) -> Callable[..., str | None]:
+def known(what: str, names: Callable[[], Iterable[str]], *, urls: bool = False) -> Callable[..., str | None]:
     """Make a check that refuses, as a wrong command line, what is neither a name nor a file."""
 
     def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-        if value is None or value in names() or Path(value).exists():
+        if value is None or value in names() or Path(value).exists() or (urls and is_url(value)):
             return value
         msg = f"{value!r} is not {what} ({', '.join(names()) or 'none'}) or an existing file"
         raise click.BadParameter(msg + did_you_mean(value, names()))
@@ -115,7 +115,7 @@ def known(what: str, names: Callable[[], Iterable[str]]) -> Callable[..., str | 
     return check
 
 
-known_dataset = known("a known dataset", lambda: DATASETS)
+known_dataset = known("a known dataset", lambda: DATASETS, urls=True)
 known_model = known("a packaged model", packaged_names)
 
 

@@ -5,6 +5,7 @@ The benchmark has its own sources, which hold more information: see :mod:`xmsgl.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,26 +19,26 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-__all__ = ["DATASETS", "arguments_of", "open_data", "open_file"]
+__all__ = ["DATASETS", "arguments_of", "is_url", "open_data", "open_file", "open_url"]
 
 DATASETS = ("delaware", "simulated", "willamette", "yakima")
 """Datasets of the package, by the names of their functions in :mod:`xmsgl.datasets`."""
 
 
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
-    """Open a dataset of the package, or a file that follows the convention."""
+    """Open a dataset of the package, or a file, store or URL that follows the convention."""
     name = str(dataset)
     if name in DATASETS:
         arguments_of(name, arguments)
         return _function(name)(**arguments)
     path = Path(dataset)
-    if not path.exists():
+    if not is_url(name) and not path.exists():
         msg = f"{name!r} is not a known dataset ({', '.join(DATASETS)}) or an existing file"
         raise DataUnavailableError(msg + did_you_mean(name, DATASETS))
     if arguments:
-        msg = f"{name!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
+        msg = f"{_shown(name)!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
         raise InvalidArgumentError(msg)
-    return open_file(path)
+    return open_url(name) if is_url(name) else open_file(path)
 
 
 def open_file(path: Path) -> xr.Dataset:
@@ -45,6 +46,42 @@ def open_file(path: Path) -> xr.Dataset:
     if path.is_dir():  # a local store is as fast without consolidated metadata
         return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
     return xr.open_dataset(path, engine="netcdf4", chunks={})
+
+
+def is_url(name: str) -> bool:
+    """Say whether a text is a URL of fsspec, such as ``s3://bucket/basin.zarr``."""
+    return "://" in name
+
+
+def open_url(url: str) -> xr.Dataset:
+    """Open a Zarr store lazily where it lies, or the copy of a netCDF file that ``simplecache::`` asks for.
+
+    A library that the scheme needs, such as s3fs, and its credentials are found by fsspec.
+    """
+    import fsspec
+
+    netcdf = url.rstrip("/").endswith((".nc", ".nc4"))
+    if netcdf and "::" not in url:
+        msg = (
+            f"{_shown(url)} is a netCDF file, which is read from a copy: put simplecache:: before the URL, "
+            "or give a Zarr store, which is read where it lies"
+        )
+        raise InvalidArgumentError(msg)
+    try:
+        if netcdf:
+            return open_file(Path(fsspec.open_local(url)))
+        return xr.open_dataset(url, engine="zarr", chunks={})
+    except Exception as error:  # noqa: BLE001 - each scheme has errors of its own
+        # The error itself may contain the address with its credentials.
+        msg = f"cannot open {_shown(url)}: {type(error).__name__}; check the address and your access to it"
+        if isinstance(error, ImportError):
+            msg += f": {error}"
+        raise DataUnavailableError(msg) from None
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what may be a secret: user, password, query."""
+    return re.sub(r"\?.*$", "?...", re.sub(r"://[^/@]*@", "://...@", url))
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
