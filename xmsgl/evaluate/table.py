@@ -16,8 +16,8 @@ from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import covering, gather, observations
 from xmsgl.evaluate.resample import check_confidence, segment_bounds
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows, card, table
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class SkillTable:
         return rows
 
 
+@checked
 def skill_table(
     predictions: Mapping[str, xr.DataArray | xr.Dataset],
     observed: xr.DataArray | xr.Dataset,
@@ -170,6 +171,7 @@ def skill_table(
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
 
 
+@checked
 def compare(
     predictions: Mapping[str, xr.DataArray | xr.Dataset],
     observed: xr.DataArray | xr.Dataset | None = None,
@@ -221,7 +223,7 @@ def compare(
     if len(arrays) < 2:
         msg = f"compare needs at least two predictions, by name; it has {shorten(arrays) or 'none'}"
         raise InvalidArgumentError(msg)
-    ds = None if dataset is None else as_dataset(dataset)
+    ds = None if dataset is None else sound_dataset(dataset)
     observed = observations(ds, next(iter(arrays.values())), observed)
     each = [gather(array, shared(arrays, observed)) for array in arrays.values()]
     pairs = replace(each[0], predicted=np.stack([one.predicted for one in each]))

@@ -24,6 +24,7 @@ from xmsgl.readers.frames import (
 from xmsgl.readers.matching import _lines, _metric
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class PlacedSites(NamedTuple):
     """Sites with their ``reach``, ``distance`` (m), ``area_ratio``, ``days``, ``in_air`` and ``outcome``."""
 
 
+@checked
 def place_sites(
     sites: Source,
     observations: Source,
@@ -157,6 +159,9 @@ def place_sites(
     wide = daily.groupby(level=["time", "site"]).mean().unstack("site")
     impossible = (wide < _POSSIBLE[0]) | (wide > _POSSIBLE[1])
     dry = impossible.copy()
+    if air is not None and set(air.dims) != {"time", "fine"}:
+        msg = f"air has dims {air.dims}; it must have 'time' and 'fine'"
+        raise InvalidArgumentError(msg)
     if air is not None and wide.size:
         over = air.transpose("time", "fine").sel(fine=report["reach"][wide.columns].to_numpy())
         known = over.reindex(time=wide.index).to_numpy()

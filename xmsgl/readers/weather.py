@@ -20,6 +20,7 @@ from xmsgl.schema.ranges import check_names
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.units import conversion, expected_units
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
 
@@ -49,6 +50,7 @@ _DAILY = {"station": _STATION["station"], "time": ("time", "date", "day")}
 _RADIUS = 6_371_000.0  # m, of the earth
 
 
+@checked
 def weather_from_grid(
     grid: xr.Dataset,
     network: xr.Dataset | xr.DataTree,
@@ -126,7 +128,12 @@ def weather_from_grid(
     north, east = _of(ds, "lat", at), _of(ds, "lon", at)
     if crs is not None:
         pyproj = require("pyproj", "weather on a projected grid", extra="geo")
-        east, north = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(east, north)
+        try:
+            moved = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+        except (pyproj.exceptions.CRSError, TypeError) as error:
+            msg = f"crs {crs!r} is not a coordinate system ({error})"
+            raise InvalidArgumentError(msg) from error
+        east, north = moved.transform(east, north)
     some = _around(some, east, north, ds.indexes[at])
     weather = xr.Dataset(coords={"time": some["time"], scale: ds[scale]})
     for base, theirs in names.items():
@@ -149,6 +156,7 @@ def weather_from_grid(
     return stamp(weather, f"interpolated {', '.join(names.values())} to {ds.sizes[scale]} along {scale}")
 
 
+@checked
 def weather_from_stations(
     stations: Source,
     daily: Source,

@@ -1,0 +1,135 @@
+"""Arguments of public calls, checked against the annotations of their parameters."""
+
+from __future__ import annotations
+
+import ast
+import datetime as dt
+import functools
+import inspect
+import math
+import os
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from numbers import Integral
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.plain import brief
+from xmsgl.util.spec import is_number
+
+__all__ = ["check_value", "checked"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+#: Whether a value fits an annotation, and the annotation in words.
+Rule = tuple[Callable[[Any], bool], tuple[str, ...]]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
+
+
+_RULES: dict[str, Rule] = {
+    "bool": (lambda value: isinstance(value, bool | np.bool_), ("True or False",)),
+    "int": (lambda value: is_number(value) and isinstance(value, Integral), ("a whole number",)),
+    "float": (lambda value: is_number(value) and not math.isnan(value), ("a number",)),
+    "bytes": (lambda value: isinstance(value, bytes), ("bytes",)),
+    "slice": (lambda value: isinstance(value, slice), ("a slice",)),
+    "Timestamp": (lambda value: isinstance(value, dt.date | np.datetime64), ("a date",)),
+    "Path": (lambda value: isinstance(value, os.PathLike) and _is_text(os.fspath(value)), ("a path",)),
+    "Callable": (callable, ("a function",)),
+    "Reach": (lambda value: isinstance(value, Hashable) and not isinstance(value, bool), ("an id",)),
+    "Progress": (
+        lambda value: isinstance(value, bool | str) and value in (True, False, "bar"),
+        ("True, False or 'bar'",),
+    ),
+    "str": (_is_text, ("text",)),
+}
+_RULES |= {"Hashable": _RULES["Reach"], "PathLike": _RULES["Path"], "Observer": _RULES["Callable"]}
+_TEXTS = ("Literal", "Scale", "Direction", "Tails", "Method", "Fine", "Forcing")
+_RULES |= dict.fromkeys(_TEXTS, _RULES["str"])
+# Recognised by name, so that no library is imported for them.
+_CLASSES = {"Dataset", "DataArray", "DataTree", "DataFrame", "Axes", "Colormap", "Model", "Kernel"}
+_CLASSES |= {"RiverGraph", "RiverGraphs"}
+# Checked by as_dataset and as_array of xmsgl.schema, which advise more.
+_ELSEWHERE = ("xr.Dataset | xr.DataTree", "xr.DataArray | xr.Dataset")
+
+
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """Refuse arguments that do not fit the annotations of a function.
+
+    ``Any`` and aliases accept everything: the function itself checks such arguments.
+    """
+    signature = inspect.signature(function)
+    kinds = {
+        name: str(each.annotation)
+        for name, each in signature.parameters.items()
+        if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        and not any(pair in str(each.annotation) for pair in _ELSEWHERE)
+    }
+
+    @functools.wraps(function)
+    def call(*args: P.args, **named: P.kwargs) -> T:
+        try:
+            given = signature.bind(*args, **named).arguments
+        except TypeError:  # a missing or an unknown argument: the function says which
+            return function(*args, **named)
+        for name, kind in kinds.items():
+            if name in given:
+                check_value(name, given[name], kind)
+        return function(*args, **named)
+
+    return call
+
+
+def check_value(name: str, value: object, kind: str) -> None:
+    """Refuse a value that does not fit an annotation, such as ``"int | None"``."""
+    fits, words = _parsed(kind)
+    if not fits(value):
+        msg = f"{name} must be {' or '.join(dict.fromkeys(words))}, not {brief(value)}"
+        raise InvalidArgumentError(msg)
+
+
+@functools.cache
+def _parsed(kind: str) -> Rule:
+    return _rule(ast.parse(kind, mode="eval").body)
+
+
+def _rule(node: ast.expr) -> Rule:
+    """Return the rule of an annotation; unknown names accept everything."""
+    if isinstance(node, ast.BinOp):
+        (one, words), (other, more) = _rule(node.left), _rule(node.right)
+        return lambda value: one(value) or other(value), words + more
+    if isinstance(node, ast.Constant):
+        return lambda value: value is None, ("None",)
+    whole, inside = (node.value, node.slice) if isinstance(node, ast.Subscript) else (node, ast.Name("Any"))
+    name = ast.unparse(whole).rpartition(".")[2]
+    if name in _RULES:
+        return _RULES[name]
+    if name in _CLASSES:
+        return lambda value: any(each.__name__ == name for each in type(value).__mro__), (f"a {name}",)
+    inner = [_rule(each) for each in (inside.elts if isinstance(inside, ast.Tuple) else [inside])]
+    if name in ("Mapping", "dict"):
+        key, item = inner[0][0], inner[-1][0]
+        return (
+            lambda value: (
+                isinstance(value, Mapping) and all(key(each) and item(value[each]) for each in value)
+            ),
+            ("a mapping",),
+        )
+    if name in ("Sequence", "Iterable", "list", "tuple"):
+        fixed = len(inner) if name == "tuple" and "..." not in ast.unparse(node) else None
+        each = " or ".join(dict.fromkeys(inner[0][1]))
+        return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
+    return lambda _: True, (f"a {name}",)
+
+
+def _fits_list(name: str, inner: list[Rule], fixed: int | None, value: Any) -> bool:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or hasattr(value, "dims"):
+        return False  # also labelled arrays, whose items are arrays
+    if not isinstance(value, Collection):
+        return name == "Iterable"  # would be used up by a look at its items
+    if getattr(value, "ndim", 1) == 0 or fixed not in (None, len(value)):
+        return False
+    return all(inner[k if fixed else 0][0](item) for k, item in enumerate(value))
