@@ -67,7 +67,6 @@ ODD = {
     "mixed ids": lambda ds: with_ids(ds, "fine", [1, "b", *range(3, 13)]),
     "mixed segment ids": lambda ds: with_ids(ds, "coarse", [1, "b", 3, 4, 5]),
     "ids of 1.5": lambda ds: ds.assign_coords(fine=ds["fine"] + 0.5),
-    "dollar ids": lambda ds: with_ids(ds, "fine", [f"a$x_{{{k}$" for k in range(12)]),
     "noleap calendar": lambda ds: ds.convert_calendar("noleap", use_cftime=True),
     "360 days": lambda ds: ds.convert_calendar("360_day", align_on="date", use_cftime=True),
     "cftime": lambda ds: ds.convert_calendar("standard", use_cftime=True),
@@ -90,14 +89,9 @@ ODD = {
     "a variable called 5": lambda ds: ds.assign({5: ("coarse", np.arange(5.0))}),
     "a driver called 5": lambda ds: ds.assign({5: ds["air_temperature_coarse"]}),
     "a variable called ()": lambda ds: ds.assign({("a", 1): ("fine", np.arange(12.0))}),
-    "malformed origin": lambda ds: ds.assign_attrs(xmsgl_dataset="{"),
-    "origin of numbers": lambda ds: ds.assign_attrs(xmsgl_dataset=5),
-    "origin is a list": lambda ds: ds.assign_attrs(xmsgl_dataset="[1]"),
-    "origin of deep lists": lambda ds: ds.assign_attrs(xmsgl_dataset="[" * 100_000),
     "history of numbers": lambda ds: ds.assign_attrs(history=5),
     "title of numbers": lambda ds: ds.assign_attrs(title=5),
     "huge power": units("m" + "9" * 5000),
-    "huge units": units("degC " * 200_000),
     "units of numbers": units(5),
     "NaN topology": lambda ds: ds.assign(downstream_fine=ds["downstream_fine"] * np.nan),
     "text topology": lambda ds: ds.assign(downstream_fine=ds["downstream_fine"].astype(str)),
@@ -125,7 +119,7 @@ def sound(river_of):
 def model(sound):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return sound.msgl.train("fine-only", validation="folds:2", **TWO_FEATURES)
+        return sound.msgl.train("trees", validation="folds:2", iterations=5, progress=False)
 
 
 def temperature(ds, sound):
@@ -215,7 +209,7 @@ def test_downscale_says_what_is_wrong_and_what_to_do(odd, sound, model):
         ODD[odd](sound.copy(deep=True)).msgl.downscale(model)
 
 
-@pytest.mark.parametrize("odd", ["a variable called 5", "dollar ids", "a coordinate called reach"])
+@pytest.mark.parametrize("odd", ["a variable called 5", "a coordinate called reach"])
 def test_what_is_only_unusual_works(odd, sound, model, tmp_path):
     ds = ODD[odd](sound.copy(deep=True))
     with warnings.catch_warnings():
@@ -225,21 +219,6 @@ def test_what_is_only_unusual_works(odd, sound, model, tmp_path):
         ax = ds.msgl.plot.series(predicted, reach=ds["fine"].values[0])
         ds.msgl.train("remap", validation=None, **TWO_FEATURES)
     ax.figure.savefig(tmp_path / "series.png")
-    assert str(ds["fine"].values[0]).replace("$", r"\$") in ax.get_title(loc="left")
-
-
-def test_a_malformed_origin_is_named(sound):
-    with pytest.raises(
-        InvalidDatasetError, match=r"attribute xmsgl_dataset .*del ds.attrs\['xmsgl_dataset'\]"
-    ):
-        sound.assign_attrs(xmsgl_dataset="{").msgl.train("remap", **TWO_FEATURES)
-
-
-def test_long_units_are_counted_not_read(sound):
-    ds = sound.copy(deep=True)
-    ds["air_temperature_coarse"].attrs["units"] = "m " * 5_000_000
-    with pytest.raises(InvalidDatasetError, match="air_temperature_coarse has units of 10,000,000 letters"):
-        ds.msgl.validate()
 
 
 def test_the_nearest_neighbours_of_a_dataset_do_not_depend_on_its_order(sound):

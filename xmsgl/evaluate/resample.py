@@ -28,8 +28,8 @@ _RESAMPLES = 2000
 
 def check_confidence(confidence: float | None, seed: int) -> None:
     """Refuse what is not a confidence, or not the seed of a draw."""
-    if seed < 0:
-        msg = f"seed is {seed!r}; it must be a whole number of at least 0"
+    if not 0 <= seed < 2**32:
+        msg = f"seed is {seed!r}; it must be a whole number of at least 0 and below 2**32"
         raise InvalidArgumentError(msg)
     if confidence is not None and not 0 < confidence < 1:
         msg = f"confidence is {confidence!r}; it must be a number between 0 and 1, such as 0.9"

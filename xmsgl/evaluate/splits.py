@@ -338,7 +338,9 @@ def label_names(ds: xr.Dataset) -> list[str]:
 
 
 @checked
-def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: Any = None) -> xr.Dataset:
+def mask_labels(
+    obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: npt.ArrayLike | None = None
+) -> xr.Dataset:
     """Hide the labels of days and of segments, at both scales.
 
     Parameters

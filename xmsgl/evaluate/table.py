@@ -156,6 +156,9 @@ def skill_table(
         msg = "no prediction to score; give at least one, by name"
         raise InvalidArgumentError(msg)
     common = shared(arrays, as_array(observed, "observed"))
+    if "time" not in common.indexes:
+        msg = f"observed has dims {common.dims}; it must have 'time' and the reaches, with labels"
+        raise InvalidArgumentError(msg)
     chosen = groups or {"all": xr.ones_like(common["time"], dtype=bool)}
     columns = []
     for group, mask in chosen.items():

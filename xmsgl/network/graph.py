@@ -19,9 +19,11 @@ from xmsgl.network.describe import (
     Spread,
     neighbour_rule,
 )
+from xmsgl.network.ids import id_values, kind_of
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.pairs import Direction, PairRows, pair_rows
 from xmsgl.network.topology import hops_to_outlet, topological_order
+from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows
 from xmsgl.util.scales import SCALES, Scale
 
@@ -84,6 +86,7 @@ class RiverGraph:
             raise NetworkError(msg)
 
     @classmethod
+    @checked
     def build(
         cls,
         ids: ArrayLike,
@@ -143,6 +146,9 @@ class RiverGraph:
         names, down = np.asarray(ids), check_downstream(downstream)
         if names.shape != down.shape:
             msg = f"ids have shape {names.shape}; give one id for each of the {down.size} reaches"
+            raise NetworkError(msg)
+        if (known := id_values(names)).dtype.kind not in "iU":
+            msg = f"ids are {kind_of(known)}; give integers or text"
             raise NetworkError(msg)
         topological_order(down, ids=names)
         chosen = get_kernel(kernel)
@@ -319,6 +325,7 @@ class RiverGraphs:
                 raise NetworkError(msg)
 
     @classmethod
+    @checked
     def build(
         cls,
         coarse: RiverGraph,

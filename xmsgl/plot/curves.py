@@ -137,8 +137,10 @@ def scale_of(prediction: xr.DataArray, *, quantiles: bool = False, what: str = "
     """Find the scale of a prediction, whose dims must be time, the reaches and, if allowed, quantiles."""
     scale = "coarse" if "coarse" in prediction.dims else "fine"
     dims = set(prediction.dims) - ({"quantile"} if quantiles else set())
-    if dims != {"time", scale} or not dims <= set(prediction.indexes):
-        msg = f"{what} has dims {prediction.dims}; it must have 'time' and 'fine' or 'coarse', with labels"
+    labels = prediction.indexes
+    if dims != {"time", scale} or not all(dim in labels and labels[dim].is_unique for dim in dims):
+        needed = "'time' and 'fine' or 'coarse', with labels that are not repeated"
+        msg = f"{what} has dims {prediction.dims}; it must have {needed}"
         raise InvalidArgumentError(msg)
     return scale
 

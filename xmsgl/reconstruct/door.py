@@ -234,7 +234,7 @@ def state(
     saved = None if start is None else read_state(start, fitted, ds, warmup)
     labels = observations(ds, observed, required=saved is None)
     days, begin = pd.DatetimeIndex(ds.indexes["time"]), 0 if saved is None else saved.begin
-    if day is not None and pd.Timestamp(day) not in days:
+    if day is not None and pd.to_datetime(day, errors="coerce") not in days:
         msg = f"day {day} is not a day of the dataset, which has {days[0].date()} to {days[-1].date()}"
         raise InvalidArgumentError(msg + "; give one of these")
     until = day if observed is None or day is not None else observed.indexes["time"].max()

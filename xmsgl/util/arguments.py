@@ -37,6 +37,7 @@ _RULES: dict[str, Rule] = {
     "bytes": (lambda value: isinstance(value, bytes), ("bytes",)),
     "slice": (lambda value: isinstance(value, slice), ("a slice",)),
     "Timestamp": (lambda value: isinstance(value, dt.date | np.datetime64), ("a date",)),
+    "ArrayLike": (lambda value: not isinstance(value, Mapping), ("an array or a list",)),
     "Path": (lambda value: isinstance(value, os.PathLike) and _is_text(os.fspath(value)), ("a path",)),
     "Callable": (callable, ("a function",)),
     "Reach": (lambda value: isinstance(value, Hashable) and not isinstance(value, bool), ("an id",)),
@@ -46,7 +47,12 @@ _RULES: dict[str, Rule] = {
     ),
     "str": (_is_text, ("text",)),
 }
-_RULES |= {"Hashable": _RULES["Reach"], "PathLike": _RULES["Path"], "Observer": _RULES["Callable"]}
+_RULES |= {
+    "datetime64": _RULES["Timestamp"],
+    "Hashable": _RULES["Reach"],
+    "PathLike": _RULES["Path"],
+    "Observer": _RULES["Callable"],
+}
 _TEXTS = ("Literal", "Scale", "Direction", "Tails", "Method", "Fine", "Forcing")
 _RULES |= dict.fromkeys(_TEXTS, _RULES["str"])
 # Recognised by name, so that no library is imported for them.
@@ -63,10 +69,11 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
     """
     signature = inspect.signature(function)
     kinds = {
-        name: str(each.annotation)
+        name: each.annotation
         for name, each in signature.parameters.items()
         if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-        and not any(pair in str(each.annotation) for pair in _ELSEWHERE)
+        and isinstance(each.annotation, str)  # unlike that of self
+        and not any(pair in each.annotation for pair in _ELSEWHERE)
     }
 
     @functools.wraps(function)
@@ -103,12 +110,14 @@ def _rule(node: ast.expr) -> Rule:
         return lambda value: one(value) or other(value), words + more
     if isinstance(node, ast.Constant):
         return lambda value: value is None, ("None",)
-    whole, inside = (node.value, node.slice) if isinstance(node, ast.Subscript) else (node, ast.Name("Any"))
+    whole, inside = (node.value, node.slice) if isinstance(node, ast.Subscript) else (node, None)
     name = ast.unparse(whole).rpartition(".")[2]
     if name in _RULES:
         return _RULES[name]
     if name in _CLASSES:
         return lambda value: any(each.__name__ == name for each in type(value).__mro__), (f"a {name}",)
+    if inside is None or name not in ("Mapping", "dict", "Sequence", "Iterable", "list", "tuple"):
+        return lambda _: True, (f"a {name}",)
     inner = [_rule(each) for each in (inside.elts if isinstance(inside, ast.Tuple) else [inside])]
     if name in ("Mapping", "dict"):
         key, item = inner[0][0], inner[-1][0]
@@ -118,11 +127,9 @@ def _rule(node: ast.expr) -> Rule:
             ),
             ("a mapping",),
         )
-    if name in ("Sequence", "Iterable", "list", "tuple"):
-        fixed = len(inner) if name == "tuple" and "..." not in ast.unparse(node) else None
-        each = " or ".join(dict.fromkeys(inner[0][1]))
-        return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
-    return lambda _: True, (f"a {name}",)
+    fixed = len(inner) if name == "tuple" and "..." not in ast.unparse(node) else None
+    each = " or ".join(dict.fromkeys(inner[0][1]))
+    return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
 
 
 def _fits_list(name: str, inner: list[Rule], fixed: int | None, value: Any) -> bool:
