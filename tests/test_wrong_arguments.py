@@ -173,14 +173,6 @@ CALLS = {
     "xmsgl.get_option": lambda t: (xmsgl.get_option, {"name": "progress"}),
     "xmsgl.training.settings.TrainSettings": lambda t: (TrainSettings, {}),
     "xmsgl.training.settings.TrainSettings.of": lambda t: (TrainSettings.of, {"method": "msgl"}),
-    "xmsgl.training.recipes.recipe_settings": lambda t: (
-        xmsgl.training.recipes.recipe_settings,
-        {"name": "quick", "method": "trees"},
-    ),
-    "xmsgl.training.watch.tensorboard.TensorBoardLog": lambda t: (
-        xmsgl.training.watch.tensorboard.TensorBoardLog,
-        {"folder": t.folder / "log"},
-    ),
     "xmsgl.models.methods.base.register_model": lambda t: (
         xmsgl.models.methods.base.register_model,
         {"name": "y"},
@@ -251,14 +243,6 @@ CALLS = {
         {"drivers": dl_drivers(), "network": {"rowcolnames": NAMES, "downstream": DISTANCE}},
     ),
     "xmsgl.readers.read_ssn": lambda t: (readers.read_ssn, {"source": t.folder}),
-    "xmsgl.readers.backend.XmsglBackend.open_dataset": lambda t: (
-        readers.backend.XmsglBackend().open_dataset,
-        {"filename_or_obj": t.table, "reader": "csv", "units": {"length": "m"}},
-    ),
-    "xmsgl.readers.backend.XmsglBackend.guess_can_open": lambda t: (
-        readers.backend.XmsglBackend().guess_can_open,
-        {"filename_or_obj": "x"},
-    ),
     "xmsgl.evaluate.next_sensors": lambda t: (
         evaluate.next_sensors,
         {"obj": t.ds, "model": t.model, "candidates": t.ds["fine"].values[:2].tolist()},
@@ -326,10 +310,6 @@ CALLS = {
     "xmsgl.export.export": lambda t: (export.export, {"obj": t.ds}),
     "xmsgl.benchmark.run": lambda t: (benchmark.run, {"dataset": "none", "out": t.folder / "bench"}),
     "xmsgl.benchmark.make_plan": lambda t: (benchmark.make_plan, {"dataset": "simulated"}),
-    "xmsgl.benchmark.register_source": lambda t: (
-        benchmark.register_source,
-        {"name": "simulated", "source": None},
-    ),
     "xmsgl.benchmark.register_reference": lambda t: (
         benchmark.register_reference,
         {"name": "y", "learns_from": ["fine"]},
@@ -401,6 +381,10 @@ WITHOUT = {
         "a record that the package makes, or a base class",
     ),
     "xmsgl.benchmark.pictures": "a module",
+    "xmsgl.benchmark.register_source": "called by the code of a plug-in",
+    "xmsgl.training.recipes.recipe_settings": "TrainSettings.of",
+    "xmsgl.training.watch.tensorboard.TensorBoardLog": "a folder of tensorboard",
+    "xmsgl.readers.backend.XmsglBackend": "called by xarray, with arguments of read",
 }
 
 

@@ -304,8 +304,3 @@ def test_the_nearest_do_not_depend_on_the_order_of_the_reaches(seed, text):
     )
     assert second.rows().source.size == second.operator.nnz
     np.testing.assert_array_equal(second.rows().source, second.operator.indices)
-
-
-def test_ids_of_mixed_types_are_refused():
-    with pytest.raises(NetworkError, match="ids are a mix of int and str; give integers or text"):
-        RiverGraph.build(np.array([1, "b"], dtype=object), [1, -1], [1e3, 1e3])

@@ -19,7 +19,6 @@ from xmsgl.prediction.downscale import downscale
 from xmsgl.training.settings import STACK, TrainSettings
 from xmsgl.training.stages import stage_rates, stages_of
 from xmsgl.training.train import train
-from xmsgl.util.arguments import checked
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -172,7 +171,6 @@ REFERENCES: Registry[Reference] = Registry(
 """References by name."""
 
 
-@checked
 def register_reference(
     name: str, *, learns_from: Iterable[str], random: bool = False
 ) -> Callable[[Callable[..., xr.DataArray]], Callable[..., xr.DataArray]]:

@@ -14,7 +14,6 @@ import numpy as np
 from xmsgl import datasets
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import TEMPORAL_PROTOCOL, keep_fraction, water_year
-from xmsgl.util.arguments import checked
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -120,7 +119,6 @@ SOURCES: Registry[Source] = Registry(
 """Sources by name."""
 
 
-@checked
 def register_source(name: str, source: Source) -> None:
     """Register your own dataset under a name.
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.util.plain import brief
 from xmsgl.util.spec import check_finite, parse_settings, read_word
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _fitting(parameter: click.Parameter, value: Any) -> Any:
     several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
     given = value if several and isinstance(value, list) else [value]
     if strange := [each for each in given if isinstance(each, list | dict | time) or "\0" in str(each)]:
-        msg = f"{parameter.name} must be a single value, not {brief(strange[0])}"
+        msg = f"{parameter.name} must be a single value, not {strange[0]!r:.60}"
         raise InvalidArgumentError(msg)
     # As text, because click would round 1.5 to a whole number.
     words = [each if isinstance(each, bool) else str(_plain(each)) for each in given]

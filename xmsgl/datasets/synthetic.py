@@ -175,14 +175,11 @@ def _checked(**arguments: Any) -> dict[str, int | float]:
     faults = []
     for name, value in arguments.items():
         if name in _LEAST:
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or value < _LEAST[name]:
+            if value < _LEAST[name]:
                 faults.append(f"{name} must be a whole number of at least {_LEAST[name]}, not {value!r}")
             elif value > _MOST.get(name, value):
                 faults.append(f"{name} must be at most {_MOST[name]:,}, not {value:,}")
-            continue
-        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= 1.0:
+        elif not 0.0 <= value <= 1.0:
             faults.append(f"{name} must lie in 0..1, not {value!r}")
     if faults:
         raise InvalidArgumentError(f"simulated: {'; '.join(faults)}")

@@ -20,7 +20,6 @@ from xmsgl.evaluate.resample import check_confidence
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.structure import dates
 from xmsgl.util.arguments import checked
-from xmsgl.util.plain import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,12 +74,8 @@ def water_year(time: Time) -> xr.DataArray:
     if "time" not in time.coords:
         msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
         raise InvalidArgumentError(msg)
-    try:
-        days = time["time"].dt
-        year = (days.year + (days.month >= 10)).astype("int64").rename("water_year")
-    except (AttributeError, TypeError) as error:
-        msg = f"time must be dates without a time zone, not {time['time'].dtype}"
-        raise InvalidArgumentError(msg) from error
+    days = time["time"].dt
+    year = (days.year + (days.month >= 10)).astype("int64").rename("water_year")
     year.attrs = {"units": "1", "long_name": "water year (October to September)"}
     return year
 
@@ -410,7 +405,7 @@ def _as_days(name: str, days: Any) -> pd.DatetimeIndex:
     try:
         return pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
     except (TypeError, ValueError) as error:
-        msg = f"{name} must be dates, such as ['2019-07-21'], not {brief(days)}"
+        msg = f"{name} must be dates, such as ['2019-07-21'], not {days!r:.60}"
         raise InvalidArgumentError(msg) from error
 
 

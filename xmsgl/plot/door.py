@@ -90,7 +90,6 @@ class Plots:
             ax.set_title(title, loc="left")
         return ax
 
-    @checked
     def uncertainty(
         self,
         prediction: xr.DataArray | xr.Dataset,
@@ -123,7 +122,6 @@ class Plots:
         about = {"time": time, "observed": observed, "proposed": proposed, "limits": limits, "cmap": cmap}
         return uncertainty(prediction, self._obj, ax, **about)
 
-    @checked
     def series(
         self,
         prediction: xr.DataArray | xr.Dataset | None = None,

@@ -150,11 +150,8 @@ def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
 def _day(prediction: xr.DataArray, time: Any) -> pd.Timestamp:
     days = prediction.indexes["time"]
     day: Any = pd.to_datetime(time, errors="coerce")
-    if pd.isna(day):
-        msg = f"time must be a day, such as '2019-07-21', not {time!r}"
-        raise InvalidArgumentError(msg)
     if day not in days:
         span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
-        msg = f"the prediction has no {day:%Y-%m-%d}; choose a day from {span}"
+        msg = f"the prediction has no {time}; choose a day from {span}"
         raise InvalidArgumentError(msg)
     return pd.Timestamp(day)

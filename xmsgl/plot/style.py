@@ -14,10 +14,8 @@ from xmsgl.util.optional import require
 if TYPE_CHECKING:
     import xarray as xr
 
-# Of matplotlib, whose stubs are stricter than the library.
 Axes: TypeAlias = Any
 Colormap: TypeAlias = Any
-#: The id of a reach or segment.
 Reach: TypeAlias = Hashable
 
 # From the palette of Okabe and Ito: distinct in all common kinds of colour vision, and in grey.

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.util.arguments import checked
 from xmsgl.util.registry import Registry
 from xmsgl.util.spec import bind
 
@@ -56,7 +55,6 @@ def get(name: str) -> Reader:
     return READERS[name]
 
 
-@checked
 def read(name: str, *sources: Any, **options: Any) -> xr.Dataset:
     """Read one scale with a registered reader.
 

@@ -159,9 +159,6 @@ def place_sites(
     wide = daily.groupby(level=["time", "site"]).mean().unstack("site")
     impossible = (wide < _POSSIBLE[0]) | (wide > _POSSIBLE[1])
     dry = impossible.copy()
-    if air is not None and set(air.dims) != {"time", "fine"}:
-        msg = f"air has dims {air.dims}; it must have 'time' and 'fine'"
-        raise InvalidArgumentError(msg)
     if air is not None and wide.size:
         over = air.transpose("time", "fine").sel(fine=report["reach"][wide.columns].to_numpy())
         known = over.reindex(time=wide.index).to_numpy()

@@ -304,9 +304,6 @@ def _read(
     variables: dict[str, Any] = {
         f"downstream_{scale}": (scale, below, {"units": "1", "long_name": "id of the next reach downstream"})
     }
-    if "time" in statics.columns:
-        msg = f"{what} has a column time, which belongs to the daily table; drop it"
-        raise InvalidArgumentError(msg)
     for base in statics.columns.difference(["id", "downstream"], sort=False):
         column, label = statics[base], f"{base} of {what}"
         if base == CROSSWALK:

@@ -128,12 +128,7 @@ def weather_from_grid(
     north, east = _of(ds, "lat", at), _of(ds, "lon", at)
     if crs is not None:
         pyproj = require("pyproj", "weather on a projected grid", extra="geo")
-        try:
-            moved = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
-        except (pyproj.exceptions.CRSError, TypeError) as error:
-            msg = f"crs {crs!r} is not a coordinate system ({error})"
-            raise InvalidArgumentError(msg) from error
-        east, north = moved.transform(east, north)
+        east, north = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(east, north)
     some = _around(some, east, north, ds.indexes[at])
     weather = xr.Dataset(coords={"time": some["time"], scale: ds[scale]})
     for base, theirs in names.items():

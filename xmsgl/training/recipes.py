@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.util.arguments import checked
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -231,7 +230,6 @@ RECIPES: Registry[Recipe] = Registry(
 """Recipes by name."""
 
 
-@checked
 def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     """Return the settings of a recipe for a method.
 

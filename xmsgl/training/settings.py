@@ -365,9 +365,7 @@ def _check(name: str, value: Any, kind: str) -> Any:
     if value is None and name in _OPTIONAL:
         return None
     each = value if name == "learning_rate" and isinstance(value, tuple) else [value]
-    if name in ("amp", "refit") and not isinstance(value, bool):
-        msg = f"{name} must be True{', False or None' if name == 'amp' else ' or False'}, got {value!r}"
-    elif name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
+    if name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
     elif name == "warmup" and value > LONGEST:
         msg = f"warmup must be at most {LONGEST} days, got {value!r}"

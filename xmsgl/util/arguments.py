@@ -41,10 +41,7 @@ _RULES: dict[str, Rule] = {
     "Path": (lambda value: isinstance(value, os.PathLike) and _is_text(os.fspath(value)), ("a path",)),
     "Callable": (callable, ("a function",)),
     "Reach": (lambda value: isinstance(value, Hashable) and not isinstance(value, bool), ("an id",)),
-    "Progress": (
-        lambda value: isinstance(value, bool | str) and value in (True, False, "bar"),
-        ("True, False or 'bar'",),
-    ),
+    "Progress": (lambda value: brief(value) in ("True", "False", "'bar'"), ("True, False or 'bar'",)),
     "str": (_is_text, ("text",)),
 }
 _RULES |= {
@@ -92,23 +89,20 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 def check_value(name: str, value: object, kind: str) -> None:
     """Refuse a value that does not fit an annotation, such as ``"int | None"``."""
-    fits, words = _parsed(kind)
+    fits, words = _rule(kind)
     if not fits(value):
         msg = f"{name} must be {' or '.join(dict.fromkeys(words))}, not {brief(value)}"
         raise InvalidArgumentError(msg)
 
 
 @functools.cache
-def _parsed(kind: str) -> Rule:
-    return _rule(ast.parse(kind, mode="eval").body)
-
-
-def _rule(node: ast.expr) -> Rule:
+def _rule(kind: str) -> Rule:
     """Return the rule of an annotation; unknown names accept everything."""
+    node = ast.parse(kind, mode="eval").body
     if isinstance(node, ast.BinOp):
-        (one, words), (other, more) = _rule(node.left), _rule(node.right)
+        (one, words), (other, more) = (_rule(ast.unparse(each)) for each in (node.left, node.right))
         return lambda value: one(value) or other(value), words + more
-    if isinstance(node, ast.Constant):
+    if kind == "None":
         return lambda value: value is None, ("None",)
     whole, inside = (node.value, node.slice) if isinstance(node, ast.Subscript) else (node, None)
     name = ast.unparse(whole).rpartition(".")[2]
@@ -118,18 +112,18 @@ def _rule(node: ast.expr) -> Rule:
         return lambda value: any(each.__name__ == name for each in type(value).__mro__), (f"a {name}",)
     if inside is None or name not in ("Mapping", "dict", "Sequence", "Iterable", "list", "tuple"):
         return lambda _: True, (f"a {name}",)
-    inner = [_rule(each) for each in (inside.elts if isinstance(inside, ast.Tuple) else [inside])]
+    inner = [
+        _rule(ast.unparse(each)) for each in (inside.elts if isinstance(inside, ast.Tuple) else [inside])
+    ]
     if name in ("Mapping", "dict"):
-        key, item = inner[0][0], inner[-1][0]
-        return (
-            lambda value: (
-                isinstance(value, Mapping) and all(key(each) and item(value[each]) for each in value)
-            ),
-            ("a mapping",),
-        )
-    fixed = len(inner) if name == "tuple" and "..." not in ast.unparse(node) else None
+        return functools.partial(_fits_mapping, inner), ("a mapping",)
+    fixed = len(inner) if name == "tuple" and "..." not in kind else None
     each = " or ".join(dict.fromkeys(inner[0][1]))
     return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
+
+
+def _fits_mapping(inner: list[Rule], value: Any) -> bool:
+    return isinstance(value, Mapping) and all(inner[0][0](k) and inner[-1][0](value[k]) for k in value)
 
 
 def _fits_list(name: str, inner: list[Rule], fixed: int | None, value: Any) -> bool:

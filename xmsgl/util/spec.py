@@ -28,7 +28,6 @@ __all__ = [
     "read_word",
 ]
 
-#: Most seeds of a benchmark.
 MOST_SEEDS = 10_000
 _OPENING, _CLOSING = "[{", "]}"
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
