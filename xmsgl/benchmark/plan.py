@@ -70,7 +70,8 @@ def make_plan(
     draws = [None] if draw is None else [draw] if isinstance(draw, int) else list(draw)
     _check(amounts, [*chosen, *(each for each in draws if each is not None)])
     arguments = {**source.defaults, **(data or {})}
-    levels = [_level(level) for level in degrade or [{}]]
+    # As floats, because 1 and 1.0 must give equal ids.
+    levels = [{name: float(amount) for name, amount in level.items()} for level in degrade or [{}]]
     parsed = [parse_spec(text) for text in methods or DEFAULT_METHODS]
     source.check(arguments)
     runs: dict[str, Run] = {}
@@ -102,11 +103,6 @@ def _canonical(run: Run) -> Run:
         draw=run.draw if drawn else 0,
         degrade=level,
     )
-
-
-def _level(amounts: Mapping[str, Any]) -> dict[str, float]:
-    """Convert all amounts to floats, because 1 and 1.0 must give equal ids."""
-    return {name: float(amount) for name, amount in amounts.items()}
 
 
 def _check(fractions: Sequence[float], seeds: Sequence[int]) -> None:

@@ -13,9 +13,8 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot import style
 from xmsgl.plot.places import DISTANCE, SCHEMATIC, Lines, lines
 from xmsgl.schema.arrays import as_array, sound_dataset
-from xmsgl.schema.rivers import need_ids, stream_orders
+from xmsgl.schema.rivers import stream_orders
 from xmsgl.util.arguments import checked
-from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,17 +98,16 @@ def network(
     return ax
 
 
-def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], Scale]:
+def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], str]:
     """Put the values in the order of the dataset; NaN where there are none."""
-    scale: Scale | None = next((name for name in SCALES if name in da.dims), None)
+    scale = next((name for name in ("fine", "coarse") if name in da.dims), None)
     if scale is None or da.ndim != 1 or scale not in da.indexes:
         msg = (
             f"the values have dims {da.dims}; a map needs one value per reach, labelled along 'fine' or "
             "'coarse': select a day with .sel(time=\"2010-07-15\"), or a quantile with .sel(quantile=0.5)"
         )
         raise InvalidArgumentError(msg)
-    need_ids(ds, scale)
-    mine, theirs = ds.indexes[scale], da.indexes[scale]
+    mine, theirs = ds.indexes.get(scale, pd.Index([])), da.indexes[scale]
     if not mine.isin(theirs).any():
         msg = (
             f"the values have no id in common with the dataset along {scale!r}: {shorten(theirs, 3)} "

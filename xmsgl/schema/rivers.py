@@ -77,9 +77,8 @@ def read_small(ds: xr.Dataset, scale: Scale, *names: str) -> list[npt.NDArray[An
     return [read[name].to_numpy() for name in names]
 
 
-def stream_orders(ds: xr.Dataset, scale: Scale) -> npt.NDArray[np.int64]:
+def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
     """Return the stream order of each reach, (n,): stored, or Strahler's from the topology, or 1."""
-    need_ids(ds, scale)
     if f"stream_order_{scale}" in ds.variables:
         stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
         return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)
