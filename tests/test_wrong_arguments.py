@@ -177,14 +177,6 @@ CALLS = {
         xmsgl.models.methods.base.register_model,
         {"name": "y"},
     ),
-    "xmsgl.models.file.card.model_card": lambda t: (
-        xmsgl.models.file.card.model_card,
-        {"model": t.model, "name": "m"},
-    ),
-    "xmsgl.models.file.card.model_facts": lambda t: (
-        xmsgl.models.file.card.model_facts,
-        {"model": t.model},
-    ),
     "xmsgl.datasets.delaware": lambda t: (datasets.delaware, {"cache_dir": t.folder / "none"}),
     "xmsgl.datasets.willamette": lambda t: (datasets.willamette, {"cache_dir": t.folder / "none"}),
     "xmsgl.datasets.yakima": lambda t: (datasets.yakima, {"cache_dir": t.folder / "none"}),
@@ -381,6 +373,8 @@ WITHOUT = {
         "a record that the package makes, or a base class",
     ),
     "xmsgl.benchmark.pictures": "a module",
+    "xmsgl.models.file.card.model_card": "writes the text of a model that the caller has",
+    "xmsgl.models.file.card.model_facts": "writes the text of a model that the caller has",
     "xmsgl.benchmark.register_source": "called by the code of a plug-in",
     "xmsgl.training.recipes.recipe_settings": "TrainSettings.of",
     "xmsgl.training.watch.tensorboard.TensorBoardLog": "a folder of tensorboard",

@@ -16,7 +16,6 @@ _FILES = {
 
 
 @checked
-@checked
 def catalog_path(name: str | None = None) -> Path:
     """Return the path of the intake catalogs that come with the package.
 

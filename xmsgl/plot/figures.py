@@ -148,8 +148,7 @@ def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
 
 
 def _day(prediction: xr.DataArray, time: Any) -> pd.Timestamp:
-    days = prediction.indexes["time"]
-    day: Any = pd.to_datetime(time, errors="coerce")
+    day, days = pd.to_datetime(time, errors="coerce"), prediction.indexes["time"]
     if day not in days:
         span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
         msg = f"the prediction has no {time}; choose a day from {span}"

@@ -24,10 +24,8 @@ def sound_dataset(obj: xr.Dataset | xr.DataTree, *, sizes: bool = False) -> xr.D
 def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.DataArray:
     """Return the array itself, or the only variable of a Dataset, as a written prediction opens."""
     if isinstance(obj, xr.DataArray):
-        faults = list(check_labels(obj.indexes))
-        if obj.dtype.kind not in "biuf":
-            faults.append(f"its dtype is {obj.dtype}; it must be numeric")
-        if faults:
+        text = [] if obj.dtype.kind in "biuf" else [f"its dtype is {obj.dtype}; it must be numeric"]
+        if faults := [*check_labels(obj.indexes), *text]:
             raise InvalidArgumentError(f"{what}: {'; '.join(faults)}")
         return obj
     if isinstance(obj, xr.Dataset):

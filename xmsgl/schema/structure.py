@@ -106,9 +106,9 @@ def check_numbers(ds: xr.Dataset) -> Iterator[str]:
     """Find variables that are computed with and not numeric."""
     for name, array in ds.variables.items():
         base, scale = scale_of(name)
-        daily = _DAILY.match(base) is not None
-        if scale is not None and (daily or base in _NUMBERS) and array.dtype.kind not in "iuf":
-            code = f'ds["{name}"] = ds["{name}"].astype("{"float32" if daily else "float64"}")'
+        kind = "float32" if _DAILY.match(base) else "float64" if base in _NUMBERS else ""
+        if scale is not None and kind and array.dtype.kind not in "iuf":
+            code = f'ds["{name}"] = ds["{name}"].astype("{kind}")'
             yield f"{name} has dtype {array.dtype}; it must be numeric: {code}"
 
 

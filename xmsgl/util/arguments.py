@@ -44,14 +44,8 @@ _RULES: dict[str, Rule] = {
     "Progress": (lambda value: brief(value) in ("True", "False", "'bar'"), ("True, False or 'bar'",)),
     "str": (_is_text, ("text",)),
 }
-_RULES |= {
-    "datetime64": _RULES["Timestamp"],
-    "Hashable": _RULES["Reach"],
-    "PathLike": _RULES["Path"],
-    "Observer": _RULES["Callable"],
-}
-_TEXTS = ("Literal", "Scale", "Direction", "Tails", "Method", "Fine", "Forcing")
-_RULES |= dict.fromkeys(_TEXTS, _RULES["str"])
+_ALIASES = {"datetime64": "Timestamp", "Hashable": "Reach", "PathLike": "Path", "Observer": "Callable"}
+_ALIASES |= dict.fromkeys(("Literal", "Scale", "Direction", "Tails", "Method", "Fine", "Forcing"), "str")
 # Recognised by name, so that no library is imported for them.
 _CLASSES = {"Dataset", "DataArray", "DataTree", "DataFrame", "Axes", "Colormap", "Model", "Kernel"}
 _CLASSES |= {"RiverGraph", "RiverGraphs"}
@@ -106,7 +100,7 @@ def _rule(kind: str) -> Rule:
         return lambda value: value is None, ("None",)
     whole, inside = (node.value, node.slice) if isinstance(node, ast.Subscript) else (node, None)
     name = ast.unparse(whole).rpartition(".")[2]
-    if name in _RULES:
+    if (name := _ALIASES.get(name, name)) in _RULES:
         return _RULES[name]
     if name in _CLASSES:
         return lambda value: any(each.__name__ == name for each in type(value).__mro__), (f"a {name}",)

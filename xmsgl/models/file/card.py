@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.packaged import packaged_names
-from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +43,6 @@ xmsgl downscale basin.nc -m {name} -o temperature.nc
 ```"""
 
 
-@checked
 def model_facts(model: Model) -> dict[str, str]:
     """Describe a model, with one line per fact.
 
@@ -87,7 +85,6 @@ def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in given.items()) or "defaults"
 
 
-@checked
 def model_card(
     model: Model,
     name: str,
