@@ -349,7 +349,11 @@ WITHOUT = {
     ),
     **dict.fromkeys(
         [f"xmsgl.models.backbones.{name}" for name in ("recurrent.PlainLSTM", "recurrent.GraphAttentionLSTM")]
-        + ["xmsgl.models.backbones.wavenet.GraphWaveNet", "xmsgl.models.backbones.stgcn.STGCN"]
+        + [
+            "xmsgl.models.backbones.dynamic.DynamicGraph",
+            "xmsgl.models.backbones.wavenet.GraphWaveNet",
+            "xmsgl.models.backbones.stgcn.STGCN",
+        ]
         + [
             "xmsgl.models.file.intervals.fit_table",
             "xmsgl.training.calibrate.calibrate",

@@ -12,8 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from xmsgl.errors import InvalidArgumentError, XMSGLError
-from xmsgl.readers import read_csv, read_nhdplus
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.readers.cbh import read_cbh
 from xmsgl.readers.frames import open_frame
 from xmsgl.readers.prms import open_netcdf
@@ -51,20 +50,6 @@ def test_damaged_archives(kind, tmp_path):
         except InvalidArgumentError as error:
             refused += "cannot be read" in str(error)
     assert refused >= 4
-
-
-def test_a_column_of_days_among_the_reaches(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("id,downstream,length [m],time\n1,2,900,x\n2,0,400,y\n")
-    with pytest.raises(InvalidArgumentError, match="has a column time, which belongs to the daily table"):
-        read_csv(path)
-
-
-def test_numbers_of_hundreds_of_digits(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text(f"comid,tocomid,lengthkm\n1,0,{'9' * 400}\n")
-    with pytest.raises(XMSGLError):
-        read_nhdplus(path)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.evaluate.pairs import covering
-from xmsgl.evaluate.resample import check_confidence
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.structure import dates
 from xmsgl.util.arguments import checked
@@ -71,6 +70,7 @@ def water_year(time: Time) -> xr.DataArray:
     """
     if not isinstance(time, xr.Dataset | xr.DataArray):
         time = xr.Dataset(coords={"time": _as_days("time", time)})
+    time = sound_dataset(time) if isinstance(time, xr.Dataset) else time
     if "time" not in time.coords:
         msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
         raise InvalidArgumentError(msg)
@@ -398,7 +398,9 @@ def _check_draw(fraction: float, seed: int) -> None:
     if not 0 <= fraction <= 1:
         msg = f"fraction is {fraction}; it must be between 0 and 1"
         raise InvalidArgumentError(msg)
-    check_confidence(None, seed)
+    if not 0 <= seed < 2**32:
+        msg = f"seed is {seed}; it must be at least 0 and below 2**32"
+        raise InvalidArgumentError(msg)
 
 
 def _as_days(name: str, days: Any) -> pd.DatetimeIndex:

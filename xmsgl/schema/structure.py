@@ -39,7 +39,6 @@ _DAILY = re.compile(
     r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
     r"|relative_humidity|potential_evapotranspiration)$"
 )
-# Other variables along a scale that are computed with.
 _NUMBERS = {"lat", "lon", "length", "drainage_area", "stream_order"}
 _DAY = np.timedelta64(1, "D")
 

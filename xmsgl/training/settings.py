@@ -46,7 +46,6 @@ _LEAST = {
     "seed": 0,
     "identity": 0,
 }
-# Sizes that memory depends on, and their largest value.
 _SIZES, _MOST = ("ensemble", "identity", "hidden", "heads"), 10_000
 #: The method that is the weighted mean of others.
 STACK = "stack"

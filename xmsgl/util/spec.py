@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
-    "MOST_SEEDS",
     "bind",
     "check_finite",
     "is_number",
