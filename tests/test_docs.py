@@ -362,6 +362,13 @@ def test_readme_keeps_the_places_of_picture_and_table():
         assert readme.index(f"<!-- {mark}: start -->") < readme.index(f"<!-- {mark}: end -->")
 
 
+class Finder(doctest.DocTestFinder):
+    """Finds the examples of decorated functions, too."""
+
+    def _from_module(self, module, found):
+        return super()._from_module(module, inspect.unwrap(found) if callable(found) else found)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings(module, empty_folder):
     try:
@@ -373,7 +380,7 @@ def test_examples_in_docstrings(module, empty_folder):
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     # By full name: a package may show a function in the place of the module of the same name.
-    finder = doctest.DocTestFinder(exclude_empty=True)
+    finder = Finder(exclude_empty=True)
     for test in finder.find(loaded, module, module=loaded):
         runner.run(test, out=report.append)
     if any(f"No module named '{name}'" in line for line in report for name in OPTIONAL):
@@ -382,6 +389,7 @@ def test_examples_in_docstrings(module, empty_folder):
 
 
 def test_examples_are_found():
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    module = importlib.import_module("xmsgl.network.kernels")
-    assert sum(len(test.examples) for test in finder.find(module, module.__name__)) > 5
+    finder = Finder(exclude_empty=True)
+    for name in ("xmsgl.network.kernels", "xmsgl.evaluate.splits"):
+        module = importlib.import_module(name)
+        assert sum(len(test.examples) for test in finder.find(module, name, module=module)) > 5

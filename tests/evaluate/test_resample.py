@@ -102,7 +102,7 @@ def test_at_the_coarse_scale_each_segment_is_its_own():
     assert result.rmse_high == alone.msgl.evaluate(prediction, confidence=0.9).rmse_high
 
 
-@pytest.mark.parametrize("confidence", [0, 1, 90, "0.9"])
+@pytest.mark.parametrize("confidence", [0, 1, 90])
 def test_confidence_is_a_fraction(confidence):
     ds, prediction = river(0)
     with pytest.raises(InvalidArgumentError, match="between 0 and 1"):
@@ -165,8 +165,8 @@ def test_a_comparison_needs_two_predictions():
     ("options", "message"),
     [
         ({"confidence": 0.9, "seed": -1}, "seed is -1; it must be a whole number of at least 0"),
-        ({"confidence": 0.9, "seed": 1.5}, "seed is 1.5"),
-        ({"confidence": [0.9]}, r"confidence is \[0.9\]; it must be a number between 0 and 1"),
+        ({"confidence": 0.9, "seed": 1.5}, "seed must be a whole number, not 1.5"),
+        ({"confidence": [0.9]}, "confidence must be a number"),
     ],
 )
 def test_invalid_draws_are_refused(options, message):

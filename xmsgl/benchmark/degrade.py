@@ -12,7 +12,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
+from xmsgl.evaluate.resample import check_confidence
 from xmsgl.schema.names import LABEL, PROCESS_COARSE
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ def is_random(name: str) -> bool:
     return name.removeprefix(_PREFIX) in _RANDOM
 
 
+@checked
 def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.Dataset:
     """Apply degradations by name, in the order given.
 
@@ -123,6 +126,7 @@ def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.D
     >>> degrade(ds, {"bias": 1.0}).water_temperature_coarse.item()
     11.0
     """
+    check_confidence(None, seed)
     for name, amount in amounts.items():
         kind, source = parse_degradation(name)
         variable = SOURCES[source]

@@ -12,6 +12,7 @@ from xmsgl.benchmark.plan import make_plan
 from xmsgl.benchmark.report import write_report
 from xmsgl.benchmark.runner import do_runs
 from xmsgl.benchmark.store import Store
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +25,7 @@ __all__ = ["run"]
 logger = logging.getLogger(__name__)
 
 
+@checked
 def run(
     dataset: str,
     *,

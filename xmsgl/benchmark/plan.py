@@ -11,8 +11,9 @@ from xmsgl.benchmark.methods import contender
 from xmsgl.benchmark.protocols import PROTOCOLS
 from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.sources import SOURCES
-from xmsgl.errors import InvalidArgumentError
-from xmsgl.util.spec import parse_spec
+from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.util.arguments import checked
+from xmsgl.util.spec import MOST_SEEDS, parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,7 @@ __all__ = ["make_plan"]
 DEFAULT_METHODS = ("climatology", "regression", "fine-only", "remap", "msgl", "async-msgl")
 
 
+@checked
 def make_plan(
     dataset: str,
     *,
@@ -63,12 +65,13 @@ def make_plan(
      ('climatology', 0.01, 0, 1), ('remap', None, 1, 0)]
     """
     source, rules = SOURCES[dataset], PROTOCOLS[protocol]
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    amounts = [float(fraction) for fraction in fractions or rules.fractions]
+    chosen = list(range(seeds)[: MOST_SEEDS + 1]) if isinstance(seeds, int) else list(seeds)
+    amounts = [float(each) for each in list(() if fractions is None else fractions) or rules.fractions]
     draws = [None] if draw is None else [draw] if isinstance(draw, int) else list(draw)
     _check(amounts, [*chosen, *(each for each in draws if each is not None)])
     arguments = {**source.defaults, **(data or {})}
-    levels = [_level(level) for level in degrade or [{}]]
+    # As floats, because 1 and 1.0 must give equal ids.
+    levels = [{name: float(amount) for name, amount in level.items()} for level in degrade or [{}]]
     parsed = [parse_spec(text) for text in methods or DEFAULT_METHODS]
     source.check(arguments)
     runs: dict[str, Run] = {}
@@ -102,20 +105,11 @@ def _canonical(run: Run) -> Run:
     )
 
 
-def _level(amounts: Mapping[str, Any]) -> dict[str, float]:
-    """Convert all amounts to floats, because 1 and 1.0 must give equal ids."""
-    for name, amount in amounts.items():
-        if isinstance(amount, bool) or not isinstance(amount, int | float):
-            msg = f"degrade: {name} is {amount!r}; it must be a number"
-            raise InvalidArgumentError(msg)
-    return {name: float(amount) for name, amount in amounts.items()}
-
-
 def _check(fractions: Sequence[float], seeds: Sequence[int]) -> None:
     for fraction in fractions:
         if not 0 < fraction <= 1:
             msg = f"fraction is {fraction}; it must be above 0 and at most 1"
             raise InvalidArgumentError(msg)
-    if not seeds or min(seeds) < 0:
-        msg = f"seeds are {seeds}; give at least one seed, and none below 0"
+    if not 0 < len(seeds) <= MOST_SEEDS or min(seeds) < 0:
+        msg = f"seeds are {shorten(seeds)}; give 1 to {MOST_SEEDS:,} seeds, and none below 0"
         raise InvalidArgumentError(msg)

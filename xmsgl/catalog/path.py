@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmsgl.errors import DataUnavailableError, UnknownNameError
+from xmsgl.util.arguments import checked
 
 __all__ = ["catalog_path"]
 
@@ -14,6 +15,7 @@ _FILES = {
 }
 
 
+@checked
 def catalog_path(name: str | None = None) -> Path:
     """Return the path of the intake catalogs that come with the package.
 

@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,10 +96,15 @@ def _keys(command: click.Command) -> dict[str, click.Parameter]:
 
 
 def _fitting(parameter: click.Parameter, value: Any) -> Any:
-    """Return a list for an option that takes several values."""
-    if isinstance(parameter, click.Option) and parameter.multiple:
-        return [_plain(each) for each in (value if isinstance(value, list) else [value])]
-    return _plain(value)
+    """Return what the command line would give: text, or a list for an option that takes several values."""
+    several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
+    given = value if several and isinstance(value, list) else [value]
+    if strange := [each for each in given if isinstance(each, list | dict | time) or "\0" in str(each)]:
+        msg = f"{parameter.name} must be a single value, not {strange[0]!r:.60}"
+        raise InvalidArgumentError(msg)
+    # As text, because click would round 1.5 to a whole number.
+    words = [each if isinstance(each, bool) else str(_plain(each)) for each in given]
+    return words if several else words[0]
 
 
 def _plain(value: Any) -> Any:

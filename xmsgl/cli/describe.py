@@ -53,7 +53,11 @@ def describe(*, file: str, data: dict[str, Any], graphs: bool, toml: bool) -> No
         _describe_trained(file, toml=toml)
     elif file not in DATASETS and stored.name == _RUN:
         _refuse(file, "a dataset", graphs=graphs, data=bool(data))
-        _describe_run(json.loads(stored.read_text(encoding="utf-8")), toml=toml)
+        try:
+            _describe_run(json.loads(stored.read_text(encoding="utf-8")), toml=toml)
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            msg = f"{stored} is not the file of a benchmark run, or is damaged; run the benchmark again"
+            raise InvalidArgumentError(msg) from error
     else:
         _refuse(file, "a model, a checkpoint or a run", toml=toml)
         _describe_dataset(open_data(file, **data), graphs=graphs)

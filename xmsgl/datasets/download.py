@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, OutputError
+from xmsgl.util.arguments import checked
 from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import make_folder, whole
@@ -93,6 +94,7 @@ def _is_url(address: str) -> bool:
     return address.startswith(("http://", "https://"))
 
 
+@checked
 def fetch(
     name: str,
     *,
@@ -323,6 +325,7 @@ class Availability:
         return self.origin != "none"
 
 
+@checked
 def availability(name: str, *, cache_dir: str | os.PathLike[str] | None = None) -> Availability:
     """Find out quickly whether a dataset is available, and from where its files would come.
 

@@ -17,6 +17,7 @@ from xmsgl.simulate.parameters import StreamParameters
 from xmsgl.simulate.process import stream_temperature
 from xmsgl.simulate.sensors import sensor_days
 from xmsgl.simulate.weather import LAPSE_RATE, Weather, random_weather
+from xmsgl.util.arguments import checked
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 
 __all__ = ["simulated"]
@@ -29,6 +30,7 @@ _SPREAD = 2.2  # between segments, of mean water minus mean air, K
 _TRIALS = (0.7, 1.2)
 _FACTORS = (0.4, 1.6)
 _LEAST = {"n_coarse": 1, "reaches_per_segment": 1, "years": 1, "seed": 0}
+_MOST = {"n_coarse": 100_000, "reaches_per_segment": 1_000, "years": 250}  # the calendar ends in 2262
 # sheltered valleys, and a bed that evens out the days
 _TRUE = StreamParameters(wind_constant=5.0, wind_speed=1.0, bed_exchange=10.0)
 # rain passes through the soil: if it drained in three days, one storm would replace all lateral inflow, and
@@ -55,6 +57,7 @@ _DRIVERS = {
 }
 
 
+@checked
 def simulated(
     n_coarse: int = 40,
     reaches_per_segment: int = 7,
@@ -172,12 +175,11 @@ def _checked(**arguments: Any) -> dict[str, int | float]:
     faults = []
     for name, value in arguments.items():
         if name in _LEAST:
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not whole or value < _LEAST[name]:
+            if value < _LEAST[name]:
                 faults.append(f"{name} must be a whole number of at least {_LEAST[name]}, not {value!r}")
-            continue
-        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if not number or not 0.0 <= value <= 1.0:
+            elif value > _MOST.get(name, value):
+                faults.append(f"{name} must be at most {_MOST[name]:,}, not {value:,}")
+        elif not 0.0 <= value <= 1.0:
             faults.append(f"{name} must lie in 0..1, not {value!r}")
     if faults:
         raise InvalidArgumentError(f"simulated: {'; '.join(faults)}")

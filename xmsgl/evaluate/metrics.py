@@ -18,8 +18,8 @@ from xmsgl.evaluate.names import MIN_DAYS, TAIL, label_scores
 from xmsgl.evaluate.pairs import gather, observations
 from xmsgl.evaluate.probabilistic import levels, member_crps, quantile_coords, quantile_scores
 from xmsgl.evaluate.resample import check_confidence, segment_bounds
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,6 +36,7 @@ Tails = Literal["inclusive", "river-dl"]
 _RIVER_DL_DAYS = 10  # river-dl has no scores of groups with so few observations
 
 
+@checked
 def score(
     prediction: xr.DataArray | xr.Dataset,
     observed: xr.DataArray | xr.Dataset | None = None,
@@ -132,7 +133,7 @@ def score(
     if tails not in get_args(Tails):
         raise UnknownNameError("definition of the tails", tails, get_args(Tails))
     check_confidence(confidence, seed)
-    prediction, ds = as_array(prediction), None if dataset is None else as_dataset(dataset)
+    prediction, ds = as_array(prediction), None if dataset is None else sound_dataset(dataset)
     observed = observations(ds, prediction, observed)
     probabilities = levels(prediction) if "quantile" in prediction.dims else None
     placed = {*observed.dims, "time", "fine", "coarse", "quantile"}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, shorten
 from xmsgl.inputs.validation import label_values
+from xmsgl.schema.arrays import sound_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["next_sensors"]
 
 
+@checked
 def next_sensors(
     obj: xr.Dataset | xr.DataTree,
     model: Model | str | os.PathLike[str],
     n: int = 1,
     *,
-    candidates: Sequence[Any] | None = None,
+    candidates: Sequence[Hashable] | None = None,
 ) -> xr.Dataset:
     """Choose reaches for further sensors, one after the other.
 
@@ -81,7 +83,7 @@ def next_sensors(
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.reconstruct.river import River
 
-    ds = schema.as_dataset(obj)
+    ds = sound_dataset(obj, sizes=True)
     fitted = model if isinstance(model, Model) else load_model(model)
     if not fitted.spec.errors:
         msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"

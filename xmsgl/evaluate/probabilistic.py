@@ -16,6 +16,7 @@ from xmsgl.evaluate.groups import group_pairs
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import gather
 from xmsgl.schema.arrays import as_array
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 
+@checked
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
     """Return the fraction of observations inside each interval, and its mean width.
 
@@ -76,6 +78,7 @@ def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.
     return _quantile_dataset(gather(prediction, observed, "quantile"), probabilities, "coverage", "width")
 
 
+@checked
 def pinball(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
     """Score each quantile p: the loss per degree is p where the observation is above it, else 1 - p.
 
@@ -107,6 +110,7 @@ def pinball(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.D
     return _quantile_dataset(gather(prediction, observed, "quantile"), levels(prediction), "pinball")
 
 
+@checked
 def crps(
     prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset, *, fair: bool = False
 ) -> xr.Dataset:

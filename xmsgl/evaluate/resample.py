@@ -9,7 +9,6 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.util.spec import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +26,12 @@ MIN_SEGMENTS = 5
 _RESAMPLES = 2000
 
 
-def check_confidence(confidence: Any, seed: Any) -> None:
+def check_confidence(confidence: float | None, seed: int) -> None:
     """Refuse what is not a confidence, or not the seed of a draw."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        msg = f"seed is {seed!r}; it must be a whole number of at least 0"
+    if not 0 <= seed < 2**32:
+        msg = f"seed is {seed!r}; it must be a whole number of at least 0 and below 2**32"
         raise InvalidArgumentError(msg)
-    if confidence is not None and not (is_number(confidence) and 0 < confidence < 1):
+    if confidence is not None and not 0 < confidence < 1:
         msg = f"confidence is {confidence!r}; it must be a number between 0 and 1, such as 0.9"
         raise InvalidArgumentError(msg)
 

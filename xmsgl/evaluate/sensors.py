@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.inputs.validation import label_values
+from xmsgl.schema.arrays import sound_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.spec import is_positive
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = ["check_sensors"]
 _NORMAL = 1.4826  # standard deviation over the median absolute deviation, of normal values
 
 
+@checked
 def check_sensors(
     obj: xr.Dataset | xr.DataTree, model: Model | str | os.PathLike[str], *, threshold: float = 3.0
 ) -> xr.Dataset:
@@ -82,7 +84,7 @@ def check_sensors(
     if not is_positive(threshold):
         msg = f"threshold must be a positive number, got {threshold!r}"
         raise InvalidArgumentError(msg)
-    ds = schema.as_dataset(obj)
+    ds = sound_dataset(obj, sizes=True)
     fitted = model if isinstance(model, Model) else load_model(model)
     if not fitted.spec.errors:
         msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"

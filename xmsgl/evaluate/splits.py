@@ -6,9 +6,8 @@ the coarse and the fine label, so a label left at one scale would reveal the oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,12 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.evaluate.pairs import covering
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.structure import dates
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -31,7 +34,6 @@ __all__ = [
     "water_year",
 ]
 
-Years: TypeAlias = Iterable[int | tuple[int, int]]
 Time: TypeAlias = xr.Dataset | xr.DataArray | pd.DatetimeIndex | npt.NDArray[np.datetime64]
 
 TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
@@ -44,6 +46,7 @@ TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
 """Water years (first, last; both included) of the Delaware benchmark of Fan et al. (2025)."""
 
 
+@checked
 def water_year(time: Time) -> xr.DataArray:
     """Return the water year of each day.
 
@@ -66,7 +69,8 @@ def water_year(time: Time) -> xr.DataArray:
     [1979, 1980]
     """
     if not isinstance(time, xr.Dataset | xr.DataArray):
-        time = xr.Dataset(coords={"time": pd.DatetimeIndex(time)})
+        time = xr.Dataset(coords={"time": _as_days("time", time)})
+    time = sound_dataset(time) if isinstance(time, xr.Dataset) else time
     if "time" not in time.coords:
         msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
         raise InvalidArgumentError(msg)
@@ -76,12 +80,13 @@ def water_year(time: Time) -> xr.DataArray:
     return year
 
 
+@checked
 def split_years(
     time: Time,
     *,
-    train: Years = TEMPORAL_PROTOCOL["train"],
-    validation: Years = TEMPORAL_PROTOCOL["validation"],
-    test: Years = TEMPORAL_PROTOCOL["test"],
+    train: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["train"],
+    validation: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["validation"],
+    test: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["test"],
 ) -> xr.Dataset:
     """Split days by water year into training, validation and test.
 
@@ -131,12 +136,13 @@ def split_years(
     return xr.Dataset(masks)
 
 
+@checked
 def temporal_split(
     ds: xr.Dataset,
     *,
-    train: Years = TEMPORAL_PROTOCOL["train"],
-    validation: Years = TEMPORAL_PROTOCOL["validation"],
-    test: Years = TEMPORAL_PROTOCOL["test"],
+    train: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["train"],
+    validation: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["validation"],
+    test: Iterable[int | tuple[int, int]] = TEMPORAL_PROTOCOL["test"],
 ) -> dict[str, xr.Dataset]:
     """Return datasets for training, validation and test, which differ only in their labels.
 
@@ -171,6 +177,7 @@ def temporal_split(
     return {str(name): mask_labels(ds, days=~part) for name, part in parts.items()}
 
 
+@checked
 def hold_out_segments(
     ds: xr.Dataset,
     fraction: float = 0.2,
@@ -227,7 +234,8 @@ def hold_out_segments(
     >>> ds.coarse.values[coarse].tolist(), ds.fine.values[fine].tolist()
     ([1], [10, 11])
     """
-    _check_fraction(fraction)
+    _check_draw(fraction, seed)
+    ds = sound_dataset(ds)
     crosswalk, ids = _crosswalk(ds), ds["coarse"].values
     known = ids if by is None else _groups(ds, by)
     pool = np.unique(known if candidates is None else np.asarray(candidates))
@@ -253,6 +261,7 @@ def hold_out_segments(
     )
 
 
+@checked
 def keep_fraction(
     labels: xr.DataArray, fraction: float, seed: int = 0, *, days: xr.DataArray | None = None
 ) -> xr.DataArray:
@@ -292,7 +301,7 @@ def keep_fraction(
     >>> int(keep_fraction(labels, 0.1, seed=0).count())
     2
     """
-    _check_fraction(fraction)
+    _check_draw(fraction, seed)
     if labels.ndim != 2 or "time" not in labels.dims:
         msg = f"labels have dims {labels.dims}; they must have two, time and the reaches"
         raise InvalidArgumentError(msg)
@@ -323,7 +332,10 @@ def label_names(ds: xr.Dataset) -> list[str]:
     ]
 
 
-def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: Any = None) -> xr.Dataset:
+@checked
+def mask_labels(
+    obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: npt.ArrayLike | None = None
+) -> xr.Dataset:
     """Hide the labels of days and of segments, at both scales.
 
     Parameters
@@ -363,7 +375,7 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
     >>> hidden.water_temperature_fine.values.tolist()
     [[1.0, 1.0, nan], [nan, nan, nan]]
     """
-    names = label_names(ds := as_dataset(obj))
+    names = label_names(ds := sound_dataset(obj))
     if not names:
         fault = "no labels: no variable 'water_temperature_coarse' or 'water_temperature_fine' over time"
         raise InvalidDatasetError([fault])
@@ -382,10 +394,21 @@ def mask_labels(obj: xr.Dataset | xr.DataTree, *, days: Any = None, segments: An
     return ds.assign(masked)
 
 
-def _check_fraction(fraction: float) -> None:
+def _check_draw(fraction: float, seed: int) -> None:
     if not 0 <= fraction <= 1:
         msg = f"fraction is {fraction}; it must be between 0 and 1"
         raise InvalidArgumentError(msg)
+    if not 0 <= seed < 2**32:
+        msg = f"seed is {seed}; it must be at least 0 and below 2**32"
+        raise InvalidArgumentError(msg)
+
+
+def _as_days(name: str, days: Any) -> pd.DatetimeIndex:
+    try:
+        return pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
+    except (TypeError, ValueError) as error:
+        msg = f"{name} must be dates, such as ['2019-07-21'], not {days!r:.60}"
+        raise InvalidArgumentError(msg) from error
 
 
 def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
@@ -406,7 +429,7 @@ def _groups(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
 def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
     if isinstance(days, xr.DataArray) and days.dtype == bool:
         return covering(days, ds["time"], "the mask of days").to_numpy()
-    wanted = pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
+    wanted = _as_days("days", days)
     time = pd.DatetimeIndex(ds["time"].values)
     unknown = wanted.difference(time)
     if len(unknown):

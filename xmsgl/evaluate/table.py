@@ -16,8 +16,8 @@ from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.names import label_scores
 from xmsgl.evaluate.pairs import covering, gather, observations
 from xmsgl.evaluate.resample import check_confidence, segment_bounds
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows, card, table
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class SkillTable:
         return rows
 
 
+@checked
 def skill_table(
     predictions: Mapping[str, xr.DataArray | xr.Dataset],
     observed: xr.DataArray | xr.Dataset,
@@ -155,6 +156,9 @@ def skill_table(
         msg = "no prediction to score; give at least one, by name"
         raise InvalidArgumentError(msg)
     common = shared(arrays, as_array(observed, "observed"))
+    if "time" not in common.indexes:
+        msg = f"observed has dims {common.dims}; it must have 'time' and the reaches, with labels"
+        raise InvalidArgumentError(msg)
     chosen = groups or {"all": xr.ones_like(common["time"], dtype=bool)}
     columns = []
     for group, mask in chosen.items():
@@ -170,6 +174,7 @@ def skill_table(
     return SkillTable(data.transpose("method", "group"), tuple(metric for metric in metrics if metric != "n"))
 
 
+@checked
 def compare(
     predictions: Mapping[str, xr.DataArray | xr.Dataset],
     observed: xr.DataArray | xr.Dataset | None = None,
@@ -221,7 +226,7 @@ def compare(
     if len(arrays) < 2:
         msg = f"compare needs at least two predictions, by name; it has {shorten(arrays) or 'none'}"
         raise InvalidArgumentError(msg)
-    ds = None if dataset is None else as_dataset(dataset)
+    ds = None if dataset is None else sound_dataset(dataset)
     observed = observations(ds, next(iter(arrays.values())), observed)
     each = [gather(array, shared(arrays, observed)) for array in arrays.values()]
     pairs = replace(each[0], predicted=np.stack([one.predicted for one in each]))

@@ -13,6 +13,7 @@ from xmsgl.evaluate.pairs import common_units
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.units import converted, same_units
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ _ATTRS = {
 }
 
 
+@checked
 def indices(
     temperature: xr.DataArray | xr.Dataset,
     observed: xr.DataArray | xr.Dataset | None = None,

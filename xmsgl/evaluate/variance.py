@@ -9,6 +9,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate.resample import check_confidence
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -22,6 +23,7 @@ __all__ = ["variance_decomposition"]
 _RESAMPLES = 4000
 
 
+@checked
 def variance_decomposition(
     scores: xr.DataArray,
     *,
@@ -98,7 +100,7 @@ def variance_decomposition(
     """
     check_confidence(confidence, seed)
     divisions = [dim for dim in data if dim in scores.dims]
-    for dim in (training, *data):
+    for dim in (training, *(data or (None,))):
         if dim not in scores.dims:
             msg = f"the scores have no dimension {dim!r}, but {scores.dims}; name the dimensions they have"
             raise InvalidArgumentError(msg)

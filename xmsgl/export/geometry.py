@@ -11,6 +11,7 @@ import pandas as pd
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.export.table import IDS, need, table_of
 from xmsgl.schema.geometry import CRS, half_way, pieces, read_geometry
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import geopandas
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["cube", "degrees", "middles", "places", "to_geodataframe"]
 
 
+@checked
 def to_geodataframe(
     prediction: xr.DataArray | xr.Dataset, obj: xr.Dataset | xr.DataTree
 ) -> geopandas.GeoDataFrame:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xmsgl.errors import OutputError
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
     from pathlib import Path
@@ -22,4 +24,10 @@ def write_netcdf(ds: xr.Dataset, path: Path, encoding: Mapping[Hashable, Any] | 
     text = {name: {"dtype": "S1", "zlib": True} for name in ds.variables if ds[name].dtype.kind in "OU"}
     for name in text:
         ds[name] = ds[name].compute()  # otherwise xarray warns that it will
-    ds.to_netcdf(path, engine="netcdf4", encoding={**text, **(encoding or {})})
+    try:
+        ds.to_netcdf(path, engine="netcdf4", encoding={**text, **(encoding or {})})
+    except RuntimeError as error:
+        if not str(error).startswith("NetCDF:"):
+            raise
+        msg = f"cannot write {path.name} ({error}); make room on the disk, or choose another folder"
+        raise OutputError(msg) from error

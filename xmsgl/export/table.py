@@ -9,6 +9,8 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.rivers import need_ids
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Table:
 
 def table_of(obj: xr.Dataset | xr.DataTree, prediction: xr.DataArray | xr.Dataset | None) -> Table:
     """Join values and the attributes of their reaches."""
-    ds = schema.as_dataset(obj)
+    ds = sound_dataset(obj)
     given = _given(ds, prediction)
     scale = _scale_of(given)
     for what, part in (("the dataset", ds), ("the prediction", given)):
@@ -65,6 +67,7 @@ def table_of(obj: xr.Dataset | xr.DataTree, prediction: xr.DataArray | xr.Datase
 def _given(ds: xr.Dataset, prediction: xr.DataArray | xr.Dataset | None) -> xr.Dataset:
     """Return the prediction with index and scalar coordinates only; by default the daily fine variables."""
     if prediction is None:
+        need_ids(ds, "fine")
         daily = [n for n, array in ds.data_vars.items() if "fine" in array.dims and "time" in array.dims]
         found = ds[daily] if daily else ds[[]].assign_coords(fine=ds["fine"])
         found = found.rename({name: schema.scale_of(name)[0] for name in daily})

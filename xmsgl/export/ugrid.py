@@ -13,6 +13,7 @@ from xmsgl.errors import InvalidDatasetError, shorten
 from xmsgl.export.describe import describe, pack, prepare
 from xmsgl.export.geometry import degrees, middles, places
 from xmsgl.export.table import IDS, need
+from xmsgl.schema.rivers import read_small
 
 if TYPE_CHECKING:
     from xmsgl.export.table import Table
@@ -62,7 +63,7 @@ def _downstream(table: Table) -> Positions:
             f"variable {name!r} over ({table.scale}) is missing; add it, because a network needs its topology"
         )
         raise InvalidDatasetError([fault])
-    found = schema.positions(table.ids, table.network[name].to_numpy())
+    found = schema.positions(table.ids, read_small(table.network, table.scale, name)[0])
     own = found == np.arange(len(found))
     if own.any():
         raise InvalidDatasetError([f"{name}: {shorten(table.ids[own])} flow into themselves"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmsgl.errors import UnknownNameError
 from xmsgl.export.table import table_of
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,6 +16,7 @@ __all__ = ["CONVENTIONS", "export"]
 CONVENTIONS = ("cf", "ugrid", "xvec")
 
 
+@checked
 def export(
     obj: xr.Dataset | xr.DataTree,
     prediction: xr.DataArray | xr.Dataset | None = None,

@@ -67,7 +67,7 @@ class TrainingData:
         labels = [name for scale in SCALES if (name := f"{LABEL}_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
-        loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *(str(name) for name in extra)])]].compute()
+        loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *extra])]].compute()
         self._process = label_values(ds, "coarse", PROCESS_COARSE)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)

@@ -61,6 +61,8 @@ def _faults(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
                 faults.append(_missing(ds, feature, used))
             continue
         found = str(ds[name].attrs.get("units", ""))
+        if ds[name].dtype.kind not in "iuf":
+            faults.append(f"{name} has dtype {ds[name].dtype}, the model needs numbers")
         if set(ds[name].dims) != set(dims):
             there = _written(ds[name].dims)
             faults.append(f"{name} has dimensions {there}, the model needs {_written(dims)}")

@@ -48,7 +48,11 @@ def _positions(
 
 def check_length(length: ArrayLike, n: int) -> NDArray[np.float64]:
     """Check reach lengths (n,) and bring them to float64."""
-    array = np.ascontiguousarray(length, dtype=np.float64)
+    try:
+        array = np.ascontiguousarray(length, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"length must be numbers: {error}"
+        raise InvalidArgumentError(msg) from error
     if array.shape != (n,):
         msg = f"length has shape {array.shape}; give one length (m) for each of the {n} reaches"
         raise NetworkError(msg)

@@ -22,6 +22,7 @@ from xmsgl.network.describe import (
 from xmsgl.network.kernels import Kernel, get_kernel, kernel_weights
 from xmsgl.network.pairs import Direction, PairRows, pair_rows
 from xmsgl.network.topology import hops_to_outlet, topological_order
+from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows
 from xmsgl.util.scales import SCALES, Scale
 
@@ -84,6 +85,7 @@ class RiverGraph:
             raise NetworkError(msg)
 
     @classmethod
+    @checked
     def build(
         cls,
         ids: ArrayLike,
@@ -319,6 +321,7 @@ class RiverGraphs:
                 raise NetworkError(msg)
 
     @classmethod
+    @checked
     def build(
         cls,
         coarse: RiverGraph,

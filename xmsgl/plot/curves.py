@@ -12,17 +12,18 @@ from xmsgl.evaluate.pairs import common_units
 from xmsgl.evaluate.probabilistic import intervals, levels
 from xmsgl.plot import style
 from xmsgl.plot.days import by_day, spin_up
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 
 __all__ = ["series"]
 
 
+@checked
 def series(
     prediction: xr.DataArray | xr.Dataset | None,
     obj: xr.Dataset | xr.DataTree,
-    reach: Any,
-    ax: Any = None,
+    reach: style.Reach,
+    ax: style.Axes | None = None,
     *,
     observed: xr.DataArray | xr.Dataset | None = None,
     period: slice | None = None,
@@ -75,7 +76,7 @@ def series(
     >>> series(temperature, ds, reach=7).get_title(loc="left")
     'reach 7: RMSE 1.00 °C, n = 3'
     """
-    ds = as_dataset(obj)
+    ds = sound_dataset(obj)
     prediction = None if prediction is None else by_day(as_array(prediction))
     observed = None if observed is None else as_array(observed, "observed")
     shown = _known(ds, observed) if prediction is None else prediction
@@ -86,6 +87,7 @@ def series(
     if known is not None:
         common_units(shown, known, f'ds["{name}"]')
     if observed is not None:
+        scale_of(observed, what="observed")
         common_units(shown, observed)
     labels = _dots(known, found, scale, reach)
     dots = labels if observed is None else _dots(observed, found, scale, reach)
@@ -131,15 +133,14 @@ def one_reach(
     return line.compute()
 
 
-def scale_of(prediction: xr.DataArray, *, quantiles: bool = False) -> str:
+def scale_of(prediction: xr.DataArray, *, quantiles: bool = False, what: str = "the prediction") -> str:
     """Find the scale of a prediction, whose dims must be time, the reaches and, if allowed, quantiles."""
     scale = "coarse" if "coarse" in prediction.dims else "fine"
     dims = set(prediction.dims) - ({"quantile"} if quantiles else set())
-    if dims != {"time", scale} or not dims <= set(prediction.indexes):
-        msg = (
-            f"the prediction has dims {prediction.dims}; "
-            "it must have 'time' and 'fine' or 'coarse', with labels"
-        )
+    labels = prediction.indexes
+    if dims != {"time", scale} or not all(dim in labels and labels[dim].is_unique for dim in dims):
+        needed = "'time' and 'fine' or 'coarse', with labels that are not repeated"
+        msg = f"{what} has dims {prediction.dims}; it must have {needed}"
         raise InvalidArgumentError(msg)
     return scale
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pandas.errors import InvalidIndexError
 
 from xmsgl.errors import InvalidArgumentError
 
@@ -40,7 +41,7 @@ def at_time(da: xr.DataArray, time: Any = None) -> tuple[xr.DataArray, str]:
     ordered = da if days.is_monotonic_increasing else da.sortby("time")
     try:
         chosen = ordered.isel(time=0) if time is None else ordered.sel(time=time)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InvalidIndexError) as error:
         msg = f"time={time!r} is not a day of {name} or a slice of days; it has {span}"
         raise InvalidArgumentError(msg) from error
     if "time" not in chosen.dims:

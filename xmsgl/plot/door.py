@@ -12,13 +12,13 @@ from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.pairs import observations
 from xmsgl.evaluate.table import by_name, shared
 from xmsgl.network.graph import RiverGraph, RiverGraphs
-from xmsgl.plot import curves, links, maps
+from xmsgl.plot import curves, links, maps, style
 from xmsgl.plot.days import at_time
 from xmsgl.plot.skill import against_observed, by_group
 from xmsgl.plot.widths import uncertainty
-from xmsgl.schema.arrays import as_array
+from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.schema.graphs import build_graph
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 
 __all__ = ["Plots"]
 
@@ -45,6 +45,7 @@ class Plots:
     def __init__(self, obj: xr.Dataset | xr.DataTree) -> None:
         self._obj = obj
 
+    @checked
     def network(
         self,
         var: str | xr.DataArray | xr.Dataset,
@@ -52,9 +53,9 @@ class Plots:
         time: Any = None,
         limits: tuple[float, float] | None = None,
         center: float | None = None,
-        mark: Any = None,
-        cmap: Any = None,
-        ax: Any = None,
+        mark: style.Reach | None = None,
+        cmap: str | style.Colormap | None = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the rivers coloured by a variable on one day, or by its mean over several.
 
@@ -82,7 +83,7 @@ class Plots:
         InvalidDatasetError, MissingDependencyError
             As for :func:`xmsgl.plot.network`.
         """
-        ds = as_dataset(self._obj)
+        ds = sound_dataset(self._obj)
         shown, title = at_time(_variable(ds, var), time)
         ax = maps.network(_named(shown), ds, ax, limits=limits, center=center, mark=mark, cmap=cmap)
         if title:
@@ -97,8 +98,8 @@ class Plots:
         observed: xr.DataArray | xr.Dataset | None = None,
         proposed: xr.Dataset | None = None,
         limits: tuple[float, float] | None = None,
-        cmap: Any = None,
-        ax: Any = None,
+        cmap: str | style.Colormap | None = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the rivers coloured by the width of the interval of a prediction, with the sensors.
 
@@ -125,10 +126,10 @@ class Plots:
         self,
         prediction: xr.DataArray | xr.Dataset | None = None,
         *,
-        reach: Any,
+        reach: style.Reach,
         observed: xr.DataArray | xr.Dataset | None = None,
         period: slice | None = None,
-        ax: Any = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the temperature of one reach over time: predicted, observed, and on its coarse segment.
 
@@ -155,6 +156,7 @@ class Plots:
         """
         return curves.series(prediction, self._obj, reach, ax, observed=observed, period=period, segment=True)
 
+    @checked
     def skill(
         self,
         prediction: xr.DataArray | xr.Dataset | Mapping[str, xr.DataArray | xr.Dataset],
@@ -162,7 +164,7 @@ class Plots:
         by: str | xr.DataArray | None = None,
         metric: str = "rmse",
         observed: xr.DataArray | xr.Dataset | None = None,
-        ax: Any = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the skill of a prediction: predicted against observed temperature, or one score by group.
 
@@ -204,7 +206,7 @@ class Plots:
                 msg = "scores are drawn as they are; pass by= and observed= to ds.msgl.evaluate instead"
                 raise InvalidArgumentError(msg)
             return by_group({"": prediction}, metric, ax)
-        ds = as_dataset(self._obj)
+        ds = sound_dataset(self._obj)
         if isinstance(prediction, Mapping) and not isinstance(prediction, xr.Dataset):
             alone, several = False, by_name(prediction)
         else:
@@ -223,12 +225,13 @@ class Plots:
         scores = {name: score(one, common, by=by, dataset=ds) for name, one in several.items()}
         return by_group(scores, metric, ax)
 
+    @checked
     def graph(
         self,
         which: Literal["coarse", "fine"] | RiverGraph | RiverGraphs | None = None,
         *,
-        reach: Any = None,
-        ax: Any = None,
+        reach: style.Reach | None = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the river graph: which reaches inform each other, and with what weight.
 
@@ -256,7 +259,7 @@ class Plots:
         MissingDependencyError
             matplotlib is missing, or shapely where the dataset has geometries.
         """
-        ds = as_dataset(self._obj)
+        ds = sound_dataset(self._obj)
         built = which if isinstance(which, RiverGraph | RiverGraphs) else build_graph(ds, which)
         if isinstance(built, RiverGraphs):
             return links.graphs(built, ds, ax, reach=reach)

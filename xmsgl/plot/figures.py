@@ -11,9 +11,9 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.plot.curves import one_reach, scale_of, series
 from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
-from xmsgl.plot.style import MARK, new_figure
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.plot.style import MARK, Reach, new_figure
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,12 +24,13 @@ _WIDTH, _HEIGHT = 12.5, 5.6  # inches
 _SHOWN_DAYS = 730  # a series of decades would be a black band
 
 
+@checked
 def overview(
     prediction: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
     *,
-    reach: Any = None,
-    time: Any = None,
+    reach: Reach | None = None,
+    time: str | pd.Timestamp | None = None,
     observed: xr.DataArray | xr.Dataset | None = None,
     period: slice | None = None,
 ) -> Any:
@@ -73,9 +74,11 @@ def overview(
     >>> figure.axes[0].get_title(loc="left")
     '2002-07-21'
     """
-    ds, prediction = as_dataset(obj), as_array(prediction)
+    ds, prediction = sound_dataset(obj), as_array(prediction)
     observed = None if observed is None else as_array(observed, "observed")
     scale = scale_of(prediction)
+    if observed is not None:
+        scale_of(observed, what="observed")
     shown = _observations(ds, observed, scale)
     reach = _busiest(shown, prediction, scale) if reach is None else reach
     line = one_reach(prediction, reach, period)
@@ -145,9 +148,9 @@ def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
 
 
 def _day(prediction: xr.DataArray, time: Any) -> pd.Timestamp:
-    day, days = pd.Timestamp(time), prediction.indexes["time"]
+    day, days = pd.to_datetime(time, errors="coerce"), prediction.indexes["time"]
     if day not in days:
         span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
-        msg = f"the prediction has no {day:%Y-%m-%d}; choose a day from {span}"
+        msg = f"the prediction has no {time}; choose a day from {span}"
         raise InvalidArgumentError(msg)
-    return day
+    return pd.Timestamp(day)

@@ -14,8 +14,8 @@ from xmsgl.plot.maps import colour_bar, draw_ring, draw_rivers, frame_map, map_a
 from xmsgl.plot.places import Lines, lines
 from xmsgl.plot.style import CURVE, OBSERVED, need, strength_colours
 from xmsgl.schema.advice import counted
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.rivers import stream_orders
-from xmsgl.schema.tree import as_dataset
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -36,7 +36,7 @@ _BEND = np.linspace(0.0, 1.0, 9)
 
 def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
     """Draw the graph of one scale: its reaches, or segments, and the links between them by weight."""
-    ds = as_dataset(obj)
+    ds = sound_dataset(obj)
     own = _positions(ds, river)
     found = lines(ds, river.scale)
     places = found.middles(ds.sizes[river.scale])[own]
@@ -65,7 +65,7 @@ def graph(river: RiverGraph, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, r
 
 def graphs(rivers: RiverGraphs, obj: xr.Dataset | xr.DataTree, ax: Any = None, *, reach: Any = None) -> Any:
     """Draw both scales together, and which reach lies on which segment."""
-    ds = as_dataset(obj)
+    ds = sound_dataset(obj)
     coarse, fine = _both(ds)
     segments = coarse.middles(ds.sizes["coarse"])[_positions(ds, rivers.coarse)]
     reaches = fine.middles(ds.sizes["fine"])[_positions(ds, rivers.fine)]

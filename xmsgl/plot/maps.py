@@ -12,9 +12,9 @@ import pandas as pd
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot import style
 from xmsgl.plot.places import DISTANCE, SCHEMATIC, Lines, lines
-from xmsgl.schema.arrays import as_array
+from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.schema.rivers import stream_orders
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["colour_bar", "draw_ring", "draw_rivers", "frame_map", "map_axes", "network"]
 
 
+@checked
 def network(
     da: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
-    ax: Any = None,
+    ax: style.Axes | None = None,
     *,
     limits: tuple[float, float] | None = None,
     center: float | None = None,
-    mark: Any = None,
-    cmap: Any = None,
+    mark: style.Reach | None = None,
+    cmap: str | style.Colormap | None = None,
 ) -> Any:
     """Draw the rivers coloured by one value per reach; larger rivers are wider.
 
@@ -78,12 +79,12 @@ def network(
     >>> ax.child_axes[0].get_ylabel()
     'channel slope [1]'
     """
-    ds, da = as_dataset(obj), as_array(da, "da")
+    ds, da = sound_dataset(obj), as_array(da, "da")
     if da.sizes.get("quantile") == 1:
         da = da.isel(quantile=0)
     values, scale = _values(da, ds)
     shown, found = values[np.isfinite(values)], lines(ds, scale)
-    low, high = limits or _limits(shown, center)
+    low, high = _limits(shown, center) if limits is None else limits
     ax = map_axes(found) if ax is None else ax
     colours = _colours(da, center) if cmap is None else style.with_missing(cmap)
     drawn, reach = draw_rivers(ax, found, stream_orders(ds, scale), cmap=colours)
@@ -106,7 +107,7 @@ def _values(da: xr.DataArray, ds: xr.Dataset) -> tuple[npt.NDArray[np.float64], 
             "'coarse': select a day with .sel(time=\"2010-07-15\"), or a quantile with .sel(quantile=0.5)"
         )
         raise InvalidArgumentError(msg)
-    mine, theirs = ds.indexes[scale], da.indexes[scale]
+    mine, theirs = ds.indexes.get(scale, pd.Index([])), da.indexes[scale]
     if not mine.isin(theirs).any():
         msg = (
             f"the values have no id in common with the dataset along {scale!r}: {shorten(theirs, 3)} "

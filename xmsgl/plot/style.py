@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from xmsgl.errors import UnknownNameError
 from xmsgl.schema.units import same_units
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     import xarray as xr
+
+Axes: TypeAlias = Any
+Colormap: TypeAlias = Any
+Reach: TypeAlias = Hashable
 
 # From the palette of Okabe and Ito: distinct in all common kinds of colour vision, and in grey.
 CURVE = "#0072B2"
@@ -56,8 +62,10 @@ def _from_shades(name: str, shades: list[Any], missing: str = MISSING) -> Any:
 
 def with_missing(cmap: Any) -> Any:
     """Set grey for missing values in a colour map, given itself or by name."""
-    chosen = need("matplotlib").colormaps[cmap] if isinstance(cmap, str) else cmap
-    return chosen.with_extremes(bad=MISSING)
+    known = need("matplotlib").colormaps
+    if isinstance(cmap, str) and cmap not in known:
+        raise UnknownNameError("colour map", cmap, known)
+    return (known[cmap] if isinstance(cmap, str) else cmap).with_extremes(bad=MISSING)
 
 
 def axes(size: tuple[float, float]) -> Any:

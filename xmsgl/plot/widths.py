@@ -14,8 +14,8 @@ from xmsgl.plot import maps, style
 from xmsgl.plot.days import at_time, by_day
 from xmsgl.plot.places import lines
 from xmsgl.plot.sensors import segment_places, sensor_reaches
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["uncertainty"]
 
 
+@checked
 def uncertainty(
     prediction: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
-    ax: Any = None,
+    ax: style.Axes | None = None,
     *,
     time: Any = None,
     observed: xr.DataArray | xr.Dataset | None = None,
     proposed: xr.Dataset | None = None,
     limits: tuple[float, float] | None = None,
-    cmap: Any = None,
+    cmap: str | style.Colormap | None = None,
 ) -> Any:
     """Draw the rivers coloured by the width of the interval of a prediction, with the sensors.
 
@@ -75,7 +76,7 @@ def uncertainty(
     >>> uncertainty(bounds, ds, time="2002-07").child_axes[0].get_ylabel()
     'width of the 90 % interval [°C]'
     """
-    ds, da = as_dataset(obj), by_day(as_array(prediction))
+    ds, da = sound_dataset(obj), by_day(as_array(prediction))
     width = _width(da)
     time = slice(None) if time is None else time
     shown, title = at_time(width, time)

@@ -20,6 +20,7 @@ from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
 from xmsgl.inputs.checks import check_features, warn_foreign, warn_outside
 from xmsgl.inputs.choose import assign_inputs
+from xmsgl.inputs.features import LONGEST
 from xmsgl.inputs.season import wants_season
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
@@ -27,8 +28,10 @@ from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import DEFAULT, ELSEWHERE
 from xmsgl.prediction.predictor import Engine, split_inputs, window_days, window_positions
 from xmsgl.prediction.spin_up import flag_spin_up
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.graphs import known_segments
-from xmsgl.schema.structure import check_days, check_sizes
+from xmsgl.schema.structure import check_days
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.progress import PATIENCE, progress_bar
 
@@ -47,6 +50,7 @@ logger = logging.getLogger(__name__)
 _load = lru_cache(maxsize=8)(Model.from_bytes)
 
 
+@checked
 def downscale(
     obj: xr.Dataset | xr.DataTree,
     model: Model | str | os.PathLike[str] | None = None,
@@ -65,11 +69,8 @@ def downscale(
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014.
     """
-    ds, order = in_order(schema.as_dataset(obj))
+    ds, order = in_order(sound_dataset(obj, sizes=True))
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
-    if warmup is not None and warmup < 0:
-        msg = f"warmup must be 0 days or more, got {warmup}"
-        raise InvalidArgumentError(msg)
     table = None if quantiles is None else _table(fitted, quantiles)
     logger.info(
         "downscaling to %d reaches with model %s, %s",
@@ -97,6 +98,9 @@ def weighted_means(
     carry: bool,
 ) -> list[Any]:
     """Predict several weighted means of the parts, degC, (time, fine); `weights` are (part, 1 or fine)."""
+    if warmup is not None and not 0 <= warmup <= LONGEST:
+        msg = f"warmup must be 0 to {LONGEST} days, not {warmup}"
+        raise InvalidArgumentError(msg)
     means: list[Any] = [None] * len(weights)
     for k, part in enumerate(model.parts):
         if not any(each[k].any() for each in weights):
@@ -162,7 +166,7 @@ def _values(
 
 def in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
     """Sort the days lazily; return the dataset and the original order (None: the days were sorted)."""
-    if faults := list(check_days(ds) if "time" in ds.indexes else check_sizes(ds)):
+    if faults := list(check_days(ds)):
         raise InvalidDatasetError(faults)
     days = ds.indexes["time"]
     if days.is_monotonic_increasing:

@@ -151,7 +151,7 @@ def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Datase
     """Split a dataset into the drivers of a model and the variables without a time dimension."""
     others = [name for name in ds.coords if name not in {"time", "coarse", "fine"}]
     drivers = ds[feature_variables(ds, features, dynamic=True)].drop_vars(others, errors="ignore")
-    return drivers, ds[[str(name) for name in ds.variables if "time" not in ds[name].dims]]
+    return drivers, ds[[name for name in ds.variables if "time" not in ds[name].dims]]
 
 
 def window_positions(window: Window, features: Sequence[Feature], n_days: int) -> npt.NDArray[np.int64]:

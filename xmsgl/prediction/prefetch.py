@@ -106,9 +106,11 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
         msg = f"{device!r} is not a valid torch device; use 'auto', 'cpu' or 'cuda'"
-        raise InvalidArgumentError(msg) from error
+        raise InvalidArgumentError(msg)
     if chosen.type == "cuda" and not torch.cuda.is_available():
         msg = f"device {device!r} needs a GPU, but torch finds none; use device='auto' or 'cpu'"
         raise InvalidArgumentError(msg)

@@ -14,9 +14,10 @@ from xmsgl.errors import InvalidArgumentError, NetworkError, shorten
 from xmsgl.network.segments import courses, cut_segments
 from xmsgl.network.topology import link
 from xmsgl.readers.reshape import only_scale
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.names import CROSSWALK, LABEL, id_values
 from xmsgl.schema.roles import features_along
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class _Segments:
     downstream: npt.NDArray[np.int64]  # position of the next segment, -1: none
 
 
+@checked
 def coarsen(ds: xr.Dataset | xr.DataTree, *, length_m: float = 10_000.0, by: str | None = None) -> xr.Dataset:
     """Make the coarse scale of a dataset from its fine scale.
 
@@ -81,8 +83,8 @@ def coarsen(ds: xr.Dataset | xr.DataTree, *, length_m: float = 10_000.0, by: str
     >>> two.sizes["coarse"] < two.sizes["fine"]
     True
     """
-    ds = as_dataset(ds)
-    if only_scale(ds) != "fine" or "length_fine" not in ds:
+    ds = sound_dataset(ds)
+    if only_scale(ds) != "fine" or "length_fine" not in ds or not ds.sizes["fine"]:
         msg = "coarsen needs 'downstream_fine' and 'length_fine'; read the network with scale=\"fine\""
         raise InvalidArgumentError(msg)
     if not length_m > 0:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError, shorten
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, XMSGLError, shorten
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def open_frame(
         if kind in _TEXT or (kind in _PACKED and Path(path.stem).suffix.lower() in _TEXT):
             return _read_csv(path, text)
         return _read_parquet(path) if kind in _PARQUET else _read_gdal(path, layer, layered)
-    except (ValueError, OSError, RuntimeError) as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
+    except XMSGLError:
+        raise
+    except Exception as error:  # the libraries that unpack and parse files raise many kinds
         msg = f"{path} cannot be read as {kind or 'a table'}: {error}"
         raise InvalidArgumentError(msg) from error
 

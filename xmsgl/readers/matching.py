@@ -15,6 +15,7 @@ from xmsgl.readers.geometry import check_lines
 from xmsgl.schema.geometry import CRS, read_geometry
 from xmsgl.schema.names import CROSSWALK
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _TIE = 1.0  # m; below the resolution of any river map
 _PURPOSE = "a crosswalk from geometry"
 
 
+@checked
 def crosswalk(
     coarse: Any,
     fine: Any,
@@ -212,7 +214,7 @@ def _metric(crs: Any, segments: Any) -> Any:
         return segments.estimate_utm_crs()
     try:
         chosen = pyproj.CRS.from_user_input(crs)
-    except pyproj.exceptions.CRSError as error:
+    except (pyproj.exceptions.CRSError, TypeError) as error:
         msg = f"crs {crs!r} is not a coordinate system ({error})"
         raise InvalidArgumentError(msg) from error
     if not chosen.is_projected or any(axis.unit_name not in {"metre", "meter"} for axis in chosen.axis_info):

@@ -33,6 +33,7 @@ from xmsgl.readers.nhdplus_links import (
     rows_by_value,
 )
 from xmsgl.readers.registry import register
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
@@ -74,6 +75,7 @@ _STATICS = {
 
 
 @register("nhdplus")
+@checked
 def read_nhdplus(
     source: Source,
     *tables: Source,

@@ -22,6 +22,7 @@ from xmsgl.readers.prms import (
 )
 from xmsgl.readers.registry import register
 from xmsgl.readers.response_units import average, read_daily, unit_weights
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
@@ -40,9 +41,10 @@ _UNITS = {"tmax": "degF", "tmin": "degF", "prcp": "in d-1", "rhavg": "%"}
 
 
 @register("nhm")
+@checked
 def read_nhm(
-    parameters: Source | Iterable[Source],
-    daily: Source | Iterable[Source] = (),
+    parameters: xr.Dataset | str | Path | Iterable[Source],
+    daily: xr.Dataset | str | Path | Iterable[Source] = (),
     fabric: Any = None,
     *,
     id_field: str | None = None,

@@ -117,7 +117,7 @@ def open_netcdf(source: Source) -> xr.Dataset:
         raise DataUnavailableError(msg)
     try:
         return xr.load_dataset(source)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         msg = f"{source} cannot be read as netCDF: {error}"
         raise InvalidArgumentError(msg) from error
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.registry import Registry
+from xmsgl.util.spec import bind
 
 __all__ = ["READERS", "Reader", "get", "names", "read", "register"]
 
@@ -78,7 +79,8 @@ def read(name: str, *sources: Any, **options: Any) -> xr.Dataset:
     InvalidArgumentError
         The reader does not return a Dataset.
     """
-    ds = get(name)(*sources, **options)
+    bound = bind(f"reader {name!r}", get(name), *sources, **options)
+    ds = get(name)(*bound.args, **bound.kwargs)
     if not isinstance(ds, xr.Dataset):  # readers of others need not be type-checked
         msg = f"the reader {name!r} must return an xarray.Dataset, not {type(ds).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)

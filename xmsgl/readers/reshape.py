@@ -10,6 +10,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.network.topology import contract, link
 from xmsgl.schema.names import CROSSWALK, id_values, positions, scale_of
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["keep", "one_scale"]
 
 
+@checked
 def keep(ds: xr.Dataset, ids: npt.ArrayLike) -> xr.Dataset:
     """Keep some reaches of a network and link them across those left out.
 
@@ -55,7 +57,7 @@ def keep(ds: xr.Dataset, ids: npt.ArrayLike) -> xr.Dataset:
     name = f"downstream_{scale}"
     own = id_values(ds.indexes[scale].to_numpy())
     chosen = id_values(np.asarray(ids))
-    where = positions(own, chosen)
+    where = positions(own, chosen) if chosen.ndim == 1 else np.zeros(0, np.int64)
     fault = ""
     if not where.size:
         fault = "no ids are given"
@@ -83,6 +85,7 @@ def relink(
     return np.where(below >= 0, ids[selected][below], outlet)[where]
 
 
+@checked
 def one_scale(ds: xr.Dataset) -> xr.Dataset:
     """Make a dataset of two scales with one reach per segment, for basins without a finer network.
 

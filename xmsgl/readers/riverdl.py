@@ -27,6 +27,7 @@ from xmsgl.readers.registry import register
 from xmsgl.readers.reshape import keep, only_scale, relink
 from xmsgl.schema.days import day_spans, lost, padded
 from xmsgl.schema.names import id_values, positions
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
 from xmsgl.util.scales import SCALES
@@ -64,6 +65,7 @@ Source = xr.Dataset | str | Path
 
 
 @register("river-dl")
+@checked
 def read_river_dl(
     drivers: Source,
     network: xr.Dataset | Mapping[Any, Any] | str | Path,
@@ -188,7 +190,11 @@ def _open(source: Source, what: str, scale: Scale) -> xr.Dataset:
         ds = source
     elif isinstance(source, str | Path):
         require("zarr", "reading the stores of river-dl")
-        ds = xr.open_zarr(source)
+        try:
+            ds = xr.open_zarr(source)
+        except Exception as error:  # Zarr and its codecs raise many kinds
+            msg = f"{what} cannot be read as a Zarr store: {source} ({type(error).__name__}: {error})"
+            raise InvalidArgumentError(msg) from error
     else:
         msg = f"{what} must be the path of a Zarr store or a Dataset, not {type(source).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
@@ -292,11 +298,16 @@ def _network(
 
 def _from_file(path: Path, ids: NDArray[Any], matrix: str) -> NDArray[np.int64]:
     check_choice("matrix", matrix, _MATRICES)
-    with np.load(path, allow_pickle=False) as archive:
-        if missing := [name for name in (matrix, "rowcolnames") if name not in archive.files]:
-            msg = f"{path.name} lacks {', '.join(missing)}; it has {', '.join(archive.files)}"
-            raise NetworkError(msg)
-        names, distance = id_values(archive["rowcolnames"]), archive[matrix]
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            held = dict(archive)
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds
+        msg = f"{path} cannot be read as a .npz file of arrays: {error}"
+        raise InvalidArgumentError(msg) from error
+    if missing := [name for name in (matrix, "rowcolnames") if name not in held]:
+        msg = f"{path.name} lacks {', '.join(missing)}; it has {', '.join(held)}"
+        raise NetworkError(msg)
+    names, distance = id_values(held["rowcolnames"]), held[matrix]
     try:
         downstream = downstream_from_distance(names, distance, kind=matrix)
     except NetworkError as error:

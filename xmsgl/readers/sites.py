@@ -24,6 +24,7 @@ from xmsgl.readers.frames import (
 from xmsgl.readers.matching import _lines, _metric
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class PlacedSites(NamedTuple):
     """Sites with their ``reach``, ``distance`` (m), ``area_ratio``, ``days``, ``in_air`` and ``outcome``."""
 
 
+@checked
 def place_sites(
     sites: Source,
     observations: Source,

@@ -21,6 +21,7 @@ from xmsgl.network.topology import link
 from xmsgl.readers.frames import check_choice, columns, measures, open_frame, rows_of, texts, whole_numbers
 from xmsgl.readers.geometry import check_lines, place_variables
 from xmsgl.readers.registry import register
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
@@ -47,6 +48,7 @@ _ATTRS = {
 
 
 @register("ssn")
+@checked
 def read_ssn(source: str | Path, *, scale: Scale = "fine") -> xr.Dataset:
     """Read a spatial stream network: links, lengths, drainage areas, distances to the outlet, locations.
 

@@ -20,6 +20,7 @@ from xmsgl.schema.names import CROSSWALK, positions, scale_of
 from xmsgl.schema.ranges import BASES, check_names
 from xmsgl.schema.tree import period
 from xmsgl.schema.units import expected_units, same_units
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
@@ -95,6 +96,7 @@ class _Meaning:
 
 
 @register("csv")
+@checked
 def read_csv(
     reaches: Source,
     daily: Source | None = None,
@@ -175,6 +177,7 @@ def read_csv(
 
 
 @register("csv-basin")
+@checked
 def read_csv_basin(
     coarse: Pair,
     fine: Pair,

@@ -20,6 +20,7 @@ from xmsgl.schema.ranges import check_names
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.units import conversion, expected_units
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
 
@@ -49,6 +50,7 @@ _DAILY = {"station": _STATION["station"], "time": ("time", "date", "day")}
 _RADIUS = 6_371_000.0  # m, of the earth
 
 
+@checked
 def weather_from_grid(
     grid: xr.Dataset,
     network: xr.Dataset | xr.DataTree,
@@ -149,6 +151,7 @@ def weather_from_grid(
     return stamp(weather, f"interpolated {', '.join(names.values())} to {ds.sizes[scale]} along {scale}")
 
 
+@checked
 def weather_from_stations(
     stations: Source,
     daily: Source,

@@ -22,7 +22,9 @@ from xmsgl.reconstruct.given import LIMIT, Correction
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.saved import drivers_from, read_state, write_state
 from xmsgl.reconstruct.sensors import observations, sensor_errors
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.graphs import known_segments
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +51,7 @@ MODES = {
 }
 
 
+@checked
 def reconstruct(
     obj: xr.Dataset | xr.DataTree,
     model: Model | str | os.PathLike[str] | None = None,
@@ -128,7 +131,7 @@ def reconstruct(
     if lead is not None and (mode != "forecast" or lead < 1 or lead != int(lead)):
         msg = f"lead must be at least 1 for mode='forecast', and None else; got {lead} for mode={mode!r}"
         raise InvalidArgumentError(msg)
-    whole = schema.as_dataset(obj)
+    whole = sound_dataset(obj, sizes=True)
     if "member" in whole.dims:
         options: dict[str, Any] = {"observed": observed, "mode": mode, "lead": lead, "start": start}
         options |= {"quantiles": quantiles, "warmup": warmup, "device": device}
@@ -161,6 +164,7 @@ def reconstruct(
     return result if order is None else result.isel(time=order[order >= begin] - begin)
 
 
+@checked
 def state(
     obj: xr.Dataset | xr.DataTree,
     model: Model | str | os.PathLike[str] | None = None,
@@ -215,7 +219,7 @@ def state(
     """
     from dask.base import compute
 
-    ds, _ = in_order(schema.as_dataset(obj))
+    ds, _ = in_order(sound_dataset(obj, sizes=True))
     if "member" in ds.dims:
         msg = "a state is of one member of an ensemble; select one, of the weather that was observed"
         raise InvalidArgumentError(msg)
@@ -230,7 +234,7 @@ def state(
     saved = None if start is None else read_state(start, fitted, ds, warmup)
     labels = observations(ds, observed, required=saved is None)
     days, begin = pd.DatetimeIndex(ds.indexes["time"]), 0 if saved is None else saved.begin
-    if day is not None and pd.Timestamp(day) not in days:
+    if day is not None and pd.to_datetime(day, errors="coerce") not in days:
         msg = f"day {day} is not a day of the dataset, which has {days[0].date()} to {days[-1].date()}"
         raise InvalidArgumentError(msg + "; give one of these")
     until = day if observed is None or day is not None else observed.indexes["time"].max()
@@ -288,7 +292,7 @@ def _covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[Err
         )
         raise UncalibratedModelError(msg)
     for covariance in model.spec.errors.values() if quantiles is not None else ():
-        covariance.spread.at(quantiles or ())
+        covariance.spread.at(() if quantiles is None else quantiles)
     return model.spec.errors
 
 

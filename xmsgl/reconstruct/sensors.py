@@ -10,6 +10,7 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.reconstruct.given import Errors
+from xmsgl.schema.arrays import as_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,12 +58,13 @@ def observations(
         found = {str(name): observed[name] for name in observed}
         given = {s: found[name] for s in ("fine", "coarse") if (name := f"{schema.LABEL}_{s}") in found}
     else:
-        given = {"coarse" if "coarse" in observed.dims else "fine": observed}
+        array = as_array(observed, "observed")
+        given = {"coarse" if "coarse" in array.dims else "fine": array}
     if required and not given:
         names = f"{schema.LABEL}_fine and {schema.LABEL}_coarse"
         msg = f"there is no observation: {names} are missing; give observed="
         raise InvalidArgumentError(msg)
-    return {scale: _aligned(ds, array, scale) for scale, array in given.items()}
+    return {scale: _aligned(ds, as_array(array, "observed"), scale) for scale, array in given.items()}
 
 
 def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:

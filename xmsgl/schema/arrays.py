@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.schema.structure import check_labels, check_numbers, check_sizes
+from xmsgl.schema.tree import as_dataset
+from xmsgl.util.scales import SCALES
 
-__all__ = ["as_array"]
+__all__ = ["as_array", "sound_dataset"]
+
+
+def sound_dataset(obj: xr.Dataset | xr.DataTree, *, sizes: bool = False) -> xr.Dataset:
+    """Return the flat dataset; refuse what no function can use, and with `sizes` missing dimensions."""
+    ds = as_dataset(obj)
+    dims = [dim for dim in ("time", *SCALES) if sizes or dim in ds.sizes]
+    if faults := [*check_sizes(ds, dims), *check_labels(ds.indexes), *check_numbers(ds)]:
+        raise InvalidDatasetError(faults)
+    return ds
 
 
 def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.DataArray:
     """Return the array itself, or the only variable of a Dataset, as a written prediction opens."""
     if isinstance(obj, xr.DataArray):
+        text = [] if obj.dtype.kind in "biuf" else [f"its dtype is {obj.dtype}; it must be numeric"]
+        if faults := [*check_labels(obj.indexes), *text]:
+            raise InvalidArgumentError(f"{what}: {'; '.join(faults)}")
         return obj
     if isinstance(obj, xr.Dataset):
         names = list(obj.data_vars)
         if len(names) == 1:
-            return obj[names[0]]
+            return as_array(obj[names[0]], what)
         msg = f"{what} is a Dataset without variables; give the array itself"
         if names:
             msg = (

@@ -17,6 +17,7 @@ from xmsgl.schema.days import day_spans, join_days
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
 from xmsgl.schema.topology import arrows
 from xmsgl.schema.tree import period, rename, suffixed, union
+from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
 
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 Crosswalk: TypeAlias = "xr.DataArray | pd.Series[Any] | Mapping[Any, Any]"
 
 
+@checked
 def combine(
     coarse_ds: xr.Dataset | xr.DataTree,
     fine_ds: xr.Dataset | xr.DataTree,
@@ -258,7 +260,7 @@ def _kinds(scale: Scale, ids: npt.NDArray[Any], others: npt.NDArray[Any]) -> str
     return f" ({scale} ids are {kind_of(ids)}, in the crosswalk they are {kind_of(others)})"
 
 
-def _pairs(crosswalk: Crosswalk) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _pairs(crosswalk: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return fine ids and coarse ids of a crosswalk in any form."""
     if isinstance(crosswalk, xr.DataArray):
         if crosswalk.ndim != 1 or crosswalk.dims[0] not in crosswalk.indexes:
@@ -270,11 +272,11 @@ def _pairs(crosswalk: Crosswalk) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         keys, owners = crosswalk.indexes[crosswalk.dims[0]].to_numpy(), crosswalk.to_numpy()
     elif isinstance(crosswalk, pd.Series):
         keys, owners = crosswalk.index.to_numpy(), crosswalk.to_numpy()
-    elif isinstance(crosswalk, Mapping):
+    elif isinstance(crosswalk, Mapping) and not isinstance(crosswalk, xr.Dataset):
         keys = np.array(list(crosswalk), dtype=object)
         owners = np.array(list(crosswalk.values()), dtype=object)
     else:  # callers need not be type-checked
-        msg = f"the crosswalk must be a DataArray, a pandas Series or a dict, not {type(crosswalk).__name__}"  # type: ignore[unreachable]
+        msg = f"the crosswalk must be a DataArray, a pandas Series or a dict, not {type(crosswalk).__name__}"
         raise InvalidArgumentError(msg)
     if not len(keys):
         msg = "the crosswalk is empty; it must give the segment of every reach"

@@ -10,6 +10,7 @@ from xmsgl.network.known import KnownSegments
 from xmsgl.schema.names import id_values
 from xmsgl.schema.rivers import segment_positions, topology
 from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def build_graph(
 ) -> RiverGraphs: ...
 
 
+@checked
 def build_graph(
     obj: xr.Dataset | xr.DataTree, scale: Scale | None = None, **choices: Unpack[GraphChoices]
 ) -> RiverGraph | RiverGraphs:

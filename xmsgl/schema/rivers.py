@@ -60,7 +60,7 @@ def unique_ids(ds: xr.Dataset, scale: Scale) -> npt.NDArray[Any]:
     return id_values(index.to_numpy())
 
 
-def need_ids(ds: xr.Dataset, scale: Scale) -> None:
+def need_ids(ds: xr.Dataset, scale: str) -> None:
     """Refuse a dataset without ids of a scale."""
     if scale not in ds.indexes:
         fault = f"coordinate {scale!r} is missing; give the ids: ds.assign_coords({scale}=ids)"
@@ -79,6 +79,7 @@ def read_small(ds: xr.Dataset, scale: Scale, *names: str) -> list[npt.NDArray[An
 
 def stream_orders(ds: xr.Dataset, scale: str) -> npt.NDArray[np.int64]:
     """Return the stream order of each reach, (n,): stored, or Strahler's from the topology, or 1."""
+    need_ids(ds, scale)
     if f"stream_order_{scale}" in ds.variables:
         stored = np.asarray(ds[f"stream_order_{scale}"].values, dtype=np.float64)
         return np.where(np.isfinite(stored), np.maximum(stored, 1), 1).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xmsgl.errors import shorten
+from xmsgl.network.ids import id_values, kind_of
 from xmsgl.schema.advice import counted, daily_means
 from xmsgl.schema.names import CROSSWALK, LABEL, TOPOLOGY, scale_of
 from xmsgl.schema.roles import drivers, statics
@@ -16,11 +17,12 @@ from xmsgl.schema.units import advice, expected_units, same_units, tidy_units
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     import xarray as xr
 
-__all__ = ["WITHOUT_LABELS", "check_sizes", "check_time", "check_units", "check_variables", "dates"]
+__all__ = ["WITHOUT_LABELS", "check_labels", "check_numbers", "check_sizes", "check_time"]
+__all__ += ["check_units", "check_variables", "dates"]
 
 _MEANING = {
     "downstream": "the id of the {node} each {node} flows into, 0 or '' at an outlet",
@@ -37,12 +39,13 @@ _DAILY = re.compile(
     r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
     r"|relative_humidity|potential_evapotranspiration)$"
 )
+_NUMBERS = {"lat", "lon", "length", "drainage_area", "stream_order"}
 _DAY = np.timedelta64(1, "D")
 
 
-def check_sizes(ds: xr.Dataset) -> Iterator[str]:
+def check_sizes(ds: xr.Dataset, dims: Iterable[str] = ("time", *SCALES)) -> Iterator[str]:
     """Find dimensions and index coordinates that are missing or empty."""
-    for dim in ("time", *SCALES):
+    for dim in dims:
         if dim not in ds.sizes:
             there = ", ".join(map(str, ds.sizes)) or "none"
             yield (
@@ -68,8 +71,6 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
             )
         elif ds[name].dims != (scale,):
             yield f"{name} has dimensions {ds[name].dims} instead of ({scale!r},)"
-        elif name.startswith("length") and ds[name].dtype.kind not in "iuf":
-            yield _not_numeric(ds, name, "float64")
     if not drivers(ds):
         yield (
             "there are no drivers: no numeric variable '<name>_coarse' over (time, coarse) except labels; "
@@ -81,6 +82,7 @@ def check_variables(ds: xr.Dataset, labels: bool) -> Iterator[str]:
             f"add one (NaN where not observed), {WITHOUT_LABELS}"
         )
     yield from _check_shapes(ds)
+    yield from check_numbers(ds)
 
 
 def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
@@ -97,13 +99,31 @@ def _check_shapes(ds: xr.Dataset) -> Iterator[str]:
             yield instead
         elif array.dims == (scale, "time"):
             yield f'{instead}: ds = ds.transpose("time", ...)'
-        if _DAILY.match(base) and array.dtype.kind not in "iuf":
-            yield _not_numeric(ds, str(name), "float32")
 
 
-def _not_numeric(ds: xr.Dataset, name: str, dtype: str) -> str:
-    code = f'ds["{name}"] = ds["{name}"].astype("{dtype}")'
-    return f"{name} has dtype {ds[name].dtype}; it must be numeric: {code}"
+def check_numbers(ds: xr.Dataset) -> Iterator[str]:
+    """Find variables that are computed with and not numeric."""
+    for name, array in ds.variables.items():
+        base, scale = scale_of(name)
+        kind = "float32" if _DAILY.match(base) else "float64" if base in _NUMBERS else ""
+        if scale is not None and kind and array.dtype.kind not in "iuf":
+            code = f'ds["{name}"] = ds["{name}"].astype("{kind}")'
+            yield f"{name} has dtype {array.dtype}; it must be numeric: {code}"
+
+
+def check_labels(labels: Mapping[Hashable, pd.Index[Any]]) -> Iterator[str]:
+    """Find days and ids that no function can use."""
+    for dim in ("time", *SCALES):
+        index = labels.get(dim)
+        if isinstance(index, pd.MultiIndex):
+            levels = shorten(index.names)
+            yield f'{dim} has several levels ({levels}); keep one: ds = ds.reset_index("{dim}"), then set it'
+        elif index is not None and dim == "time":
+            yield from _check_calendar(index)
+        elif index is not None and id_values(index.to_numpy()).dtype.kind not in "iU":
+            yield f"{dim} has ids that are {kind_of(index.to_numpy())}; give integers or text"
+        elif index is not None and not index.is_unique:
+            yield f"{dim}: duplicated ids {shorten(index[index.duplicated()].unique())}; keep one of each"
 
 
 def check_time(ds: xr.Dataset) -> Iterator[str]:
@@ -118,20 +138,25 @@ def check_time(ds: xr.Dataset) -> Iterator[str]:
     yield from check_days(ds)
 
 
+def _check_calendar(index: pd.Index[Any]) -> Iterator[str]:
+    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
+        kind = "with a time zone" if isinstance(index, pd.DatetimeIndex) else type(index).__name__
+        found = f"{kind} ({index.dtype})"
+        yield f"time is {found} instead of datetime64 of the standard calendar: {_decode(index)}"
+    elif index.hasnans:
+        cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
+        found = counted(int(np.count_nonzero(index.isna())), "missing value", "missing values")
+        yield f"time has {found} (NaT); {cure}"
+
+
 def check_days(ds: xr.Dataset) -> Iterator[str]:
     """Find days that are not daily or complete, in any order."""
     if "time" not in ds.indexes or ds.sizes["time"] == 0:
         return
     index = ds.indexes["time"]
+    yield from _check_calendar(index)
     if not isinstance(index, pd.DatetimeIndex) or index.tz is not None:
-        kind = "with a time zone" if isinstance(index, pd.DatetimeIndex) else type(index).__name__
-        found = f"{kind} ({index.dtype})"
-        yield f"time is {found} instead of datetime64 of the standard calendar: {_decode(index)}"
         return
-    if index.hasnans:
-        cure = 'drop them: ds = ds.isel(time=ds["time"].notnull().values)'
-        found = counted(int(np.count_nonzero(index.isna())), "missing value", "missing values")
-        yield f"time has {found} (NaT); {cure}"
     time = index.dropna()
     if time.has_duplicates:
         twice = time[time.duplicated()].unique()

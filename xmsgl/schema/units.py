@@ -175,7 +175,7 @@ def tidy_units(units: str) -> str:
     text = re.sub(r"\b(?:square|sq) ([a-z]+)", r"\g<1>2", re.sub(r"\bper\b", "/", text.lower()))
     powers: dict[str, int] = {}
     sign = 1
-    for word, power in re.findall(r"(/|[^\W\d_]+)(-?\d+)?", text):
+    for word, power in re.findall(r"(/|[^\W\d_]+)(-?\d{1,9})?", text):
         if word == "/":
             sign = -1
             continue

@@ -18,6 +18,7 @@ from xmsgl.schema.structure import check_sizes, check_time, check_units, check_v
 from xmsgl.schema.topology import check_network
 from xmsgl.schema.tree import rename
 from xmsgl.schema.values import allowed_values, check_daily, check_labels, check_statics
+from xmsgl.util.arguments import checked
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = ["ValidationReport", "validate"]
 Values = dict[str, "npt.NDArray[Any]"]
 
 
+@checked
 def validate(
     obj: xr.Dataset | xr.DataTree,
     *,

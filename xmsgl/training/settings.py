@@ -20,6 +20,7 @@ from xmsgl.network.kernels import Kernel
 from xmsgl.training.loop import KEEPS
 from xmsgl.training.recipes import RECIPES, recipe_settings
 from xmsgl.training.weighting import WEIGHTINGS
+from xmsgl.util.arguments import check_value, checked
 from xmsgl.util.spec import is_number, is_positive
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _LEAST = {
     "seed": 0,
     "identity": 0,
 }
+_SIZES, _MOST = ("ensemble", "identity", "hidden", "heads"), 10_000
 #: The method that is the weighted mean of others.
 STACK = "stack"
 # Settings that hold for all parts of a stack.
@@ -207,13 +209,13 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _check(each.name, getattr(self, each.name))
-        parse_features(self.features)
+            _check(each.name, getattr(self, each.name), str(each.type))
         if self.folds and self.refit:
             msg = "with validation='folds' all observations are learned from; leave refit out"
             raise InvalidArgumentError(msg)
 
     @classmethod
+    @checked
     def of(cls, method: str | None = None, *, recipe: str | None = None, **given: Any) -> TrainSettings:
         """Build settings from keywords of the training and of the method's network.
 
@@ -242,6 +244,8 @@ class TrainSettings:
         >>> TrainSettings.of(recipe="published", epochs=5).weighting
         'mgda'
         """
+        from xmsgl.models.methods.registry import MODELS
+
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
         method = method or (None if recipe is None else RECIPES[recipe].method) or "msgl"
         usual, uses = _of_method(method)
@@ -251,6 +255,9 @@ class TrainSettings:
         if uses is None and "epochs" not in values:
             values.setdefault("steps", _STEPS)
         network = {name: values.pop(name) for name in list(values) if name not in own}
+        kinds = {} if method == STACK else inspect.signature(MODELS[method]).parameters
+        for name, value in network.items():
+            _check(name, value, str(kinds[name].annotation) if name in kinds else "Any")
         plain = cls(method=method, architecture=network, **values)
         features = (usual.get("features", [name]) if name == "default" else [name] for name in plain.features)
         chosen = replace(plain, features=tuple(dict.fromkeys(chain.from_iterable(features))))
@@ -352,14 +359,12 @@ def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: s
             raise InvalidArgumentError(msg)
 
 
-def _check(name: str, value: Any) -> None:
-    """Refuse an invalid value of a setting."""
+def _check(name: str, value: Any, kind: str) -> Any:
+    """Refuse an invalid value of a setting, whose annotation is `kind`."""
     if value is None and name in _OPTIONAL:
-        return
+        return None
     each = value if name == "learning_rate" and isinstance(value, tuple) else [value]
-    if name in ("amp", "refit") and not isinstance(value, bool):
-        msg = f"{name} must be True{', False or None' if name == 'amp' else ' or False'}, got {value!r}"
-    elif name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
+    if name in _LEAST and not (isinstance(value, int) and is_number(value) and value >= _LEAST[name]):
         msg = f"{name} must be a whole number of at least {_LEAST[name]}, got {value!r}"
     elif name == "warmup" and value > LONGEST:
         msg = f"warmup must be at most {LONGEST} days, got {value!r}"
@@ -367,10 +372,12 @@ def _check(name: str, value: Any) -> None:
         msg = f"{name} must be a positive number, got {value!r}"
     elif name == "average" and not (is_number(value) and 0 <= value < 1):
         msg = f"{name} must be in [0, 1), got {value!r}"
-    elif name in _NAMES and value not in _NAMES[name]:
+    elif name in _NAMES and not (isinstance(value, str) and value in _NAMES[name]):
         raise UnknownNameError(name, value, _NAMES[name])
+    elif name in _SIZES and is_number(value) and value > _MOST:
+        msg = f"{name} must be at most {_MOST:,}, got {value!r}"
     else:
-        return
+        return parse_features(value) if name == "features" else check_value(name, value, kind)
     raise InvalidArgumentError(msg)
 
 

@@ -16,6 +16,7 @@ from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import join_parts, prepare_all
 from xmsgl.training.start import Start
 from xmsgl.training.watch.watched import watched
+from xmsgl.util.arguments import checked
 from xmsgl.util.writing import check_target
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = ["train"]
 logger = logging.getLogger(__name__)
 
 
+@checked
 def train(
     obj: xr.Dataset | xr.DataTree,
     method: str | None = None,
@@ -129,7 +131,7 @@ def train(
     'msgl'
     """
     given = settings if epochs is None else {**settings, "epochs": epochs}
-    if validation != "default":
+    if not (isinstance(validation, str) and validation == "default"):
         given = {**given, "validation": validation}
     chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:

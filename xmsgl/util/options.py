@@ -21,7 +21,7 @@ def check_progress(value: object) -> Progress:
     """Return a valid value of ``progress``: nothing, everything that can be shown, or bars only."""
     if isinstance(value, bool):
         return value
-    if value == "bar":
+    if isinstance(value, str) and value == "bar":
         return "bar"
     msg = f"progress must be True, False or 'bar', not {value!r}"
     raise InvalidArgumentError(msg)

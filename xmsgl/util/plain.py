@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.util.spec import is_number
 
-__all__ = ["OPTIONAL", "read_plain"]
+__all__ = ["OPTIONAL", "brief", "read_plain"]
 
 #: Metadata of the fields of a dataclass that may be absent; they have a default.
 OPTIONAL = {"optional": True}
@@ -61,7 +61,7 @@ def read_plain(kind: Any, value: Any, where: str) -> Any:
         return value
     choice = f"one of {', '.join(arguments)}" if origin is Literal else "an object"
     length = f" of {len(arguments)}" if origin is tuple and arguments[-1] is not ... else ""
-    msg = f"{where} must be {_NAMES.get(origin or kind, choice)}{length}, not {_brief(value)}"
+    msg = f"{where} must be {_NAMES.get(origin or kind, choice)}{length}, not {brief(value)}"
     raise InvalidArgumentError(msg)
 
 
@@ -71,11 +71,13 @@ def _check_names(kind: Any, value: Mapping[str, Any], where: str) -> None:
     lacking = [name for name, optional in known.items() if not optional and name not in value]
     for what, names in (("lacks", lacking), ("has unknown entries", value.keys() - known)):
         if names:
-            msg = f"{where} {what}: {shorten(map(_brief, sorted(names)))}"
+            msg = f"{where} {what}: {shorten(map(brief, sorted(names)))}"
             raise InvalidArgumentError(msg)
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """Write the start of a value."""
-    text = repr(value) if not isinstance(value, dict | list) else f"{type(value).__name__} of {len(value)}"
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    text = repr(value).partition("\n")[0]
+    if len(text) > 60 and isinstance(value, dict | list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return text if len(text) <= 60 else f"{text[:57]}..."

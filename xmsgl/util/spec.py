@@ -27,6 +27,7 @@ __all__ = [
     "read_word",
 ]
 
+MOST_SEEDS = 10_000
 _OPENING, _CLOSING = "[{", "]}"
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
 _INFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
@@ -147,5 +148,5 @@ def parse_draws(words: Sequence[str]) -> list[int]:
         if match is None:
             msg = f"{word!r} is not a valid seed; give one or several (0 1 7), or a range (0-3)"
             raise InvalidArgumentError(msg)
-        numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+        numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1)[: MOST_SEEDS + 1])
     return numbers

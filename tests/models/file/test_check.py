@@ -80,7 +80,7 @@ WRONG = [
     ("network", "spec.architecture.identity", 3, "the architecture needs"),
     ("network", "spec.architecture.segments", 4, "architecture.segments must be the number of segments, 5"),
     ("network", "spec.architecture.moon", 1, "has no argument moon"),
-    ("network", "spec.architecture", [], "spec.architecture must be an object, not list of 0"),
+    ("network", "spec.architecture", [], r"spec.architecture must be an object, not \[\]"),
     ("network", "spec.features", [], "spec.features must be one or more"),
     ("network", "spec.features.0.days", 10**9, "days must be 1 to 3660"),
     ("network", "spec.features.0.transform", "cube", "transform must be identity, log1p, sqrt"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from xmsgl.datasets.cached import Cached, open_cached
 from xmsgl.datasets.delaware_basin.text import DIGITS
 from xmsgl.errors import InvalidArgumentError, did_you_mean
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +21,7 @@ Fine = Literal["mainstem", "all"]
 Forcing = Literal["stations", "era5", "observed"]
 
 
+@checked
 def delaware(
     *,
     start: str | pd.Timestamp | None = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmsgl.datasets.cached import Cached, open_cached
 from xmsgl.datasets.pacific_northwest.text import DIGITS
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
@@ -17,6 +18,7 @@ __all__ = ["willamette", "yakima"]
 
 
 # modules and folders that the stored datasets depend on
+@checked
 def willamette(
     *,
     start: str | pd.Timestamp | None = None,
@@ -65,6 +67,7 @@ def willamette(
     return open_cached(WILLAMETTE, start=start, end=end, region=region, cache_dir=cache_dir)
 
 
+@checked
 def yakima(
     *,
     start: str | pd.Timestamp | None = None,

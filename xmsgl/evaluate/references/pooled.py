@@ -29,12 +29,13 @@ from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import AIR_WINDOWS, time_of_year, trailing_mean
 from xmsgl.inputs.regression import static_ridge
+from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.inherit import fine_values
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.rivers import segment_positions
 from xmsgl.schema.roles import drivers, statics
 from xmsgl.schema.structure import dates
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class _Normal:
     n: int
 
 
+@checked
 def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.DataArray:
     """Predict the seasonal cycle: the same temperature on the same day of every year.
 
@@ -112,7 +114,7 @@ def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.
     >>> bool(np.allclose(climatology(ds), season[:, None], atol=1e-3))
     True
     """
-    ds = as_dataset(obj)
+    ds = sound_dataset(obj, sizes=True)
     season = _season(ds)
     without_static = (np.zeros((ds.sizes[scale], 0)) for scale in SCALES)
     design = _Design(lambda _: season, None, *without_static)
@@ -121,6 +123,7 @@ def climatology(obj: xr.Dataset | xr.DataTree, *, strength: float = 30.0) -> xr.
     )
 
 
+@checked
 def air_temperature_regression(
     obj: xr.Dataset | xr.DataTree, *, air: str = "air_temperature", strength: float = 30.0
 ) -> xr.DataArray:
@@ -173,7 +176,7 @@ def air_temperature_regression(
     >>> bool(np.allclose(air_temperature_regression(ds), np.maximum(5 + 0.6 * air, 0), atol=1e-3))
     True
     """
-    ds = _with_air(as_dataset(obj), air)
+    ds = _with_air(sound_dataset(obj, sizes=True), air)
     known = ds[f"{air}_coarse"]
     refuse_unfit(known.to_dataset(), [str(known.name)])
     gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))

@@ -12,6 +12,7 @@ from xmsgl.models.file.check import check_spec, check_weights, unloaded
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
 from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
+from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows, card, facts, folded, table
 from xmsgl.util.writing import write_bytes
 
@@ -104,6 +105,7 @@ class Model:
         """Return the modules of all members."""
         return [self.member(k).module() for k in range(self.members)]
 
+    @checked
     def member(self, k: int) -> Model:
         """Return one member of an ensemble as a separate model.
 
@@ -175,6 +177,7 @@ class Model:
         return len(held) if len(held) > 1 and all(held) else 0
 
     @classmethod
+    @checked
     def join(cls, models: Sequence[Model]) -> Model:
         """Combine models that differ only in their seed into an ensemble, which predicts their mean.
 
@@ -211,6 +214,7 @@ class Model:
             join_histories(models, "member"),
         )
 
+    @checked
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the model to one safetensors file, whole or not at all.
 
@@ -232,6 +236,7 @@ class Model:
         return write_bytes(path, self.payload)
 
     @classmethod
+    @checked
     def from_bytes(cls, payload: bytes, origin: str = "the payload") -> Model:
         """Make a model from the bytes of its file.
 
@@ -344,6 +349,7 @@ def join_histories(models: Sequence[Model], column: str) -> dict[str, list[float
     return history
 
 
+@checked
 def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     """Read a packaged model or the file of a model.
 

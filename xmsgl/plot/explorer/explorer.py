@@ -12,9 +12,9 @@ from xmsgl.plot.explorer.gather import gather
 from xmsgl.plot.explorer.page import Contents, render
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import units_of
-from xmsgl.schema.arrays import as_array
+from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.schema.rivers import stream_orders
-from xmsgl.schema.tree import as_dataset
+from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 from xmsgl.util.writing import check_target, write_bytes
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["explore"]
 
 
+@checked
 def explore(
     prediction: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
@@ -95,7 +96,7 @@ def explore(
         raise OutputError(msg)
     check_target(target)
     require("bokeh", "the explorer page", extra="explore")
-    ds = as_dataset(obj)
+    ds = sound_dataset(obj)
     orders = stream_orders(ds, "fine")
     contents = Contents(
         title=str(ds.attrs.get("title", "Water temperature")) if title is None else title,

@@ -1,0 +1,499 @@
+"""Wrong values for every argument of every public call: it works, or the error is one of the package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pathlib
+import re
+import warnings
+from dataclasses import fields
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import xmsgl
+import xmsgl.models.file.card
+import xmsgl.models.methods.base
+import xmsgl.readers.backend
+import xmsgl.training.recipes
+import xmsgl.training.watch.tensorboard
+from tests.readers.test_nhm import forcing as nhm_forcing
+from tests.readers.test_nhm import parameters as nhm_parameters
+from tests.readers.test_nhm import units as nhm_units
+from tests.readers.test_riverdl import DISTANCE, NAMES
+from tests.readers.test_riverdl import drivers as dl_drivers
+from tests.small import TWO_FEATURES
+from xmsgl import benchmark, datasets, evaluate, export, plot, readers
+from xmsgl.errors import InvalidArgumentError, UnknownNameError, XMSGLError
+from xmsgl.network.graph import RiverGraph, RiverGraphs
+from xmsgl.network.kernels import Exponential, get_kernel
+from xmsgl.training.settings import TrainSettings, network_arguments
+
+ROOT = pathlib.Path(__file__).parents[1]
+WRONG = {
+    "None": None,
+    "text": "x",
+    "empty list": [],
+    "object": object(),
+    "nan": float("nan"),
+    "negative": -1,
+    "bool": True,
+    "huge": 10**12,
+    "NUL": "a\0b",
+    "array": xr.DataArray([1.0, 2.0]),
+    "dataset": xr.Dataset({"a": ("x", [1.0])}),
+}
+
+
+class EnoughError(XMSGLError):
+    """What ends a training whose arguments are fine."""
+
+
+def stop(standing):
+    raise EnoughError
+
+
+@pytest.fixture(scope="module")
+def things(river_of, tmp_path_factory):
+    """A dataset of five segments, a model with intervals and covariance, a prediction, tables of files."""
+    folder = tmp_path_factory.mktemp("wrong")
+    place = np.arange(12.0)
+    ds = river_of(60).assign(lat_fine=("fine", 40 + place / 50), lon_fine=("fine", -75 - place / 70))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ds.msgl.train("trees", validation="folds:2", iterations=5)
+        one, other = (ds.msgl.train("trees", validation=None, seed=k, iterations=5) for k in (0, 1))
+    prediction = ds["water_temperature_fine"].fillna(9.0) + 1
+    members = prediction.expand_dims(member=2).drop_vars("member", errors="ignore")
+    spread = xr.concat([prediction - 1, prediction + 1], pd.Index([0.1, 0.9], name="quantile"))
+    table = pd.DataFrame({"id": [1, 2], "downstream": [2, 0], "length": [900.0, 400.0]})
+    at = {"lat": ds["lat_fine"].values[:1], "lon": ds["lon_fine"].values[:1]}
+    stations = pd.DataFrame({"station": ["a"], **at, "elevation": [10.0]})
+    daily = pd.DataFrame({"station": "a", "date": ds["time"].values[:3], "temperature": 5.0})
+    weather = daily.rename(columns={"temperature": "air_temperature [degC]"})
+    return SimpleNamespace(
+        folder=folder,
+        ds=ds,
+        model=model,
+        one=one,
+        other=other,
+        prediction=prediction,
+        members=members,
+        spread=spread,
+        observed=ds["water_temperature_fine"],
+        table=table,
+        stations=stations,
+        daily=daily,
+        weather=weather,
+        readings=pd.DataFrame({"id": [1], "time": ["2001-10-01"], "water_temperature [degC]": [5.0]}),
+        graphs=ds.msgl.graph(),
+    )
+
+
+def lat_lon(t):
+    axis = {"time": t.ds["time"].values[:3], "lat": [30.0, 50.0], "lon": [-90.0, -60.0]}
+    return xr.Dataset({"t": (tuple(axis), np.full((3, 2, 2), 5.0), {"units": "degC"})}, coords=axis)
+
+
+#: The call, and arguments that are fine.
+CALLS = {
+    "xarray.Dataset.msgl.validate": lambda t: (t.ds.msgl.validate, {}),
+    "xarray.Dataset.msgl.graph": lambda t: (t.ds.msgl.graph, {"scale": "fine", "hops": 2}),
+    "xarray.Dataset.msgl.train": lambda t: (
+        t.ds.msgl.train,
+        {"method": "msgl", "observers": [stop], **TWO_FEATURES},
+    ),
+    "xarray.Dataset.msgl.downscale": lambda t: (t.ds.msgl.downscale, {"model": t.model, "warmup": 5}),
+    "xarray.Dataset.msgl.reconstruct": lambda t: (
+        t.ds.msgl.reconstruct,
+        {"model": t.model, "warmup": 5, "device": "cpu"},
+    ),
+    "xarray.Dataset.msgl.state": lambda t: (
+        t.ds.msgl.state,
+        {
+            "model": t.model,
+            "day": "2001-11-01",
+            "observed": None,
+            "start": None,
+            "warmup": 5,
+            "device": "cpu",
+        },
+    ),
+    "xarray.Dataset.msgl.evaluate": lambda t: (
+        t.ds.msgl.evaluate,
+        {"prediction": t.prediction, "seed": 0, "tails": "inclusive"},
+    ),
+    "xarray.Dataset.msgl.compare": lambda t: (
+        t.ds.msgl.compare,
+        {"predictions": {"a": t.prediction, "b": t.observed}, "observed": None, "by": None, "confidence": 0.9}
+        | {"seed": 0},
+    ),
+    "xarray.Dataset.msgl.export": lambda t: (t.ds.msgl.export, {"prediction": t.prediction}),
+    "xarray.Dataset.msgl.explore": lambda t: (
+        t.ds.msgl.explore,
+        {"path": t.folder / "p.html", "prediction": t.prediction}
+        | {"interval": None, "observed": None, "title": None},
+    ),
+    "xarray.Dataset.msgl.plot.network": lambda t: (
+        t.ds.msgl.plot.network,
+        {"var": t.prediction, "time": "2001-11"},
+    ),
+    "xarray.Dataset.msgl.plot.series": lambda t: (
+        t.ds.msgl.plot.series,
+        {"prediction": t.prediction, "reach": t.ds["fine"].values[0]},
+    ),
+    "xarray.Dataset.msgl.plot.skill": lambda t: (
+        t.ds.msgl.plot.skill,
+        {"prediction": t.prediction, "by": "month"},
+    ),
+    "xarray.Dataset.msgl.plot.graph": lambda t: (t.ds.msgl.plot.graph, {"which": "fine"}),
+    "xmsgl.combine": lambda t: (
+        xmsgl.combine,
+        {
+            "coarse_ds": t.ds.drop_dims("fine"),
+            "fine_ds": t.ds.drop_dims("coarse").drop_vars("coarse_segment"),
+            "crosswalk": t.ds["coarse_segment"],
+        },
+    ),
+    "xmsgl.coarsen": lambda t: (xmsgl.coarsen, {"ds": t.ds.drop_dims("coarse").drop_vars("coarse_segment")}),
+    "xmsgl.catalog_path": lambda t: (xmsgl.catalog_path, {}),
+    "xmsgl.load_model": lambda t: (xmsgl.load_model, {}),
+    "xmsgl.Model.member": lambda t: (t.model.member, {"k": 0}),
+    "xmsgl.Model.join": lambda t: (xmsgl.Model.join, {"models": [t.one, t.other]}),
+    "xmsgl.Model.save": lambda t: (t.model.save, {"path": t.folder / "m"}),
+    "xmsgl.Model.from_bytes": lambda t: (xmsgl.Model.from_bytes, {"payload": t.model.payload}),
+    "xmsgl.set_options": lambda t: (
+        xmsgl.set_options,
+        {"progress": False, "data_dir": None, "data_mirror": None, "process_tuning": False},
+    ),
+    "xmsgl.get_option": lambda t: (xmsgl.get_option, {"name": "progress"}),
+    "xmsgl.training.settings.TrainSettings": lambda t: (TrainSettings, {}),
+    "xmsgl.training.settings.TrainSettings.of": lambda t: (TrainSettings.of, {"method": "msgl"}),
+    "xmsgl.models.methods.base.register_model": lambda t: (
+        xmsgl.models.methods.base.register_model,
+        {"name": "y"},
+    ),
+    "xmsgl.datasets.delaware": lambda t: (datasets.delaware, {"cache_dir": t.folder / "none"}),
+    "xmsgl.datasets.willamette": lambda t: (datasets.willamette, {"cache_dir": t.folder / "none"}),
+    "xmsgl.datasets.yakima": lambda t: (datasets.yakima, {"cache_dir": t.folder / "none"}),
+    "xmsgl.datasets.simulated": lambda t: (datasets.simulated, {"n_coarse": 2, "years": 1}),
+    "xmsgl.datasets.availability": lambda t: (datasets.availability, {"name": "delaware"}),
+    "xmsgl.datasets.fetch": lambda t: (
+        datasets.fetch,
+        {"name": "delaware", "cache_dir": t.folder / "none", "retries": 0, "progress": False},
+    ),
+    "xmsgl.readers.read": lambda t: (
+        lambda name, source, **options: readers.read(name, source, **options),
+        {"name": "csv", "source": t.table, "units": {"length": "m"}},
+    ),
+    "xmsgl.readers.get": lambda t: (readers.get, {"name": "csv"}),
+    "xmsgl.readers.register": lambda t: (readers.register, {"name": "y"}),
+    "xmsgl.readers.read_csv": lambda t: (readers.read_csv, {"reaches": t.table, "units": {"length": "m"}}),
+    "xmsgl.readers.read_csv_basin": lambda t: (
+        readers.read_csv_basin,
+        {
+            "coarse": (
+                t.table,
+                t.readings,
+            ),
+            "fine": (t.table.assign(segment=[1, 2]), None),
+            "units": {"length": "m"},
+        },
+    ),
+    "xmsgl.readers.crosswalk": lambda t: (readers.crosswalk, {"coarse": t.ds, "fine": t.ds}),
+    "xmsgl.readers.keep": lambda t: (
+        readers.keep,
+        {"ds": t.ds.drop_dims("coarse"), "ids": t.ds["fine"].values[:2]},
+    ),
+    "xmsgl.readers.one_scale": lambda t: (readers.one_scale, {"ds": t.ds.drop_dims("coarse")}),
+    "xmsgl.readers.place_sites": lambda t: (
+        readers.place_sites,
+        {"sites": t.stations, "observations": t.daily, "network": t.ds},
+    ),
+    "xmsgl.readers.weather_from_grid": lambda t: (
+        readers.weather_from_grid,
+        {"grid": lat_lon(t), "network": t.ds, "names": {"air_temperature": "t"}},
+    ),
+    "xmsgl.readers.weather_from_stations": lambda t: (
+        readers.weather_from_stations,
+        {"stations": t.stations, "daily": t.weather, "network": t.ds},
+    ),
+    "xmsgl.readers.read_nhdplus": lambda t: (
+        readers.read_nhdplus,
+        {"source": pd.DataFrame({"comid": [1, 2], "tocomid": [2, 0], "lengthkm": [1.0, 2.0]})},
+    ),
+    "xmsgl.readers.read_nhm": lambda t: (
+        readers.read_nhm,
+        {"parameters": [nhm_parameters(), nhm_units()], "daily": nhm_forcing()},
+    ),
+    "xmsgl.readers.read_river_dl": lambda t: (
+        readers.read_river_dl,
+        {"drivers": dl_drivers(), "network": {"rowcolnames": NAMES, "downstream": DISTANCE}},
+    ),
+    "xmsgl.readers.read_ssn": lambda t: (readers.read_ssn, {"source": t.folder}),
+    "xmsgl.evaluate.next_sensors": lambda t: (
+        evaluate.next_sensors,
+        {"obj": t.ds, "model": t.model, "candidates": t.ds["fine"].values[:2].tolist()},
+    ),
+    "xmsgl.evaluate.check_sensors": lambda t: (evaluate.check_sensors, {"obj": t.ds, "model": t.model}),
+    "xmsgl.evaluate.variance_decomposition": lambda t: (
+        evaluate.variance_decomposition,
+        {"scores": xr.DataArray(np.eye(3)[None], dims=("repeat", "fold", "seed"))},
+    ),
+    "xmsgl.evaluate.score": lambda t: (
+        evaluate.score,
+        {"prediction": t.prediction, "observed": t.observed, "dataset": t.ds},
+    ),
+    "xmsgl.evaluate.coverage": lambda t: (
+        evaluate.coverage,
+        {"prediction": t.spread, "observed": t.observed},
+    ),
+    "xmsgl.evaluate.pinball": lambda t: (evaluate.pinball, {"prediction": t.spread, "observed": t.observed}),
+    "xmsgl.evaluate.crps": lambda t: (evaluate.crps, {"prediction": t.members, "observed": t.observed}),
+    "xmsgl.evaluate.compare": lambda t: (
+        evaluate.compare,
+        {"predictions": {"a": t.prediction, "b": t.observed}, "observed": t.observed, "dataset": t.ds},
+    ),
+    "xmsgl.evaluate.indices": lambda t: (
+        evaluate.indices,
+        {"temperature": t.prediction, "observed": t.observed},
+    ),
+    "xmsgl.evaluate.skill_table": lambda t: (
+        evaluate.skill_table,
+        {"predictions": {"a": t.prediction}, "observed": t.observed},
+    ),
+    "xmsgl.evaluate.mask_labels": lambda t: (evaluate.mask_labels, {"obj": t.ds}),
+    "xmsgl.evaluate.hold_out_segments": lambda t: (evaluate.hold_out_segments, {"ds": t.ds}),
+    "xmsgl.evaluate.keep_fraction": lambda t: (
+        evaluate.keep_fraction,
+        {"labels": t.observed, "fraction": 0.5},
+    ),
+    "xmsgl.evaluate.temporal_split": lambda t: (evaluate.temporal_split, {"ds": t.ds}),
+    "xmsgl.evaluate.split_years": lambda t: (evaluate.split_years, {"time": t.ds}),
+    "xmsgl.evaluate.water_year": lambda t: (evaluate.water_year, {"time": t.ds}),
+    "xmsgl.evaluate.climatology": lambda t: (evaluate.climatology, {"obj": t.ds}),
+    "xmsgl.evaluate.air_temperature_regression": lambda t: (
+        evaluate.air_temperature_regression,
+        {"obj": t.ds},
+    ),
+    "xmsgl.benchmark.degrade": lambda t: (
+        importlib.import_module("xmsgl.benchmark.degrade").degrade,
+        {"ds": t.ds, "amounts": {"noise": 1.0}},
+    ),
+    "xmsgl.plot.overview": lambda t: (plot.overview, {"prediction": t.prediction, "obj": t.ds}),
+    "xmsgl.plot.network": lambda t: (plot.network, {"da": t.prediction.mean("time"), "obj": t.ds}),
+    "xmsgl.plot.uncertainty": lambda t: (plot.uncertainty, {"prediction": t.spread, "obj": t.ds}),
+    "xmsgl.plot.series": lambda t: (
+        plot.series,
+        {"prediction": t.prediction, "obj": t.ds, "reach": t.ds["fine"].values[0]},
+    ),
+    "xmsgl.plot.explore": lambda t: (
+        plot.explore,
+        {"prediction": t.prediction, "obj": t.ds, "path": t.folder / "p.html"},
+    ),
+    "xmsgl.export.to_geodataframe": lambda t: (
+        export.to_geodataframe,
+        {"prediction": t.prediction, "obj": t.ds},
+    ),
+    "xmsgl.export.export": lambda t: (export.export, {"obj": t.ds}),
+    "xmsgl.benchmark.run": lambda t: (benchmark.run, {"dataset": "none", "out": t.folder / "bench"}),
+    "xmsgl.benchmark.make_plan": lambda t: (benchmark.make_plan, {"dataset": "simulated"}),
+    "xmsgl.benchmark.register_reference": lambda t: (
+        benchmark.register_reference,
+        {"name": "y", "learns_from": ["fine"]},
+    ),
+    "xmsgl.network.graph.RiverGraph.build": lambda t: (
+        RiverGraph.build,
+        {"ids": [1, 2], "downstream": [1, -1], "length": [900.0, 400.0], "hops": 1},
+    ),
+    "xmsgl.network.graph.RiverGraphs.build": lambda t: (
+        RiverGraphs.build,
+        {"coarse": t.graphs.coarse, "fine": t.graphs.fine, "segment": t.ds["coarse_segment"].values - 1},
+    ),
+    "xmsgl.network.kernels.get_kernel": lambda t: (get_kernel, {"spec": "gaussian"}),
+    "xmsgl.network.kernels.register_kernel": lambda t: (
+        xmsgl.network.kernels.register_kernel,
+        {"name": "y"},
+    ),
+    "xmsgl.network.kernels.Exponential": lambda t: (Exponential, {"scale_m": 5.0}),
+    "xmsgl.network.kernels.Gaussian": lambda t: (xmsgl.network.kernels.Gaussian, {"scale_m": 5.0}),
+    "xmsgl.network.kernels.Inverse": lambda t: (xmsgl.network.kernels.Inverse, {"scale_m": 5.0}),
+}
+
+#: Public names that take no argument of a user, or whose arguments other calls check, with the reason.
+WITHOUT = {
+    **dict.fromkeys(
+        [
+            "xarray.Dataset.msgl.to_datatree",
+            "xarray.Dataset.msgl.plot",
+            "xmsgl.models.file.packaged.packaged_names",
+            "xmsgl.models.file.card.packaged_models",
+            "xmsgl.readers.names",
+        ],
+        "no arguments",
+    ),
+    "xmsgl.training.train.train": "ds.msgl.train",
+    "xmsgl.reconstruct.door.reconstruct": "ds.msgl.reconstruct",
+    "xmsgl.reconstruct.door.state": "ds.msgl.state",
+    "xmsgl.plot.door.Plots": "ds.msgl.plot",
+    **dict.fromkeys(
+        [
+            f"xmsgl.models.methods.{name}"
+            for name in ("msgl.MSGL", "msgl.FineOnly", "msgl.CoarseOnly", "trees.Trees")
+        ],
+        "settings of ds.msgl.train",
+    ),
+    **dict.fromkeys(
+        [f"xmsgl.models.backbones.{name}" for name in ("recurrent.PlainLSTM", "recurrent.GraphAttentionLSTM")]
+        + [
+            "xmsgl.models.backbones.dynamic.DynamicGraph",
+            "xmsgl.models.backbones.wavenet.GraphWaveNet",
+            "xmsgl.models.backbones.stgcn.STGCN",
+        ]
+        + [
+            "xmsgl.models.file.intervals.fit_table",
+            "xmsgl.training.calibrate.calibrate",
+            "xmsgl.reconstruct.fit.fit_covariance",
+        ],
+        "called by the package with arrays of its own",
+    ),
+    **dict.fromkeys(
+        [
+            "xmsgl.training.watch.standing.Standing",
+            "xmsgl.training.recipes.Recipe",
+            "xmsgl.models.file.covariance.ErrorCovariance",
+            "xmsgl.models.file.covariance.ErrorPart",
+            "xmsgl.readers.PlacedSites",
+            "xmsgl.evaluate.SkillTable",
+            "xmsgl.benchmark.Run",
+            "xmsgl.benchmark.Source",
+            "xmsgl.network.kernels.Kernel",
+            "xmsgl.network.kernels.Reference",
+        ],
+        "a record that the package makes, or a base class",
+    ),
+    "xmsgl.benchmark.pictures": "a module",
+    "xmsgl.models.file.card.model_card": "writes the text of a model that the caller has",
+    "xmsgl.models.file.card.model_facts": "writes the text of a model that the caller has",
+    "xmsgl.benchmark.register_source": "called by the code of a plug-in",
+    "xmsgl.training.recipes.recipe_settings": "TrainSettings.of",
+    "xmsgl.training.watch.tensorboard.TensorBoardLog": "a folder of tensorboard",
+    "xmsgl.readers.backend.XmsglBackend": "called by xarray, with arguments of read",
+}
+
+
+def public_names():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split("## Inside")[0]
+    names = re.findall(r"^   ((?:xmsgl|xarray)[\w.]+)$", page, re.MULTILINE)
+    return [
+        name for name in names if not name.startswith("xmsgl.errors") and not name.split(".")[-1].isupper()
+    ]
+
+
+def test_every_public_call_is_tried():
+    tried = {name for call in CALLS for name in (call, call.rpartition(".")[0])}
+    assert set(public_names()) <= tried | set(WITHOUT)
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """A cache of its own, a mirror without files, and no network."""
+    import requests
+
+    def refuse(*args, **options):
+        raise requests.ConnectionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("requests.get", refuse)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with xmsgl.set_options(progress=False, data_dir=tmp_path / "data", data_mirror=tmp_path):
+        yield
+
+
+def parameters(name, function, good):
+    """Names of all arguments, with those behind ``**settings``."""
+    given = [
+        each.name
+        for each in inspect.signature(function).parameters.values()
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    if name in ("xarray.Dataset.msgl.train", "xmsgl.training.settings.TrainSettings.of"):
+        given += [*(each.name for each in fields(TrainSettings) if each.name != "architecture")]
+        given += [*sorted(network_arguments("msgl"))]
+    return list(dict.fromkeys([*given, *good]))
+
+
+def foreign(call, arguments):
+    """What a call raises beside errors of the package."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            call(**arguments)
+    except XMSGLError:
+        return None
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        return f"{type(error).__name__}: {str(error)[:100]}"
+    return None
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_wrong_argument_is_refused_by_an_error_of_the_package(name, things, offline):
+    call, good = CALLS[name](things)
+    assert foreign(call, good) is None
+    found = {}
+    for argument in parameters(name, call, good):
+        for what, value in WRONG.items():
+            if (argument, what) in (("observers", "empty list"), ("retries", "huge")):  # take their time
+                continue
+            if fault := foreign(call, {**good, argument: value}):
+                found[f"{argument}={what}"] = fault
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": b"x"},
+        {"learning_rate": True},
+        {"seed": 1.5},
+        {"seed": True},
+        {"hidden": True},
+        {"hidden": 4.0},
+        {"dropout": "0.1"},
+        {"heads": 10**12},
+        {"anchored": 1},
+        {"tasks": "fine"},
+        {"warmup": 10**12},
+        {"ensemble": 10**12},
+        {"limit": "5"},
+        {"hops": True},
+        {"direction": None},
+        {"start": 5},
+        {"device": None},
+        {"checkpoint": 5},
+        {"observers": "x"},
+        {"progress": 1},
+    ],
+    ids=str,
+)
+def test_nothing_is_converted_in_silence(wrong, things):
+    (name,) = wrong
+    with pytest.raises(InvalidArgumentError, match=name):
+        things.ds.msgl.train("msgl", **{"observers": [stop], **TWO_FEATURES, **wrong})
+
+
+def test_a_message_names_the_argument_the_wanted_and_the_given(things):
+    with pytest.raises(InvalidArgumentError, match=r"^warmup must be a whole number or None, not True$"):
+        things.ds.msgl.downscale(things.model, warmup=True)
+    with pytest.raises(
+        InvalidArgumentError, match=r"^quantiles must be a list \(a number each\) or None, not 0"
+    ):
+        things.ds.msgl.downscale(things.model, quantiles=0.5)
+    with pytest.raises(InvalidArgumentError, match=r"^model must be a Model or text or a path or None"):
+        things.ds.msgl.downscale(5)
+    with pytest.raises(UnknownNameError, match="unknown colour map 'x'"):
+        things.ds.msgl.plot.network("length_fine", cmap="x")
