@@ -156,15 +156,13 @@ def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.N
 
 
 def left_out_years(time: pd.DatetimeIndex, folds: int) -> DayMask:
-    """Say which days each fold leaves out, (fold, time): a year in turn, a third of the years at most.
+    """Say which days each fold leaves out, (fold, time): a year in turn, a third of the years in all.
 
-    In a shorter record all years are left out in turn, and none if there are fewer whole years than folds.
+    None in a record of fewer years, because a training without one of them would miss much.
     """
-    turns = min(_TURNS, len(time) // 365 // folds)
-    if turns == 0:
-        return np.zeros((folds, len(time)), np.bool_)
-    left_out: DayMask = time.year.to_numpy() % (turns * folds) == turns * np.arange(folds)[:, None]
-    return left_out
+    turns = _TURNS * folds
+    left_out: DayMask = time.year.to_numpy() % turns == _TURNS * np.arange(folds)[:, None]
+    return left_out & (len(time) // 365 >= turns)
 
 
 def without_labels(ds: xr.Dataset, split: Split) -> xr.Dataset:

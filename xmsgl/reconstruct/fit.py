@@ -4,7 +4,7 @@ The parameters maximise the likelihood of each of a sample of errors given the e
 likelihood [1]_. For ungauged reaches the errors are those of the training that left a gauge out; four in five
 are given no sensor of the same segment, the others none for 15 days before and after. For gauged reaches the
 errors are those of a training that knew the gauge but not the year, given no sensor of the same segment for
-up to 30 days before and after; in a record with fewer years than trainings, they are those of the mean.
+up to 30 days before and after; in a record too short for that, they are those of the mean.
 
 References
 ----------
