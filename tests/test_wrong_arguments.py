@@ -377,6 +377,7 @@ WITHOUT = {
         "a record that the package makes, or a base class",
     ),
     "xmsgl.benchmark.pictures": "a module",
+    "xmsgl.models.backbones.dynamic.DynamicGraph": "called by the package with arrays of its own",
     "xmsgl.models.file.card.model_card": "writes the text of a model that the caller has",
     "xmsgl.models.file.card.model_facts": "writes the text of a model that the caller has",
     "xmsgl.benchmark.register_source": "called by the code of a plug-in",

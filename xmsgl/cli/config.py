@@ -103,7 +103,7 @@ def _fitting(parameter: click.Parameter, value: Any) -> Any:
         msg = f"{parameter.name} must be a single value, not {strange[0]!r:.60}"
         raise InvalidArgumentError(msg)
     # As text, because click would round 1.5 to a whole number.
-    words = [each if isinstance(each, bool) else str(_plain(each)) for each in given]
+    words = [each if getattr(parameter, "is_flag", False) else str(_plain(each)) for each in given]
     return words if several else words[0]
 
 

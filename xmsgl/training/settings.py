@@ -46,7 +46,7 @@ _LEAST = {
     "seed": 0,
     "identity": 0,
 }
-_SIZES, _MOST = ("ensemble", "identity", "hidden", "heads"), 10_000
+_MOST = {"seed": 2**63 - 1, **dict.fromkeys(("ensemble", "identity", "hidden", "heads"), 10_000)}
 #: The method that is the weighted mean of others.
 STACK = "stack"
 # Settings that hold for all parts of a stack.
@@ -374,8 +374,8 @@ def _check(name: str, value: Any, kind: str) -> Any:
         msg = f"{name} must be in [0, 1), got {value!r}"
     elif name in _NAMES and not (isinstance(value, str) and value in _NAMES[name]):
         raise UnknownNameError(name, value, _NAMES[name])
-    elif name in _SIZES and is_number(value) and value > _MOST:
-        msg = f"{name} must be at most {_MOST:,}, got {value!r}"
+    elif name in _MOST and is_number(value) and value > _MOST[name]:
+        msg = f"{name} must be at most {_MOST[name]:,}, got {value!r}"
     else:
         return parse_features(value) if name == "features" else check_value(name, value, kind)
     raise InvalidArgumentError(msg)
