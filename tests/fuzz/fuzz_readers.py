@@ -37,8 +37,8 @@ from xmsgl.training.train import train
 from xmsgl.util.options import set_options
 
 TOTAL = float(os.environ.get("XMSGL_FUZZ_SECONDS", "600"))
-READERS = 12
-CASES = 25  # between two looks at the clock
+READERS = 11
+CASES = 10  # between two looks at the clock
 KEPT = Path(__file__).parents[2] / ".fuzz"
 WORDS = VALUES | st.sampled_from(material.FILES)
 ATTRIBUTES = [
