@@ -30,7 +30,7 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
     name = str(dataset)
     if (
         dataset != name and not hasattr(dataset, "__fspath__")
-    ) or "\0" in name:  # from a catalog, for example
+    ) or "\0" in name:  # of a catalog
         msg = f"a dataset must be a name or a path, not {dataset!r:.60}"
         raise InvalidArgumentError(msg)
     if name in DATASETS:
