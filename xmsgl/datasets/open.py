@@ -28,9 +28,7 @@ DATASETS = ("delaware", "simulated", "willamette", "yakima")
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
     """Open a dataset of the package, or a file, store or URL that follows the convention."""
     name = str(dataset)
-    if (
-        dataset != name and not hasattr(dataset, "__fspath__")
-    ) or "\0" in name:  # of a catalog
+    if (dataset != name and not hasattr(dataset, "__fspath__")) or "\0" in name:  # of a catalog
         msg = f"a dataset must be a name or a path, not {dataset!r:.60}"
         raise InvalidArgumentError(msg)
     if name in DATASETS:

@@ -242,7 +242,7 @@ def measures(column: pd.Series[Any], what: str, *, fills: Collection[float] = FI
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
-        found, rows = shorten(column[wrong].map(repr).unique()), rows_of(wrong.to_numpy(), column.index)
+        found, rows = shorten(map(repr, column[wrong].unique())), rows_of(wrong.to_numpy(), column.index)
         msg = f"{what} must be numbers; found {found} in {rows}; correct them"
         raise InvalidArgumentError(msg)
     values = numbers.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
