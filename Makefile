@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lowest docs linkcheck dist bench lint format clean
+.PHONY: demo test lowest docs linkcheck dist bench fuzz soak lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -51,6 +51,14 @@ bench: $(STAMP)
 	mkdir -p .bench
 	$(BIN)/python -m pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=.bench/speed.json
 	$(BIN)/python -m benchmarks.report .bench/speed.json docs/benchmarks/speed.md
+
+## random damaged and hostile files for XMSGL_FUZZ_SECONDS (600), divided among the readers; on Linux
+fuzz: $(STAMP)
+	$(BIN)/python -m pytest -c tests/fuzz/pytest.ini tests/fuzz
+
+## whether memory or open files grow in XMSGL_SOAK_MINUTES (30) of training and prediction; on Linux
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 ## ruff and mypy, as CI runs them
 lint: $(STAMP)

@@ -35,6 +35,7 @@ BESIDE = (
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "LICENSE",
         "CITATION.cff",
         "Makefile",

@@ -493,3 +493,18 @@ def test_catalogs_open_from_the_wheel(tmp_path: Path) -> None:
     by_path, by_entry, licence = done.stdout.split("\n", 2)
     assert by_path == by_entry == str(sorted(ENTRIES))
     assert licence.strip() == raw("delaware")["sources"]["delaware"]["metadata"]["licence"]
+
+
+@pytest.mark.parametrize("chunks", [3, "moon", {"time": "x"}, {"time": 0}, {"time": -2}, {1: 3}])
+def test_chunks_of_an_entry_are_checked(small: xr.Dataset, chunks: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="chunks"):
+        catalog_data.lazy(small, chunks)
+
+
+@pytest.mark.parametrize("options", [3, ["moon"], {"moon": 1}, {1: 2}])
+def test_options_of_downscaling_in_an_entry_are_checked(
+    small: xr.Dataset, tmp_path: Path, options: Any
+) -> None:
+    small.to_netcdf(tmp_path / "small.nc")
+    with pytest.raises(InvalidArgumentError, match="downscale"):
+        catalog_data.temperature(tmp_path / "small.nc", downscale=options)

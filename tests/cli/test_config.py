@@ -299,3 +299,11 @@ def test_a_benchmark_run_can_be_repeated_from_its_configuration(method, degrade)
         again = plan_of(_run_config(planned.to_dict()))
         assert [each.id for each in again] == [planned.id]
         assert again == [Run(**planned.to_dict())]
+
+
+@pytest.mark.parametrize("line", ["output = false", "output = [1]", "checkpoint = true", "epochs = true"])
+def test_a_truth_value_is_for_a_flag_only(run, tmp_path, line):
+    (tmp_path / "c.toml").write_text(f'dataset = "simulated"\n{line}\n')
+    result = run("train", "--config", "c.toml")
+    assert result.exit_code == 2, result.exception
+    assert f"{line.split()[0]} must be a single value" in result.output

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -521,3 +522,48 @@ def test_days_and_units_are_looked_at_in_files_too(run, folder, tmp_path, how):
     assert done.exit_code == 3
     assert {"gap": "40 days are missing", "kelvin": "probably kelvin"}[how] in done.stderr
     assert not (tmp_path / "b.nc").exists()
+
+
+def spoil_values(kind, folder):
+    """A dataset that opens, but whose values cannot be decoded."""
+    ds = xr.open_dataset(folder / "river.nc")
+    if kind == "netcdf":
+        path = folder / "spoilt.nc"
+        ds.to_netcdf(path)
+        with netCDF4.Dataset(path, "r+") as file:
+            file["air_temperature_coarse"].scale_factor = "moon"
+        return path
+    path = folder / "spoilt.zarr"
+    ds.to_zarr(path, consolidated=False)
+    for chunk in (path / "air_temperature_coarse" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"moon")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["netcdf", "zarr"])
+def test_values_that_cannot_be_decoded_are_an_error_in_one_line(run, folder, kind):
+    path = spoil_values(kind, folder)
+    for words in (
+        ["validate", path],
+        ["downscale", path, "-m", folder / "m.safetensors", "-o", folder / "no.nc"],
+    ):
+        result = run(*words)
+        assert result.exit_code == 1, result.exception
+        assert re.match(r"error: a file cannot be read \(\w+: .*\); write it again\n", result.stderr)
+    assert not (folder / "no.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(MemoryError("8 GB"), 1), (RuntimeError("a fault of ours"), None)]
+)
+def test_too_little_memory_is_an_error_in_one_line_and_our_faults_are_not(run, monkeypatch, error, code):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("xmsgl.cli.main.open_data", fail)
+    result = run("validate", "simulated")
+    if code is None:
+        assert result.exception is error
+    else:
+        assert (result.exit_code, result.stderr[:24]) == (code, "error: not enough memory")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import traceback
 
+import netCDF4
 import pytest
 import xarray as xr
 from click.testing import CliRunner
@@ -154,3 +155,36 @@ class TestUrls:
         with pytest.raises(InvalidArgumentError, match="takes no arguments") as raised:
             open_data(url, years=1)
         assert "hunter2" not in str(raised.value)
+
+
+def damage(kind, river, folder):
+    """A file or folder that cannot be opened, of one kind of damage."""
+    path = folder / ("river.zarr" if kind.startswith("zarr") else "river.nc")
+    if kind == "text":
+        path.write_text("hello")
+    elif kind == "truncated":
+        river.to_netcdf(path)
+        path.write_bytes(path.read_bytes()[:5000])
+    elif kind == "calendar":
+        river.to_netcdf(path)
+        with netCDF4.Dataset(path, "r+") as file:
+            file["time"].calendar = "moon"
+    else:
+        river.to_zarr(path, consolidated=False)
+        (path / "slope_coarse" / "zarr.json").write_bytes(b"{}" if kind == "zarr-empty" else b"\xff")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["text", "truncated", "calendar", "zarr-empty", "zarr-bytes"])
+def test_a_file_that_cannot_be_opened_is_refused(kind, river, tmp_path):
+    path = damage(kind, river.isel(time=slice(9)), tmp_path)
+    with pytest.raises(
+        InvalidArgumentError, match=r"river\.\w+ cannot be read as .*; copy or write it again"
+    ):
+        open_data(path)
+
+
+@pytest.mark.parametrize("dataset", [3, None, ["river.nc"], "river\0.nc"])
+def test_what_is_not_a_path_is_refused(dataset):
+    with pytest.raises(InvalidArgumentError, match="a dataset must be a name or a path, not"):
+        open_data(dataset)

@@ -601,3 +601,17 @@ def test_names_that_go_on_are_not_near_misses():
     more |= {"bwidth [m]": 5.0, "wslope [1]": 0.1, "Length2 [m]": 6.0}
     found = read_csv(REACHES.assign(**more))
     assert {f"{name.split(' ')[0]}_fine" for name in more} <= set(found.variables)
+
+
+def test_a_table_of_reaches_with_days_is_refused(tmp_path):
+    frame = REACHES.assign(Date="2001-01-01")
+    frame.to_csv(tmp_path / "reaches.csv", index=False)
+    with pytest.raises(InvalidArgumentError, match=r"reaches\.csv has a column of days; .* daily="):
+        read_csv(tmp_path / "reaches.csv")
+
+
+def test_lists_in_a_table_are_refused(tmp_path):
+    pytest.importorskip("pyarrow")
+    REACHES.assign(downstream=[[20], [30], [0]]).to_parquet(tmp_path / "reaches.parquet")
+    with pytest.raises(InvalidArgumentError, match="must be whole numbers; found array"):
+        read_csv(tmp_path / "reaches.parquet")

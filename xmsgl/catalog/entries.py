@@ -16,6 +16,8 @@ from xmsgl.datasets.store import build_key
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.export.netcdf import write_netcdf
 from xmsgl.schema.roles import roles
+from xmsgl.util.plain import read_plain
+from xmsgl.util.spec import bind
 from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
@@ -35,12 +37,15 @@ _TEXTS = ("title", "licence", "credit", "limits", "references", "Conventions")
 
 def lazy(obj: Labelled, chunks: Mapping[str, int] | None = None) -> Labelled:
     """Chunk the daily variables; without `chunks`, in 365 days unless they are chunked already."""
+    sizes = {"time": _DAYS} if chunks is None else read_plain(dict[str, int], chunks, "chunks")
+    if any(size < 1 and size != -1 for size in sizes.values()):
+        msg = f"chunks must be sizes above 0 by dimension, or -1 for one chunk, not {chunks}"
+        raise InvalidArgumentError(msg)
     if isinstance(obj, xr.DataArray):
         return lazy(obj.to_dataset(name="_"), chunks)["_"].rename(obj.name)
     daily = {name: variable for name, variable in obj.data_vars.items() if "time" in variable.dims}
     if chunks is None and any(variable.chunks is not None for variable in daily.values()):
         return obj
-    sizes = {"time": _DAYS} if chunks is None else dict(chunks)
     for name, variable in daily.items():
         daily[name] = variable.chunk({dim: size for dim, size in sizes.items() if dim in variable.dims})
     return obj.assign(daily)
@@ -97,7 +102,10 @@ def temperature(
     """Downscale a dataset lazily, (time, fine)."""
     from xmsgl.prediction.downscale import downscale as predict
 
-    return lazy(predict(lazy(open_data(dataset, **arguments)), model, **(downscale or {})), chunks)
+    ds = lazy(open_data(dataset, **arguments))
+    options = read_plain(dict[str, Any], downscale or {}, "downscale")
+    bound = bind("downscale", predict, ds, model, **options)
+    return lazy(predict(*bound.args, **bound.kwargs), chunks)
 
 
 def describe(obj: xr.Dataset | xr.DataArray | Model) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def _fitting(parameter: click.Parameter, value: Any) -> Any:
     """Return what the command line would give: text, or a list for an option that takes several values."""
     several = parameter.nargs != 1 or (isinstance(parameter, click.Option) and parameter.multiple)
     given = value if several and isinstance(value, list) else [value]
-    if strange := [each for each in given if isinstance(each, list | dict | time) or "\0" in str(each)]:
+    flag = isinstance(parameter.type, click.types.BoolParamType)
+    kinds = (list, dict, time) if flag else (list, dict, time, bool)
+    if strange := [each for each in given if isinstance(each, kinds) or "\0" in str(each)]:
         msg = f"{parameter.name} must be a single value, not {strange[0]!r:.60}"
         raise InvalidArgumentError(msg)
     # As text, because click would round 1.5 to a whole number.

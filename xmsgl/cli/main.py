@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 # Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
 EXIT_ERROR, EXIT_FAULTS = 1, 3
+# Modules that decode values; they raise errors of many kinds.
+_DECODING = ("xarray.coding.", "xarray.backends.netCDF4_", "xarray.backends.zarr")
 
 
 class _Group(click.Group):
@@ -71,6 +74,20 @@ class _Group(click.Group):
         except (XMSGLError, OSError) as error:
             say(f"error: {error}", err=True)
             ctx.exit(EXIT_ERROR)
+        except MemoryError as error:
+            say(f"error: not enough memory; choose fewer days or a smaller model ({error})", err=True)
+            ctx.exit(EXIT_ERROR)
+        except Exception as error:
+            if not _from_a_file(error):
+                raise
+            say(f"error: a file cannot be read ({type(error).__name__}: {error}); write it again", err=True)
+            ctx.exit(EXIT_ERROR)
+
+
+def _from_a_file(error: Exception) -> bool:
+    """Whether an error is from values of a file that were decoded when they were computed."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(name.startswith(_DECODING) for name in modules)
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:

@@ -28,6 +28,9 @@ DATASETS = ("delaware", "simulated", "willamette", "yakima")
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
     """Open a dataset of the package, or a file, store or URL that follows the convention."""
     name = str(dataset)
+    if (dataset != name and not hasattr(dataset, "__fspath__")) or "\0" in name:  # of a catalog
+        msg = f"a dataset must be a name or a path, not {dataset!r:.60}"
+        raise InvalidArgumentError(msg)
     if name in DATASETS:
         arguments_of(name, arguments)
         return _function(name)(**arguments)
@@ -43,9 +46,14 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
 
 def open_file(path: Path) -> xr.Dataset:
     """Open a netCDF file or a Zarr folder, lazily."""
-    if path.is_dir():  # a local store is as fast without consolidated metadata
-        return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
-    return xr.open_dataset(path, engine="netcdf4", chunks={})
+    try:
+        if path.is_dir():  # a local store is as fast without consolidated metadata
+            return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
+        return xr.open_dataset(path, engine="netcdf4", chunks={})
+    except Exception as error:  # the libraries that decode files raise many kinds
+        kind = "a Zarr folder" if path.is_dir() else "netCDF"
+        msg = f"{path} cannot be read as {kind}: {error}; copy or write it again"
+        raise InvalidArgumentError(msg) from error
 
 
 def is_url(name: str) -> bool:

@@ -219,7 +219,7 @@ def whole_numbers(column: pd.Series[Any], what: str, *, optional: bool = False) 
     if wrong.any():
         where = np.zeros(len(column), dtype=bool)
         where[np.flatnonzero(~empty)] = wrong
-        found = shorten(map(repr, kept[wrong].unique()))
+        found = shorten(kept[wrong].map(repr).unique())
         msg = f"{what} must be whole numbers; found {found} in {rows_of(where, column.index)}; "
         msg += "ids with leading zeros are text: write them alike in all tables" if padded else "correct them"
         raise InvalidArgumentError(msg)

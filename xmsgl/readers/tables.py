@@ -296,6 +296,9 @@ def _read(
     scale = meaning.scale
     statics, units, _ = _columns(reaches, meaning, ("id", "downstream", "length"))
     what = name_of(reaches)
+    if "time" in statics:
+        msg = f"{what} has a column of days; a table of reaches has one row per reach: give days as daily="
+        raise InvalidArgumentError(msg)
     source = what if daily is None else f"{what}, {name_of(daily)}"
     ids = _ids(statics["id"], f"id of {what}", text=None, optional=False)
     text = ids.dtype.kind == "U"

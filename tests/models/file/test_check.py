@@ -17,6 +17,7 @@ from safetensors.torch import save
 pytest.importorskip("sklearn")
 
 from tests.conftest import make_river
+from tests.fuzz.changes import change
 from tests.small import QUICK
 from xmsgl.errors import CheckpointError, ModelMismatchError, XMSGLError
 from xmsgl.models.file import storage
@@ -289,36 +290,6 @@ def test_every_feature_of_a_name_is_compared_with_the_dataset(contents):
             ModelMismatchError, match="air_temperature_coarse is in 'degC', the model needs 'K'"
         ):
             check_features(RIVER, wrong)
-
-
-VALUES = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 400),
-    st.sampled_from([10**6, 2**31, 2**63, -(2**70), 1e-300, 1e300, -0.5]),
-    st.floats(-10, 10),
-    st.sampled_from(["", "fine", "trees", "2001-10-01", "\x1b[31m", "<b>", "air_temperature"]),
-    st.sampled_from([[], [1], [[]], ["a"], {}, {"a": 1}, {"name": "gaussian"}]),
-)
-
-
-def change(draw, header):
-    """Replace, remove or add something at a random place of a header."""
-    parent, last, value = None, None, header
-    while isinstance(value, dict | list) and value and (parent is None or draw(st.integers(0, 5))):
-        keys = list(value) if isinstance(value, dict) else range(len(value))
-        parent, last = value, draw(st.sampled_from(keys))
-        value = parent[last]
-    kind = draw(st.sampled_from(["replace", "replace", "replace", "remove", "add"]))
-    new = copy.deepcopy(draw(VALUES))
-    if kind == "replace":
-        parent[last] = new
-    elif kind == "remove":
-        del parent[last]
-    elif isinstance(parent, dict):
-        parent["foreign"] = new
-    else:
-        parent.append(new)
 
 
 @given(st.data())

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file import storage
 from xmsgl.util.writing import write_bytes
 
@@ -115,3 +115,9 @@ def test_the_digest_is_that_of_the_file(tmp_path, payload):
     path = write_bytes(tmp_path / "w", payload)
     assert storage.read(path) == payload
     assert storage.digest(payload) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("path", [3, None, ["m.safetensors"]])
+def test_what_is_not_a_path_is_refused(path):
+    with pytest.raises(InvalidArgumentError, match="a file of weights must be given by its path, not"):
+        storage.read(path)

@@ -94,7 +94,11 @@ def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], pa
 
 def read(path: str | os.PathLike[str]) -> bytes:
     """Read a file of weights."""
-    source = Path(path)
+    try:
+        source = Path(path)
+    except TypeError as error:  # a number in a catalog, for example
+        msg = f"a file of weights must be given by its path, not {path!r:.60}"
+        raise InvalidArgumentError(msg) from error
     if not source.is_file():
         msg = f"there is no file of weights at {source}"
         raise CheckpointError(msg)
