@@ -177,7 +177,7 @@ class DynamicGraph(Backbone):
     hidden
         Number of hidden channels H, of the cell and of all layers.
     dropout, backend
-        As for :class:`xmsgl.models.cell.cell.RecurrentGraphCell`.
+        As for ``RecurrentGraphCell``.
     k
         Number of candidates of a node besides itself; more if several are as far away as the last.
     update
@@ -250,7 +250,7 @@ class DynamicGraph(Backbone):
         return [(nodes, windows, self.hidden)] * 3 + [(1,)]
 
     def forward(self, x: Tensor, operator: GraphOperator, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over a window; see :class:`.Backbone`."""
+        """Run over a window, as every backbone."""
         shapes = self._check(x, operator, state)
         return self.run(x, operator, state or tuple(x.new_zeros(shape) for shape in shapes))
 
