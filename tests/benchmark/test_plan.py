@@ -125,11 +125,11 @@ def test_a_degraded_process_model_affects_direct_only():
         (["async-msgl:epochs=2"], {}, InvalidArgumentError, "too few"),
         (["msgl"], {"fractions": [1.5]}, InvalidArgumentError, "fraction is 1.5"),
         (["msgl"], {"fractions": [0.0]}, InvalidArgumentError, r"fraction is 0\.0"),
-        (["msgl"], {"seeds": 0}, InvalidArgumentError, "at least one"),
+        (["msgl"], {"seeds": 0}, InvalidArgumentError, "seeds are none; give 1"),
         (["msgl"], {"seeds": [-1]}, InvalidArgumentError, "below 0"),
         (["msgl"], {"protocol": "both"}, UnknownNameError, "unknown protocol"),
         (["msgl"], {"degrade": [{"nose": 1}]}, UnknownNameError, "unknown degradation"),
-        (["msgl"], {"degrade": [{"noise": "much"}]}, InvalidArgumentError, "noise is 'much'"),
+        (["msgl"], {"degrade": [{"noise": "much"}]}, InvalidArgumentError, "degrade must be a list"),
         (["msgl"], {"data": {"regoin": 1}}, InvalidArgumentError, "no argument regoin"),
     ],
 )

@@ -261,7 +261,7 @@ def test_a_missing_prediction_is_named_not_dropped(pair):
             r"one scale .* observed=ds\[.water_temperature_coarse",
             id="other-scale",
         ),
-        pytest.param(lambda p, o: (p.isel(fine=[0, 0]), o), "more than once: 100", id="repeated-id"),
+        pytest.param(lambda p, o: (p.isel(fine=[0, 0]), o), "fine: duplicated ids 100", id="repeated-id"),
         pytest.param(lambda p, o: (p.drop_vars("fine"), o), "no labels along 'fine'", id="no-labels"),
     ],
 )

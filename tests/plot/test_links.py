@@ -140,7 +140,7 @@ def test_faults_are_named(basin):
         graph(river, basin, reach=-5)
     with pytest.raises(InvalidArgumentError, match="lacks ids of the graph along 'fine'"):
         graph(river, basin.isel(fine=slice(3, None)))
-    with pytest.raises(InvalidArgumentError, match="no coordinate 'fine'"):
+    with pytest.raises(InvalidDatasetError, match="coordinate 'fine' is missing"):
         graph(river, basin.drop_vars("fine"))
     with pytest.raises(InvalidArgumentError, match="no link to draw"):
         graph(basin.msgl.graph("coarse", limit=1.0), basin)

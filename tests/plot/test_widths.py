@@ -223,7 +223,7 @@ def test_predictions_that_do_not_fit_are_refused(basin, bounds, change, message)
     ("arguments", "message"),
     [
         pytest.param({"time": "2011-07-01"}, "2010-07-01 to 2010-07-04", id="day"),
-        pytest.param({"proposed": [1, 2]}, r"result of xmsgl\.evaluate\.next_sensors", id="no proposal"),
+        pytest.param({"proposed": [1, 2]}, r"proposed must be a Dataset", id="no proposal"),
         pytest.param(
             {"proposed": xr.Dataset({"reach": ("rank", [1, 77])}, {"rank": [1, 2]})},
             "proposed reaches 77 are not among the ids",

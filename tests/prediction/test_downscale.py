@@ -182,9 +182,10 @@ def test_the_graph_travels_to_another_process(river, model, whole):
     np.testing.assert_array_equal(part, whole[:150])
 
 
-def test_no_days_give_no_days(river, model):
+def test_no_days_are_refused(river, model):
     for ds in (river, river.chunk()):
-        assert downscale(ds.isel(time=slice(0, 0)), model).shape == (0, 12)
+        with pytest.raises(InvalidDatasetError, match="'time' has size 0; give at least one day"):
+            downscale(ds.isel(time=slice(0, 0)), model)
 
 
 # -------------------------------------------------------------------- models
@@ -483,7 +484,7 @@ def test_features_that_are_nan_are_named(river, model, name, where):
 
 
 def test_a_negative_warm_up_is_refused(river, model):
-    with pytest.raises(InvalidArgumentError, match="0 days or more, got -1"):
+    with pytest.raises(InvalidArgumentError, match="warmup must be 0 to 3660 days, not -1"):
         downscale(river, model, warmup=-1)
 
 

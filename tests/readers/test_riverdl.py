@@ -227,7 +227,7 @@ def test_following_the_advice_replaces_an_inconsistent_matrix(stores):
     [
         pytest.param({2012: 2007, 2007: 2012, 2037: 0}, {}, NetworkError, "cycle|circle", id="circle"),
         pytest.param({2012: 2037}, {}, NetworkError, "2007, 2037", id="segments missing"),
-        pytest.param(3, {}, InvalidArgumentError, "not int", id="kind"),
+        pytest.param(3, {}, InvalidArgumentError, "network must be a Dataset or a mapping", id="kind"),
         pytest.param("matrix.npz", {"matrix": "complete"}, InvalidArgumentError, "complete", id="symmetric"),
         pytest.param("matrix.npz", {"matrix": "updown"}, NetworkError, "lacks updown", id="not in the file"),
     ],

@@ -111,5 +111,5 @@ def _check(fractions: Sequence[float], seeds: Sequence[int]) -> None:
             msg = f"fraction is {fraction}; it must be above 0 and at most 1"
             raise InvalidArgumentError(msg)
     if not 0 < len(seeds) <= MOST_SEEDS or min(seeds) < 0:
-        msg = f"seeds are {shorten(seeds)}; give 1 to {MOST_SEEDS:,} seeds, and none below 0"
+        msg = f"seeds are {shorten(seeds) or 'none'}; give 1 to {MOST_SEEDS:,} seeds, and none below 0"
         raise InvalidArgumentError(msg)

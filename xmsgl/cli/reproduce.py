@@ -8,6 +8,7 @@ import click
 
 from xmsgl.cli.arguments import complete_model, dataset_argument, device_option, known_model
 from xmsgl.cli.as_json import json_option, show
+from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned
 from xmsgl.cli.train import check_fingerprint, settings_of
 from xmsgl.datasets.open import open_data
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["reproduce"]
 
 
-@click.command()
+@click.command(cls=ListsCommand)
 @dataset_argument
 @click.option(
     "-m",

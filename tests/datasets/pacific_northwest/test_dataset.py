@@ -77,12 +77,12 @@ class TestBoth:
         [
             (
                 {"region": "17090001"},
-                "must be a segment id as an integer; the dataset has no hydrologic units",
+                "region must be a whole number or None",
             ),
             ({"region": 7}, "region 7 is not a segment id"),
             ({"start": "1990-01-01"}, "the period of the "),
             ({"start": "NaT"}, "start and end must be days"),
-            ({"end": []}, "start and end must be days"),
+            ({"end": []}, "end must be text or a date"),
             ({"start": "soon"}, "must be days such as"),
         ],
         ids=["unit", "segment", "period", "no-day", "list", "day"],

@@ -241,7 +241,7 @@ def test_paths_that_cannot_be_written_are_named(explored, predicted, tmp_path, n
             lambda p: p.assign_coords(fine=p.fine + 3), "3 reaches that the dataset lacks: 6, 7, 8", id="ids"
         ),
         pytest.param(lambda p: xr.concat([p, p], "time"), "repeated labels along 'time'", id="days twice"),
-        pytest.param(lambda p: p.assign_coords(time=np.arange(40)), "must be dates", id="no dates"),
+        pytest.param(lambda p: p.assign_coords(time=np.arange(40)), "instead of datetime64", id="no dates"),
         pytest.param(
             lambda p: (p + 273.15).assign_attrs(units="K"),
             r"convert: prediction = \(prediction - 273.15\)",

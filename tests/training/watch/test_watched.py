@@ -67,7 +67,7 @@ def test_silent_by_option(tiny, capsys, way):
 
 def test_an_unknown_way_to_draw_is_refused_before_anything_is_computed(tiny, refuse_to_compute):
     with refuse_to_compute():
-        with pytest.raises(InvalidArgumentError, match="True, False or 'bar', not 'curves'"):
+        with pytest.raises(InvalidArgumentError, match="True, False or 'bar' or None, not 'curves'"):
             train(tiny.chunk(), "remap", progress="curves", **WATCHED)
         with pytest.raises(AssertionError, match="something was computed"):  # as any training would be
             train(tiny.chunk(), "remap", progress=False, **WATCHED)
