@@ -46,7 +46,7 @@ FILES = [
     Case(
         "a path with NUL",
         INVALID,
-        "path must be text or a path",
+        "path must not contain a NUL",
         "a path without it",
         lambda t: t.single.save("a\0b"),
     ),

@@ -86,6 +86,8 @@ def check_value(name: str, value: object, kind: str) -> None:
     fits, words = _rule(kind)
     if not fits(value):
         msg = f"{name} must be {' or '.join(dict.fromkeys(words))}, not {brief(value)}"
+        if isinstance(value, str) and "\0" in value:
+            msg = f"{name} must not contain a NUL, as {brief(value)} does"
         raise InvalidArgumentError(msg)
 
 
