@@ -135,7 +135,7 @@ def test_rivers_beside_each_other_are_as_alone(rivers, model, reaches, sizes):
     together = beside(*rivers)
     features = feature_variables(together, model.spec.features, dynamic=True)
     engine = Engine(model, fixed_part(together), "cpu", reaches=reaches)
-    assert sorted(len(part.fine) for part, _ in engine._parts) == sorted(sizes)
+    assert sorted(len(part.fine) for part, _ in engine._groups[0].parts) == sorted(sizes)
     windows = Window(0, 60, 15), Window(60, 130, 0)
     first, left = engine.resume(together[features].isel(time=slice(0, 60)), windows[0], None)
     second, _ = engine.resume(together[features], windows[1], left)
@@ -169,7 +169,7 @@ def test_reaches_in_any_order_are_computed_in_a_good_one(model):
         drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
         values = xr.DataArray(engine.run(drivers, Window(0, 20, 5)), dims=("time", "fine"))
         results.append(values.assign_coords(fine=ds["fine"].values).sel(fine=ordered["fine"].values))
-        spreads.append(mean_spread(engine._parts[0][1].fine.to_scipy()))
+        spreads.append(mean_spread(engine._groups[0].parts[0][1].fine.to_scipy()))
     built = build_graph(mixed, "fine", **model.spec.graph).operator
     assert mean_spread(built) > 512
     assert max(spreads) < 200

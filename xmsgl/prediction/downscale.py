@@ -26,6 +26,7 @@ from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import DEFAULT, ELSEWHERE
+from xmsgl.prediction.operators import basin_groups
 from xmsgl.prediction.predictor import Engine, split_inputs, window_days, window_positions
 from xmsgl.prediction.spin_up import flag_spin_up
 from xmsgl.schema.arrays import sound_dataset
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xmsgl.models.file.intervals import IntervalTable
+    from xmsgl.network.parts import Part
 
     Pieces = list[tuple[Window, xr.Dataset]]
 
@@ -148,20 +150,15 @@ def _values(
     if carry:
         windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
     if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
-        from dask.base import tokenize
-        from dask.delayed import delayed
+        from xmsgl.prediction.lazy import lazy_engine, lazy_windows
 
-        from xmsgl.prediction.lazy import lazy_windows
-
-        token = tokenize(model.sha256, fixed, device, warns)
-        engine = delayed(prepare)(
-            model.payload, fixed, device, warns=warns, dask_key_name=f"xmsgl-model-{token}"
-        )
-        read = [(window, window_positions(window, spec.features, days.size)) for window in windows]
-        return lazy_windows(engine, drivers, read, ds.sizes["fine"], carry=carry)
+        groups = basin_groups(fixed)
+        engine = lazy_engine(prepare, model.payload, fixed, device, warns, groups)
+        reads = [(window, window_positions(window, spec.features, days.size)) for window in windows]
+        return lazy_windows(engine, drivers, reads, groups, carry=carry)
     pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
     shape = ds.sizes["time"], ds.sizes["fine"]
-    return _eager(prepare(model.payload, fixed, device, warns=warns), pieces, shape, carry=carry)
+    return _eager(prepare(model.payload, fixed, device, warns), pieces, shape, carry=carry)
 
 
 def in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
@@ -206,13 +203,19 @@ def _eager(engine: Engine, pieces: Pieces, shape: tuple[int, int], *, carry: boo
     return values
 
 
-def prepare(payload: bytes, fixed: xr.Dataset, device: str, *, warns: bool = True) -> Engine:
+def prepare(
+    payload: bytes,
+    fixed: xr.Dataset,
+    device: str,
+    warns: bool = True,
+    groups: Sequence[Part] | None = None,
+) -> Engine:
     """Build what all windows share; warn of attributes unlike those of the training, and of another basin."""
     model = _load(payload)
     spec = model.spec
     known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
     look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
-    engine = Engine(model, known, device, look=look)
+    engine = Engine(model, known, device, groups=groups, look=look)
     if warns:
         warn_foreign(known, spec.network)
     look(known)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import scipy.sparse as sp
 import torch
 
 from xmsgl import schema
@@ -12,20 +14,23 @@ from xmsgl.inputs.scales import Sources
 from xmsgl.models.parts.batch import Batch
 from xmsgl.models.parts.inherited import InheritedInputs
 from xmsgl.models.parts.operator import GraphOperator
-from xmsgl.network.parts import closure, independent_parts
+from xmsgl.network.parts import Part, closure, independent_parts
 from xmsgl.prediction.prefetch import to_device
 from xmsgl.schema.graphs import build_graph
+from xmsgl.schema.rivers import topology
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
     import xarray as xr
 
     from xmsgl.inputs.scales import FloatArray
-    from xmsgl.network.parts import Part
     from xmsgl.util.scales import Scale
+
+# Basins that are predicted one by one, and the most reaches of several basins predicted together.
+_BASINS, _LARGEST = 16, 131_072
 
 
 @dataclass(frozen=True)
@@ -113,3 +118,33 @@ class Operators:
             coarse_nodes=marked.get("coarse"),
             fine_nodes=marked.get("fine"),
         )
+
+
+def whole_network(ds: xr.Dataset) -> list[Part]:
+    """Return all nodes as one group."""
+    return [Part(*(np.arange(ds.sizes[scale], dtype=np.int64) for scale in SCALES))]
+
+
+def basin_groups(ds: xr.Dataset) -> list[Part]:
+    """Group the basins of a dataset so that no group depends on another; one group if the topology is lazy.
+
+    Up to 16 basins are groups of their own, more are grouped into at most 16, or more where a group would
+    have more than 131,072 reaches.
+    """
+    names = [f"{what}_{scale}" for what in ("downstream", "length") for scale in SCALES]
+    if any(name in ds.variables and ds[name].chunks is not None for name in [*names, schema.CROSSWALK]):
+        return whole_network(ds)
+    coarse, fine = (_columns(topology(ds, scale)[1], ds.sizes[scale]) for scale in SCALES)
+    owner = _columns(schema.segment_positions(ds), ds.sizes["coarse"])
+    basins = independent_parts(coarse, fine, owner, owner, largest=1)
+    if len(basins) <= _BASINS:
+        return basins
+    # Two consecutive groups have more reaches than the largest, so that there are at most 16.
+    largest = min(_LARGEST, -(-2 * ds.sizes["fine"] // _BASINS))
+    return independent_parts(coarse, fine, owner, owner, largest=largest)
+
+
+def _columns(column: npt.NDArray[np.int64], n: int) -> sp.csr_array:
+    """Return the matrix with a 1 in one column of each row, or in none where it is -1."""
+    rows = np.flatnonzero(column >= 0)
+    return sp.csr_array((np.ones(rows.size), (rows, column[rows])), (column.size, n))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from xmsgl.inputs.features import feature_variables
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.network.numbering import close_order
 from xmsgl.network.parts import Part
-from xmsgl.prediction.operators import Operators
+from xmsgl.prediction.operators import Operators, whole_network
 from xmsgl.prediction.prefetch import prefetch, resolve_device
 from xmsgl.prediction.spin_up import days_before
 from xmsgl.schema.graphs import known_segments
@@ -38,6 +39,24 @@ FREEZING = 0.0  # degC
 _DAYS = 16
 
 
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Some basins of a network, and the parts of them that are computed one after another."""
+
+    fixed: xr.Dataset
+    parts: list[tuple[Part, Operators]]
+    whole: bool  # one part, in the order of the dataset
+
+    @classmethod
+    def of(
+        cls, fixed: xr.Dataset, operators: Operators, reaches: int, only: npt.NDArray[np.int64] | None
+    ) -> _Group:
+        parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
+        parts = _close(operators, parts)
+        whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
+        return cls(fixed, [(p, operators if whole else operators.restrict(p)) for p in parts], whole)
+
+
 class Engine:
     """A trained model ready to predict on one network, window by window."""
 
@@ -50,10 +69,11 @@ class Engine:
         reaches: int = 16_384,  # approximate number of reaches in a part of several basins
         piece: int = 128 * 2**20,  # approximate bytes of the arrays of a piece of days
         only: npt.NDArray[np.int64] | None = None,  # positions of the reaches to predict; others may be NaN
-        look: Callable[[xr.Dataset], object] | None = None,  # called with the drivers of the first window
+        groups: Sequence[Part] | None = None,  # independent groups of basins, to be run one by one
+        look: Callable[[xr.Dataset], object]
+        | None = None,  # called with the drivers of a group's first window
     ) -> None:
         target = resolve_device(device)
-        self._look = look
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
@@ -62,33 +82,41 @@ class Engine:
         self._piece = piece
         known = self._spec.network.recognise(known_segments(self._fixed))
         operators = Operators.build(self._fixed, self._spec.graph, self._spec.segments, target, known=known)
-        parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
-        parts = _close(operators, parts)
-        self._whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
-        self._parts = [(p, operators if self._whole else operators.restrict(p)) for p in parts]
+        self.groups = groups or whole_network(self._fixed)
+        one = len(self.groups) == 1
+        self._groups = [
+            _Group.of(
+                self._fixed if one else self._fixed.isel(some._asdict()),
+                operators if one else operators.restrict(some),
+                reaches,
+                only,
+            )
+            for some in self.groups
+        ]
+        self._looks = [look] * len(self.groups)
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
         """Predict the scored days of a window, (day, fine)."""
         return self.resume(drivers, window, None)[0]
 
     def resume(
-        self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None
+        self, drivers: xr.Dataset, window: Window, memory: list[Memory] | None, group: int = 0
     ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
-        """Predict the scored days of a window, given the memory of the days before."""
-        loaded = drivers.compute()
+        """Predict the scored days of a window in a group of basins, given the memory of the days before."""
+        loaded, basins = drivers.compute(), self._groups[group]
         refuse_unfit(loaded, [str(name) for name in loaded.data_vars])
-        if self._look is not None:
-            look, self._look = self._look, None
+        look, self._looks[group] = self._looks[group], None
+        if look is not None:
             look(loaded)
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
-        inputs = self._inputs(loaded)
-        values = np.full((length, self._fixed.sizes["fine"]), np.nan, np.float32)
+        inputs = self._inputs(loaded, basins.fixed)
+        values = np.full((length, basins.fixed.sizes["fine"]), np.nan, np.float32)
         after: list[Memory] = []
         members = len(self._members)
-        for number, (part, operators) in enumerate(self._parts):
+        for number, (part, operators) in enumerate(basins.parts):
             nodes = part._asdict()
-            some = inputs if self._whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
+            some = inputs if basins.whole else {s: of.prune(nodes[s]) for s, of in inputs.items()}
             before = memory[number * members :][:members] if memory else []
             left = [_moved(state, operators.coarse.device) for state in before]
             first = -window.warmup
@@ -96,7 +124,7 @@ class Engine:
                 output, left = self._stream(batch, left)
                 if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
-                    reaches = slice(None) if self._whole else part.fine
+                    reaches = slice(None) if basins.whole else part.fine
                     values[scored, reaches] = self._degrees(output[-stop:])
                 first = stop
             after += [_moved(state, torch.device("cpu")) for state in left]
@@ -109,12 +137,12 @@ class Engine:
         total = reduce(torch.add, (output for output, _ in streamed))
         return total / len(streamed), [state for _, state in streamed]
 
-    def _inputs(self, drivers: xr.Dataset) -> dict[Scale, ScaleInputs]:
+    def _inputs(self, drivers: xr.Dataset, fixed: xr.Dataset) -> dict[Scale, ScaleInputs]:
         """Return the features of each scale that the model reads."""
         inputs: dict[Scale, ScaleInputs] = {}
         for scale in self._module.input_scales:  # the coarse one first
             coarse = inputs.get("coarse")
-            inputs[scale] = ScaleInputs(drivers, self._spec.features, scale, self._fixed, coarse=coarse)
+            inputs[scale] = ScaleInputs(drivers, self._spec.features, scale, fixed, coarse=coarse)
             inputs[scale].use(self._spec.scaling[scale])
         return inputs
 
