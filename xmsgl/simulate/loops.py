@@ -80,6 +80,7 @@ def route_day_block(
     discharge: Floats,
     groundwater_share: Floats,
     melt_share: Floats,
+    heat: Floats,
     c: Constants,
     groundwater: Floats,
     brooks: Floats,
@@ -111,7 +112,10 @@ def route_day_block(
             lateral_temperature = share * max(groundwater[i] + offset[i], 0.0) + rain * max(brooks[i], 0.0)
             flow = max(discharge[day, i], 1e-6)
             lateral = max(flow - flow_in[i], 0.0)
-            mixed = (heat_in[i] + lateral * lateral_temperature) / (flow_in[i] + lateral)
+            water = flow_in[i] + lateral
+            mixed = (heat_in[i] + lateral * lateral_temperature) / water
+            if heat[day, i] != 0.0:  # a release at the upstream end; it cannot cool water below 0 degC
+                mixed = max(mixed + heat[day, i] / (HEAT_CAPACITY * water), 0.0)
             if first_day + day == 0:
                 history[:, i] = mixed
                 bed[i] = mixed
