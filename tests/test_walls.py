@@ -24,7 +24,7 @@ FLOORS = [
     ["prediction"],
     ["reconstruct"],
     ["training"],
-    ["evaluate", "export"],
+    ["evaluate", "events", "export"],
     ["plot"],
     ["benchmark", "catalog"],
     ["accessor"],

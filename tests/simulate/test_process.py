@@ -19,7 +19,21 @@ def steady(n: int, value: float = 18.0, days: int = DAYS) -> np.ndarray:
 
 
 def plain_model(  # one day, one reach after the other; written from the equations alone
-    down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, groundwater, melt, released, p
+    down,
+    length,
+    width,
+    slope,
+    shade,
+    offset,
+    air,
+    solar,
+    humidity,
+    cloud,
+    flow,
+    groundwater,
+    melt,
+    released,
+    p,
 ):
     days, n = air.shape
     upstream = [[j for j in range(n) if down[j] == i] for i in range(n)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _LEAST, _TAIL, _MOST = 0.8, 2.0, 12.0  # change of temperature at the source, degC: Pareto, cut off
-_COLDEST = 1.0  # degC; no release cools water below it, so that the response stays linear
+_COLDEST = 0.5  # degC; the water of the whole way is warmer, since the response is linear above freezing
 _SEEN = 5.0  # a sensor sees an event whose change is so many times its noise
 _SPIN_UP = 365  # days before the first event
 _TRIES = 200
@@ -40,9 +42,9 @@ def simulate(
 
     Warm and cold releases, each with a source reach, a first day, a duration and a heat, follow the process
     model of :func:`xmsgl.simulate.stream_temperature` downstream; a sensor in air is wrong alone. A sensor
-    records its temperature minus that of the process model without the event, plus noise. The heat warms
-    its source by 0.8 to 12 degC, with a long tail. Only events that change the temperature at a sensor by
-    at least five times the noise are kept, since others cannot be found by anyone.
+    records its temperature minus that of the process model without the event, plus noise. The heat warms or
+    cools its source by 0.8 to 12 degC, with a long tail. Events that change the temperature at no sensor by
+    five times the noise are left out, and so are those during frost.
 
     Parameters
     ----------
@@ -90,19 +92,38 @@ def simulate(
     places = place_sensors(river.downstream, sensors, streams[0])
     rank = np.argsort(np.argsort(river.carried.flow.mean(axis=0)))
     drawn = [_draw(river, places, rank / rank.size, days, noise, streams[1]) for _ in range(n)]
-    signal = np.stack([each.pop("signal") for each in drawn])
+    signal = np.stack([each.signal for each in drawn])
     residual = signal + streams[2].normal(0.0, noise, signal.shape)
     about = {"long_name": "observed minus undisturbed temperature", "units": "degC", "noise": noise}
-    names = ("source", "kind", "onset", "duration", "magnitude", "first_day")
-    columns = {name: ("event", np.array([each[name] for each in drawn])) for name in names}
+    columns = {
+        "source": river.ids[[each.source for each in drawn]],
+        "first_day": river.days[[each.first for each in drawn]],
+        **{
+            name: [getattr(each, name) for each in drawn]
+            for name in ("kind", "onset", "duration", "magnitude")
+        },
+    }
     made = xr.Dataset(
-        {"residual": (("event", "day", "sensor"), residual.astype(np.float32), about), **columns},
+        {"residual": (("event", "day", "sensor"), residual.astype(np.float32), about)}
+        | {name: ("event", np.asarray(values)) for name, values in columns.items()},
         coords={"sensor": ("sensor", river.ids[places], {"long_name": "id of the reach of the sensor"})},
         attrs={"seed": seed},
     )
     made["magnitude"].attrs = {"long_name": "log10 of the mean heat in W"}
     made["duration"].attrs = {"units": "d"}
     return stamp(made, f"simulate(n={n}, sensors={sensors}, days={days}, noise={noise}, seed={seed})")
+
+
+class _Event(NamedTuple):
+    """An event, in positions, and what the sensors would see without noise (day, sensor)."""
+
+    kind: str
+    source: int
+    first: int
+    onset: int
+    duration: int
+    magnitude: float
+    signal: Floats
 
 
 def place_sensors(downstream: Ints, fraction: float, rng: np.random.Generator) -> Ints:
@@ -116,8 +137,8 @@ def place_sensors(downstream: Ints, fraction: float, rng: np.random.Generator) -
 def _check(ds: xr.Dataset, *, n: int, sensors: float, days: int, noise: float) -> None:
     if n < 1 or not 0 < sensors <= 1 or days < 20 or not noise > 0:
         msg = (
-            f"n={n}, sensors={sensors}, days={days}, noise={noise}: n must be at least 1, sensors above 0 and "
-            "at most 1, days at least 20, noise above 0"
+            f"n={n}, sensors={sensors}, days={days}, noise={noise}: n must be at least 1, sensors above 0 "
+            "and at most 1, days at least 20, noise above 0"
         )
         raise InvalidArgumentError(msg)
     if ds.sizes["time"] < _SPIN_UP + days:
@@ -127,7 +148,7 @@ def _check(ds: xr.Dataset, *, n: int, sensors: float, days: int, noise: float) -
 
 def _draw(
     river: HeatedRiver, places: Ints, rank: Floats, days: int, noise: float, rng: np.random.Generator
-) -> dict[str, object]:
+) -> _Event:
     """Draw an event of a random kind until a sensor sees it."""
     kind = str(rng.choice(list(KINDS)))
     about = KINDS[kind]
@@ -147,30 +168,25 @@ def _draw(
             low, high = about.area
             source = int(rng.choice(np.flatnonzero((rank >= low) & (rank <= high))))
             mean = _mean_heat(river, source, window, shape, about.sign, rng)
-            if mean == 0.0:
-                continue
             path = river.path(source)
+            undisturbed = river.temperature[window][:, path]
             on_path, which = np.nonzero(path[:, None] == places)
-            signal[:, which] = river.response(first, days, path, mean * shape[None])[0][:, on_path]
+            change = river.response(first, days, path, mean * shape[None])[0]
+            if min(undisturbed.min(), (undisturbed + change).min()) < _COLDEST:
+                continue
+            signal[:, which] = change[:, on_path]
             magnitude = float(np.log10(abs(mean)))
         if np.abs(signal).max() >= _SEEN * noise:
-            found: dict[str, object] = {"source": river.ids[source], "kind": kind, "onset": onset}
-            found |= {"duration": duration, "magnitude": magnitude, "first_day": river.days[first].to_datetime64()}
-            return {**found, "signal": signal}
-    msg = f"none of {_TRIES} events of the kind {kind!r} was seen by a sensor; give more sensors, or less noise"
+            return _Event(kind, source, first, onset, duration, magnitude, signal)
+    msg = (
+        f"none of {_TRIES} events of the kind {kind!r} was seen by a sensor; give more sensors, or less noise"
+    )
     raise InvalidArgumentError(msg)
 
 
 def _mean_heat(
     river: HeatedRiver, source: int, window: slice, shape: Floats, sign: int, rng: np.random.Generator
 ) -> float:
-    """Draw a mean heat in W; 0 where the water is too cold to be cooled."""
+    """Draw a mean heat in W."""
     change = min(_LEAST * (1.0 - rng.random()) ** (-1.0 / _TAIL), _MOST)
-    water, on = river.carried.water[window, source], shape > 0
-    heat = sign * change * HEAT_CAPACITY * float(water[on].mean())
-    if sign < 0:
-        room = (river.temperature[window, source] - _COLDEST)[on] * HEAT_CAPACITY * water[on] / shape[on]
-        heat = -min(-heat, float(room.min()))
-        if -heat < 0.25 * HEAT_CAPACITY * float(water[on].mean()):
-            return 0.0
-    return heat
+    return float(sign * change * HEAT_CAPACITY * river.carried.water[window, source][shape > 0].mean())

@@ -1,4 +1,4 @@
-"""What connects each reach with sensors: those downstream, which feel its heat, and those beside and above."""
+"""What connects each reach with sensors: those downstream, which feel its heat, and others beside it."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def connect(river: HeatedRiver, places: Ints) -> Edges:
 def edge_features(river: HeatedRiver, places: Ints, edges: Edges, window: slice) -> NDArray[np.float32]:
     """Describe each edge for the discharge of some days, (edge, feature)."""
     carried = river.carried
-    lag = distance_to_outlet(river.downstream, carried.lag[window].mean(axis=0))
-    decay = distance_to_outlet(river.downstream, carried.exponent[window].mean(axis=0))
+    own_lag, own_decay = (each[window].mean(axis=0) for each in (carried.lag, carried.exponent))
+    lag, decay = (distance_to_outlet(river.downstream, each) for each in (own_lag, own_decay))
     flow = np.log10(carried.flow[window].mean(axis=0))
     at = places[edges.sensor]
-    past = np.where(edges.below, lag[edges.reach] - lag[at], 0.0)
-    way = np.where(edges.below, decay[edges.reach] - decay[at], 0.0)
+    past = np.where(edges.below, (lag + own_lag)[edges.reach] - lag[at], 0.0)
+    way = np.where(edges.below, (decay + own_decay)[edges.reach] - decay[at], 0.0)
     # log10 of the change at the sensor (degC) for 1 W at the reach, plus 7
     gain = 7.0 - way / np.log(10) - np.log10(HEAT_CAPACITY) - flow[at]
     distance = np.abs(river.to_outlet[edges.reach] - river.to_outlet[at]) / 2e4

@@ -36,7 +36,7 @@ def _ramps(days: int) -> NDArray[np.float64]:
     """Rise and fall in straight lines."""
     rank = np.arange(1, days + 1)
     shape = np.minimum(rank, rank[::-1]).astype(np.float64)
-    return shape / shape.mean()
+    return np.asarray(shape / shape.mean())
 
 
 def _recession(days: int) -> NDArray[np.float64]:

@@ -24,17 +24,28 @@ class Output(NamedTuple):
 class EventNetwork(nn.Module):
     """Convolutions over the days of each sensor, then one sum over the sensors of each reach."""
 
-    def __init__(self, kinds: int, hidden: int = 48) -> None:
+    def __init__(self, kinds: int, hidden: int = 48, dropout: float = 0.2) -> None:
         super().__init__()
         self.series = nn.ModuleList(
             nn.Conv1d(2 if level == 0 else hidden, hidden, 5, padding=2 * 2**level, dilation=2**level)
             for level in range(3)
         )
         self.message = nn.Sequential(
-            nn.Linear(3 * hidden + 3 + EDGE_FEATURES, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden), nn.SiLU()
+            nn.Linear(3 * hidden + 3 + EDGE_FEATURES, 2 * hidden),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * hidden, hidden),
+            nn.SiLU(),
         )
-        self.reach = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, 3))
-        self.kind = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Linear(hidden, kinds))
+        heads = {"reach": 3, "kind": kinds}
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(
+                    nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Dropout(dropout), nn.Linear(hidden, size)
+                )
+                for name, size in heads.items()
+            }
+        )
 
     def forward(self, residual: Tensor, edges: Tensor, sensor: Tensor, reach: Tensor, reaches: int) -> Output:
         """Read residuals (event, day, sensor) in units of noise and edge features (event, edge, feature)."""
@@ -52,6 +63,8 @@ class EventNetwork(nn.Module):
         sent = self.message(torch.cat([known, edges], dim=2))
         total = torch.zeros(events, reaches, sent.shape[2]).index_add(1, reach, sent)
         around = total.amax(dim=1, keepdim=True).expand_as(total)
-        source, magnitude, onset = self.reach(torch.cat([total, around], dim=2)).unbind(2)
+        source, magnitude, onset = self.heads["reach"](torch.cat([total, around], dim=2)).unbind(2)
         attended = (torch.softmax(source, dim=1).unsqueeze(2) * total).sum(1)
-        return Output(source, magnitude, onset, self.kind(torch.cat([attended, total.amax(1)], dim=1)))
+        return Output(
+            source, magnitude, onset, self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
+        )

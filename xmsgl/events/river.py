@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from xmsgl import schema
@@ -17,7 +18,6 @@ from xmsgl.simulate.process import equilibrium_temperature, stream_temperature
 from xmsgl.simulate.response import Transport, downstream_path, heat_response, transport
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 __all__ = ["HeatedRiver"]
@@ -39,6 +39,7 @@ class HeatedRiver:
     days: pd.DatetimeIndex
     downstream: Ints
     to_outlet: Floats  # distance along the river from the downstream end of a reach to the outlet (m)
+    length: Floats  # m
     carried: Transport  # (day, reach)
     temperature: Floats  # without any event, degC (day, reach)
     air: Floats  # degC (day, reach)
@@ -53,7 +54,9 @@ class HeatedRiver:
             raise InvalidDatasetError([f"events need the variable {name}" for name in wanted])
         air, solar, rain = (_daily(ds, name) for name in _NEEDED)
         down = link(ds["fine"].values, ds["downstream_fine"].values)
-        length, area = (ds[f"{name}_fine"].to_numpy().astype(np.float64) for name in ("length", "drainage_area"))
+        length, area = (
+            ds[f"{name}_fine"].to_numpy().astype(np.float64) for name in ("length", "drainage_area")
+        )
         width = _WIDTH * (area * _RUNOFF / 86.4) ** 0.5
         slope = ds["slope_fine"].to_numpy().astype(np.float64) if "slope_fine" in ds else np.zeros(area.size)
         slope = np.nan_to_num(slope)
@@ -70,12 +73,12 @@ class HeatedRiver:
         )
         exchange = equilibrium_temperature(air, solar, parameters=_PARAMETERS).coefficient
         carried = transport(down, coefficient=exchange, parameters=_PARAMETERS, **reach)
-        middle = distance_to_outlet(down, length)
         return cls(
             ds["fine"].values,
-            ds.indexes["time"],
+            pd.DatetimeIndex(ds.indexes["time"]),
             down,
-            np.asarray(middle - length),
+            np.asarray(distance_to_outlet(down, length)),
+            length,
             carried,
             np.asarray(temperature, np.float64),
             air,
@@ -91,7 +94,7 @@ class HeatedRiver:
         return heat_response(window, path, heat, parameters=_PARAMETERS)
 
     def distance(self, a: Ints, b: Ints) -> Floats:
-        """Return the distance along the river between pairs of reaches (m), infinite between rivers."""
+        """Return the distance along the river between the downstream ends of reaches (m)."""
         return np.array([self._between(int(i), int(j)) for i, j in zip(a, b, strict=True)])
 
     def _between(self, i: int, j: int) -> float:
@@ -100,7 +103,9 @@ class HeatedRiver:
         meeting = next((reach for reach in self.path(i).tolist() if reach in place), None)
         if meeting is None:
             return float("inf")
-        return float(self.to_outlet[i] + self.to_outlet[j] - 2 * self.to_outlet[meeting])
+        # Two tributaries meet at the upstream end of the reach below.
+        shared = self.to_outlet[meeting] + (0.0 if meeting in (i, j) else self.length[meeting])
+        return float(self.to_outlet[i] + self.to_outlet[j] - 2 * shared)
 
 
 def _daily(ds: xr.Dataset, name: str) -> Floats:

@@ -53,7 +53,7 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     spacing = sensor_spacing(river, sensors)
     error = (found["magnitude"] - events["magnitude"]).to_numpy()
     error = error[np.isfinite(error)]
-    late = np.abs(found["onset"] - events["onset"]).to_numpy()
+    late = np.abs((found["onset"] - events["onset"]).to_numpy())
     metres, exponent = {"units": "m"}, {"long_name": "log10 of W"}
     return xr.Dataset(
         {

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xmsgl.events.kinds import KINDS, profile
+from xmsgl.events.records import Found
 from xmsgl.network.topology import first_selected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["Found", "LikelihoodSearch"]
+__all__ = ["LikelihoodSearch", "likelihood"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,13 +24,10 @@ Ints = NDArray[np.int64]
 _CANDIDATES = 5  # the sensors with the largest residuals, whose own reaches upstream are searched
 
 
-class Found(NamedTuple):
-    """An estimate of one event."""
-
-    source: int  # position of the reach
-    onset: int
-    magnitude: float  # log10 W, NaN for a sensor in air
-    kind: str
+def likelihood(river: HeatedRiver, places: Ints, days: int, noise: float) -> Callable[[Floats, int], Found]:
+    """Search with the process model."""
+    del noise  # it is equal at all sensors
+    return LikelihoodSearch(river, places, days).find
 
 
 class LikelihoodSearch:

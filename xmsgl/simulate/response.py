@@ -59,7 +59,9 @@ def transport(
     velocity = np.maximum(flow / (width * depth), p.min_velocity)
     both = coefficient + p.bed_exchange
     exponent = both * length * width / (HEAT_CAPACITY * flow)
-    return Transport(np.maximum(flow, above), flow, length / (velocity * DAY), exponent, p.bed_exchange / both)
+    return Transport(
+        np.maximum(flow, above), flow, length / (velocity * DAY), exponent, p.bed_exchange / both
+    )
 
 
 def heat_response(
@@ -88,9 +90,10 @@ def heat_response(
         At the downstream ends of the reaches of the path, degC.
     """
     p = parameters or StreamParameters()
-    along = [np.ascontiguousarray(values[:, path]) for values in carried]
+    water, flow, lag, exponent, bed = (np.ascontiguousarray(values[:, path]) for values in carried)
     result = np.zeros((*heat.shape, path.size))
-    path_response(*along, np.ascontiguousarray(heat, dtype=np.float64), 1.0 / p.bed_memory, result)
+    released = np.ascontiguousarray(heat, dtype=np.float64)
+    path_response(water, flow, lag, exponent, bed, released, 1.0 / p.bed_memory, result)
     return result
 
 
