@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING
 from xmsgl.util.late import late
 
 if TYPE_CHECKING:
+    from xmsgl.events.disturb import perturb
     from xmsgl.events.draw import simulate
     from xmsgl.events.localizer import Localizer, train
     from xmsgl.events.methods import locate
     from xmsgl.events.scores import score
+    from xmsgl.events.weights import felt, sensor_weights
 
-__all__ = ["Localizer", "locate", "score", "simulate", "train"]
+__all__ = ["Localizer", "felt", "locate", "perturb", "score", "sensor_weights", "simulate", "train"]
 
 _HOMES = {
     "Localizer": "localizer",
+    "felt": "weights",
     "locate": "methods",
+    "perturb": "disturb",
     "score": "scores",
+    "sensor_weights": "weights",
     "simulate": "draw",
     "train": "localizer",
 }

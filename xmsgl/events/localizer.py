@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-__all__ = ["Localizer", "train"]
+__all__ = ["Localizer", "bound", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -117,19 +118,21 @@ class Localizer:
 
     def estimate(self, river: HeatedRiver, records: Records) -> list[Found]:
         """Estimate the events of all records."""
-        run = _Run(self, river)
+        run = bound(self, river)
         self.network.eval()
+        found: list[Found] = []
         with torch.no_grad():
-            batches = np.array_split(np.arange(records.first.size), -(-records.first.size // _BATCH))
-            return [found for batch in batches for found in self._read(run(records, batch))]
+            for batch in np.array_split(np.arange(records.first.size), -(-records.first.size // _BATCH)):
+                found += self._read(run(torch.from_numpy(records.residual[batch]), records.first[batch]))
+        return found
 
     def _read(self, output: Output) -> list[Found]:
         kinds, sources = list(KINDS), output.source.argmax(1).tolist()
         found = []
         for k, source in enumerate(sources):
             kind = kinds[int(output.kind[k].argmax())]
-            onset = int(np.clip(round(float(output.onset[k, source]) * self.days), 0, self.days - 1))
-            heat = float(output.magnitude[k, source]) + _OFFSET if KINDS[kind].sign else float("nan")
+            onset = int(np.clip(round(float(output.onset[k]) * self.days), 0, self.days - 1))
+            heat = float(output.magnitude[k]) + _OFFSET if KINDS[kind].sign else float("nan")
             found.append(Found(source, onset, heat, kind))
         return found
 
@@ -183,31 +186,31 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
         noise = float(events["residual"].attrs["noise"])
         sensors = events["sensor"].values.tolist()
         localizer = Localizer(EventNetwork(len(KINDS)), sensors, events.sizes["day"], noise)
-        _fit(localizer, _Run(localizer, river), records, epochs, np.random.default_rng(seed))
+        _fit(localizer, bound(localizer, river), records, epochs, np.random.default_rng(seed))
     return localizer
 
 
-class _Run:
-    """A network with the edges of a river."""
+Run = Callable[[Tensor, "Ints"], Output]
 
-    def __init__(self, localizer: Localizer, river: HeatedRiver) -> None:
-        self._localizer, self._river = localizer, river
-        self._places = stations(river, localizer.sensors)
-        self._edges = connect(river, self._places)
-        self._sensor, self._reach = (torch.from_numpy(each) for each in self._edges[:2])
 
-    def __call__(self, records: Records, batch: Ints) -> Output:
-        windows = [slice(first, first + self._localizer.days) for first in records.first[batch].tolist()]
-        features = [edge_features(self._river, self._places, self._edges, window) for window in windows]
-        residual = torch.from_numpy(records.residual[batch] / np.float32(self._localizer.noise))
-        reaches = self._river.downstream.size
-        output: Output = self._localizer.network(
-            residual, torch.from_numpy(np.stack(features)), self._sensor, self._reach, reaches
+def bound(localizer: Localizer, river: HeatedRiver) -> Run:
+    """Return the network as a function of residuals in degC (event, day, sensor) and first days (event,)."""
+    places = stations(river, localizer.sensors)
+    edges = connect(river, places)
+    sensor, reach = (torch.from_numpy(each) for each in edges[:2])
+
+    def run(residual: Tensor, first: Ints) -> Output:
+        windows = [slice(each, each + localizer.days) for each in first.tolist()]
+        features = np.stack([edge_features(river, places, edges, window) for window in windows])
+        output: Output = localizer.network(
+            residual / localizer.noise, torch.from_numpy(features), sensor, reach, river.downstream.size
         )
         return output
 
+    return run
 
-def _fit(localizer: Localizer, run: _Run, records: Records, epochs: int, rng: np.random.Generator) -> None:
+
+def _fit(localizer: Localizer, run: Run, records: Records, epochs: int, rng: np.random.Generator) -> None:
     """Train, and keep the weights with the lowest validation loss."""
     network = localizer.network
     order = rng.permutation(records.first.size)
@@ -254,15 +257,15 @@ def _varied(records: Records, noise: float, rng: np.random.Generator) -> Records
     )
 
 
-def _loss(run: _Run, records: Records, batch: Ints) -> Tensor:
-    """Cross-entropy of source and kind, squares of the magnitude and size of the delay at the true source."""
-    found, rows = run(records, batch), torch.arange(batch.size)
+def _loss(run: Run, records: Records, batch: Ints) -> Tensor:
+    """Cross-entropy of source and kind, squared error of the magnitude, absolute error of the first day."""
+    found = run(torch.from_numpy(records.residual[batch]), records.first[batch])
     source = torch.from_numpy(records.source[batch])
     magnitude = torch.from_numpy(records.magnitude[batch]).float() - _OFFSET
     heated = magnitude.isfinite()
-    wrong = (found.magnitude[rows, source] - magnitude)[heated]
+    wrong = (found.magnitude - magnitude)[heated]
     onset = torch.from_numpy(records.onset[batch] / records.residual.shape[1]).float()
-    late = (found.onset[rows, source] - onset).abs().mean()
+    late = (found.onset - onset).abs().mean()
     kind = nn.functional.cross_entropy(found.kind, torch.from_numpy(records.kind[batch]))
     size = wrong.square().mean() if len(wrong) else torch.zeros(())
-    return nn.functional.cross_entropy(found.source, source) + 2 * size + 5 * late + 0.5 * kind
+    return nn.functional.cross_entropy(found.source, source) + 5 * size + 5 * late + 0.5 * kind

@@ -13,12 +13,12 @@ __all__ = ["EventNetwork", "Output"]
 
 
 class Output(NamedTuple):
-    """For each reach, were it the source; all but `kind` are (event, reach)."""
+    """What the network says of each event; magnitude and onset are means over the probable sources."""
 
-    source: Tensor  # logit
-    magnitude: Tensor  # log10 W minus 7
-    onset: Tensor  # days, as a fraction of the record
-    kind: Tensor  # logits (event, kind), given all sensors
+    source: Tensor  # logits (event, reach)
+    magnitude: Tensor  # log10 W minus 7 (event,)
+    onset: Tensor  # days, as a fraction of the record (event,)
+    kind: Tensor  # logits (event, kind)
 
 
 class EventNetwork(nn.Module):
@@ -54,17 +54,17 @@ class EventNetwork(nn.Module):
         hidden = torch.cat([torch.asinh(each), torch.asinh(each / 10)], dim=1)
         for layer in self.series:
             hidden = nn.functional.silu(layer(hidden))
-        ramp = torch.linspace(0, 1, days)
+        ramp = torch.linspace(0, 1, days, dtype=residual.dtype)
         weight = torch.softmax(each.abs()[:, 0].clamp(max=50.0), dim=1)
         strength = (each[:, 0].abs() + 0.1).log10()
         extra = torch.stack([(weight * ramp).sum(1), (weight * strength).sum(1), strength.mean(1)], dim=1)
         pooled = torch.cat([hidden.mean(2), hidden.amax(2), (hidden * ramp).mean(2), extra], dim=1)
         known = pooled.reshape(events, sensors, -1)[:, sensor]
         sent = self.message(torch.cat([known, edges], dim=2))
-        total = torch.zeros(events, reaches, sent.shape[2]).index_add(1, reach, sent)
+        total = sent.new_zeros(events, reaches, sent.shape[2]).index_add(1, reach, sent)
         around = total.amax(dim=1, keepdim=True).expand_as(total)
         source, magnitude, onset = self.heads["reach"](torch.cat([total, around], dim=2)).unbind(2)
-        attended = (torch.softmax(source, dim=1).unsqueeze(2) * total).sum(1)
-        return Output(
-            source, magnitude, onset, self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
-        )
+        share = torch.softmax(source, dim=1)
+        attended = (share.unsqueeze(2) * total).sum(1)
+        kind = self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
+        return Output(source, (share * magnitude).sum(1), (share * onset).sum(1), kind)
