@@ -1,4 +1,4 @@
-"""Where, when and how much heat: a network against rules and the process model itself, disturbed records, too.
+"""Where, when and how much heat: a network against rules and the process model, and disturbed records.
 
     python -m benchmarks.events --seeds 0      # train, locate, write the page
     python -m benchmarks.events                # write the page again from the stored rows
@@ -43,7 +43,7 @@ NETWORKS: dict[str, Callable[[], xr.Dataset]] = {
         .load()
     ),
 }
-SENSORS, SIZES, TEST, EPOCHS = (0.05, 0.2), (100, 300, 1000, 3000), 200, 30
+SENSORS, SIZES, TEST, EPOCHS = (0.05, 0.2), (100, 300, 1000, 3000), 200, 40
 RULES = ("largest", "travel-time", "likelihood")
 DISTURBED: dict[str, dict[str, Any]] = {
     "periods of 3 to 10 days": {"band": (3, 10)},
