@@ -83,7 +83,7 @@ def row(found: xr.Dataset, events: xr.Dataset, ds: xr.Dataset) -> dict[str, floa
     """Score estimates; the largest tenth and the middle fifth of the magnitudes, too."""
     scores = {name: float(value) for name, value in score(found, events, ds).items()}
     error = np.square((found["magnitude"] - events["magnitude"]).values)
-    size = events["magnitude"].rank("event", pct=True).values
+    size = pd.Series(events["magnitude"].values).rank(pct=True).to_numpy()
     parts = {"large": size > 0.9, "middle": np.abs(size - 0.5) <= 0.1}
     scores |= {f"magnitude_{name}": float(np.sqrt(np.nanmean(error[part]))) for name, part in parts.items()}
     return {**scores, "kind": float((found["kind"] == events["kind"]).mean())}
