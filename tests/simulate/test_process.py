@@ -19,7 +19,21 @@ def steady(n: int, value: float = 18.0, days: int = DAYS) -> np.ndarray:
 
 
 def plain_model(  # one day, one reach after the other; written from the equations alone
-    down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, groundwater, melt, p
+    down,
+    length,
+    width,
+    slope,
+    shade,
+    offset,
+    air,
+    solar,
+    humidity,
+    cloud,
+    flow,
+    groundwater,
+    melt,
+    released,
+    p,
 ):
     days, n = air.shape
     upstream = [[j for j in range(n) if down[j] == i] for i in range(n)]
@@ -50,6 +64,9 @@ def plain_model(  # one day, one reach after the other; written from the equatio
             warmth = groundwater[t, i] * max(deep[i] + offset[i], 0.0)
             warmth += (1 - groundwater[t, i]) * surface
             entered[t, i] = (heat + lateral * warmth) / (above + lateral)
+            if released[t, i]:
+                entered[t, i] += released[t, i] / HEAT_CAPACITY / (above + lateral)
+                entered[t, i] = max(entered[t, i], 0.0)
             if slope[i] > 0:
                 depth = (p.manning * flow[t, i] / width[i] / math.sqrt(slope[i])) ** 0.6
             else:
@@ -87,9 +104,10 @@ def test_compiled_loop_equals_the_plain_one(days: int, slow: bool, bed_exchange:
     area = np.array([1.0, 2, 1, 4, 2, 8, 9])
     flow = area * rng.lognormal(-2, 0.4, (days, 1)) * rng.uniform(0.8, 1.2, shape)
     share, melt = rng.random(shape), rng.random(shape)
+    released = np.where(rng.random(shape) < 0.1, rng.normal(0, 2e6, shape), 0.0)
     p = StreamParameters(min_velocity=0.01 if slow else 0.05, bed_exchange=bed_exchange)
     expected = plain_model(
-        down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, share, melt, p
+        down, length, width, slope, shade, offset, air, solar, humidity, cloud, flow, share, melt, released, p
     )
     got = stream_temperature(
         down,
@@ -105,9 +123,37 @@ def test_compiled_loop_equals_the_plain_one(days: int, slow: bool, bed_exchange:
         groundwater_fraction=share,
         groundwater_offset=offset,
         snowmelt_fraction=melt,
+        heat=released,
         parameters=p,
     )
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+
+
+def test_all_heat_that_is_released_leaves_at_the_outlet() -> None:
+    """Without exchange with the air: 86,400 s of W are the J that pass the outlet, on whichever days."""
+    rng = np.random.default_rng(5)
+    days, down = 60, np.array([2, 2, 4, 4, -1])
+    flow = np.array([1.0, 2.0, 4.0, 0.5, 6.0])
+    heat = np.zeros((days, 5))
+    heat[10:15, 0], heat[12, 3] = rng.uniform(1e6, 9e6, 5), -4e5
+
+    def run(released: np.ndarray | float) -> np.ndarray:
+        return stream_temperature(
+            down,
+            length=40_000.0,
+            width=20.0,
+            discharge=flow,
+            air_temperature=steady(5),
+            solar_radiation=100.0,
+            heat=released,
+            parameters=StreamParameters(exchange_factor=0.0),
+        )
+
+    warmer = run(heat) - run(0.0)
+    passed = HEAT_CAPACITY * flow[-1] * warmer[:, -1].sum() * 86400
+    assert passed == pytest.approx(heat.sum() * 86400, rel=1e-9)
+    assert warmer[:, 1] == pytest.approx(0.0)  # the tributary beside the source
+    assert warmer[11, -1] == 0 < warmer[14, -1]  # under way
 
 
 def test_without_lateral_inflow_a_chain_relaxes_exponentially() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Constants", "route_day_block", "runoff_block"]
+__all__ = ["Constants", "path_response", "route_day_block", "runoff_block"]
 
 STEFAN_BOLTZMANN = 5.670374e-8  # W m-2 K-4
 KELVIN = 273.15
@@ -80,6 +80,7 @@ def route_day_block(
     discharge: Floats,
     groundwater_share: Floats,
     melt_share: Floats,
+    heat: Floats,
     c: Constants,
     groundwater: Floats,
     brooks: Floats,
@@ -111,7 +112,10 @@ def route_day_block(
             lateral_temperature = share * max(groundwater[i] + offset[i], 0.0) + rain * max(brooks[i], 0.0)
             flow = max(discharge[day, i], 1e-6)
             lateral = max(flow - flow_in[i], 0.0)
-            mixed = (heat_in[i] + lateral * lateral_temperature) / (flow_in[i] + lateral)
+            water = flow_in[i] + lateral
+            mixed = (heat_in[i] + lateral * lateral_temperature) / water
+            if heat[day, i] != 0.0:  # a release at the upstream end; it cannot cool water below 0 degC
+                mixed = max(mixed + heat[day, i] / (HEAT_CAPACITY * water), 0.0)
             if first_day + day == 0:
                 history[:, i] = mixed
                 bed[i] = mixed
@@ -144,6 +148,41 @@ def route_day_block(
             if j >= 0:
                 flow_in[j] += flow
                 heat_in[j] += flow * temperature
+
+
+@compiled
+def path_response(
+    water: Floats,
+    flow: Floats,
+    lag: Floats,
+    exponent: Floats,
+    bed_share: Floats,
+    heat: Floats,
+    bed_rate: float,
+    out: Floats,
+) -> None:
+    """Follow each release (release, day) along a path; the other arrays are (day, reach)."""
+    releases, days, n = out.shape
+    entered = np.empty(days)
+    for release in range(releases):
+        for i in range(n):
+            for day in range(days):
+                if i == 0:
+                    entered[day] = heat[release, day] / (HEAT_CAPACITY * water[day, 0])
+                else:
+                    entered[day] = out[release, day, i - 1] * flow[day, i - 1] / water[day, i]
+            bed = 0.0
+            for day in range(days):
+                whole = int(lag[day, i])
+                part = lag[day, i] - whole
+                newer = entered[day - whole] if day >= whole else 0.0
+                older = entered[day - whole - 1] if day > whole else 0.0
+                parcel = (1.0 - part) * newer + part * older
+                target = bed_share[day, i] * bed
+                decay = np.exp(-exponent[day, i])
+                out[release, day, i] = target + (parcel - target) * decay
+                mean = target + (parcel - target) * (1.0 - decay) / exponent[day, i]
+                bed += bed_rate * (mean - bed)
 
 
 @compiled

@@ -107,12 +107,14 @@ def stream_temperature(
     groundwater_fraction: ArrayLike | None = None,
     groundwater_offset: ArrayLike | None = None,
     snowmelt_fraction: ArrayLike | None = None,
+    heat: ArrayLike = 0.0,
     parameters: StreamParameters | None = None,
 ) -> NDArray[np.floating]:
     """Daily mean stream temperature at the downstream end of every reach.
 
     Reaches are visited from the headwaters down, so one pass a day is enough; confluences conserve heat.
     Drivers have the shape (time, reach) or one that broadcasts to it: a number, (reach,), (time, 1).
+    ``heat`` (W) is released into the water at the upstream end of a reach; negative, it cools.
 
     References
     ----------
@@ -144,6 +146,7 @@ def stream_temperature(
             ("discharge", discharge, 0.0, 1e7),
             ("groundwater_fraction", _default(groundwater_fraction, p.groundwater_fraction), 0.0, 1.0),
             ("snowmelt_fraction", _default(snowmelt_fraction, 0.0), 0.0, 1.0),
+            ("heat", heat, -1e15, 1e15),
         )
     ]
     return _run(reach, forcing, air.dtype, p)
@@ -216,10 +219,10 @@ def _run(
     for first in range(0, days, _BLOCK):
         block = [np.array(values[first : first + _BLOCK], dtype=np.float64, order="C") for values in forcing]
         out = np.empty_like(block[0])
-        air, solar, humidity, cloud, flow, share, melt = block
+        air, solar, humidity, cloud, flow, share, melt, released = block
         route_day_block(
             reach.order, reach.downstream, reach.length, reach.width, reach.slope, reach.shade, reach.offset,
-            air, solar, humidity, cloud, flow, share, melt,
+            air, solar, humidity, cloud, flow, share, melt, released,
             constants, groundwater, brooks, bed, history, first, out,
         )  # fmt: skip
         result[first : first + _BLOCK] = out

@@ -1,0 +1,103 @@
+"""Estimates of the source: the likelihood against all sources tried by least squares, and scores."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
+from xmsgl.events import locate, score, simulate
+from xmsgl.events.kinds import KINDS, profile
+from xmsgl.events.river import HeatedRiver
+
+
+@pytest.fixture(scope="module")
+def clear(basin):
+    """Events with hardly any noise."""
+    return simulate(basin, n=12, sensors=0.3, noise=0.01, seed=5)
+
+
+def explained(river, places, residual, first, source, shape, sign) -> float:
+    """Sum of squares that the best heat of one source, kind and day explains, by numpy's least squares."""
+    path = river.path(source)
+    column = np.zeros_like(residual)
+    response = river.response(first, len(residual), path, shape[None])[0]
+    for k, place in enumerate(places):
+        if place in path:
+            column[:, k] = response[:, path.tolist().index(place)]
+    (heat,), *_ = np.linalg.lstsq(column.reshape(-1, 1), residual.ravel(), rcond=None)
+    return (residual**2).sum() - ((residual - heat * column) ** 2).sum() if heat * sign > 0 else -np.inf
+
+
+def test_the_likelihood_search_finds_the_best_of_all(basin, clear) -> None:
+    river = HeatedRiver.of(basin)
+    places = basin.indexes["fine"].get_indexer(clear.sensor)
+    found = locate(clear, basin, "likelihood")
+    heated = np.flatnonzero(np.isfinite(found.magnitude.values))[:3]
+    for k in heated:
+        event = clear.isel(event=k)
+        residual = event.residual.values.astype(float)
+        first = basin.indexes["time"].get_loc(event.first_day.values)
+        kind = str(found.kind.values[k])
+        every = [
+            (explained(river, places, residual, first, source, profile(kind, d, 60, onset), KINDS[kind].sign))
+            for source in range(basin.sizes["fine"])
+            for onset in (found.onset.values[k],)
+            for d in range(KINDS[kind].shortest, KINDS[kind].longest + 1)
+        ]
+        mine = [
+            explained(river, places, residual, first, source, profile(kind, d, 60, onset), KINDS[kind].sign)
+            for source in [basin.indexes["fine"].get_loc(found.source.values[k])]
+            for onset in (found.onset.values[k],)
+            for d in range(KINDS[kind].shortest, KINDS[kind].longest + 1)
+        ]
+        assert max(mine) == pytest.approx(max(every), rel=1e-9)
+
+
+def test_without_noise_the_search_is_right_and_the_rules_are_not(basin, clear) -> None:
+    scores = {
+        name: score(locate(clear, basin, name), clear, basin)
+        for name in ("likelihood", "largest", "travel-time")
+    }
+    best = scores["likelihood"]
+    assert float(best.distance) < 0.3 * float(best.spacing)
+    assert float(best.magnitude_rmse) < 0.1
+    assert float(best.onset_error) == 0
+    for rule in ("largest", "travel-time"):
+        assert float(scores[rule].magnitude_rmse) > 2 * float(best.magnitude_rmse)
+
+
+def test_scores_are_those_of_networkx(basin, events) -> None:
+    found = locate(events, basin, "largest")
+    got = score(found, events, basin)
+    graph = nx.Graph()
+    length = dict(zip(basin.fine.values, basin.length_fine.values, strict=True))
+    for reach, below in zip(basin.fine.values, basin.downstream_fine.values, strict=True):
+        if below:
+            graph.add_edge(reach, below, metres=length[reach])  # between upstream ends
+    end = dict(zip(basin.fine.values, basin.downstream_fine.values, strict=True))
+    (outlet,) = [reach for reach, below in end.items() if not below]
+    graph.add_edge(outlet, "sea", metres=length[outlet])
+
+    def apart(a: int, b: int) -> float:
+        return nx.shortest_path_length(graph, end[a] or "sea", end[b] or "sea", weight="metres")
+
+    distances = [apart(a, b) for a, b in zip(events.source.values, found.source.values, strict=True)]
+    assert float(got.distance) == pytest.approx(np.median(distances))
+    errors = (found.magnitude - events.magnitude).dropna("event")
+    assert float(got.magnitude_rmse) == pytest.approx(float(np.sqrt((errors**2).mean())))
+    assert int(got.magnitude_n) == errors.size < int(got.n) == 48
+
+
+def test_what_is_not_of_this_river_is_named(basin, events) -> None:
+    with pytest.raises(UnknownNameError, match="likelihood"):
+        locate(events, basin, "likelyhood")
+    with pytest.raises(InvalidArgumentError, match="days of the events"):
+        locate(events, basin.isel(time=slice(0, 400)))
+    with pytest.raises(InvalidArgumentError, match="not in this dataset"):
+        locate(events.assign_coords(sensor=events.sensor + 500_000), basin)
+    with pytest.raises(InvalidDatasetError, match="residual"):
+        locate(events.drop_vars("residual"), basin)
+    with pytest.raises(InvalidDatasetError, match="missing values"):
+        locate(events.assign(residual=events.residual.where(events.day > 3)), basin)

@@ -1,0 +1,103 @@
+"""Records as they come in practice: filtered, late, noisy, with sensors lost or biased."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.arguments import checked
+from xmsgl.util.history import stamp
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["perturb"]
+
+Floats = NDArray[np.float64]
+
+
+@checked
+def perturb(
+    events: xr.Dataset,
+    *,
+    band: tuple[float, float] | None = None,
+    shift: int = 0,
+    lost: float = 0.0,
+    noise: float = 0.0,
+    bias: float = 0.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Disturb the residuals of events, to test how much an estimate of their source depends on them.
+
+    Parameters
+    ----------
+    events
+        As from :func:`simulate`.
+    band
+        Shortest and longest period (days) that remain; variations of other periods are removed, the mean
+        included.
+    shift
+        Days by which the records are late; before them nothing is seen.
+    lost
+        Fraction of the sensors that report no change at all, another draw for each event.
+    noise
+        Standard deviation of further noise, degC.
+    bias
+        Error of one sensor in each event, degC.
+    seed
+        Seed of what is drawn.
+
+    Returns
+    -------
+    xarray.Dataset
+        The events with other residuals. The truth is unchanged, except that ``onset`` is `shift` days later.
+
+    Raises
+    ------
+    InvalidArgumentError
+        An argument is out of range.
+
+    Examples
+    --------
+    >>> import xmsgl
+    >>> from xmsgl.events import simulate
+    >>> ds = xmsgl.datasets.simulated(n_coarse=6, years=2)
+    >>> late = perturb(simulate(ds, n=3, sensors=0.2), shift=2)
+    >>> bool((late.residual.isel(day=slice(0, 2)) == 0).all())
+    True
+    """
+    days = events.sizes["day"]
+    if not 0 <= shift < days or not 0 <= lost <= 1 or noise < 0:
+        msg = f"shift={shift}, lost={lost}, noise={noise}: shift is 0 to {days - 1}, lost 0 to 1, noise >= 0"
+        raise InvalidArgumentError(msg)
+    if band is not None and not 2 <= band[0] < band[1]:
+        msg = f"band={band} must be the shortest and the longest period in days, at least 2 and ascending"
+        raise InvalidArgumentError(msg)
+    rng = np.random.default_rng(seed)
+    values = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float64)
+    n, _, sensors = values.shape
+    if band is not None:
+        values = _between(values, *band)
+    if shift:
+        values = np.concatenate([np.zeros_like(values[:, :shift]), values[:, :-shift]], axis=1)
+    values = values + noise * rng.standard_normal(values.shape)
+    values[np.arange(n), :, rng.integers(sensors, size=n)] += bias
+    values[np.broadcast_to((rng.random((n, 1, sensors)) < lost), values.shape)] = 0.0
+    changed = events.assign(
+        residual=(("event", "day", "sensor"), values.astype(np.float32), events["residual"].attrs)
+    )
+    if "onset" in events:
+        changed["onset"] = events["onset"] + shift
+    how = f"band={band}, shift={shift}, lost={lost}, noise={noise}, bias={bias}, seed={seed}"
+    return stamp(changed, f"perturb({how})")
+
+
+def _between(values: Floats, shortest: float, longest: float) -> Floats:
+    """Keep variations of some periods by the discrete Fourier transform over the days."""
+    days = values.shape[1]
+    frequency = np.fft.rfftfreq(days)
+    kept = (frequency >= 1 / longest) & (frequency <= 1 / shortest)
+    return np.fft.irfft(np.fft.rfft(values, axis=1) * kept[:, None], n=days, axis=1)

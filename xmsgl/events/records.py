@@ -1,0 +1,87 @@
+"""Events as plain arrays: positions instead of ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
+from xmsgl.events.kinds import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from xmsgl.events.river import HeatedRiver
+
+__all__ = ["Found", "Records", "read_records", "stations"]
+
+_TRUTH = ("source", "kind", "onset", "magnitude")
+
+
+class Found(NamedTuple):
+    """An estimate of one event."""
+
+    source: int  # position of the reach
+    onset: int
+    magnitude: float  # log10 W, NaN for a sensor in air
+    kind: str  # "" where it is not estimated
+
+
+class Records(NamedTuple):
+    """Residuals and, if they are known, the events; the others are empty."""
+
+    residual: NDArray[np.float32]  # degC (event, day, sensor)
+    first: NDArray[np.int64]  # position of the first day
+    source: NDArray[np.int64]
+    magnitude: NDArray[np.float64]
+    onset: NDArray[np.int64]
+    kind: NDArray[np.int64]
+
+
+def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False) -> Records:
+    """Read events, with the truth if asked for; they must be of this river."""
+    wanted = {"residual": ("event", "day", "sensor"), "first_day": ("event",)}
+    wanted |= dict.fromkeys(_TRUTH, ("event",)) if truth else {}
+    for name, dims in wanted.items():
+        if name not in events or set(events[name].dims) != set(dims):
+            raise InvalidDatasetError(
+                [f"events lack {name!r} over {dims}; make them with xmsgl.events.simulate"]
+            )
+    residual = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float32)
+    if not np.isfinite(residual).all():
+        raise InvalidDatasetError(
+            ["residual has missing values; set them to 0, which says that nothing changed"]
+        )
+    first = river.days.get_indexer(pd.DatetimeIndex(events["first_day"].values))
+    if (first < 0).any() or (first + residual.shape[1] > river.days.size).any():
+        msg = "the days of the events are not all in this dataset; give the one they were simulated on"
+        raise InvalidArgumentError(msg)
+    none = np.zeros(0, np.int64)
+    if not truth:
+        return Records(residual, first.astype(np.int64), none, np.zeros(0), none, none)
+    kinds = {name: number for number, name in enumerate(KINDS)}
+    if strange := sorted(set(map(str, events["kind"].values)) - kinds.keys()):
+        raise InvalidArgumentError(f"events of unknown kinds: {strange}; the kinds are {', '.join(kinds)}")
+    return Records(
+        residual,
+        first.astype(np.int64),
+        stations(river, events["source"].values),
+        events["magnitude"].to_numpy().astype(np.float64),
+        events["onset"].to_numpy().astype(np.int64),
+        np.array([kinds[str(kind)] for kind in events["kind"].values], dtype=np.int64),
+    )
+
+
+def stations(river: HeatedRiver, ids: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
+    """Return the positions of reaches by their ids."""
+    places = pd.Index(river.ids).get_indexer(pd.Index(ids))
+    if (places < 0).any():
+        lost = [each for each, place in zip(ids, places, strict=True) if place < 0][:3]
+        msg = f"reaches {lost} are not in this dataset; give the one that the events were simulated on"
+        raise InvalidArgumentError(msg)
+    return np.asarray(places, dtype=np.int64)
