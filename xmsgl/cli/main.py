@@ -32,6 +32,7 @@ from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
 from xmsgl.cli.files import carry, explore, export, plot, read
+from xmsgl.cli.large import in_pieces, show_plan, write_resumable
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
@@ -200,8 +201,16 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
 )
 @output_option("netCDF file (.nc) or Zarr store (.zarr).")
 @click.option("--warmup", type=click.IntRange(0), help="Days before each window. Default: as in training.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Write a Zarr store in pieces. The same command continues one that was stopped, and adds days that "
+    "DATASET has gained.",
+)
+@click.option("--plan", is_flag=True, help="Say what would be computed, read and written, and stop.")
 @quantiles_option
 @device_option
+@json_option
 def downscale(
     *,
     dataset: str,
@@ -209,16 +218,28 @@ def downscale(
     model: str | None,
     output: Path,
     warmup: int | None,
+    resume: bool,
+    plan: bool,
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
     """Write the daily temperature of all fine reaches of DATASET.
 
     The output is written completely or not at all. It may replace an earlier prediction, but no other file.
+    With --resume it grows in a folder OUTPUT.unfinished, and gets its name when all of it is there.
     """
     check_output(output, PREDICTION, paths_of(dataset, model))
     ds = open_data(dataset, **data)
-    temperature = ds.msgl.downscale(model, warmup=warmup, device=device, quantiles=list(quantiles) or None)
+    settings = {"warmup": warmup, "quantiles": list(quantiles) or None}
+    if resume or plan:
+        ds = in_pieces(ds)
+    temperature = ds.msgl.downscale(model, device=device, **settings)
+    if plan:
+        show_plan(temperature, ds)
+        return
+    if resume:
+        write_resumable(temperature, ds, output, settings)
+        return
     with dask_bar("downscale"):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)

@@ -1,0 +1,198 @@
+"""Stores written in pieces: killed, continued, extended, damaged; always against one run in memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xmsgl
+from xmsgl.cli.large import in_pieces, plan_of
+from xmsgl.errors import OutputError
+from xmsgl.export.zarr import damaged_blocks, write_in_pieces
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytest.importorskip("zarr")
+pytestmark = pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")
+
+RUN = {"model": "a"}
+COMMAND = [sys.executable, "-c", "from xmsgl.cli.main import main; main()", "--quiet", "downscale"]
+
+
+@pytest.fixture(scope="module")
+def basin():
+    return xmsgl.datasets.simulated(n_coarse=5, years=3, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(basin, tmp_path_factory):
+    trained = basin.msgl.train(
+        "msgl", epochs=1, window=70, warmup=10, hidden=4, progress=False, validation=0.3
+    )
+    return trained.save(tmp_path_factory.mktemp("model") / "model.safetensors")
+
+
+@pytest.fixture
+def stored(basin, tmp_path):
+    path = tmp_path / "basin.zarr"
+    daily = [name for name in basin.data_vars if "time" in basin[name].dims]
+    basin.assign({name: basin[name].chunk(time=100) for name in daily}).to_zarr(path, consolidated=False)
+    return path
+
+
+def nothing(_: slice) -> str:
+    return ""
+
+
+def command(*words: object, **options: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=120, **options
+    )
+
+
+def values(path: Path) -> xr.DataArray:
+    return xr.open_zarr(path, consolidated=False).water_temperature.load()
+
+
+def files(store: Path) -> set[str]:
+    return {
+        str(path.relative_to(store))
+        for path in (store / "water_temperature" / "c").rglob("*")
+        if path.name.isdigit() and path.is_file()
+    }
+
+
+def test_a_store_written_in_pieces_is_that_of_one_run(basin, model, tmp_path):
+    expected = basin.msgl.downscale(model)
+    lazy = in_pieces(basin).msgl.downscale(model)
+    outcome = write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing)
+    got = values(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(got, expected)
+    assert got.attrs["model_sha256"] == expected.attrs["model_sha256"]
+    assert outcome.written == len(files(tmp_path / "out.zarr")) == 16
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr"}
+    again = write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing)
+    assert (again.written, again.present, again.missing) == (0, 16, ())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_ten_kills_lose_and_double_nothing(basin, model, stored, tmp_path):
+    """Killed at ten random moments of its work, then left to finish."""
+    output, part = tmp_path / "out.zarr", tmp_path / "out.zarr.unfinished"
+    job = [*COMMAND, str(stored), "-m", str(model), "-o", str(output), "--resume"]
+    rng, written, kills = random.Random(4), {}, 0
+    while kills < 10 and not output.exists():
+        running = subprocess.Popen(job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wanted = min(len(written) + rng.randrange(3), 15)
+        while running.poll() is None and len(files(part)) < wanted:
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.02))
+        running.kill()
+        running.wait()
+        kills += 1
+        if part.exists():
+            now = {name: (part / name).stat().st_mtime_ns for name in files(part)}
+            assert written.items() <= now.items()  # none is lost or written again
+            written = now
+    assert kills > 3
+    assert command(stored, "-m", model, "-o", output, "--resume").returncode == 0
+    assert not part.exists()
+    np.testing.assert_array_equal(values(output), basin.msgl.downscale(model))
+
+
+def test_new_days_extend_a_store(basin, model, tmp_path):
+    output = tmp_path / "out.zarr"
+    for days in (500, 731, 1096):
+        some = in_pieces(basin.isel(time=slice(0, days))).msgl.downscale(model)
+        outcome = write_in_pieces(some, output, RUN, nothing)
+        if days > 500:
+            assert outcome.present > 0
+        np.testing.assert_array_equal(values(output), basin.isel(time=slice(0, days)).msgl.downscale(model))
+
+
+@pytest.mark.parametrize("change", ["run", "days", "reaches", "foreign"])
+def test_another_job_does_not_continue_a_store(basin, model, tmp_path, change):
+    output = tmp_path / "out.zarr"
+    lazy = in_pieces(basin).msgl.downscale(model)
+    if change == "foreign":
+        basin.msgl.downscale(model).to_dataset().to_zarr(output, consolidated=False)
+    else:
+        write_in_pieces(lazy, output, RUN, nothing)
+    other, run, name = lazy, RUN, "without|not written with"
+    if change == "run":
+        run, name = {"model": "b"}, "model 'a', now 'b'"
+    elif change == "days":
+        other, name = lazy.isel(time=slice(3, None)), "first_day"
+    elif change == "reaches":
+        other, name = lazy.isel(fine=slice(None, None, -1)), "reaches"
+    before = values(output)
+    with pytest.raises(OutputError, match=name):
+        write_in_pieces(other, output, run, nothing)
+    np.testing.assert_array_equal(values(output), before)
+
+
+def test_two_processes_do_not_write_one_store(basin, model, tmp_path):
+    from filelock import FileLock
+
+    with FileLock(tmp_path / "out.zarr.unfinished.lock"), pytest.raises(OutputError, match="another process"):
+        write_in_pieces(in_pieces(basin).msgl.downscale(model), tmp_path / "out.zarr", RUN, nothing)
+
+
+def test_a_damaged_chunk_is_named_and_the_rest_is_written(basin, model, stored, tmp_path):
+    damaged = stored / "air_temperature_coarse" / "c" / "6" / "0"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    output = tmp_path / "out.zarr"
+    stopped = command(stored, "-m", model, "-o", output, "--resume")
+    assert stopped.returncode == 1
+    assert "air_temperature_coarse, chunk (6, 0), 2003-05-24 to 2003-08-31" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert "not finished" in stopped.stderr.splitlines()[-1]
+    assert not output.exists()
+    done = files(tmp_path / "out.zarr.unfinished")
+    assert 10 <= len(done) <= 14
+    damaged.write_bytes(whole)
+    finished = command(stored, "-m", model, "-o", output, "--resume", "--json")
+    assert json.loads(finished.stdout) == {"written": 16 - len(done), "present": len(done), "missing": []}
+    np.testing.assert_array_equal(values(output), basin.msgl.downscale(model))
+
+
+def test_damaged_blocks_are_those_that_cannot_be_read(stored):
+    assert list(damaged_blocks(xr.open_zarr(stored, consolidated=False, chunks={}), slice(0, 1096))) == []
+    for name, chunk in (("air_temperature_coarse", "2"), ("solar_radiation_coarse", "9")):
+        (stored / name / "c" / chunk / "0").write_bytes(b"not a chunk")
+    ds = xr.open_zarr(stored, consolidated=False, chunks={})
+    found = [text.split(",")[0] for text in damaged_blocks(ds, slice(250, 350))]
+    assert found == ["air_temperature_coarse"]
+
+
+def test_the_plan_counts_what_is_computed(basin, model, stored):
+    ds = in_pieces(xr.open_zarr(stored, consolidated=False, chunks={}))
+    facts = plan_of(ds.msgl.downscale(model), ds)
+    assert facts["days"] == 1096
+    assert facts["windows"] == len(basin.chunk().msgl.downscale(model).chunks[0])
+    assert facts["groups of basins"] == 1
+    assert facts["bytes written"] == 4 * basin.msgl.downscale(model).size
+    assert facts["bytes read"] == 7 * 1096 * 5 * 4
+    assert facts["windows"] < facts["tasks"] < 150
+
+
+def test_a_plan_writes_nothing(model, stored, tmp_path):
+    told = command(stored, "-m", model, "-o", tmp_path / "out.zarr", "--plan", "--json")
+    assert json.loads(told.stdout)["reaches"] > 20
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_only_zarr_can_be_resumed(model, stored, tmp_path):
+    refused = command(stored, "-m", model, "-o", tmp_path / "out.nc", "--resume")
+    assert refused.returncode == 1
+    assert ".zarr" in refused.stderr

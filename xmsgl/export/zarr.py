@@ -1,0 +1,283 @@
+"""Write a large lazy prediction to a Zarr store in pieces: a job that was killed continues where it stopped.
+
+The store grows beside its target, in a folder whose name has ``.unfinished`` added, and gets its name when
+all chunks are there. Each chunk is written once, by one task; Zarr writes a chunk to a temporary file first
+(since 3.1.3), so that a chunk is either whole or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xmsgl.errors import OutputError, XMSGLError, shorten
+from xmsgl.schema.names import LABEL
+from xmsgl.util.progress import progress_bar
+from xmsgl.util.writing import check_target, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Place = tuple[int, ...]  # of a chunk, by dimension
+
+__all__ = ["Outcome", "damaged_blocks", "write_in_pieces"]
+
+logger = logging.getLogger(__name__)
+
+_ATTRIBUTE = "xmsgl_run"
+_LARGEST = 64 * 2**20  # bytes of a chunk
+_AT_ONCE = 8  # chunks computed together
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the chunks of a store."""
+
+    written: int
+    present: int  # from an earlier run
+    missing: tuple[tuple[str, str, str], ...]  # first day, last day, error
+
+
+def write_in_pieces(
+    temperature: xr.DataArray, path: Path, run: Mapping[str, Any], explain: Callable[[slice], str]
+) -> Outcome:
+    """Write a lazy prediction, or the chunks of it that an earlier run of the same job did not write.
+
+    A finished store of the same job with fewer days is extended: its whole chunks are copied. `run` describes
+    the job; one with another description does not continue it. Chunks whose input cannot be read are left
+    out and listed in the outcome, with what `explain` says of their days; the store then remains unfinished.
+    """
+    target = check_target(path, folder=True)
+    part = target.with_name(f"{target.name}.unfinished")
+    with _alone(part):
+        return _write_missing(temperature, target, part, run, explain)
+
+
+@contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Refuse to write a store that another process is writing."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(part.with_name(f"{part.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            yield
+            part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
+    except Timeout as error:
+        msg = f"another process is writing {part}; wait for it, or choose another name"
+        raise OutputError(msg) from error
+
+
+def _write_missing(
+    temperature: xr.DataArray,
+    target: Path,
+    part: Path,
+    run: Mapping[str, Any],
+    explain: Callable[[slice], str],
+) -> Outcome:
+    """Begin or continue a store and write the chunks that it lacks."""
+    made, chunks = _template(temperature, run)
+    if not part.exists():
+        if target.exists() and _done(target, made, chunks):
+            return Outcome(0, len(_places(temperature.shape, chunks)), ())
+        _begin(made, target, part, chunks)
+    _check_same(part, made)
+    places = _places(temperature.shape, chunks)
+    todo = [place for place in places if not _file(part, place).exists()]
+    failed = _write(temperature, part, chunks, todo, explain)
+    lost = [place for place in places if not _file(part, place).exists()]
+    if not lost:
+        _finish(part, target)
+    days = temperature.indexes["time"]
+    axis = temperature.dims.index("time")
+    missing = [(*_span(days, chunks[axis], place[axis]), failed.get(place, "not written")) for place in lost]
+    return Outcome(len(todo) - len(lost), len(places) - len(todo), tuple(dict.fromkeys(missing)))
+
+
+def _template(temperature: xr.DataArray, run: Mapping[str, Any]) -> tuple[xr.Dataset, tuple[int, ...]]:
+    """Return the dataset with the description of the job, and the chunks of its store."""
+    import dask.array as da
+
+    sizes = dict(zip(temperature.dims, temperature.chunks or (), strict=True))
+    # Windows of days have one length, except the first and the last.
+    days = int(np.bincount(sizes["time"]).argmax()) if len(sizes["time"]) > 2 else max(sizes["time"])
+    rest = int(np.prod([size for dim, size in temperature.sizes.items() if dim not in ("time", "fine")]))
+    reaches = min(max(sizes["fine"]), max(1, _LARGEST // (4 * days * rest)))
+    found = {"time": days, "fine": reaches}
+    ids = "\n".join(map(str, temperature["fine"].values.tolist()))
+    described = {
+        **run,
+        "reaches": hashlib.sha256(ids.encode()).hexdigest()[:16],
+        "first_day": str(temperature.indexes["time"][0].date()),
+        "chunks": found,
+    }
+    chunks = tuple(found.get(str(dim), size) for dim, size in temperature.sizes.items())
+    blank = da.empty(temperature.shape, chunks=chunks, dtype=np.float32)
+    made = temperature.copy(data=blank).to_dataset(name=LABEL)
+    made.attrs[_ATTRIBUTE] = json.dumps(described, sort_keys=True)
+    return made, chunks
+
+
+def _begin(made: xr.Dataset, target: Path, part: Path, chunks: Sequence[int]) -> None:
+    """Write the metadata and coordinates, and copy what a finished store of the same job has."""
+    earlier = _earlier(target, made) if target.exists() else 0
+    with whole(part, folder=True) as new:
+        encoding = {LABEL: {"chunks": tuple(chunks)}}
+        made.to_zarr(new, mode="w-", compute=False, encoding=encoding, zarr_format=3, consolidated=False)
+        axis = list(made[LABEL].dims).index("time")
+        for place in _places(made[LABEL].shape, chunks):
+            if (place[axis] + 1) * chunks[axis] <= earlier and _file(target, place).exists():
+                _file(new, place).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(_file(target, place), _file(new, place))
+
+
+def _earlier(target: Path, made: xr.Dataset) -> int:
+    """Return how many days a finished store of the same job has."""
+    _check_same(target, made)
+    days = xr.open_zarr(target, consolidated=False, chunks=None).indexes["time"]
+    if not days.equals(made.indexes["time"][: days.size]):
+        msg = (
+            f"cannot continue {target}: its days are not the first days of this dataset; choose another name"
+        )
+        raise OutputError(msg)
+    return int(days.size)
+
+
+def _done(target: Path, made: xr.Dataset, chunks: Sequence[int]) -> bool:
+    return _earlier(target, made) == made.sizes["time"] and all(
+        _file(target, place).exists() for place in _places(made[LABEL].shape, chunks)
+    )
+
+
+def _check_same(store: Path, made: xr.Dataset) -> None:
+    """Refuse a store of another job, and say in what it differs."""
+    found = xr.open_zarr(store, consolidated=False, chunks=None).attrs.get(_ATTRIBUTE)
+    if found is None:
+        msg = f"cannot continue {store}: it was not written with --resume; remove it, or choose another name"
+        raise OutputError(msg)
+    theirs, ours = json.loads(found), json.loads(made.attrs[_ATTRIBUTE])
+    differing = [
+        f"{name} {theirs.get(name)!r}, now {ours.get(name)!r}"
+        for name in sorted({*theirs, *ours})
+        if theirs.get(name) != ours.get(name)
+    ]
+    if differing:
+        msg = f"cannot continue {store}: it was begun with {shorten(differing)}; remove it first"
+        raise OutputError(msg)
+
+
+def _write(
+    temperature: xr.DataArray,
+    part: Path,
+    chunks: Sequence[int],
+    todo: Sequence[Place],
+    explain: Callable[[slice], str],
+) -> dict[Place, str]:
+    """Compute and write chunks; return why some were not."""
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    blocks = temperature.data.rechunk(tuple(chunks)).to_delayed()
+    put = delayed(_put, pure=False)
+    failed: dict[Place, str] = {}
+    axis = temperature.dims.index("time")
+    with progress_bar(len(todo), "downscale", unit="chunk") as bar:
+        for first in range(0, len(todo), _AT_ONCE):
+            some = todo[first : first + _AT_ONCE]
+            tasks = [put(blocks[place], str(part), _region(place, chunks)) for place in some]
+            try:
+                compute(*tasks)
+            except OSError as error:
+                if error.errno is not None and not isinstance(error, XMSGLError):
+                    raise  # the disk is full, or may not be written
+                failed |= _one_by_one(some, tasks, chunks[axis], axis, explain)
+            except Exception:  # noqa: BLE001 - of a codec of the input, or of the package
+                failed |= _one_by_one(some, tasks, chunks[axis], axis, explain)
+            bar.update(len(some))
+    return failed
+
+
+def _one_by_one(
+    places: Sequence[Place], tasks: Sequence[Any], days: int, axis: int, explain: Callable[[slice], str]
+) -> dict[Place, str]:
+    """Write each chunk alone, so that those whose input is sound are not lost."""
+    failed = {}
+    for place, task in zip(places, tasks, strict=True):
+        try:
+            task.compute()
+        except Exception as error:
+            span = slice(place[axis] * days, (place[axis] + 1) * days)
+            failed[place] = explain(span) or f"{type(error).__name__}: {error}"
+            logger.debug("chunk %s", place, exc_info=True)
+    return failed
+
+
+def _put(block: NDArray[np.float32], store: str, region: tuple[slice, ...]) -> None:
+    """Write one chunk, also if it holds nothing but missing values."""
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        zarr.open_array(f"{store}/{LABEL}", mode="r+")[region] = block
+
+
+def _finish(part: Path, target: Path) -> None:
+    """Remove what killed writes left, and give the store its name."""
+    for left in part.rglob("*.partial"):
+        left.unlink()
+    with whole(target, folder=True) as new:
+        part.replace(new)
+
+
+def _places(shape: Sequence[int], chunks: Sequence[int]) -> list[Place]:
+    return list(product(*(range(-(-size // chunk)) for size, chunk in zip(shape, chunks, strict=True))))
+
+
+def _region(place: Place, chunks: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(k * chunk, (k + 1) * chunk) for k, chunk in zip(place, chunks, strict=True))
+
+
+def _file(store: Path, place: Place) -> Path:
+    """Return the file of a chunk in a store of Zarr format 3."""
+    return store.joinpath(LABEL, "c", *map(str, place))
+
+
+def _span(days: pd.Index, length: int, number: int) -> tuple[str, str]:
+    some = days[number * length : (number + 1) * length]
+    return str(some[0].date()), str(some[-1].date())
+
+
+def damaged_blocks(ds: xr.Dataset, days: slice) -> Iterator[str]:
+    """Name the blocks of lazy variables that cannot be read, of those with a value on some days."""
+    for name, array in ds.variables.items():
+        if array.chunks is None or "time" not in array.dims:
+            continue
+        for place in np.ndindex(*array.data.numblocks):
+            region = _block_region(array.chunks, place)
+            at = region[array.dims.index("time")]
+            if at.start >= days.stop or at.stop <= days.start:
+                continue
+            try:
+                array.data.blocks[place].compute()
+            except Exception as error:  # noqa: BLE001 - each codec has its own
+                first, last = (str(ds.indexes["time"][day].date()) for day in (at.start, at.stop - 1))
+                yield f"{name}, chunk {place}, {first} to {last}: {type(error).__name__}: {error}"
+
+
+def _block_region(chunks: Sequence[Sequence[int]], place: Place) -> tuple[slice, ...]:
+    ends = [np.cumsum(sizes) for sizes in chunks]
+    return tuple(
+        slice(int(end[k] - sizes[k]), int(end[k])) for end, sizes, k in zip(ends, chunks, place, strict=True)
+    )
