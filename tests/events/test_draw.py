@@ -110,6 +110,16 @@ def test_wrong_arguments_are_named(basin, wrong: dict) -> None:
         simulate(basin, **{"n": 2, **wrong})
 
 
+def test_days_out_of_order_and_other_units_are_refused(basin) -> None:
+    with pytest.raises(InvalidDatasetError, match="not sorted"):
+        simulate(basin.isel(time=np.random.default_rng(0).permutation(basin.sizes["time"])), n=3)
+    miles = basin.assign(length_fine=basin.length_fine.assign_attrs(units="km"))
+    with pytest.raises(InvalidDatasetError, match="length_fine"):
+        simulate(miles, n=3)
+    with pytest.raises(InvalidDatasetError, match="time"):
+        simulate(basin.isel(time=basin.time.dt.day != 7), n=3)
+
+
 def test_a_missing_driver_is_named(basin) -> None:
     with pytest.raises(InvalidDatasetError, match="precipitation"):
         simulate(basin.drop_vars("precipitation_coarse"), n=2)

@@ -52,6 +52,7 @@ class HeatedRiver:
         wanted += [name for name in ("length_fine", "drainage_area_fine") if name not in ds]
         if wanted:
             raise InvalidDatasetError([f"events need the variable {name}" for name in wanted])
+        schema.validate(ds, labels=False, values=False)
         air, solar, rain = (_daily(ds, name) for name in _NEEDED)
         down = link(ds["fine"].values, ds["downstream_fine"].values)
         length, area = (
