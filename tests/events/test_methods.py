@@ -97,6 +97,11 @@ def test_what_is_not_of_this_river_is_named(basin, events) -> None:
         locate(events, basin.isel(time=slice(0, 400)))
     with pytest.raises(InvalidArgumentError, match="not in this dataset"):
         locate(events.assign_coords(sensor=events.sensor + 500_000), basin)
+    found = locate(events, basin, "largest")
+    with pytest.raises(InvalidArgumentError, match="47 estimates for 48 events"):
+        score(found.isel(event=slice(1, None)), events, basin)
+    with pytest.raises(InvalidArgumentError, match="not in this dataset"):
+        score(found.assign(source=found.source + 500_000), events, basin)
     with pytest.raises(InvalidDatasetError, match="residual"):
         locate(events.drop_vars("residual"), basin)
     with pytest.raises(InvalidDatasetError, match="missing values"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
+from xmsgl.errors import InvalidArgumentError
+from xmsgl.events.records import stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.network.topology import contract
 from xmsgl.schema.arrays import sound_dataset
@@ -36,6 +37,11 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
         ``magnitude_rmse`` and ``magnitude_bias`` (log10 W) of the events with heat for which heat was
         estimated, ``magnitude_n`` their number; ``onset_error``, the median absolute error in days; ``n``.
 
+    Raises
+    ------
+    InvalidArgumentError
+        There are more or fewer estimates than events, or a reach is not in the dataset.
+
     Examples
     --------
     >>> import xmsgl
@@ -46,11 +52,15 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     5
     """
     ds = sound_dataset(obj, sizes=True)
-    river, index = HeatedRiver.of(ds), pd.Index(ds["fine"].values)
-    true, guess = (index.get_indexer(pd.Index(each["source"].values)) for each in (events, found))
+    if found.sizes.get("event") != events.sizes.get("event"):
+        msg = (
+            f"{found.sizes.get('event')} estimates for {events.sizes.get('event')} events; locate all of them"
+        )
+        raise InvalidArgumentError(msg)
+    river = HeatedRiver.of(ds)
+    true, guess = (stations(river, each["source"].values) for each in (events, found))
     distance = river.distance(true, guess)
-    sensors = index.get_indexer(pd.Index(events["sensor"].values))
-    spacing = sensor_spacing(river, sensors)
+    spacing = sensor_spacing(river, stations(river, events["sensor"].values))
     error = (found["magnitude"] - events["magnitude"]).to_numpy()
     error = error[np.isfinite(error)]
     late = np.abs((found["onset"] - events["onset"]).to_numpy())
