@@ -12,9 +12,10 @@ import pandas as pd
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli.config import Command, table_option
-from xmsgl.datasets.open import DATASETS, is_url, open_file
+from xmsgl.datasets.open import DATASETS, open_file
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
+from xmsgl.util.address import is_url
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,7 +10,6 @@ import numpy as np
 from xmsgl.cli.as_json import prints_json, say, show
 from xmsgl.cli.models import aligned
 from xmsgl.errors import OutputError
-from xmsgl.schema.roles import drivers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +85,8 @@ def plan_of(temperature: xr.DataArray, ds: xr.Dataset) -> dict[str, int]:
     float32, and its result: the peak is estimated as twice the drivers plus three times the result.
     """
     from dask.base import optimize
+
+    from xmsgl.schema.roles import drivers  # loads dask, which help does not need
 
     graph = optimize(temperature.data)[0].__dask_graph__()
     windows, groups = (len(sizes) for dim, sizes in _chunks(temperature).items() if dim in ("time", "fine"))

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError, OutputError
+from xmsgl.errors import DataUnavailableError, OutputError
 from xmsgl.util.arguments import checked
+from xmsgl.util.cache import DIRECTORY_VARIABLE, cache_folder
 from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import make_folder, whole
@@ -32,7 +33,6 @@ __all__ = ["Availability", "addresses", "availability", "cache_folder", "fetch",
 
 logger = logging.getLogger(__name__)
 
-DIRECTORY_VARIABLE = "XMSGL_DATA_DIR"
 MIRROR_VARIABLE = "XMSGL_DATA_MIRROR"
 _TIMEOUT = (5.0, 60.0)  # seconds to connect, seconds between two bytes
 _PROBE_TIMEOUT = 4.0
@@ -42,36 +42,6 @@ _PLAIN = {"Accept-Encoding": "identity"}  # sizes are those of the plain files
 _DOWNLOADS = "downloads"  # in the cache folder
 
 _T = TypeVar("_T")
-
-
-def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return the folder of fetched files and built datasets.
-
-    Parameters
-    ----------
-    cache_dir
-        The folder. Default None: the option ``data_dir``, otherwise the environment variable
-        ``XMSGL_DATA_DIR``, otherwise the cache folder of the operating system.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder, which may not exist yet.
-
-    Examples
-    --------
-    >>> cache_folder("/tmp/rivers").name
-    'rivers'
-    """
-    chosen = cache_dir or get_option("data_dir") or os.environ.get(DIRECTORY_VARIABLE)
-    if chosen:
-        if "\0" in str(chosen):
-            msg = f"the cache folder {str(chosen)!r} must not contain a NUL; give another one"
-            raise InvalidArgumentError(msg)
-        return Path(chosen).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("xmsgl"))
 
 
 def mirror_root() -> str | None:

@@ -5,7 +5,6 @@ The benchmark has its own sources, which hold more information: see :mod:`xmsgl.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,14 @@ import xarray as xr
 
 from xmsgl import datasets
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, did_you_mean
+from xmsgl.util.address import is_url, without_secrets
 from xmsgl.util.spec import bind
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-__all__ = ["DATASETS", "arguments_of", "is_url", "open_data", "open_file", "open_url"]
+__all__ = ["DATASETS", "arguments_of", "open_data", "open_file", "open_url"]
 
 DATASETS = ("delaware", "simulated", "willamette", "yakima")
 """Datasets of the package, by the names of their functions in :mod:`xmsgl.datasets`."""
@@ -39,7 +39,7 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
         msg = f"{name!r} is not a known dataset ({', '.join(DATASETS)}) or an existing file"
         raise DataUnavailableError(msg + did_you_mean(name, DATASETS))
     if arguments:
-        msg = f"{_shown(name)!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
+        msg = f"{without_secrets(name)!r} is a file, which takes no arguments; remove {', '.join(arguments)}"
         raise InvalidArgumentError(msg)
     return open_url(name) if is_url(name) else open_file(path)
 
@@ -56,11 +56,6 @@ def open_file(path: Path) -> xr.Dataset:
         raise InvalidArgumentError(msg) from error
 
 
-def is_url(name: str) -> bool:
-    """Say whether a text is a URL of fsspec, such as ``s3://bucket/basin.zarr``."""
-    return "://" in name
-
-
 def open_url(url: str) -> xr.Dataset:
     """Open a Zarr store lazily where it lies, or the copy of a netCDF file that ``simplecache::`` asks for.
 
@@ -71,8 +66,8 @@ def open_url(url: str) -> xr.Dataset:
     netcdf = url.rstrip("/").endswith((".nc", ".nc4"))
     if netcdf and "::" not in url:
         msg = (
-            f"{_shown(url)} is a netCDF file, which is read from a copy: put simplecache:: before the URL, "
-            "or give a Zarr store, which is read where it lies"
+            f"{without_secrets(url)} is a netCDF file, which is read from a copy: put simplecache:: before "
+            "the URL, or give a Zarr store, which is read where it lies"
         )
         raise InvalidArgumentError(msg)
     try:
@@ -81,15 +76,11 @@ def open_url(url: str) -> xr.Dataset:
         return xr.open_dataset(url, engine="zarr", chunks={})
     except Exception as error:  # noqa: BLE001 - each scheme has errors of its own
         # The error itself may contain the address with its credentials.
-        msg = f"cannot open {_shown(url)}: {type(error).__name__}; check the address and your access to it"
+        shown = without_secrets(url)
+        msg = f"cannot open {shown}: {type(error).__name__}; check the address and your access to it"
         if isinstance(error, ImportError):
             msg += f": {error}"
         raise DataUnavailableError(msg) from None
-
-
-def _shown(url: str) -> str:
-    """Return a URL without what may be a secret: user, password, query."""
-    return re.sub(r"\?.*$", "?...", re.sub(r"://[^/@]*@", "://...@", url))
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

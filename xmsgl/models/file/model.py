@@ -10,8 +10,10 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError, XMSGLError, shor
 from xmsgl.models.file import storage
 from xmsgl.models.file.check import check_spec, check_weights, unloaded
 from xmsgl.models.file.packaged import DEFAULT, packaged_bytes, packaged_names
+from xmsgl.models.file.remote import fetch_model
 from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
+from xmsgl.util.address import is_url
 from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows, card, facts, folded, table
 from xmsgl.util.writing import write_bytes
@@ -350,14 +352,18 @@ def join_histories(models: Sequence[Model], column: str) -> dict[str, list[float
 
 
 @checked
-def load_model(model: str | os.PathLike[str] | None = None) -> Model:
+def load_model(model: str | os.PathLike[str] | None = None, *, sha256: str | None = None) -> Model:
     """Read a packaged model or the file of a model.
 
     Parameters
     ----------
     model
         The name of a packaged model (``xmsgl models`` lists them), or else the path of a file; write
-        ``"./name"`` for a file named like a packaged model. Default: ``"delaware-gauged"``.
+        ``"./name"`` for a file named like a packaged model. Default: ``"delaware-gauged"``. A URL of http,
+        https or a scheme of fsspec (``"s3://..."``) is fetched once into the cache and needs `sha256`.
+    sha256
+        Digest that the file must have, as :attr:`Model.sha256` and ``sha256sum`` have it. Default: any, for
+        files on this machine.
 
     Returns
     -------
@@ -366,7 +372,11 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
     Raises
     ------
     CheckpointError
-        There is no such model, or the file is not a model, is damaged, or has another format.
+        There is no such model, or the file is not a model, is damaged, or has another format or digest.
+    DataUnavailableError
+        The URL cannot be read.
+    InvalidArgumentError
+        A URL without `sha256`.
 
     Examples
     --------
@@ -382,11 +392,21 @@ def load_model(model: str | os.PathLike[str] | None = None) -> Model:
             )
             raise CheckpointError(msg)
         model = DEFAULT
+    if is_url(model):
+        if sha256 is None:
+            msg = "a model from a URL needs its digest: load_model(url, sha256=...); Model.sha256 has it"
+            raise InvalidArgumentError(msg)
+        model = fetch_model(str(model), sha256)
+    origin = str(model)
     if isinstance(model, str) and model in names:
-        return Model.from_bytes(packaged_bytes(model), f"the packaged model {model!r}")
-    try:
-        payload = storage.read(model)
-    except CheckpointError as error:
-        msg = f"{error}, and there is no packaged model of that name; packaged: {listed}"
-        raise CheckpointError(msg) from error
-    return Model.from_bytes(payload, str(model))
+        payload, origin = packaged_bytes(model), f"the packaged model {model!r}"
+    else:
+        try:
+            payload = storage.read(model)
+        except CheckpointError as error:
+            msg = f"{error}, and there is no packaged model of that name; packaged: {listed}"
+            raise CheckpointError(msg) from error
+    if sha256 is not None and (found := storage.digest(payload)) != sha256.lower():
+        msg = f"{origin} has the sha256 {found[:12]}..., not {sha256[:12]}...; copy the file again"
+        raise CheckpointError(msg)
+    return Model.from_bytes(payload, origin)
