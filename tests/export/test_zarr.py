@@ -119,6 +119,17 @@ def test_new_days_extend_a_store(basin, model, tmp_path):
         np.testing.assert_array_equal(values(output), basin.isel(time=slice(0, days)).msgl.downscale(model))
 
 
+def test_a_process_killed_at_the_end_loses_nothing(basin, model, tmp_path):
+    """The earlier store is moved aside, the new one not yet in its place."""
+    lazy = in_pieces(basin).msgl.downscale(model)
+    write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing)
+    (tmp_path / "out.zarr").rename(tmp_path / "out.zarr.unfinished")
+    (tmp_path / "out.zarr.replaced").mkdir()
+    assert write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing).written == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"out.zarr"}
+    np.testing.assert_array_equal(values(tmp_path / "out.zarr"), lazy)
+
+
 @pytest.mark.parametrize("change", ["run", "days", "reaches", "foreign"])
 def test_another_job_does_not_continue_a_store(basin, model, tmp_path, change):
     output = tmp_path / "out.zarr"

@@ -22,7 +22,7 @@ import xarray as xr
 from xmsgl.errors import OutputError, XMSGLError, shorten
 from xmsgl.schema.names import LABEL
 from xmsgl.util.progress import progress_bar
-from xmsgl.util.writing import check_target, whole
+from xmsgl.util.writing import check_target, sync, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -234,11 +234,18 @@ def _put(block: NDArray[np.float32], store: str, region: tuple[slice, ...]) -> N
 
 
 def _finish(part: Path, target: Path) -> None:
-    """Remove what killed writes left, and give the store its name."""
+    """Remove what killed writes left, and give the store its name.
+
+    A process that is killed here leaves the unfinished store or the finished one, with all chunks.
+    """
     for left in part.rglob("*.partial"):
         left.unlink()
-    with whole(target, folder=True) as new:
-        part.replace(new)
+    sync(part)
+    aside = target.with_name(f"{target.name}.replaced")
+    if target.exists():
+        target.rename(aside)
+    part.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _places(shape: Sequence[int], chunks: Sequence[int]) -> list[Place]:

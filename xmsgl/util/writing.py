@@ -18,7 +18,7 @@ from xmsgl.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["check_target", "discard", "make_folder", "whole", "write_bytes"]
+__all__ = ["check_target", "discard", "make_folder", "sync", "whole", "write_bytes"]
 
 _PREFIX, _SUFFIX, _DEAD = ".xmsgl-", ".part", ".dead"
 _LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, the new version, the old one
@@ -90,7 +90,7 @@ def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = Fa
     with _workplace(target.parent) as place:
         new = place / _NEW / target.name
         yield new
-        _sync(new)
+        sync(new)
         _move(new, target, place / _OLD, keep=keep)
 
 
@@ -151,7 +151,7 @@ def discard(place: Path) -> None:
         shutil.rmtree(dead, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush files to the disk before they get their final names."""
     for file in [path] if path.is_file() else path.rglob("*"):
         if file.is_file():
