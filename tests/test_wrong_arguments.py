@@ -27,7 +27,7 @@ from tests.readers.test_nhm import units as nhm_units
 from tests.readers.test_riverdl import DISTANCE, NAMES
 from tests.readers.test_riverdl import drivers as dl_drivers
 from tests.small import TWO_FEATURES
-from xmsgl import benchmark, datasets, evaluate, export, plot, readers
+from xmsgl import benchmark, datasets, evaluate, events, export, plot, readers
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, XMSGLError
 from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.network.kernels import Exponential, get_kernel
@@ -75,8 +75,14 @@ def things(river_of, tmp_path_factory):
     stations = pd.DataFrame({"station": ["a"], **at, "elevation": [10.0]})
     daily = pd.DataFrame({"station": "a", "date": ds["time"].values[:3], "temperature": 5.0})
     weather = daily.rename(columns={"temperature": "air_temperature [degC]"})
+    basin = xmsgl.datasets.simulated(n_coarse=3, reaches_per_segment=4, years=2, seed=4)
+    drawn = events.simulate(basin, n=16, sensors=0.4, days=40)
     return SimpleNamespace(
         folder=folder,
+        basin=basin,
+        events=drawn,
+        found=events.locate(drawn, basin, "largest"),
+        localizer=events.train(drawn, basin, epochs=1),
         ds=ds,
         model=model,
         one=one,
@@ -235,6 +241,36 @@ CALLS = {
         {"drivers": dl_drivers(), "network": {"rowcolnames": NAMES, "downstream": DISTANCE}},
     ),
     "xmsgl.readers.read_ssn": lambda t: (readers.read_ssn, {"source": t.folder}),
+    "xmsgl.events.simulate": lambda t: (
+        events.simulate,
+        {"obj": t.basin, "n": 2, "sensors": 0.4, "days": 40, "noise": 0.1, "seed": 3},
+    ),
+    "xmsgl.events.train": lambda t: (
+        events.train,
+        {"events": t.events, "obj": t.basin, "epochs": 1, "seed": 2},
+    ),
+    "xmsgl.events.locate": lambda t: (
+        events.locate,
+        {"events": t.events, "obj": t.basin, "method": "largest"},
+    ),
+    "xmsgl.events.score": lambda t: (
+        events.score,
+        {"found": t.found, "events": t.events, "obj": t.basin},
+    ),
+    "xmsgl.events.perturb": lambda t: (
+        events.perturb,
+        {"events": t.events, "band": (3, 10), "shift": 1, "lost": 0.1, "noise": 0.1, "bias": 1.0, "seed": 1},
+    ),
+    "xmsgl.events.sensor_weights": lambda t: (
+        events.sensor_weights,
+        {"events": t.events, "obj": t.basin, "localizer": t.localizer},
+    ),
+    "xmsgl.events.felt": lambda t: (events.felt, {"events": t.events, "obj": t.basin}),
+    "xmsgl.events.Localizer.save": lambda t: (t.localizer.save, {"path": t.folder / "localizer.safetensors"}),
+    "xmsgl.events.Localizer.load": lambda t: (
+        events.Localizer.load,
+        {"path": t.localizer.save(t.folder / "localizer.safetensors")},
+    ),
     "xmsgl.evaluate.next_sensors": lambda t: (
         evaluate.next_sensors,
         {"obj": t.ds, "model": t.model, "candidates": t.ds["fine"].values[:2].tolist()},

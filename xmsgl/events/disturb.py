@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.events.records import need
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -69,9 +70,13 @@ def perturb(
     >>> bool((late.residual.isel(day=slice(0, 2)) == 0).all())
     True
     """
+    need(events, "residual")
     days = events.sizes["day"]
-    if not 0 <= shift < days or not 0 <= lost <= 1 or noise < 0:
-        msg = f"shift={shift}, lost={lost}, noise={noise}: shift is 0 to {days - 1}, lost 0 to 1, noise >= 0"
+    if not 0 <= shift < days or not 0 <= lost <= 1 or noise < 0 or seed < 0:
+        msg = (
+            f"shift={shift}, lost={lost}, noise={noise}, seed={seed}: shift is 0 to {days - 1}, lost 0 to 1, "
+            "noise and seed at least 0"
+        )
         raise InvalidArgumentError(msg)
     if band is not None and not 2 <= band[0] < band[1]:
         msg = f"band={band} must be the shortest and the longest period in days, at least 2 and ascending"

@@ -26,6 +26,7 @@ _COLDEST = 0.5  # degC; the water of the whole way is warmer, since the response
 _SEEN = 5.0  # a sensor sees an event whose change is so many times its noise
 _SPIN_UP = 365  # days before the first event
 _TRIES = 200
+_MOST_EVENTS = 1_000_000
 
 
 @checked
@@ -53,7 +54,7 @@ def simulate(
         ``length_fine`` (m) and ``drainage_area_fine`` (km2); more than 365 days longer than `days`. Its
         observations are not used.
     n
-        Number of events, at least 1.
+        Number of events, 1 to 1,000,000.
     sensors
         Fraction of the reaches with a sensor, those at the outlets among them; above 0, at most 1.
     days
@@ -86,7 +87,7 @@ def simulate(
     {'event': 5, 'day': 60, 'sensor': 8}
     """
     ds = sound_dataset(obj, sizes=True)
-    _check(ds, n=n, sensors=sensors, days=days, noise=noise)
+    _check(ds, n=n, sensors=sensors, days=days, noise=noise, seed=seed)
     river = HeatedRiver.of(ds)
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
     places = place_sensors(river.downstream, sensors, streams[0])
@@ -134,11 +135,12 @@ def place_sensors(downstream: Ints, fraction: float, rng: np.random.Generator) -
     return np.sort(np.concatenate([outlets, others[:wanted]]))
 
 
-def _check(ds: xr.Dataset, *, n: int, sensors: float, days: int, noise: float) -> None:
-    if n < 1 or not 0 < sensors <= 1 or days < 20 or not noise > 0:
+def _check(ds: xr.Dataset, *, n: int, sensors: float, days: int, noise: float, seed: int) -> None:
+    if not 1 <= n <= _MOST_EVENTS or not 0 < sensors <= 1 or days < 20 or not noise > 0 or seed < 0:
         msg = (
-            f"n={n}, sensors={sensors}, days={days}, noise={noise}: n must be at least 1, sensors above 0 "
-            "and at most 1, days at least 20, noise above 0"
+            f"n={n}, sensors={sensors}, days={days}, noise={noise}, seed={seed}: n must be 1 to "
+            f"{_MOST_EVENTS:,}, sensors above 0 and at most 1, days at least 20, noise above 0, "
+            "seed at least 0"
         )
         raise InvalidArgumentError(msg)
     if ds.sizes["time"] < _SPIN_UP + days:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmsgl.errors import CheckpointError, InvalidArgumentError, XMSGLError
+from xmsgl.errors import CheckpointError, InvalidArgumentError, InvalidDatasetError, XMSGLError
 from xmsgl.events.edges import connect, edge_features
 from xmsgl.events.kinds import KINDS
 from xmsgl.events.network import EventNetwork, Output
-from xmsgl.events.records import Found, Records, read_records, stations
+from xmsgl.events.records import Found, Records, need, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.models.file import storage
 from xmsgl.schema.arrays import sound_dataset
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 _BATCH = 16
 _OFFSET = 7.0  # log10 W, about the middle of the magnitudes
 _FORMAT = 1
+_MOST = 10_000  # epochs
 
 
 class Localizer:
@@ -152,7 +153,7 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
     obj
         The dataset of the river.
     epochs
-        Passes over the events, at least 1.
+        Passes over the events, 1 to 10,000.
     seed
         Seed of the initial weights, the events kept, and their order.
 
@@ -164,7 +165,9 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
     Raises
     ------
     InvalidArgumentError
-        There are fewer than 16 events, or they are not of this dataset.
+        There are fewer than 16 events, or they are not of this dataset; an argument is out of range.
+    InvalidDatasetError
+        The events lack a variable.
 
     Examples
     --------
@@ -176,14 +179,19 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
     3
     """
     ds = sound_dataset(obj, sizes=True)
-    if epochs < 1 or events.sizes.get("event", 0) < _BATCH:
-        msg = f"epochs={epochs}, {events.sizes.get('event', 0)} events: give at least 1 and {_BATCH}"
+    need(events, "residual")
+    if not 1 <= epochs <= _MOST or seed < 0 or events.sizes["event"] < _BATCH:
+        msg = (
+            f"epochs={epochs}, seed={seed}, {events.sizes['event']} events: epochs must be 1 to {_MOST:,}, "
+            f"seed at least 0, and there must be at least {_BATCH} events"
+        )
         raise InvalidArgumentError(msg)
+    if not (noise := float(events["residual"].attrs.get("noise", 0.0))) > 0:
+        raise InvalidDatasetError(["residual lacks the attribute 'noise', the deviation of a sensor in degC"])
     river = HeatedRiver.of(ds)
     records = read_records(events, river, truth=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        noise = float(events["residual"].attrs["noise"])
         sensors = events["sensor"].values.tolist()
         localizer = Localizer(EventNetwork(len(KINDS)), sensors, events.sizes["day"], noise)
         _fit(localizer, bound(localizer, river), records, epochs, np.random.default_rng(seed))

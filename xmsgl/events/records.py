@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["Found", "Records", "read_records", "stations"]
+__all__ = ["Found", "Records", "need", "read_records", "stations"]
 
 _TRUTH = ("source", "kind", "onset", "magnitude")
 
@@ -43,15 +43,18 @@ class Records(NamedTuple):
     kind: NDArray[np.int64]
 
 
+def need(events: xr.Dataset, *names: str) -> None:
+    """Refuse a dataset without some variables of events."""
+    for name in names:
+        dims = {"event", "day", "sensor"} if name == "residual" else {"event"}
+        if name not in events.variables or set(events[name].dims) != dims:
+            have = f"{name!r} over {', '.join(sorted(dims))}"
+            raise InvalidDatasetError([f"events lack {have}; make them with xmsgl.events.simulate"])
+
+
 def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False) -> Records:
     """Read events, with the truth if asked for; they must be of this river."""
-    wanted = {"residual": ("event", "day", "sensor"), "first_day": ("event",)}
-    wanted |= dict.fromkeys(_TRUTH, ("event",)) if truth else {}
-    for name, dims in wanted.items():
-        if name not in events or set(events[name].dims) != set(dims):
-            raise InvalidDatasetError(
-                [f"events lack {name!r} over {dims}; make them with xmsgl.events.simulate"]
-            )
+    need(events, "residual", "first_day", *(_TRUTH if truth else ()))
     residual = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float32)
     if not np.isfinite(residual).all():
         raise InvalidDatasetError(

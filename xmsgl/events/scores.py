@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.events.records import stations
+from xmsgl.events.records import need, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.network.topology import contract
 from xmsgl.schema.arrays import sound_dataset
@@ -41,6 +41,8 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     ------
     InvalidArgumentError
         There are more or fewer estimates than events, or a reach is not in the dataset.
+    InvalidDatasetError
+        The estimates or the events lack a variable.
 
     Examples
     --------
@@ -52,6 +54,8 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     5
     """
     ds = sound_dataset(obj, sizes=True)
+    need(found, "source", "onset", "magnitude")
+    need(events, "residual", "source", "onset", "magnitude")
     if found.sizes.get("event") != events.sizes.get("event"):
         msg = (
             f"{found.sizes.get('event')} estimates for {events.sizes.get('event')} events; locate all of them"

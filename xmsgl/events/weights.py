@@ -10,7 +10,7 @@ import xarray as xr
 
 from xmsgl.events.kinds import KINDS, profile
 from xmsgl.events.localizer import Localizer, bound
-from xmsgl.events.records import read_records, stations
+from xmsgl.events.records import need, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
@@ -91,6 +91,7 @@ def felt(events: xr.Dataset, obj: xr.Dataset | xr.DataTree) -> xr.DataArray:
     river = HeatedRiver.of(sound_dataset(obj, sizes=True))
     records = read_records(events, river, truth=True)
     places, days = stations(river, events["sensor"].values), events.sizes["day"]
+    need(events, "duration")
     rows = np.full((records.first.size, places.size), np.nan)
     for k, (kind, duration) in enumerate(zip(events["kind"].values, events["duration"].values, strict=True)):
         if KINDS[str(kind)].sign:

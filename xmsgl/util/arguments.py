@@ -48,7 +48,7 @@ _ALIASES = {"datetime64": "Timestamp", "Hashable": "Reach", "PathLike": "Path", 
 _ALIASES |= dict.fromkeys(("Literal", "Scale", "Direction", "Tails", "Method", "Fine", "Forcing"), "str")
 # Recognised by name, so that no library is imported for them.
 _CLASSES = {"Dataset", "DataArray", "DataTree", "DataFrame", "Axes", "Colormap", "Model", "Kernel"}
-_CLASSES |= {"RiverGraph", "RiverGraphs"}
+_CLASSES |= {"RiverGraph", "RiverGraphs", "Localizer"}
 # Checked by as_dataset and as_array of xmsgl.schema, which advise more.
 _ELSEWHERE = ("xr.Dataset | xr.DataTree", "xr.DataArray | xr.Dataset")
 
