@@ -64,8 +64,9 @@ def write_resumable(
         for first, last, error in outcome.missing:
             say(f"not written: {first} to {last}: {error}", err=True)
         msg = (
-            f"{output} is not finished: {len(outcome.missing)} periods could not be written, "
-            f"{outcome.written} chunks were; repair the input and give the same command again"
+            f"{output} is not finished: {len(outcome.missing)} periods from {outcome.missing[0][0]} to "
+            f"{outcome.missing[-1][1]} could not be written, {outcome.written} chunks were; "
+            "repair the input and give the same command again"
         )
         raise OutputError(msg)
     if not prints_json(click.get_current_context()):

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 _ATTRIBUTE = "xmsgl_run"
 _LARGEST = 64 * 2**20  # bytes of a chunk
 _AT_ONCE = 8  # chunks computed together
+# From so many days on, what stands for the weather before the record does not depend on its length.
+_SETTLED = 365
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,10 @@ def _alone(part: Path) -> Iterator[None]:
     lock = FileLock(part.with_name(f"{part.name}.lock"))
     try:
         with lock.acquire(timeout=0):
-            yield
-            part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
     except Timeout as error:
         msg = f"another process is writing {part}; wait for it, or choose another name"
         raise OutputError(msg) from error
@@ -94,7 +98,12 @@ def _write_missing(
         if target.exists() and _done(target, made, chunks):
             return Outcome(0, len(_places(temperature.shape, chunks)), ())
         _begin(made, target, part, chunks)
-    _check_same(part, made)
+    elif _earlier(part, made) != made.sizes["time"]:
+        msg = (
+            f"cannot continue {part}: it was begun with other days than the dataset has now; give the "
+            "dataset with its days, or remove it"
+        )
+        raise OutputError(msg)
     places = _places(temperature.shape, chunks)
     todo = [place for place in places if not _file(part, place).exists()]
     failed = _write(temperature, part, chunks, todo, explain)
@@ -126,7 +135,9 @@ def _template(temperature: xr.DataArray, run: Mapping[str, Any]) -> tuple[xr.Dat
     }
     chunks = tuple(found.get(str(dim), size) for dim, size in temperature.sizes.items())
     blank = da.empty(temperature.shape, chunks=chunks, dtype=np.float32)
-    made = temperature.copy(data=blank).to_dataset(name=LABEL)
+    made = temperature.copy(data=blank).to_dataset(name=LABEL).drop_encoding()
+    # Only the temperature is written piece by piece.
+    made = made.assign_coords({name: each.compute() for name, each in made.coords.items()})
     made.attrs[_ATTRIBUTE] = json.dumps(described, sort_keys=True)
     return made, chunks
 
@@ -134,6 +145,8 @@ def _template(temperature: xr.DataArray, run: Mapping[str, Any]) -> tuple[xr.Dat
 def _begin(made: xr.Dataset, target: Path, part: Path, chunks: Sequence[int]) -> None:
     """Write the metadata and coordinates, and copy what a finished store of the same job has."""
     earlier = _earlier(target, made) if target.exists() else 0
+    if earlier < _SETTLED:
+        earlier = 0
     with whole(part, folder=True) as new:
         encoding = {LABEL: {"chunks": tuple(chunks)}}
         made.to_zarr(new, mode="w-", compute=False, encoding=encoding, zarr_format=3, consolidated=False)
@@ -243,6 +256,7 @@ def _finish(part: Path, target: Path) -> None:
     sync(part)
     aside = target.with_name(f"{target.name}.replaced")
     if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)  # left by a process killed below
         target.rename(aside)
     part.rename(target)
     shutil.rmtree(aside, ignore_errors=True)
