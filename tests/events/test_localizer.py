@@ -9,7 +9,9 @@ import torch
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.events import Localizer, locate, score, simulate, train
-from xmsgl.events.edges import connect
+from xmsgl.events.edges import LOG_UNIT, EdgeTable, connect
+from xmsgl.events.localizer import _disturbed, bound
+from xmsgl.events.network import _implied, _noise
 from xmsgl.events.river import HeatedRiver
 from xmsgl.simulate.loops import HEAT_CAPACITY
 
@@ -80,18 +82,70 @@ def test_edges_are_those_of_the_river(basin, events) -> None:
 
 def test_a_watt_warms_as_much_as_the_edges_say(basin, events) -> None:
     """A constant release in the long run: the change at the sensor, from the response and from the edge."""
-    from xmsgl.events.edges import edge_features
-
     river = HeatedRiver.of(basin)
-    places = basin.indexes["fine"].get_indexer(events.sensor)
-    edges = connect(river, places)
-    window = slice(500, 560)
-    features = edge_features(river, places, edges, window)
-    shares = []
+    table = EdgeTable.of(river, basin.indexes["fine"].get_indexer(events.sensor))
+    features, edges = table.features(slice(500, 560)), table.edges
+    of_mean, of_days = [], []
     for number in np.flatnonzero(edges.below)[::7]:
         path = river.path(int(edges.reach[number]))
-        at = path.tolist().index(int(places[edges.sensor[number]]))
-        change = river.response(500, 60, path, np.ones((1, 60)))[0, 30:, at].mean()
-        shares.append(10 ** (features[number, 2] - 7.0) / change)
-    assert np.median(shares) == pytest.approx(1.0, rel=0.15)
+        at = path.tolist().index(int(table.at[number]))
+        change = river.response(500, 60, path, np.ones((1, 60)))[0, 30:, at]
+        of_mean.append(10 ** (features[number, 2] - LOG_UNIT) / change.mean())
+        of_days.append(np.corrcoef(table.gain[530:560, number], change)[0, 1])
+    assert np.median(of_mean) == pytest.approx(1.0, rel=0.15)
+    assert np.median(of_days) > 0.9
+    assert (table.gain[:, ~edges.below] == 0).all()
     assert pytest.approx(4.186e6) == HEAT_CAPACITY
+
+
+def test_the_heat_that_sensors_imply_is_that_of_a_plain_fit() -> None:
+    rng = np.random.default_rng(3)
+    gain, residual = rng.uniform(0.2, 3, (1, 30, 1)), np.zeros((1, 30, 12))
+    residual[0, 8:20, 1] = 400 * gain[0, 8:20, 0]
+    noisy = residual + rng.normal(size=residual.shape)
+    scale = _noise(torch.from_numpy(noisy))
+    assert float(scale) == pytest.approx(1.0, rel=0.25)
+    implied = _implied(torch.from_numpy(noisy), scale, torch.from_numpy(gain), torch.tensor([1]))
+    z = noisy[0, :, 1] / float(scale)
+    gate = z**2 / (z**2 + 9)
+    heat = (gate * noisy[0, :, 1] * gain[0, :, 0]).sum() / (gate * gain[0, :, 0] ** 2).sum()
+    assert float(implied.features[0, 0, 0]) == pytest.approx(np.log10(heat), abs=1e-4)
+    assert heat == pytest.approx(400, rel=0.03)
+    assert float(implied.trust[0, 0]) > 0.9
+
+
+def test_a_silent_sensor_changes_nothing(basin, events, localizer) -> None:
+    """Records in which a sensor is lost: the same estimate whatever reaches are connected with it."""
+    river = HeatedRiver.of(basin)
+    run, first = bound(localizer, river), basin.indexes["time"].get_indexer(events.first_day.values[:1])
+    residual = torch.from_numpy(events.residual.values[:1])
+    residual[:, :, 0] = 0.0
+    table = EdgeTable.of(river, basin.indexes["fine"].get_indexer(events.sensor))
+    messages = []
+    hook = localizer.network.message.register_forward_hook(lambda _, __, out: messages.append(out))
+    run(residual, first)
+    hook.remove()
+    lost = torch.from_numpy(table.edges.sensor == 0)
+    implied = _implied(
+        residual / localizer.noise,
+        torch.ones(1, 1, 1),
+        torch.from_numpy(table.gain[None, : events.sizes["day"]]),
+        torch.from_numpy(table.edges.sensor),
+    )
+    assert (implied.seen[0, :, 0] == ~lost).all()
+    assert (implied.trust[0, lost] == 0).all()
+    assert messages[0][0, lost].abs().sum() > 0  # what the mask takes away
+
+
+@pytest.mark.parametrize("what", range(4))
+def test_training_disturbs_half_of_the_records(what) -> None:
+    """Each kind of disturbance on an eighth of the records, and nothing else."""
+    rng = np.random.default_rng(5)
+    residual = rng.normal(size=(400, 60, 6)) + 5.0
+    changed = _disturbed(residual.copy(), 1.0, np.random.default_rng(what))
+    alike = np.isclose(changed, residual).all(axis=(1, 2)).mean()
+    assert 0.4 < alike < 0.6
+    silent = (changed == 0).all(axis=1).any(axis=1).mean()
+    filtered = (np.abs(changed.mean(axis=(1, 2))) < 1e-9).mean()
+    louder = (changed.std(axis=1).mean(axis=1) > 1.5).mean()
+    assert all(0.04 < share < 0.2 for share in (silent, filtered, louder))

@@ -15,7 +15,7 @@ from xmsgl.util.history import stamp
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["perturb"]
+__all__ = ["between", "perturb"]
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +85,7 @@ def perturb(
     values = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float64)
     n, _, sensors = values.shape
     if band is not None:
-        values = _between(values, *band)
+        values = between(values, *band)
     if shift:
         values = np.concatenate([np.zeros_like(values[:, :shift]), values[:, :-shift]], axis=1)
     values = values + noise * rng.standard_normal(values.shape)
@@ -100,9 +100,9 @@ def perturb(
     return stamp(changed, f"perturb({how})")
 
 
-def _between(values: Floats, shortest: float, longest: float) -> Floats:
-    """Keep variations of some periods by the discrete Fourier transform over the days."""
-    days = values.shape[1]
+def between(values: Floats, shortest: float, longest: float) -> Floats:
+    """Keep variations of some periods by the discrete Fourier transform over the days, (..., day, sensor)."""
+    days = values.shape[-2]
     frequency = np.fft.rfftfreq(days)
     kept = (frequency >= 1 / longest) & (frequency <= 1 / shortest)
-    return np.fft.irfft(np.fft.rfft(values, axis=1) * kept[:, None], n=days, axis=1)
+    return np.fft.irfft(np.fft.rfft(values, axis=-2) * kept[:, None], n=days, axis=-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,13 +14,14 @@ from xmsgl.simulate.loops import HEAT_CAPACITY
 if TYPE_CHECKING:
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["EDGE_FEATURES", "Edges", "connect", "edge_features"]
+__all__ = ["EDGE_FEATURES", "LOG_UNIT", "EdgeTable", "Edges", "connect"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _BELOW, _BESIDE = 3, 3  # sensors of a reach
 EDGE_FEATURES = 8
+LOG_UNIT = 7.0  # log10 W, about the middle of the magnitudes
 
 
 class Edges(NamedTuple):
@@ -57,18 +59,46 @@ def connect(river: HeatedRiver, places: Ints) -> Edges:
     return Edges(sensor.astype(np.int64), reaches.astype(np.int64), below_.astype(bool), above.astype(bool))
 
 
-def edge_features(river: HeatedRiver, places: Ints, edges: Edges, window: slice) -> NDArray[np.float32]:
-    """Describe each edge for the discharge of some days, (edge, feature)."""
-    carried = river.carried
-    own_lag, own_decay = (each[window].mean(axis=0) for each in (carried.lag, carried.exponent))
-    lag, decay = (distance_to_outlet(river.downstream, each) for each in (own_lag, own_decay))
-    flow = np.log10(carried.flow[window].mean(axis=0))
-    at = places[edges.sensor]
-    past = np.where(edges.below, (lag + own_lag)[edges.reach] - lag[at], 0.0)
-    way = np.where(edges.below, (decay + own_decay)[edges.reach] - decay[at], 0.0)
-    # log10 of the change at the sensor (degC) for 1 W at the reach, plus 7
-    gain = 7.0 - way / np.log(10) - np.log10(HEAT_CAPACITY) - flow[at]
-    distance = np.abs(river.to_outlet[edges.reach] - river.to_outlet[at]) / 2e4
-    columns = [past, way, np.where(edges.below, gain, 0.0), flow[at], flow[edges.reach], distance]
-    features = np.stack([*columns, edges.below, edges.above], axis=1)
-    return np.asarray(np.clip(features, -10, 10), dtype=np.float32)
+@dataclass(frozen=True)
+class EdgeTable:
+    """What lies between the ends of each edge, on every day of a river."""
+
+    edges: Edges
+    gain: NDArray[np.float32]  # change at the sensor (degC) for 10 MW at the reach (day, edge); 0 beside it
+    lag: Floats  # travel time from each reach to its outlet, in days (day, reach)
+    decay: Floats  # the same way, as the exponent of the decay of heat
+    own: tuple[Floats, Floats]  # travel time and exponent within each reach
+    flow: Floats  # m3 s-1 (day, reach)
+    at: Ints  # reach of the sensor of each edge
+    distance: Floats  # between both ends along the river, in 20 km
+
+    @classmethod
+    def of(cls, river: HeatedRiver, places: Ints) -> EdgeTable:
+        """Connect sensors at some places with the reaches of a river."""
+        edges, carried = connect(river, places), river.carried
+        lag, decay = (
+            np.array([distance_to_outlet(river.downstream, day) for day in values])
+            for values in (carried.lag, carried.exponent)
+        )
+        at = places[edges.sensor]
+        way = (decay + carried.exponent)[:, edges.reach] - decay[:, at]
+        gain = np.where(
+            edges.below, 10.0**LOG_UNIT * np.exp(-way) / (HEAT_CAPACITY * carried.flow[:, at]), 0.0
+        )
+        distance = np.abs(river.to_outlet[edges.reach] - river.to_outlet[at]) / 2e4
+        own = carried.lag, carried.exponent
+        return cls(edges, gain.astype(np.float32), lag, decay, own, carried.flow, at, distance)
+
+    def features(self, window: slice) -> NDArray[np.float32]:
+        """Describe each edge in the mean of some days, (edge, feature)."""
+        lag, decay, own_lag, own_decay, flow = (
+            each[window].mean(axis=0) for each in (self.lag, self.decay, *self.own, self.flow)
+        )
+        _, reach, below, above = self.edges
+        past = np.where(below, (lag + own_lag)[reach] - lag[self.at], 0.0)
+        way = np.where(below, (decay + own_decay)[reach] - decay[self.at], 0.0)
+        flow = np.log10(flow)
+        gain = LOG_UNIT - way / np.log(10) - np.log10(HEAT_CAPACITY) - flow[self.at]
+        columns = [past, way, np.where(below, gain, 0.0), flow[self.at], flow[reach], self.distance]
+        features = np.stack([*columns, below, above], axis=1)
+        return np.asarray(np.clip(features, -10, 10), dtype=np.float32)

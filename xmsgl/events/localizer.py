@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError, InvalidDatasetError, XMSGLError
-from xmsgl.events.edges import connect, edge_features
+from xmsgl.events.disturb import between
+from xmsgl.events.edges import LOG_UNIT, EdgeTable
 from xmsgl.events.kinds import KINDS
 from xmsgl.events.network import EventNetwork, Output
 from xmsgl.events.records import Found, Records, need, read_records, stations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 __all__ = ["Localizer", "bound", "train"]
@@ -37,9 +40,9 @@ __all__ = ["Localizer", "bound", "train"]
 logger = logging.getLogger(__name__)
 
 _BATCH = 16
-_OFFSET = 7.0  # log10 W, about the middle of the magnitudes
 _FORMAT = 1
 _MOST = 10_000  # epochs
+_KEPT = 4096  # first days whose edges are kept in memory
 
 
 class Localizer:
@@ -133,7 +136,7 @@ class Localizer:
         for k, source in enumerate(sources):
             kind = kinds[int(output.kind[k].argmax())]
             onset = int(np.clip(round(float(output.onset[k]) * self.days), 0, self.days - 1))
-            heat = float(output.magnitude[k]) + _OFFSET if KINDS[kind].sign else float("nan")
+            heat = float(output.magnitude[k]) + LOG_UNIT if KINDS[kind].sign else float("nan")
             found.append(Found(source, onset, heat, kind))
         return found
 
@@ -203,15 +206,19 @@ Run = Callable[[Tensor, "Ints"], Output]
 
 def bound(localizer: Localizer, river: HeatedRiver) -> Run:
     """Return the network as a function of residuals in degC (event, day, sensor) and first days (event,)."""
-    places = stations(river, localizer.sensors)
-    edges = connect(river, places)
-    sensor, reach = (torch.from_numpy(each) for each in edges[:2])
+    table = EdgeTable.of(river, stations(river, localizer.sensors))
+    sensor, reach = (torch.from_numpy(each) for each in table.edges[:2])
+    days, noise = localizer.days, localizer.noise
+
+    @lru_cache(maxsize=_KEPT)
+    def described(first: int) -> Tensor:
+        return torch.from_numpy(table.features(slice(first, first + days)))
 
     def run(residual: Tensor, first: Ints) -> Output:
-        windows = [slice(each, each + localizer.days) for each in first.tolist()]
-        features = np.stack([edge_features(river, places, edges, window) for window in windows])
+        features = torch.stack([described(each) for each in first.tolist()])
+        gain = torch.from_numpy(np.stack([table.gain[each : each + days] for each in first.tolist()]) / noise)
         output: Output = localizer.network(
-            residual / localizer.noise, torch.from_numpy(features), sensor, reach, river.downstream.size
+            residual / noise, features, gain, sensor, reach, river.downstream.size
         )
         return output
 
@@ -256,20 +263,38 @@ def _fit(localizer: Localizer, run: Run, records: Records, epochs: int, rng: np.
 
 
 def _varied(records: Records, noise: float, rng: np.random.Generator) -> Records:
-    """Make the heat of each event 0.5 to 1.6 times as large, as are its residuals, and add the noise lost."""
+    """Vary the heat of each event between 0.5 and 1.6 times its own, and disturb half of the records."""
     factor = np.where(np.isfinite(records.magnitude), 10 ** rng.uniform(-0.3, 0.2, records.first.size), 1.0)
     added = noise * np.sqrt(np.maximum(1.0 - factor**2, 0.0))[:, None, None]
     residual = records.residual * factor[:, None, None] + added * rng.normal(size=records.residual.shape)
     return records._replace(
-        residual=residual.astype(np.float32), magnitude=records.magnitude + np.log10(factor)
+        residual=_disturbed(residual, noise, rng).astype(np.float32),
+        magnitude=records.magnitude + np.log10(factor),
     )
+
+
+def _disturbed(residual: Floats, noise: float, rng: np.random.Generator) -> Floats:
+    """Filter, silence, bias or add noise to half of the records, a quarter of them each."""
+    n, _, sensors = residual.shape
+    what = rng.integers(8, size=n)
+    for k in np.flatnonzero(what == 0):
+        shortest = rng.uniform(2, 12)
+        residual[k] = between(residual[k], shortest, shortest * rng.uniform(2, 5))
+    silent = (rng.random((n, sensors)) < rng.uniform(0, 0.5, (n, 1))) & (what == 1)[:, None]
+    residual = np.where(silent[:, None], 0.0, residual)
+    residual[np.arange(n), :, rng.integers(sensors, size=n)] += (
+        rng.normal(size=n) * 10 * noise * (what == 2)
+    )[:, None]
+    louder = noise * 10 ** rng.uniform(-0.5, 0.8, n) * (what == 3)
+    noisy: Floats = residual + louder[:, None, None] * rng.normal(size=residual.shape)
+    return noisy
 
 
 def _loss(run: Run, records: Records, batch: Ints) -> Tensor:
     """Cross-entropy of source and kind, squared error of the magnitude, absolute error of the first day."""
     found = run(torch.from_numpy(records.residual[batch]), records.first[batch])
     source = torch.from_numpy(records.source[batch])
-    magnitude = torch.from_numpy(records.magnitude[batch]).float() - _OFFSET
+    magnitude = torch.from_numpy(records.magnitude[batch]).float() - LOG_UNIT
     heated = magnitude.isfinite()
     wrong = (found.magnitude - magnitude)[heated]
     onset = torch.from_numpy(records.onset[batch] / records.residual.shape[1]).float()

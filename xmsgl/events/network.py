@@ -9,6 +9,10 @@ from torch import Tensor, nn
 
 from xmsgl.events.edges import EDGE_FEATURES
 
+_IMPLIED, _AGREED = 4, 3  # features
+_LEAST = 0.35  # of the noise of training
+_GATE, _CLEAR = 3.0, 5.0  # a day and a whole record that stand out from the noise, in units of it
+
 __all__ = ["EventNetwork", "Output"]
 
 
@@ -31,26 +35,47 @@ class EventNetwork(nn.Module):
             for level in range(3)
         )
         self.message = nn.Sequential(
-            nn.Linear(3 * hidden + 3 + EDGE_FEATURES, 2 * hidden),
+            nn.Linear(3 * hidden + 4 + _IMPLIED + EDGE_FEATURES, 2 * hidden),
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(2 * hidden, hidden),
             nn.SiLU(),
         )
-        heads = {"reach": 3, "kind": kinds}
+        heads = {"reach": (2 * hidden + _AGREED, 3), "kind": (2 * hidden, kinds)}
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(
-                    nn.Linear(2 * hidden, hidden), nn.SiLU(), nn.Dropout(dropout), nn.Linear(hidden, size)
+                    nn.Linear(given, hidden), nn.SiLU(), nn.Dropout(dropout), nn.Linear(hidden, size)
                 )
-                for name, size in heads.items()
+                for name, (given, size) in heads.items()
             }
         )
 
-    def forward(self, residual: Tensor, edges: Tensor, sensor: Tensor, reach: Tensor, reaches: int) -> Output:
-        """Read residuals (event, day, sensor) in units of noise and edge features (event, edge, feature)."""
+    def forward(
+        self, residual: Tensor, edges: Tensor, gain: Tensor, sensor: Tensor, reach: Tensor, reaches: int
+    ) -> Output:
+        """Read residuals (event, day, sensor), features (event, edge, feature) and gains (event, day, edge).
+
+        Residuals and gains, for 10 MW, are in units of noise. A sensor with zeros alone is lost.
+        """
+        scale = _noise(residual)
+        known = torch.cat([self._series(residual, scale)[:, sensor], edges], dim=2)
+        implied = _implied(residual, scale, gain, sensor)
+        sent = self.message(torch.cat([known, implied.features], dim=2)) * implied.seen
+        total = sent.new_zeros(residual.shape[0], reaches, sent.shape[2]).index_add(1, reach, sent)
+        agreed = _agreed(implied, reach, reaches)
+        around = total.amax(dim=1, keepdim=True).expand_as(total)
+        source, magnitude, onset = self.heads["reach"](torch.cat([total, around, agreed], dim=2)).unbind(2)
+        share = torch.softmax(source, dim=1)
+        attended = (share.unsqueeze(2) * total).sum(1)
+        kind = self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
+        size = (share * (magnitude + agreed[:, :, 0])).sum(1)
+        return Output(source, size, (share * onset).sum(1), kind)
+
+    def _series(self, residual: Tensor, scale: Tensor) -> Tensor:
+        """Describe the series of each sensor, (event, sensor, feature)."""
         events, days, sensors = residual.shape
-        each = residual.permute(0, 2, 1).reshape(events * sensors, 1, days)
+        each = (residual / scale).permute(0, 2, 1).reshape(events * sensors, 1, days)
         hidden = torch.cat([torch.asinh(each), torch.asinh(each / 10)], dim=1)
         for layer in self.series:
             hidden = nn.functional.silu(layer(hidden))
@@ -59,12 +84,53 @@ class EventNetwork(nn.Module):
         strength = (each[:, 0].abs() + 0.1).log10()
         extra = torch.stack([(weight * ramp).sum(1), (weight * strength).sum(1), strength.mean(1)], dim=1)
         pooled = torch.cat([hidden.mean(2), hidden.amax(2), (hidden * ramp).mean(2), extra], dim=1)
-        known = pooled.reshape(events, sensors, -1)[:, sensor]
-        sent = self.message(torch.cat([known, edges], dim=2))
-        total = sent.new_zeros(events, reaches, sent.shape[2]).index_add(1, reach, sent)
-        around = total.amax(dim=1, keepdim=True).expand_as(total)
-        source, magnitude, onset = self.heads["reach"](torch.cat([total, around], dim=2)).unbind(2)
-        share = torch.softmax(source, dim=1)
-        attended = (share.unsqueeze(2) * total).sum(1)
-        kind = self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
-        return Output(source, (share * magnitude).sum(1), (share * onset).sum(1), kind)
+        level = scale.log10().expand(events, sensors, 1)
+        return torch.cat([pooled.reshape(events, sensors, -1), level], dim=2)
+
+
+class _Implied(NamedTuple):
+    """The heat that each sensor speaks of, were the event at the reach of the edge."""
+
+    features: Tensor  # (event, edge, feature), log10 of the heat in 10 MW first
+    trust: Tensor  # 0 to 1 (event, edge)
+    seen: Tensor  # 1 where the sensor reports (event, edge, 1)
+
+
+def _noise(residual: Tensor) -> Tensor:
+    """Estimate the noise of each record by the median change from day to day, (event, 1, 1)."""
+    with torch.no_grad():
+        change = residual.diff(dim=1).abs().masked_fill((residual == 0).all(1, keepdim=True), torch.nan)
+        middle = change.flatten(1).nanmedian(1).values.nan_to_num(1.0)
+        return (middle / 0.954).clamp(_LEAST, 1 / _LEAST)[:, None, None]
+
+
+def _implied(residual: Tensor, scale: Tensor, gain: Tensor, sensor: Tensor) -> _Implied:
+    """Fit a constant heat to the days on which a sensor sees something, by least squares."""
+    squared = (residual / scale).square()
+    gate = (squared / (squared + _GATE**2))[:, :, sensor]
+    change = residual[:, :, sensor]
+    power = (gate * gain.square()).sum(1) + 1e-12
+    along = (gate * change * gain).sum(1)
+    heat = along / power
+    clear = along.abs() / power.sqrt() / scale[:, 0]
+    rest = (gate * (change - heat.unsqueeze(1) * gain).square()).sum(1)
+    rest = rest / ((gate * change.square()).sum(1) + scale[:, 0].square())
+    size = (heat.abs() + 1e-5).log10().clamp(-5, 5)
+    features = torch.stack([size, torch.tanh(heat.sign() * clear / _CLEAR), clear.log1p(), rest], dim=2)
+    below = (gain != 0).any(1)
+    seen = (residual != 0).any(1)[:, sensor].to(residual.dtype)
+    trust = clear.square() / (clear.square() + _CLEAR**2) * below * seen
+    return _Implied(features * below.unsqueeze(2), trust, seen.unsqueeze(2))
+
+
+def _agreed(implied: _Implied, reach: Tensor, reaches: int) -> Tensor:
+    """Return the mean log10 of the heat at each reach, its spread among sensors, and their trust."""
+    size, trust = implied.features[:, :, 0], implied.trust
+
+    def at(values: Tensor) -> Tensor:
+        return values.new_zeros(len(values), reaches).index_add(1, reach, values)
+
+    total = at(trust) + 1e-3
+    mean = at(trust * size) / total
+    spread = (at(trust * (size - mean[:, reach]).square()) / total + 1e-6).sqrt()
+    return torch.stack([mean, spread, total], dim=2)
