@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import xarray as xr
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from xmsgl.schema.report import ValidationReport
     from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
+
+    Source: TypeAlias = Model | str | os.PathLike[str] | None
 
 
 @xr.register_dataset_accessor("msgl")
@@ -143,13 +145,15 @@ class MsglAccessor:
 
     def downscale(
         self,
-        model: Model | str | os.PathLike[str] | None = None,
+        model: Source = None,
         *,
         warmup: int | None = None,
         carry: bool = False,
+        start: xr.Dataset | None = None,
+        return_state: bool = False,
         device: str = "auto",
         quantiles: Sequence[float] | None = None,
-    ) -> xr.DataArray:
+    ) -> xr.DataArray | tuple[xr.DataArray, xr.Dataset]:
         """Predict the daily temperature of every fine reach, degC, (time, fine); lazy if the drivers are.
 
         Parameters
@@ -161,16 +165,23 @@ class MsglAccessor:
             Days before each window (default: as in training); ``"auto"``, ``"cpu"`` or ``"cuda"``.
         carry
             Carry the state from window to window, without warm-up: faster, but days are computed in order.
+        start, return_state
+            Continue from the state of the day before; return the state of the last day, too, as a dataset.
         quantiles
             Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles, (quantile, time, fine).
         """
-        from xmsgl.prediction.downscale import downscale
+        from xmsgl.prediction.downscale import downscale, downscale_and_state
+        from xmsgl.util.arguments import check_value
 
-        return downscale(self._obj, model, warmup=warmup, carry=carry, device=device, quantiles=quantiles)
+        check_value("return_state", return_state, "bool")
+        given: Any = {"warmup": warmup, "start": start, "device": device, "quantiles": quantiles}
+        if return_state:
+            return downscale_and_state(self._obj, model, **given)
+        return downscale(self._obj, model, carry=carry, **given)
 
     def reconstruct(
         self,
-        model: Model | str | os.PathLike[str] | None = None,
+        model: Source = None,
         *,
         observed: xr.DataArray | xr.Dataset | None = None,
         mode: Literal["smooth", "filter", "forecast"] = "smooth",

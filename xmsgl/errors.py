@@ -29,6 +29,7 @@ __all__ = [
     "NetworkWarning",
     "OutputError",
     "PluginError",
+    "ProcessError",
     "UncalibratedModelError",
     "UnknownNameError",
     "XMSGLError",
@@ -146,6 +147,10 @@ class MissingDependencyError(XMSGLError, ImportError):
 
 class PluginError(XMSGLError, ImportError):
     """A reader, kernel, backbone or method of another package cannot be imported or used."""
+
+
+class ProcessError(XMSGLError, RuntimeError):
+    """Another process of a training has ended."""
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:

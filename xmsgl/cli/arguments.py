@@ -39,6 +39,8 @@ __all__ = [
     "paths_of",
     "prediction_option",
     "quantiles_option",
+    "save_state_option",
+    "start_option",
     "temperature_in",
 ]
 
@@ -137,6 +139,14 @@ quantiles_option = click.option(
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     multiple=True,
     help="Write these quantiles instead, for example 0.05 0.5 0.95.",
+)
+
+
+start_option = click.option(
+    "--start", type=click.Path(exists=True, path_type=Path), help="State of an earlier run."
+)
+save_state_option = click.option(
+    "--save-state", type=path_type, help="Write the state of the last day used, .nc or .zarr."
 )
 
 

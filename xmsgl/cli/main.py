@@ -6,7 +6,6 @@ import json
 import logging
 import traceback
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +24,8 @@ from xmsgl.cli.arguments import (
     paths_of,
     prediction_option,
     quantiles_option,
+    save_state_option,
+    start_option,
 )
 from xmsgl.cli.as_json import json_option, prints_json, say, show
 from xmsgl.cli.benchmark import benchmark
@@ -44,6 +45,8 @@ from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray as xr
 
 # Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
@@ -207,6 +210,8 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     help="Write a Zarr store in pieces. The same command continues one that was stopped, and adds days that "
     "DATASET has gained.",
 )
+@start_option
+@save_state_option
 @click.option("--plan", is_flag=True, help="Say what would be computed, read and written, and stop.")
 @quantiles_option
 @device_option
@@ -219,6 +224,8 @@ def downscale(
     output: Path,
     warmup: int | None,
     resume: bool,
+    start: Path | None,
+    save_state: Path | None,
     plan: bool,
     quantiles: tuple[float, ...],
     device: str,
@@ -226,14 +233,30 @@ def downscale(
     """Write the daily temperature of all fine reaches of DATASET.
 
     The output is written completely or not at all. It may replace an earlier prediction, but no other file.
-    With --resume it grows in a folder OUTPUT.unfinished, and gets its name when all of it is there.
+    With --resume it grows in a folder OUTPUT.unfinished, and gets its name when all of it is there. With
+    --start and --save-state, a record of several years is computed year by year, as if in one run.
     """
-    check_output(output, PREDICTION, paths_of(dataset, model))
-    ds = open_data(dataset, **data)
+    if resume and (start or save_state):
+        msg = "--resume predicts the whole record; leave out --start and --save-state"
+        raise click.UsageError(msg)
+    reads = paths_of(dataset, model, start)
+    check_output(output, PREDICTION, reads)
+    _check_state(save_state, output, reads)
+    ds, before = open_data(dataset, **data), None if start is None else open_file(start)
     settings = {"warmup": warmup, "quantiles": list(quantiles) or None}
     if resume or plan:
         ds = in_pieces(ds)
-    temperature = ds.msgl.downscale(model, device=device, **settings)
+    given = {"device": device, "start": before, **settings}
+    if save_state is not None and not plan:
+        from dask.base import compute
+
+        with dask_bar("downscale"):
+            temperature, after = compute(*ds.msgl.downscale(model, return_state=True, **given))
+        write_prediction(temperature, output)
+        _say_sizes(temperature, output)
+        _write_state(after, save_state)
+        return
+    temperature = ds.msgl.downscale(model, **given)
     if plan:
         show_plan(temperature, ds)
         return
@@ -264,8 +287,8 @@ def downscale(
 )
 @click.option("--issue", help="Use observations up to this day. Default: the last with an observation.")
 @click.option("--lead", type=click.IntRange(1), help="Days to forecast. Default: all with drivers.")
-@click.option("--start", type=click.Path(exists=True, path_type=Path), help="State of an earlier run.")
-@click.option("--save-state", type=path_type, help="Write the state of the last day used, .nc or .zarr.")
+@start_option
+@save_state_option
 @quantiles_option
 @device_option
 def reconstruct(
@@ -289,11 +312,7 @@ def reconstruct(
     """
     reads = paths_of(dataset, model, start)
     check_output(output, PREDICTION, reads)
-    if save_state is not None:
-        check_output(save_state, STATE, reads)
-        if save_state == output:
-            msg = "--output and --save-state name the same file; give two"
-            raise click.UsageError(msg)
+    _check_state(save_state, output, reads)
     ds, before = open_data(dataset, **data), None if start is None else open_file(start)
     known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
     temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
@@ -301,9 +320,22 @@ def reconstruct(
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
     if save_state is not None:
-        after = ds.msgl.state(model, **known)
-        write_dataset(after, save_state)
-        click.echo(f"state of {after.indexes['time'][-1].date()} written to {save_state}")
+        _write_state(ds.msgl.state(model, **known), save_state)
+
+
+def _check_state(path: Path | None, output: Path, reads: Any) -> None:
+    """Refuse a name for a state that is read, or that the output has."""
+    if path is not None:
+        check_output(path, STATE, reads)
+        if path == output:
+            msg = "--output and --save-state name the same file; give two"
+            raise click.UsageError(msg)
+
+
+def _write_state(state: Any, path: Path) -> None:
+    """Write the state after a run."""
+    write_dataset(state, path)
+    click.echo(f"state of {state.indexes['time'][-1].date()} written to {path}")
 
 
 def _say_sizes(temperature: xr.DataArray, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def train(
     Python, several at once. Values are read as JSON or as True, False or None if possible, and otherwise as
     text.
     """
+    from xmsgl.training.team import joined
+
     own = {str(parameter.name): parameter.opts[-1] for parameter in ctx.command.params}
     if repeated := sorted(own.keys() & others):
         _check_settings({name: others[name] for name in repeated if name in _OPTIONS})
@@ -126,7 +129,13 @@ def train(
     ds = open_data(dataset, **data)
     check_fingerprint(ds, fingerprint)
     files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
-    model = ds.msgl.train(**chosen, **others, **files, observers=_observers(tensorboard))
+    with joined() as team:
+        if not team.leads:
+            logging.getLogger("xmsgl").setLevel(logging.ERROR)  # one report is enough
+        watching = _observers(tensorboard) if team.leads else []
+        model = ds.msgl.train(**chosen, **others, **files, observers=watching)
+    if not team.leads:
+        return
     model.save(output)
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     show(facts, f"{model!r}\nwritten to {output}")

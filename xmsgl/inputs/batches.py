@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +62,7 @@ class TrainingData:
         own_scaling: bool = False,
     ) -> None:
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
+        self.share = 0, 1  # this process, and how many divide the windows of each step among them
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
         read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
         labels = [name for scale in SCALES if (name := f"{LABEL}_{scale}") in ds]
@@ -184,7 +185,12 @@ class TrainingData:
         return self._groups([windows[i] for i in order])
 
     def _groups(self, windows: Sequence[Window]) -> Iterator[Sequence[Window]]:
-        return (windows[first : first + self.batch] for first in range(0, len(windows), self.batch))
+        own, among = self.share
+        step = self.batch * among
+        for first in range(0, len(windows), step):
+            some = windows[first : first + step]
+            # A process for which no window is left takes part with one that has no days to learn from.
+            yield some[own::among] or [replace(some[0], stop=some[0].start)]
 
     def _days(self, windows: Sequence[Window]) -> tuple[IntArray, DayMask]:
         """Return the positions of the days of some windows and which of them are scored, (window, day)."""

@@ -7,9 +7,9 @@ numbers. A lazy dataset gives a lazy result, see :mod:`xmsgl.prediction.lazy`.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.models.file.intervals import apply_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import DEFAULT, ELSEWHERE
+from xmsgl.prediction.memories import Continued, Layout
 from xmsgl.prediction.operators import basin_groups
 from xmsgl.prediction.predictor import Engine, split_inputs, window_days, window_positions
 from xmsgl.prediction.spin_up import flag_spin_up
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xmsgl.models.file.intervals import IntervalTable
+    from xmsgl.models.methods.base import Memory
     from xmsgl.network.parts import Part
 
     Pieces = list[tuple[Window, xr.Dataset]]
@@ -59,6 +61,7 @@ def downscale(
     *,
     warmup: int | None = None,
     carry: bool = False,
+    start: xr.Dataset | None = None,
     device: str = "auto",
     quantiles: Sequence[float] | None = None,
 ) -> xr.DataArray:
@@ -71,23 +74,70 @@ def downscale(
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
     doi:10.1609/aaai.v39i27.35014.
     """
+    asked = _Asked(warmup, device, quantiles, carry=carry or start is not None)
+    return _predict(obj, model, start, asked, continued=start is not None)[0]
+
+
+@checked
+def downscale_and_state(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None = None,
+    *,
+    warmup: int | None = None,
+    start: xr.Dataset | None = None,
+    device: str = "auto",
+    quantiles: Sequence[float] | None = None,
+) -> tuple[xr.DataArray, xr.Dataset]:
+    """Return the daily temperature of every fine reach, and the state after the last day.
+
+    Given as `start` of a run on the days that follow, the state continues the record as if both runs were
+    one with ``carry=True``. Both results are lazy if the drivers are.
+    """
+    asked = _Asked(warmup, device, quantiles, carry=True)
+    temperature, run = _predict(obj, model, start, asked, continued=True)
+    return temperature, cast("Continued", run).state()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How a prediction is to be made."""
+
+    warmup: int | None
+    device: str
+    quantiles: Sequence[float] | None
+    carry: bool
+
+
+def _predict(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None,
+    start: xr.Dataset | None,
+    asked: _Asked,
+    *,
+    continued: bool,
+) -> tuple[xr.DataArray, Continued | None]:
+    """Predict and label; with `continued`, return the run, which has the state after it."""
     ds, order = in_order(sound_dataset(obj, sizes=True))
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
-    table = None if quantiles is None else _table(fitted, quantiles)
+    table = None if asked.quantiles is None else _table(fitted, asked.quantiles)
     logger.info(
         "downscaling to %d reaches with model %s, %s",
         ds.sizes["fine"],
         fitted.sha256[:12],
         fitted.method,
     )
-    (values,) = weighted_means(ds, fitted, [np.array(fitted.shares)[:, None]], warmup, device, carry=carry)
-    how = ", carry=True" if carry else ""
-    if table is None or quantiles is None:
-        temperature = label_days(values, ds, fitted, how)
+    run = Continued(fitted, ds, start) if continued else None
+    shares = [np.array(fitted.shares)[:, None]]
+    (values,) = weighted_means(ds, fitted, shares, asked.warmup, asked.device, carry=asked.carry, run=run)
+    how = ", carry=True" if asked.carry else ""
+    how += "" if start is None else f", start=state of {str(start.indexes['time'][-1].date())!r}"
+    earlier = 0 if run is None else run.days
+    if table is None or asked.quantiles is None:
+        temperature = label_days(values, ds, fitted, how, earlier=earlier)
     else:
-        named = f"{how}, quantiles={list(quantiles)}"
-        temperature = _spread(label_days(values, ds, fitted, named), table, quantiles)
-    return temperature if order is None else temperature.isel(time=order)
+        how += f", quantiles={list(asked.quantiles)}"
+        temperature = _spread(label_days(values, ds, fitted, how, earlier=earlier), table, asked.quantiles)
+    return temperature if order is None else temperature.isel(time=order), run
 
 
 def weighted_means(
@@ -98,8 +148,12 @@ def weighted_means(
     device: str,
     *,
     carry: bool,
+    run: Continued | None = None,
 ) -> list[Any]:
-    """Predict several weighted means of the parts, degC, (time, fine); `weights` are (part, 1 or fine)."""
+    """Predict several weighted means of the parts, degC, (time, fine); `weights` are (part, 1 or fine).
+
+    With `run`, start from its state, and keep the state after the last day in it.
+    """
     if warmup is not None and not 0 <= warmup <= LONGEST:
         msg = f"warmup must be 0 to {LONGEST} days, not {warmup}"
         raise InvalidArgumentError(msg)
@@ -108,7 +162,8 @@ def weighted_means(
         if not any(each[k].any() for each in weights):
             continue
         # All parts of a stack know the same basin: the first warns of another one.
-        own = _values(ds, part, warmup, device, carry=carry, warns=all(mean is None for mean in means))
+        warns = all(mean is None for mean in means)
+        own = _Part(ds, part, k, device, carry, run).values(warmup, warns=warns)
         for number, (mean, each) in enumerate(zip(means, weights, strict=True)):
             weighted = own if (each[k] == 1).all() else each[k].astype(np.float32) * own
             means[number] = weighted if mean is None else mean + weighted
@@ -136,29 +191,66 @@ def _packaged(ds: xr.Dataset) -> Model:
     return model
 
 
-def _values(
-    ds: xr.Dataset, model: Model, warmup: int | None, device: str, *, carry: bool, warns: bool
-) -> Any:
-    """Predict with one model, degC, (time, fine), lazily where the dataset is lazy."""
-    spec = model.spec
-    seasonal = wants_season(feature.name for feature in spec.features)
-    ds = assign_inputs(ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
-    check_features(ds, spec.features)
-    drivers, fixed = split_inputs(ds, spec.features)
-    days = pd.DatetimeIndex(ds.indexes["time"])
-    windows = calendar_windows(days, spec.window, spec.warmup if warmup is None else warmup, spec.first_day)
-    if carry:
-        windows = [window if window.start == 0 else replace(window, warmup=0) for window in windows]
-    if windows and (_lazily_held(drivers) or _lazily_held(fixed)):
-        from xmsgl.prediction.lazy import lazy_engine, lazy_windows
+@dataclass(frozen=True)
+class _Part:
+    """One part of a model on a dataset."""
 
-        groups = basin_groups(fixed)
-        engine = lazy_engine(prepare, model.payload, fixed, device, warns, groups)
-        reads = [(window, window_positions(window, spec.features, days.size)) for window in windows]
-        return lazy_windows(engine, drivers, reads, groups, carry=carry)
-    pieces = [(window, window_days(drivers, window, spec.features)) for window in windows]
-    shape = ds.sizes["time"], ds.sizes["fine"]
-    return _eager(prepare(model.payload, fixed, device, warns), pieces, shape, carry=carry)
+    ds: xr.Dataset
+    model: Model
+    number: int
+    device: str
+    carry: bool
+    run: Continued | None
+
+    def values(self, warmup: int | None, *, warns: bool) -> Any:
+        """Predict, degC, (time, fine), lazily where the dataset is lazy."""
+        spec = self.model.spec
+        seasonal = wants_season(feature.name for feature in spec.features)
+        ds = assign_inputs(self.ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
+        check_features(ds, spec.features)
+        drivers, fixed = split_inputs(ds, spec.features)
+        if self.run is not None:
+            drivers = self.run.before(drivers)
+        windows = self._windows(spec.warmup if warmup is None else warmup, drivers)
+        lazy = windows and (_lazily_held(drivers) or _lazily_held(fixed))
+        return (self._lazily if lazy else self._eagerly)(drivers, fixed, windows, warns)
+
+    def _windows(self, warmup: int, drivers: xr.Dataset) -> list[Window]:
+        """Cut the days into windows, by their positions among the drivers."""
+        spec, days = self.model.spec, pd.DatetimeIndex(self.ds.indexes["time"])
+        windows = calendar_windows(days, spec.window, warmup, spec.first_day)
+        ahead = drivers.sizes["time"] - days.size  # days of an earlier run, which come with a memory
+        return [
+            Window(w.start + ahead, w.stop + ahead, 0 if self.carry and (ahead or w.start) else w.warmup)
+            for w in windows
+        ]
+
+    def _lazily(self, drivers: xr.Dataset, fixed: xr.Dataset, windows: list[Window], warns: bool) -> Any:
+        """Return a dask array."""
+        from xmsgl.prediction.lazy import lazy_engine, lazy_memories, lazy_windows
+
+        run, model, groups = self.run, self.model, basin_groups(fixed)
+        engine = lazy_engine(prepare, model.payload, fixed, self.device, warns, groups)
+        features = model.spec.features
+        reads = [(w, window_positions(w, features, drivers.sizes["time"])) for w in windows]
+        if run is None:
+            return lazy_windows(engine, drivers, reads, groups, carry=self.carry)[0]
+        layout = Layout.of(model.modules())
+        before = [run.restore(layout, self.number, group) for group in groups]
+        values, memories = lazy_windows(engine, drivers, reads, groups, carry=True, before=before)
+        run.keep(layout, self.number, lazy_memories(engine, memories, groups, layout), drivers)
+        return values
+
+    def _eagerly(self, drivers: xr.Dataset, fixed: xr.Dataset, windows: list[Window], warns: bool) -> Any:
+        """Return an array."""
+        run, engine = self.run, prepare(self.model.payload, fixed, self.device, warns)
+        pieces = [(window, window_days(drivers, window, self.model.spec.features)) for window in windows]
+        packed = None if run is None else run.restore(engine.layout, self.number, engine.groups[0])
+        left = None if packed is None else engine.unpack(packed)
+        values, left = _eager(engine, pieces, self.ds.sizes["fine"], left, carry=self.carry)
+        if run is not None and left is not None:
+            run.keep(engine.layout, self.number, engine.pack(left), drivers)
+        return values
 
 
 def in_order(ds: xr.Dataset) -> tuple[xr.Dataset, npt.NDArray[np.int64] | None]:
@@ -191,16 +283,19 @@ def _lazily_held(ds: xr.Dataset) -> bool:
     return any(variable.chunks is not None for variable in ds.variables.values())
 
 
-def _eager(engine: Engine, pieces: Pieces, shape: tuple[int, int], *, carry: bool) -> npt.NDArray[np.float32]:
-    values = np.empty(shape, np.float32)
-    left = None
+def _eager(
+    engine: Engine, pieces: Pieces, reaches: int, left: list[Memory] | None, *, carry: bool
+) -> tuple[npt.NDArray[np.float32], list[Memory] | None]:
+    """Predict all windows, (time, fine); return the memory after the last one, too."""
+    first = pieces[0][0].start if pieces else 0
+    values = np.empty((sum(window.stop - window.start for window, _ in pieces), reaches), np.float32)
     with progress_bar(len(pieces), "downscale", unit="window", delay=PATIENCE) as bar:
         for window, days in pieces:
             logger.debug("days %d to %d of the record", window.start, window.stop - 1)
-            values[window.start : window.stop], after = engine.resume(days, window, left)
+            values[window.start - first : window.stop - first], after = engine.resume(days, window, left)
             left = after if carry else None
             bar.update()
-    return values
+    return values, left
 
 
 def prepare(
@@ -223,9 +318,9 @@ def prepare(
 
 
 def label_days(
-    values: Any, ds: xr.Dataset, model: Model, how: str, called: str = "downscale"
+    values: Any, ds: xr.Dataset, model: Model, how: str, called: str = "downscale", *, earlier: int = 0
 ) -> xr.DataArray:
-    """Return a prediction with its coordinates and attributes."""
+    """Return a prediction with its coordinates and attributes; `earlier` days of the record came before."""
     coords: dict[Any, Any] = {
         name: coord
         for name, coord in ds.coords.items()
@@ -233,7 +328,7 @@ def label_days(
     }
     about = {"long_name": "reach id", **ds["fine"].attrs, "cf_role": "timeseries_id"}
     coords["fine"] = ("fine", ds["fine"].values, about)
-    coords["spin_up"] = flag_spin_up(ds["time"], model.spec.spin_up)
+    coords["spin_up"] = flag_spin_up(ds["time"], model.spec.spin_up, earlier)
     temperature = xr.DataArray(
         values,
         dims=("time", "fine"),

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.inputs.windows import Window
+    from xmsgl.models.methods.base import Memory
     from xmsgl.network.parts import Part
+    from xmsgl.prediction.memories import Layout
     from xmsgl.prediction.predictor import Engine
+    from xmsgl.util.scales import Scale
 
     Ints = npt.NDArray[np.int64]
     Block = tuple[npt.NDArray[Any], ...]  # one array for each variable of a table
 
-__all__ = ["lazy_engine", "lazy_windows"]
+__all__ = ["lazy_engine", "lazy_memories", "lazy_windows"]
 
 # Most chunks along `fine` where the reaches of different groups alternate.
 _RUNS = 64
@@ -78,25 +81,29 @@ def lazy_windows(
     groups: Sequence[Part],
     *,
     carry: bool,
-) -> Any:
-    """Return the prediction of all windows, (time, fine), as a dask array.
+    before: Sequence[Sequence[Any] | None] | None = None,
+) -> tuple[Any, list[Any]]:
+    """Return the prediction of all windows, (time, fine), as a dask array, and the last memories.
 
     `engine` is a delayed :class:`.Engine` with the same groups; `reads` has each window and the positions of
-    the days that it reads.
+    the days that it reads; `before` has what the model remembers of each group, as :meth:`.Engine.pack`
+    returns it. The memories of the groups are delayed, and None without `carry`.
     """
     import dask.array as da
     from dask.base import tokenize
     from dask.delayed import delayed
 
-    token = tokenize(engine.key, drivers, list(reads), carry)
+    token = tokenize(engine.key, drivers, list(reads), carry, before)
     both = _tables((str(name), each.variable.transpose("time", ...)) for name, each in drivers.items())
     tables, grids = [table for table, _ in both], [grid for _, grid in both]
     frame = delayed(_Plan(drivers.drop_vars(list(drivers.data_vars)), tables), name=f"xmsgl-days-{token}")
     run, pick, names = delayed(_run), delayed(_pick), f"{token}-{{}}-{{}}".format
-    found = []
+    found, memories = [], []
     for number, group in enumerate(groups):
         columns = tuple(_columns(table, getattr(group, table.dims[1])) for table in tables)
         pieces, left = [], None
+        if before is not None and (packed := before[number]) is not None:
+            left = delayed(_unpack)(engine, number, *packed, dask_key_name=f"xmsgl-start-{token}-{number}")
         for window, days in reads:
             blocks, rows = [], []
             for table, grid, some in zip(tables, grids, columns, strict=True):
@@ -111,7 +118,27 @@ def lazy_windows(
             left = pick(after, 1, dask_key_name=f"xmsgl-state-{name}") if carry else None
             pieces.append(da.from_delayed(values, (window.stop - window.start, group.fine.size), np.float32))
         found.append(da.concatenate(pieces))
-    return _in_order(found, groups)
+        memories.append(left)
+    return _in_order(found, groups, "fine", axis=1), memories
+
+
+def lazy_memories(engine: Any, memories: Sequence[Any], groups: Sequence[Part], layout: Layout) -> list[Any]:
+    """Return what :func:`lazy_windows` remembers as dask arrays of all nodes, as :meth:`.Engine.pack`."""
+    import dask.array as da
+    from dask.delayed import delayed
+
+    packed = [delayed(_pack)(engine, left, number) for number, left in enumerate(memories)]
+    joined = []
+    for k, entry in enumerate(layout.entries):
+        if entry.axis is None:
+            joined.append(da.from_delayed(packed[0][k], (entry.columns,), np.float32))
+            continue
+        found = [
+            da.from_delayed(each[k], (getattr(group, entry.scale).size, entry.columns), np.float32)
+            for each, group in zip(packed, groups, strict=True)
+        ]
+        joined.append(_in_order(found, groups, entry.scale, axis=0))
+    return joined
 
 
 def _tables(variables: Iterable[tuple[str, xr.Variable]]) -> list[tuple[_Table, Any]]:
@@ -145,22 +172,31 @@ def _columns(table: _Table, nodes: Ints) -> tuple[int, ...]:
     return tuple(np.unique(np.searchsorted(table.ends[1], nodes, side="right")).tolist())
 
 
-def _in_order(found: Sequence[Any], groups: Sequence[Part]) -> Any:
-    """Join the predictions of groups in the order of the reaches."""
+def _in_order(found: Sequence[Any], groups: Sequence[Part], scale: Scale, *, axis: int) -> Any:
+    """Join the values of groups in the order of the nodes, which are along an axis."""
     import dask.array as da
 
-    owner = np.empty(sum(group.fine.size for group in groups), np.int64)
-    for number, group in enumerate(groups):
-        owner[group.fine] = number
+    nodes = [getattr(group, scale) for group in groups]
+    owner = np.empty(sum(each.size for each in nodes), np.int64)
+    for number, each in enumerate(nodes):
+        owner[each] = number
     cuts = [*np.flatnonzero(np.diff(owner, prepend=-1)).tolist(), owner.size]
     if len(cuts) > _RUNS + 1:
-        order = np.argsort(np.concatenate([group.fine for group in groups]))
-        return da.concatenate(found, axis=1)[:, order]
+        return da.take(da.concatenate(found, axis=axis), np.argsort(np.concatenate(nodes)), axis=axis)
     runs = []
     for start, stop in pairwise(cuts):
-        first = int(np.searchsorted(groups[owner[start]].fine, start))
-        runs.append(found[owner[start]][:, first : first + stop - start])
-    return da.concatenate(runs, axis=1)
+        first = int(np.searchsorted(nodes[owner[start]], start))
+        some = slice(first, first + stop - start)
+        runs.append(found[owner[start]][(slice(None),) * axis + (some,)])
+    return da.concatenate(runs, axis=axis)
+
+
+def _unpack(engine: Engine, group: int, *packed: npt.NDArray[np.float32]) -> list[Memory]:
+    return engine.unpack(packed, group)
+
+
+def _pack(engine: Engine, memory: list[Memory], group: int) -> list[npt.NDArray[np.float32]]:
+    return engine.pack(memory, group)
 
 
 def _together(*blocks: npt.NDArray[Any]) -> Block:

@@ -16,6 +16,7 @@ from xmsgl.inputs.features import feature_variables
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.network.numbering import close_order
 from xmsgl.network.parts import Part
+from xmsgl.prediction.memories import Layout
 from xmsgl.prediction.operators import Operators, whole_network
 from xmsgl.prediction.prefetch import prefetch, resolve_device
 from xmsgl.prediction.spin_up import days_before
@@ -79,6 +80,7 @@ class Engine:
         refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
         self._members = [module.to(target) for module in model.modules()]
         self._module = self._members[0]  # for what is equal in all members
+        self.layout = Layout.of(self._members)
         self._piece = piece
         known = self._spec.network.recognise(known_segments(self._fixed))
         operators = Operators.build(self._fixed, self._spec.graph, self._spec.segments, target, known=known)
@@ -94,6 +96,15 @@ class Engine:
             for some in self.groups
         ]
         self._looks = [look] * len(self.groups)
+
+    def pack(self, memory: list[Memory], group: int = 0) -> list[npt.NDArray[np.float32]]:
+        """Return what the model remembers of a group of basins, in the order of its nodes."""
+        parts = [part for part, _ in self._groups[group].parts]
+        return self.layout.pack(memory, parts, self.groups[group])
+
+    def unpack(self, packed: Sequence[npt.NDArray[np.float32]], group: int = 0) -> list[Memory]:
+        """Undo :meth:`pack`."""
+        return self.layout.unpack(packed, [part for part, _ in self._groups[group].parts])
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
         """Predict the scored days of a window, (day, fine)."""

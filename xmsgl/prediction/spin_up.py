@@ -36,9 +36,12 @@ def days_before(positions: npt.NDArray[np.int64], n_days: int) -> npt.NDArray[np
     return np.where(positions >= 0, positions, np.where(known, following, mirrored))
 
 
-def flag_spin_up(time: xr.DataArray, measured: Sequence[tuple[int, float]]) -> xr.DataArray:
-    """Flag the days of a record whose temperature depends on the weather before it, (time,)."""
-    flags = (np.arange(time.size) < SPIN_UP_DAYS).astype(np.int8)
+def flag_spin_up(time: xr.DataArray, measured: Sequence[tuple[int, float]], earlier: int = 0) -> xr.DataArray:
+    """Flag the days of a record whose temperature depends on the weather before it, (time,).
+
+    The record began `earlier` days before the first one.
+    """
+    flags = (np.arange(time.size) < SPIN_UP_DAYS - earlier).astype(np.int8)
     change = ", ".join(f"day {day}: {rms:.2f} degC" for day, rms in measured) or "not measured for this model"
     attrs = {
         "long_name": "day whose temperature depends on the weather before the record",

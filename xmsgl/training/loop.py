@@ -16,9 +16,10 @@ from xmsgl.errors import DivergenceError
 from xmsgl.models.cell.rounding import tiny_as_zero
 from xmsgl.models.methods.base import TASK_SCALES, NetworkModel
 from xmsgl.training.averaging import update_mean
-from xmsgl.training.losses import masked_rmse
+from xmsgl.training.losses import masked_rmse, masked_squares
 from xmsgl.training.memory import freed_memory_kept
 from xmsgl.training.stages import Stage
+from xmsgl.training.team import ALONE, Team
 from xmsgl.training.weighting import multi_task_backward
 
 if TYPE_CHECKING:
@@ -109,8 +110,9 @@ def run(
     *,
     resume: Progress | None = None,
     observers: Sequence[Callable[[Progress], None]] = (),
+    team: Team = ALONE,
 ) -> Progress:
-    """Train a module.
+    """Train a module, alone or with the other processes of a team.
 
     Random numbers depend on the seed and the number of the epoch alone, so a resumed run gives the same
     weights as an uninterrupted one, bit for bit on CPU.
@@ -128,7 +130,7 @@ def run(
                 observer(state)
             if state.epoch >= settings.epochs or _stalled(state, settings):
                 return state
-            state = _epoch(module, optimizer, source, settings, state)
+            state = _epoch(module, optimizer, source, settings, state, team)
 
 
 def _epoch(
@@ -137,6 +139,7 @@ def _epoch(
     source: Source,
     settings: LoopSettings,
     state: Progress,
+    team: Team,
 ) -> Progress:
     epoch = state.epoch + 1
     torch.manual_seed(int(np.random.SeedSequence([settings.seed, epoch]).generate_state(1)[0]))
@@ -154,11 +157,11 @@ def _epoch(
         module.load_state_dict(state.best)
         optimizer.state.clear()
         average.clear()
-    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average)
+    row |= _train_epoch(module, optimizer, batches, settings, stage.tasks, average, team)
     weights = _weights(module)
     kept = average or weights
     module.load_state_dict(kept)
-    row |= validate(module, source, stage.tasks, amp=settings.amp)
+    row |= validate(module, source, stage.tasks, amp=settings.amp, team=team)
     module.load_state_dict(weights)
     score = row.get("validation", -float(epoch))  # without validation the last epoch is the best
     if not np.isfinite(score):
@@ -258,14 +261,15 @@ def _train_epoch(
     settings: LoopSettings,
     tasks: Collection[str],
     average: dict[str, Tensor],
+    team: Team,
 ) -> dict[str, float]:
     module.train()
     longest = float("inf") if settings.clip is None else settings.clip
     sums = defaultdict[str, list[float]](list)
     for item in batches:
         with _autocast(module, amp=settings.amp):
-            outputs = module.task_outputs(item.batch, tasks)
-        losses = _losses(outputs, item)
+            outputs = module.task_outputs(item.batch, tasks) if item.labels else {}
+        losses = _losses(outputs, item, module, tasks, team)
         if not losses:
             continue
         if bad := [task for task, loss in losses.items() if not bool(torch.isfinite(loss))]:
@@ -276,7 +280,11 @@ def _train_epoch(
             raise DivergenceError(msg)
         optimizer.zero_grad(set_to_none=True)
         weights = multi_task_backward(
-            losses, module.shared_parameters(), list(module.parameters()), weighting=settings.weighting
+            losses,
+            module.shared_parameters(),
+            list(module.parameters()),
+            weighting=settings.weighting,
+            team=team,
         )
         norm = torch.nn.utils.clip_grad_norm_(module.parameters(), longest)
         if not bool(torch.isfinite(norm)):
@@ -292,19 +300,23 @@ def _train_epoch(
 
 
 def validate(
-    module: NetworkModel, source: Source, tasks: Collection[str], *, amp: bool = False
+    module: NetworkModel, source: Source, tasks: Collection[str], *, amp: bool = False, team: Team = ALONE
 ) -> dict[str, float]:
     """Return the RMSE of a module on the validation batches, degC."""
     module.eval()
-    squares, counts = defaultdict[str, float](float), defaultdict[str, int](int)
+    squares, counts = defaultdict[str, float](float), defaultdict[str, float](float)
     with torch.no_grad():
         for item in source.validation(tasks):
+            if not item.labels:  # the windows of this step are those of other processes
+                continue
             with _autocast(module, amp=amp):
                 outputs = module.task_outputs(item.batch, tasks)
             for task, label in _targets(outputs, item):
                 error = (outputs[task].double() - label)[torch.isfinite(label)]
                 squares[task] += float(error.square().sum())
                 counts[task] += error.numel()
+    names = [task for task in module.tasks if task in tasks]
+    squares, counts = (defaultdict(float, team.sums(each, names)) for each in (squares, counts))
     rmse = {
         task: source.deviation[TASK_SCALES[task]] * (squares[task] / counts[task]) ** 0.5
         for task in squares
@@ -322,9 +334,20 @@ def _targets(outputs: Mapping[str, Tensor], item: LabelledBatch) -> Iterator[tup
     return ((task, item.labels[scale]) for task in outputs if (scale := TASK_SCALES[task]) in item.labels)
 
 
-def _losses(outputs: Mapping[str, Tensor], item: LabelledBatch) -> dict[str, Tensor]:
-    found = {task: masked_rmse(outputs[task].float(), label) for task, label in _targets(outputs, item)}
-    return {task: loss for task, loss in found.items() if loss is not None}
+def _losses(
+    outputs: Mapping[str, Tensor],
+    item: LabelledBatch,
+    module: NetworkModel,
+    tasks: Collection[str],
+    team: Team,
+) -> dict[str, Tensor]:
+    """Return the RMSE of each task with labels, of all processes of a team."""
+    if team.size == 1:
+        found = {task: masked_rmse(outputs[task].float(), label) for task, label in _targets(outputs, item)}
+        return {task: loss for task, loss in found.items() if loss is not None}
+    squares = {task: masked_squares(outputs[task].float(), label) for task, label in _targets(outputs, item)}
+    names = [task for task in module.tasks if task in tasks]
+    return team.losses(squares, names, next(module.parameters()))
 
 
 def _autocast(module: NetworkModel, *, amp: bool) -> torch.autocast:

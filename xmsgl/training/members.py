@@ -7,17 +7,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.trees import Trees
 from xmsgl.training.checkpoint import Trained, check_fit, read_checkpoint, write_checkpoint
 from xmsgl.training.loop import run
+from xmsgl.training.team import Team
 from xmsgl.training.trees import grow
 from xmsgl.training.watch.standing import Standing
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from xmsgl.training.loop import Progress
     from xmsgl.training.prepare import Prepared
@@ -37,6 +38,7 @@ def train_members(
     observers: Sequence[Observer],
 ) -> list[Model]:
     """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
+    team = Team.current()
     run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
     state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
     runs = [
@@ -62,9 +64,15 @@ def train_members(
         if len(runs) > 1:
             what = ready.spec.method, number + 1, len(runs), settings.seed
             logger.info("%s, member %d of %d, with seed %d", *what)
-        module, source = ready.module_of(settings.seed), ready.source.drawn(settings.seed)
-        fit: Callable[..., Progress] = grow if isinstance(module, Trees) else run
-        final = fit(module, source, settings, resume=state, observers=[partial(notify, number)])
+        module, source = ready.module_of(settings.seed), ready.source.drawn(settings.seed, team)
+        watching = [partial(notify, number)] if team.leads else []
+        if isinstance(module, Trees):
+            if team.size > 1:
+                msg = f"{ready.spec.method!r} has no gradients to share; train it without torchrun"
+                raise InvalidArgumentError(msg)
+            final = grow(module, source, settings, resume=state, observers=watching)
+        else:
+            final = run(module, source, settings, resume=state, observers=watching, team=team)
         done.append(Trained(final.best, final.history))
         state = None
     models = [

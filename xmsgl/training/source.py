@@ -12,6 +12,7 @@ import torch
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.prediction.prefetch import prefetch, to_device
 from xmsgl.training.loop import LabelledBatch
+from xmsgl.training.team import ALONE, Team
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -57,11 +58,15 @@ class DeviceBatches:
         batches = self._few.validation_batches(scales) if scales else ()
         return self._ahead(batches, self._few_operators)
 
-    def drawn(self, seed: int) -> DeviceBatches:
-        """Return the same batches in the order of another seed, with the same validation days."""
+    def drawn(self, seed: int, team: Team = ALONE) -> DeviceBatches:
+        """Return the same batches in the order of another seed, with the same validation days.
+
+        Each process of a team has as many windows in a step as one alone, others than the rest.
+        """
         other = copy.copy(self)
         other._data, other._few = copy.copy(self._data), copy.copy(self._few)
-        other._data.seed = other._few.seed = seed
+        for data in (other._data, other._few):
+            data.seed, data.share = seed, (team.rank, team.size)
         return other
 
     def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:

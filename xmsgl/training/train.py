@@ -15,6 +15,7 @@ from xmsgl.training.members import train_members
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import join_parts, prepare_all
 from xmsgl.training.start import Start
+from xmsgl.training.team import Team
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.arguments import checked
 from xmsgl.util.writing import check_target
@@ -117,6 +118,11 @@ def train(
     MissingDependencyError
         ``"trees"`` without scikit-learn.
 
+    Notes
+    -----
+    In the processes of ``torch.distributed`` each step has `batch` windows for each of them, and all return
+    the model of one process with as many windows in a step. The first one alone observes and writes.
+
     References
     ----------
     Fan et al. (2025), Multi-Scale Graph Learning for Anti-Sparse Downscaling, AAAI-25,
@@ -136,7 +142,7 @@ def train(
     chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:
         check_target(checkpoint)
-    watching = watched(progress, observers)
+    watching = watched(progress, observers) if Team.current().leads else watched(False, ())
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)

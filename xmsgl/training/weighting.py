@@ -21,6 +21,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.training.team import ALONE, Team
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,29 +82,33 @@ def multi_task_backward(
     parameters: Sequence[Tensor],
     *,
     weighting: str,
+    team: Team = ALONE,
 ) -> dict[str, float]:
     """Leave the gradient of the weighted sum of finite losses in ``.grad``, and return the weights.
 
     ``"mgda"`` needs one backward pass for each task, whose gradients are kept until the weights are known;
     ``"uniform"`` needs one in all. Tasks may share a graph, so that each trunk is run forward once.
+    The gradients of a team are added up.
     """
     if weighting == "mgda":
-        weights = _mgda_backward(list(losses.values()), shared, parameters)
+        weights = _mgda_backward(list(losses.values()), shared, parameters, team)
     else:
         weights = np.full(len(losses), 1 / len(losses))
         total = torch.stack([float(w) * loss for w, loss in zip(weights, losses.values(), strict=True)]).sum()
         gradients = torch.autograd.grad(total, parameters, allow_unused=True)
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for parameter, gradient in zip(parameters, team.gradients(gradients, parameters), strict=True):
             parameter.grad = gradient
     return {task: float(weight) for task, weight in zip(losses, weights, strict=True)}
 
 
 def _mgda_backward(
-    losses: Sequence[Tensor], shared: Sequence[Tensor], parameters: Sequence[Tensor]
+    losses: Sequence[Tensor], shared: Sequence[Tensor], parameters: Sequence[Tensor], team: Team
 ) -> FloatArray:
     last = len(losses) - 1
-    gradients: list[tuple[Tensor | None, ...]] = [
-        torch.autograd.grad(loss, parameters, retain_graph=number < last, allow_unused=True)
+    gradients = [
+        team.gradients(
+            torch.autograd.grad(loss, parameters, retain_graph=number < last, allow_unused=True), parameters
+        )
         for number, loss in enumerate(losses)
     ]
     position = {id(parameter): index for index, parameter in enumerate(parameters)}

@@ -103,6 +103,10 @@ class RecurrentGraphCell(nn.Module):
         for bias in (self.b, self.b_q):
             nn.init.zeros_(bias)
 
+    def state_shapes(self, nodes: int, windows: int) -> list[tuple[int, ...]]:
+        """Return the shapes of the hidden and the cell state."""
+        return [(nodes, windows, self.hidden)] * 2
+
     def weights(self) -> CellWeights:
         """Return the parameters in the form that the backends need."""
         return CellWeights(self.W_ih, self.W_hh, self.b, self.W_q, self.b_q)

@@ -70,6 +70,10 @@ class NetworkModel(nn.Module, ABC):
         Shapes: returns (time, fine, window), and the memory for the days after.
         """
 
+    def memory_shapes(self, nodes: Mapping[str, int]) -> dict[str, list[tuple[int, ...]]]:
+        """Return the shapes of the tensors of a memory by scale, for some numbers of nodes."""
+        return {scale: [] for scale in nodes}
+
     def _chosen(self, batch: Batch, tasks: Collection[str] | None) -> list[str]:
         unknown = [task for task in tasks or () if task not in self.tasks]
         if unknown:

@@ -173,6 +173,11 @@ class MSGL(Trunk):
                 )
         return outputs
 
+    def memory_shapes(self, nodes: Mapping[str, int]) -> dict[str, list[tuple[int, ...]]]:
+        """Return the shapes of the states of both scales; see :class:`.NetworkModel`."""
+        scales = ("coarse",) if self.fine_head is None else ("coarse", "fine")
+        return {scale: self.state_shapes(nodes[scale]) for scale in scales}
+
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """Predict every fine reach for some days; see :class:`.NetworkModel`."""
@@ -248,6 +253,10 @@ class _SingleScale(Trunk):
     def task_outputs(self, batch: Batch, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
         """Predict at the labelled nodes; see :class:`.NetworkModel`."""
         return {scale: self.head(self.states_at_labels(batch, scale)) for scale in self._chosen(batch, tasks)}
+
+    def memory_shapes(self, nodes: Mapping[str, int]) -> dict[str, list[tuple[int, ...]]]:
+        """Return the shapes of the states of the scale; see :class:`.NetworkModel`."""
+        return {self.scale: self.state_shapes(nodes[self.scale])}
 
     @torch.no_grad()
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:

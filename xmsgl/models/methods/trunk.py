@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,6 +30,12 @@ class Trunk(NetworkModel):
         super().__init__()
         self.identity = SegmentIdentity(segments, identity) if identity else None
         self.width = n_features + identity
+
+    def state_shapes(self, nodes: int) -> list[tuple[int, ...]]:
+        """Return the shapes of the backbone's state in one window."""
+        backbone: Any = self.cell  # torch's modules have no types for what is added to them
+        shapes: list[tuple[int, ...]] = backbone.state_shapes(nodes, 1)
+        return shapes
 
     @property
     def compiled_cell(self) -> RecurrentGraphCell | None:
