@@ -158,6 +158,25 @@ def downscale_quantiles(case):
     assert case.seen == []
 
 
+def embed(case):
+    with case.refuse():
+        done = case.ds.msgl.embed(case.model)
+    assert done.chunks == ((40, 40, 40), (12,), (4,))
+    assert case.seen == []
+    done.isel(time=slice(80, 90)).compute()
+    assert set(case.seen) == {("air_temperature_coarse", 60), ("air_temperature_coarse", 90)}
+
+
+def analogues(case):
+    embedding = case.plain.msgl.embed(case.model).drop_vars(
+        "spin_up"
+    )  # which marks all days of so short a record
+    states = watch(embedding, "states", case.seen)
+    found = xmsgl.evaluate.analogues(states, 7, n=3)
+    assert sorted(case.seen) == [("states", start) for start in range(0, DAYS, CHUNK)]
+    assert found.chunks is None
+
+
 def without_places(ds):
     return ds.drop_vars(["lat_fine", "lon_fine"])  # the model was trained without them
 
@@ -276,10 +295,12 @@ PROOFS = {
     "ds.msgl.train()": train,
     "ds.msgl.downscale()": downscale,
     "ds.msgl.downscale(quantiles=[...])": downscale_quantiles,
+    "ds.msgl.embed()": embed,
     "ds.msgl.reconstruct()": reconstruct,
     "ds.msgl.state()": state,
     "ds.msgl.evaluate()": evaluate,
     "xmsgl.evaluate.indices()": indices,
+    "xmsgl.evaluate.analogues()": analogues,
     "xmsgl.evaluate.climatology()": references,
     "ds.msgl.export()": export,
     "xmsgl.export.to_geodataframe()": to_geodataframe,
