@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import xmsgl
 from tests.small import TWO_FEATURES
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "lazy.md"
@@ -267,6 +265,16 @@ def plot_network(case):
     assert case.seen == [("prediction", CHUNK)]
 
 
+def plot_embedding(case):
+    year = pd.date_range("2003-01-01", periods=365)
+    angle = np.arange(365)[:, None, None] / 58 + np.arange(12)[:, None] / 9
+    states = xr.DataArray(
+        np.cos(angle * [1, 2]), {"time": year, "fine": case.plain.fine}, ("time", "fine", "latent")
+    )
+    case.plain.msgl.plot.embedding(watch(states, "states", case.seen))
+    assert {start for _, start in case.seen} == set(range(0, 365, CHUNK))
+
+
 def plot_skill(case):
     case.plain.msgl.plot.skill(case.prediction, observed=case.observed)
     assert case.seen == [("prediction", CHUNK)]
@@ -307,6 +315,7 @@ PROOFS = {
     "xmsgl.plot.series()": series,
     "xmsgl.plot.overview()": overview,
     "ds.msgl.plot.network()": plot_network,
+    "ds.msgl.plot.embedding()": plot_embedding,
     "ds.msgl.plot.skill()": plot_skill,
     "ds.msgl.plot.graph()": plot_graph,
     "ds.msgl.explore()": explore,

@@ -86,6 +86,11 @@ def things(river_of, tmp_path_factory):
         localizer=events.train(drawn, basin, epochs=1),
         network=network,
         embedding=ds.msgl.embed(network),
+        states=xr.DataArray(
+            np.cos(np.arange(366)[:, None, None] / 58 + place[:, None] * [1.0, 2.0]),
+            {"time": pd.date_range("2004-01-01", periods=366), "fine": ds["fine"].values},
+            ("time", "fine", "latent"),
+        ),
         ds=ds,
         model=model,
         one=one,
@@ -341,6 +346,10 @@ CALLS = {
     "xmsgl.plot.series": lambda t: (
         plot.series,
         {"prediction": t.prediction, "obj": t.ds, "reach": t.ds["fine"].values[0]},
+    ),
+    "xmsgl.plot.embedding": lambda t: (
+        plot.embedding,
+        {"states": t.states, "obj": t.ds},
     ),
     "xmsgl.plot.explore": lambda t: (
         plot.explore,

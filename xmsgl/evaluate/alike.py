@@ -162,7 +162,7 @@ def regimes(
     labels: npt.NDArray[np.int64] = np.asarray(fit.labels_, np.int64)
     rank, order = _order(labels, cycles, array, temperature)
     found = _plain(cycles.isel(yearly=0)).copy(data=rank[labels] + 1).rename("regime")
-    found.attrs = {"units": "1", "long_name": "thermal regime", "comment": order}
+    found.attrs = {"long_name": "thermal regime", "comment": order}
     return found
 
 
