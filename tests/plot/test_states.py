@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
@@ -93,6 +94,23 @@ def test_groups_have_their_names_on_the_bar(ds, states):
     assert [text.get_text() for text in bar.get_yticklabels()] == ["1", "2", "3"]
     assert bar.get_ylabel() == "thermal regime"
     assert points(ax).get_array().tolist() == [3, 2, 1, 1, 3]
+
+
+def test_points_alone_have_a_colour_bar_of_their_own(ds, states):
+    given = Figure().subplots()
+    ax = embedding(states, ds, given, mark=4)
+    assert ax is given
+    assert ax.figure.axes == [ax]
+    assert ax.child_axes[0].get_ylabel() == "drainage area [km2]"
+    ax.figure.draw_without_rendering()
+    assert [text.get_text() for text in ax.child_axes[0].get_yticklabels()] == [
+        "20",
+        "50",
+        "100",
+        "200",
+        "500",
+    ]
+    np.testing.assert_allclose(points(ax).get_offsets(), points(embedding(states, ds)).get_offsets())
 
 
 def test_marked_reaches_are_ringed_in_both_pictures(ds, states):

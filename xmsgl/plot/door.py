@@ -130,14 +130,16 @@ class Plots:
         by: Any = None,
         mark: Any = None,
         cmap: str | style.Colormap | None = None,
+        ax: style.Axes | None = None,
     ) -> Any:
         """Draw the reaches as points, near each other where their hidden states are alike, beside the map.
 
         Parameters
         ----------
-        states, by, mark, cmap
+        states, by, mark, cmap, ax
             As for :func:`xmsgl.plot.embedding`: hidden states from ``ds.msgl.embed``, what colours the
-            reaches (default: drainage area), ids to ring, and the colour map.
+            reaches (default: drainage area), ids to ring, the colour map, and the matplotlib axes to draw
+            the points into without the map.
 
         Returns
         -------
@@ -149,7 +151,7 @@ class Plots:
         InvalidArgumentError, UnknownNameError, InvalidDatasetError, MissingDependencyError
             As for :func:`xmsgl.plot.embedding`.
         """
-        return embedding(states, self._obj, by=by, mark=mark, cmap=cmap)
+        return embedding(states, self._obj, ax, by=by, mark=mark, cmap=cmap)
 
     def series(
         self,

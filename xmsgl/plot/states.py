@@ -27,6 +27,7 @@ __all__ = ["embedding"]
 _WIDTH, _HEIGHT = 10.5, 4.8  # inches
 _AREA = "drainage_area_fine"
 _GROUPS = 7  # most values of whole numbers with a colour each
+_RING = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
 _SPAN = 20.0  # largest over smallest value from which positive values are coloured by their logarithm
 
 
@@ -34,6 +35,7 @@ _SPAN = 20.0  # largest over smallest value from which positive values are colou
 def embedding(
     states: xr.DataArray | xr.Dataset,
     obj: xr.Dataset | xr.DataTree,
+    ax: style.Axes | None = None,
     *,
     by: Any = None,
     mark: Any = None,
@@ -47,6 +49,8 @@ def embedding(
         Hidden states (time, fine, latent) from ``ds.msgl.embed``, of a year or more. May be lazy.
     obj
         Dataset or DataTree with the reaches and where they lie, as for :func:`xmsgl.plot.network`.
+    ax
+        matplotlib axes to draw the points into, without the map. Default: new ones beside a map.
     by
         What colours points and reaches: the name of a variable of the dataset or an array, over ``fine``.
         Whole numbers with up to seven different values, such as those of :func:`xmsgl.evaluate.regimes`, have
@@ -59,7 +63,8 @@ def embedding(
     Returns
     -------
     matplotlib.axes.Axes
-        Those of the points; those of the map are ``.figure.axes[1]``.
+        Those of the points; those of the map are ``.figure.axes[1]``. The colour bar is ``.child_axes[0]`` of
+        the map, or of the points where there is no map.
 
     Raises
     ------
@@ -90,20 +95,23 @@ def embedding(
     if not ids.isin(ds.indexes["fine"]).any():
         msg = f"the states have no reach in common with the dataset: {shorten(ids, 3)}; give its own states"
         raise InvalidArgumentError(msg)
-    ax, beside = style.pair((_WIDTH, _HEIGHT))
     limits, shades = colours.limits, colours.shades
-    maps.network(colours.values, ds, beside, limits=limits, cmap=shades)
-    colours.name_ticks(beside.child_axes[0])
-    shown = colours.values.reindex(fine=ids).values
+    ax, beside = style.pair((_WIDTH, _HEIGHT)) if ax is None else (ax, None)
+    shown = np.ma.masked_invalid(colours.values.reindex(fine=ids).values)
     look = {"cmap": shades, "vmin": limits[0], "vmax": limits[1], "plotnonfinite": True}
-    ax.scatter(*places.T, c=np.ma.masked_invalid(shown), s=_dot(len(ids)), **look, linewidths=0)
+    drawn = ax.scatter(*places.T, c=shown, s=_dot(len(ids)), **look, linewidths=0)
     style.frame(ax)
     for axis, number, share in zip("xy", (1, 2), shares, strict=True):
         ax.set(**{f"{axis}label": f"principal component {number} ({100 * share:.0f} % of the variance)"})
     for reach in rings:
-        maps.draw_ring(beside, found, ds, "fine", reach)
-        ring = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
-        ax.plot(*places[ids.isin([reach])].T, "o", color=style.MARK, **ring)
+        ax.plot(*places[ids.isin([reach])].T, "o", color=style.MARK, **_RING)
+    if beside is None:
+        maps.colour_bar(ax, drawn, style.describe(colours.values), colours.extend())
+    else:
+        maps.network(colours.values, ds, beside, limits=limits, cmap=shades)
+        for reach in rings:
+            maps.draw_ring(beside, found, ds, "fine", reach)
+    colours.name_ticks((beside or ax).child_axes[0])
     return ax
 
 
@@ -177,6 +185,11 @@ class _Colours:
         low, high = np.nanpercentile(shown.values, [1, 99])
         ends = (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
         return cls(shown, ends, style.with_missing(chosen), logarithm=logarithm)
+
+    def extend(self) -> str:
+        """Say at which ends of the colours there are values beyond."""
+        below, above = (self.values < self.limits[0]).any(), (self.values > self.limits[1]).any()
+        return ("neither", "min", "max", "both")[int(below) + 2 * int(above)]
 
     def name_ticks(self, bar: Any) -> None:
         """Label the colour bar with the values themselves."""
