@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 import xmsgl
 from tests.small import TWO_FEATURES
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "lazy.md"
@@ -158,6 +156,25 @@ def downscale_quantiles(case):
     assert case.seen == []
 
 
+def embed(case):
+    with case.refuse():
+        done = case.ds.msgl.embed(case.model)
+    assert done.chunks == ((40, 40, 40), (12,), (4,))
+    assert case.seen == []
+    done.isel(time=slice(80, 90)).compute()
+    assert set(case.seen) == {("air_temperature_coarse", 60), ("air_temperature_coarse", 90)}
+
+
+def analogues(case):
+    embedding = case.plain.msgl.embed(case.model).drop_vars(
+        "spin_up"
+    )  # which marks all days of so short a record
+    states = watch(embedding, "states", case.seen)
+    found = xmsgl.evaluate.analogues(states, 7, n=3)
+    assert sorted(case.seen) == [("states", start) for start in range(0, DAYS, CHUNK)]
+    assert found.chunks is None
+
+
 def without_places(ds):
     return ds.drop_vars(["lat_fine", "lon_fine"])  # the model was trained without them
 
@@ -248,6 +265,16 @@ def plot_network(case):
     assert case.seen == [("prediction", CHUNK)]
 
 
+def plot_embedding(case):
+    year = pd.date_range("2003-01-01", periods=365)
+    angle = np.arange(365)[:, None, None] / 58 + np.arange(12)[:, None] / 9
+    states = xr.DataArray(
+        np.cos(angle * [1, 2]), {"time": year, "fine": case.plain.fine}, ("time", "fine", "latent")
+    )
+    case.plain.msgl.plot.embedding(watch(states, "states", case.seen))
+    assert {start for _, start in case.seen} == set(range(0, 365, CHUNK))
+
+
 def plot_skill(case):
     case.plain.msgl.plot.skill(case.prediction, observed=case.observed)
     assert case.seen == [("prediction", CHUNK)]
@@ -276,16 +303,19 @@ PROOFS = {
     "ds.msgl.train()": train,
     "ds.msgl.downscale()": downscale,
     "ds.msgl.downscale(quantiles=[...])": downscale_quantiles,
+    "ds.msgl.embed()": embed,
     "ds.msgl.reconstruct()": reconstruct,
     "ds.msgl.state()": state,
     "ds.msgl.evaluate()": evaluate,
     "xmsgl.evaluate.indices()": indices,
+    "xmsgl.evaluate.analogues()": analogues,
     "xmsgl.evaluate.climatology()": references,
     "ds.msgl.export()": export,
     "xmsgl.export.to_geodataframe()": to_geodataframe,
     "xmsgl.plot.series()": series,
     "xmsgl.plot.overview()": overview,
     "ds.msgl.plot.network()": plot_network,
+    "ds.msgl.plot.embedding()": plot_embedding,
     "ds.msgl.plot.skill()": plot_skill,
     "ds.msgl.plot.graph()": plot_graph,
     "ds.msgl.explore()": explore,

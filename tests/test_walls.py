@@ -29,6 +29,7 @@ FLOORS = [
     ["benchmark", "catalog"],
     ["accessor"],
     ["cli"],
+    ["__main__"],
 ]
 RANK = {room: rank for rank, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -60,7 +61,7 @@ LATE = [
     "tensorboard",
     "IPython",
 ]
-LIMITS = {"accessor.py": 280}
+LIMITS = {"accessor.py": 290}
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 

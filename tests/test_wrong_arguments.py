@@ -66,6 +66,7 @@ def things(river_of, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = ds.msgl.train("trees", validation="folds:2", iterations=5)
+        network = ds.msgl.train("fine-only", validation=None, **TWO_FEATURES)
         one, other = (ds.msgl.train("trees", validation=None, seed=k, iterations=5) for k in (0, 1))
     prediction = ds["water_temperature_fine"].fillna(9.0) + 1
     members = prediction.expand_dims(member=2).drop_vars("member", errors="ignore")
@@ -83,6 +84,13 @@ def things(river_of, tmp_path_factory):
         events=drawn,
         found=events.locate(drawn, basin, "largest"),
         localizer=events.train(drawn, basin, epochs=1),
+        network=network,
+        embedding=ds.msgl.embed(network),
+        states=xr.DataArray(
+            np.cos(np.arange(366)[:, None, None] / 58 + place[:, None] * [1.0, 2.0]),
+            {"time": pd.date_range("2004-01-01", periods=366), "fine": ds["fine"].values},
+            ("time", "fine", "latent"),
+        ),
         ds=ds,
         model=model,
         one=one,
@@ -128,6 +136,10 @@ CALLS = {
             "warmup": 5,
             "device": "cpu",
         },
+    ),
+    "xarray.Dataset.msgl.embed": lambda t: (
+        t.ds.msgl.embed,
+        {"model": t.network, "warmup": 5, "device": "cpu"},
     ),
     "xarray.Dataset.msgl.evaluate": lambda t: (
         t.ds.msgl.evaluate,
@@ -298,6 +310,14 @@ CALLS = {
         evaluate.indices,
         {"temperature": t.prediction, "observed": t.observed},
     ),
+    "xmsgl.evaluate.analogues": lambda t: (
+        evaluate.analogues,
+        {"embedding": t.embedding, "reach": 1, "n": 2},
+    ),
+    "xmsgl.evaluate.regimes": lambda t: (
+        evaluate.regimes,
+        {"behaviour": t.basin["true_temperature_fine"], "n": 2},
+    ),
     "xmsgl.evaluate.skill_table": lambda t: (
         evaluate.skill_table,
         {"predictions": {"a": t.prediction}, "observed": t.observed},
@@ -326,6 +346,10 @@ CALLS = {
     "xmsgl.plot.series": lambda t: (
         plot.series,
         {"prediction": t.prediction, "obj": t.ds, "reach": t.ds["fine"].values[0]},
+    ),
+    "xmsgl.plot.embedding": lambda t: (
+        plot.embedding,
+        {"states": t.states, "obj": t.ds},
     ),
     "xmsgl.plot.explore": lambda t: (
         plot.explore,
@@ -373,6 +397,7 @@ WITHOUT = {
         "no arguments",
     ),
     "xmsgl.training.train.train": "ds.msgl.train",
+    "xmsgl.prediction.embed.embed": "ds.msgl.embed",
     "xmsgl.reconstruct.door.reconstruct": "ds.msgl.reconstruct",
     "xmsgl.reconstruct.door.state": "ds.msgl.state",
     "xmsgl.plot.door.Plots": "ds.msgl.plot",

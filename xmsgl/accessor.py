@@ -68,9 +68,7 @@ class MsglAccessor:
         nearest: int | None = None,
         direction: Literal["both", "upstream", "downstream"] = "both",
     ) -> RiverGraph | RiverGraphs:
-        """Build the river graph of one scale, or of both scales with the operators between them.
-
-        It has the methods ``describe()`` and ``to_pyg()``.
+        """Build the river graph of one scale, or of both with the operators between; see its ``describe()``.
 
         Parameters
         ----------
@@ -201,10 +199,8 @@ class MsglAccessor:
             Observations, degC. Default: those in the dataset, at both scales.
         mode
             Given the days before and after, ``"smooth"``, or before, ``"filter"``; or a ``"forecast"``.
-        lead, start, quantiles
-            Days to forecast (default: all with drivers); a `state`; probabilities as in `downscale`.
-        **options
-            ``warmup`` and ``device`` as in `downscale`.
+        lead, start, quantiles, **options
+            Days to forecast (default: all); a `state`; these, ``warmup`` and ``device`` as in `downscale`.
         """
         from xmsgl.reconstruct import reconstruct
 
@@ -219,6 +215,12 @@ class MsglAccessor:
         from xmsgl.reconstruct import state
 
         return state(self._obj, model, day=day, **options)
+
+    def embed(self, model: Any = None, **options: Any) -> xr.DataArray:
+        """Return hidden states, (time, fine, latent); `options` as :func:`xmsgl.prediction.embed.embed`."""
+        from xmsgl.prediction.embed import embed
+
+        return embed(self._obj, model, **options)
 
     def evaluate(
         self,
@@ -240,10 +242,8 @@ class MsglAccessor:
         by
             ``"month"``, ``"season"``, ``"year"``, ``"water_year"``, ``"reach"``, ``"segment"``,
             ``"stream_order"``, an array of labels, a list of these, or a mapping to Groupers of xarray.
-        confidence
-            Add intervals of this confidence, such as 0.9, from resampled segments.
-        **options
-            ``seed`` and ``tails`` of :func:`xmsgl.evaluate.score`.
+        confidence, **options
+            Add intervals of this confidence, such as 0.9; ``seed`` and ``tails`` of `xmsgl.evaluate.score`.
         """
         from xmsgl.evaluate import score
 

@@ -16,7 +16,7 @@ import xmsgl
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
 from xmsgl.plot.door import Plots
 
-METHODS = ["graph", "network", "series", "skill", "uncertainty"]
+METHODS = ["embedding", "graph", "network", "series", "skill", "uncertainty"]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xmsgl.evaluate.alike import analogues, regimes
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.placement import next_sensors
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
@@ -24,6 +25,7 @@ __all__ = [
     "TEMPORAL_PROTOCOL",
     "SkillTable",
     "air_temperature_regression",
+    "analogues",
     "check_sensors",
     "climatology",
     "compare",
@@ -35,6 +37,7 @@ __all__ = [
     "mask_labels",
     "next_sensors",
     "pinball",
+    "regimes",
     "score",
     "skill_table",
     "split_years",

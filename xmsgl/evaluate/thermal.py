@@ -92,14 +92,14 @@ def indices(
     options: dict[str, Any] = {"thresholds": thresholds, "base": base, "min_days": min_days}
     array = as_array(temperature, "temperature")
     if observed is None:
-        return _indices(_daily(array), **options)
+        return _indices(daily(array), **options)
     seen = as_array(observed, "observed")
     if strange := set(seen.dims) - set(array.dims):
         msg = f"observed has the dimension {shorten(strange)}, which the temperature, {array.dims}, lacks"
         raise InvalidArgumentError(f"{msg}; give both along the same reaches")
     common_units(array, seen)
     array, seen = xr.align(array, seen, join="inner")
-    mine, theirs = (_indices(_daily(each), **options) for each in (array.where(seen.notnull()), seen))
+    mine, theirs = (_indices(daily(each), **options) for each in (array.where(seen.notnull()), seen))
     errors = mine - theirs
     errors["phase"] = (errors["phase"] + _YEAR / 2) % _YEAR - _YEAR / 2
     whole = mine["n"] == theirs["n"]
@@ -128,7 +128,7 @@ def _indices(array: xr.DataArray, thresholds: Sequence[float], base: float, min_
     return result.assign_attrs(title="thermal indices of daily temperature")
 
 
-def _daily(array: xr.DataArray) -> xr.DataArray:
+def daily(array: xr.DataArray) -> xr.DataArray:
     """Check the array, sort it and insert the missing days."""
     units = str(array.attrs.get("units", "degC"))
     if not same_units(units, "degC"):
@@ -148,6 +148,18 @@ def _daily(array: xr.DataArray) -> xr.DataArray:
 
 def _cycle(array: xr.DataArray, min_days: int) -> tuple[xr.DataArray, xr.DataArray]:
     """Fit a harmonic to all days: its amplitude, and the day of the year of its maximum."""
+    fit, enough = annual_cycle(array, min_days)
+    cosine: Any = fit.isel(other=1)
+    sine: Any = fit.isel(other=2)
+    amplitude = np.hypot(cosine, sine).where(enough)
+    return amplitude, (np.arctan2(sine, cosine) * _YEAR / (2 * np.pi) % _YEAR).where(enough)
+
+
+def annual_cycle(array: xr.DataArray, min_days: int) -> tuple[xr.DataArray, xr.DataArray]:
+    """Fit a mean, a cosine and a sine of the year to all days with a value, by least squares.
+
+    Return them along ``other``, and where there are `min_days` and a day in each month; 0 elsewhere.
+    """
     angle = 2 * np.pi / _YEAR * array["time"].dt.dayofyear.values
     terms = xr.DataArray([np.ones_like(angle), np.cos(angle), np.sin(angle)], dims=("term", "time"))
     seen = array.notnull()
@@ -155,15 +167,13 @@ def _cycle(array: xr.DataArray, min_days: int) -> tuple[xr.DataArray, xr.DataArr
     enough = (seen.sum("time") >= min_days) & (months == 12)
     normal = xr.dot(terms, terms.rename(term="other"), seen.astype(np.float64), dim="time")
     right = xr.dot(terms, array.fillna(0.0), dim="time")
-    fit = xr.apply_ufunc(
+    fit: xr.DataArray = xr.apply_ufunc(
         lambda left, right: np.linalg.solve(left, right[..., None])[..., 0],
         normal.where(enough, xr.DataArray(np.eye(3), dims=("term", "other"))),
-        right,
+        right.where(enough, 0.0),
         input_core_dims=[["term", "other"], ["term"]],
         output_core_dims=[["other"]],
         dask="parallelized",
         output_dtypes=[np.float64],
     )
-    cosine, sine = fit.isel(other=1), fit.isel(other=2)
-    amplitude = np.hypot(cosine, sine).where(enough)
-    return amplitude, (np.arctan2(sine, cosine) * _YEAR / (2 * np.pi) % _YEAR).where(enough)
+    return fit, enough

@@ -10,6 +10,7 @@ from xmsgl.plot.curves import series
 from xmsgl.plot.explorer.explorer import explore
 from xmsgl.plot.figures import overview
 from xmsgl.plot.maps import network
+from xmsgl.plot.states import embedding
 from xmsgl.plot.widths import uncertainty
 
-__all__ = ["explore", "network", "overview", "series", "uncertainty"]
+__all__ = ["embedding", "explore", "network", "overview", "series", "uncertainty"]

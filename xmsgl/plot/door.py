@@ -15,6 +15,7 @@ from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.plot import curves, links, maps, style
 from xmsgl.plot.days import at_time
 from xmsgl.plot.skill import against_observed, by_group
+from xmsgl.plot.states import embedding
 from xmsgl.plot.widths import uncertainty
 from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.schema.graphs import build_graph
@@ -121,6 +122,36 @@ class Plots:
         """
         about = {"time": time, "observed": observed, "proposed": proposed, "limits": limits, "cmap": cmap}
         return uncertainty(prediction, self._obj, ax, **about)
+
+    def embedding(
+        self,
+        states: xr.DataArray | xr.Dataset,
+        *,
+        by: Any = None,
+        mark: Any = None,
+        cmap: str | style.Colormap | None = None,
+        ax: style.Axes | None = None,
+    ) -> Any:
+        """Draw the reaches as points, near each other where their hidden states are alike, beside the map.
+
+        Parameters
+        ----------
+        states, by, mark, cmap, ax
+            As for :func:`xmsgl.plot.embedding`: hidden states from ``ds.msgl.embed``, what colours the
+            reaches (default: drainage area), ids to ring, the colour map, and the matplotlib axes to draw
+            the points into without the map.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Those of the points; those of the map are ``.figure.axes[1]``.
+
+        Raises
+        ------
+        InvalidArgumentError, UnknownNameError, InvalidDatasetError, MissingDependencyError
+            As for :func:`xmsgl.plot.embedding`.
+        """
+        return embedding(states, self._obj, ax, by=by, mark=mark, cmap=cmap)
 
     def series(
         self,

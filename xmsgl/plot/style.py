@@ -73,6 +73,14 @@ def axes(size: tuple[float, float]) -> Any:
     return new_figure(size).add_subplot(axes_class=_axes_class())
 
 
+def pair(size: tuple[float, float]) -> tuple[Any, Any]:
+    """Make two new axes beside each other in a new figure of that size (inches)."""
+    figure = new_figure(size)
+    figure.get_layout_engine().set(w_pad=0.1)
+    left, right = (figure.add_subplot(1, 2, number, axes_class=_axes_class()) for number in (1, 2))
+    return left, right
+
+
 def frame(ax: Any) -> None:
     """Draw a light grid and the two axes with numbers."""
     ax.grid(visible=True, color="#ececec", linewidth=0.8)

@@ -118,7 +118,7 @@ def _predict(
 ) -> tuple[xr.DataArray, Continued | None]:
     """Predict and label; with `continued`, return the run, which has the state after it."""
     ds, order = in_order(sound_dataset(obj, sizes=True))
-    fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
     table = None if asked.quantiles is None else _table(fitted, asked.quantiles)
     logger.info(
         "downscaling to %d reaches with model %s, %s",
@@ -182,7 +182,7 @@ def held_out_shares(model: Model, ds: xr.Dataset) -> npt.NDArray[np.float64]:
     return result
 
 
-def _packaged(ds: xr.Dataset) -> Model:
+def packaged_for(ds: xr.Dataset) -> Model:
     """Load the packaged model for gauged reaches where it knows a segment, else the one for ungauged ones."""
     model, name = load_model(), DEFAULT
     if not model.spec.network.recognise(known_segments(ds)).any():
@@ -304,13 +304,14 @@ def prepare(
     device: str,
     warns: bool = True,
     groups: Sequence[Part] | None = None,
+    kind: type[Engine] = Engine,
 ) -> Engine:
     """Build what all windows share; warn of attributes unlike those of the training, and of another basin."""
     model = _load(payload)
     spec = model.spec
     known = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
     look = partial(warn_outside, features=spec.features, scaling=spec.scaling)
-    engine = Engine(model, known, device, groups=groups, look=look)
+    engine = kind(model, known, device, groups=groups, look=look)
     if warns:
         warn_foreign(known, spec.network)
     look(known)

@@ -80,10 +80,11 @@ def lazy_windows(
     reads: Sequence[tuple[Window, Ints]],
     groups: Sequence[Part],
     *,
+    tail: tuple[int, ...] = (),
     carry: bool,
     before: Sequence[Sequence[Any] | None] | None = None,
 ) -> tuple[Any, list[Any]]:
-    """Return the prediction of all windows, (time, fine), as a dask array, and the last memories.
+    """Return the prediction of all windows, (time, fine, *tail), as a dask array, and the last memories.
 
     `engine` is a delayed :class:`.Engine` with the same groups; `reads` has each window and the positions of
     the days that it reads; `before` has what the model remembers of each group, as :meth:`.Engine.pack`
@@ -116,7 +117,8 @@ def lazy_windows(
             after = run(engine, frame, asked, left, carry, *blocks, dask_key_name=f"xmsgl-downscale-{name}")
             values = pick(after, 0, dask_key_name=f"xmsgl-days-of-{name}") if carry else after
             left = pick(after, 1, dask_key_name=f"xmsgl-state-{name}") if carry else None
-            pieces.append(da.from_delayed(values, (window.stop - window.start, group.fine.size), np.float32))
+            shape = window.stop - window.start, group.fine.size, *tail
+            pieces.append(da.from_delayed(values, shape, np.float32))
         found.append(da.concatenate(pieces))
         memories.append(left)
     return _in_order(found, groups, "fine", axis=1), memories

@@ -61,6 +61,9 @@ class _Group:
 class Engine:
     """A trained model ready to predict on one network, window by window."""
 
+    #: Shape of what is predicted for one day and reach.
+    tail: tuple[int, ...] = ()
+
     def __init__(
         self,
         model: Model,
@@ -122,7 +125,7 @@ class Engine:
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded, basins.fixed)
-        values = np.full((length, basins.fixed.sizes["fine"]), np.nan, np.float32)
+        values = np.full((length, basins.fixed.sizes["fine"], *self.tail), np.nan, np.float32)
         after: list[Memory] = []
         members = len(self._members)
         for number, (part, operators) in enumerate(basins.parts):
@@ -136,7 +139,7 @@ class Engine:
                 if (stop := first + len(output)) > 0:
                     scored = slice(max(first, 0), stop)
                     reaches = slice(None) if basins.whole else part.fine
-                    values[scored, reaches] = self._degrees(output[-stop:])
+                    values[scored, reaches] = self._values(output[-stop:])
                 first = stop
             after += [_moved(state, torch.device("cpu")) for state in left]
         return values, after
@@ -172,18 +175,25 @@ class Engine:
             some = days[None, first : first + step]
             yield {scale: of.sources(some) or of.gather(some) for scale, of in inputs.items()}
 
-    def _degrees(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
+    def _values(self, output: torch.Tensor) -> npt.NDArray[np.float32]:
         """Convert the standardised output to degC, (day, fine)."""
         scaling = self._spec.scaling[self._module.prediction_scale]
         degrees = output[:, :, 0].float().mul_(scaling.label_deviation).add_(scaling.label_mean)
-        if not degrees.isfinite().all():
-            msg = (
-                "the model's temperature is not finite, although its inputs are: its weights or scaling are "
-                "wrong; copy its file again, or train a new model"
-            )
-            raise CheckpointError(msg)
-        floored: npt.NDArray[np.float32] = degrees.clamp_(min=FREEZING).cpu().numpy()
-        return floored
+        found: npt.NDArray[np.float32] = (
+            refuse_infinite(degrees, "temperature").clamp_(min=FREEZING).cpu().numpy()
+        )
+        return found
+
+
+def refuse_infinite(output: torch.Tensor, what: str) -> torch.Tensor:
+    """Return what a model gives, if it is finite."""
+    if not output.isfinite().all():
+        msg = (
+            f"the model's {what} is not finite, although its inputs are: its weights or scaling are "
+            "wrong; copy its file again, or train a new model"
+        )
+        raise CheckpointError(msg)
+    return output
 
 
 def split_inputs(ds: xr.Dataset, features: Sequence[Feature]) -> tuple[xr.Dataset, xr.Dataset]:

@@ -61,6 +61,21 @@ class NetworkModel(nn.Module, ABC):
         """Whether :meth:`stream` stores neither the inputs nor the hidden states of all reaches."""
         return False
 
+    @property
+    def latent(self) -> int:
+        """Number of values in the hidden state of a node; 0 for a method without one."""
+        return 0
+
+    def embed(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:  # noqa: ARG002
+        """Return the hidden state of every fine reach for some days, given the memory of the days before.
+
+        Call ``.eval()`` first. The memory is not that of :meth:`stream`.
+
+        Shapes: returns (time, fine, window, latent), and the memory for the days after.
+        """
+        msg = f"{type(self).__name__} has no hidden states to embed with; train a network, such as 'msgl'"
+        raise InvalidArgumentError(msg)
+
     @abstractmethod
     def stream(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """Predict every fine reach for some days, given the memory of the days before, without gradients.

@@ -197,6 +197,10 @@ class MSGL(Trunk):
             raise InvalidArgumentError(msg)
         return self.interpolation_head(batch.interpolator().matmul_days(coarse)), {"coarse": after}
 
+    def to_fine(self, batch: Batch) -> GraphOperator:
+        """Return M, because the interpolation head reads the weighted states of several segments."""
+        return batch.interpolator()
+
     def _fused(
         self,
         cell: RecurrentGraphCell,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from xmsgl.models.cell.cell import RecurrentGraphCell
 from xmsgl.models.cell.choose import choose_nodes
-from xmsgl.models.methods.base import NetworkModel
+from xmsgl.models.methods.base import Memory, NetworkModel
 from xmsgl.models.parts.identity import SegmentIdentity
 from xmsgl.models.parts.inherited import InheritedInputs
 
@@ -51,6 +51,11 @@ class Trunk(NetworkModel):
         """Whether cell and fine head run in one compiled call."""
         return "fine" in self.tasks and self.compiled_cell is not None
 
+    @property
+    def latent(self) -> int:
+        """Number of hidden channels of the backbone."""
+        return int(cast("Any", self.cell).hidden)
+
     def shared_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the backbone."""
         return list(self.cell.parameters())
@@ -70,6 +75,23 @@ class Trunk(NetworkModel):
         if self.identity is not None:
             x = x.widen(self.identity.of(batch.segments("fine")))
         return x, graph
+
+    @torch.no_grad()
+    def embed(self, batch: Batch, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+        """Return the hidden states of all reaches; see :class:`.NetworkModel`.
+
+        They are those of the reaches themselves, or of their segments where the backbone runs at the coarse
+        scale alone.
+        """
+        scale = "fine" if "fine" in self.input_scales else "coarse"
+        inherits = scale == "fine" and isinstance(self.cell, RecurrentGraphCell)
+        x, graph = self.sources(batch) if inherits else self.read(batch, scale)
+        hidden, state = self.cell(x, graph, (memory or {}).get(scale))
+        return hidden if scale == "fine" else self.to_fine(batch).matmul_days(hidden), {scale: state}
+
+    def to_fine(self, batch: Batch) -> GraphOperator:
+        """Return the operator that takes states of segments to reaches: each has that of its segment."""
+        return batch.remapper()
 
     def hidden_states(self, batch: Batch, scale: str) -> Tensor:
         """Run the backbone on a network, ``(time, node, window, hidden)``."""
