@@ -144,7 +144,7 @@ def test_every_room_has_a_floor_and_every_floor_its_rooms():
     kept = {"__init__.py", "__pycache__", "py.typed"}
     there = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.name not in kept}
     assert there == set(RANK)
-    assert len(there) <= 20
+    assert len(there - {"__main__"}) <= 20
 
 
 @pytest.mark.parametrize("module", MODULES)
