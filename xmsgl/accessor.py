@@ -168,14 +168,10 @@ class MsglAccessor:
         quantiles
             Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles, (quantile, time, fine).
         """
-        from xmsgl.prediction.downscale import downscale, downscale_and_state
-        from xmsgl.util.arguments import check_value
+        from xmsgl.prediction.downscale import predict
 
-        check_value("return_state", return_state, "bool")
-        given: Any = {"warmup": warmup, "start": start, "device": device, "quantiles": quantiles}
-        if return_state:
-            return downscale_and_state(self._obj, model, **given)
-        return downscale(self._obj, model, carry=carry, **given)
+        given: Any = {"warmup": warmup, "carry": carry, "start": start, "device": device}
+        return predict(self._obj, model, return_state=return_state, quantiles=quantiles, **given)
 
     def reconstruct(
         self,

@@ -98,6 +98,21 @@ def downscale_and_state(
     return temperature, cast("Continued", run).state()
 
 
+@checked
+def predict(
+    obj: xr.Dataset | xr.DataTree,
+    model: Model | str | os.PathLike[str] | None = None,
+    *,
+    carry: bool = False,
+    return_state: bool = False,
+    **options: Any,
+) -> xr.DataArray | tuple[xr.DataArray, xr.Dataset]:
+    """Do what ``ds.msgl.downscale`` does: return the temperature, and with `return_state` the state, too."""
+    if return_state:
+        return downscale_and_state(obj, model, **options)
+    return downscale(obj, model, carry=carry, **options)
+
+
 @dataclass(frozen=True)
 class _Asked:
     """How a prediction is to be made."""
