@@ -19,6 +19,7 @@ class Output(NamedTuple):
     magnitude: Tensor  # log10 W minus 7 (event,)
     onset: Tensor  # days, as a fraction of the record (event,)
     kind: Tensor  # logits (event, kind)
+    latent: Tensor  # what the kind is read from (event, latent)
 
 
 class EventNetwork(nn.Module):
@@ -66,5 +67,6 @@ class EventNetwork(nn.Module):
         source, magnitude, onset = self.heads["reach"](torch.cat([total, around], dim=2)).unbind(2)
         share = torch.softmax(source, dim=1)
         attended = (share.unsqueeze(2) * total).sum(1)
-        kind = self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
-        return Output(source, (share * magnitude).sum(1), (share * onset).sum(1), kind)
+        latent = torch.cat([attended, total.amax(1)], dim=1)
+        kind = self.heads["kind"](latent)
+        return Output(source, (share * magnitude).sum(1), (share * onset).sum(1), kind, latent)

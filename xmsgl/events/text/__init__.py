@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 from xmsgl.util.late import late
 
 if TYPE_CHECKING:
+    from xmsgl.events.text.aligner import TextAligner
+    from xmsgl.events.text.contrast import align, recall
+    from xmsgl.events.text.encoders import encode
     from xmsgl.events.text.write import bulletins
 
-__all__ = ["bulletins"]
+__all__ = ["TextAligner", "align", "bulletins", "encode", "recall"]
 
-_HOMES = {"bulletins": "write"}
+_HOMES = {
+    "TextAligner": "aligner",
+    "align": "contrast",
+    "bulletins": "write",
+    "encode": "encoders",
+    "recall": "contrast",
+}
 __getattr__, __dir__ = late(__name__, _HOMES)

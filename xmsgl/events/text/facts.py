@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.str_]
     Floats = NDArray[np.float64]
 
-__all__ = ["Facts", "read_facts", "thirds"]
+__all__ = ["Facts", "place_ranks", "read_facts", "thirds"]
 
 _PATTERNS = {
     "weekly_discharge": "weekly",
@@ -92,22 +92,32 @@ def _spread(events: xr.Dataset) -> Words:
     return _classes(seen.astype(np.float64), (0.5, 1.5, 3.5), ("none", "one", "few", "many"))
 
 
-def _places(ds: xr.Dataset, reaches: NDArray[np.generic]) -> dict[str, Words]:
-    """Describe the places of reaches by their rank in the basin; without elevation, nothing is said of it."""
+def place_ranks(ds: xr.Dataset) -> Floats:
+    """Rank reaches by order, drainage area, distance to the outlet and elevation, 0 to 1; 0.5 if unknown."""
+    columns = _measures(ds)
+    columns.setdefault("height", np.full(ds.sizes["fine"], np.nan))
+    ranks = [pd.Series(each).rank(pct=True).fillna(0.5).to_numpy(np.float64) for each in columns.values()]
+    return np.stack(ranks, axis=1)
+
+
+def _measures(ds: xr.Dataset) -> dict[str, Floats]:
     if lacking := [name for name in ("length_fine", "drainage_area_fine") if name not in ds]:
         raise InvalidDatasetError([f"bulletins need the variable {name}" for name in lacking])
     down = link(ds["fine"].values, ds["downstream_fine"].values)
-    at = places(ds["fine"].values, reaches)
-    area = ds["drainage_area_fine"].to_numpy().astype(np.float64)
-    way = np.asarray(distance_to_outlet(down, ds["length_fine"].to_numpy().astype(np.float64)))
-    orders = np.asarray(strahler(down))
-    position = np.where(orders == 1, "headwater", np.where(orders == orders.max(), "mainstem", "middle"))
-    named = {
-        "position": position[at],
-        "area": np.array(["small", "medium", "large", ""])[thirds(area)][at],
-        "way": np.array(["near", "middle", "far", ""])[thirds(way)][at],
-    }
+    length, area = (ds[f"{name}_fine"].to_numpy().astype(np.float64) for name in ("length", "drainage_area"))
+    way = np.asarray(distance_to_outlet(down, length), np.float64)
+    found = {"position": np.asarray(strahler(down), np.float64), "area": area, "way": way}
     if "elevation_fine" in ds:
-        height = thirds(ds["elevation_fine"].to_numpy().astype(np.float64))
-        named["height"] = np.array(["low", "middle", "high", ""])[height][at]
-    return named
+        found["height"] = ds["elevation_fine"].to_numpy().astype(np.float64)
+    return found
+
+
+def _places(ds: xr.Dataset, reaches: NDArray[np.generic]) -> dict[str, Words]:
+    """Describe the places of reaches by their rank in the basin; without elevation, nothing is said of it."""
+    at, measures = places(ds["fine"].values, reaches), _measures(ds)
+    orders = measures.pop("position")
+    position = np.where(orders == 1, "headwater", np.where(orders == orders.max(), "mainstem", "middle"))
+    names = {"area": ("small", "medium", "large"), "way": ("near", "middle", "far")}
+    names["height"] = ("low", "middle", "high")
+    thirded = {fact: np.array([*names[fact], ""])[thirds(each)][at] for fact, each in measures.items()}
+    return {"position": position[at], **thirded}
