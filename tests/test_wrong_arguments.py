@@ -29,6 +29,7 @@ from tests.readers.test_riverdl import drivers as dl_drivers
 from tests.small import TWO_FEATURES
 from xmsgl import benchmark, datasets, evaluate, events, export, plot, readers
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, XMSGLError
+from xmsgl.events import text as bulletin
 from xmsgl.network.graph import RiverGraph, RiverGraphs
 from xmsgl.network.kernels import Exponential, get_kernel
 from xmsgl.training.settings import TrainSettings, network_arguments
@@ -78,12 +79,18 @@ def things(river_of, tmp_path_factory):
     weather = daily.rename(columns={"temperature": "air_temperature [degC]"})
     basin = xmsgl.datasets.simulated(n_coarse=3, reaches_per_segment=4, years=2, seed=4)
     drawn = events.simulate(basin, n=16, sensors=0.4, days=40)
+    localizer = events.train(drawn, basin, epochs=1)
+    texts = bulletin.bulletins(drawn, basin)
+    aligner = bulletin.align(drawn, basin, texts, localizer, epochs=1)
     return SimpleNamespace(
         folder=folder,
         basin=basin,
         events=drawn,
         found=events.locate(drawn, basin, "largest"),
-        localizer=events.train(drawn, basin, epochs=1),
+        localizer=localizer,
+        texts=texts,
+        aligner=aligner,
+        vectors=aligner.embed_texts(texts),
         network=network,
         embedding=ds.msgl.embed(network),
         states=xr.DataArray(
@@ -282,6 +289,41 @@ CALLS = {
     "xmsgl.events.Localizer.load": lambda t: (
         events.Localizer.load,
         {"path": t.localizer.save(t.folder / "localizer.safetensors")},
+    ),
+    "xmsgl.events.text.bulletins": lambda t: (
+        bulletin.bulletins,
+        {"events": t.events, "obj": t.basin, "seed": 1, "family": "log", "ids": False},
+    ),
+    "xmsgl.events.text.encode": lambda t: (bulletin.encode, {"texts": ["warm"], "encoder": "hashing"}),
+    "xmsgl.events.text.align": lambda t: (
+        bulletin.align,
+        {
+            "events": t.events,
+            "obj": t.basin,
+            "texts": t.texts,
+            "localizer": t.localizer,
+            "encoder": "hashing",
+            "epochs": 1,
+            "seed": 2,
+        },
+    ),
+    "xmsgl.events.text.recall": lambda t: (bulletin.recall, {"a": t.vectors, "b": t.vectors, "k": 2}),
+    "xmsgl.events.text.TextAligner.embed_events": lambda t: (
+        t.aligner.embed_events,
+        {"events": t.events, "obj": t.basin},
+    ),
+    "xmsgl.events.text.TextAligner.embed_texts": lambda t: (t.aligner.embed_texts, {"texts": ["warm"]}),
+    "xmsgl.events.text.TextAligner.classify": lambda t: (
+        t.aligner.classify,
+        {"events": t.events, "obj": t.basin, "descriptions": {"warm": ["warm water"]}},
+    ),
+    "xmsgl.events.text.TextAligner.save": lambda t: (
+        t.aligner.save,
+        {"path": t.folder / "aligner.safetensors"},
+    ),
+    "xmsgl.events.text.TextAligner.load": lambda t: (
+        bulletin.TextAligner.load,
+        {"path": t.aligner.save(t.folder / "aligner.safetensors")},
     ),
     "xmsgl.evaluate.next_sensors": lambda t: (
         evaluate.next_sensors,

@@ -23,6 +23,7 @@ class Output(NamedTuple):
     magnitude: Tensor  # log10 W minus 7 (event,)
     onset: Tensor  # days, as a fraction of the record (event,)
     kind: Tensor  # logits (event, kind)
+    latent: Tensor  # what the kind is read from (event, latent)
 
 
 class EventNetwork(nn.Module):
@@ -68,9 +69,9 @@ class EventNetwork(nn.Module):
         source, magnitude, onset = self.heads["reach"](torch.cat([total, around, agreed], dim=2)).unbind(2)
         share = torch.softmax(source, dim=1)
         attended = (share.unsqueeze(2) * total).sum(1)
-        kind = self.heads["kind"](torch.cat([attended, total.amax(1)], dim=1))
+        latent = torch.cat([attended, total.amax(1)], dim=1)
         size = (share * (magnitude + agreed[:, :, 0])).sum(1)
-        return Output(source, size, (share * onset).sum(1), kind)
+        return Output(source, size, (share * onset).sum(1), self.heads["kind"](latent), latent)
 
     def _series(self, residual: Tensor, scale: Tensor) -> Tensor:
         """Describe the series of each sensor, (event, sensor, feature)."""

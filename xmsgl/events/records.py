@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["Found", "Records", "need", "read_records", "stations"]
+__all__ = ["Found", "Records", "known_kinds", "need", "places", "read_records", "stations"]
 
 _TRUTH = ("source", "kind", "onset", "magnitude")
 
@@ -67,24 +67,34 @@ def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False)
     none = np.zeros(0, np.int64)
     if not truth:
         return Records(residual, first.astype(np.int64), none, np.zeros(0), none, none)
-    kinds = {name: number for number, name in enumerate(KINDS)}
-    if strange := sorted(set(map(str, events["kind"].values)) - kinds.keys()):
-        raise InvalidArgumentError(f"events of unknown kinds: {strange}; the kinds are {', '.join(kinds)}")
     return Records(
         residual,
         first.astype(np.int64),
         stations(river, events["source"].values),
         events["magnitude"].to_numpy().astype(np.float64),
         events["onset"].to_numpy().astype(np.int64),
-        np.array([kinds[str(kind)] for kind in events["kind"].values], dtype=np.int64),
+        np.array([list(KINDS).index(kind) for kind in known_kinds(events)], dtype=np.int64),
     )
 
 
+def known_kinds(events: xr.Dataset) -> list[str]:
+    """Return the kind of each event, and refuse those that there are not."""
+    kinds = [str(kind) for kind in events["kind"].values]
+    if strange := sorted(set(kinds) - KINDS.keys()):
+        raise InvalidArgumentError(f"events of unknown kinds: {strange}; the kinds are {', '.join(KINDS)}")
+    return kinds
+
+
 def stations(river: HeatedRiver, ids: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
-    """Return the positions of reaches by their ids."""
-    places = pd.Index(river.ids).get_indexer(pd.Index(ids))
-    if (places < 0).any():
-        lost = [each for each, place in zip(ids, places, strict=True) if place < 0][:3]
+    """Return the positions of reaches of a river by their ids."""
+    return places(river.ids, ids)
+
+
+def places(known: NDArray[Any], ids: Sequence[Any] | NDArray[Any]) -> NDArray[np.int64]:
+    """Return the positions of ids among those known."""
+    found = pd.Index(known).get_indexer(pd.Index(ids))
+    if (found < 0).any():
+        lost = [each for each, place in zip(ids, found, strict=True) if place < 0][:3]
         msg = f"reaches {lost} are not in this dataset; give the one that the events were simulated on"
         raise InvalidArgumentError(msg)
-    return np.asarray(places, dtype=np.int64)
+    return np.asarray(found, dtype=np.int64)

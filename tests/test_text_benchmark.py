@@ -1,0 +1,70 @@
+"""The benchmark of bulletins: its page, and its figures for texts that say all or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import text as benchmark
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_has_the_stored_rows():
+    rows = json.loads((ROOT / benchmark.RESULTS).read_text(encoding="utf-8"))
+    page = (ROOT / benchmark.PAGE).read_text(encoding="utf-8")
+    assert benchmark.written(rows, page) == page
+    found = [r for r in rows if (r["task"], r["method"], r["share"]) == ("retrieval", "minilm", 1.0)]
+    mean = np.mean([r["text"] for r in found if r["family"] in ("letter", "briefing")])
+    (line,) = [line for line in page.splitlines() if line.startswith("| minilm | 100%")]
+    assert f" {mean:.2f} |" in line
+
+
+def test_it_is_honest_about_what_is_tested():
+    assert not set(benchmark.COMMON) & set(benchmark.HELD_OUT)
+    assert not set(benchmark.SEEN) & set(benchmark.UNSEEN)
+    assert len(benchmark.UNSEEN) == 4
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Records that show the kind in noise, and bulletins that name it; letters say more than the others."""
+    rng = np.random.default_rng(0)
+    kinds = np.array(benchmark.SEEN + benchmark.UNSEEN)
+    number = rng.integers(8, size=benchmark.COUNT)
+    parts = np.array([[k & 1, k >> 1 & 1, k >> 2] for k in range(8)]) * 2.0 - 1
+    series = np.concatenate([parts[number], rng.normal(size=(number.size, 2))], axis=1)
+    series = (series + 0.1 * rng.normal(size=series.shape)).astype(np.float32)
+    words = [("cold", "warm"), ("short", "long"), ("low", "high")]
+    said = [" ".join(pair[k >> place & 1] for place, pair in enumerate(words)) for k in number.tolist()]
+    families = (*benchmark.COMMON, *benchmark.HELD_OUT)
+    vectors = (parts[number] + 0.1 * rng.normal(size=(number.size, 3))).astype(np.float32)
+    return benchmark.Material(
+        kinds[number],
+        dict.fromkeys(families, said),
+        {encoder: dict.fromkeys(families, vectors) for encoder in ("minilm", "hashing")},
+        {"all": series, "seen": series},
+    )
+
+
+def test_kinds_that_are_made_of_known_parts_are_named(material):
+    found = {name: benchmark.unseen(material, name, seed=0) for name in ("minilm", "tf-idf, ridge")}
+    tested = np.isin(material.kind[: benchmark.COUNT // 2], benchmark.UNSEEN)
+    for row in found.values():
+        assert row["n"] == tested.sum()
+        assert row["accuracy"] == pytest.approx(np.mean([row[kind] for kind in benchmark.UNSEEN]))
+        assert row["low"] <= row["accuracy"] <= row["high"]
+        assert row["accuracy"] > 0.9
+
+
+def test_shuffled_texts_find_as_little_as_chance(material):
+    right, wrong = (
+        next(row for row in benchmark.retrieval(material, name, 1.0, 0) if row["family"] == "letter")
+        for name in ("minilm", "minilm, shuffled")
+    )
+    # About 25 of the 200 are of one kind, so that 5 of 25 is the best, and 5 of 200 is by chance.
+    assert 0.12 < right["text"] < 0.4
+    assert wrong["text"] < 0.1
