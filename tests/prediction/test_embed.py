@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
@@ -114,6 +116,13 @@ def test_every_backbone_has_states(river, inputs_of, backbone):
     with torch.no_grad():
         expected = module.hidden_states(inputs_of(ds, model, WINDOWS[2]), "fine")[WARMUP:, :, 0]
     np.testing.assert_allclose(states[120:], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_every_implementation_of_the_cell_gives_the_same(river, model, whole, backend):
+    """Also with the inputs of segments, which the reaches inherit."""
+    spec = replace(model.spec, architecture={**model.spec.architecture, "backend": backend})
+    np.testing.assert_allclose(embed(short(river), Model(spec, model.weights)), whole, atol=1e-5)
 
 
 def test_without_a_fine_task_states_are_those_that_the_interpolation_reads(river, inputs_of):
