@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 
 from tests.small import QUICK
+from xmsgl.datasets import simulated
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.inputs.windows import Window
@@ -254,3 +255,15 @@ def test_the_warm_up_may_be_chosen(river, model, whole):
     assert float(abs(cold - whole)[60].max()) > 10 * float(abs(cold - whole)[119].max())
     with pytest.raises(InvalidArgumentError, match="warmup must be 0 to"):
         embed(short(river), model, warmup=-1)
+
+
+@pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")
+def test_packaged_models():
+    """By default the one for ungauged reaches; the one for sensors is of trees alone."""
+    ds = simulated(n_coarse=3, reaches_per_segment=2, years=1)
+    found = ds.msgl.embed()
+    assert found.attrs["network"] == "part 0 of a stack, msgl"
+    xr.testing.assert_equal(found, ds.msgl.embed("delaware-ungauged"))
+    assert ds.msgl.embed("delaware-gauged").attrs["network"] == "part 0 of a stack, remap"
+    with pytest.raises(InvalidArgumentError, match="has no hidden states"):
+        ds.msgl.embed("delaware-sensors")
