@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 import xarray as xr
 
 from tests.small import QUICK
+from xmsgl.datasets import simulated
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.inputs.windows import Window
@@ -114,6 +117,13 @@ def test_every_backbone_has_states(river, inputs_of, backbone):
     with torch.no_grad():
         expected = module.hidden_states(inputs_of(ds, model, WINDOWS[2]), "fine")[WARMUP:, :, 0]
     np.testing.assert_allclose(states[120:], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_every_implementation_of_the_cell_gives_the_same(river, model, whole, backend):
+    """Also with the inputs of segments, which the reaches inherit."""
+    spec = replace(model.spec, architecture={**model.spec.architecture, "backend": backend})
+    np.testing.assert_allclose(embed(short(river), Model(spec, model.weights)), whole, atol=1e-5)
 
 
 def test_without_a_fine_task_states_are_those_that_the_interpolation_reads(river, inputs_of):
@@ -245,3 +255,15 @@ def test_the_warm_up_may_be_chosen(river, model, whole):
     assert float(abs(cold - whole)[60].max()) > 10 * float(abs(cold - whole)[119].max())
     with pytest.raises(InvalidArgumentError, match="warmup must be 0 to"):
         embed(short(river), model, warmup=-1)
+
+
+@pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")
+def test_packaged_models():
+    """By default the one for ungauged reaches; the one for sensors is of trees alone."""
+    ds = simulated(n_coarse=3, reaches_per_segment=2, years=1)
+    found = ds.msgl.embed()
+    assert found.attrs["network"] == "part 0 of a stack, msgl"
+    xr.testing.assert_equal(found, ds.msgl.embed("delaware-ungauged"))
+    assert ds.msgl.embed("delaware-gauged").attrs["network"] == "part 0 of a stack, remap"
+    with pytest.raises(InvalidArgumentError, match="has no hidden states"):
+        ds.msgl.embed("delaware-sensors")
