@@ -8,6 +8,7 @@ import pathlib
 import re
 import warnings
 from dataclasses import fields
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -369,6 +370,10 @@ CALLS = {
     "xmsgl.evaluate.keep_fraction": lambda t: (
         evaluate.keep_fraction,
         {"labels": t.observed, "fraction": 0.5},
+    ),
+    "xmsgl.evaluate.leave_one_basin_out": lambda t: (
+        partial(evaluate.leave_one_basin_out, epochs=1, hidden=2, progress=False),
+        {"obj": t.ds, "method": "remap"},
     ),
     "xmsgl.evaluate.temporal_split": lambda t: (evaluate.temporal_split, {"ds": t.ds}),
     "xmsgl.evaluate.split_years": lambda t: (evaluate.split_years, {"time": t.ds}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xmsgl.evaluate.alike import analogues, regimes
+from xmsgl.evaluate.basins import leave_one_basin_out
 from xmsgl.evaluate.metrics import score
 from xmsgl.evaluate.placement import next_sensors
 from xmsgl.evaluate.probabilistic import coverage, crps, pinball
@@ -34,6 +35,7 @@ __all__ = [
     "hold_out_segments",
     "indices",
     "keep_fraction",
+    "leave_one_basin_out",
     "mask_labels",
     "next_sensors",
     "pinball",
