@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from tests.small import TWO_FEATURES
 from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError
@@ -46,7 +45,7 @@ def test_a_basin_without_fine_labels_is_not_scored(two_rivers):
 @pytest.mark.parametrize("fault", ["one basin", "no water_temperature_fine", "no finite value"])
 def test_what_cannot_be_left_out_is_refused(river, two_rivers, fault):
     name = "water_temperature_fine"
-    given: dict[str, xr.Dataset] = {
+    given = {
         "one basin": river,
         "no water_temperature_fine": two_rivers.drop_vars(name),
         "no finite value": two_rivers.assign({name: two_rivers[name] * np.nan}),

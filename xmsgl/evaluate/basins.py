@@ -94,7 +94,7 @@ def leave_one_basin_out(
 
 
 def _basins(ds: xr.Dataset) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Number the basins of segments and of reaches, and return the id of each basin's first outlet."""
+    """Find the basin of each segment and reach, by number, and return the id of each basin's first outlet."""
     ids, down, _ = topology(ds, "coarse")
     below = topology(ds, "fine")[1]
     n = down.size
