@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 # PyPI name -> conda-forge name, where they differ
 CONDA = {
+    "moto[server]": "moto",
     "dask[array]": "dask-core",
     "netcdf4": "netcdf4",
     "torch": "pytorch",

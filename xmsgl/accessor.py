@@ -265,7 +265,7 @@ class MsglAccessor:
 
         return export(self._obj, prediction, convention=convention)
 
-    def explore(self, path: str | os.PathLike[str], *, prediction: Any, **options: Any) -> Path:
+    def explore(self, path: str | os.PathLike[str], *, prediction: Any, **options: Any) -> Path | str:
         """Write a page for a browser with the `options` of :func:`xmsgl.plot.explore`; return its path."""
         from xmsgl.plot import explore
 

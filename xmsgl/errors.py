@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Self
 
 __all__ = [
     "CheckpointError",
@@ -67,6 +68,10 @@ class InvalidArgumentError(XMSGLError, ValueError):
 
 class OutputError(InvalidArgumentError, OSError):
     """A result cannot be written to the given path."""
+
+    def __new__(cls, *args: object) -> Self:
+        """Make the error as OSError does; dask's workers call this when they send it to another process."""
+        return OSError.__new__(cls, *args)
 
 
 class UnknownNameError(XMSGLError, KeyError):

@@ -12,13 +12,16 @@ import pandas as pd
 from click.shell_completion import CompletionItem
 
 from xmsgl.cli.config import Command, table_option
-from xmsgl.datasets.open import DATASETS, open_file
+from xmsgl.datasets.open import DATASETS, open_file, open_url
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
 from xmsgl.util.address import is_url
+from xmsgl.util.remote import Remote, located
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from xmsgl.util.remote import Location
 
 __all__ = [
     "BY_NAME",
@@ -28,11 +31,13 @@ __all__ = [
     "completing",
     "dataset_argument",
     "device_option",
+    "existing_type",
     "folder_type",
     "known",
     "known_dataset",
     "known_model",
     "observed_until",
+    "open_place",
     "open_prediction",
     "output_option",
     "path_type",
@@ -75,7 +80,18 @@ class Names(click.Choice):  # type: ignore[type-arg]  # click 8.1 has no type ar
 complete_dataset = completing(lambda: DATASETS, files=True)
 complete_model = completing(packaged_names, files=True)
 
-path_type = click.Path(path_type=Path)
+
+class FileOrUrl(click.Path):
+    """A file or folder on this machine, or a URL of fsspec."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or the place of a URL."""
+        place = located(value) if isinstance(value, str) else value
+        return place if isinstance(place, Remote) else super().convert(str(place), param, ctx)
+
+
+path_type = FileOrUrl(path_type=Path)
+existing_type = FileOrUrl(exists=True, path_type=Path)
 folder_type = click.Path(path_type=Path, file_okay=False)
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 
@@ -87,15 +103,21 @@ def output_option(text: str) -> Callable[[Command], Command]:
 
 def prediction_option(*, required: bool = True) -> Callable[[Command], Command]:
     """Make the option ``-p``."""
-    kind = click.Path(exists=True, path_type=Path)
-    return click.option("-p", "--prediction", type=kind, required=required, help="Output of downscale.")
+    return click.option(
+        "-p", "--prediction", type=existing_type, required=required, help="Output of downscale."
+    )
 
 
-def open_prediction(path: Path) -> xr.DataArray:
+def open_prediction(path: Location) -> xr.DataArray:
     """Open the temperature in the output of downscale, lazily."""
     from xmsgl.schema.names import LABEL  # loads dask, which help does not need
 
-    return temperature_in(open_file(path), path, LABEL)
+    return temperature_in(open_place(path), path, LABEL)
+
+
+def open_place(path: Location) -> xr.Dataset:
+    """Open a file or store, also at a URL, lazily."""
+    return open_url(path.url) if isinstance(path, Remote) else open_file(path)
 
 
 def temperature_in(ds: xr.Dataset, origin: object, *names: str) -> xr.DataArray:
@@ -119,7 +141,7 @@ def known(what: str, names: Callable[[], Iterable[str]], *, urls: bool = False) 
 
 
 known_dataset = known("a known dataset", lambda: DATASETS, urls=True)
-known_model = known("a packaged model", packaged_names)
+known_model = known("a packaged model", packaged_names, urls=True)
 
 
 def dataset_argument(command: Command) -> Command:
@@ -128,10 +150,10 @@ def dataset_argument(command: Command) -> Command:
     return argument(table_option("data", f"Arguments of {BY_NAME}: region=02040104, n_coarse=20.")(command))
 
 
-def paths_of(*words: object) -> list[Path]:
-    """Select the existing files and folders among arguments that may also be names or None."""
-    paths = [Path(word) for word in words if isinstance(word, str | Path) and word not in DATASETS]
-    return [path for path in paths if path.exists()]
+def paths_of(*words: object) -> list[Location]:
+    """Select URLs and the existing files and folders among arguments that may also be names or None."""
+    given = [word for word in words if isinstance(word, str | Path | Remote) and word not in DATASETS]
+    return [each for each in map(located, given) if isinstance(each, Remote) or each.exists()]
 
 
 quantiles_option = click.option(
@@ -142,9 +164,7 @@ quantiles_option = click.option(
 )
 
 
-start_option = click.option(
-    "--start", type=click.Path(exists=True, path_type=Path), help="State of an earlier run."
-)
+start_option = click.option("--start", type=existing_type, help="State of an earlier run.")
 save_state_option = click.option(
     "--save-state", type=path_type, help="Write the state of the last day used, .nc or .zarr."
 )

@@ -18,6 +18,7 @@ from xmsgl.cli.train import train_config
 from xmsgl.datasets.open import DATASETS, open_data
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.packaged import packaged_names
+from xmsgl.util.remote import Remote, located
 from xmsgl.util.spec import label_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ __all__ = ["describe"]
 _RUN = "run.json"
 
 
-_known = known("a known dataset or packaged model", lambda: [*DATASETS, *packaged_names()])
+_known = known("a known dataset or packaged model", lambda: [*DATASETS, *packaged_names()], urls=True)
 
 
 @click.command(cls=ListsCommand)
@@ -46,6 +47,9 @@ def describe(*, file: str, data: dict[str, Any], graphs: bool, toml: bool) -> No
     packaged model, a training checkpoint, or the folder of a benchmark run. Labels are counted, but no other
     values are read; xmsgl validate reads them.
     """
+    place = located(file)
+    if isinstance(place, Remote) and place.suffix.lower() not in (".zarr", ".nc", ".nc4"):
+        file = str(place.fetched())
     path = Path(file)
     stored = path / _RUN if (path / _RUN).is_file() else path
     if file in packaged_names() or (file not in DATASETS and _is_safetensors(path)):

@@ -13,13 +13,16 @@ from xmsgl.cli.config import table_option
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.util.address import without_secrets
 from xmsgl.util.history import stamp
 from xmsgl.util.progress import dask_bar
+from xmsgl.util.remote import address_of, whole_file
 from xmsgl.util.spec import bind
-from xmsgl.util.writing import whole
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from xmsgl.util.remote import Location
 
 __all__ = ["carry", "explore", "export", "plot", "read"]
 
@@ -57,7 +60,7 @@ def _readers() -> tuple[str, ...]:
 @click.argument("files", nargs=-1, required=True)
 @arguments.output_option("Dataset to write: netCDF file (.nc) or Zarr store (.zarr).")
 @table_option("set", "Options of the reader: scale=coarse missing=neighbour.", "options")
-def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str, Any]) -> None:
+def read(*, reader: str, files: tuple[str, ...], output: Location, options: dict[str, Any]) -> None:
     """Convert the FILES of another project to the dataset convention.
 
     The files are the arguments of the READER in their order; an unknown READER lists all. Commas join files:
@@ -68,7 +71,9 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
     sources = [word if "," not in word or Path(word).exists() else tuple(word.split(",")) for word in files]
     bind(f"reader {reader!r}", readers.get(reader), *sources, **options)
     outputs.check_output(output, outputs.DATASET, arguments.paths_of(*files, *",".join(files).split(",")))
-    ds = stamp(readers.read(reader, *sources, **options), f"read({reader!r}, {', '.join(files)})")
+    ds = stamp(
+        readers.read(reader, *sources, **options), f"read({reader!r}, {without_secrets(', '.join(files))})"
+    )
     with dask_bar("read"):
         outputs.write_dataset(ds.drop_encoding(), output)
     say(f"{', '.join(f'{name} {size:,}' for name, size in ds.sizes.items())} written to {output}")
@@ -78,7 +83,7 @@ def read(*, reader: str, files: tuple[str, ...], output: Path, options: dict[str
 @click.argument("coarse", callback=arguments.known_dataset, shell_complete=arguments.complete_dataset)
 @arguments.dataset_argument
 @arguments.output_option("netCDF file (.nc) or Zarr store (.zarr).")
-def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Path) -> None:
+def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Location) -> None:
     """Give each fine reach of DATASET the temperature of its segment.
 
     COARSE is a file with water_temperature over (time, coarse), such as the output of another model, or a
@@ -102,7 +107,9 @@ def carry(*, coarse: str, dataset: str, data: dict[str, Any], output: Path) -> N
 @arguments.output_option("netCDF file (.nc), GeoPackage (.gpkg), GeoParquet file (.parquet) or table (.csv).")
 @click.option("--convention", type=arguments.Names(["cf", "ugrid"]), help="Of netCDF. Default: cf.")
 @days_option
-def export(*, dataset: str, data: dict[str, Any], prediction: Path, output: Path, **chosen: Any) -> None:
+def export(
+    *, dataset: str, data: dict[str, Any], prediction: Location, output: Location, **chosen: Any
+) -> None:
     """Write a prediction for DATASET, with its reaches and their attributes, for other tools.
 
     The ending of the output is its format: a netCDF file of CF time series or of a UGRID network, or one row
@@ -139,7 +146,7 @@ _PLOTS = {
 @arguments.prediction_option(required=False)
 @arguments.output_option("Picture to write (.png, .pdf or .svg).")
 @table_option("set", "Arguments of the plot: time=2019-07-21 reach=12 by=season.", "given")
-def plot(*, kind: str, dataset: str, data: dict[str, Any], output: Path, **chosen: Any) -> None:
+def plot(*, kind: str, dataset: str, data: dict[str, Any], output: Location, **chosen: Any) -> None:
     """Draw DATASET, or a prediction for it.
 
     \b
@@ -158,7 +165,7 @@ def plot(*, kind: str, dataset: str, data: dict[str, Any], output: Path, **chose
     given |= {name: _period(str(given[name])) for name in {"time", "period"} & given.keys()}
     axes = getattr(ds.msgl.plot, kind)(**given)
     maker = {"Software" if output.suffix.lower() == ".png" else "Creator": "xmsgl"}
-    with whole(output) as part:
+    with whole_file(output) as part:
         axes.figure.savefig(part, dpi=150, metadata=maker)
     say(f"written to {output}")
 
@@ -185,12 +192,14 @@ def _check_plot(kind: str, given: dict[str, Any], *, predicted: bool) -> None:
 @arguments.prediction_option()
 @arguments.output_option("Page to write (.html).")
 @days_option
-def explore(*, dataset: str, data: dict[str, Any], prediction: Path, output: Path, days: str | None) -> None:
+def explore(
+    *, dataset: str, data: dict[str, Any], prediction: Location, output: Location, days: str | None
+) -> None:
     """Write a page for a browser that shows a prediction for DATASET.
 
     It has a map to play through the days and the series of any reach, and opens without a network.
     """
     outputs.check_output(output, outputs.PAGE, arguments.paths_of(dataset, prediction))
     temperature = _on(arguments.open_prediction(prediction), days)
-    open_data(dataset, **data).msgl.explore(output, prediction=temperature)
+    open_data(dataset, **data).msgl.explore(address_of(output), prediction=temperature)
     say(f"written to {output}")

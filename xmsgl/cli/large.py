@@ -13,9 +13,10 @@ from xmsgl.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import xarray as xr
+
+    from xmsgl.util.remote import Location
 
 __all__ = ["in_pieces", "plan_of", "show_plan", "write_resumable"]
 
@@ -32,7 +33,7 @@ def in_pieces(ds: xr.Dataset) -> xr.Dataset:
 
 
 def write_resumable(
-    temperature: xr.DataArray, ds: xr.Dataset, output: Path, settings: Mapping[str, Any]
+    temperature: xr.DataArray, ds: xr.Dataset, output: Location, settings: Mapping[str, Any]
 ) -> None:
     """Write the missing chunks of a store; fail with the days that cannot be written."""
     from xmsgl.export.zarr import damaged_blocks, write_in_pieces

@@ -18,6 +18,7 @@ from xmsgl.cli.arguments import (
     folder_type,
     known_model,
     observed_until,
+    open_place,
     open_prediction,
     output_option,
     path_type,
@@ -39,8 +40,9 @@ from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
 from xmsgl.cli.reproduce import reproduce
 from xmsgl.cli.train import train
-from xmsgl.datasets.open import DATASETS, open_data, open_file
+from xmsgl.datasets.open import DATASETS, open_data
 from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
+from xmsgl.util.address import without_secrets
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import xarray as xr
+
+    from xmsgl.util.remote import Location
 
 # Exit codes: 0 success, 1 an error of xmsgl, 2 a wrong command line (from click), 3 an invalid dataset.
 EXIT_ERROR, EXIT_FAULTS = 1, 3
@@ -76,7 +80,7 @@ class _Group(click.Group):
             say(f"error: {error}", err=True)
             ctx.exit(EXIT_FAULTS)
         except (XMSGLError, OSError) as error:
-            say(f"error: {error}", err=True)
+            say(f"error: {without_secrets(str(error))}", err=True)
             ctx.exit(EXIT_ERROR)
         except MemoryError as error:
             say(f"error: not enough memory; choose fewer days or a smaller model ({error})", err=True)
@@ -84,7 +88,8 @@ class _Group(click.Group):
         except Exception as error:
             if not _from_a_file(error):
                 raise
-            say(f"error: a file cannot be read ({type(error).__name__}: {error}); write it again", err=True)
+            what = without_secrets(f"{type(error).__name__}: {error}")
+            say(f"error: a file cannot be read ({what}); write it again", err=True)
             ctx.exit(EXIT_ERROR)
 
 
@@ -159,7 +164,7 @@ def demo(*, data: str, out: Path, seed: int) -> None:
 @json_option
 @click.pass_context
 def fetch(
-    ctx: click.Context, /, *, dataset: str, output: Path | None, data: dict[str, Any], **named: str | None
+    ctx: click.Context, /, *, dataset: str, output: Location | None, data: dict[str, Any], **named: str | None
 ) -> None:
     """Download and build DATASET, and summarise it."""
     from xmsgl import schema
@@ -221,11 +226,11 @@ def downscale(
     dataset: str,
     data: dict[str, Any],
     model: str | None,
-    output: Path,
+    output: Location,
     warmup: int | None,
     resume: bool,
-    start: Path | None,
-    save_state: Path | None,
+    start: Location | None,
+    save_state: Location | None,
     plan: bool,
     quantiles: tuple[float, ...],
     device: str,
@@ -242,7 +247,7 @@ def downscale(
     reads = paths_of(dataset, model, start)
     check_output(output, PREDICTION, reads)
     _check_state(save_state, output, reads)
-    ds, before = open_data(dataset, **data), None if start is None else open_file(start)
+    ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     settings = {"warmup": warmup, "quantiles": list(quantiles) or None}
     if resume or plan:
         ds = in_pieces(ds)
@@ -296,12 +301,12 @@ def reconstruct(
     dataset: str,
     data: dict[str, Any],
     model: Path | str | None,
-    output: Path,
+    output: Location,
     mode: str,
     issue: str | None,
     lead: int | None,
-    start: Path | None,
-    save_state: Path | None,
+    start: Location | None,
+    save_state: Location | None,
     quantiles: tuple[float, ...],
     device: str,
 ) -> None:
@@ -313,7 +318,7 @@ def reconstruct(
     reads = paths_of(dataset, model, start)
     check_output(output, PREDICTION, reads)
     _check_state(save_state, output, reads)
-    ds, before = open_data(dataset, **data), None if start is None else open_file(start)
+    ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
     temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
     with dask_bar("reconstruct"):
@@ -323,7 +328,7 @@ def reconstruct(
         _write_state(ds.msgl.state(model, **known), save_state)
 
 
-def _check_state(path: Path | None, output: Path, reads: Any) -> None:
+def _check_state(path: Location | None, output: Location, reads: Any) -> None:
     """Refuse a name for a state that is read, or that the output has."""
     if path is not None:
         check_output(path, STATE, reads)
@@ -332,13 +337,13 @@ def _check_state(path: Path | None, output: Path, reads: Any) -> None:
             raise click.UsageError(msg)
 
 
-def _write_state(state: Any, path: Path) -> None:
+def _write_state(state: Any, path: Location) -> None:
     """Write the state after a run."""
     write_dataset(state, path)
     click.echo(f"state of {state.indexes['time'][-1].date()} written to {path}")
 
 
-def _say_sizes(temperature: xr.DataArray, output: Path) -> None:
+def _say_sizes(temperature: xr.DataArray, output: Location) -> None:
     """Say how much was written."""
     words = {"quantile": "quantiles", "fine": "reaches", "time": "days", "lead": "days"}
     counts = [f"{temperature.sizes[dim]:,} {word}" for dim, word in words.items() if dim in temperature.dims]
@@ -350,7 +355,7 @@ def _say_sizes(temperature: xr.DataArray, output: Path) -> None:
 @prediction_option()
 @click.option("--by", help="month, season, year, water_year, reach, segment or stream_order.")
 @json_option
-def evaluate(*, dataset: str, data: dict[str, Any], prediction: Path, by: str | None) -> None:
+def evaluate(*, dataset: str, data: dict[str, Any], prediction: Location, by: str | None) -> None:
     """Score a prediction against the observations in DATASET.
 
     Each score comes with n, the number of observed reach-days.

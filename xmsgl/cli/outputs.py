@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from xmsgl.errors import CheckpointError, OutputError
+from xmsgl.errors import CheckpointError, OutputError, XMSGLError
 from xmsgl.export.netcdf import write_netcdf
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
+from xmsgl.util.remote import Remote, whole_file
 from xmsgl.util.writing import check_target, whole
 
 if TYPE_CHECKING:
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 
     import geopandas
 
+    from xmsgl.util.remote import Location
+
 __all__ = ["Kind", "check_output", "is_prediction", "write_dataset", "write_prediction", "write_table"]
 
+_STORAGE = {"chunks", "preferred_chunks", "shards", "compressor", "compressors", "filters", "serializer"}
 _ZARR_METADATA = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 
 
@@ -34,10 +39,10 @@ class Kind:
 
     what: str
     formats: str  # none: any
-    is_ours: Callable[[Path], bool]
+    is_ours: Callable[[Any], bool]  # of a path, or a store at a URL
 
 
-def check_output(path: Path, kind: Kind, reads: Iterable[Path] = ()) -> None:
+def check_output(path: Location, kind: Kind, reads: Iterable[Location] = ()) -> None:
     """Check, before anything is computed, that a result can be written and replaces no other file."""
     if kind.formats and f"({path.suffix.lower()})" not in kind.formats:
         ending = "one of these endings" if " or " in kind.formats else "this ending"
@@ -46,14 +51,31 @@ def check_output(path: Path, kind: Kind, reads: Iterable[Path] = ()) -> None:
     folder = bool(kind.formats) and _is_zarr(path)
     if folder:
         require("zarr", "writing a Zarr store", extra="data")
-    target = check_target(path, folder=folder, reads=reads)
-    if target.exists() and not kind.is_ours(target):
+    if isinstance(path, Remote):
+        exists = _check_remote(path, reads)
+        ours = exists and kind.is_ours(path if folder else path.fetched())
+    else:
+        target = check_target(
+            path, folder=folder, reads=[each for each in reads if not isinstance(each, Remote)]
+        )
+        exists = target.exists()
+        ours = exists and kind.is_ours(target)
+    if exists and not ours:
         other = f"it exists and is not {kind.what} written by xmsgl"
         msg = f"cannot write {path}: {other}; remove it first, or choose another name"
         raise OutputError(msg)
 
 
-def is_prediction(path: Path) -> bool:
+def _check_remote(target: Remote, reads: Iterable[Location]) -> bool:
+    """Check that a place at a URL can be reached and is not read; say whether something is there."""
+    for each in reads:
+        if isinstance(each, Remote) and target.same_as(each):
+            msg = f"cannot write {target}: {each} is read; choose another name"
+            raise OutputError(msg)
+    return target.exists()
+
+
+def is_prediction(path: Location) -> bool:
     """Check whether a file or folder is a prediction written by the package, and nothing else."""
     from xmsgl.schema.names import LABEL  # loads dask, which help does not need
 
@@ -65,12 +87,12 @@ def is_prediction(path: Path) -> bool:
     return ("model_sha256" in ds[LABEL].attrs and made) or ": carry(" in history
 
 
-def _is_dataset(path: Path) -> bool:
+def _is_dataset(path: Location) -> bool:
     ds = _opened(path)
     return ds is not None and (ATTRIBUTE in ds.attrs or ": read(" in str(ds.attrs.get("history")))
 
 
-def _made_by(verb: str, path: Path) -> bool:
+def _made_by(verb: str, path: Location) -> bool:
     ds = _opened(path)
     return ds is not None and f": {verb}" in str(ds.attrs.get("history"))
 
@@ -81,18 +103,26 @@ def _is_picture(path: Path) -> bool:
     return any(mark in content for mark in (b"Software\0xmsgl", b"/Creator (xmsgl)", b"<dc:title>xmsgl<"))
 
 
-def _opened(path: Path) -> xr.Dataset | None:
+def _opened(path: Location) -> xr.Dataset | None:
     """Open the metadata of a file; None if it cannot be read, has several groups, or holds other files."""
-    options = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
+    store = isinstance(path, Remote) or path.is_dir()
+    options = {"engine": "zarr", "consolidated": False} if store else {"engine": "netcdf4"}
+    source = path.store() if isinstance(path, Remote) else path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the caller looks for other files in the folder
         try:
-            with closing(xr.open_datatree(path, decode_times=False, **options)) as tree:
+            with closing(xr.open_datatree(source, decode_times=False, **options)) as tree:
                 known = {*map(str, tree.variables), *_ZARR_METADATA}
-                strange = path.is_dir() and {entry.name for entry in path.iterdir()} - known
+                strange = store and _entries(path) - known
                 return None if tree.children or strange else tree.to_dataset()
         except Exception:  # noqa: BLE001 - each library has its own errors for what it cannot read
             return None
+
+
+def _entries(folder: Location) -> set[str]:
+    if isinstance(folder, Remote):
+        return {name.split("/")[0] for name in folder.files()}
+    return {entry.name for entry in folder.iterdir()}
 
 
 def _is_trained(path: Path) -> bool:
@@ -117,32 +147,57 @@ TABLES = "GeoPackage (.gpkg), GeoParquet (.parquet) or CSV (.csv)"
 EXPORT = Kind("a netCDF export", f"{NETCDF}, {TABLES}", partial(_made_by, "export to "))
 
 
-def write_prediction(temperature: xr.DataArray, path: Path) -> None:
+def write_prediction(temperature: xr.DataArray, path: Location) -> None:
     """Compute a prediction and write it completely or not at all."""
     packed = {} if _is_zarr(path) else {temperature.name: {"zlib": True, "complevel": 1}}
     write_dataset(temperature.to_dataset(), path, packed)
 
 
-def write_dataset(ds: xr.Dataset, path: Path, encoding: Mapping[Hashable, Any] | None = None) -> None:
+def write_dataset(ds: xr.Dataset, path: Location, encoding: Mapping[Hashable, Any] | None = None) -> None:
     """Write a dataset as netCDF or Zarr, completely or not at all."""
-    zarr = _is_zarr(path)
-    with whole(path, folder=zarr) as part, _own_threads(), warnings.catch_warnings():
-        if not zarr:
+    if not _is_zarr(path):
+        with whole_file(path) as part, _own_threads():
             write_netcdf(ds, part, encoding)
-            return
+        return
+    with warnings.catch_warnings():
+        ds = _without_storage(ds)
         # Consolidated metadata is not part of Zarr 3, but xarray looks for it when it opens the store.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        ds.to_zarr(part, mode="w-")
+        if isinstance(path, Remote):
+            _write_store(ds, path)
+            return
+        with whole(path, folder=True) as part, _own_threads():
+            ds.to_zarr(part, mode="w-")
 
 
-def write_table(frame: geopandas.GeoDataFrame, path: Path) -> None:
+def _without_storage(ds: xr.Dataset) -> xr.Dataset:
+    """Forget how another store held the values; what Zarr 2 compressed with, Zarr 3 refuses."""
+    plain = ds.copy()
+    for variable in plain.variables.values():
+        variable.encoding = {k: v for k, v in variable.encoding.items() if k not in _STORAGE}
+    return plain
+
+
+def _write_store(ds: xr.Dataset, target: Remote) -> None:
+    """Write a Zarr store at a URL, beside its target until it is complete."""
+    part = target.with_ending(f".{secrets.token_hex(4)}.part")
+    try:
+        with _own_threads():
+            ds.to_zarr(part.store(write=True), mode="w-")
+        part.become(target)
+    finally:
+        with suppress(XMSGLError):  # it cannot be reached; the error above says so
+            part.remove()
+
+
+def write_table(frame: geopandas.GeoDataFrame, path: Location) -> None:
     """Write one row for each reach, completely or not at all."""
     writers = {".gpkg": frame.to_file, ".parquet": frame.to_parquet, ".csv": frame.to_csv}
-    with whole(path) as part:
+    with whole_file(path) as part:
         writers[path.suffix.lower()](part)
 
 
-def _is_zarr(path: Path) -> bool:
+def _is_zarr(path: Location) -> bool:
     return path.suffix.lower() == ".zarr"
 
 

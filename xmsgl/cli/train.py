@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmsgl.cli.arguments import completing, dataset_argument, device_option, folder_type, path_type, paths_of
+from xmsgl.cli.arguments import (
+    completing,
+    dataset_argument,
+    device_option,
+    existing_type,
+    folder_type,
+    path_type,
+    paths_of,
+)
 from xmsgl.cli.as_json import json_option, show
 from xmsgl.cli.config import config_option, config_path, table_option, to_toml
 from xmsgl.cli.lists import ListsCommand
@@ -16,6 +24,7 @@ from xmsgl.cli.outputs import MODEL, check_output
 from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, OutputError
 from xmsgl.training.recipes import RECIPES
+from xmsgl.util.remote import Remote, address_of
 from xmsgl.util.writing import check_target
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.training.watch.standing import Observer
+    from xmsgl.util.remote import Location
 
 __all__ = ["check_fingerprint", "settings_of", "train", "train_config"]
 
@@ -83,7 +93,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     "--fingerprint", help="Stop unless network, days and labels have this digest (describe --toml prints it)."
 )
 @click.option("--checkpoint", type=path_type, help="Checkpoint to write after every epoch.")
-@click.option("--resume", type=click.Path(exists=True, path_type=Path), help="Checkpoint to continue from.")
+@click.option("--resume", type=existing_type, help="Checkpoint to continue from.")
 @click.option("--tensorboard", type=folder_type, help="Folder for TensorBoard logs of every epoch.")
 @json_option
 @click.pass_context
@@ -93,12 +103,12 @@ def train(
     *,
     dataset: str,
     data: dict[str, Any],
-    output: Path,
+    output: Location,
     others: dict[str, Any],
     device: str,
     fingerprint: str | None,
-    checkpoint: Path | None,
-    resume: Path | None,
+    checkpoint: Location | None,
+    resume: Location | None,
     tensorboard: Path | None,
     **settings: Any,
 ) -> None:
@@ -125,10 +135,16 @@ def train(
     if checkpoint is not None:
         _check_checkpoint(checkpoint, output, reads)
     if tensorboard is not None and tensorboard.is_dir():
-        check_target(tensorboard / "events", reads=reads)
+        local = [each for each in reads if isinstance(each, Path)]
+        check_target(tensorboard / "events", reads=local)
     ds = open_data(dataset, **data)
     check_fingerprint(ds, fingerprint)
-    files = {"checkpoint": checkpoint, "resume": resume, "start": start, "device": device}
+    files = {
+        "checkpoint": address_of(checkpoint),
+        "resume": address_of(resume),
+        "start": start,
+        "device": device,
+    }
     with joined() as team:
         if not team.leads:
             logging.getLogger("xmsgl").setLevel(logging.ERROR)  # one report is enough
@@ -136,17 +152,23 @@ def train(
         model = ds.msgl.train(**chosen, **others, **files, observers=watching)
     if not team.leads:
         return
-    model.save(output)
+    model.save(address_of(output))
     facts = {"model": str(output), "sha256": model.sha256, "history": model.history}
     show(facts, f"{model!r}\nwritten to {output}")
 
 
-def _check_checkpoint(checkpoint: Path, output: Path, reads: list[Path]) -> None:
+def _check_checkpoint(checkpoint: Location, output: Location, reads: list[Location]) -> None:
     """Check that a checkpoint can be written; it may be the one that training continues from."""
     check_output(checkpoint, MODEL, reads)
-    if checkpoint.resolve() == output.resolve():
+    if _same(checkpoint, output):
         msg = f"cannot write {output}: it is also the checkpoint; choose another name for one of them"
         raise OutputError(msg)
+
+
+def _same(one: Location, other: Location) -> bool:
+    if isinstance(one, Path) and isinstance(other, Path):
+        return one.resolve() == other.resolve()
+    return isinstance(one, Remote) and isinstance(other, Remote) and one.same_as(other)
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ The benchmark has its own sources, which hold more information: see :mod:`xmsgl.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import xarray as xr
 from xmsgl import datasets
 from xmsgl.errors import DataUnavailableError, InvalidArgumentError, did_you_mean
 from xmsgl.util.address import is_url, without_secrets
+from xmsgl.util.remote import located
 from xmsgl.util.spec import bind
 
 if TYPE_CHECKING:
@@ -44,43 +46,35 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
     return open_url(name) if is_url(name) else open_file(path)
 
 
-def open_file(path: Path) -> xr.Dataset:
-    """Open a netCDF file or a Zarr folder, lazily."""
+def open_file(path: Path, origin: object = None) -> xr.Dataset:
+    """Open a netCDF file or a Zarr folder, lazily; messages name the origin of a copy."""
     try:
         if path.is_dir():  # a local store is as fast without consolidated metadata
             return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
         return xr.open_dataset(path, engine="netcdf4", chunks={})
     except Exception as error:  # the libraries that decode files raise many kinds
         kind = "a Zarr folder" if path.is_dir() else "netCDF"
-        msg = f"{path} cannot be read as {kind}: {error}; copy or write it again"
+        msg = f"{origin or path} cannot be read as {kind}: {error}; copy or write it again"
         raise InvalidArgumentError(msg) from error
 
 
 def open_url(url: str) -> xr.Dataset:
-    """Open a Zarr store lazily where it lies, or the copy of a netCDF file that ``simplecache::`` asks for.
+    """Open a Zarr store lazily where it lies, or a netCDF file from a copy.
 
-    A library that the scheme needs, such as s3fs, and its credentials are found by fsspec.
+    The copy lasts until the process ends; with ``simplecache::`` before the URL, fsspec keeps it. A library
+    that the scheme needs, such as s3fs, and its credentials are found by fsspec.
     """
-    import fsspec
-
-    netcdf = url.rstrip("/").endswith((".nc", ".nc4"))
-    if netcdf and "::" not in url:
-        msg = (
-            f"{without_secrets(url)} is a netCDF file, which is read from a copy: put simplecache:: before "
-            "the URL, or give a Zarr store, which is read where it lies"
-        )
-        raise InvalidArgumentError(msg)
+    place = located(url)
+    if isinstance(place, Path):
+        return open_file(place)
+    if place.suffix.lower() in (".nc", ".nc4"):
+        return open_file(place.fetched(), place)
     try:
-        if netcdf:
-            return open_file(Path(fsspec.open_local(url)))
-        return xr.open_dataset(url, engine="zarr", chunks={})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
+            return xr.open_dataset(place.store(), engine="zarr", chunks={})
     except Exception as error:  # noqa: BLE001 - each scheme has errors of its own
-        # The error itself may contain the address with its credentials.
-        shown = without_secrets(url)
-        msg = f"cannot open {shown}: {type(error).__name__}; check the address and your access to it"
-        if isinstance(error, ImportError):
-            msg += f": {error}"
-        raise DataUnavailableError(msg) from None
+        place.refuse("open", error)
 
 
 def arguments_of(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,10 @@ from xmsgl.events.records import Found, Records, need, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.models.file import storage
 from xmsgl.schema.arrays import sound_dataset
+from xmsgl.util.address import without_secrets
 from xmsgl.util.arguments import checked
 from xmsgl.util.plain import read_plain
-from xmsgl.util.writing import write_bytes
+from xmsgl.util.remote import write_file
 
 if TYPE_CHECKING:
     import os
@@ -73,21 +74,21 @@ class Localizer:
         self.history = history or {}
 
     @checked
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path | str:
         """Write the network to one safetensors file, whole or not at all.
 
         Parameters
         ----------
         path
-            Target, in an existing folder.
+            Target, in an existing folder, or a URL of fsspec.
 
         Returns
         -------
-        pathlib.Path
-            The file written.
+        pathlib.Path or str
+            The file written, or its URL.
         """
         header = {"events": _FORMAT, "sensors": self.sensors, "days": self.days, "noise": self.noise}
-        return write_bytes(
+        return write_file(
             path, storage.to_bytes(self.network.state_dict(), {**header, "history": self.history})
         )
 
@@ -99,14 +100,14 @@ class Localizer:
         Parameters
         ----------
         path
-            The file.
+            The file, or its URL.
 
         Raises
         ------
         CheckpointError
             There is no such file, or it does not hold a network that locates events.
         """
-        weights, header = storage.from_bytes(storage.read(path), str(path))
+        weights, header = storage.from_bytes(storage.read(path), without_secrets(str(path)))
         network = EventNetwork(len(KINDS))
         try:
             if header.get("events") != _FORMAT:

@@ -1,8 +1,8 @@
 """Write a large lazy prediction to a Zarr store in pieces: a job that was killed continues where it stopped.
 
 The store grows beside its target, in a folder whose name has ``.unfinished`` added, and gets its name when
-all chunks are there. Each chunk is written once, by one task; Zarr writes a chunk to a temporary file first
-(since 3.1.3), so that a chunk is either whole or absent.
+all chunks are there; it may be at a URL. Each chunk is written once, by one task; Zarr writes a chunk to a
+temporary file first (since 3.1.3) and an object store takes it whole, so that it is either whole or absent.
 """
 
 from __future__ import annotations
@@ -10,28 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from xmsgl.errors import OutputError, XMSGLError, shorten
+from xmsgl.export.stores import store_at
 from xmsgl.schema.names import LABEL
 from xmsgl.util.progress import progress_bar
-from xmsgl.util.writing import check_target, sync, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pandas as pd
+    import xarray as xr
     from numpy.typing import NDArray
 
-    Place = tuple[int, ...]  # of a chunk, by dimension
+    from xmsgl.export.stores import Place, Store
+    from xmsgl.util.remote import Location
 
 __all__ = ["Outcome", "damaged_blocks", "write_in_pieces"]
 
@@ -54,7 +52,7 @@ class Outcome:
 
 
 def write_in_pieces(
-    temperature: xr.DataArray, path: Path, run: Mapping[str, Any], explain: Callable[[slice], str]
+    temperature: xr.DataArray, path: Location, run: Mapping[str, Any], explain: Callable[[slice], str]
 ) -> Outcome:
     """Write a lazy prediction, or the chunks of it that an earlier run of the same job did not write.
 
@@ -62,33 +60,16 @@ def write_in_pieces(
     the job; one with another description does not continue it. Chunks whose input cannot be read are left
     out and listed in the outcome, with what `explain` says of their days; the store then remains unfinished.
     """
-    target = check_target(path, folder=True)
-    part = target.with_name(f"{target.name}.unfinished")
-    with _alone(part):
+    target = store_at(path)
+    part = target.unfinished()
+    with part.alone():
         return _write_missing(temperature, target, part, run, explain)
-
-
-@contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    """Refuse to write a store that another process is writing."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(part.with_name(f"{part.name}.lock"))
-    try:
-        with lock.acquire(timeout=0):
-            try:
-                yield
-            finally:
-                part.with_name(f"{part.name}.lock").unlink(missing_ok=True)
-    except Timeout as error:
-        msg = f"another process is writing {part}; wait for it, or choose another name"
-        raise OutputError(msg) from error
 
 
 def _write_missing(
     temperature: xr.DataArray,
-    target: Path,
-    part: Path,
+    target: Store,
+    part: Store,
     run: Mapping[str, Any],
     explain: Callable[[slice], str],
 ) -> Outcome:
@@ -104,12 +85,13 @@ def _write_missing(
             "dataset with its days, or remove it"
         )
         raise OutputError(msg)
-    places = _places(temperature.shape, chunks)
-    todo = [place for place in places if not _file(part, place).exists()]
+    places, there = _places(temperature.shape, chunks), part.written(LABEL)
+    todo = [place for place in places if place not in there]
     failed = _write(temperature, part, chunks, todo, explain)
-    lost = [place for place in places if not _file(part, place).exists()]
+    there = part.written(LABEL)
+    lost = [place for place in places if place not in there]
     if not lost:
-        _finish(part, target)
+        part.finish(target)
     days = temperature.indexes["time"]
     axis = temperature.dims.index("time")
     missing = [(*_span(days, chunks[axis], place[axis]), failed.get(place, "not written")) for place in lost]
@@ -142,25 +124,22 @@ def _template(temperature: xr.DataArray, run: Mapping[str, Any]) -> tuple[xr.Dat
     return made, chunks
 
 
-def _begin(made: xr.Dataset, target: Path, part: Path, chunks: Sequence[int]) -> None:
+def _begin(made: xr.Dataset, target: Store, part: Store, chunks: Sequence[int]) -> None:
     """Write the metadata and coordinates, and copy what a finished store of the same job has."""
     earlier = _earlier(target, made) if target.exists() else 0
     if earlier < _SETTLED:
         earlier = 0
-    with whole(part, folder=True) as new:
-        encoding = {LABEL: {"chunks": tuple(chunks)}}
-        made.to_zarr(new, mode="w-", compute=False, encoding=encoding, zarr_format=3, consolidated=False)
-        axis = list(made[LABEL].dims).index("time")
-        for place in _places(made[LABEL].shape, chunks):
-            if (place[axis] + 1) * chunks[axis] <= earlier and _file(target, place).exists():
-                _file(new, place).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(_file(target, place), _file(new, place))
+    axis = list(made[LABEL].dims).index("time")
+    there = target.written(LABEL) if earlier else set()
+    kept = {place for place in there if (place[axis] + 1) * chunks[axis] <= earlier}
+    files = {f"{LABEL}/c/{'/'.join(map(str, place))}" for place in kept}
+    part.begin(made, {LABEL: {"chunks": tuple(chunks)}}, target, files)
 
 
-def _earlier(target: Path, made: xr.Dataset) -> int:
+def _earlier(target: Store, made: xr.Dataset) -> int:
     """Return how many days a finished store of the same job has."""
     _check_same(target, made)
-    days = xr.open_zarr(target, consolidated=False, chunks=None).indexes["time"]
+    days = target.opened().indexes["time"]
     if not days.equals(made.indexes["time"][: days.size]):
         msg = (
             f"cannot continue {target}: its days are not the first days of this dataset; choose another name"
@@ -169,15 +148,14 @@ def _earlier(target: Path, made: xr.Dataset) -> int:
     return int(days.size)
 
 
-def _done(target: Path, made: xr.Dataset, chunks: Sequence[int]) -> bool:
-    return _earlier(target, made) == made.sizes["time"] and all(
-        _file(target, place).exists() for place in _places(made[LABEL].shape, chunks)
-    )
+def _done(target: Store, made: xr.Dataset, chunks: Sequence[int]) -> bool:
+    places = set(_places(made[LABEL].shape, chunks))
+    return _earlier(target, made) == made.sizes["time"] and places <= target.written(LABEL)
 
 
-def _check_same(store: Path, made: xr.Dataset) -> None:
+def _check_same(store: Store, made: xr.Dataset) -> None:
     """Refuse a store of another job, and say in what it differs."""
-    found = xr.open_zarr(store, consolidated=False, chunks=None).attrs.get(_ATTRIBUTE)
+    found = store.opened().attrs.get(_ATTRIBUTE)
     if found is None:
         msg = f"cannot continue {store}: it was not written with --resume; remove it, or choose another name"
         raise OutputError(msg)
@@ -194,7 +172,7 @@ def _check_same(store: Path, made: xr.Dataset) -> None:
 
 def _write(
     temperature: xr.DataArray,
-    part: Path,
+    part: Store,
     chunks: Sequence[int],
     todo: Sequence[Place],
     explain: Callable[[slice], str],
@@ -210,9 +188,11 @@ def _write(
     with progress_bar(len(todo), "downscale", unit="chunk") as bar:
         for first in range(0, len(todo), _AT_ONCE):
             some = todo[first : first + _AT_ONCE]
-            tasks = [put(blocks[place], str(part), _region(place, chunks)) for place in some]
+            tasks = [put(blocks[place], part, _region(place, chunks)) for place in some]
             try:
                 compute(*tasks)
+            except OutputError:  # the store cannot be reached
+                raise
             except OSError as error:
                 if error.errno is not None and not isinstance(error, XMSGLError):
                     raise  # the disk is full, or may not be written
@@ -238,28 +218,12 @@ def _one_by_one(
     return failed
 
 
-def _put(block: NDArray[np.float32], store: str, region: tuple[slice, ...]) -> None:
+def _put(block: NDArray[np.float32], store: Store, region: tuple[slice, ...]) -> None:
     """Write one chunk, also if it holds nothing but missing values."""
     import zarr
 
     with zarr.config.set({"array.write_empty_chunks": True}):
-        zarr.open_array(f"{store}/{LABEL}", mode="r+")[region] = block
-
-
-def _finish(part: Path, target: Path) -> None:
-    """Remove what killed writes left, and give the store its name.
-
-    A process that is killed here leaves the unfinished store or the finished one, with all chunks.
-    """
-    for left in part.rglob("*.partial"):
-        left.unlink()
-    sync(part)
-    aside = target.with_name(f"{target.name}.replaced")
-    if target.exists():
-        shutil.rmtree(aside, ignore_errors=True)  # left by a process killed below
-        target.rename(aside)
-    part.rename(target)
-    shutil.rmtree(aside, ignore_errors=True)
+        zarr.open_array(store.zarr(), path=LABEL, mode="r+")[region] = block
 
 
 def _places(shape: Sequence[int], chunks: Sequence[int]) -> list[Place]:
@@ -268,11 +232,6 @@ def _places(shape: Sequence[int], chunks: Sequence[int]) -> list[Place]:
 
 def _region(place: Place, chunks: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(k * chunk, (k + 1) * chunk) for k, chunk in zip(place, chunks, strict=True))
-
-
-def _file(store: Path, place: Place) -> Path:
-    """Return the file of a chunk in a store of Zarr format 3."""
-    return store.joinpath(LABEL, "c", *map(str, place))
 
 
 def _span(days: pd.Index, length: int, number: int) -> tuple[str, str]:

@@ -9,8 +9,9 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file import storage
 from xmsgl.models.file.check import check_weights
 from xmsgl.training.loop import Progress
+from xmsgl.util.address import without_secrets
 from xmsgl.util.plain import read_plain
-from xmsgl.util.writing import write_bytes
+from xmsgl.util.remote import write_file
 
 if TYPE_CHECKING:
     import os
@@ -69,14 +70,15 @@ def write_checkpoint(
         "groups": progress.optimizer["param_groups"],
         "finished": [member.history for member in finished],
     }
-    write_bytes(path, storage.to_bytes(tensors, header))
+    write_file(path, storage.to_bytes(tensors, header))
 
 
 def read_checkpoint(
     path: str | os.PathLike[str], settings: Mapping[str, Any]
 ) -> tuple[Progress, list[Trained]]:
     """Read the state of a training with the same settings, and the members trained before."""
-    tensors, header = storage.from_bytes(storage.read(path), str(path))
+    payload, path = storage.read(path), without_secrets(str(path))
+    tensors, header = storage.from_bytes(payload, path)
     if header.get("format") != _FORMAT or not isinstance(header.get("settings"), dict):
         msg = f"{path} is not a training checkpoint of this version of xmsgl; load a model with load_model"
         raise CheckpointError(msg)

@@ -18,7 +18,7 @@ from xmsgl.training.start import Start
 from xmsgl.training.team import Team
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.arguments import checked
-from xmsgl.util.writing import check_target
+from xmsgl.util.remote import check_file
 
 if TYPE_CHECKING:
     import os
@@ -141,7 +141,7 @@ def train(
         given = {**given, "validation": validation}
     chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:
-        check_target(checkpoint)
+        check_file(checkpoint)
     watching = watched(progress, observers) if Team.current().leads else watched(False, ())
     ds = schema.as_dataset(obj)
     schema.validate(ds)

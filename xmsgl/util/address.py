@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_url", "without_secrets"]
+__all__ = ["CACHES", "is_url", "without_secrets"]
+
+#: Prefixes of fsspec that keep a copy of what is read.
+CACHES = ("simplecache", "filecache", "blockcache", "cached")
 
 
 def is_url(name: object) -> bool:
@@ -12,6 +15,12 @@ def is_url(name: object) -> bool:
     return isinstance(name, str) and "://" in name
 
 
-def without_secrets(url: str) -> str:
-    """Return a URL without what may be a secret: user, password, query."""
-    return re.sub(r"\?.*$", "?...", re.sub(r"://[^/@]*@", "://...@", url))
+def without_secrets(text: str) -> str:
+    """Return a URL, or a text with URLs, without what may be a secret: user, password, query.
+
+    Examples
+    --------
+    >>> without_secrets("cannot read s3://key:secret@bucket/a.nc?token=1 now")
+    'cannot read s3://...@bucket/a.nc?... now'
+    """
+    return re.sub(r"(://\S*?)\?[^\s'\"<>]*", r"\1?...", re.sub(r"://[^/@\s]*@", "://...@", text))

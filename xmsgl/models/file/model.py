@@ -16,7 +16,7 @@ from xmsgl.models.methods.registry import create_model
 from xmsgl.util.address import is_url
 from xmsgl.util.arguments import checked
 from xmsgl.util.html import as_xarray_shows, card, facts, folded, table
-from xmsgl.util.writing import write_bytes
+from xmsgl.util.remote import write_file
 
 if TYPE_CHECKING:
     import os
@@ -217,25 +217,27 @@ class Model:
         )
 
     @checked
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path | str:
         """Write the model to one safetensors file, whole or not at all.
 
         Parameters
         ----------
         path
-            Target, conventionally ending in ``.safetensors``, in an existing folder.
+            Target, conventionally ending in ``.safetensors``, in an existing folder; or a URL of fsspec, such
+            as ``"s3://bucket/river.safetensors"``.
 
         Returns
         -------
-        pathlib.Path
-            The file written.
+        pathlib.Path or str
+            The file written, or its URL.
 
         Raises
         ------
         OutputError
-            The folder does not exist or is not writable, or the target is a folder.
+            The folder does not exist or is not writable, the target is a folder, or the URL cannot be
+            written.
         """
-        return write_bytes(path, self.payload)
+        return write_file(path, self.payload)
 
     @classmethod
     @checked
@@ -360,7 +362,8 @@ def load_model(model: str | os.PathLike[str] | None = None, *, sha256: str | Non
     model
         The name of a packaged model (``xmsgl models`` lists them), or else the path of a file; write
         ``"./name"`` for a file named like a packaged model. Default: ``"delaware-gauged"``. A URL of http,
-        https or a scheme of fsspec (``"s3://..."``) is fetched once into the cache and needs `sha256`.
+        https or a scheme of fsspec (``"s3://..."``) is fetched once into the cache and needs `sha256`, which
+        may stand at its end: ``"s3://bucket/river.safetensors#sha256=..."``.
     sha256
         Digest that the file must have, as :attr:`Model.sha256` and ``sha256sum`` have it. Default: any, for
         files on this machine.
@@ -393,9 +396,6 @@ def load_model(model: str | os.PathLike[str] | None = None, *, sha256: str | Non
             raise CheckpointError(msg)
         model = DEFAULT
     if is_url(model):
-        if sha256 is None:
-            msg = "a model from a URL needs its digest: load_model(url, sha256=...); Model.sha256 has it"
-            raise InvalidArgumentError(msg)
         model = fetch_model(str(model), sha256)
     origin = str(model)
     if isinstance(model, str) and model in names:

@@ -15,10 +15,14 @@ from xmsgl.util.cache import cache_folder
 __all__ = ["fetch_model"]
 
 
-def fetch_model(url: str, sha256: str) -> Path:
-    """Return the file of a model from the cache, or fetch it; its digest must be the one given."""
+def fetch_model(url: str, sha256: str | None) -> Path:
+    """Return the file of a model from the cache, or fetch it; its digest must be the one given.
+
+    Without `sha256` it is taken from the end of the URL: ``#sha256=...``.
+    """
     import pooch
 
+    url, sha256 = _with_digest(url, sha256)
     shown = without_secrets(url)
     if not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         msg = f"sha256 must be 64 hexadecimal digits, as Model.sha256 has them, not {sha256!r:.80}"
@@ -47,6 +51,17 @@ def fetch_model(url: str, sha256: str) -> Path:
         raise DataUnavailableError(_unavailable(shown, error)) from None
     finally:
         logger.setLevel(level)
+
+
+def _with_digest(url: str, sha256: str | None) -> tuple[str, str]:
+    plain, _, digest = url.partition("#sha256=")
+    if sha256 is None and not digest:
+        msg = (
+            "a model from a URL needs its digest: load_model(url, sha256=...), or #sha256=... at the end of "
+            "the URL; Model.sha256 has it"
+        )
+        raise InvalidArgumentError(msg)
+    return plain, sha256 or digest
 
 
 def _unavailable(shown: str, error: Exception) -> str:

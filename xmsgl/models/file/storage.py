@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
@@ -13,6 +12,7 @@ from safetensors.torch import load, save
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError, shorten
 from xmsgl.util.plain import read_plain
+from xmsgl.util.remote import read_file
 
 if TYPE_CHECKING:
     import os
@@ -95,14 +95,14 @@ def _checksum(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], pa
 def read(path: str | os.PathLike[str]) -> bytes:
     """Read a file of weights."""
     try:
-        source = Path(path)
+        payload = read_file(path)
     except TypeError as error:  # a number in a catalog, for example
         msg = f"a file of weights must be given by its path, not {path!r:.60}"
         raise InvalidArgumentError(msg) from error
-    if not source.is_file():
-        msg = f"there is no file of weights at {source}"
+    if payload is None:
+        msg = f"there is no file of weights at {path}"
         raise CheckpointError(msg)
-    return source.read_bytes()
+    return payload
 
 
 def digest(payload: bytes) -> str:

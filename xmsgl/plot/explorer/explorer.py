@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmsgl.errors import OutputError
@@ -16,10 +15,11 @@ from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.schema.rivers import stream_orders
 from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
-from xmsgl.util.writing import check_target, write_bytes
+from xmsgl.util.remote import check_file, located, write_file
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     import xarray as xr
 
@@ -35,7 +35,7 @@ def explore(
     interval: xr.DataArray | xr.Dataset | None = None,
     observed: xr.DataArray | xr.Dataset | None = None,
     title: str | None = None,
-) -> Path:
+) -> Path | str:
     """Write a page that shows a prediction: a map to play through the days, and the series of any reach.
 
     The one file holds everything: it can be mailed, published with a paper or opened without a network.
@@ -53,7 +53,8 @@ def explore(
         ``simulated_temperature_coarse`` of a reach's segment. Reaches observed on the days shown are marked
         on the map, and so is the most downstream reach of an observed segment without any.
     path
-        File to write, ending in ``.html``; an existing one is replaced once the new one is complete.
+        File to write, ending in ``.html``, or a URL of fsspec; an existing one is replaced once the new one
+        is complete.
     interval
         Quantiles ``(quantile, time, fine)`` to draw around a prediction without quantiles.
     observed
@@ -65,7 +66,7 @@ def explore(
 
     Returns
     -------
-    pathlib.Path
+    pathlib.Path or str
         The file: about 3 bytes per reach-day shown, 8 with an interval, plus 2 MB.
 
     Raises
@@ -90,11 +91,11 @@ def explore(
     prediction = by_day(as_array(prediction))
     interval = None if interval is None else by_day(as_array(interval, "interval"))
     observed = None if observed is None else as_array(observed, "observed")
-    target = Path(path)
+    target = located(path)
     if target.suffix.lower() not in (".html", ".htm"):
         msg = f"cannot write {target}: the name of a page must end in .html"
         raise OutputError(msg)
-    check_target(target)
+    check_file(path)
     require("bokeh", "the explorer page", extra="explore")
     ds = sound_dataset(obj)
     orders = stream_orders(ds, "fine")
@@ -105,4 +106,4 @@ def explore(
         daily=gather(prediction, ds, interval, observed),
         units=units_of(prediction),
     )
-    return write_bytes(target, render(contents).encode())
+    return write_file(path, render(contents).encode())
