@@ -130,11 +130,10 @@ class TestUrls:
         fsspec = pytest.importorskip("fsspec")
         with fsspec.open("memory://rivers/basin.nc", "wb") as file:
             file.write(bytes(river.to_netcdf()))
-        with pytest.raises(InvalidArgumentError, match="put simplecache:: before the URL"):
-            open_data("memory://rivers/basin.nc")
-        ds = open_data("simplecache::memory://rivers/basin.nc")
-        assert ds["air_temperature_coarse"].chunks
-        xr.testing.assert_equal(ds.compute(), river)
+        for url in ("memory://rivers/basin.nc", "simplecache::memory://rivers/basin.nc"):
+            ds = open_data(url)
+            assert ds["air_temperature_coarse"].chunks
+            xr.testing.assert_equal(ds.compute(), river)
 
     def test_a_command_takes_a_url(self, river):
         pytest.importorskip("zarr")
@@ -149,7 +148,9 @@ class TestUrls:
         "url", ["http://me:hunter2@127.0.0.1:9/x.zarr?key=hunter2", "moon://me:hunter2@x/y.zarr"]
     )
     def test_what_cannot_be_opened_is_named_without_secrets(self, url, caplog):
-        with pytest.raises(DataUnavailableError, match="cannot open") as raised:
+        with pytest.raises(
+            DataUnavailableError, match=r"cannot (open|read) https?://\.\.\.@|cannot (open|read) [a-z0-9]+:"
+        ) as raised:
             open_data(url)
         assert "hunter2" not in "".join(traceback.format_exception(raised.value)) + caplog.text
         with pytest.raises(InvalidArgumentError, match="takes no arguments") as raised:

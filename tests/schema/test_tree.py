@@ -47,6 +47,7 @@ VERBS = {
     "graph": lambda obj, model, prediction: obj.msgl.graph("fine").describe(),
     "train": lambda obj, model, prediction: obj.msgl.train("remap", validation=0.4, **SETTINGS).sha256,
     "downscale": lambda obj, model, prediction: obj.msgl.downscale(model, quantiles=[0.5]).values.tolist(),
+    "embed": lambda obj, model, prediction: obj.msgl.embed(model).values.tolist(),
     "evaluate": lambda obj, model, prediction: float(obj.msgl.evaluate(prediction)["rmse"]),
     "export": lambda obj, model, prediction: obj.msgl.export(prediction).water_temperature.values.tolist(),
     "compare": lambda obj, model, prediction: float(

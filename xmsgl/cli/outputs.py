@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,10 @@ from xmsgl.export.netcdf import write_netcdf
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
 from xmsgl.util.remote import Remote, whole_file
-from xmsgl.util.writing import check_target, whole
+from xmsgl.util.writing import check_target, own_threads, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
     from pathlib import Path
 
     import geopandas
@@ -107,7 +106,7 @@ def _opened(path: Location) -> xr.Dataset | None:
     """Open the metadata of a file; None if it cannot be read, has several groups, or holds other files."""
     store = isinstance(path, Remote) or path.is_dir()
     options = {"engine": "zarr", "consolidated": False} if store else {"engine": "netcdf4"}
-    source = path.store() if isinstance(path, Remote) else path
+    source = _store(path) if isinstance(path, Remote) else path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the caller looks for other files in the folder
         try:
@@ -117,6 +116,12 @@ def _opened(path: Location) -> xr.Dataset | None:
                 return None if tree.children or strange else tree.to_dataset()
         except Exception:  # noqa: BLE001 - each library has its own errors for what it cannot read
             return None
+
+
+def _store(place: Remote, *, write: bool = False) -> Any:
+    from xmsgl.util.remote_store import store_at_url  # loads zarr, which help does not need
+
+    return store_at_url(place, write=write)
 
 
 def _entries(folder: Location) -> set[str]:
@@ -156,7 +161,7 @@ def write_prediction(temperature: xr.DataArray, path: Location) -> None:
 def write_dataset(ds: xr.Dataset, path: Location, encoding: Mapping[Hashable, Any] | None = None) -> None:
     """Write a dataset as netCDF or Zarr, completely or not at all."""
     if not _is_zarr(path):
-        with whole_file(path) as part, _own_threads():
+        with whole_file(path) as part, own_threads():
             write_netcdf(ds, part, encoding)
         return
     with warnings.catch_warnings():
@@ -166,7 +171,7 @@ def write_dataset(ds: xr.Dataset, path: Location, encoding: Mapping[Hashable, An
         if isinstance(path, Remote):
             _write_store(ds, path)
             return
-        with whole(path, folder=True) as part, _own_threads():
+        with whole(path, folder=True) as part, own_threads():
             ds.to_zarr(part, mode="w-")
 
 
@@ -182,8 +187,8 @@ def _write_store(ds: xr.Dataset, target: Remote) -> None:
     """Write a Zarr store at a URL, beside its target until it is complete."""
     part = target.with_ending(f".{secrets.token_hex(4)}.part")
     try:
-        with _own_threads():
-            ds.to_zarr(part.store(write=True), mode="w-")
+        with own_threads():
+            ds.to_zarr(_store(part, write=True), mode="w-")
         part.become(target)
     finally:
         with suppress(XMSGLError):  # it cannot be reached; the error above says so
@@ -199,17 +204,3 @@ def write_table(frame: geopandas.GeoDataFrame, path: Location) -> None:
 
 def _is_zarr(path: Location) -> bool:
     return path.suffix.lower() == ".zarr"
-
-
-@contextmanager
-def _own_threads() -> Iterator[None]:
-    """Let dask compute in threads that end with the block, so that none writes on after Ctrl-C."""
-    import dask
-    from dask.system import CPU_COUNT
-
-    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT)
-    try:
-        with dask.config.set(pool=pool):
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -70,9 +70,11 @@ def open_url(url: str) -> xr.Dataset:
     if place.suffix.lower() in (".nc", ".nc4"):
         return open_file(place.fetched(), place)
     try:
+        from xmsgl.util.remote_store import store_at_url
+
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
-            return xr.open_dataset(place.store(), engine="zarr", chunks={})
+            return xr.open_dataset(store_at_url(place), engine="zarr", chunks={})
     except Exception as error:  # noqa: BLE001 - each scheme has errors of its own
         place.refuse("open", error)
 

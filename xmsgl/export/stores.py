@@ -144,11 +144,15 @@ class RemoteStore:
 
     def zarr(self) -> Any:
         """Return what zarr writes to."""
-        return self.place.store(write=True)
+        from xmsgl.util.remote_store import store_at_url
+
+        return store_at_url(self.place, write=True)
 
     def opened(self) -> xr.Dataset:
         """Open the dataset, lazily and without dask."""
-        ds: xr.Dataset = xr.open_zarr(self.place.store(), consolidated=False, chunks=None)
+        from xmsgl.util.remote_store import store_at_url
+
+        ds: xr.Dataset = xr.open_zarr(store_at_url(self.place), consolidated=False, chunks=None)
         return ds
 
     def written(self, name: str) -> set[Place]:

@@ -30,6 +30,7 @@ __all__ = [
     "check_file",
     "located",
     "read_file",
+    "uncached",
     "whole_file",
     "write_file",
 ]
@@ -65,7 +66,7 @@ class Remote:
 
     def same_as(self, other: Remote) -> bool:
         """Whether one of two places is the other one, or lies in it; caches make no difference."""
-        one, two = (f"{_uncached(each.url).rstrip('/')}/" for each in (self, other))
+        one, two = (f"{uncached(each.url).rstrip('/')}/" for each in (self, other))
         return one.startswith(two) or two.startswith(one)
 
     def exists(self) -> bool:
@@ -116,20 +117,6 @@ class Remote:
             msg = f"{error}; the result was kept in {kept}"
             raise OutputError(msg) from None
 
-    def store(self, *, write: bool = False) -> Any:
-        """Return the Zarr store of this place."""
-        from xmsgl.util.remote_store import ExplainedStore
-
-        url = _uncached(self.url) if write else self.url
-        if "::" not in url:
-            return ExplainedStore.from_url(url, read_only=not write)
-        # A cache calls itself asynchronous, but its file system belongs to another event loop than zarr's.
-        from fsspec.core import url_to_fs
-        from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
-
-        fs, path = url_to_fs(url)
-        return ExplainedStore(AsyncFileSystemWrapper(fs, asynchronous=True), path=path, read_only=not write)
-
     def files(self) -> set[str]:
         """List the files in a folder by their paths in it; none if there is no folder."""
         with self._explained("read"):
@@ -178,7 +165,7 @@ class Remote:
         """Return the file system, which forgets its listings, and the path on it."""
         from fsspec.core import url_to_fs
 
-        url = _uncached(self.url)
+        url = uncached(self.url)
         if write and "::" in url:
             msg = f"cannot write {self}: it lies in another file; give a URL without ::"
             raise OutputError(msg)
@@ -266,7 +253,7 @@ def whole_file(target: Location) -> Iterator[Path]:
         target.put(part)
 
 
-def _uncached(url: str) -> str:
+def uncached(url: str) -> str:
     """Return a URL without the caches before it."""
     while url.startswith(tuple(f"{each}::" for each in CACHES)):
         url = url.split("::", 1)[1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from xmsgl.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["check_target", "discard", "make_folder", "sync", "whole", "write_bytes"]
+__all__ = ["check_target", "discard", "make_folder", "own_threads", "sync", "whole", "write_bytes"]
 
 _PREFIX, _SUFFIX, _DEAD = ".xmsgl-", ".part", ".dead"
 _LOCK, _NEW, _OLD = "lock", "new", "old"  # in the hidden folder: its lock, the new version, the old one
@@ -173,3 +174,20 @@ def _move(new: Path, target: Path, aside: Path, *, keep: bool) -> None:
         aside.mkdir()
         target.rename(aside / target.name)
         new.rename(target)
+
+
+@contextmanager
+def own_threads() -> Iterator[None]:
+    """Let dask compute in threads that end with the block, so that none writes on after Ctrl-C.
+
+    Not for two threads at once: dask's settings are those of the process.
+    """
+    import dask
+    from dask.system import CPU_COUNT
+
+    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT)
+    try:
+        with dask.config.set(pool=pool):
+            yield
+    finally:
+        pool.shutdown(cancel_futures=True)
