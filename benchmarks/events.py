@@ -11,7 +11,6 @@ again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from itertools import product
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 import xmsgl
+from benchmarks.rows import fill, read_rows, rounded, write_rows
 from xmsgl.evaluate.table import markdown
 from xmsgl.events import felt, locate, perturb, score, sensor_weights, simulate, train
 
@@ -173,18 +173,8 @@ def weights(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def written(rows: Sequence[Mapping[str, Any]], text: str) -> str:
     """Return the page with the tables of the stored rows between its marks."""
-    for name, found in (
-        ("accuracy", accuracy(rows)),
-        ("disturbed", disturbed(rows)),
-        ("weights", weights(rows)),
-    ):
-        before, start, rest = text.partition(f"<!-- {name}: start -->\n")
-        _, end, after = rest.partition(f"<!-- {name}: end -->\n")
-        if not (start and end):
-            msg = f"{PAGE} has no marks for the table {name}"
-            raise ValueError(msg)
-        text = f"{before}{start}{found}\n{end}{after}"
-    return text
+    tables = {"accuracy": accuracy(rows), "disturbed": disturbed(rows), "weights": weights(rows)}
+    return fill(text, tables, PAGE)
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
@@ -195,16 +185,12 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[])
     given = parser.parse_args(arguments)
     path = root / RESULTS
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = read_rows(path)
     stored = {tuple(each[key] for key in _KEYS) for each in rows}
     for case in cases(given.seeds) if given.seeds else ():
         if (*case, "") not in stored:
-            rows += [
-                {name: float(f"{x:.5g}") if isinstance(x, float) else x for name, x in each.items()}
-                for each in run(*case)
-            ]
-            lines = ",\n".join(json.dumps(each) for each in rows)
-            path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+            rows += rounded(run(*case))
+            write_rows(path, rows)
     (root / PAGE).write_text(written(rows, (root / PAGE).read_text(encoding="utf-8")), encoding="utf-8")
 
 

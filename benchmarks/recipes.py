@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from benchmarks.rows import fill
 from xmsgl.benchmark.store import Store
 from xmsgl.evaluate.table import markdown
 from xmsgl.models.file.intervals import apply_table
@@ -137,12 +138,10 @@ def written(root: Path = ROOT) -> dict[str, str]:
     """Return the pages, by their paths, with the figures of the stored results."""
     rows = json.loads((root / RESULTS).read_text(encoding="utf-8"))
     parts = {"docs/benchmarks/recipes.md": table(rows), "README.md": summary(rows)}
-    pages = {}
-    for path, text in parts.items():
-        before, _, rest = (root / path).read_text(encoding="utf-8").partition("<!-- recipes: start -->\n")
-        _, _, after = rest.partition("<!-- recipes: end -->\n")
-        pages[path] = f"{before}<!-- recipes: start -->\n{text}\n<!-- recipes: end -->\n{after}"
-    return pages
+    return {
+        path: fill((root / path).read_text(encoding="utf-8"), {"recipes": text}, path)
+        for path, text in parts.items()
+    }
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> None:

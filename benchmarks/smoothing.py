@@ -12,7 +12,6 @@ day of the year after, before training and after it. A row that is stored is not
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from itertools import product
 from pathlib import Path
@@ -23,6 +22,7 @@ import pandas as pd
 import torch
 
 import xmsgl
+from benchmarks.rows import fill, read_rows, rounded, write_rows
 from xmsgl import schema
 from xmsgl.evaluate.table import markdown
 from xmsgl.inputs.scales import ScaleInputs
@@ -159,13 +159,9 @@ def run(training: xr.Dataset, test: xr.Dataset, depth: int, graph: str, output: 
     named = {"depth": depth, "graph": graph, "output": output, "seed": seed}
     cpu = round(time.process_time() - began)
     return [
-        {**named, "trained": trained, "cpu_s": cpu if trained else 0, **_rounded(measure(each, test))}
+        {**named, "trained": trained, "cpu_s": cpu if trained else 0, **measure(each, test)}
         for trained, each in ((False, fresh(model, seed)), (True, model))
     ]
-
-
-def _rounded(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(f"{value:.5g}") for name, value in row.items()}
 
 
 # ------------------------------------------------------------------------------------- page
@@ -225,15 +221,8 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def written(rows: Sequence[Mapping[str, Any]], text: str) -> str:
     """Return the page with the tables of the stored rows between its marks."""
-    parts = {"kept": kept(rows), "trained": table(rows, True), "initial": table(rows, False)}
-    for name, found in parts.items():
-        before, start, rest = text.partition(f"<!-- {name}: start -->\n")
-        _, end, after = rest.partition(f"<!-- {name}: end -->\n")
-        if not (start and end):
-            msg = f"{PAGE} has no marks for the table {name}"
-            raise ValueError(msg)
-        text = f"{before}{start}{found}\n{end}{after}"
-    return text
+    tables = {"kept": kept(rows), "trained": table(rows, True), "initial": table(rows, False)}
+    return fill(text, tables, PAGE)
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
@@ -244,16 +233,15 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[])
     given = parser.parse_args(arguments)
     path = root / RESULTS
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = read_rows(path)
     if given.seeds:
         ds = xmsgl.datasets.delaware(region=REGION, forcing="stations")
         training, test = (ds.sel(time=slice(*days)).load() for days in (TRAINING, TEST))
     keys = ("depth", "graph", "output", "seed")
     for seed, depth, graph, output in product(given.seeds, DEPTHS, GRAPHS, OUTPUTS):
         if not any(tuple(row[key] for key in keys) == (depth, graph, output, seed) for row in rows):
-            rows += run(training, test, depth, graph, output, seed)
-            lines = ",\n".join(json.dumps(row) for row in rows)
-            path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+            rows += rounded(run(training, test, depth, graph, output, seed))
+            write_rows(path, rows)
     draw(rows, root / PICTURE)
     (root / PAGE).write_text(written(rows, (root / PAGE).read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.rows import fill, read_rows
 from xmsgl.benchmark.store import Store
 from xmsgl.evaluate.table import markdown
 
@@ -169,17 +170,10 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def written(root: Path = ROOT) -> str:
     """Return the page with the figures of the stored results."""
-    rows = json.loads((root / RESULTS).read_text(encoding="utf-8"))
-    text = (root / PAGE).read_text(encoding="utf-8")
-    for name in dict.fromkeys(row["table"] for row in rows):
-        before, start, rest = text.partition(f"<!-- {name}: start -->\n")
-        _, end, after = rest.partition(f"<!-- {name}: end -->\n")
-        if not (start and end):
-            msg = f"{PAGE} has no marks for the table {name}"
-            raise ValueError(msg)
-        shown = [row for row in rows if row["table"] == name]
-        text = f"{before}{start}{table(_compared(shown))}\n{end}{after}"
-    return text
+    rows = read_rows(root / RESULTS)
+    names = dict.fromkeys(row["table"] for row in rows)
+    tables = {name: table(_compared([row for row in rows if row["table"] == name])) for name in names}
+    return fill((root / PAGE).read_text(encoding="utf-8"), tables, PAGE)
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> None:
@@ -187,7 +181,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> None:
     import tomllib
 
     path = root / RESULTS
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = read_rows(path)
     for argument in arguments:
         name, _, folder = argument.partition("=")
         settings = tomllib.loads((root / f"benchmarks/settings/{name}.toml").read_text(encoding="utf-8"))

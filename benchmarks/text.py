@@ -13,7 +13,6 @@ For kinds never seen, a network and projections learn from four of the eight kin
 from __future__ import annotations
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import xmsgl
+from benchmarks.rows import fill, read_rows, rounded, write_rows
 from xmsgl.evaluate.table import markdown
 from xmsgl.events import Localizer, simulate, train
 from xmsgl.events.text import bulletins, encode, recall
@@ -204,14 +204,7 @@ def named(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def written(rows: Sequence[Mapping[str, Any]], text: str) -> str:
     """Return the page with the tables of the stored rows between its marks."""
-    for name, found in (("retrieval", retrieved(rows)), ("unseen", named(rows))):
-        before, start, rest = text.partition(f"<!-- {name}: start -->\n")
-        _, end, after = rest.partition(f"<!-- {name}: end -->\n")
-        if not (start and end):
-            msg = f"{PAGE} has no marks for the table {name}"
-            raise ValueError(msg)
-        text = f"{before}{start}{found}\n{end}{after}"
-    return text
+    return fill(text, {"retrieval": retrieved(rows), "unseen": named(rows)}, PAGE)
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
@@ -223,17 +216,13 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args(arguments)
     path = root / RESULTS
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows = read_rows(path)
     if given.seeds:
         if given.folder is None:
             parser.error("--seeds needs --folder, where networks and encoded texts are kept")
         for found in run(prepare(given.folder), given.seeds, rows):
-            rows += [
-                {name: float(f"{x:.5g}") if isinstance(x, float) else x for name, x in each.items()}
-                for each in found
-            ]
-            lines = ",\n".join(json.dumps(each) for each in rows)
-            path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+            rows += rounded(found)
+            write_rows(path, rows)
     (root / PAGE).write_text(written(rows, (root / PAGE).read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from xmsgl.schema.report import ValidationReport
     from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
-
-    Source: TypeAlias = Model | str | os.PathLike[str] | None
 
 
 @xr.register_dataset_accessor("msgl")
@@ -143,7 +141,7 @@ class MsglAccessor:
 
     def downscale(
         self,
-        model: Source = None,
+        model: Model | str | os.PathLike[str] | None = None,
         *,
         warmup: int | None = None,
         carry: bool = False,
@@ -161,10 +159,9 @@ class MsglAccessor:
             Default: the packaged ``"delaware-gauged"`` in that basin, ``"delaware-ungauged"`` elsewhere.
         warmup, device
             Days before each window (default: as in training); ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        carry
-            Carry the state from window to window, without warm-up: faster, but days are computed in order.
-        start, return_state
-            Continue from the state of the day before; return the state of the last day, too, as a dataset.
+        carry, start, return_state
+            Carry the state from window to window, without warm-up: faster, but days are computed in order;
+            continue from the state of the day before; return the state of the last day, too, as a dataset.
         quantiles
             Probabilities such as ``[0.05, 0.5, 0.95]``: return these quantiles, (quantile, time, fine).
         """
@@ -175,7 +172,7 @@ class MsglAccessor:
 
     def reconstruct(
         self,
-        model: Source = None,
+        model: Model | str | os.PathLike[str] | None = None,
         *,
         observed: xr.DataArray | xr.Dataset | None = None,
         mode: Literal["smooth", "filter", "forecast"] = "smooth",
@@ -204,10 +201,7 @@ class MsglAccessor:
         return reconstruct(self._obj, model, observed=observed, **given)
 
     def state(self, model: Any = None, *, day: Any = None, **options: Any) -> xr.Dataset:
-        """Return the errors of a `model` at the sensors up to a `day`, to start a later `reconstruct` from.
-
-        The `options` are those of :func:`xmsgl.reconstruct.door.state`: ``observed``, ``start``, ...
-        """
+        """Return a `model`'s errors up to a `day`; `options` as :func:`xmsgl.reconstruct.door.state`."""
         from xmsgl.reconstruct import state
 
         return state(self._obj, model, day=day, **options)

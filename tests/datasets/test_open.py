@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import traceback
@@ -145,12 +146,14 @@ class TestUrls:
         assert "cannot open memory://rivers/lost.zarr" in lost.output
 
     @pytest.mark.parametrize(
-        "url", ["http://me:hunter2@127.0.0.1:9/x.zarr?key=hunter2", "moon://me:hunter2@x/y.zarr"]
+        ("url", "message"),
+        [
+            ("http://me:hunter2@127.0.0.1:9/x.zarr?key=hunter2", "cannot read http://...@127.0.0.1:9/x.zarr"),
+            ("moon://me:hunter2@x/y.zarr", "cannot open moon://...@x/y.zarr"),
+        ],
     )
-    def test_what_cannot_be_opened_is_named_without_secrets(self, url, caplog):
-        with pytest.raises(
-            DataUnavailableError, match=r"cannot (open|read) https?://\.\.\.@|cannot (open|read) [a-z0-9]+:"
-        ) as raised:
+    def test_what_cannot_be_opened_is_named_without_secrets(self, url, message, caplog):
+        with pytest.raises(DataUnavailableError, match=re.escape(message)) as raised:
             open_data(url)
         assert "hunter2" not in "".join(traceback.format_exception(raised.value)) + caplog.text
         with pytest.raises(InvalidArgumentError, match="takes no arguments") as raised:

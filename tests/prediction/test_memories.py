@@ -115,6 +115,27 @@ def test_a_state_of_something_else_is_refused(river, model):
         downscale(second.assign(air_temperature_coarse=warm + 273.15), model, start=state)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.drop_vars("time"), "has no coordinate time"),
+        (lambda state: state.drop_vars("fine"), "has no coordinate fine"),
+        (lambda state: state.assign_attrs(days="many"), "must be a number of days, not 'many'"),
+        (lambda state: state.drop_vars("memory_0_0_fine_0"), "no variable memory_0_0_fine_0"),
+        (lambda state: state.drop_vars("air_temperature_coarse"), "no variable air_temperature_coarse"),
+        (lambda state: state.isel(time=slice(-3, None)), "every day from .* it holds 3 of 29"),
+        (lambda state: state.isel(time=[*range(27), 26, 28]), "every day from"),
+        (lambda state: state.transpose(..., "fine"), "memory_0_0_fine_0 in the state is float32 over"),
+        (lambda state: state.astype(str), "air_temperature_coarse|memory_0_0"),
+    ],
+)
+def test_a_state_that_is_not_whole_is_refused(river, model, change, message):
+    first, second = pieces(river)[:2]
+    state = downscale_and_state(first, model)[1]
+    with pytest.raises(InvalidArgumentError, match=f"{message}.*make it again"):
+        downscale(second, model, start=change(state))
+
+
 def test_a_model_that_reads_later_days_has_no_state(river):
     coarse = river.drop_vars("water_temperature_fine")
     model = coarse.msgl.train(

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.small import QUICK
-from xmsgl.errors import ProcessError
+from xmsgl.errors import InvalidArgumentError, ProcessError
 from xmsgl.models.file.model import load_model
 from xmsgl.training.losses import masked_rmse, masked_squares
 from xmsgl.training.team import ALONE, Team
@@ -119,11 +120,14 @@ def test_a_killed_process_ends_the_job_and_leaves_a_checkpoint(folder, river):
     assert epochs[0] >= 1
 
 
-def test_trees_are_refused(folder):
-    with torchrun(folder, "--method", "trees", epochs=None, usual=["iterations=5"]) as job:
-        output = job.communicate(timeout=200)[0]
-    assert job.returncode != 0
-    assert "has no gradients to share" in output
+@pytest.mark.parametrize("method", ["trees", "stack"])
+def test_trees_are_refused(river, method, monkeypatch):
+    monkeypatch.setattr(Team, "current", classmethod(lambda cls: cls(0, 2)))
+    settings = {"parts": [{"method": "fine-only"}, {"method": "trees"}]} if method == "stack" else {}
+    trained: list[Any] = []
+    with pytest.raises(InvalidArgumentError, match="train them without torchrun"):
+        train(river, method, progress=False, observers=[trained.append], **settings)
+    assert not trained  # nor the parts before
 
 
 class Two(Team):

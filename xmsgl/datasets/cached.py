@@ -89,8 +89,6 @@ def _with(choices: Mapping[str, str]) -> str:
 
 
 def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -> None:
-    import dask
-
     from xmsgl.datasets.store import write_store
     from xmsgl.util.history import stamp
 
@@ -108,8 +106,7 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
         module, _, function = data.build.partition(":")
         ds = getattr(import_module(module), function)(files, report=report, **choices)
         ds = stamp(ds, f"built the {data.river} from the files in attribute provenance")
-        with dask.config.set(scheduler="synchronous"):  # one block in memory at a time
-            write_store(ds, path, data.digits)
+        write_store(ds, path, data.digits)
 
 
 def _period(

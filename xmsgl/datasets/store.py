@@ -46,13 +46,17 @@ def write_store(ds: xr.Dataset, path: Path, digits: Mapping[str, int]) -> None:
     If two processes write at once, the folder of the first is kept, because both have the same content. A
     damaged folder is replaced.
     """
+    import dask
+
     require("zarr", "keeping a built dataset")
     make_folder(path.parent)
     with whole(path, folder=True, keep=True) as part:
         ready = ds.assign({name: _round(ds[name], kept) for name, kept in digits.items() if name in ds})
         lazy = [name for name, variable in ready.data_vars.items() if variable.chunks]
         ready = ready.assign({name: ready[name].chunk({"time": _DAYS}) for name in lazy})
-        ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
+        # One block in memory at a time, and no thread that writes on after an error.
+        with dask.config.set(scheduler="synchronous"):
+            ready.to_zarr(part, mode="w-", encoding=_encoding(ds), zarr_format=2, consolidated=True)
         files = sorted(file for file in part.rglob("*") if file.is_file())
         sizes = {file.relative_to(part).as_posix(): file.stat().st_size for file in files}
         (part / _SIZES).write_text(json.dumps(sizes), encoding="utf-8")

@@ -19,7 +19,7 @@ from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -141,7 +141,8 @@ class Continued:
             )
             raise InvalidArgumentError(msg)
         if self.start is not None:
-            _check(self.start, self.model, self.ds)
+            _check_kind(self.start, self.model, self.ds)
+            _check_content(self.start, self.model, self.memory)
 
     @property
     def days(self) -> int:
@@ -157,7 +158,8 @@ class Continued:
         """Put the last days of the run before in front of the drivers."""
         if self.start is None:
             return drivers
-        earlier = self.start[[str(name) for name in drivers.data_vars]]
+        wanted = {str(name): (each.dims, None) for name, each in drivers.data_vars.items()}
+        earlier = _take(self.start, wanted)
         for name, each in drivers.data_vars.items():
             units, were = each.attrs.get("units"), earlier[name].attrs.get("units")
             if units != were:
@@ -170,7 +172,7 @@ class Continued:
         if self.start is None:
             return None
         some = self.start[layout.names(part)].isel(group._asdict(), missing_dims="ignore")
-        return [some[name].data for name in layout.names(part)]
+        return [variable.data for variable in some.data_vars.values()]
 
     def keep(self, layout: Layout, part: int, packed: Sequence[Any], drivers: xr.Dataset) -> None:
         """Keep what a part of the model remembers, and the last days of its drivers."""
@@ -202,14 +204,17 @@ class Continued:
         )
 
 
-def _check(start: xr.Dataset, model: Model, ds: xr.Dataset) -> None:
-    """Check that a run on a dataset can continue from a state."""
+def _check_kind(start: xr.Dataset, model: Model, ds: xr.Dataset) -> None:
+    """Check that a state is of this model, this network and the day before."""
     if start.attrs.get(_NAME) != _VERSION:
         msg = f"start is not a state of version {_VERSION} from downscale; {_AGAIN}"
         raise InvalidArgumentError(msg)
     if (found := str(start.attrs.get("model_sha256"))) != model.sha256:
         msg = f"the state is of model {found[:12]}, not of {model.sha256[:12]}; give that model, or {_AGAIN}"
         raise ModelMismatchError(msg)
+    if lost := [name for name in ("time", *SCALES) if name not in start.indexes]:
+        msg = f"the state has no coordinate {', '.join(lost)}; {_AGAIN}"
+        raise InvalidArgumentError(msg)
     if any(not np.array_equal(start.indexes[scale], ds.indexes[scale]) for scale in SCALES):
         msg = "the state is of other segments or reaches, or of the same in another order"
         raise ModelMismatchError(f"{msg}; give the dataset it was made with, or {_AGAIN}")
@@ -220,6 +225,40 @@ def _check(start: xr.Dataset, model: Model, ds: xr.Dataset) -> None:
             f"after; select the days with .sel(time=slice({str((last + _DAY).date())!r}, None))"
         )
         raise InvalidArgumentError(msg)
+
+
+def _check_content(start: xr.Dataset, model: Model, memory: int) -> None:
+    """Check that a state is whole: its days, and what each part of the model remembers."""
+    days, whole = start.indexes["time"], pd.date_range(end=start.indexes["time"][-1], periods=memory)
+    if not days.equals(whole):
+        msg = (
+            f"the state must hold every day from {whole[0].date()} to {whole[-1].date()}, and it holds "
+            f"{days.size} of {memory} or others; {_AGAIN}"
+        )
+        raise InvalidArgumentError(msg)
+    if not isinstance(seen := start.attrs.get("days"), int | np.integer) or seen < 1:
+        msg = f"the attribute days of the state must be a number of days, not {seen!r}; {_AGAIN}"
+        raise InvalidArgumentError(msg)
+    wanted: dict[str, tuple[tuple[Hashable, ...], int | None]] = {}
+    for number, part in enumerate(model.parts):
+        layout = Layout.of(part.modules())
+        for name, entry in zip(layout.names(number), layout.entries, strict=True):
+            nodes = () if entry.axis is None else (entry.scale,)
+            wanted[name] = (*nodes, f"number_{entry.columns}"), entry.columns
+    _take(start, wanted)
+
+
+def _take(start: xr.Dataset, wanted: Mapping[str, tuple[tuple[Hashable, ...], int | None]]) -> xr.Dataset:
+    """Return variables of a state, refusing what lacks or has other dimensions; sizes are of the last one."""
+    for name, (dims, size) in wanted.items():
+        if name not in start.data_vars:
+            msg = f"the state has no variable {name}; {_AGAIN}"
+            raise InvalidArgumentError(msg)
+        found = start[name]
+        if found.dims != dims or found.dtype.kind != "f" or (size is not None and found.shape[-1] != size):
+            msg = f"{name} in the state is {found.dtype} over {found.dims}, not float over {dims}; {_AGAIN}"
+            raise InvalidArgumentError(msg)
+    return start[list(wanted)]
 
 
 def _numbered(entries: Sequence[_Entry]) -> Iterator[tuple[int, _Entry]]:

@@ -39,6 +39,9 @@ def train_members(
 ) -> list[Model]:
     """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
     team = Team.current()
+    if team.size > 1 and any(isinstance(ready.module_of(ready.loop.seed), Trees) for ready in prepared):
+        msg = "trees have no gradients that several processes could share; train them without torchrun"
+        raise InvalidArgumentError(msg)
     run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
     state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
     runs = [
@@ -67,9 +70,6 @@ def train_members(
         module, source = ready.module_of(settings.seed), ready.source.drawn(settings.seed, team)
         watching = [partial(notify, number)] if team.leads else []
         if isinstance(module, Trees):
-            if team.size > 1:
-                msg = f"{ready.spec.method!r} has no gradients to share; train it without torchrun"
-                raise InvalidArgumentError(msg)
             final = grow(module, source, settings, resume=state, observers=watching)
         else:
             final = run(module, source, settings, resume=state, observers=watching, team=team)
