@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from xmsgl.models.file.intervals import IntervalTable
     from xmsgl.models.methods.base import Memory
-    from xmsgl.network.parts import Part
+    from xmsgl.network.parts import Group
 
     Pieces = list[tuple[Window, xr.Dataset]]
 
@@ -244,7 +244,8 @@ class _Part:
         """Return a dask array."""
         from xmsgl.prediction.lazy import lazy_engine, lazy_memories, lazy_windows
 
-        run, model, groups = self.run, self.model, basin_groups(fixed)
+        run, model = self.run, self.model
+        groups = basin_groups(fixed, model.spec.graph)
         engine = lazy_engine(prepare, model.payload, fixed, self.device, warns, groups)
         features = model.spec.features
         reads = [(w, window_positions(w, features, drivers.sizes["time"])) for w in windows]
@@ -318,7 +319,7 @@ def prepare(
     fixed: xr.Dataset,
     device: str,
     warns: bool = True,
-    groups: Sequence[Part] | None = None,
+    groups: Sequence[Group] | None = None,
     kind: type[Engine] = Engine,
 ) -> Engine:
     """Build what all windows share; warn of attributes unlike those of the training, and of another basin."""

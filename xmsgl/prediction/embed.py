@@ -137,7 +137,7 @@ def _states(ds: xr.Dataset, model: Model, latent: int, warmup: int, device: str)
     if windows and any(variable.chunks is not None for variable in held):
         from xmsgl.prediction.lazy import lazy_engine, lazy_windows
 
-        groups = basin_groups(fixed)
+        groups = basin_groups(fixed, spec.graph)
         engine = lazy_engine(prepare, model.payload, fixed, device, True, groups, StateEngine)
         reads = [(window, window_positions(window, spec.features, days.size)) for window in windows]
         return lazy_windows(engine, drivers, reads, groups, tail=(latent,), carry=False)[0]
@@ -147,7 +147,7 @@ def _states(ds: xr.Dataset, model: Model, latent: int, warmup: int, device: str)
 def _eagerly(
     engine: Engine, drivers: xr.Dataset, windows: list[Window], model: Model
 ) -> npt.NDArray[np.float32]:
-    values = np.empty((drivers.sizes["time"], engine.groups[0].fine.size, *engine.tail), np.float32)
+    values = np.empty((drivers.sizes["time"], engine.groups[0].kept.fine.size, *engine.tail), np.float32)
     with progress_bar(len(windows), "embed", unit="window", delay=PATIENCE) as bar:
         for window in windows:
             days = window_days(drivers, window, model.spec.features)
