@@ -186,16 +186,15 @@ def planned(rows: Sequence[Mapping[str, Any]]) -> str:
     a_worker = row["rate"] / max(1, row["workers"])
     total = REACHES * DAYS_OF_40_YEARS
     a_day = row["written_GB"] / (row["reaches"] * row["days"])
-    lines = []
-    for workers in WORKERS:
-        lines.append(
-            [
-                str(workers),
-                f"{total / 1e9:.1f}e9 / ({a_worker / 1e6:.2f}e6 x {workers})",
-                f"{total / (a_worker * workers) / 60:,.1f}",
-                f"{a_day * total:,.0f}",
-            ]
-        )
+    lines = [
+        [
+            str(workers),
+            f"{total / 1e9:.1f}e9 / ({a_worker / 1e6:.2f}e6 x {workers})",
+            f"{total / (a_worker * workers) / 60:,.1f}",
+            f"{a_day * total:,.0f}",
+        ]
+        for workers in WORKERS
+    ]
     return markdown(["workers", "reach-days / (rate x workers)", "[min]", "written [GB]"], lines, (1,))
 
 
