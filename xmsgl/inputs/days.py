@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from dask.base import compute
 
 from xmsgl.inputs.features import TRANSFORMS, Feature, feature_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
     import xarray as xr
 
     from xmsgl.util.scales import Scale
 
-__all__ = ["BlockCache", "StoredDays", "StoredDrivers", "driver_bytes"]
+__all__ = ["BlockCache", "StoredDays", "StoredDrivers", "driver_bytes", "fetch"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -64,9 +65,10 @@ class StoredDriver:
     """One driver (time, node), of which some nodes are read."""
 
     def __init__(self, variable: xr.Variable, cache: BlockCache, largest: int) -> None:
-        self._variable, self._cache = variable, cache
+        self._variable, self.cache = variable, cache
         self.shape: tuple[int, int] = variable.shape  # type: ignore[assignment]
         self._edges = _edges(variable, largest)
+        self._name = str(getattr(variable.data, "name", "")), b""  # of the array, and of the nodes
         self._nodes: IntArray | None = None  # those that are read, ascending; None: all
         self._before = [np.zeros(self.shape[1])]  # running totals before the blocks, as far as known
         self._lock = threading.Lock()
@@ -76,6 +78,7 @@ class StoredDriver:
         few = copy.copy(self)
         places = self._places(nodes)
         few._nodes, few._lock = nodes, threading.Lock()
+        few._name = self._name[0], nodes.tobytes()
         few._before = [total[places] for total in self._before]
         return few
 
@@ -121,29 +124,52 @@ class StoredDriver:
 
     def _read(self, low: int, high: int) -> list[npt.NDArray[Any]]:
         """Return consecutive blocks; those that are not kept and follow each other are read at once."""
-        if self._variable.chunks is None:
-            return [self._load(k, k + 1) for k in range(low, high)]
-        of = self._variable.data.name, None if self._nodes is None else self._nodes.tobytes()
-        found = {k: self._cache.get((of, k)) for k in range(low, high)}
-        missing = [k for k, block in found.items() if block is None]
-        for run in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1) if missing else ():
-            first, last = int(run[0]), int(run[-1]) + 1
-            values = self._load(first, last)
-            for k in range(first, last):
-                start, stop = self._edges[k : k + 2] - self._edges[first]
-                block = values if len(run) == 1 else values[start:stop].copy()
-                self._cache.put((of, k), block)
-                found[k] = block
+        found = {k: self.cache.get((self._name, k)) for k in range(low, high)}
+        runs = _runs(k for k, block in found.items() if block is None)
+        for (first, stop), values in zip(runs, compute(*(self._lazy(*run) for run in runs)), strict=True):
+            found |= self._keep(first, stop, values)
         return [block for block in found.values() if block is not None]
 
-    def _load(self, low: int, high: int) -> npt.NDArray[Any]:
-        """Load consecutive blocks, without the rest of the chunks that they are cut from."""
-        days = self._variable[self._edges[low] : self._edges[high]]
-        some = days if self._nodes is None else days[:, self._nodes]
-        if some.chunks is None:
-            return np.asarray(some.values)
-        values = np.asarray(some.data.map_blocks(np.array, dtype=some.dtype).compute())
-        return values if values.flags.c_contiguous else np.ascontiguousarray(values)
+    def _lazy(self, low: int, high: int) -> Any:
+        """Return consecutive blocks that are not yet loaded, without the rest of the chunks they are of."""
+        some = self._variable[self._edges[low] : self._edges[high]]
+        some = some if self._nodes is None else some[:, self._nodes]
+        return some.values if some.chunks is None else some.data.map_blocks(np.array, dtype=some.dtype)
+
+    def _keep(self, low: int, high: int, values: npt.NDArray[Any]) -> dict[int, npt.NDArray[Any]]:
+        """Cut loaded values into blocks, and keep them if they come from disk."""
+        edges = (self._edges[low : high + 1] - self._edges[low]).tolist()
+        blocks = dict(enumerate((values[a:b].copy() for a, b in pairwise(edges)), low))
+        for k, block in blocks.items() if self._variable.chunks is not None else ():
+            self.cache.put((self._name, k), block)
+        return blocks
+
+    def missing(self, first: int, stop: int) -> set[int]:
+        """Return the blocks with some days that are on disk and not kept."""
+        if self._variable.chunks is None:
+            return set()
+        return {k for k in range(*self._blocks(first, stop)) if self.cache.get((self._name, k)) is None}
+
+    def size(self, blocks: Iterable[int]) -> int:
+        """Return the bytes of some blocks."""
+        days = sum(int(self._edges[k + 1] - self._edges[k]) for k in blocks)
+        return days * self._before[0].size * int(self._variable.dtype.itemsize)
+
+
+def fetch(features: Iterable[StoredDays], spans: Collection[tuple[int, int]]) -> None:
+    """Read what features need of some days (first, stop) at once, where half of the cache holds it."""
+    limit, missing = 0, dict[StoredDriver, set[int]]()
+    for each in features:
+        limit, own = each.driver.cache.limit, missing.setdefault(each.driver, set())
+        for first, stop in spans:
+            own |= each.driver.missing(max(0, first - each.days + 1), stop)
+    wanted = [(driver, *run) for driver, blocks in missing.items() for run in _runs(sorted(blocks))]
+    if 2 * sum(driver.size(blocks) for driver, blocks in missing.items()) > limit:
+        return
+    for (driver, low, high), values in zip(
+        wanted, compute(*(d._lazy(a, b) for d, a, b in wanted)), strict=True
+    ):
+        driver._keep(low, high, values)
 
 
 @dataclass(frozen=True)
@@ -215,6 +241,17 @@ def driver_bytes(ds: xr.Dataset, features: Sequence[Feature]) -> int:
         if feature.dynamic and f"{feature.name}_{scale}" in ds
     )
     return 4 * ds.sizes["time"] * nodes
+
+
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the first and the one after the last of ascending numbers that follow each other."""
+    runs: list[tuple[int, int]] = []
+    for k in numbers:
+        if runs and runs[-1][1] == k:
+            runs[-1] = runs[-1][0], k + 1
+        else:
+            runs.append((k, k + 1))
+    return runs
 
 
 def _edges(variable: xr.Variable, largest: int) -> IntArray:

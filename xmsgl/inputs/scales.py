@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl import schema
-from xmsgl.inputs.days import StoredDays
+from xmsgl.inputs.days import StoredDays, fetch
 from xmsgl.inputs.features import TRANSFORMS, Feature, Scaling, trailing_mean
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class ScaleInputs:
         tallies = {k: _Tally() for k, column in enumerate(self._columns) if column.values.ndim == 2}
         for first in range(0, days.size, _SUMMED):
             chosen = np.flatnonzero(days[first : first + _SUMMED])
+            if chosen.size:
+                self._fetch(first + chosen[None])
             for k, tally in tallies.items() if chosen.size else ():
                 tally.add(_between(self._columns[k].values, first, first + chosen[-1] + 1)[chosen])
         pairs = [
@@ -144,8 +146,7 @@ class ScaleInputs:
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
         fixed, inherited = self._fixed()[:, None], self._inherited()
         # A few days at a time, so that they are completed in the cache; from disk a window at once.
-        stored = any(isinstance(column.values, StoredDays) for column in self._columns)
-        step = length if stored else max(1, _PIECE // max(1, out[:1].size))
+        step = length if self._fetch(days) else max(1, _PIECE // max(1, out[:1].size))
         for first in range(0, length, step):
             some, piece = days[:, first : first + step], out[first : first + step]
             self._inherit(some, piece, *inherited)
@@ -166,6 +167,12 @@ class ScaleInputs:
             return None
         segments, place = self._inherited()
         return Sources(self._rows(days, segments), place, self._fixed())
+
+    def _fetch(self, days: IntArray) -> bool:
+        """Read the drivers on disk of some windows (window, day) at once; say whether there are any."""
+        stored = [column.values for column in self._columns if isinstance(column.values, StoredDays)]
+        fetch(stored, [(int(some[0]), int(some[-1]) + 1) for some in days])
+        return bool(stored)
 
     def _fixed(self) -> FloatArray:
         """Return what does not change in time, (node, feature): static attributes and offsets of drivers."""
@@ -195,6 +202,7 @@ class ScaleInputs:
 
     def _rows(self, days: IntArray, segments: IntArray) -> FloatArray:
         """Return the inherited drivers of segments, else zeros, (day, segment, window, feature)."""
+        self._fetch(days)
         rows = np.zeros((days.shape[1], segments.size, len(days), len(self.features)), np.float32)
         for k, column in enumerate(self._columns):
             if column.inherited:
