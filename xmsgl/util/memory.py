@@ -27,7 +27,7 @@ def available_memory(limits: tuple[str, ...] = _LIMITS) -> int:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # Windows
         whole = _UNKNOWN
-    return min([whole, *(found for name in limits if (found := _limit(Path(name))))])
+    return min([whole, *(found for name in limits if (found := _limit(Path(name))) > 0)])
 
 
 def _limit(path: Path) -> int:
