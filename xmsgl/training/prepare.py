@@ -89,7 +89,7 @@ def prepare(
     neighbours = begin.neighbours(without_labels(ds, split), lengths)
     ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
     features = begin.features(ds, settings.features)
-    module_of = partial(begin.module, settings.method, architecture, len(features), device)
+    module_of = partial(begin.module, settings.method, architecture, len(features), settings.frozen, device)
     module = module_of(settings.seed)
     data = TrainingData(
         ds,
