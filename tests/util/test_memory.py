@@ -30,3 +30,9 @@ def test_training_takes_what_the_option_says_or_a_quarter():
     assert training_memory() == available_memory() // 4
     with set_options(training_memory="1 MiB"):
         assert training_memory() == 2**20
+
+
+@pytest.mark.parametrize(("processes", "share"), [("4", 16), ("1", 4), ("many", 4)])
+def test_processes_on_one_machine_share_the_quarter(monkeypatch, processes, share):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert training_memory() == available_memory() // share

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from dask.utils import format_bytes
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.inputs.days import BlockCache, StoredDrivers, driver_bytes
@@ -260,8 +261,8 @@ def _stored(ds: xr.Dataset, features: Sequence[Feature], cache: BlockCache) -> S
     if not lazy or size <= cache.limit:
         return None
     logger.info(
-        "the drivers take %.1f GiB in memory, more than training_memory, %.1f GiB: they are read as needed",
-        *(size / 2**30, cache.limit / 2**30),
+        "the drivers take %s in memory, more than training_memory, %s: they are read as needed",
+        *(format_bytes(size), format_bytes(cache.limit)),
     )
     return StoredDrivers(ds, features, cache)
 

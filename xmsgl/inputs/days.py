@@ -126,17 +126,17 @@ class StoredDriver:
         """Return consecutive blocks; those that are not kept and follow each other are read at once."""
         found = {k: self.cache.get((self._name, k)) for k in range(low, high)}
         runs = _runs(k for k, block in found.items() if block is None)
-        for (first, stop), values in zip(runs, compute(*(self._lazy(*run) for run in runs)), strict=True):
-            found |= self._keep(first, stop, values)
+        for (first, stop), values in zip(runs, compute(*(self.lazy(*run) for run in runs)), strict=True):
+            found |= self.keep(first, stop, values)
         return [block for block in found.values() if block is not None]
 
-    def _lazy(self, low: int, high: int) -> Any:
+    def lazy(self, low: int, high: int) -> Any:
         """Return consecutive blocks that are not yet loaded, without the rest of the chunks they are of."""
         some = self._variable[self._edges[low] : self._edges[high]]
         some = some if self._nodes is None else some[:, self._nodes]
         return some.values if some.chunks is None else some.data.map_blocks(np.array, dtype=some.dtype)
 
-    def _keep(self, low: int, high: int, values: npt.NDArray[Any]) -> dict[int, npt.NDArray[Any]]:
+    def keep(self, low: int, high: int, values: npt.NDArray[Any]) -> dict[int, npt.NDArray[Any]]:
         """Cut loaded values into blocks, and keep them if they come from disk."""
         edges = (self._edges[low : high + 1] - self._edges[low]).tolist()
         blocks = dict(enumerate((values[a:b].copy() for a, b in pairwise(edges)), low))
@@ -157,19 +157,20 @@ class StoredDriver:
 
 
 def fetch(features: Iterable[StoredDays], spans: Collection[tuple[int, int]]) -> None:
-    """Read what features need of some days (first, stop) at once, where half of the cache holds it."""
-    limit, missing = 0, dict[StoredDriver, set[int]]()
+    """Read all that features need of some days (first, stop) at once, where half of the cache can hold it."""
+    missing: dict[StoredDriver, set[int]] = {}
     for each in features:
-        limit, own = each.driver.cache.limit, missing.setdefault(each.driver, set())
+        blocks = missing.setdefault(each.driver, set())
         for first, stop in spans:
-            own |= each.driver.missing(max(0, first - each.days + 1), stop)
-    wanted = [(driver, *run) for driver, blocks in missing.items() for run in _runs(sorted(blocks))]
-    if 2 * sum(driver.size(blocks) for driver, blocks in missing.items()) > limit:
-        return
-    for (driver, low, high), values in zip(
-        wanted, compute(*(d._lazy(a, b) for d, a, b in wanted)), strict=True
+            blocks |= each.driver.missing(max(0, first - each.days + 1), stop)
+    if any(
+        2 * sum(other.size(blocks) for other, blocks in missing.items()) > one.cache.limit for one in missing
     ):
-        driver._keep(low, high, values)
+        return
+    wanted = [(driver, *run) for driver, blocks in missing.items() for run in _runs(sorted(blocks))]
+    loaded = compute(*(driver.lazy(low, high) for driver, low, high in wanted))
+    for (driver, low, high), values in zip(wanted, loaded, strict=True):
+        driver.keep(low, high, values)
 
 
 @dataclass(frozen=True)

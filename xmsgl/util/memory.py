@@ -16,9 +16,14 @@ _SHARE = 4
 
 
 def training_memory() -> int:
-    """Return the bytes that the drivers of a training may take: the option, or a quarter of the memory."""
+    """Return the bytes that the drivers of a training may take: the option, or a quarter of the memory.
+
+    The processes that ``torchrun`` started on one machine share that quarter.
+    """
     chosen: int | None = get_option("training_memory")
-    return available_memory() // _SHARE if chosen is None else chosen
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")
+    among = int(processes) if processes.isdigit() else 1
+    return available_memory() // (_SHARE * max(1, among)) if chosen is None else chosen
 
 
 def available_memory(limits: tuple[str, ...] = _LIMITS) -> int:

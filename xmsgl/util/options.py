@@ -104,7 +104,8 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
         ``training_memory``
             Memory for the drivers of a training, in bytes or as ``"8 GiB"``. Larger ones stay on disk if they
             are lazy: blocks of days are read as needed and kept up to this size, with the same results.
-            Default None: a quarter of the memory of the machine or container.
+            Default None: a quarter of the memory of the machine or container, shared by the processes of
+            ``torchrun``.
         ``data_mirror``
             A folder or URL tried before the published addresses. Default None: the environment variable
             ``XMSGL_DATA_MIRROR``, otherwise no mirror.
