@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from benchmarks.rivers import make_river
 
-__all__ = ["make_basin"]
+__all__ = ["DRIVERS", "STATICS", "make_basin"]
 
 Variable = tuple[tuple[str, ...], NDArray[np.generic], dict[str, str]]
 
 # name: units, mean, amplitude over the year, spread from day to day, spread between segments
-_DRIVERS = {
+DRIVERS = {
     "air_temperature": ("degC", 11.0, 12.0, 3.0, 1.5),
     "air_temperature_max": ("degC", 17.0, 12.0, 3.0, 1.5),
     "air_temperature_min": ("degC", 5.0, 12.0, 3.0, 1.5),
@@ -23,7 +23,7 @@ _DRIVERS = {
     "relative_humidity": ("%", 65.0, 5.0, 8.0, 4.0),
     "solar_radiation": ("W m-2", 170.0, 100.0, 30.0, 5.0),
 }
-_STATICS = {
+STATICS = {
     "drainage_area": ("km2", 1.0, 3.0),
     "elevation": ("m", 50.0, 500.0),
     "slope": ("1", 0.001, 0.02),
@@ -70,14 +70,14 @@ def make_basin(n_coarse: int, n_fine: int, days: int, *, labelled: int = 0, seed
     }
     time = pd.date_range("2001-10-01", periods=days, unit="ns")
     season = np.sin(2 * np.pi * (time.day_of_year.to_numpy() - 110) / 365.25)
-    for name, (units, mean, amplitude, daily, spread) in _DRIVERS.items():
+    for name, (units, mean, amplitude, daily, spread) in DRIVERS.items():
         weather = mean + amplitude * season + rng.normal(0, daily, days)
         values = rng.standard_normal((days, n_coarse), np.float32) * np.float32(spread)
         values += weather.astype(np.float32)[:, None]
         if not name.startswith("air_temperature"):
             np.maximum(values, 0, out=values)
         variables[f"{name}_coarse"] = (("time", "coarse"), values, {"units": units})
-    for name, (units, low, high) in _STATICS.items():
+    for name, (units, low, high) in STATICS.items():
         for scale, n in (("coarse", n_coarse), ("fine", n_fine)):
             variables[f"{name}_{scale}"] = ((scale,), rng.uniform(low, high, n), {"units": units})
     if labelled:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
 
 import xmsgl
 from xmsgl.cli.large import in_pieces, plan_of
@@ -139,6 +140,15 @@ def test_a_record_under_a_year_is_predicted_again_when_it_grows(basin, model, tm
         some = basin.isel(time=slice(0, days))
         write_in_pieces(in_pieces(some).msgl.downscale(model), tmp_path / "out.zarr", RUN, nothing)
         np.testing.assert_array_equal(values(tmp_path / "out.zarr"), some.msgl.downscale(model))
+
+
+def test_the_model_is_prepared_once_for_many_chunks(basin, model, tmp_path):
+    keys = []
+    lazy = in_pieces(basin).msgl.downscale(model)
+    with Callback(pretask=lambda key, *_: keys.append(str(key))):
+        outcome = write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing)
+    assert sum(key.startswith("xmsgl-model") for key in keys) == 1
+    assert outcome.written == 16
 
 
 @pytest.mark.parametrize("days", [500, 1096])

@@ -143,7 +143,7 @@ def mixed(ds, seed=2):
 
 def test_groups_are_whole_basins(river_of):
     ds = mixed(basins(river_of, 3, 5))
-    groups = basin_groups(ds)
+    groups = [group.kept for group in basin_groups(ds, {})]
     assert [group.fine.size for group in groups] == [12, 12, 12]
     built = Operators.build(ds, {"limit": np.inf}, (), torch.device("cpu"))
     for group in groups:
@@ -152,20 +152,20 @@ def test_groups_are_whole_basins(river_of):
         np.testing.assert_array_equal(read.fine, group.fine)
         np.testing.assert_array_equal(read.coarse, group.coarse)
     for name in TOPOLOGY:
-        assert len(basin_groups(ds.assign({name: ds[name].chunk()}))) == 1
+        assert len(basin_groups(ds.assign({name: ds[name].chunk()}), {})) == 1
 
 
 @pytest.mark.parametrize(("count", "expected"), [(16, 16), (17, 9), (40, 8)])
 def test_many_basins_share_groups(river_of, count, expected):
     """A group has at most an eighth of all reaches: 2 of 17 basins, 5 of 40."""
-    groups = basin_groups(basins(river_of, count, 3))
+    groups = [group.kept for group in basin_groups(basins(river_of, count, 3), {})]
     assert len(groups) == expected
     assert sorted(np.concatenate([group.fine for group in groups])) == list(range(12 * count))
 
 
 def test_a_group_has_a_largest_size(river_of, monkeypatch):
     monkeypatch.setattr(operators_module, "_LARGEST", 13)
-    assert len(basin_groups(basins(river_of, 20, 3))) == 20
+    assert len(basin_groups(basins(river_of, 20, 3), {})) == 20
 
 
 def computed(array):

@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 _ATTRIBUTE = "xmsgl_run"
 _LARGEST = 64 * 2**20  # bytes of a chunk
-_AT_ONCE = 8  # chunks computed together
+_AT_ONCE = 64  # chunks computed together at least; each time the model is prepared once
 # From so many days on, what stands for the weather before the record does not depend on its length.
 _SETTLED = 365
 
@@ -186,29 +187,43 @@ def _write(
     failed: dict[Place, str] = {}
     axis = temperature.dims.index("time")
     with progress_bar(len(todo), "downscale", unit="chunk") as bar:
-        for first in range(0, len(todo), _AT_ONCE):
-            some = todo[first : first + _AT_ONCE]
-            tasks = [put(blocks[place], part, _region(place, chunks)) for place in some]
+        for some in _batches(todo, axis):
+            tasks = {place: put(blocks[place], part, _region(place, chunks)) for place in some}
             try:
-                compute(*tasks)
+                compute(*tasks.values())
             except OutputError:  # the store cannot be reached
                 raise
             except OSError as error:
                 if error.errno is not None and not isinstance(error, XMSGLError):
                     raise  # the disk is full, or may not be written
-                failed |= _one_by_one(some, tasks, chunks[axis], axis, explain)
+                failed |= _one_by_one(tasks, part, chunks[axis], axis, explain)
             except Exception:  # noqa: BLE001 - of a codec of the input, or of the package
-                failed |= _one_by_one(some, tasks, chunks[axis], axis, explain)
+                failed |= _one_by_one(tasks, part, chunks[axis], axis, explain)
             bar.update(len(some))
     return failed
 
 
+def _batches(todo: Sequence[Place], axis: int) -> Iterator[list[Place]]:
+    """Divide chunks into batches; those of the same days together, as they may need the same basins."""
+    batch: list[Place] = []
+    for _, some in groupby(sorted(todo, key=itemgetter(axis)), key=itemgetter(axis)):
+        batch += some
+        if len(batch) >= _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def _one_by_one(
-    places: Sequence[Place], tasks: Sequence[Any], days: int, axis: int, explain: Callable[[slice], str]
+    tasks: Mapping[Place, Any], part: Store, days: int, axis: int, explain: Callable[[slice], str]
 ) -> dict[Place, str]:
-    """Write each chunk alone, so that those whose input is sound are not lost."""
+    """Write each chunk alone that is not there, so that those whose input is sound are not lost."""
     failed = {}
-    for place, task in zip(places, tasks, strict=True):
+    there = part.written(LABEL)
+    for place, task in tasks.items():
+        if place in there:
+            continue
         try:
             task.compute()
         except Exception as error:

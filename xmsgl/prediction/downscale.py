@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from xmsgl.models.file.intervals import IntervalTable
+    from xmsgl.models.file.spec import ModelSpec
     from xmsgl.models.methods.base import Memory
-    from xmsgl.network.parts import Part
+    from xmsgl.network.parts import Group
 
     Pieces = list[tuple[Window, xr.Dataset]]
 
@@ -220,14 +221,11 @@ class _Part:
     def values(self, warmup: int | None, *, warns: bool) -> Any:
         """Predict, degC, (time, fine), lazily where the dataset is lazy."""
         spec = self.model.spec
-        seasonal = wants_season(feature.name for feature in spec.features)
-        ds = assign_inputs(self.ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
-        check_features(ds, spec.features)
-        drivers, fixed = split_inputs(ds, spec.features)
+        drivers, fixed = inputs_of(self.ds, spec)
         if self.run is not None:
             drivers = self.run.before(drivers)
         windows = self._windows(spec.warmup if warmup is None else warmup, drivers)
-        lazy = windows and (_lazily_held(drivers) or _lazily_held(fixed))
+        lazy = windows and lazily_held(drivers, fixed)
         return (self._lazily if lazy else self._eagerly)(drivers, fixed, windows, warns)
 
     def _windows(self, warmup: int, drivers: xr.Dataset) -> list[Window]:
@@ -244,7 +242,8 @@ class _Part:
         """Return a dask array."""
         from xmsgl.prediction.lazy import lazy_engine, lazy_memories, lazy_windows
 
-        run, model, groups = self.run, self.model, basin_groups(fixed)
+        run, model = self.run, self.model
+        groups = basin_groups(fixed, model.spec.graph)
         engine = lazy_engine(prepare, model.payload, fixed, self.device, warns, groups)
         features = model.spec.features
         reads = [(w, window_positions(w, features, drivers.sizes["time"])) for w in windows]
@@ -293,9 +292,18 @@ def _table(model: Model, quantiles: Sequence[float]) -> IntervalTable:
     return table
 
 
-def _lazily_held(ds: xr.Dataset) -> bool:
+def inputs_of(ds: xr.Dataset, spec: ModelSpec) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the drivers that a model reads, and the variables without a time dimension."""
+    seasonal = wants_season(feature.name for feature in spec.features)
+    ready = assign_inputs(ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
+    check_features(ready, spec.features)
+    return split_inputs(ready, spec.features)
+
+
+def lazily_held(*datasets: xr.Dataset) -> bool:
+    """Whether a variable is lazy."""
     # ds.chunks would raise an error where variables are chunked differently.
-    return any(variable.chunks is not None for variable in ds.variables.values())
+    return any(each.chunks is not None for ds in datasets for each in ds.variables.values())
 
 
 def _eager(
@@ -318,7 +326,7 @@ def prepare(
     fixed: xr.Dataset,
     device: str,
     warns: bool = True,
-    groups: Sequence[Part] | None = None,
+    groups: Sequence[Group] | None = None,
     kind: type[Engine] = Engine,
 ) -> Engine:
     """Build what all windows share; warn of attributes unlike those of the training, and of another basin."""

@@ -10,15 +10,19 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.checks import check_features
-from xmsgl.inputs.choose import assign_inputs
 from xmsgl.inputs.features import LONGEST
-from xmsgl.inputs.season import wants_season
 from xmsgl.inputs.windows import calendar_windows
 from xmsgl.models.file.model import Model, load_model
-from xmsgl.prediction.downscale import in_order, label_days, packaged_for, prepare
+from xmsgl.prediction.downscale import (
+    in_order,
+    inputs_of,
+    label_days,
+    lazily_held,
+    packaged_for,
+    prepare,
+)
 from xmsgl.prediction.operators import basin_groups
-from xmsgl.prediction.predictor import Engine, refuse_infinite, split_inputs, window_days, window_positions
+from xmsgl.prediction.predictor import Engine, refuse_infinite, window_days, window_positions
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
 from xmsgl.util.progress import PATIENCE, progress_bar
@@ -127,17 +131,13 @@ def _network(model: Model) -> tuple[Model, int, str]:
 def _states(ds: xr.Dataset, model: Model, latent: int, warmup: int, device: str) -> Any:
     """Return the states of all days, (time, fine, latent), as an array or a dask array."""
     spec = model.spec
-    seasonal = wants_season(feature.name for feature in spec.features)
-    ds = assign_inputs(ds, season=seasonal, neighbours=spec.neighbours, network=spec.network)
-    check_features(ds, spec.features)
-    drivers, fixed = split_inputs(ds, spec.features)
+    drivers, fixed = inputs_of(ds, spec)
     days = pd.DatetimeIndex(ds.indexes["time"])
     windows = calendar_windows(days, spec.window, warmup, spec.first_day)
-    held = [*drivers.variables.values(), *fixed.variables.values()]
-    if windows and any(variable.chunks is not None for variable in held):
+    if windows and lazily_held(drivers, fixed):
         from xmsgl.prediction.lazy import lazy_engine, lazy_windows
 
-        groups = basin_groups(fixed)
+        groups = basin_groups(fixed, spec.graph)
         engine = lazy_engine(prepare, model.payload, fixed, device, True, groups, StateEngine)
         reads = [(window, window_positions(window, spec.features, days.size)) for window in windows]
         return lazy_windows(engine, drivers, reads, groups, tail=(latent,), carry=False)[0]
@@ -147,7 +147,7 @@ def _states(ds: xr.Dataset, model: Model, latent: int, warmup: int, device: str)
 def _eagerly(
     engine: Engine, drivers: xr.Dataset, windows: list[Window], model: Model
 ) -> npt.NDArray[np.float32]:
-    values = np.empty((drivers.sizes["time"], engine.groups[0].fine.size, *engine.tail), np.float32)
+    values = np.empty((drivers.sizes["time"], engine.groups[0].kept.fine.size, *engine.tail), np.float32)
     with progress_bar(len(windows), "embed", unit="window", delay=PATIENCE) as bar:
         for window in windows:
             days = window_days(drivers, window, model.spec.features)

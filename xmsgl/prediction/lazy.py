@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xmsgl.inputs.windows import Window
     from xmsgl.models.methods.base import Memory
-    from xmsgl.network.parts import Part
+    from xmsgl.network.parts import Group
     from xmsgl.prediction.memories import Layout
     from xmsgl.prediction.predictor import Engine
     from xmsgl.util.scales import Scale
@@ -78,7 +78,7 @@ def lazy_windows(
     engine: Any,
     drivers: xr.Dataset,
     reads: Sequence[tuple[Window, Ints]],
-    groups: Sequence[Part],
+    groups: Sequence[Group],
     *,
     tail: tuple[int, ...] = (),
     carry: bool,
@@ -101,7 +101,7 @@ def lazy_windows(
     run, pick, names = delayed(_run), delayed(_pick), f"{token}-{{}}-{{}}".format
     found, memories = [], []
     for number, group in enumerate(groups):
-        columns = tuple(_columns(table, getattr(group, table.dims[1])) for table in tables)
+        columns = tuple(_columns(table, getattr(group.read, table.dims[1])) for table in tables)
         pieces, left = [], None
         if before is not None and (packed := before[number]) is not None:
             left = delayed(_unpack)(engine, number, *packed, dask_key_name=f"xmsgl-start-{token}-{number}")
@@ -117,14 +117,14 @@ def lazy_windows(
             after = run(engine, frame, asked, left, carry, *blocks, dask_key_name=f"xmsgl-downscale-{name}")
             values = pick(after, 0, dask_key_name=f"xmsgl-days-of-{name}") if carry else after
             left = pick(after, 1, dask_key_name=f"xmsgl-state-{name}") if carry else None
-            shape = window.stop - window.start, group.fine.size, *tail
+            shape = window.stop - window.start, group.kept.fine.size, *tail
             pieces.append(da.from_delayed(values, shape, np.float32))
         found.append(da.concatenate(pieces))
         memories.append(left)
     return _in_order(found, groups, "fine", axis=1), memories
 
 
-def lazy_memories(engine: Any, memories: Sequence[Any], groups: Sequence[Part], layout: Layout) -> list[Any]:
+def lazy_memories(engine: Any, memories: Sequence[Any], groups: Sequence[Group], layout: Layout) -> list[Any]:
     """Return what :func:`lazy_windows` remembers as dask arrays of all nodes, as :meth:`.Engine.pack`."""
     import dask.array as da
     from dask.delayed import delayed
@@ -136,7 +136,7 @@ def lazy_memories(engine: Any, memories: Sequence[Any], groups: Sequence[Part], 
             joined.append(da.from_delayed(packed[0][k], (entry.columns,), np.float32))
             continue
         found = [
-            da.from_delayed(each[k], (getattr(group, entry.scale).size, entry.columns), np.float32)
+            da.from_delayed(each[k], (getattr(group.kept, entry.scale).size, entry.columns), np.float32)
             for each, group in zip(packed, groups, strict=True)
         ]
         joined.append(_in_order(found, groups, entry.scale, axis=0))
@@ -174,11 +174,11 @@ def _columns(table: _Table, nodes: Ints) -> tuple[int, ...]:
     return tuple(np.unique(np.searchsorted(table.ends[1], nodes, side="right")).tolist())
 
 
-def _in_order(found: Sequence[Any], groups: Sequence[Part], scale: Scale, *, axis: int) -> Any:
+def _in_order(found: Sequence[Any], groups: Sequence[Group], scale: Scale, *, axis: int) -> Any:
     """Join the values of groups in the order of the nodes, which are along an axis."""
     import dask.array as da
 
-    nodes = [getattr(group, scale) for group in groups]
+    nodes = [getattr(group.kept, scale) for group in groups]
     owner = np.empty(sum(each.size for each in nodes), np.int64)
     for number, each in enumerate(nodes):
         owner[each] = number
@@ -223,7 +223,7 @@ def _build(
 
 def _run(engine: Engine, plan: _Plan, asked: _Asked, left: Any, carry: bool, *blocks: Block) -> Any:
     """Predict a window of a group from blocks; with `carry`, return the memory after it, too."""
-    part, given = engine.groups[asked.group], iter(blocks)
+    part, given = engine.groups[asked.group].read, iter(blocks)
     chosen = plan.rest.isel(time=asked.days, **part._asdict(), missing_dims="ignore")
     for table, (count, first), columns in zip(plan.tables, asked.rows, asked.columns, strict=True):
         nodes, ends = getattr(part, table.dims[1]), [0, *table.ends[1].tolist()]

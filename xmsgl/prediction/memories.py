@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from xmsgl.models.file.model import Model
     from xmsgl.models.methods.base import Memory, NetworkModel
-    from xmsgl.network.parts import Part
+    from xmsgl.network.parts import Group, Part
     from xmsgl.util.scales import Scale
 
 __all__ = ["Continued", "Layout"]
@@ -81,8 +81,8 @@ class Layout:
                     entries.append(_Entry(number, scale, axis, shape))
         return cls(tuple(entries))
 
-    def pack(self, memories: Sequence[Memory], parts: Sequence[Part], group: Part) -> list[Any]:
-        """Join the memories of all members in each part of a group; NaN where a node has none."""
+    def pack(self, memories: Sequence[Memory], parts: Sequence[Part], group: Group) -> list[Any]:
+        """Join the memories of all members in each part of what a group keeps; NaN where a node has none."""
         members = len(memories) // len(parts)
         packed: list[Any] = []
         for k, entry in _numbered(self.entries):
@@ -90,14 +90,15 @@ class Layout:
             if entry.axis is None:
                 packed.append(entry.rows(of_parts[0]))
                 continue
-            joined = np.full((getattr(group, entry.scale).size, entry.columns), np.nan, np.float32)
+            kept, read = (getattr(nodes, entry.scale) for nodes in group)
+            joined = np.full((read.size, entry.columns), np.nan, np.float32)
             for part, tensor in zip(parts, of_parts, strict=True):
                 joined[getattr(part, entry.scale)] = entry.rows(tensor)
-            packed.append(joined)
+            packed.append(joined[np.searchsorted(read, kept)] if group.cut else joined)
         return packed
 
     def unpack(self, packed: Sequence[Any], parts: Sequence[Part]) -> list[Memory]:
-        """Undo :meth:`pack`, for the parts of a group that may be others."""
+        """Undo :meth:`pack`, for the nodes that a group reads, in parts that may be others."""
         members = 1 + max((entry.member for entry in self.entries), default=-1)
         memories: list[Memory] = []
         for part in parts:
@@ -167,11 +168,11 @@ class Continued:
                 raise ModelMismatchError(msg)
         return xr.concat([earlier, drivers], "time", join="override", combine_attrs="override")
 
-    def restore(self, layout: Layout, part: int, group: Part) -> list[Any] | None:
+    def restore(self, layout: Layout, part: int, group: Group) -> list[Any] | None:
         """Return what a part of the model remembers of a group, as from :meth:`Layout.pack`."""
         if self.start is None:
             return None
-        some = self.start[layout.names(part)].isel(group._asdict(), missing_dims="ignore")
+        some = self.start[layout.names(part)].isel(group.read._asdict(), missing_dims="ignore")
         return [variable.data for variable in some.data_vars.values()]
 
     def keep(self, layout: Layout, part: int, packed: Sequence[Any], drivers: xr.Dataset) -> None:

@@ -15,7 +15,7 @@ from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import feature_variables
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.network.numbering import close_order
-from xmsgl.network.parts import Part
+from xmsgl.network.parts import Group, Part
 from xmsgl.prediction.memories import Layout
 from xmsgl.prediction.operators import Operators, whole_network
 from xmsgl.prediction.prefetch import prefetch, resolve_device
@@ -47,15 +47,23 @@ class _Group:
     fixed: xr.Dataset
     parts: list[tuple[Part, Operators]]
     whole: bool  # one part, in the order of the dataset
+    kept: npt.NDArray[np.int64] | slice  # the reaches to return
 
     @classmethod
     def of(
-        cls, fixed: xr.Dataset, operators: Operators, reaches: int, only: npt.NDArray[np.int64] | None
+        cls,
+        group: Group,
+        fixed: xr.Dataset,
+        operators: Operators,
+        reaches: int,
+        only: npt.NDArray[np.int64] | None,
     ) -> _Group:
+        kept = np.searchsorted(group.read.fine, group.kept.fine) if group.cut else slice(None)
         parts = operators.parts(reaches) if only is None else [operators.closure({"fine": only})]
         parts = _close(operators, parts)
         whole = len(parts) == 1 and all(np.array_equal(p, np.arange(p.size)) for p in parts[0])
-        return cls(fixed, [(p, operators if whole else operators.restrict(p)) for p in parts], whole)
+        found = [(p, operators if whole else operators.restrict(p)) for p in parts]
+        return cls(fixed, found, whole, kept)
 
 
 class Engine:
@@ -73,7 +81,7 @@ class Engine:
         reaches: int = 16_384,  # approximate number of reaches in a part of several basins
         piece: int = 128 * 2**20,  # approximate bytes of the arrays of a piece of days
         only: npt.NDArray[np.int64] | None = None,  # positions of the reaches to predict; others may be NaN
-        groups: Sequence[Part] | None = None,  # independent groups of basins, to be run one by one
+        groups: Sequence[Group] | None = None,  # basins, or pieces of one, to be run one by one
         look: Callable[[xr.Dataset], object]
         | None = None,  # called with the drivers of a group's first window
     ) -> None:
@@ -91,8 +99,9 @@ class Engine:
         one = len(self.groups) == 1
         self._groups = [
             _Group.of(
-                self._fixed if one else self._fixed.isel(some._asdict()),
-                operators if one else operators.restrict(some),
+                some,
+                self._fixed if one else self._fixed.isel(some.read._asdict()),
+                operators if one else operators.restrict(some.read, lossy=some.cut),
                 reaches,
                 only,
             )
@@ -101,12 +110,12 @@ class Engine:
         self._looks = [look] * len(self.groups)
 
     def pack(self, memory: list[Memory], group: int = 0) -> list[npt.NDArray[np.float32]]:
-        """Return what the model remembers of a group of basins, in the order of its nodes."""
+        """Return what the model remembers of the nodes that a group keeps, in their order."""
         parts = [part for part, _ in self._groups[group].parts]
         return self.layout.pack(memory, parts, self.groups[group])
 
     def unpack(self, packed: Sequence[npt.NDArray[np.float32]], group: int = 0) -> list[Memory]:
-        """Undo :meth:`pack`."""
+        """Return a memory from the rows of all nodes that a group reads."""
         return self.layout.unpack(packed, [part for part, _ in self._groups[group].parts])
 
     def run(self, drivers: xr.Dataset, window: Window) -> npt.NDArray[np.float32]:
@@ -142,7 +151,7 @@ class Engine:
                     values[scored, reaches] = self._values(output[-stop:])
                 first = stop
             after += [_moved(state, torch.device("cpu")) for state in left]
-        return values, after
+        return values[:, basins.kept], after
 
     def _stream(self, batch: Batch, before: list[Memory]) -> tuple[torch.Tensor, list[Memory]]:
         """Predict some days with every member; return the standardised mean and the memories."""

@@ -72,12 +72,12 @@ class GraphOperator:
         """Return the operator with only the rows of some nodes."""
         return GraphOperator(self._matrix[nodes.detach().cpu().numpy()], dtype=self.dtype, device=self.device)
 
-    def submatrix(self, rows: Any, columns: Any) -> GraphOperator:
+    def submatrix(self, rows: Any, columns: Any, *, lossy: bool = False) -> GraphOperator:
         """Return the operator between some nodes; InvalidArgumentError if that loses a weight."""
         written, read = np.asarray(rows, np.int64), np.asarray(columns, np.int64)
         chosen = self._matrix[written]
         lost = np.flatnonzero(~np.isin(chosen.indices, read) & (chosen.data != 0))
-        if lost.size:
+        if lost.size and not lossy:
             reader = int(written[np.searchsorted(chosen.indptr, lost[0], side="right") - 1])
             msg = (
                 f"{lost.size} weights would be lost: node {reader} reads node {chosen.indices[lost[0]]}, "
