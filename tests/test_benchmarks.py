@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import xmsgl
-from benchmarks import report, results, transfer
+from benchmarks import larger, report, results, transfer
 from benchmarks.bench_cell import build_gather
 from benchmarks.hardware import busy_share, cores
 from benchmarks.harness import memory_of
@@ -275,3 +275,13 @@ def test_transfer_scores_the_last_water_year_alone(
     )
     error = (learned.msgl.downscale(model) - ds["true_temperature_fine"]).where(test)
     assert float(cells["remap, identities"]) == pytest.approx(float((error**2).mean() ** 0.5), abs=6e-4)
+
+
+def test_a_training_with_drivers_on_disk_is_compared_with_one_in_memory(tmp_path: Path) -> None:
+    store, note = tmp_path / "basin.zarr", tmp_path / "note.json"
+    larger.make_store(store, n_coarse=3, years=1, drivers=2)
+    found = []
+    for limit in ("1 GiB", "10 kB"):
+        larger.train_step(str(store), "fine-only", limit, 1, str(note))()
+        found.append(json.loads(note.read_text())["sha256"])
+    assert found[0] == found[1]

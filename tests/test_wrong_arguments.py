@@ -194,7 +194,13 @@ CALLS = {
     "xmsgl.Model.from_bytes": lambda t: (xmsgl.Model.from_bytes, {"payload": t.model.payload}),
     "xmsgl.set_options": lambda t: (
         xmsgl.set_options,
-        {"progress": False, "data_dir": None, "data_mirror": None, "process_tuning": False},
+        {
+            "progress": False,
+            "data_dir": None,
+            "data_mirror": None,
+            "process_tuning": False,
+            "training_memory": None,
+        },
     ),
     "xmsgl.get_option": lambda t: (xmsgl.get_option, {"name": "progress"}),
     "xmsgl.training.settings.TrainSettings": lambda t: (TrainSettings, {}),

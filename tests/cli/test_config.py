@@ -109,6 +109,23 @@ def test_a_model_is_made_again_bit_for_bit(run, tmp_path, options):
     assert run("describe", "c", "--toml").stdout == toml  # and so does the checkpoint
 
 
+def test_frozen_parts_are_named_by_an_option_and_kept_in_the_configuration(run, tmp_path):
+    made = run("train", "simulated", "-o", "m", *data(**BASIN), "--epochs", 2, "--set", *SMALL)
+    assert made.exit_code == 0, made.output
+    ending = ["--epochs", 2, "--device", "cpu", "--set", "start=m", "window=90", "warmup=10"]
+    tuned = run("train", "simulated", "-o", "n", *data(**BASIN), "--frozen", "cell", "coarse_head", *ending)
+    assert tuned.exit_code == 0, tuned.output
+    toml = run("describe", "n", "--toml").stdout
+    assert tomllib.loads(toml)["frozen"] == ["cell", "coarse_head"]
+    (tmp_path / "run.toml").write_text(toml)
+    again = run("train", "--config", "run.toml", "-o", "again", "--device", "cpu", "--set", "start=m")
+    assert again.exit_code == 0, again.output
+    models = [load_model(name) for name in ("m", "n", "again")]
+    assert models[1].sha256 == models[2].sha256
+    for name, value in models[0].weights.items():
+        assert bool((models[1].weights[name] == value).all()) == name.startswith(("cell.", "coarse_head."))
+
+
 def test_a_model_of_python_is_made_again_by_the_command(run, tmp_path, river):
     """Values that no command line has: days as numbers, a kernel as an object, features as a tuple."""
     ds = river.isel(time=slice(0, 200))

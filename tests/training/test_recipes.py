@@ -24,7 +24,7 @@ from xmsgl.training.train import train
 
 PUBLISHED = ("async-msgl", "direct", "fine-only", "msgl", "progressive", "remap")
 # The run, the data and the machine decide these, not a method.
-NOT_FOR_RECIPES = {"method", "validation", "seed", "ensemble", "amp", "architecture"}
+NOT_FOR_RECIPES = {"method", "validation", "seed", "ensemble", "amp", "architecture", "frozen"}
 QUICK = {"epochs": 2, "window": 60, "device": "cpu", "progress": False}
 SMALL = {**QUICK, "hidden": 4, "pretrain": 0, "features": FEATURES}
 

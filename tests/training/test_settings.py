@@ -73,6 +73,7 @@ VALUES = {
     "weighting": st.sampled_from(["uniform", "mgda"]),
     "average": st.floats(0, 1, exclude_max=True),
     "amp": st.none() | st.booleans(),
+    "frozen": st.lists(st.sampled_from(["cell", "cell.W_hh", "fine_head"]), unique=True),
     "kernel": st.none() | KERNELS,
     "hops": st.none() | st.integers(1, 99),
     "limit": st.none() | POSITIVE,

@@ -40,9 +40,28 @@ def test_paths_become_strings():
 
 
 @pytest.mark.parametrize(
+    ("given", "size"), [("8 GiB", 8 * 2**30), ("500MB", 500_000_000), (4096, 4096), (None, None)]
+)
+def test_sizes_become_bytes(given, size):
+    with set_options(training_memory=given):
+        assert get_option("training_memory") == size
+
+
+@pytest.mark.parametrize(
     "wrong",
-    [{"progress": 1}, {"progress": "no"}, {"data_dir": 3}, {"data_dir": ""}, {"data_mirror": ["a"]}],
-    ids=["progress-int", "progress-text", "data_dir-number", "data_dir-empty", "data_mirror-list"],
+    [
+        {"progress": 1},
+        {"progress": "no"},
+        {"data_dir": 3},
+        {"data_dir": ""},
+        {"data_mirror": ["a"]},
+        {"training_memory": 0},
+        {"training_memory": True},
+        {"training_memory": 1.5},
+        {"training_memory": "much"},
+        {"training_memory": "-1 GiB"},
+    ],
+    ids=lambda wrong: "-".join(f"{name}-{value}" for name, value in wrong.items()),
 )
 def test_wrong_value_changes_nothing(wrong):
     (name,) = wrong
@@ -51,6 +70,7 @@ def test_wrong_value_changes_nothing(wrong):
     assert get_option("progress") is True
     assert get_option("data_dir") is None
     assert get_option("data_mirror") is None
+    assert get_option("training_memory") is None
 
 
 def test_unknown_option_is_named_with_the_known_ones():

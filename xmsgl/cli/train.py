@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["check_fingerprint", "settings_of", "train", "train_config"]
 
 # Settings of training with their own option.
-_OPTIONS = ("method", "recipe", "epochs", "seed", "ensemble", "validation")
+_OPTIONS = ("method", "recipe", "epochs", "seed", "ensemble", "validation", "frozen")
 
 
 def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float | str | None:
@@ -79,6 +79,11 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     "set",
     "Other settings of training: backbone=lstm hidden=32 average=0.98 start=remap.safetensors.",
     "others",
+)
+@click.option(
+    "--frozen",
+    multiple=True,
+    help="Parts that keep the weights of the model to start with (--set start=FILE): cell coarse_head.",
 )
 @device_option
 @click.option(
@@ -126,7 +131,8 @@ def train(
         msg = f"--set cannot take {repeated[0]}, which has its own option; use {own[repeated[0]]}"
         raise click.BadParameter(msg, ctx)
     start = others.pop("start", None)
-    chosen = {name: value for name, value in settings.items() if value is not None or name == "validation"}
+    chosen = {name: value for name, value in settings.items() if value not in (None, ())}
+    chosen["validation"] = settings["validation"]
     if chosen["validation"] == "default":
         del chosen["validation"]
     _check_settings({**chosen, **others})  # before any data are opened

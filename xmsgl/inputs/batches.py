@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from dask.utils import format_bytes
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.inputs.days import BlockCache, StoredDrivers, driver_bytes
 from xmsgl.inputs.features import Feature, Scaling, feature_variables
 from xmsgl.inputs.scales import FloatArray, IntArray, ScaleInputs, Sources
 from xmsgl.inputs.validation import DayMask, Split, Use, label_values
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import LABEL, PROCESS_COARSE
+from xmsgl.util.memory import training_memory
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import xarray as xr
+
+logger = logging.getLogger(__name__)
 
 # Reaches of a batch that learn from carried labels: every reach has one, and attention is expensive.
 _CARRIED = 64
@@ -38,7 +44,10 @@ class HostBatch:
 
 
 class TrainingData:
-    """Inputs and labels of training and of validation of a valid dataset, loaded into memory.
+    """Inputs and labels of training and of validation of a valid dataset.
+
+    They are loaded into memory, except lazy drivers that are larger than the limit of `cache`, by default the
+    option ``training_memory``: of these, blocks of days are read as needed.
 
     `scales` are those whose labels the method uses, `context` those whose inputs the fine tasks need
     without their labels, and `seed` draws the order of each epoch. Without `scaling`, that of the model
@@ -60,15 +69,19 @@ class TrainingData:
         context: Sequence[Scale] = (),
         scaling: Mapping[Scale, Scaling] | None = None,
         own_scaling: bool = False,
+        cache: BlockCache | None = None,
     ) -> None:
         self.scales, self.length, self.batch, self.seed = tuple(scales), window, batch, seed
         self.share = 0, 1  # this process, and how many divide the windows of each step among them
         self._context = tuple(scale for scale in SCALES if scale in {*scales, *context})
-        read = [feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False)]
+        cache = cache or BlockCache(training_memory())
+        self._stored = _stored(ds, features, cache)
+        drivers, statics = (feature_variables(ds, features, dynamic=dynamic) for dynamic in (True, False))
         labels = [name for scale in SCALES if (name := f"{LABEL}_{scale}") in ds]
         extra = [name for name in ds.variables if "time" not in ds[name].dims]
+        kept = drivers if self._stored is None else []
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
-        loaded = ds[[*dict.fromkeys([*read[0], *read[1], *labels, *extra])]].compute()
+        loaded = ds[[*dict.fromkeys([*kept, *statics, *labels, *extra])]].compute()
         self._process = label_values(ds, "coarse", PROCESS_COARSE)
         self.n_days = int(ds.sizes["time"])
         self.time = pd.DatetimeIndex(ds["time"].values)
@@ -83,7 +96,10 @@ class TrainingData:
             for name, use in self._uses.items()
             if name != "process"
         }
-        self.inputs = {scale: ScaleInputs(loaded, features, scale) for scale in SCALES}
+        days = loaded if self._stored is None else ds
+        self.inputs = {
+            scale: ScaleInputs(days, features, scale, loaded, stored=self._stored) for scale in SCALES
+        }
         self._kept = {scale: np.arange(inputs.n) for scale, inputs in self.inputs.items()}
         fit = self._fit_each if own_scaling else self._fit
         self.scaling = fit() if scaling is None else dict(scaling)
@@ -136,6 +152,10 @@ class TrainingData:
                 raise InvalidArgumentError(msg)
         few = copy.copy(self)
         few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
+        if self._stored is not None:
+            used = {s: np.unique(np.concatenate([i.used(s) for i in few.inputs.values()])) for s in SCALES}
+            drivers = self._stored.restrict(used)
+            few.inputs = {scale: inputs.reading(drivers) for scale, inputs in few.inputs.items()}
         few._kept = {scale: self._kept[scale][keep[scale]] for scale in SCALES}
         return few
 
@@ -232,6 +252,19 @@ class TrainingData:
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
             inputs["coarse"] = self._read("coarse", days)
         return HostBatch(inputs, nodes, labels, self._name(windows))
+
+
+def _stored(ds: xr.Dataset, features: Sequence[Feature], cache: BlockCache) -> StoredDrivers | None:
+    """Return the drivers if they are to stay on disk."""
+    lazy = any(ds[name].chunks is not None for name in feature_variables(ds, features, dynamic=True))
+    size = driver_bytes(ds, features)
+    if not lazy or size <= cache.limit:
+        return None
+    logger.info(
+        "the drivers take %s in memory, more than training_memory, %s: they are read as needed",
+        *(format_bytes(size), format_bytes(cache.limit)),
+    )
+    return StoredDrivers(ds, features, cache)
 
 
 def _label_moments(values: FloatArray) -> tuple[float, float]:

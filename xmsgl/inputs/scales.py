@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from xmsgl import schema
+from xmsgl.inputs.days import StoredDays, fetch
 from xmsgl.inputs.features import TRANSFORMS, Feature, Scaling, trailing_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
 
+    from xmsgl.inputs.days import StoredDriver, StoredDrivers
     from xmsgl.util.scales import Scale
 
 __all__ = ["FloatArray", "IntArray", "ScaleInputs", "Sources"]
@@ -28,18 +30,23 @@ IntArray = npt.NDArray[np.int64]
 _PIECE = 2**18
 # Of less than one in so many sources, values are read one by one: rows of all sources would be copied.
 _FEW = 16
+# Days whose moments are summed before they are joined to those of the days before; on disk or in memory, so
+# that the sums are the same.
+_SUMMED = 256
 
 
 @dataclass(frozen=True)
 class _Column:
     """One feature of one scale."""
 
-    values: FloatArray  # (time, source) of a driver, (node,) of a static attribute
+    values: FloatArray | StoredDays  # (time, source) of a driver, (node,) of a static attribute
     inherited: bool = False  # the sources of a driver are segments, not the nodes of the scale
     offset: FloatArray | None = None  # added to the values of a driver, (node,)
 
     def prune(self, nodes: IntArray) -> _Column:
-        values = self.values if self.values.ndim == 2 else self.values[nodes]
+        values = self.values
+        if not isinstance(values, StoredDays) and values.ndim == 1:
+            values = values[nodes]
         return _Column(values, self.inherited, None if self.offset is None else self.offset[nodes])
 
 
@@ -52,11 +59,12 @@ class Sources(NamedTuple):
 
 
 class ScaleInputs:
-    """The features of one scale of a dataset in memory, in the order of `features`.
+    """The features of one scale of a dataset, in the order of `features`.
 
-    A reach that inherits a driver keeps only the position of its segment; its values exist for the days of
-    one batch at a time. Topology and static attributes are those of `statics`, by default of `ds`; with the
-    `coarse` inputs given, the drivers inherited from them are shared.
+    Drivers are in memory, or those of `stored` and read as needed. A reach that inherits a driver keeps only
+    the position of its segment; its values exist for the days of one batch at a time. Topology and static
+    attributes are those of `statics`, by default of `ds`; with the `coarse` inputs given, the drivers
+    inherited from them are shared.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class ScaleInputs:
         statics: xr.Dataset | None = None,
         *,
         coarse: ScaleInputs | None = None,
+        stored: StoredDrivers | None = None,
     ) -> None:
         fixed = ds if statics is None else statics
         self.features = tuple(features)
@@ -76,7 +85,7 @@ class ScaleInputs:
         self._node: IntArray | None = None
         shared = [None] * len(self.features) if coarse is None else [c.values for c in coarse._columns]
         self._columns: list[_Column] = [
-            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment, values)
+            _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment, values, stored)
             for f, values in zip(self.features, shared, strict=True)
         ]
         self._mean = np.zeros(len(self.features), np.float32)
@@ -84,9 +93,16 @@ class ScaleInputs:
 
     def fit(self, days: npt.NDArray[np.bool_]) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and deviation of every feature over some days (time,) and all nodes."""
+        tallies = {k: _Tally() for k, column in enumerate(self._columns) if column.values.ndim == 2}
+        for first in range(0, days.size, _SUMMED):
+            chosen = np.flatnonzero(days[first : first + _SUMMED])
+            if chosen.size:
+                self._fetch(first + chosen[None])
+            for k, tally in tallies.items() if chosen.size else ():
+                tally.add(_between(self._columns[k].values, first, first + chosen[-1] + 1)[chosen])
         pairs = [
-            _moments(column, self._segment if column.inherited else self._node, days)
-            for column in self._columns
+            _moments(column, self._segment if column.inherited else self._node, tallies.get(k))
+            for k, column in enumerate(self._columns)
         ]
         return tuple(mean for mean, _ in pairs), tuple(deviation for _, deviation in pairs)
 
@@ -104,13 +120,33 @@ class ScaleInputs:
         few._columns = [column.prune(nodes) for column in self._columns]
         return few
 
+    def used(self, scale: Scale) -> IntArray:
+        """Return the positions of the nodes of a scale whose drivers are read, ascending."""
+        found = [np.zeros(0, np.int64)]
+        if scale == "coarse" and any(column.inherited for column in self._columns):
+            found.append(self._inherited()[0])
+        if (scale == "fine") == (self._segment is not None):
+            found.append(np.arange(self.n) if self._node is None else self._node)
+        return np.unique(np.concatenate(found))
+
+    def reading(self, drivers: Mapping[int, StoredDriver]) -> ScaleInputs:
+        """Return the same inputs with other drivers, by the identity of those that they replace."""
+        other = copy.copy(self)
+        other._columns = [
+            replace(column, values=replace(column.values, driver=drivers[id(column.values.driver)]))
+            if isinstance(column.values, StoredDays)
+            else column
+            for column in self._columns
+        ]
+        return other
+
     def gather(self, days: IntArray) -> FloatArray:
         """Return the standardised features of days (window, day) as (day, node, window, feature)."""
         windows, length = days.shape
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
         fixed, inherited = self._fixed()[:, None], self._inherited()
-        # A few days at a time, so that they are completed in the cache.
-        step = max(1, _PIECE // max(1, out[:1].size))
+        # A few days at a time, so that they are completed in the cache; from disk a window at once.
+        step = length if self._fetch(days) else max(1, _PIECE // max(1, out[:1].size))
         for first in range(0, length, step):
             some, piece = days[:, first : first + step], out[first : first + step]
             self._inherit(some, piece, *inherited)
@@ -132,12 +168,18 @@ class ScaleInputs:
         segments, place = self._inherited()
         return Sources(self._rows(days, segments), place, self._fixed())
 
+    def _fetch(self, days: IntArray) -> bool:
+        """Read the drivers on disk of some windows (window, day) at once; say whether there are any."""
+        stored = [column.values for column in self._columns if isinstance(column.values, StoredDays)]
+        fetch(stored, [(int(some[0]), int(some[-1]) + 1) for some in days])
+        return bool(stored)
+
     def _fixed(self) -> FloatArray:
         """Return what does not change in time, (node, feature): static attributes and offsets of drivers."""
         fixed = np.zeros((self.n, len(self.features)), np.float32)
         for k, column in enumerate(self._columns):
             factor = np.float32(1.0) / self._deviation[k]
-            if column.values.ndim == 1:
+            if not isinstance(column.values, StoredDays) and column.values.ndim == 1:
                 fixed[:, k] = (column.values - self._mean[k]) * factor
             elif column.offset is not None:
                 fixed[:, k] = column.offset * factor
@@ -160,6 +202,7 @@ class ScaleInputs:
 
     def _rows(self, days: IntArray, segments: IntArray) -> FloatArray:
         """Return the inherited drivers of segments, else zeros, (day, segment, window, feature)."""
+        self._fetch(days)
         rows = np.zeros((days.shape[1], segments.size, len(days), len(self.features)), np.float32)
         for k, column in enumerate(self._columns):
             if column.inherited:
@@ -169,8 +212,10 @@ class ScaleInputs:
     def _standard(self, k: int, days: IntArray, sources: IntArray | None) -> FloatArray:
         """Return a standardised driver on some days, (day, source, window)."""
         column = self._columns[k].values
-        if sources is not None and _FEW * sources.size < column.shape[1]:
-            values: FloatArray = column[days[..., None], sources]
+        if isinstance(column, StoredDays):
+            values: FloatArray = column.read(days, sources)
+        elif sources is not None and _FEW * sources.size < column.shape[1]:
+            values = column[days[..., None], sources]
         else:
             values = column[days] if sources is None else column[days].take(sources, axis=-1)
         values -= self._mean[k]
@@ -184,34 +229,61 @@ def _column(
     feature: Feature,
     scale: Scale,
     segment: IntArray | None,
-    coarse: FloatArray | None,
+    coarse: FloatArray | StoredDays | None,
+    stored: StoredDrivers | None,
 ) -> _Column:
     own = f"{feature.name}_{scale}"
     inherits = own not in ds
     name, dim = (f"{feature.name}_coarse", "coarse") if inherits else (own, scale)
     values = coarse if inherits else None
-    if values is None:
+    if stored is not None and feature.dynamic:
+        values = stored.days(name, feature)
+    elif values is None:
         raw = np.asarray(ds[name].transpose(*(("time", dim) if feature.dynamic else (dim,))).values)
         raw = trailing_mean(raw, feature.days) if feature.days > 1 else raw
         values = np.ascontiguousarray(TRANSFORMS[feature.transform](raw), dtype=np.float32)
     if not inherits:
         return _Column(values)
-    if not feature.dynamic:
+    if not isinstance(values, StoredDays) and not feature.dynamic:
         return _Column(values[segment])
     offset = schema.fine_offset(fixed, feature.name) if feature.transform == "identity" else None
     return _Column(values, inherited=True, offset=None if offset is None else np.asarray(offset, np.float32))
 
 
-def _moments(column: _Column, source: IntArray | None, days: npt.NDArray[np.bool_]) -> tuple[float, float]:
+class _Tally:
+    """Moments of each source over days that are added block by block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: npt.NDArray[np.float64] = np.zeros(0)
+        self.variance: npt.NDArray[np.float64] = np.zeros(0)
+
+    def add(self, values: FloatArray) -> None:
+        """Add some days, (day, source)."""
+        mean = values.mean(axis=0, dtype=np.float64)
+        variance = values.var(axis=0, dtype=np.float64)
+        before, self.count = self.count, self.count + len(values)
+        if not before:
+            self.mean, self.variance = mean, variance
+            return
+        share, apart = len(values) / self.count, mean - self.mean
+        self.mean = self.mean + share * apart
+        self.variance = (1 - share) * self.variance + share * variance + share * (1 - share) * apart**2
+
+
+def _between(values: FloatArray | StoredDays, first: int, stop: int) -> FloatArray:
+    """Return the values of all sources on consecutive days."""
+    return values.between(first, stop) if isinstance(values, StoredDays) else values[first:stop]
+
+
+def _moments(column: _Column, source: IntArray | None, tally: _Tally | None) -> tuple[float, float]:
     """Return mean and deviation over days and nodes, from the moments of each source."""
-    if column.values.ndim == 2:
-        chosen = column.values[days]
-        mean = chosen.mean(axis=0, dtype=np.float64)
-        variance = chosen.var(axis=0, dtype=np.float64)
+    if tally is not None:
+        mean, variance = tally.mean, tally.variance
         if source is not None:
             mean, variance = mean[source], variance[source]
     else:
-        mean = column.values.astype(np.float64)
+        mean = np.asarray(column.values, np.float64)
         variance = np.zeros_like(mean)
     if column.offset is not None:
         mean = mean + column.offset

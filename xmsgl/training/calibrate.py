@@ -17,6 +17,7 @@ from xmsgl.prediction.predictor import FREEZING, Engine, split_inputs, window_da
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.rivers import segment_positions
+from xmsgl.util.memory import training_memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -112,7 +113,8 @@ def measure_spin_up(model: Model, ds: xr.Dataset, device: str) -> Model:
         logger.info("the record is shorter than %d days: the effect of its start is not measured", last)
         return model
     drivers, fixed = split_inputs(ds.isel(time=slice(0, last)), model.spec.features)
-    drivers = drivers.compute()
+    if drivers.nbytes <= training_memory():  # otherwise each window reads its own days
+        drivers = drivers.compute()
     only = np.unique(np.linspace(0, ds.sizes["fine"] - 1, _REACHES).astype(np.int64))
     engine = Engine(model, fixed, device, only=only)
     whole = _predict(engine, drivers, model)[:, only]

@@ -264,6 +264,8 @@ def _train_epoch(
     team: Team,
 ) -> dict[str, float]:
     module.train()
+    learned = [each for each in module.parameters() if each.requires_grad]
+    shared = [each for each in module.shared_parameters() if each.requires_grad]
     longest = float("inf") if settings.clip is None else settings.clip
     sums = defaultdict[str, list[float]](list)
     for item in batches:
@@ -281,8 +283,8 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)
         weights = multi_task_backward(
             losses,
-            module.shared_parameters(),
-            list(module.parameters()),
+            shared,
+            learned,
             weighting=settings.weighting,
             team=team,
         )
@@ -347,7 +349,8 @@ def _losses(
         return {task: loss for task, loss in found.items() if loss is not None}
     squares = {task: masked_squares(outputs[task].float(), label) for task, label in _targets(outputs, item)}
     names = [task for task in module.tasks if task in tasks]
-    return team.losses(squares, names, next(module.parameters()))
+    learned = next(each for each in module.parameters() if each.requires_grad)
+    return team.losses(squares, names, learned)
 
 
 def _autocast(module: NetworkModel, *, amp: bool) -> torch.autocast:

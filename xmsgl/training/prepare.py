@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
+    from xmsgl.inputs.days import BlockCache
     from xmsgl.inputs.features import Scaling
     from xmsgl.inputs.validation import Split
     from xmsgl.models.methods.base import NetworkModel
@@ -57,9 +58,17 @@ class Prepared:
 
 
 def prepare(
-    ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device, split: Split | None = None
+    ds: xr.Dataset,
+    settings: TrainSettings,
+    begin: Start,
+    device: torch.device,
+    split: Split | None = None,
+    cache: BlockCache | None = None,
 ) -> Prepared:
-    """Fit inputs, scaling and graph to the labels that are not kept for validation, as drawn or as given."""
+    """Fit inputs, scaling and graph to the labels that are not kept for validation, as drawn or as given.
+
+    Trainings of one model share the `cache` of drivers on disk.
+    """
     architecture = begin.architecture(settings, ds)
     empty = create_model(settings.method, n_features=1, seed=0, **architecture)
     epochs = empty.epochs or settings.epochs
@@ -80,7 +89,7 @@ def prepare(
     neighbours = begin.neighbours(without_labels(ds, split), lengths)
     ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
     features = begin.features(ds, settings.features)
-    module_of = partial(begin.module, settings.method, architecture, len(features), device)
+    module_of = partial(begin.module, settings.method, architecture, len(features), settings.frozen, device)
     module = module_of(settings.seed)
     data = TrainingData(
         ds,
@@ -94,6 +103,7 @@ def prepare(
         context=module.input_scales,
         scaling=begin.scaling,
         own_scaling=settings.scaling == "own",
+        cache=cache,
     )
     _check_anchor(module, data.scaling)
     graph = {**settings.graph, "kernel": build_graph(ds, "coarse", **settings.graph).settings()["kernel"]}

@@ -150,6 +150,9 @@ class TrainSettings:
         is validated and returned. 0 returns the weights themselves.
     amp
         bfloat16 autocast. Default None: on a GPU only.
+    frozen
+        Parts of the network that keep the weights of the model to start with, by name: ``"cell"``, the
+        backbone, ``"coarse_head"``, or a part of a part, ``"cell.W_hh"``. They need `start`.
     kernel
         **Graph.** Weight of a neighbour by distance, as in ``ds.msgl.graph``; default: exponential, 10 km.
     hops
@@ -201,6 +204,7 @@ class TrainSettings:
     weighting: str = "uniform"
     average: float = 0.0
     amp: bool | None = None
+    frozen: tuple[str, ...] = ()
     kernel: str | Mapping[str, Any] | None = None
     hops: int | None = None
     limit: float | None = None

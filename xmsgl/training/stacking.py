@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
+    from xmsgl.inputs.days import BlockCache
     from xmsgl.training.prepare import Prepared
     from xmsgl.training.settings import TrainSettings
     from xmsgl.training.start import Start
@@ -42,14 +43,18 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_all(
-    ds: xr.Dataset, settings: TrainSettings, begin: Start, device: torch.device
+    ds: xr.Dataset,
+    settings: TrainSettings,
+    begin: Start,
+    device: torch.device,
+    cache: BlockCache | None = None,
 ) -> list[Prepared]:
     """Prepare the trainings of a model: one for each part of a stack in each fold of the segments.
 
     The parts of a fold keep the same observations for validation.
     """
     if not (settings.parts or settings.folds):
-        return [prepare(ds, settings, begin, device)]
+        return [prepare(ds, settings, begin, device, cache=cache)]
     if settings.parts and begin.scaling is not None:
         msg = "'stack' cannot start from another model; leave start out"
         raise InvalidArgumentError(msg)
@@ -58,7 +63,9 @@ def prepare_all(
     )
     splits = [split(fold=fold) for fold in range(max(1, settings.folds))]
     return [
-        prepare(ds, part, begin, device, kept) for kept in splits for part in settings.parts or [settings]
+        prepare(ds, part, begin, device, kept, cache)
+        for kept in splits
+        for part in settings.parts or [settings]
     ]
 
 

@@ -12,7 +12,7 @@ from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.neighbours_fit import fit_neighbours, has_labels
 from xmsgl.inputs.season import wants_season
 from xmsgl.models.file.model import Model, load_model
-from xmsgl.models.file.start import begin_with, shared_architecture
+from xmsgl.models.file.start import begin_with, freeze, shared_architecture
 from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.schema.graphs import known_segments
 
@@ -111,6 +111,11 @@ class Start:
         """Return the arguments of the network: those asked for and the sizes of the model."""
         identity, asked = settings.identity, dict(settings.architecture)
         if self._model is None:
+            if settings.frozen:
+                msg = (
+                    "frozen parts keep the weights of a model to start with; give start=, or leave frozen out"
+                )
+                raise InvalidArgumentError(msg)
             sizes = {"identity": identity, "segments": ds.sizes["coarse"] if identity else 0}
             return {**asked, **shared_architecture(settings.method, sizes)}
         if MODELS[settings.method].uses is not None:
@@ -125,12 +130,19 @@ class Start:
         return {**kept, **asked}
 
     def module(
-        self, method: str, architecture: Mapping[str, Any], n_features: int, device: torch.device, seed: int
+        self,
+        method: str,
+        architecture: Mapping[str, Any],
+        n_features: int,
+        frozen: Sequence[str],
+        device: torch.device,
+        seed: int,
     ) -> NetworkModel:
         """Make a module; weights that the model does not have are drawn from the seed."""
         made = create_model(method, n_features=n_features, seed=seed, **architecture).to(device)
         if self._model is not None:
             fresh = begin_with(made, self._model.weights)
+            freeze(made, frozen, fresh)
             logger.info(
                 "%s starts from model %s; new weights: %s", method, self._model.sha256[:12], ", ".join(fresh)
             )

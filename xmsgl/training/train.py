@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xmsgl import schema
+from xmsgl.inputs.days import BlockCache
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.reconstruct.fit import fit_errors
@@ -18,6 +19,7 @@ from xmsgl.training.start import Start
 from xmsgl.training.team import Team
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.arguments import checked
+from xmsgl.util.memory import training_memory
 from xmsgl.util.remote import check_file
 
 if TYPE_CHECKING:
@@ -146,10 +148,10 @@ def train(
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
-    begin = Start(start)
-    prepared = prepare_all(ds, chosen, begin, target)
+    begin, cache = Start(start), BlockCache(training_memory())
+    prepared = prepare_all(ds, chosen, begin, target, cache)
     if chosen.refit and chosen.validation is not None:
-        prepared += prepare_all(ds, chosen.again, begin, target)
+        prepared += prepare_all(ds, chosen.again, begin, target, cache)
     prepared = [_noted(ready, chosen, recipe) for ready in prepared]
     training = prepared[0].spec.training
     logger.info(

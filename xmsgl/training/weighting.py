@@ -88,14 +88,14 @@ def multi_task_backward(
 
     ``"mgda"`` needs one backward pass for each task, whose gradients are kept until the weights are known;
     ``"uniform"`` needs one in all. Tasks may share a graph, so that each trunk is run forward once.
-    The gradients of a team are added up.
+    The gradients of a team are added up. A loss of frozen parts alone has no gradient, but counts as a task.
     """
     if weighting == "mgda":
         weights = _mgda_backward(list(losses.values()), shared, parameters, team)
     else:
         weights = np.full(len(losses), 1 / len(losses))
         total = torch.stack([float(w) * loss for w, loss in zip(weights, losses.values(), strict=True)]).sum()
-        gradients = torch.autograd.grad(total, parameters, allow_unused=True)
+        gradients = _gradients(total, parameters, retain=False)
         for parameter, gradient in zip(parameters, team.gradients(gradients, parameters), strict=True):
             parameter.grad = gradient
     return {task: float(weight) for task, weight in zip(losses, weights, strict=True)}
@@ -106,15 +106,15 @@ def _mgda_backward(
 ) -> FloatArray:
     last = len(losses) - 1
     gradients = [
-        team.gradients(
-            torch.autograd.grad(loss, parameters, retain_graph=number < last, allow_unused=True), parameters
-        )
+        team.gradients(_gradients(loss, parameters, retain=number < last), parameters)
         for number, loss in enumerate(losses)
     ]
     position = {id(parameter): index for index, parameter in enumerate(parameters)}
     places = [position[id(parameter)] for parameter in shared]
     flat = [
-        torch.cat([_or_zero(task[place], parameters[place]).ravel() for place in places])
+        torch.cat(
+            [_or_zero(task[place], parameters[place]).ravel() for place in places] or [losses[0].new_zeros(1)]
+        )
         for task in gradients
     ]
     weights = task_weights(flat, torch.stack([loss.detach() for loss in losses]).tolist())
@@ -123,6 +123,13 @@ def _mgda_backward(
         known = [weight * gradient for weight, gradient in parts if gradient is not None]
         parameter.grad = torch.stack(known).sum(0) if known else None
     return weights
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor], *, retain: bool) -> Sequence[Tensor | None]:
+    """Return the gradients of a loss; None where it depends on no parameter that is not frozen."""
+    if not loss.requires_grad:
+        return [None] * len(parameters)
+    return torch.autograd.grad(loss, parameters, retain_graph=retain, allow_unused=True)
 
 
 def _or_zero(gradient: Tensor | None, parameter: Tensor) -> Tensor:

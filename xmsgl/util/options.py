@@ -46,14 +46,39 @@ def _process_tuning(value: object) -> bool:
     raise InvalidArgumentError(msg)
 
 
+def _training_memory(value: object) -> int | None:
+    if value is None:
+        return None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str):
+        from dask.utils import parse_bytes
+
+        try:
+            number = parse_bytes(value)
+        except ValueError:
+            number = None
+    if number is not None and number > 0:
+        return number
+    msg = f"option 'training_memory' must be a size such as '8 GiB', a number of bytes or None, not {value!r}"
+    raise InvalidArgumentError(msg)
+
+
 _CHECKS: dict[str, Callable[[object], Any]] = {
     "process_tuning": _process_tuning,
     "progress": check_progress,
+    "training_memory": _training_memory,
     "data_dir": _path_check("data_dir", "a folder's path"),
     "data_mirror": _path_check("data_mirror", "a folder's path, a URL"),
 }
 _VALUES: Registry[Any] = Registry(
-    "option", {"process_tuning": False, "progress": True, "data_dir": None, "data_mirror": None}
+    "option",
+    {
+        "process_tuning": False,
+        "progress": True,
+        "training_memory": None,
+        "data_dir": None,
+        "data_mirror": None,
+    },
 )
 
 
@@ -76,6 +101,11 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
             True allows training to change settings of the whole process: freed memory is kept for the next
             step, and idle OpenMP threads of torch are stopped before compiled loops start theirs. A fifth
             faster on two cores, with the same results. Default False; the command ``xmsgl`` sets it to True.
+        ``training_memory``
+            Memory for the drivers of a training, in bytes or as ``"8 GiB"``. Larger ones stay on disk if they
+            are lazy: blocks of days are read as needed and kept up to this size, with the same results.
+            Default None: a quarter of the memory of the machine or container, shared by the processes of
+            ``torchrun``.
         ``data_mirror``
             A folder or URL tried before the published addresses. Default None: the environment variable
             ``XMSGL_DATA_MIRROR``, otherwise no mirror.

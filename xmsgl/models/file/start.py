@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from xmsgl.errors import ModelMismatchError, shorten
+from xmsgl.errors import InvalidArgumentError, ModelMismatchError, UnknownNameError, shorten
 from xmsgl.models.methods.registry import MODELS, NetworkModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from torch import Tensor
 
-__all__ = ["begin_with", "shared_architecture"]
+__all__ = ["begin_with", "freeze", "shared_architecture"]
 
 _SINGLE, _COARSE = "head.", "coarse_head."
 
@@ -46,6 +46,29 @@ def begin_with(module: NetworkModel, weights: Mapping[str, Tensor]) -> list[str]
         raise ModelMismatchError(msg)
     module.load_state_dict({**own, **taken})
     return [name for name in own if name not in taken]
+
+
+def freeze(module: NetworkModel, parts: Iterable[str], fresh: Collection[str]) -> None:
+    """Keep training from changing the weights of some parts of a module.
+
+    A part is named by the first words of its parameters' names, such as ``cell`` or ``cell.W_hh``. `fresh`
+    are the weights that the model to start with does not have; they cannot be kept.
+    """
+    own = dict(module.named_parameters())
+    for part in parts:
+        inside = [name for name in own if f"{name}.".startswith(f"{part}.")]
+        if not inside:
+            raise UnknownNameError("part of the network", part, {name.partition(".")[0] for name in own})
+        if new := [name for name in inside if name in fresh]:
+            msg = (
+                f"frozen part {part!r} has no weights to keep: the model to start with has no {shorten(new)}"
+            )
+            raise InvalidArgumentError(msg)
+        for name in inside:
+            own[name].requires_grad = False
+    if own and not any(each.requires_grad for each in own.values()):
+        msg = "all parts of the network are frozen, and there is nothing to train; leave some of them out"
+        raise InvalidArgumentError(msg)
 
 
 def _named(name: str, own: Mapping[str, Tensor]) -> str:
