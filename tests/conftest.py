@@ -51,7 +51,8 @@ def keep_options():
     Progress begins at its default, for a fixture of a whole module may have run the command before.
     """
     places = {name: get_option(name) for name in ("data_dir", "data_mirror")}
-    with set_options(progress=True, process_tuning=False, training_memory=None, **places):
+    switches = {"process_tuning": False, "deterministic": False}
+    with set_options(progress=True, training_memory=None, **switches, **places):
         yield
 
 

@@ -198,6 +198,7 @@ CALLS = {
             "progress": False,
             "data_dir": None,
             "data_mirror": None,
+            "deterministic": False,
             "process_tuning": False,
             "training_memory": None,
         },

@@ -182,7 +182,10 @@ def test_other_labels_are_refused(run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "run.toml: unknown options: epoch; known: checkpoint, data, dataset, device"),
+        (
+            "epoch = 3",
+            "run.toml: unknown options: epoch; known: checkpoint, data, dataset, deterministic, device",
+        ),
         ("epochs = 0", "Invalid value for '--epochs'"),
         ('epochs = "many"', "Invalid value for '--epochs'"),
         ('validation = "often"', "validation must be a fraction of the windows between 0 and 1"),

@@ -12,6 +12,7 @@ from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned
 from xmsgl.cli.train import check_fingerprint, settings_of
 from xmsgl.datasets.open import open_data
+from xmsgl.util.options import set_options
 
 if TYPE_CHECKING:
     from xmsgl.models.file.model import Model
@@ -39,8 +40,8 @@ def reproduce(
     """Train a model again on DATASET, with its own settings, and compare.
 
     DATASET must have the network, days and labels that the model was trained on. The exit code is 0 if all
-    weights are equal bit for bit, as they are on CPU with the same versions and number of threads, and
-    otherwise 1.
+    weights are equal bit for bit, as they are on CPU with the same versions and, unless trained with
+    --deterministic, the same number of threads, and otherwise 1.
     """
     from xmsgl.models.file.model import load_model
 
@@ -48,7 +49,8 @@ def reproduce(
     settings = settings_of(first.spec.training, model)
     ds = open_data(dataset, **data)
     check_fingerprint(ds, first.spec.training["fingerprint"])
-    again = ds.msgl.train(**settings, start=start, device=device)
+    with set_options(deterministic=bool(first.spec.training.get("deterministic"))):
+        again = ds.msgl.train(**settings, start=start, device=device)
     facts = _compared(first, again)
     change = ds.msgl.downscale(again) - ds.msgl.downscale(first)
     facts["largest change of a prediction [degC]"] = float(abs(change).max())

@@ -24,6 +24,7 @@ from xmsgl.cli.outputs import MODEL, check_output
 from xmsgl.datasets.open import open_data
 from xmsgl.errors import InvalidArgumentError, OutputError
 from xmsgl.training.recipes import RECIPES
+from xmsgl.util.options import set_options
 from xmsgl.util.remote import Remote, address_of
 from xmsgl.util.writing import check_target
 
@@ -95,6 +96,9 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     "days:0.15,segments:0.2, or none. Default: from the recipe, or 0.15.",
 )
 @click.option(
+    "--deterministic", is_flag=True, help="Train in one thread: the same weights on any number of cores."
+)
+@click.option(
     "--fingerprint", help="Stop unless network, days and labels have this digest (describe --toml prints it)."
 )
 @click.option("--checkpoint", type=path_type, help="Checkpoint to write after every epoch.")
@@ -111,6 +115,7 @@ def train(
     output: Location,
     others: dict[str, Any],
     device: str,
+    deterministic: bool,
     fingerprint: str | None,
     checkpoint: Location | None,
     resume: Location | None,
@@ -151,6 +156,8 @@ def train(
         "start": start,
         "device": device,
     }
+    if deterministic:
+        set_options(deterministic=True)
     with joined() as team:
         if not team.leads:
             logging.getLogger("xmsgl").setLevel(logging.ERROR)  # one report is enough
@@ -224,6 +231,7 @@ def train_config(training: Mapping[str, Any], origin: str) -> str:
     settings, data = settings_of(training, origin), dict(training["data"])
     own = {name: settings.pop(name) for name in _OPTIONS if name in settings}
     named = {"dataset": data.pop("dataset")} if data else {}
+    own |= {"deterministic": True} if training.get("deterministic") else {}
     values = {**named, **own, "fingerprint": training["fingerprint"]}
     tables = {name: table for name, table in (("data", data), ("set", settings)) if table}
     return to_toml({**values, **tables}, comment="\n".join(_remarks(training, known=bool(named))))

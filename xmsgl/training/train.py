@@ -17,9 +17,11 @@ from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import join_parts, prepare_all
 from xmsgl.training.start import Start
 from xmsgl.training.team import Team
+from xmsgl.training.threads import repeatable
 from xmsgl.training.watch.watched import watched
 from xmsgl.util.arguments import checked
 from xmsgl.util.memory import training_memory
+from xmsgl.util.options import get_option
 from xmsgl.util.remote import check_file
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 
 @checked
+@repeatable()
 def train(
     obj: xr.Dataset | xr.DataTree,
     method: str | None = None,
@@ -189,5 +192,7 @@ def train(
 
 def _noted(ready: Prepared, settings: TrainSettings, recipe: str | None) -> Prepared:
     """Keep the settings of the whole training, and the name of its recipe, in the provenance of a model."""
-    noted = {"settings": settings.differing()} | ({} if recipe is None else {"recipe": recipe})
+    noted: dict[str, Any] = {"settings": settings.differing()}
+    noted |= {} if recipe is None else {"recipe": recipe}
+    noted |= {"deterministic": True} if get_option("deterministic") else {}
     return replace(ready, spec=replace(ready.spec, training={**ready.spec.training, **noted}))

@@ -39,11 +39,14 @@ def _path_check(name: str, wanted: str) -> Callable[[object], str | None]:
     return check
 
 
-def _process_tuning(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    msg = f"option 'process_tuning' must be True or False, not {value!r}"
-    raise InvalidArgumentError(msg)
+def _switch(name: str) -> Callable[[object], bool]:
+    def check(value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        msg = f"option {name!r} must be True or False, not {value!r}"
+        raise InvalidArgumentError(msg)
+
+    return check
 
 
 def _training_memory(value: object) -> int | None:
@@ -64,7 +67,8 @@ def _training_memory(value: object) -> int | None:
 
 
 _CHECKS: dict[str, Callable[[object], Any]] = {
-    "process_tuning": _process_tuning,
+    "deterministic": _switch("deterministic"),
+    "process_tuning": _switch("process_tuning"),
     "progress": check_progress,
     "training_memory": _training_memory,
     "data_dir": _path_check("data_dir", "a folder's path"),
@@ -73,6 +77,7 @@ _CHECKS: dict[str, Callable[[object], Any]] = {
 _VALUES: Registry[Any] = Registry(
     "option",
     {
+        "deterministic": False,
         "process_tuning": False,
         "progress": True,
         "training_memory": None,
@@ -97,6 +102,9 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
         ``data_dir``
             Folder of downloaded files and built datasets. Default None: the environment variable
             ``XMSGL_DATA_DIR``, otherwise the cache folder of the operating system.
+        ``deterministic``
+            True lets training compute in one thread, so that the same seed gives the same weights, bit for
+            bit, whatever the number of threads; sums of several threads depend on it. Slower. Default False.
         ``process_tuning``
             True allows training to change settings of the whole process: freed memory is kept for the next
             step, and idle OpenMP threads of torch are stopped before compiled loops start theirs. A fifth

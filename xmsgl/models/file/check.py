@@ -42,6 +42,7 @@ _PROVENANCE = {
     "versions": dict[str, str],
     "seed": int,
     "seeds": tuple[int, ...],
+    "deterministic": bool,
 }
 
 
