@@ -94,6 +94,12 @@ def combine(case):
     assert is_lazy(done, DRIVERS | LABELS)
 
 
+def join_basins(case):
+    with case.refuse():
+        done = xmsgl.join_basins([case.ds, case.ds], renumber=True)
+    assert is_lazy(done, DRIVERS | LABELS)
+
+
 def to_datatree(case):
     with case.refuse():
         tree = case.ds.msgl.to_datatree()
@@ -294,6 +300,7 @@ def explore(case):
 PROOFS = {
     "xmsgl.datasets.simulated()": simulated,
     "xmsgl.combine()": combine,
+    "xmsgl.join_basins()": join_basins,
     "ds.msgl.to_datatree()": to_datatree,
     "ds.msgl.validate()": validate,
     "ds.msgl.validate(values=False)": validate_names,

@@ -185,6 +185,7 @@ CALLS = {
             "crosswalk": t.ds["coarse_segment"],
         },
     ),
+    "xmsgl.join_basins": lambda t: (xmsgl.join_basins, {"basins": [t.ds, t.ds], "renumber": True}),
     "xmsgl.coarsen": lambda t: (xmsgl.coarsen, {"ds": t.ds.drop_dims("coarse").drop_vars("coarse_segment")}),
     "xmsgl.catalog_path": lambda t: (xmsgl.catalog_path, {}),
     "xmsgl.load_model": lambda t: (xmsgl.load_model, {}),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.readers.coarsen import coarsen
     from xmsgl.schema.combine import combine
+    from xmsgl.schema.join import join_basins
 
 # Nothing is logged to the screen unless the user configures logging.
 logging.getLogger("xmsgl").addHandler(logging.NullHandler())
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "export",
     "get_option",
+    "join_basins",
     "load_model",
     "plot",
     "readers",
@@ -51,6 +53,7 @@ __getattr__, __dir__ = late(
         "catalog_path": "catalog.path",
         "coarsen": "readers.coarsen",
         "combine": "schema.combine",
+        "join_basins": "schema.join",
         "load_model": "models.file.model",
         **dict.fromkeys(("benchmark", "datasets", "evaluate", "export", "plot", "readers"), ""),
     },
