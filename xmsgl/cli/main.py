@@ -34,7 +34,7 @@ from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
 from xmsgl.cli.files import carry, explore, export, plot, read
-from xmsgl.cli.large import in_pieces, show_plan, write_resumable
+from xmsgl.cli.large import in_pieces, naming_damage, show_plan, write_resumable
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
@@ -250,25 +250,29 @@ def downscale(
     ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     settings = {"warmup": warmup, "quantiles": list(quantiles) or None}
     if resume or plan:
-        ds = in_pieces(ds)
+        with naming_damage(dataset, ds):
+            ds = in_pieces(ds)
     given = {"device": device, "start": before, **settings}
     if save_state is not None and not plan:
         from dask.base import compute
 
-        with dask_bar("downscale"):
-            temperature, after = compute(*ds.msgl.downscale(model, return_state=True, **given))
+        both = ds.msgl.downscale(model, return_state=True, **given)
+        with dask_bar("downscale"), naming_damage(dataset, ds, both[0]):
+            temperature, after = compute(*both)
         write_prediction(temperature, output)
         _say_sizes(temperature, output)
         _write_state(after, save_state)
         return
     temperature = ds.msgl.downscale(model, **given)
     if plan:
-        show_plan(temperature, ds)
+        from xmsgl.prediction.downscale import chosen_model
+
+        show_plan(temperature, ds, chosen_model(ds, model), warmup)
         return
     if resume:
         write_resumable(temperature, ds, output, settings)
         return
-    with dask_bar("downscale"):
+    with dask_bar("downscale"), naming_damage(dataset, ds, temperature):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
 
@@ -321,7 +325,7 @@ def reconstruct(
     ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
     temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
-    with dask_bar("reconstruct"):
+    with dask_bar("reconstruct"), naming_damage(dataset, ds, temperature):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
     if save_state is not None:
