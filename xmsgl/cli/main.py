@@ -26,6 +26,7 @@ from xmsgl.cli.arguments import (
     prediction_option,
     quantiles_option,
     save_state_option,
+    scheduler_option,
     start_option,
 )
 from xmsgl.cli.as_json import json_option, prints_json, say, show
@@ -43,6 +44,7 @@ from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data
 from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
 from xmsgl.util.address import without_secrets
+from xmsgl.util.cluster import of_a_cluster
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
@@ -86,11 +88,17 @@ class _Group(click.Group):
             say(f"error: not enough memory; choose fewer days or a smaller model ({error})", err=True)
             ctx.exit(EXIT_ERROR)
         except Exception as error:
+            if of_a_cluster(error):
+                say(f"error: the cluster did not compute this: {_in_a_line(error)}", err=True)
+                ctx.exit(EXIT_ERROR)
             if not _from_a_file(error):
                 raise
-            what = without_secrets(f"{type(error).__name__}: {error}")
-            say(f"error: a file cannot be read ({what}); write it again", err=True)
+            say(f"error: a file cannot be read ({_in_a_line(error)}); write it again", err=True)
             ctx.exit(EXIT_ERROR)
+
+
+def _in_a_line(error: Exception) -> str:
+    return without_secrets(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _from_a_file(error: Exception) -> bool:
@@ -185,6 +193,7 @@ def fetch(
 @main.command()
 @dataset_argument
 @click.option("--no-labels", is_flag=True, help="Require no labels, for a DATASET used in prediction only.")
+@scheduler_option
 @json_option
 def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     """List all faults of DATASET (exit code 3 if any).
@@ -220,6 +229,7 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
 @click.option("--plan", is_flag=True, help="Say what would be computed, read and written, and stop.")
 @quantiles_option
 @device_option
+@scheduler_option
 @json_option
 def downscale(
     *,
@@ -300,6 +310,7 @@ def downscale(
 @save_state_option
 @quantiles_option
 @device_option
+@scheduler_option
 def reconstruct(
     *,
     dataset: str,
@@ -358,6 +369,7 @@ def _say_sizes(temperature: xr.DataArray, output: Location) -> None:
 @dataset_argument
 @prediction_option()
 @click.option("--by", help="month, season, year, water_year, reach, segment or stream_order.")
+@scheduler_option
 @json_option
 def evaluate(*, dataset: str, data: dict[str, Any], prediction: Location, by: str | None) -> None:
     """Score a prediction against the observations in DATASET.
