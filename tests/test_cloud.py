@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -97,6 +101,37 @@ def test_a_store_is_continued_and_extended(bucket, river, model):
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert set(chunks) <= set(bucket.find("basin/out.zarr"))
+    with xr.open_zarr("s3://basin/out.zarr", consolidated=False) as found:
+        np.testing.assert_array_equal(found.water_temperature, river.msgl.downscale(model))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_three_kills_lose_and_double_nothing(bucket, river, model):
+    """Killed when the next chunk has arrived at the server, then left to finish."""
+    river.chunk(time=200).to_zarr("s3://basin/in.zarr")
+    words = ["downscale", "s3://basin/in.zarr", "-m", str(model), "-o", "s3://basin/out.zarr", "--resume"]
+    job = [sys.executable, "-c", "from xmsgl.cli.main import main; main()", "--quiet", *words]
+
+    def chunks():
+        bucket.invalidate_cache()
+        found = bucket.find("basin/out.zarr.unfinished/water_temperature/c", detail=True)
+        return {name: about["LastModified"] for name, about in found.items()}
+
+    written = {}
+    for _ in range(3):
+        running = subprocess.Popen(job, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while running.poll() is None and len(chunks()) <= len(written):
+            time.sleep(0.001)
+        running.kill()
+        assert running.wait() == -signal.SIGKILL
+        now = chunks()
+        assert written.items() <= now.items()  # none is lost or written again
+        assert len(now) > len(written)
+        written = now
+    assert not bucket.exists("basin/out.zarr/zarr.json")
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert not bucket.exists("basin/out.zarr.unfinished")
     with xr.open_zarr("s3://basin/out.zarr", consolidated=False) as found:
         np.testing.assert_array_equal(found.water_temperature, river.msgl.downscale(model))
 

@@ -59,6 +59,7 @@ LATE = [
     "bokeh",
     "intake",
     "tensorboard",
+    "distributed",
     "IPython",
 ]
 LIMITS = {"accessor.py": 280}

@@ -155,7 +155,7 @@ class PluginError(XMSGLError, ImportError):
 
 
 class ProcessError(XMSGLError, RuntimeError):
-    """Another process of a training has ended."""
+    """Another process of a training has ended, or a cluster does not answer."""
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:

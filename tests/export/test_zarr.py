@@ -8,15 +8,20 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
+import warnings
 from typing import TYPE_CHECKING
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 from dask.callbacks import Callback
 
 import xmsgl
 from xmsgl.cli.large import in_pieces, plan_of
+from xmsgl.cli.main import main
 from xmsgl.errors import OutputError
 from xmsgl.export.zarr import damaged_blocks, write_in_pieces
 
@@ -44,7 +49,8 @@ def model(basin, tmp_path_factory):
 
 
 @pytest.fixture
-def stored(basin, tmp_path):
+def stored(basin, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "basin.zarr"
     daily = [name for name in basin.data_vars if "time" in basin[name].dims]
     basin.assign({name: basin[name].chunk(time=100) for name in daily}).to_zarr(path, consolidated=False)
@@ -240,9 +246,76 @@ def test_damaged_blocks_are_those_that_cannot_be_read(stored):
     assert found == ["air_temperature_coarse"]
 
 
+@pytest.mark.parametrize("state", ["cut", "gone"])
+@pytest.mark.parametrize("output", ["out.zarr", "out.nc"])
+def test_a_damaged_chunk_is_named_without_resume(model, stored, tmp_path, state, output):
+    damaged = stored / "air_temperature_coarse" / "c" / "6" / "0"
+    if state == "cut":
+        damaged.write_bytes(damaged.read_bytes()[:40])
+    else:
+        damaged.unlink()
+    told = CliRunner().invoke(main, ["--quiet", "downscale", str(stored), "-m", str(model), "-o", output])
+    assert told.exit_code == 1
+    (line,) = [line for line in told.stderr.splitlines() if not line.startswith("warning: ")]
+    assert line.startswith("error: ")
+    assert f"{stored}: air_temperature_coarse, chunk (6, 0), 2003-05-24 to 2003-08-31: " in line
+    assert ("holds no value" in line) == (state == "gone")
+    assert {path.name for path in tmp_path.iterdir()} == {"basin.zarr"}
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"]])
+def test_a_damaged_attribute_is_named(model, stored, tmp_path, words):
+    (stored / "slope_coarse" / "c" / "0").write_bytes(b"not a chunk")
+    words = ["--quiet", "downscale", str(stored), "-m", str(model), "-o", "out.zarr", *words]
+    told = CliRunner().invoke(main, words)
+    assert told.exit_code == 1
+    assert "slope_coarse, chunk (0,): " in told.stderr.splitlines()[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {"basin.zarr"}
+
+
+def test_a_variable_that_is_not_read_may_be_damaged(basin, model, stored, tmp_path):
+    (stored / "true_temperature_coarse" / "c" / "6" / "0").write_bytes(b"not a chunk")
+    told = CliRunner().invoke(
+        main, ["--quiet", "downscale", str(stored), "-m", str(model), "-o", "out.zarr", "--resume"]
+    )
+    assert told.exit_code == 0, told.output
+    np.testing.assert_array_equal(values(tmp_path / "out.zarr"), basin.msgl.downscale(model))
+
+
+def test_a_finished_store_opens_without_warnings(basin, model, tmp_path):
+    lazy = in_pieces(basin).msgl.downscale(model)
+    write_in_pieces(lazy, tmp_path / "out.zarr", RUN, nothing)
+    expected = lazy.compute()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = xr.open_zarr(tmp_path / "out.zarr")
+        np.testing.assert_array_equal(found.water_temperature, expected)
+    about = json.loads((tmp_path / "out.zarr" / "zarr.json").read_text())
+    assert set(about["consolidated_metadata"]["metadata"]) == {str(name) for name in found.variables}
+
+
+@pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])
+def test_the_plan_holds_the_memory_of_a_task(basin, method):
+    settings = {"epochs": 1, "window": 200, "warmup": 60, "hidden": 12, "validation": None}
+    model = basin.msgl.train(method, progress=False, **settings)
+    large = xmsgl.datasets.simulated(n_coarse=60, years=2, seed=3).chunk(time=100)
+    lazy = large.msgl.downscale(model)
+    with dask.config.set(scheduler="synchronous"):
+        task = lazy.data.blocks[2, 0]
+        expected = task.compute()  # compiles what is compiled once
+        tracemalloc.start()
+        try:
+            np.testing.assert_array_equal(task.compute(), expected)
+            measured = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    planned = plan_of(in_pieces(large).msgl.downscale(model), in_pieces(large), model)
+    assert measured <= planned["peak bytes of a task"] <= 4 * measured
+
+
 def test_the_plan_counts_what_is_computed(basin, model, stored):
     ds = in_pieces(xr.open_zarr(stored, consolidated=False, chunks={}))
-    facts = plan_of(ds.msgl.downscale(model), ds)
+    facts = plan_of(ds.msgl.downscale(model), ds, xmsgl.load_model(model))
     assert facts["days"] == 1096
     assert facts["windows"] == len(basin.chunk().msgl.downscale(model).chunks[0])
     assert facts["groups of basins"] == 1

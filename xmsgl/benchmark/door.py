@@ -39,6 +39,7 @@ def run(
     data: Mapping[str, Any] | None = None,
     degrade: Iterable[Mapping[str, float]] | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     device: str = "auto",
     ensembles: bool = False,
     blends: Sequence[str] = (),
@@ -78,6 +79,9 @@ def run(
     jobs
         Number of parallel processes, one thread each. 1: in this process. With more, a script needs
         ``if __name__ == "__main__":``.
+    scheduler
+        Address of a Dask scheduler, ``"tcp://host:8786"``: each run is one task of its workers, which must
+        see the folder `out` under the same path. Default: no cluster.
     device
         Device of the networks: ``"auto"``, ``"cpu"`` or ``"cuda"``.
     ensembles
@@ -100,6 +104,10 @@ def run(
         The plan is not valid, see :func:`make_plan`; nothing was run.
     OutputError
         The folder cannot be written to, or has tables that no benchmark wrote.
+    ProcessError
+        No scheduler answers at the address.
+    MissingDependencyError
+        A library of the extra ``benchmark`` or ``cluster`` is not installed.
     KeyboardInterrupt
         After Ctrl-C. Repeat the call to resume.
 
@@ -135,7 +143,7 @@ def run(
             store.folder,
         )
     try:
-        failed = do_runs(plan, store, jobs=jobs, device=device)
+        failed = do_runs(plan, store, jobs=jobs, device=device, scheduler=scheduler)
     except KeyboardInterrupt:
         write_report(store, ensembles=ensembles, blends=blends)
         left = store.missing(each.id for each in plan)

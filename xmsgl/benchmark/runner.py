@@ -8,6 +8,7 @@ import signal
 import time
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from xmsgl.benchmark.scores import pair_up, score_pairs
 from xmsgl.benchmark.sources import COARSE, FINE
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.prediction.prefetch import resolve_device
+from xmsgl.util.cluster import connected
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import progress_bar
 
@@ -40,16 +42,26 @@ logger = logging.getLogger(__name__)
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def do_runs(runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "auto") -> list[str]:
+def do_runs(
+    runs: Sequence[Run], store: Store, *, jobs: int = 1, device: str = "auto", scheduler: str | None = None
+) -> list[str]:
     """Execute all runs that are not finished, whether or not some fail; return the ids of those that do."""
     if jobs < 1:
         msg = f"jobs must be at least 1, got {jobs}"
+        raise InvalidArgumentError(msg)
+    if scheduler is not None and jobs > 1:
+        msg = f"jobs={jobs} are processes of this machine; leave it out with a scheduler, which has workers"
         raise InvalidArgumentError(msg)
     missing = set(store.missing(run.id for run in runs))
     todo = [run for run in runs if run.id in missing]
     failed: list[str] = []
     with progress_bar(len(runs), "benchmark", unit="run", initial=len(runs) - len(todo)) as bar:
-        ended = _in_turn(todo, store, device, bar) if jobs == 1 else _in_parallel(todo, store, jobs, device)
+        if scheduler is not None:
+            ended = _on_cluster(todo, store, scheduler, device)
+        elif jobs > 1:
+            ended = _in_parallel(todo, store, jobs, device)
+        else:
+            ended = _in_turn(todo, store, device, bar)
         for run in ended:
             bar.update()
             if store.is_finished(run.id):
@@ -155,6 +167,29 @@ def _in_parallel(runs: Sequence[Run], store: Store, jobs: int, device: str) -> I
             process.terminate()
         for process in busy:
             process.join()
+
+
+def _task(run: Run, store: Store, device: str) -> None:
+    """Execute one run on a worker, without tasks of its own on the cluster."""
+    with dask.config.set(scheduler="synchronous"):
+        _attempt(run, store, device)
+
+
+def _on_cluster(runs: Sequence[Run], store: Store, scheduler: str, device: str) -> Iterator[Run]:
+    """Execute each run as one task of a worker; one that the cluster gives up is a failed run."""
+    with connected(scheduler) as client:
+        from distributed import as_completed
+
+        shared = replace(store, folder=store.folder.resolve())
+        tasks = {client.submit(_task, run, shared, device, pure=False): run for run in runs}
+        for future in as_completed(tasks):  # type: ignore[no-untyped-call]
+            run = tasks[future]
+            if future.status != "finished":
+                store.fail(run.id, run.to_dict(), f"its worker did not end it: {future.exception()}")
+            elif not store.is_finished(run.id) and run.id not in {each["id"] for each in store.failures()}:
+                msg = f"its worker does not write into the same {shared.folder}; share the folder"
+                store.fail(run.id, run.to_dict(), msg)
+            yield run
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from xmsgl.datasets.open import DATASETS, open_file, open_url
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
 from xmsgl.util.address import is_url
+from xmsgl.util.cluster import connected
 from xmsgl.util.remote import Remote, located
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "prediction_option",
     "quantiles_option",
     "save_state_option",
+    "scheduler_option",
     "start_option",
     "temperature_in",
 ]
@@ -167,6 +169,21 @@ quantiles_option = click.option(
 start_option = click.option("--start", type=existing_type, help="State of an earlier run.")
 save_state_option = click.option(
     "--save-state", type=path_type, help="Write the state of the last day used, .nc or .zarr."
+)
+
+
+def _connect(ctx: click.Context, _: click.Parameter, address: str | None) -> None:
+    """Connect to a cluster until the command ends."""
+    if address is not None and not ctx.resilient_parsing:
+        ctx.with_resource(connected(address))
+
+
+scheduler_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    callback=_connect,
+    expose_value=False,
+    help="Compute on the workers of this Dask scheduler: tcp://host:8786.",
 )
 
 

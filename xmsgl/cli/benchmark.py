@@ -98,6 +98,11 @@ def _sources() -> Iterable[str]:
 )
 @click.option("--out", type=folder_type, default="benchmark-output", show_default=True)
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Parallel processes.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Execute each run on a worker of this Dask scheduler: tcp://host:8786. All share the folder --out.",
+)
 @device_option
 @click.option("--ensembles", is_flag=True, help="Also score the mean over seeds trained on the same labels.")
 @click.option(

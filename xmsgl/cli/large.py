@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,19 +10,24 @@ import numpy as np
 
 from xmsgl.cli.as_json import prints_json, say, show
 from xmsgl.cli.models import aligned
-from xmsgl.errors import OutputError
+from xmsgl.errors import DataUnavailableError, InvalidDatasetError, OutputError, XMSGLError
+from xmsgl.util.address import without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import xarray as xr
 
+    from xmsgl.models.file.model import Model
     from xmsgl.util.remote import Location
 
-__all__ = ["in_pieces", "plan_of", "show_plan", "write_resumable"]
+__all__ = ["in_pieces", "naming_damage", "plan_of", "read_by", "show_plan", "write_resumable"]
 
 # Days before a window that it may read: of the warm-up and of trailing means.
 _BEFORE = 1000
+# What a prediction holds besides arrays of nodes: a model and its tables.
+_MODEL = 2**20
+_PIECE = 128 * 2**20  # bytes of a piece of days, see the engine
 
 
 def in_pieces(ds: xr.Dataset) -> xr.Dataset:
@@ -30,6 +36,43 @@ def in_pieces(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(
         {name: ds[name].chunk() if name in daily else ds[name].compute() for name in ds.data_vars}
     )
+
+
+def read_by(temperature: xr.DataArray, ds: xr.Dataset) -> xr.Dataset:
+    """Return the lazy variables of a dataset that a prediction reads; none of one in memory."""
+    if temperature.chunks is None:
+        return ds[[]]
+    keys = {key[0] if isinstance(key, tuple) else key for key in temperature.data.__dask_graph__()}
+    return ds[[n for n in ds.data_vars if ds[n].chunks is not None and ds[n].data.name in keys]]
+
+
+@contextmanager
+def naming_damage(origin: str, ds: xr.Dataset, temperature: xr.DataArray | None = None) -> Iterator[None]:
+    """Name the first chunk of lazy input that is damaged or missing if a computation fails.
+
+    Of the input of a prediction, or of the variables without days.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _may_be_input(error):
+            raise
+        from xmsgl.export.zarr import damaged_blocks
+
+        days = slice(0, ds.sizes.get("time", 0))
+        read = ds.drop_dims("time", errors="ignore") if temperature is None else read_by(temperature, ds)
+        found = next(damaged_blocks(read, days), "")
+        if not found:
+            raise
+        msg = f"cannot read {without_secrets(origin)}: {found}; copy or write it again"
+        raise DataUnavailableError(msg) from error
+
+
+def _may_be_input(error: Exception) -> bool:
+    """Whether an error can come from damaged input, which is worth reading all of it again."""
+    if isinstance(error, XMSGLError):
+        return isinstance(error, InvalidDatasetError | DataUnavailableError)
+    return not isinstance(error, OSError) or (error.errno or 0) <= 0  # netCDF's are negative
 
 
 def write_resumable(
@@ -42,9 +85,10 @@ def write_resumable(
         msg = f"--resume writes a Zarr store, not {output}; give a name that ends with .zarr"
         raise OutputError(msg)
     weather = ds[[name for name in _daily(ds) if not str(name).startswith("water_temperature")]]
+    read = read_by(temperature, ds)
 
     def explain(days: slice) -> str:
-        return next(damaged_blocks(weather, slice(max(0, days.start - _BEFORE), days.stop)), "")
+        return next(damaged_blocks(read, slice(max(0, days.start - _BEFORE), days.stop)), "")
 
     run = {
         "model": temperature.attrs["model_sha256"],
@@ -74,45 +118,66 @@ def write_resumable(
         say(f"{outcome.written} chunks written, {outcome.present} were there")
 
 
-def show_plan(temperature: xr.DataArray, ds: xr.Dataset) -> None:
+def show_plan(temperature: xr.DataArray, ds: xr.Dataset, model: Model, warmup: int | None) -> None:
     """Print what computing a lazy prediction takes."""
-    facts = plan_of(temperature, ds)
+    facts = plan_of(temperature, ds, model, warmup)
     show(facts, aligned([(name, f"{value:,}") for name, value in facts.items()]))
 
 
-def plan_of(temperature: xr.DataArray, ds: xr.Dataset) -> dict[str, int]:
+def plan_of(
+    temperature: xr.DataArray, ds: xr.Dataset, model: Model, warmup: int | None = None
+) -> dict[str, int]:
     """Count tasks and bytes of a lazy prediction without computing it.
 
-    A task holds the drivers of its window and the days before it as they are stored, once more as features in
-    float32, and its result: the peak is estimated as twice the drivers plus three times the result.
+    A task holds the drivers of its days as blocks and once more put together, the arrays of a piece of days,
+    and its result with the copies that a mean over members and quantiles need.
     """
     from dask.base import optimize
-
-    from xmsgl.schema.roles import drivers  # loads dask, which help does not need
 
     graph = optimize(temperature.data)[0].__dask_graph__()
     windows, groups = (len(sizes) for dim, sizes in _chunks(temperature).items() if dim in ("time", "fine"))
     days, reaches = (max(_chunks(temperature)[dim]) for dim in ("time", "fine"))
-    read = {
-        name: ds[f"{name}_{scale}"]
-        for name in drivers(ds)
-        for scale in ("coarse", "fine")
-        if f"{name}_{scale}" in ds
-    }
-    a_day = sum(each.nbytes // ds.sizes["time"] for each in read.values())
+    read = read_by(temperature, ds)
     share = reaches / temperature.sizes["fine"]
+    longest = max(_days_before(part, warmup) for part in model.parts)
+    stored = sum(_bytes_held(each, days + longest, share) for each in read.data_vars.values())
     rest = temperature.size // (temperature.sizes["time"] * temperature.sizes["fine"])
-    result = 4 * days * reaches * rest
+    piece = max(_piece(part, days + longest, share * ds.sizes["coarse"], reaches) for part in model.parts)
     return {
         "days": temperature.sizes["time"],
         "reaches": temperature.sizes["fine"],
         "windows": windows,
         "groups of basins": groups,
         "tasks": sum(not isinstance(task, np.ndarray) for task in dict(graph).values()),
-        "bytes read": sum(each.nbytes for each in read.values()),
+        "bytes read": sum(each.nbytes for each in read.data_vars.values()),
         "bytes written": 4 * temperature.size,
-        "peak bytes of a task": int(2 * share * a_day * (days + 365)) + 3 * result,
+        "peak bytes of a task": _MODEL + int(stored) + piece + 3 * 4 * days * reaches * rest,
     }
+
+
+def _days_before(part: Model, warmup: int | None) -> int:
+    """Return the days before a window that it reads: its warm-up and those of the longest trailing mean."""
+    longest = max(feature.days for feature in part.spec.features) - 1
+    return longest + (part.spec.warmup if warmup is None else warmup)
+
+
+def _bytes_held(driver: xr.DataArray, days: int, share: float) -> float:
+    """Return the bytes of a driver that a window needs, in whole blocks, and put together."""
+    total = driver.sizes["time"]
+    block = max(driver.chunksizes["time"])
+    return driver.nbytes / total * (min(total, days + 2 * block) + share * min(total, days))
+
+
+def _piece(part: Model, days: int, segments: float, reaches: int) -> int:
+    """Return the bytes of inputs and hidden states of a piece of days."""
+    module, features = part.modules()[0], len(part.spec.features)
+    if module.fused:  # neither inputs nor hidden states of reaches are kept
+        a_day = (3 * features + 2 * module.latent) * segments + 2 * reaches
+    else:
+        nodes = segments + reaches * ("fine" in module.input_scales)
+        a_day = (2 * features + 2 * module.latent) * nodes + 2 * reaches
+    step = min(days, max(16, _PIECE // int(4 * a_day))) if module.stepwise else days
+    return int(4 * a_day * step)
 
 
 def _chunks(temperature: xr.DataArray) -> dict[str, tuple[int, ...]]:

@@ -26,6 +26,7 @@ from xmsgl.cli.arguments import (
     prediction_option,
     quantiles_option,
     save_state_option,
+    scheduler_option,
     start_option,
 )
 from xmsgl.cli.as_json import json_option, prints_json, say, show
@@ -34,7 +35,7 @@ from xmsgl.cli.completion import completion
 from xmsgl.cli.config import table_option
 from xmsgl.cli.describe import describe
 from xmsgl.cli.files import carry, explore, export, plot, read
-from xmsgl.cli.large import in_pieces, show_plan, write_resumable
+from xmsgl.cli.large import in_pieces, naming_damage, show_plan, write_resumable
 from xmsgl.cli.lists import ListsCommand
 from xmsgl.cli.models import aligned, models
 from xmsgl.cli.outputs import BASIN, PREDICTION, STATE, check_output, write_dataset, write_prediction
@@ -43,6 +44,7 @@ from xmsgl.cli.train import train
 from xmsgl.datasets.open import DATASETS, open_data
 from xmsgl.errors import InvalidDatasetError, XMSGLError, XMSGLWarning, did_you_mean
 from xmsgl.util.address import without_secrets
+from xmsgl.util.cluster import of_a_cluster
 from xmsgl.util.options import set_options
 from xmsgl.util.progress import dask_bar
 
@@ -86,11 +88,17 @@ class _Group(click.Group):
             say(f"error: not enough memory; choose fewer days or a smaller model ({error})", err=True)
             ctx.exit(EXIT_ERROR)
         except Exception as error:
+            if of_a_cluster(error):
+                say(f"error: the cluster did not compute this: {_in_a_line(error)}", err=True)
+                ctx.exit(EXIT_ERROR)
             if not _from_a_file(error):
                 raise
-            what = without_secrets(f"{type(error).__name__}: {error}")
-            say(f"error: a file cannot be read ({what}); write it again", err=True)
+            say(f"error: a file cannot be read ({_in_a_line(error)}); write it again", err=True)
             ctx.exit(EXIT_ERROR)
+
+
+def _in_a_line(error: Exception) -> str:
+    return without_secrets(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def _from_a_file(error: Exception) -> bool:
@@ -185,6 +193,7 @@ def fetch(
 @main.command()
 @dataset_argument
 @click.option("--no-labels", is_flag=True, help="Require no labels, for a DATASET used in prediction only.")
+@scheduler_option
 @json_option
 def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
     """List all faults of DATASET (exit code 3 if any).
@@ -220,6 +229,7 @@ def validate(*, dataset: str, data: dict[str, Any], no_labels: bool) -> None:
 @click.option("--plan", is_flag=True, help="Say what would be computed, read and written, and stop.")
 @quantiles_option
 @device_option
+@scheduler_option
 @json_option
 def downscale(
     *,
@@ -250,25 +260,29 @@ def downscale(
     ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     settings = {"warmup": warmup, "quantiles": list(quantiles) or None}
     if resume or plan:
-        ds = in_pieces(ds)
+        with naming_damage(dataset, ds):
+            ds = in_pieces(ds)
     given = {"device": device, "start": before, **settings}
     if save_state is not None and not plan:
         from dask.base import compute
 
-        with dask_bar("downscale"):
-            temperature, after = compute(*ds.msgl.downscale(model, return_state=True, **given))
+        both = ds.msgl.downscale(model, return_state=True, **given)
+        with dask_bar("downscale"), naming_damage(dataset, ds, both[0]):
+            temperature, after = compute(*both)
         write_prediction(temperature, output)
         _say_sizes(temperature, output)
         _write_state(after, save_state)
         return
     temperature = ds.msgl.downscale(model, **given)
     if plan:
-        show_plan(temperature, ds)
+        from xmsgl.prediction.downscale import chosen_model
+
+        show_plan(temperature, ds, chosen_model(ds, model), warmup)
         return
     if resume:
         write_resumable(temperature, ds, output, settings)
         return
-    with dask_bar("downscale"):
+    with dask_bar("downscale"), naming_damage(dataset, ds, temperature):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
 
@@ -296,6 +310,7 @@ def downscale(
 @save_state_option
 @quantiles_option
 @device_option
+@scheduler_option
 def reconstruct(
     *,
     dataset: str,
@@ -321,7 +336,7 @@ def reconstruct(
     ds, before = open_data(dataset, **data), None if start is None else open_place(start)
     known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
     temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
-    with dask_bar("reconstruct"):
+    with dask_bar("reconstruct"), naming_damage(dataset, ds, temperature):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)
     if save_state is not None:
@@ -354,6 +369,7 @@ def _say_sizes(temperature: xr.DataArray, output: Location) -> None:
 @dataset_argument
 @prediction_option()
 @click.option("--by", help="month, season, year, water_year, reach, segment or stream_order.")
+@scheduler_option
 @json_option
 def evaluate(*, dataset: str, data: dict[str, Any], prediction: Location, by: str | None) -> None:
     """Score a prediction against the observations in DATASET.

@@ -13,6 +13,7 @@ import xarray as xr
 
 from xmsgl.errors import CheckpointError, OutputError, XMSGLError
 from xmsgl.export.netcdf import write_netcdf
+from xmsgl.util.cluster import is_connected
 from xmsgl.util.optional import require
 from xmsgl.util.origin import ATTRIBUTE
 from xmsgl.util.remote import Remote, whole_file
@@ -161,6 +162,8 @@ def write_prediction(temperature: xr.DataArray, path: Location) -> None:
 def write_dataset(ds: xr.Dataset, path: Location, encoding: Mapping[Hashable, Any] | None = None) -> None:
     """Write a dataset as netCDF or Zarr, completely or not at all."""
     if not _is_zarr(path):
+        # Workers cannot share the file, which may be a copy on this machine.
+        ds = ds.compute() if is_connected() else ds
         with whole_file(path) as part, own_threads():
             write_netcdf(ds, part, encoding)
         return

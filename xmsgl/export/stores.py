@@ -7,6 +7,7 @@ cannot rename: there the chunks are copied on the server, and last the metadata 
 from __future__ import annotations
 
 import shutil
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -100,6 +101,7 @@ class _Folder:
         """
         for left in self.path.rglob("*.partial"):
             left.unlink()
+        _consolidate(self)
         sync(self.path)
         aside = target.path.with_name(f"{target.path.name}.replaced")
         if target.exists():
@@ -173,6 +175,7 @@ class RemoteStore:
 
     def finish(self, target: RemoteStore) -> None:
         """Move the store to its target; a process that is killed here leaves the unfinished one, whole."""
+        _consolidate(self)
         self.place.become(target.place)
 
     @contextmanager
@@ -190,6 +193,15 @@ def store_at(place: Location) -> Store:
 
 def _write_metadata(made: xr.Dataset, store: Any, encoding: Mapping[str, Any]) -> None:
     made.to_zarr(store, mode="w-", compute=False, encoding=encoding, zarr_format=3, consolidated=False)
+
+
+def _consolidate(store: Store) -> None:
+    """Collect the metadata of all arrays in one place, where xarray looks for them first."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(store.zarr(), zarr_format=3)
 
 
 def _places(names: Iterable[str]) -> set[Place]:

@@ -255,20 +255,26 @@ def _span(days: pd.Index, length: int, number: int) -> tuple[str, str]:
 
 
 def damaged_blocks(ds: xr.Dataset, days: slice) -> Iterator[str]:
-    """Name the blocks of lazy variables that cannot be read, of those with a value on some days."""
+    """Name the blocks of lazy variables that cannot be read or hold no value, of those on some days."""
     for name, array in ds.variables.items():
-        if array.chunks is None or "time" not in array.dims:
+        if array.chunks is None:
             continue
         for place in np.ndindex(*array.data.numblocks):
-            region = _block_region(array.chunks, place)
-            at = region[array.dims.index("time")]
-            if at.start >= days.stop or at.stop <= days.start:
-                continue
-            try:
-                array.data.blocks[place].compute()
-            except Exception as error:  # noqa: BLE001 - each codec has its own
+            where = f"{name}, chunk {place}"
+            if "time" in array.dims:
+                at = _block_region(array.chunks, place)[array.dims.index("time")]
+                if at.start >= days.stop or at.stop <= days.start:
+                    continue
                 first, last = (str(ds.indexes["time"][day].date()) for day in (at.start, at.stop - 1))
-                yield f"{name}, chunk {place}, {first} to {last}: {type(error).__name__}: {error}"
+                where += f", {first} to {last}"
+            try:
+                values = array.data.blocks[place].compute()
+            except Exception as error:  # noqa: BLE001 - each codec has its own
+                yield f"{where}: {type(error).__name__}: {' '.join(str(error).split())}"
+                continue
+            # Zarr fills a chunk that is not there with missing values, which only observations may have.
+            if not str(name).startswith(LABEL) and values.dtype.kind == "f" and np.isnan(values).all():
+                yield f"{where}: it holds no value, or is not there"
 
 
 def _block_region(chunks: Sequence[Sequence[int]], place: Place) -> tuple[slice, ...]:

@@ -134,7 +134,7 @@ def _predict(
 ) -> tuple[xr.DataArray, Continued | None]:
     """Predict and label; with `continued`, return the run, which has the state after it."""
     ds, order = in_order(sound_dataset(obj, sizes=True))
-    fitted = packaged_for(ds) if model is None else model if isinstance(model, Model) else load_model(model)
+    fitted = chosen_model(ds, model)
     table = None if asked.quantiles is None else _table(fitted, asked.quantiles)
     logger.info(
         "downscaling to %d reaches with model %s, %s",
@@ -196,6 +196,13 @@ def held_out_shares(model: Model, ds: xr.Dataset) -> npt.NDArray[np.float64]:
     total = own.sum(axis=0)
     result: npt.NDArray[np.float64] = np.where(total > 0, own / np.where(total > 0, total, 1.0), shares)
     return result
+
+
+def chosen_model(ds: xr.Dataset, model: Model | str | os.PathLike[str] | None) -> Model:
+    """Return a model, load it from a file, or choose a packaged one where none is given."""
+    if model is None:
+        return packaged_for(ds)
+    return model if isinstance(model, Model) else load_model(model)
 
 
 def packaged_for(ds: xr.Dataset) -> Model:
