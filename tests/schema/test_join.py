@@ -14,6 +14,7 @@ from xmsgl import schema
 from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError
 from xmsgl.schema.join import join_basins
 from xmsgl.schema.rivers import segment_positions, topology
+from xmsgl.util.origin import origin_of
 
 
 def shifted(ds, by):
@@ -125,4 +126,5 @@ def test_a_simulated_one_and_another():
     parts = [xmsgl.datasets.simulated(n_coarse=n, years=1, seed=n) for n in (3, 4)]
     ds = join_basins(parts, renumber=True)
     schema.validate(ds)
+    assert origin_of(ds) == {}
     assert ds.sizes["fine"] == sum(part.sizes["fine"] for part in parts)

@@ -18,6 +18,7 @@ from xmsgl.schema.units import same_units
 from xmsgl.schema.validate import validate
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
+from xmsgl.util.origin import ATTRIBUTE as ORIGIN
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["join_basins"]
 
 logger = logging.getLogger(__name__)
 
+_TEXTS = ("title", "institution", "source", "references", "comment", "license", "history")
 _LABELS = tuple(f"{LABEL}_{scale}" for scale in SCALES)
 
 
@@ -73,6 +75,9 @@ def join_basins(basins: Sequence[xr.Dataset | xr.DataTree], *, renumber: bool = 
     >>> dict(ds.sizes)
     {'time': 365, 'coarse': 7, 'fine': 49}
     """
+    if not isinstance(basins, list | tuple):  # callers need not be type-checked
+        msg = f"basins must be a list of datasets, not {type(basins).__name__}"
+        raise InvalidArgumentError(msg)
     parts = [_sound(each, number) for number, each in enumerate(basins)]
     if len(parts) < 2:
         msg = f"give two or more basins to join, not {len(parts)}"
@@ -227,9 +232,12 @@ def _first_attrs(parts: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
 
 
 def _attributes(parts: Sequence[xr.Dataset]) -> dict[str, Any]:
-    """Join the texts of the attributes; others are kept where they are equal."""
+    """Join the texts that CF has for a dataset; other attributes are kept where they are equal."""
     found: dict[str, Any] = {}
-    for name in dict.fromkeys(name for part in parts for name in part.attrs):
+    for name in dict.fromkeys(str(name) for part in parts for name in part.attrs):
         values = list(dict.fromkeys(str(part.attrs[name]) for part in parts if name in part.attrs))
-        found[str(name)] = values[0] if len(values) == 1 else "; ".join(values)
+        if name in _TEXTS:
+            found[name] = "; ".join(values)
+        elif len(values) == 1 and name != ORIGIN:  # the file or the call that made one basin
+            found[name] = parts[0].attrs[name] if name in parts[0].attrs else values[0]
     return found
