@@ -52,7 +52,7 @@ def keep_options():
     """
     places = {name: get_option(name) for name in ("data_dir", "data_mirror")}
     switches = {"process_tuning": False, "deterministic": False}
-    with set_options(progress=True, training_memory=None, **switches, **places):
+    with set_options(progress=True, training_memory=None, largest_basin=131_072, **switches, **places):
         yield
 
 

@@ -202,6 +202,7 @@ CALLS = {
             "deterministic": False,
             "process_tuning": False,
             "training_memory": None,
+            "largest_basin": 131_072,
         },
     ),
     "xmsgl.get_option": lambda t: (xmsgl.get_option, {"name": "progress"}),

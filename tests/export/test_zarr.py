@@ -313,6 +313,35 @@ def test_the_plan_holds_the_memory_of_a_task(basin, method):
     assert measured <= planned["peak bytes of a task"] <= 4 * measured
 
 
+def traced(key, graph):
+    """Return the most bytes of Python's allocators while a task and what it needs are run."""
+    with dask.config.set(scheduler="synchronous"):
+        dask.get(graph, key)  # compiles what is compiled once
+        tracemalloc.start()
+        try:
+            dask.get(graph, key)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+
+def test_the_plan_of_a_cut_basin_counts_its_pieces_with_the_nodes_around_them():
+    large = xmsgl.datasets.simulated(n_coarse=60, reaches_per_segment=4, years=2, seed=2)
+    settings = {"epochs": 1, "window": 200, "warmup": 60, "hidden": 12, "validation": None}
+    model = large.msgl.train("msgl", progress=False, **settings)
+    ds = in_pieces(large.chunk(time=100))
+    with xmsgl.set_options(largest_basin=60):
+        lazy = ds.msgl.downscale(model)
+        facts = plan_of(lazy, ds, model)
+    graph = dict(lazy.data.__dask_graph__())
+    tasks = [key for key in graph if str(key).startswith("xmsgl-downscale")]
+    assert facts["groups of basins"] == 5  # of 240 reaches
+    assert len(tasks) == facts["windows"] * facts["groups of basins"]
+    second = sorted({int(key.split("-")[-1]) for key in tasks})[1]
+    measured = max(traced(key, graph) for key in tasks if key.endswith(f"-{second}"))
+    assert measured <= facts["peak bytes of a task"] <= 4 * measured
+
+
 def test_the_plan_counts_what_is_computed(basin, model, stored):
     ds = in_pieces(xr.open_zarr(stored, consolidated=False, chunks={}))
     facts = plan_of(ds.msgl.downscale(model), ds, xmsgl.load_model(model))

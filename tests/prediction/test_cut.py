@@ -18,6 +18,7 @@ from tests.small import TWO_FEATURES
 from xmsgl.network.parts import Part, closure, pieces
 from xmsgl.prediction import operators
 from xmsgl.prediction.downscale import downscale_and_state
+from xmsgl.util.options import set_options
 
 pytestmark = pytest.mark.filterwarnings("ignore::xmsgl.errors.ExtrapolationWarning")
 
@@ -103,10 +104,10 @@ def lazily(ds):
     ],
 )
 @pytest.mark.parametrize("carry", [False, True])
-def test_pieces_are_one_basin(basin, method, options, carry, monkeypatch, caplog):
+def test_pieces_are_one_basin(basin, method, options, carry, caplog):
     model = basin.msgl.train(method, validation=None, **{**TWO_FEATURES, **options})
     whole = basin.msgl.downscale(model, carry=carry)
-    monkeypatch.setattr(operators, "_LARGEST", 60)
+    set_options(largest_basin=60)
     with caplog.at_level(logging.INFO, "xmsgl"):
         lazy = lazily(basin).msgl.downscale(model, carry=carry)
     assert "a basin of 240 reaches is predicted in 5 pieces" in caplog.text
@@ -118,7 +119,7 @@ def test_pieces_are_one_basin(basin, method, options, carry, monkeypatch, caplog
 def test_a_halo_of_the_whole_basin_is_exact_and_none_is_not(basin, monkeypatch):
     model = basin.msgl.train("msgl", validation=None, **TWO_FEATURES)
     whole = basin.msgl.downscale(model)
-    monkeypatch.setattr(operators, "_LARGEST", 60)
+    set_options(largest_basin=60)
     error = {}
     for steps in (0, 1000):
         monkeypatch.setattr(operators, "_HALO", steps)
@@ -127,19 +128,19 @@ def test_a_halo_of_the_whole_basin_is_exact_and_none_is_not(basin, monkeypatch):
     assert error[0] > 0.01
 
 
-def test_a_state_of_pieces_is_that_of_the_basin(basin, monkeypatch):
+def test_a_state_of_pieces_is_that_of_the_basin(basin):
     model = basin.msgl.train("msgl", validation=None, **TWO_FEATURES)
     first, second = (basin.isel(time=some) for some in (slice(0, 150), slice(150, None)))
     whole = basin.msgl.downscale(model, carry=True)
-    monkeypatch.setattr(operators, "_LARGEST", 60)
+    set_options(largest_basin=60)
     early, state = dask.compute(*downscale_and_state(lazily(first), model))
     late = downscale_and_state(lazily(second), model, start=state)[0].compute()
     found = xr.concat([early, late], "time")
     assert float(abs(found - whole).max()) <= 1e-4
 
 
-def test_embeddings_of_pieces(basin, monkeypatch):
+def test_embeddings_of_pieces(basin):
     model = basin.msgl.train("msgl", validation=None, **TWO_FEATURES)
     whole = basin.msgl.embed(model)
-    monkeypatch.setattr(operators, "_LARGEST", 60)
+    set_options(largest_basin=60)
     assert float(abs(lazily(basin).msgl.embed(model) - whole).max()) <= 1e-4

@@ -14,9 +14,9 @@ from dask.callbacks import Callback
 
 from tests.small import TWO_FEATURES
 from xmsgl.network.parts import closure
-from xmsgl.prediction import operators as operators_module
 from xmsgl.prediction.operators import Operators, basin_groups
 from xmsgl.training.train import train
+from xmsgl.util.options import set_options
 
 
 @pytest.fixture(scope="module")
@@ -163,9 +163,9 @@ def test_many_basins_share_groups(river_of, count, expected):
     assert sorted(np.concatenate([group.fine for group in groups])) == list(range(12 * count))
 
 
-def test_a_group_has_a_largest_size(river_of, monkeypatch):
-    monkeypatch.setattr(operators_module, "_LARGEST", 13)
-    assert len(basin_groups(basins(river_of, 20, 3), {})) == 20
+def test_a_group_has_a_largest_size(river_of):
+    with set_options(largest_basin=13):
+        assert len(basin_groups(basins(river_of, 20, 3), {})) == 20
 
 
 def computed(array):

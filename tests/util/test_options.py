@@ -60,6 +60,11 @@ def test_sizes_become_bytes(given, size):
         {"training_memory": 1.5},
         {"training_memory": "much"},
         {"training_memory": "-1 GiB"},
+        {"largest_basin": 0},
+        {"largest_basin": None},
+        {"largest_basin": True},
+        {"largest_basin": 1e5},
+        {"largest_basin": "131072"},
     ],
     ids=lambda wrong: "-".join(f"{name}-{value}" for name, value in wrong.items()),
 )
@@ -71,6 +76,7 @@ def test_wrong_value_changes_nothing(wrong):
     assert get_option("data_dir") is None
     assert get_option("data_mirror") is None
     assert get_option("training_memory") is None
+    assert get_option("largest_basin") == 131_072
 
 
 def test_unknown_option_is_named_with_the_known_ones():

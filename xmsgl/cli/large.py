@@ -12,6 +12,7 @@ from xmsgl.cli.as_json import prints_json, say, show
 from xmsgl.cli.models import aligned
 from xmsgl.errors import DataUnavailableError, InvalidDatasetError, OutputError, XMSGLError
 from xmsgl.util.address import without_secrets
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from xmsgl.models.file.model import Model
+    from xmsgl.network.parts import Group
     from xmsgl.util.remote import Location
 
 __all__ = ["in_pieces", "naming_damage", "plan_of", "read_by", "show_plan", "write_resumable"]
@@ -130,29 +132,39 @@ def plan_of(
     """Count tasks and bytes of a lazy prediction without computing it.
 
     A task holds the drivers of its days as blocks and once more put together, the arrays of a piece of days,
-    and its result with the copies that a mean over members and quantiles need.
+    and its result with the copies that a mean over members and quantiles need. A piece of a basin that is cut
+    holds the nodes around it, too, and counts as a group.
     """
     from dask.base import optimize
 
     graph = optimize(temperature.data)[0].__dask_graph__()
-    windows, groups = (len(sizes) for dim, sizes in _chunks(temperature).items() if dim in ("time", "fine"))
-    days, reaches = (max(_chunks(temperature)[dim]) for dim in ("time", "fine"))
-    read = read_by(temperature, ds)
-    share = reaches / temperature.sizes["fine"]
+    windows = _chunks(temperature)["time"]
+    groups = [group for part in model.parts for group in _groups(part, ds)]
+    most = {scale: max(getattr(group.read, scale).size for group in groups) for scale in SCALES}
+    share = max(size / ds.sizes[scale] for scale, size in most.items())
+    read, days, reaches = read_by(temperature, ds), max(windows), most["fine"]
     longest = max(_days_before(part, warmup) for part in model.parts)
     stored = sum(_bytes_held(each, days + longest, share) for each in read.data_vars.values())
     rest = temperature.size // (temperature.sizes["time"] * temperature.sizes["fine"])
-    piece = max(_piece(part, days + longest, share * ds.sizes["coarse"], reaches) for part in model.parts)
+    piece = max(_piece(part, days + longest, most["coarse"], reaches) for part in model.parts)
     return {
         "days": temperature.sizes["time"],
         "reaches": temperature.sizes["fine"],
-        "windows": windows,
-        "groups of basins": groups,
+        "windows": len(windows),
+        "groups of basins": len(groups) // len(model.parts),
         "tasks": sum(not isinstance(task, np.ndarray) for task in dict(graph).values()),
         "bytes read": sum(each.nbytes for each in read.data_vars.values()),
         "bytes written": 4 * temperature.size,
         "peak bytes of a task": _MODEL + int(stored) + piece + 3 * 4 * days * reaches * rest,
     }
+
+
+def _groups(part: Model, ds: xr.Dataset) -> list[Group]:
+    """Return what one task each predicts in a window."""
+    from xmsgl.prediction.downscale import inputs_of
+    from xmsgl.prediction.operators import basin_groups
+
+    return basin_groups(inputs_of(ds, part.spec)[1], part.spec.graph)
 
 
 def _days_before(part: Model, warmup: int | None) -> int:
@@ -168,7 +180,7 @@ def _bytes_held(driver: xr.DataArray, days: int, share: float) -> float:
     return driver.nbytes / total * (min(total, days + 2 * block) + share * min(total, days))
 
 
-def _piece(part: Model, days: int, segments: float, reaches: int) -> int:
+def _piece(part: Model, days: int, segments: int, reaches: int) -> int:
     """Return the bytes of inputs and hidden states of a piece of days."""
     module, features = part.modules()[0], len(part.spec.features)
     if module.fused:  # neither inputs nor hidden states of reaches are kept

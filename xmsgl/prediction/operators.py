@@ -19,6 +19,7 @@ from xmsgl.network.parts import Group, Part, closure, independent_parts, pieces
 from xmsgl.prediction.prefetch import to_device
 from xmsgl.schema.graphs import build_graph
 from xmsgl.schema.rivers import topology
+from xmsgl.util.options import get_option
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Basins that are predicted one by one, and the most reaches predicted together.
-_BASINS, _LARGEST = 16, 131_072
+_BASINS = 16  # that are predicted one by one
 # Steps from a piece of a basin to the nodes that it reads: what lies further away changes it by 1e-5 degC.
 _HALO = 6
 
@@ -135,8 +135,10 @@ def basin_groups(ds: xr.Dataset, graph: Mapping[str, Any]) -> list[Group]:
     """Group the basins of a dataset so that no group depends on another; one group if the topology is lazy.
 
     Up to 16 basins are groups of their own, more are grouped into at most 16, or more where a group would
-    have more than 131,072 reaches. A basin with more is cut into pieces that read the nodes around them, too.
+    have more reaches than the option ``largest_basin``. A basin with more is cut into pieces that read the
+    nodes around them, too.
     """
+    largest: int = get_option("largest_basin")
     names = [f"{what}_{scale}" for what in ("downstream", "length") for scale in SCALES]
     if any(name in ds.variables and ds[name].chunks is not None for name in [*names, schema.CROSSWALK]):
         return whole_network(ds)
@@ -148,15 +150,15 @@ def basin_groups(ds: xr.Dataset, graph: Mapping[str, Any]) -> list[Group]:
     )
     basins = independent_parts(*links, largest=1)
     if len(basins) > _BASINS:
-        # Two consecutive groups have more reaches than the largest, so that there are at most 16.
-        basins = independent_parts(*links, largest=min(_LARGEST, -(-2 * owner.size // _BASINS)))
-    if all(basin.fine.size <= _LARGEST for basin in basins):
+        # Two consecutive groups have more reaches than `largest`, so that there are at most 16.
+        basins = independent_parts(*links, largest=min(largest, -(-2 * owner.size // _BASINS)))
+    if all(basin.fine.size <= largest for basin in basins):
         return [Group(basin, basin) for basin in basins]
     graphs = build_graph(ds, None, **graph)
     read = (graphs.coarse.operator, graphs.fine.operator, graphs.interpolation, graphs.remap)
     groups = []
     for basin in basins:
-        cut = [basin] if basin.fine.size <= _LARGEST else pieces(down, owner, basin, largest=_LARGEST)
+        cut = [basin] if basin.fine.size <= largest else pieces(down, owner, basin, largest=largest)
         for kept in cut:
             near = {"coarse_nodes": kept.coarse, "fine_nodes": kept.fine}
             groups.append(Group(kept, basin if kept is basin else closure(*read, **near, steps=_HALO)))

@@ -66,9 +66,17 @@ def _training_memory(value: object) -> int | None:
     raise InvalidArgumentError(msg)
 
 
+def _largest_basin(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    msg = f"option 'largest_basin' must be a number of reaches, at least 1, not {value!r}"
+    raise InvalidArgumentError(msg)
+
+
 _CHECKS: dict[str, Callable[[object], Any]] = {
     "deterministic": _switch("deterministic"),
     "process_tuning": _switch("process_tuning"),
+    "largest_basin": _largest_basin,
     "progress": check_progress,
     "training_memory": _training_memory,
     "data_dir": _path_check("data_dir", "a folder's path"),
@@ -79,6 +87,7 @@ _VALUES: Registry[Any] = Registry(
     {
         "deterministic": False,
         "process_tuning": False,
+        "largest_basin": 131_072,
         "progress": True,
         "training_memory": None,
         "data_dir": None,
@@ -114,6 +123,10 @@ class set_options:  # noqa: N801 - reads as a function, as in xarray
             are lazy: blocks of days are read as needed and kept up to this size, with the same results.
             Default None: a quarter of the memory of the machine or container, shared by the processes of
             ``torchrun``.
+        ``largest_basin``
+            Most reaches that a task of a lazy prediction returns. A basin with more is cut into pieces, which
+            read the nodes around them, too: fewer reaches need less memory for a task and more time for all.
+            It is read when a prediction is asked for, not when it is computed. Default 131072.
         ``data_mirror``
             A folder or URL tried before the published addresses. Default None: the environment variable
             ``XMSGL_DATA_MIRROR``, otherwise no mirror.

@@ -23,7 +23,7 @@ def test_pieces_differ_from_the_basin_by_less_than_a_hundredth_of_a_degree(basin
     whole = basin.msgl.downscale(name)
     daily = [str(each) for each in basin.data_vars if "time" in basin[each].dims]
     lazy = basin.assign({each: basin[each].chunk(time=100) for each in daily})
-    monkeypatch.setattr(operators, "_LARGEST", 60)
+    set_options(largest_basin=60)
     found = lazy.msgl.downscale(name)
     assert len(found.chunks[1]) > 5
     assert float(abs(found - whole).max()) <= 0.01
