@@ -73,7 +73,7 @@ def join_basins(basins: Sequence[xr.Dataset | xr.DataTree], *, renumber: bool = 
     >>> one, two = (xmsgl.datasets.simulated(n_coarse=n, years=1, seed=n) for n in (3, 4))
     >>> ds = join_basins([one, two], renumber=True)
     >>> dict(ds.sizes)
-    {'time': 365, 'coarse': 7, 'fine': 49}
+    {'coarse': 7, 'time': 365, 'fine': 49}
     """
     if not isinstance(basins, list | tuple):  # callers need not be type-checked
         msg = f"basins must be a list of datasets, not {type(basins).__name__}"
