@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -112,3 +117,29 @@ def test_wrong_days_are_refused(run, options, said):
     done = run(*options)
     assert done.exit_code in (1, 2)
     assert said in done.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_kills_leave_nothing_half_written(run, folder, tmp_path):
+    """Killed at random moments of computing and writing, then left to finish."""
+    assert run().exit_code == 0
+    expected = xr.load_dataset(folder / "out.nc").water_temperature
+    output, rng = tmp_path / "again.nc", random.Random(2)
+    job = [sys.executable, "-c", "from xmsgl.cli.main import main; main()", "--quiet", "reconstruct"]
+    files = [folder / "river.nc", "-m", folder / "m.safetensors", "-o", output]
+    began = time.monotonic()
+    subprocess.run([*job, *map(str, files)], check=True, capture_output=True, timeout=120)
+    whole = time.monotonic() - began
+    killed = 0
+    for _ in range(3):  # ten take over a minute
+        output.unlink(missing_ok=True)
+        running = subprocess.Popen([*job, *map(str, files)], stdout=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.7, 1.0) * whole)
+        running.kill()
+        killed += running.wait() != 0
+        if output.exists():
+            xr.testing.assert_equal(xr.load_dataset(output).water_temperature, expected)
+    assert killed
+    subprocess.run([*job, *map(str, files)], check=True, capture_output=True, timeout=120)
+    xr.testing.assert_equal(xr.load_dataset(output).water_temperature, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]

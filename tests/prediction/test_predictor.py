@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.network.numbering import mean_spread
 from xmsgl.prediction.operators import Operators
 from xmsgl.prediction.predictor import Engine
-from xmsgl.prediction.prefetch import resolve_device
+from xmsgl.prediction.prefetch import alone_on, resolve_device
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.train import train
 
@@ -74,6 +77,55 @@ def test_pieces_of_days_change_nothing(river, method):
         assert len(lengths) > 1
         assert sum(lengths) == 130 - window.start + window.warmup
         lengths.clear()
+
+
+def short_of_memory(monkeypatch, engine, most):
+    """Let the GPU of an engine be too small for arrays of more than so many bytes."""
+    stream, sizes = engine._stream, []
+
+    def too_large(batch, before):
+        sizes.append(engine._piece)
+        if engine._piece > most:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return stream(batch, before)
+
+    monkeypatch.setattr(engine, "_stream", too_large)
+    return sizes
+
+
+def test_a_gpu_that_is_too_small_gets_smaller_pieces(river, model, monkeypatch, caplog):
+    ds, window = river.isel(time=slice(0, 130)), Window(20, 130, 15)
+    drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
+    engine = Engine(model, fixed_part(ds), "cpu", piece=2**24)
+    expected = engine.run(drivers, window)
+    sizes = short_of_memory(monkeypatch, engine, 2**22)
+    np.testing.assert_array_equal(engine.run(drivers, window), expected)
+    assert sizes == [2**24, 2**23, 2**22]
+    assert [record.message for record in caplog.records if "out of memory" in record.message] == [
+        f"the GPU is out of memory: trying again with arrays of {size} MiB" for size in (8, 4)
+    ]
+    short_of_memory(monkeypatch, engine, 0)
+    with pytest.raises(torch.cuda.OutOfMemoryError) as raised:
+        engine.run(drivers, window)
+    assert raised.value.__notes__ == ["use device='cpu', or give fewer basins at a time"]
+
+
+def test_one_thread_at_a_time_uses_a_gpu():
+    inside, most = [], []
+
+    def use(device):
+        with alone_on(torch.device(device)):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+
+    for device, expected in (("cuda", {1}), ("cpu", {1, 2, 3, 4})):
+        most.clear()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(use, [device] * 4))
+        assert set(most) <= expected
+        assert (max(most) > 1) == (device == "cpu")
 
 
 def days_of(batch):

@@ -96,6 +96,19 @@ def test_other_units_are_refused(two):
         join_basins([one, other])
 
 
+def test_other_dimensions_are_refused(two):
+    one, other = two
+    shade = one.precipitation_coarse.assign_attrs(units="1")
+    parts = [
+        one.assign(shade_coarse=shade),
+        other.assign(shade_coarse=shade.isel(time=0, drop=True).variable),
+    ]
+    with pytest.raises(
+        InvalidArgumentError, match=r"shade_coarse is over \('time', 'coarse'\) in basins\[0\]"
+    ):
+        join_basins(parts)
+
+
 def test_what_cannot_be_joined_is_refused(two):
     one, other = two
     with pytest.raises(InvalidArgumentError, match="give two or more basins to join, not 1"):

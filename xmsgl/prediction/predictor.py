@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from xmsgl.network.numbering import close_order
 from xmsgl.network.parts import Group, Part
 from xmsgl.prediction.memories import Layout
 from xmsgl.prediction.operators import Operators, whole_network
-from xmsgl.prediction.prefetch import prefetch, resolve_device
+from xmsgl.prediction.prefetch import alone_on, prefetch, resolve_device
 from xmsgl.prediction.spin_up import days_before
 from xmsgl.schema.graphs import known_segments
 
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from xmsgl.models.parts.batch import Batch
     from xmsgl.util.scales import Scale
 
+logger = logging.getLogger(__name__)
+
 FREEZING = 0.0  # degC
 # Fewest days in a piece, because starting a piece costs as much as a day.
 _DAYS = 16
+_SMALLEST = 2**20  # bytes of a piece that is not divided further
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ class Engine:
         look: Callable[[xr.Dataset], object]
         | None = None,  # called with the drivers of a group's first window
     ) -> None:
-        target = resolve_device(device)
+        target = self._device = resolve_device(device)
         self._fixed = fixed.compute()  # not load(): the arrays may be those of the caller's dataset
         self._spec = model.spec
         refuse_unfit(self._fixed, feature_variables(self._fixed, self._spec.features, dynamic=False))
@@ -134,6 +138,32 @@ class Engine:
         n_days, length = loaded.sizes["time"], window.stop - window.start
         days = np.clip(np.arange(n_days - length - window.warmup, n_days, dtype=np.int64), 0, n_days - 1)
         inputs = self._inputs(loaded, basins.fixed)
+        while True:
+            try:
+                with alone_on(self._device):
+                    return self._predict(basins, days, inputs, window, memory)
+            except torch.cuda.OutOfMemoryError as error:
+                self._use_less(error)
+
+    def _use_less(self, error: torch.cuda.OutOfMemoryError) -> None:
+        """Halve the pieces of days that are on the GPU at once, if that is possible."""
+        if not self._module.stepwise or self._piece <= _SMALLEST:
+            error.add_note("use device='cpu', or give fewer basins at a time")
+            raise error
+        self._piece //= 2
+        torch.cuda.empty_cache()
+        logger.warning("the GPU is out of memory: trying again with arrays of %d MiB", self._piece >> 20)
+
+    def _predict(
+        self,
+        basins: _Group,
+        days: npt.NDArray[np.int64],
+        inputs: dict[Scale, ScaleInputs],
+        window: Window,
+        memory: list[Memory] | None,
+    ) -> tuple[npt.NDArray[np.float32], list[Memory]]:
+        """Predict the parts of a group one after another."""
+        length = window.stop - window.start
         values = np.full((length, basins.fixed.sizes["fine"], *self.tail), np.nan, np.float32)
         after: list[Memory] = []
         members = len(self._members)

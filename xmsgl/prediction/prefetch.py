@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["in_background", "prefetch", "resolve_device", "to_device"]
+__all__ = ["alone_on", "in_background", "prefetch", "resolve_device", "to_device"]
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 # Largest number of waiting items; one more is being prepared.
 _DEPTH = 2
+# Held by the thread that uses a GPU: two windows at a time would need twice its memory.
+_GPU = threading.Lock()
 _THREAD = "xmsgl-prefetch"
 
 
@@ -98,6 +100,11 @@ def in_background(items: Iterable[Item], *, depth: int = _DEPTH) -> Generator[It
         # The garbage collector may end this generator in its own thread, which cannot wait for itself.
         own = threading.current_thread().name.startswith(_THREAD)
         thread.shutdown(wait=not own, cancel_futures=True)
+
+
+def alone_on(device: torch.device) -> AbstractContextManager[object]:
+    """Wait until no other thread computes on the GPU; a CPU is shared."""
+    return _GPU if device.type == "cuda" else nullcontext()
 
 
 def resolve_device(device: str) -> torch.device:

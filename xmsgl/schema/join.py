@@ -73,7 +73,7 @@ def join_basins(basins: Sequence[xr.Dataset | xr.DataTree], *, renumber: bool = 
     >>> one, two = (xmsgl.datasets.simulated(n_coarse=n, years=1, seed=n) for n in (3, 4))
     >>> ds = join_basins([one, two], renumber=True)
     >>> dict(ds.sizes)
-    {'time': 365, 'coarse': 7, 'fine': 49}
+    {'coarse': 7, 'time': 365, 'fine': 49}
     """
     if not isinstance(basins, list | tuple):  # callers need not be type-checked
         msg = f"basins must be a list of datasets, not {type(basins).__name__}"
@@ -180,20 +180,24 @@ def _common_variables(parts: Sequence[xr.Dataset]) -> tuple[list[str], list[str]
         elif lacking and name not in _LABELS:
             losses.append(f"{name} is left out, which {_called(parts, lacking[0])} lacks")
         else:
-            _refuse_other_units(parts, name)
+            _refuse_unlike(parts, name)
             kept.append(name)
     return kept, losses
 
 
-def _refuse_other_units(parts: Sequence[xr.Dataset], name: str) -> None:
-    units = {k: str(part[name].attrs.get("units", "")) for k, part in enumerate(parts) if name in part}
-    first = next(iter(units))
-    for k, other in units.items():
-        if not same_units(other, units[first]):
-            msg = (
-                f"{name} is in {units[first]!r} in {_called(parts, first)} and in {other!r} in "
-                f"{_called(parts, k)}; convert one of them"
-            )
+def _refuse_unlike(parts: Sequence[xr.Dataset], name: str) -> None:
+    """Refuse a variable that has other units or dimensions in another basin."""
+    there = {k: part[name] for k, part in enumerate(parts) if name in part}
+    first, own = next(iter(there.items()))
+    for k, other in there.items():
+        units, others = (str(each.attrs.get("units", "")) for each in (own, other))
+        if not same_units(units, others):
+            what = f"in {units!r} in {_called(parts, first)} and in {others!r} in"
+            msg = f"{name} is {what} {_called(parts, k)}; convert one of them"
+            raise InvalidArgumentError(msg)
+        if set(own.dims) != set(other.dims):
+            what = f"over {own.dims} in {_called(parts, first)} and over {other.dims} in"
+            msg = f"{name} is {what} {_called(parts, k)}; rename or drop it in one of them"
             raise InvalidArgumentError(msg)
 
 
