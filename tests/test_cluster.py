@@ -39,9 +39,13 @@ SETTINGS = {"epochs": 1, "hidden": 4, "window": 60, "warmup": 10}
 @pytest.fixture(scope="module")
 def cluster():
     """Two worker processes, whose folder is not that of the tests."""
+    before = dict(os.environ)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
     ) as running:
+        # distributed sets numbers of threads for its workers in this process, too, and leaves them.
+        os.environ.clear()
+        os.environ.update(before)
         yield running.scheduler_address
 
 

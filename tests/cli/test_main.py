@@ -544,13 +544,17 @@ def spoil_values(kind, folder):
 @pytest.mark.parametrize("kind", ["netcdf", "zarr"])
 def test_values_that_cannot_be_decoded_are_an_error_in_one_line(run, folder, kind):
     path = spoil_values(kind, folder)
-    for words in (
-        ["validate", path],
-        ["downscale", path, "-m", folder / "m.safetensors", "-o", folder / "no.nc"],
+    found = r"air_temperature_coarse, chunk \(0, 0\), 2001-10-01 to \S+: \w+: .*; copy or write it again\n"
+    for words, message in (
+        (["validate", path], r"error: a file cannot be read \(\w+: .*\); write it again\n"),
+        (
+            ["downscale", path, "-m", folder / "m.safetensors", "-o", folder / "no.nc"],
+            f"error: cannot read {re.escape(str(path))}: {found}",
+        ),
     ):
         result = run(*words)
         assert result.exit_code == 1, result.exception
-        assert re.match(r"error: a file cannot be read \(\w+: .*\); write it again\n", result.stderr)
+        assert re.fullmatch(message, result.stderr)
     assert not (folder / "no.nc").exists()
 
 
