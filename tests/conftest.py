@@ -67,6 +67,30 @@ def keep_loggers():
             logging.getLogger(name).setLevel(logging.NOTSET)
 
 
+@pytest.fixture(scope="module")
+def small_fits():
+    """Fit covariances to 300 errors instead of 4,000, where nothing depends on how well they fit."""
+    from xmsgl.reconstruct import fit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "_SAMPLE", 300)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A new folder by name, one for all workers of a run: files in it are fetched and built once."""
+
+    def make(name):
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            folder = folder.parent
+        (folder / name).mkdir(exist_ok=True)
+        return folder / name
+
+    return make
+
+
 def make_river(days: int = 800, seed: int = 0) -> xr.Dataset:
     """Five segments, twelve reaches, a seasonal climate: valid, small, drawn from one seed."""
     rng = np.random.default_rng(seed)

@@ -102,7 +102,7 @@ def empty_folder(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def quiet(empty_folder):
+def quiet(empty_folder, small_fits):
     with xmsgl.set_options(progress=False):
         yield empty_folder
 

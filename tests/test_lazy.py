@@ -41,7 +41,7 @@ def model(river_once):
 
 
 @pytest.fixture(scope="module")
-def folds(river_once):
+def folds(river_once, small_fits):
     return river_once.isel(time=slice(0, DAYS)).msgl.train("remap", validation="folds:2", **SETTINGS)
 
 

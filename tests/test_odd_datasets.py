@@ -116,7 +116,7 @@ def sound(river_of):
 
 
 @pytest.fixture(scope="module")
-def model(sound):
+def model(sound, small_fits):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return sound.msgl.train("trees", validation="folds:2", iterations=5, progress=False)

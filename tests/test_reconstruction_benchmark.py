@@ -37,7 +37,7 @@ DAYS = 300  # from which the years are those of the test
 
 
 @pytest.fixture(scope="module")
-def basin(river_once):
+def basin(river_once, small_fits):
     learned = mask_labels(river_once, segments=river_once.coarse.values[[2]])  # the others have gauges
     model = train(learned, "trees", validation="folds:2", iterations=8, progress=False)
     rng = np.random.default_rng(0)

@@ -20,7 +20,7 @@ from xmsgl.training.train import train
 
 
 @pytest.fixture(scope="module")
-def folder(river_once, tmp_path_factory):
+def folder(river_once, tmp_path_factory, small_fits):
     path = tmp_path_factory.mktemp("reconstruct")
     river_once.to_netcdf(path / "river.nc")
     train(river_once, "trees", validation="folds:2", iterations=5, progress=False).save(

@@ -77,15 +77,15 @@ def beside_mirror():
 
 
 @pytest.fixture(scope="session")
-def delaware_cache(tmp_path_factory):
-    """Cache folder of the session, filled over real HTTP from the mirror."""
+def delaware_cache(shared_folder):
+    """Cache folder of the run, filled over real HTTP from the mirror by the worker that needs it first."""
     from xmsgl.datasets.download import fetch
 
-    folder = tmp_path_factory.mktemp("cache")
+    folder = shared_folder("cache")
     with serving(MIRROR) as server, set_options(data_mirror=server.url, progress=False):
         for name in ("delaware", "delaware-reference"):
             fetch(name, cache_dir=folder, retries=0)
-        assert len(server.asked) == 21
+        assert len(server.asked) <= 21  # those that no other worker fetched before
     return folder
 
 

@@ -48,7 +48,7 @@ def test_each_is_the_best_of_all(seed):
 
 
 @pytest.fixture(scope="module")
-def model(river_once):
+def model(river_once, small_fits):
     trained = train(river_once, "trees", validation="folds:2", iterations=3, progress=False)
     return Model(
         replace(trained.spec, errors={"ungauged": COVARIANCE, "gauged": COVARIANCE}), trained.weights

@@ -49,7 +49,7 @@ def test_a_score_is_that_of_dense_algebra_without_the_own_segment(seed):
 
 
 @pytest.fixture(scope="module")
-def basin():
+def basin(small_fits):
     ds = xmsgl.datasets.simulated(n_coarse=8, years=2, label_fraction=1.0, seed=3)
     return ds, ds.msgl.train("trees", validation="folds:4", iterations=30, progress=False)
 

@@ -170,7 +170,7 @@ def test_proposed_sensors_are_numbered_in_their_order(basin, bounds):
         np.testing.assert_allclose(discs, sorted(map(tuple, wanted.values())))
 
 
-def test_a_reconstruction_and_its_proposals_are_drawn(river):
+def test_a_reconstruction_and_its_proposals_are_drawn(river, small_fits):
     pytest.importorskip("sklearn")
     from xmsgl.evaluate import mask_labels, next_sensors
 

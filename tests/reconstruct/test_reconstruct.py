@@ -22,7 +22,7 @@ FINE, COARSE = "water_temperature_fine", "water_temperature_coarse"
 
 
 @pytest.fixture(scope="module")
-def model(river_once):
+def model(river_once, small_fits):
     return train(river_once, "trees", validation="folds:3", iterations=15, progress=False)
 
 

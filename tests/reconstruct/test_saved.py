@@ -27,12 +27,12 @@ MIDDLE, END = "2003-06-01", "2003-09-20"
 
 
 @pytest.fixture(scope="module")
-def trees(river_once):
+def trees(river_once, small_fits):
     return train(river_once, "trees", validation="folds:2", iterations=8, progress=False)
 
 
 @pytest.fixture(scope="module")
-def network(river_once):
+def network(river_once, small_fits):
     return train(river_once, validation="folds:2", **QUICK)
 
 

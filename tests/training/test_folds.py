@@ -20,6 +20,8 @@ from xmsgl.reconstruct.fit import fit_covariance
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.train import train
 
+pytestmark = pytest.mark.usefixtures("small_fits")
+
 TREES = {"iterations": 15, "keep": "last", "progress": False}
 NETWORK = {
     "method": "remap",
@@ -32,7 +34,7 @@ NETWORK = {
 
 
 @pytest.fixture(scope="module")
-def folded(river_once):
+def folded(river_once, small_fits):
     return train(river_once, "trees", validation="folds:3", **TREES)
 
 

@@ -20,8 +20,8 @@ def files() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def northwest_cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("northwest")
+def northwest_cache(shared_folder):
+    return shared_folder("northwest")
 
 
 @pytest.fixture(scope="session")
