@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import xarray as xr
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,8 @@ class TrainingData:
         simulated = Use(~split.validation, everywhere, either=False)
         self._uses = {"training": split.learned, "validation": split.kept, "process": simulated}
         self._present = {
-            name: {s: (np.isfinite(v) & use.mask(s)).any(axis=1) for s, v in self.labels.items()}
-            for name, use in self._uses.items()
+            name: {s: self._learns(name, s).any(axis=1) for s in self.labels}
+            for name in self._uses
             if name != "process"
         }
         days = loaded if self._stored is None else ds
@@ -142,28 +143,41 @@ class TrainingData:
         """Return the positions of the nodes with a label on any day, by scale."""
         return {scale: self._labelled_nodes(scale, values)[1] for scale, values in self.labels.items()}
 
-    def prune(self, keep: Mapping[Scale, IntArray]) -> TrainingData:
-        """Return the same days, labels and scaling for some of the nodes."""
+    def prune(self, keep: Mapping[Scale, IntArray], *, lossy: bool = False) -> TrainingData:
+        """Return the same days and scaling of some nodes; refuse to leave out labels, unless `lossy`."""
         if all(keep[scale].size == self.inputs[scale].n for scale in SCALES):
             return self
+        few = copy.copy(self)
+        few._kept = {scale: self._kept[scale][keep[scale]] for scale in SCALES}
         for scale, nodes in self.labelled_nodes().items():
-            if (lost := np.setdiff1d(nodes, keep[scale])).size:
+            if (lost := np.setdiff1d(nodes, few._kept[scale])).size and not lossy:
                 msg = f"{scale} nodes {shorten(lost.tolist())} have labels and cannot be left out"
                 raise InvalidArgumentError(msg)
-        few = copy.copy(self)
         few.inputs = {scale: inputs.prune(keep[scale]) for scale, inputs in self.inputs.items()}
         if self._stored is not None:
             used = {s: np.unique(np.concatenate([i.used(s) for i in few.inputs.values()])) for s in SCALES}
             drivers = self._stored.restrict(used)
             few.inputs = {scale: inputs.reading(drivers) for scale, inputs in few.inputs.items()}
-        few._kept = {scale: self._kept[scale][keep[scale]] for scale in SCALES}
+        if lossy:
+            few._present = {
+                name: {s: few._learns(name, s)[:, few._kept[s]].any(axis=1) for s in days}
+                for name, days in self._present.items()
+            }
         return few
+
+    def has_training_label(self, nodes: Mapping[Scale, IntArray], scales: Sequence[Scale]) -> bool:
+        """Whether any of some nodes of the dataset has a label to train with at some scales."""
+        return any(self._learns("training", s)[:, nodes[s]].any() for s in scales if s in self.scales)
+
+    def places(self, nodes: Mapping[Scale, IntArray]) -> dict[Scale, IntArray]:
+        """Return the positions of some nodes of the dataset among those that are kept."""
+        return {s: np.flatnonzero(np.isin(self._kept[s], nodes[s])).astype(np.int64) for s in SCALES}
 
     def counts(self) -> dict[str, int]:
         """Return the number of labels, by scale and use."""
         return {
-            f"{use}_{scale}": int((np.isfinite(values) & self._uses[use].mask(scale)).sum())
-            for scale, values in self.labels.items()
+            f"{use}_{scale}": int(self._learns(use, scale).sum())
+            for scale in self.labels
             for use in ("training", "validation")
         }
 
@@ -187,8 +201,11 @@ class TrainingData:
 
     def _learned(self, scale: Scale) -> FloatArray:
         """Return the finite training labels of a scale, (label,)."""
-        values = self.labels[scale]
-        return values[np.isfinite(values) & self._uses["training"].mask(scale)]
+        return self.labels[scale][self._learns("training", scale)]
+
+    def _learns(self, use: str, scale: Scale) -> NDArray[np.bool_]:
+        """Return where a scale has labels of some use, (day, node)."""
+        return np.isfinite(self.labels[scale]) & np.asarray(self._uses[use].mask(scale))
 
     def _labelled(self, use: str, scales: Sequence[Scale] | None) -> list[Window]:
         present = np.any([self._present[use][scale] for scale in scales or self.scales], axis=0)

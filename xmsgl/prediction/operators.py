@@ -131,6 +131,17 @@ def whole_network(ds: xr.Dataset) -> list[Group]:
     return [Group(part, part)]
 
 
+def river_basins(ds: xr.Dataset, *, largest: int = 1) -> list[Part]:
+    """Return the basins of a dataset, with `largest` together as long as they have fewer reaches."""
+    down, owner = topology(ds, "coarse")[1], schema.segment_positions(ds)
+    links = (
+        _columns(down, down.size),
+        _columns(topology(ds, "fine")[1], owner.size),
+        *[_columns(owner, down.size)] * 2,
+    )
+    return independent_parts(*links, largest=largest)
+
+
 def basin_groups(ds: xr.Dataset, graph: Mapping[str, Any]) -> list[Group]:
     """Group the basins of a dataset so that no group depends on another; one group if the topology is lazy.
 
@@ -142,16 +153,11 @@ def basin_groups(ds: xr.Dataset, graph: Mapping[str, Any]) -> list[Group]:
     names = [f"{what}_{scale}" for what in ("downstream", "length") for scale in SCALES]
     if any(name in ds.variables and ds[name].chunks is not None for name in [*names, schema.CROSSWALK]):
         return whole_network(ds)
+    basins = river_basins(ds)
     down, owner = topology(ds, "coarse")[1], schema.segment_positions(ds)
-    links = (
-        _columns(down, down.size),
-        _columns(topology(ds, "fine")[1], owner.size),
-        *[_columns(owner, down.size)] * 2,
-    )
-    basins = independent_parts(*links, largest=1)
     if len(basins) > _BASINS:
         # Two consecutive groups have more reaches than `largest`, so that there are at most 16.
-        basins = independent_parts(*links, largest=min(largest, -(-2 * owner.size // _BASINS)))
+        basins = river_basins(ds, largest=min(largest, -(-2 * owner.size // _BASINS)))
     if all(basin.fine.size <= largest for basin in basins):
         return [Group(basin, basin) for basin in basins]
     graphs = build_graph(ds, None, **graph)

@@ -16,7 +16,7 @@ from xmsgl.inputs.neighbours_fit import has_labels
 from xmsgl.inputs.validation import split_labels, without_labels
 from xmsgl.models.file.spec import ModelSpec
 from xmsgl.models.methods.registry import create_model
-from xmsgl.prediction.operators import Operators
+from xmsgl.prediction.operators import Operators, river_basins
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.loop import LoopSettings
 from xmsgl.training.provenance import provenance
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from xmsgl.inputs.features import Scaling
     from xmsgl.inputs.validation import Split
     from xmsgl.models.methods.base import NetworkModel
+    from xmsgl.network.parts import Part
     from xmsgl.training.settings import TrainSettings
     from xmsgl.training.stages import Stage
     from xmsgl.training.start import Start
@@ -133,11 +134,24 @@ def prepare(
         ds=ds,
         split=split,
         spec=replace(spec, training={**spec.training, **noted}),
-        source=DeviceBatches(data, Operators.build(ds, graph, segments, device)),
+        source=DeviceBatches(
+            data, Operators.build(ds, graph, segments, device), _basins(ds, settings), settings.basins
+        ),
         loop=loop,
         module_of=lambda seed: module if seed == settings.seed else module_of(seed),
         run_of=json.loads(json.dumps(run_of)),
     )
+
+
+def _basins(ds: xr.Dataset, settings: TrainSettings) -> list[Part]:
+    """Return the basins to draw from; none if none are drawn."""
+    if settings.basins is None:
+        return []
+    found = river_basins(ds)
+    if settings.basins > len(found):
+        msg = f"basins must be at most {len(found)}, the number of the dataset, got {settings.basins}"
+        raise InvalidArgumentError(msg)
+    return found
 
 
 def _loop(settings: TrainSettings, stages: Sequence[Stage], device: torch.device) -> LoopSettings:

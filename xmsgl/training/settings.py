@@ -41,6 +41,7 @@ _LEAST = {
     "window": 1,
     "warmup": 0,
     "batch": 1,
+    "basins": 1,
     "ensemble": 1,
     "patience": 1,
     "seed": 0,
@@ -53,7 +54,7 @@ STACK = "stack"
 _SHARED = ("ensemble", "refit", "seed", "validation", "window")
 #: Steps of a training whose epochs are not given.
 _STEPS = 1000
-_OPTIONAL = {"patience", "clip", "amp"}
+_OPTIONAL = {"patience", "basins", "clip", "amp"}
 _POSITIVE = {"learning_rate", "clip"}
 _NAMES = {"scaling": SCALINGS, "keep": KEEPS, "weighting": WEIGHTINGS}
 
@@ -139,6 +140,9 @@ class TrainSettings:
         Weights of the epoch with the lowest validation error, ``"best"``, or, as published, ``"last"``.
     batch
         **Optimisation.** Windows in a batch.
+    basins
+        River basins in an epoch, drawn anew for each of those with observations: an epoch of many basins,
+        as of :func:`xmsgl.join_basins`, then takes less time and memory. None: all.
     clip
         Maximum norm of the gradient; None: no limit.
     patience
@@ -199,6 +203,7 @@ class TrainSettings:
     learning_rate: float | tuple[float, ...] = 0.005
     keep: str = "best"
     batch: int = 1
+    basins: int | None = None
     clip: float | None = 3.0
     patience: int | None = None
     weighting: str = "uniform"

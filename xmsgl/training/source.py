@@ -7,16 +7,20 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from xmsgl.models.methods.base import TASK_SCALES
+from xmsgl.network.parts import Part
 from xmsgl.prediction.prefetch import prefetch, to_device
 from xmsgl.training.loop import LabelledBatch
 from xmsgl.training.team import ALONE, Team
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
 
     from xmsgl.inputs.batches import HostBatch, TrainingData
     from xmsgl.prediction.operators import Operators
@@ -34,10 +38,17 @@ def label_scales(tasks: Collection[str]) -> tuple[Scale, ...]:
 
 
 class DeviceBatches:
-    """Batches of a dataset on a device: the :class:`~xmsgl.training.loop.Source` of the loop."""
+    """Batches of a dataset on a device: the :class:`~xmsgl.training.loop.Source` of the loop.
 
-    def __init__(self, data: TrainingData, operators: Operators) -> None:
+    With `basins`, an epoch has the nodes and labels of `count` of them, drawn from the seed and its number.
+    """
+
+    def __init__(
+        self, data: TrainingData, operators: Operators, basins: Sequence[Part] = (), count: int | None = None
+    ) -> None:
         self._data, self._operators = data, operators
+        self._basins: list[dict[Scale, npt.NDArray[np.int64]]]
+        self._basins, self._count = [{"coarse": part.coarse, "fine": part.fine} for part in basins], count
         self._few, self._few_operators = _pruned(data, operators)
         self.deviation: Mapping[str, float] = {
             scale: scaling.label_deviation for scale, scaling in data.scaling.items()
@@ -49,8 +60,14 @@ class DeviceBatches:
 
     def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
-        operators = self._few_operators if stage.labels == "observed" else self._operators
-        return self._ahead(self._host_batches(epoch, stage), operators)
+        if stage.labels == "observed":
+            data, operators = self._few, self._few_operators
+        else:
+            data, operators = self._data, self._operators
+        if self._count is not None:
+            keep = data.places(self._drawn_basins(stage, self._count, epoch))
+            data, operators = data.prune(keep, lossy=True), operators.restrict(Part(**keep))
+        return self._ahead(_host_batches(data, epoch, stage), operators)
 
     def validation(self, tasks: Collection[str]) -> Iterator[LabelledBatch]:
         """Batches of the validation days; none for tasks whose observations the method does not use."""
@@ -69,12 +86,15 @@ class DeviceBatches:
             data.seed, data.share = seed, (team.rank, team.size)
         return other
 
-    def _host_batches(self, epoch: int, stage: Stage) -> Iterator[HostBatch]:
-        if stage.labels == "process":
-            return self._data.process_batches(epoch)
-        if stage.labels == "carried":  # the teacher needs the coarse inputs
-            return self._data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
-        return self._few.training_batches(epoch, label_scales(stage.tasks))
+    def _drawn_basins(self, stage: Stage, count: int, epoch: int) -> dict[Scale, npt.NDArray[np.int64]]:
+        """Return the nodes of some basins, of those with a label to learn from in a stage."""
+        basins = self._basins
+        if stage.labels == "observed":
+            scales = label_scales(stage.tasks)
+            basins = [nodes for nodes in basins if self._data.has_training_label(nodes, scales)]
+        order = np.random.default_rng([self._data.seed, epoch, 2]).permutation(len(basins))
+        drawn = [basins[k] for k in order[:count]]
+        return {scale: np.sort(np.concatenate([nodes[scale] for nodes in drawn])) for scale in SCALES}
 
     def _ahead(self, batches: Iterable[HostBatch], operators: Operators) -> Iterator[LabelledBatch]:
         return prefetch(batches, lambda host: self._put(host, operators), operators.coarse.device)
@@ -87,6 +107,14 @@ class DeviceBatches:
         if "fine" in labels:
             batch = replace(batch, fine_days=torch.isfinite(labels["fine"]))
         return LabelledBatch(batch, labels, host.name, scored, self._carry)
+
+
+def _host_batches(data: TrainingData, epoch: int, stage: Stage) -> Iterator[HostBatch]:
+    if stage.labels == "process":
+        return data.process_batches(epoch)
+    if stage.labels == "carried":  # the teacher needs the coarse inputs
+        return data.unlabelled_batches(epoch, SCALES if "fine" in stage.tasks else ("coarse",))
+    return data.training_batches(epoch, label_scales(stage.tasks))
 
 
 def _pruned(data: TrainingData, operators: Operators) -> tuple[TrainingData, Operators]:
