@@ -68,6 +68,7 @@ VALUES = {
     "learning_rate": POSITIVE | st.lists(POSITIVE, min_size=1, max_size=3),
     "keep": st.sampled_from(["best", "last"]),
     "batch": st.integers(1, 99),
+    "basins": st.none() | st.integers(1, 99),
     "clip": st.none() | POSITIVE,
     "patience": st.none() | st.integers(1, 99),
     "weighting": st.sampled_from(["uniform", "mgda"]),
@@ -301,7 +302,16 @@ def test_an_unknown_name_lists_the_known_ones(given, message):
 
 
 LARGE = {"warmup": 3660, "ensemble": 10_000, "identity": 10_000}
-LEAST = {"epochs": 1, "window": 1, "batch": 1, "ensemble": 1, "patience": 1, "warmup": 0, "seed": 0}
+LEAST = {
+    "epochs": 1,
+    "window": 1,
+    "batch": 1,
+    "basins": 1,
+    "ensemble": 1,
+    "patience": 1,
+    "warmup": 0,
+    "seed": 0,
+}
 
 
 @pytest.mark.parametrize("name", [*LEAST, "identity"])
