@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import dask
 import numpy as np
@@ -21,11 +23,12 @@ import distributed
 from distributed.protocol.pickle import dumps
 
 import xmsgl
-from tests.small import TWO_FEATURES
+from tests.small import TWO_FEATURES, same
 from xmsgl.benchmark import make_plan, runner
 from xmsgl.benchmark.store import Store
 from xmsgl.cli.main import main
 from xmsgl.errors import InvalidArgumentError, ProcessError
+from xmsgl.training import members
 from xmsgl.training.train import train
 from xmsgl.util.cluster import connected, is_connected
 
@@ -103,6 +106,88 @@ def test_the_model_travels_once(river, model):
     holding = [key for key, task in graph.items() if payload[-200:] in dumps(task)]
     assert len(holding) == 1
     assert str(holding[0]).startswith("xmsgl-model")
+
+
+ENSEMBLE = {**TWO_FEATURES, "epochs": 2, "ensemble": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        ("fine-only", {"ensemble": 2}),
+        ("remap", {"validation": "segments:0.4", "refit": True}),
+        ("trees", {"ensemble": 2, "iterations": 3}),
+    ],
+    ids=["ensemble", "refit", "trees"],
+)
+def test_members_are_those_of_one_process(cluster, river, method, settings, monkeypatch):
+    settings = {**(TWO_FEATURES if method != "trees" else {"progress": False}), **settings}
+    expected, seen = train(river, method, **settings), []
+    monkeypatch.setattr(members, "fit", None)  # which trains in this process
+    with connected(cluster):
+        found = train(river, method, observers=[seen.append], **settings)
+    assert same(found, expected)
+    assert [each.member for each in seen] == [0, 1]
+
+
+def test_finished_members_are_not_trained_again(cluster, river, tmp_path):
+    def stop(standing):
+        if standing.member == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "half.safetensors"
+    expected, seen = train(river, "fine-only", **ENSEMBLE, seed=4), []
+    with connected(cluster):
+        with pytest.raises(KeyboardInterrupt):
+            train(river, "fine-only", **ENSEMBLE, seed=4, checkpoint=path, observers=[stop])
+        again = {**ENSEMBLE, "seed": 4, "resume": path, "checkpoint": path, "observers": [seen.append]}
+        assert same(train(river, "fine-only", **again), expected)
+    assert {each.member for each in seen} == {1, 2}  # the second was done, but not yet kept as such
+
+
+def test_a_killed_worker_is_replaced(river):
+    before = dict(os.environ)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+    ) as own:
+        os.environ.clear()
+        os.environ.update(before)
+        with connected(own.scheduler_address) as client:
+            killed = next(iter(client.run(os.getpid).values()))
+            threading.Timer(1.0, os.kill, (killed, signal.SIGKILL)).start()
+            settings = {**ENSEMBLE, "epochs": 60}
+            found = train(river, "fine-only", **settings)
+            assert killed not in client.run(os.getpid).values()
+    assert same(found, train(river, "fine-only", **settings))
+
+
+def test_drivers_on_disk_cannot_be_sent(cluster, stored):
+    ds = xr.open_zarr(stored, consolidated=False)
+    with (
+        connected(cluster),
+        xmsgl.set_options(training_memory=1000),
+        pytest.raises(InvalidArgumentError, match="give a larger training_memory"),
+    ):
+        train(ds, "fine-only", **ENSEMBLE)
+
+
+def test_a_scheduler_without_workers_is_told(caplog, monkeypatch):
+    monkeypatch.setattr("xmsgl.util.cluster._PATIENCE", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0", silence_logs=50) as empty,
+        connected(empty.scheduler_address),
+    ):
+        pass
+    assert "has no workers" in caplog.text
+    assert f"start one with `dask worker {empty.scheduler_address}`" in caplog.text
+
+
+def test_the_command_trains_members_on_a_cluster(cluster, river, stored):
+    words = ["train", stored, "--method", "fine-only", "--epochs", 2, "--ensemble", 2, "--set", "hidden=4"]
+    for name, more in (("here", []), ("there", ["--scheduler", cluster])):
+        done = run(*words, "-o", f"{name}.safetensors", *more)
+        assert done.exit_code == 0, done.output
+    assert same(xmsgl.load_model("here.safetensors"), xmsgl.load_model("there.safetensors"))
 
 
 def test_scores_on_a_cluster(cluster, river, model, stored):

@@ -18,7 +18,7 @@ from xmsgl.benchmark.runs import Run
 from xmsgl.evaluate import mask_labels
 from xmsgl.inputs.neighbours_fit import fit_neighbours
 from xmsgl.models.methods.registry import MODELS
-from xmsgl.training import members as fit_members
+from xmsgl.training import spread
 
 MARKER = 44.015625  # degC, a whole number of sixty-fourths: the same in float32 and float64
 LABELS = ("water_temperature_coarse", "water_temperature_fine", "water_temperature_max_fine")
@@ -128,7 +128,7 @@ def caught(monkeypatch):
         return real(module, source, settings, **options)
 
     for name in ("run", "grow"):
-        monkeypatch.setattr(fit_members, name, partial(spy, getattr(fit_members, name)))
+        monkeypatch.setattr(spread, name, partial(spy, getattr(spread, name)))
     return trainings
 
 

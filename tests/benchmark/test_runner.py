@@ -19,6 +19,7 @@ from xmsgl.benchmark.store import Store
 from xmsgl.errors import DivergenceError, InvalidArgumentError, MissingDependencyError
 from xmsgl.models.file.model import load_model
 from xmsgl.training import members as fit_members
+from xmsgl.training import spread
 
 QUICK = {"hidden": 4, "window": 400, "warmup": 5, "epochs": 4, "features": ["air_temperature", "slope"]}
 MSGL = Run("tiny", "temporal", "msgl", 0.5, 1, 2, QUICK)
@@ -84,7 +85,7 @@ def test_an_interrupted_run_resumes_bit_for_bit(store, stop_after, tmp_path, mon
     assert (store.work(MSGL.id) / "training.ckpt").is_file()
     monkeypatch.undo()
     epochs = []
-    monkeypatch.setattr(fit_members, "run", _counting(fit_members.run, epochs))
+    monkeypatch.setattr(spread, "run", _counting(spread.run, epochs))
     do_runs([MSGL], store)
     assert epochs == [2]
     pd.testing.assert_frame_equal(store.pairs(MSGL.id), whole.pairs(MSGL.id), check_exact=True)

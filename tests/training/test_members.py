@@ -17,8 +17,8 @@ from xmsgl.models.file import storage
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.prediction.downscale import downscale
 from xmsgl.prediction.predictor import Engine
-from xmsgl.training import members as fit_members
 from xmsgl.training import source as supply
+from xmsgl.training import spread
 from xmsgl.training.train import train
 
 # As much dropout as shows whether members draw the same.
@@ -156,13 +156,13 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
         stop_in(patch, 2, epoch)
         with pytest.raises(KeyboardInterrupt):
             train(tiny, checkpoint=path, **settings)
-    seen, original = [], fit_members.run
+    seen, original = [], spread.run
 
     def spy(module, source, of, **options):
         seen.append(of.seed)
         return original(module, source, of, **options)
 
-    monkeypatch.setattr(fit_members, "run", spy)
+    monkeypatch.setattr(spread, "run", spy)
     resumed = train(tiny, checkpoint=path, resume=path, **settings)
     assert seen == [4, 5]  # the first member is not trained again
     assert resumed.sha256 == several.sha256

@@ -328,7 +328,9 @@ def test_a_count_is_a_whole_number_that_is_large_enough(name):
             TrainSettings.of(**{name: value})
 
 
-@pytest.mark.parametrize("name", sorted({*LEAST, "identity", "average", "learning_rate"} - {"patience"}))
+@pytest.mark.parametrize(
+    "name", sorted({*LEAST, "identity", "average", "learning_rate"} - {"patience", "basins"})
+)
 def test_only_what_can_be_without_a_limit_may_be_none(name):
     with pytest.raises(InvalidArgumentError, match=f"^{name} must be .*, got None"):
         TrainSettings.of(**{name: None})

@@ -22,8 +22,7 @@ from xmsgl.errors import (
 from xmsgl.models.file import storage
 from xmsgl.models.file.model import load_model
 from xmsgl.prediction.downscale import downscale
-from xmsgl.training import loop
-from xmsgl.training import members as fit_members
+from xmsgl.training import loop, spread
 from xmsgl.training import source as supply
 from xmsgl.training.train import train
 
@@ -383,12 +382,12 @@ def scripted(monkeypatch):
     """Let the validation score go through 5, 4, 3, 6, 7, ...; hand out the state after each epoch."""
     scores = iter([5.0, 4.0, 3.0, 6.0, 7.0, 8.0])
     monkeypatch.setattr(loop, "validate", lambda *_, **__: {"validation": next(scores)})
-    kept, original = [], fit_members.run
+    kept, original = [], spread.run
 
     def spy(*args, observers, **options):
         return original(*args, observers=[kept.append, *observers], **options)
 
-    monkeypatch.setattr(fit_members, "run", spy)
+    monkeypatch.setattr(spread, "run", spy)
     return kept
 
 

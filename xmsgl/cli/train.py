@@ -16,6 +16,7 @@ from xmsgl.cli.arguments import (
     folder_type,
     path_type,
     paths_of,
+    scheduler_option,
 )
 from xmsgl.cli.as_json import json_option, show
 from xmsgl.cli.config import config_option, config_path, table_option, to_toml
@@ -87,6 +88,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     help="Parts that keep the weights of the model to start with (--set start=FILE): cell coarse_head.",
 )
 @device_option
+@scheduler_option
 @click.option(
     "--validation",
     callback=_validation_days,

@@ -113,6 +113,11 @@ class TrainingData:
             yield self._assemble(windows, "training", scales or self.scales, self.labels)
 
     @property
+    def on_disk(self) -> bool:
+        """Whether drivers are read from disk as needed."""
+        return self._stored is not None
+
+    @property
     def steps(self) -> int:
         """Number of batches of an epoch of training labels."""
         return -(-len(self._labelled("training", None)) // self.batch)

@@ -11,9 +11,8 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file.model import Model
 from xmsgl.models.methods.trees import Trees
 from xmsgl.training.checkpoint import Trained, check_fit, read_checkpoint, write_checkpoint
-from xmsgl.training.loop import run
+from xmsgl.training.spread import fit, spread, uses_cluster
 from xmsgl.training.team import Team
-from xmsgl.training.trees import grow
 from xmsgl.training.watch.standing import Standing
 
 if TYPE_CHECKING:
@@ -37,7 +36,10 @@ def train_members(
     resume: str | os.PathLike[str] | None,
     observers: Sequence[Observer],
 ) -> list[Model]:
-    """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474)."""
+    """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474).
+
+    On a cluster several trainings are spread over the workers, and observers see the end of each only.
+    """
     team = Team.current()
     if team.size > 1 and any(isinstance(ready.module_of(ready.loop.seed), Trees) for ready in prepared):
         msg = "trees have no gradients that several processes could share; train them without torchrun"
@@ -63,16 +65,19 @@ def train_members(
         if checkpoint is not None:  # last, so that observers have seen every epoch in it
             write_checkpoint(checkpoint, reached, run_of, done, spec.training)
 
-    for number, (ready, settings) in enumerate(runs[len(done) :], len(done)):
+    left = runs[len(done) :]
+    if team.size == 1 and len(left) > 1 and uses_cluster():
+        logger.info("%d trainings on the workers of the cluster", len(left))
+        for number, final in enumerate(spread(left, state), len(done)):
+            notify(number, final)
+            done.append(Trained(final.best, final.history))
+        left = []
+    for number, (ready, settings) in enumerate(left, len(done)):
         if len(runs) > 1:
             what = ready.spec.method, number + 1, len(runs), settings.seed
             logger.info("%s, member %d of %d, with seed %d", *what)
-        module, source = ready.module_of(settings.seed), ready.source.drawn(settings.seed, team)
         watching = [partial(notify, number)] if team.leads else []
-        if isinstance(module, Trees):
-            final = grow(module, source, settings, resume=state, observers=watching)
-        else:
-            final = run(module, source, settings, resume=state, observers=watching, team=team)
+        final = fit(ready.source, ready.module_of, settings, state, watching, team)
         done.append(Trained(final.best, final.history))
         state = None
     models = [

@@ -58,6 +58,11 @@ class DeviceBatches:
         offset = (coarse.label_mean - fine.label_mean) / fine.label_deviation
         self._carry = coarse.label_deviation / fine.label_deviation, offset
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether drivers are read from disk as needed."""
+        return self._data.on_disk
+
     def training(self, epoch: int, stage: Stage) -> Iterator[LabelledBatch]:
         """Batches of an epoch."""
         if stage.labels == "observed":

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["connected", "is_connected", "of_a_cluster"]
 
+logger = logging.getLogger(__name__)
+
 _PATIENCE = 5  # seconds until a scheduler must have answered
 
 
@@ -22,9 +24,9 @@ _PATIENCE = 5  # seconds until a scheduler must have answered
 def connected(address: str) -> Iterator[Any]:
     """Yield a client of a scheduler, which dask uses for all that is computed in the block."""
     distributed = require("distributed", "computing on a cluster", extra="cluster")
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it logs of a failed attempt is in the error, too
+    theirs = logging.getLogger("distributed")
+    level = theirs.level
+    theirs.setLevel(logging.CRITICAL)  # what it logs of a failed attempt is in the error, too
     try:
         distributed.comm.resolve_address(address)  # a client of a wrong one could not be closed
         # A default client that fails would remain that of dask, therefore the first is not made that.
@@ -37,9 +39,23 @@ def connected(address: str) -> Iterator[Any]:
         )
         raise ProcessError(msg) from error
     finally:
-        logger.setLevel(level)
+        theirs.setLevel(level)
     with client:
+        _await_worker(client, address)
         yield client
+
+
+def _await_worker(client: Any, address: str) -> None:
+    """Wait a little for a worker, and say that nothing is computed before there is one."""
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:
+        logger.warning(
+            "the scheduler at %s has no workers, and nothing is computed before there is one; start one with "
+            "`dask worker %s`",
+            address,
+            address,
+        )
 
 
 def is_connected() -> bool:
