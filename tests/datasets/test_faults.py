@@ -149,8 +149,8 @@ from tests.datasets import test_cached as made
 from xmsgl.datasets import cached
 def build(files, report):
     ds = made.build(files, report)
-    slow = lambda block: time.sleep(0.02) or block
-    data = ds.x_coarse.data.rechunk((100, 1)).map_blocks(slow, dtype=float)
+    slow = lambda block: time.sleep(0.05) or block
+    data = ds.x_coarse.data.rechunk((100, 3)).map_blocks(slow, dtype=float)
     return ds.assign(x_coarse=ds.x_coarse.copy(data=data))
 cached.import_module = lambda name: SimpleNamespace(build=build)
 cached.fetch, cached.dataset_files = (lambda name, cache_dir: {}), (lambda name: ())
@@ -166,7 +166,7 @@ def test_kills_leave_no_half_a_dataset(folder, tmp_path):
     files = len([path for path in store_of(tmp_path / "whole").rglob("*") if path.is_file()])
     killed, wanted = [], kills(2)
     while sum(killed) < wanted and len(killed) < 5 * wanted:
-        enough = rng.randrange(files)
+        enough = rng.randrange(1, files)
         running = subprocess.Popen(job, env=ENVIRONMENT)
         while running.poll() is None and len(list(folder.glob("built/.xmsgl-*/new/*/**/*"))) < enough:
             time.sleep(0.001)
