@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lowest docs linkcheck dist bench fuzz soak lint format clean
+.PHONY: demo test lowest docs linkcheck dist bench gpu kills fuzz soak lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -51,6 +51,16 @@ bench: $(STAMP)
 	mkdir -p .bench
 	$(BIN)/python -m pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=.bench/speed.json
 	$(BIN)/python -m benchmarks.report .bench/speed.json docs/benchmarks/speed.md
+
+## every test of CUDA, then all backends of the cell timed, docs/benchmarks/gpu.md; stops without a GPU
+gpu: $(STAMP)
+	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python -m benchmarks.gpu docs/benchmarks/gpu.md
+
+## training, building, downscaling and reconstruction, each killed XMSGL_KILLS (10) times and left to finish
+kills: $(STAMP)
+	XMSGL_KILLS=$${XMSGL_KILLS:-10} $(BIN)/python -m pytest -s -q -k kills tests/training/test_kills.py tests/datasets/test_faults.py tests/export/test_zarr.py tests/cli/test_reconstruct.py tests/test_cloud.py
 
 ## random damaged and hostile files for XMSGL_FUZZ_SECONDS (600), divided among the readers; on Linux
 fuzz: $(STAMP)

@@ -38,10 +38,20 @@ SEGMENT_OF_REACH = np.array([101, 101, 102, 102, 103, 103, 103, 104, 104, 105, 1
 
 
 def pytest_collection_modifyitems(items):
-    if reason := why_not():
+    reasons = {"delaware": why_not(), "gpu": no_gpu(items)}
+    for name, reason in reasons.items():
         for item in items:
-            if item.get_closest_marker("delaware"):
+            if reason and item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def no_gpu(items):
+    """Return why tests marked `gpu` cannot run, if there are any."""
+    if not any(item.get_closest_marker("gpu") for item in items):
+        return None
+    import torch
+
+    return None if torch.cuda.is_available() else "no CUDA device"
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,16 @@ TWO_FEATURES = {**QUICK, "features": ["air_temperature", "slope"]}
 SMALL = {**QUICK, "epochs": 3, "features": FEATURES, "pretrain": 0}
 #: What observers watch: three epochs on 50-day windows, two fifths of them kept for validation.
 WATCHED = {"hidden": 2, "window": 50, "warmup": 5, "epochs": 3, "device": "cpu", "validation": 0.4}
+
+
+def kills(usual):
+    """How often a test kills a process: XMSGL_KILLS, ten in `make kills`, or as often as it usually does."""
+    return int(os.environ.get("XMSGL_KILLS", usual))
+
+
+def report_kills(what, killed):
+    """Say which of some processes were killed before they finished; seen with `pytest -s`."""
+    sys.stdout.write(f"\n{what}: {sum(killed)} of {len(killed)} killed before they finished\n")
 
 
 def same(one, two):

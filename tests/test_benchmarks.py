@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import xmsgl
-from benchmarks import larger, report, results, transfer
+from benchmarks import gpu, larger, report, results, transfer
 from benchmarks.bench_cell import build_gather
 from benchmarks.hardware import busy_share, cores
 from benchmarks.harness import memory_of
@@ -285,3 +285,31 @@ def test_a_training_with_drivers_on_disk_is_compared_with_one_in_memory(tmp_path
         larger.train_step(str(store), "fine-only", limit, 1, str(note))()
         found.append(json.loads(note.read_text())["sha256"])
     assert found[0] == found[1]
+
+
+def test_without_a_gpu_one_line_says_so_and_fails():
+    words = [sys.executable, "-m", "benchmarks.gpu"]
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(words, cwd=ROOT, env=hidden, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == gpu.NO_GPU + "\n"
+    recipe = (ROOT / "Makefile").read_text().split("\ngpu:")[1].split("\n\n")[0].splitlines()[1:]
+    assert recipe[0].endswith("-m benchmarks.gpu")  # before the tests, which would be skipped
+    assert recipe[1].endswith("pytest -m gpu")
+
+
+def test_the_page_of_the_gpu_has_all_backends(monkeypatch):
+    """On the processor, where `triton` does not run."""
+    found = gpu.rows(20, 4, ["cpu"], rounds=1)
+    assert [row[0] for row in found] == ["numba, cpu", "reference, cpu", "torch, cpu"]
+    page = gpu.page({(20, 4): found}, "a GPU")
+    assert [row[:2] for row in rows(page, "20 reaches, 4 days")] == [row[:2] for row in found]
+    forward = gpu.RecurrentGraphCell.forward
+    monkeypatch.setattr(gpu.RecurrentGraphCell, "forward", lambda *a: (forward(*a)[0] * 1.1, None))
+    wrong = gpu.prepare("torch", "cpu", 20, 4)()
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        gpu, "prepare", lambda *a, real=gpu.prepare: real(*a) if a[0] != "torch" else lambda: wrong
+    )
+    with pytest.raises(AssertionError, match="not close"):
+        gpu.rows(20, 4, ["cpu"], rounds=1)

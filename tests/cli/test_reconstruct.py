@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("sklearn")
 
+from tests.small import kills, report_kills
 from xmsgl.cli.main import main
 from xmsgl.reconstruct import reconstruct, state
 from xmsgl.training.train import train
@@ -121,25 +123,25 @@ def test_wrong_days_are_refused(run, options, said):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_kills_leave_nothing_half_written(run, folder, tmp_path):
-    """Killed at random moments of computing and writing, then left to finish."""
+    """Killed at random moments after its work began, then left to finish."""
     assert run().exit_code == 0
     expected = xr.load_dataset(folder / "out.nc").water_temperature
     output, rng = tmp_path / "again.nc", random.Random(2)
     job = [sys.executable, "-c", "from xmsgl.cli.main import main; main()", "--quiet", "reconstruct"]
     files = [folder / "river.nc", "-m", folder / "m.safetensors", "-o", output]
-    began = time.monotonic()
-    subprocess.run([*job, *map(str, files)], check=True, capture_output=True, timeout=120)
-    whole = time.monotonic() - began
-    killed = 0
-    for _ in range(3):  # ten take over a minute
+    killed, wanted = [], kills(1)
+    while sum(killed) < wanted and len(killed) < 5 * wanted:
         output.unlink(missing_ok=True)
         running = subprocess.Popen([*job, *map(str, files)], stdout=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.7, 1.0) * whole)
+        while running.poll() is None and not list(tmp_path.glob(".xmsgl-*")):
+            time.sleep(0.001)
+        time.sleep(rng.uniform(0, 0.1))
         running.kill()
-        killed += running.wait() != 0
+        killed.append(running.wait() == -signal.SIGKILL)  # else it had finished
         if output.exists():
             xr.testing.assert_equal(xr.load_dataset(output).water_temperature, expected)
-    assert killed
+    assert sum(killed) == wanted
+    report_kills("reconstruct", killed)
     subprocess.run([*job, *map(str, files)], check=True, capture_output=True, timeout=120)
     xr.testing.assert_equal(xr.load_dataset(output).water_temperature, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from dask.callbacks import Callback
 
 import xmsgl
+from tests.small import kills, report_kills
 from xmsgl.cli.large import in_pieces, plan_of
 from xmsgl.cli.main import main
 from xmsgl.errors import OutputError
@@ -93,12 +95,13 @@ def test_a_store_written_in_pieces_is_that_of_one_run(basin, model, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_ten_kills_lose_and_double_nothing(basin, model, stored, tmp_path):
-    """Killed at ten random moments of its work, then left to finish."""
+def test_kills_lose_and_double_nothing(basin, model, stored, tmp_path):
+    """Killed at random moments of its work, then left to finish."""
     output, part = tmp_path / "out.zarr", tmp_path / "out.zarr.unfinished"
     job = [*COMMAND, str(stored), "-m", str(model), "-o", str(output), "--resume"]
     rng, written, expected = random.Random(4), {}, basin.msgl.downscale(model)
-    for _ in range(10):
+    killed, most = [], kills(3)
+    while sum(killed) < most and len(killed) < 5 * most:
         if output.exists():  # finished between two kills: begin another store
             np.testing.assert_array_equal(values(output), expected)
             shutil.rmtree(output)
@@ -109,11 +112,13 @@ def test_ten_kills_lose_and_double_nothing(basin, model, stored, tmp_path):
             time.sleep(0.001)
         time.sleep(rng.uniform(0, 0.02))
         running.kill()
-        running.wait()
+        killed.append(running.wait() == -signal.SIGKILL)
         if part.exists():
             now = {name: (part / name).stat().st_mtime_ns for name in files(part)}
             assert written.items() <= now.items()  # none is lost or written again
             written = now
+    assert sum(killed) == most
+    report_kills("downscale", killed)
     assert command(stored, "-m", model, "-o", output, "--resume").returncode == 0
     assert not part.exists()
     np.testing.assert_array_equal(values(output), expected)

@@ -184,7 +184,6 @@ def test_to_device_keeps_values_type_and_on_the_processor_memory(dtype):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gets_the_same_numbers():
     """Copies race with reads of memory just freed, if streams do not wait for one another."""
     device = torch.device("cuda")

@@ -160,7 +160,6 @@ def test_the_tasks_that_predict_choose_the_epoch(tiny, tasks, judged):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("method", ["msgl", "fine-only", "remap"])
 def test_a_gpu_trains_in_mixed_precision_near_the_cpu(tiny, method):
     settings = {key: value for key, value in SMALL.items() if key != "device"}

@@ -17,9 +17,13 @@ from xmsgl.benchmark.runs import in_common
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import network
 from xmsgl.plot.style import COLOURS, MARKERS, axes, frame
+from xmsgl.schema.arrays import sound_dataset
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xmsgl.plot.style import Axes
 
 __all__ = ["convergence", "fractions", "months", "reaches", "sensitivity", "stream_orders"]
 
@@ -38,7 +42,8 @@ _NAMES = {
 }
 
 
-def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
+@checked
+def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Axes | None = None) -> Any:
     """Draw the skill of each method against the fraction of the fine labels it learned from."""
     chosen = _chosen(scores, "all", metric)
     ax = axes(_SIZE) if ax is None else ax
@@ -54,7 +59,8 @@ def fractions(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any
     return _finish(ax, _NAMES.get(metric, metric))
 
 
-def months(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
+@checked
+def months(scores: pd.DataFrame, metric: str = "rmse", ax: Axes | None = None) -> Any:
     """Draw the error of each method by calendar month."""
     ax = _by_number(scores, "month", metric, ax)
     ax.set_xticks(range(1, 13), _MONTHS)
@@ -62,7 +68,8 @@ def months(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
     return ax
 
 
-def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) -> Any:
+@checked
+def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Axes | None = None) -> Any:
     """Draw the error of each method by Strahler stream order."""
     chosen = _chosen(scores, "stream_order", metric)
     counts = chosen.groupby(chosen["member"].astype(int))["n"].mean()
@@ -72,7 +79,8 @@ def stream_orders(scores: pd.DataFrame, metric: str = "rmse", ax: Any = None) ->
     return ax
 
 
-def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: Any = None) -> Any:
+@checked
+def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: Axes | None = None) -> Any:
     """Draw the skill against one setting of a method, or one degradation."""
     table = _spread_setting(_chosen(scores, "all", metric), setting)
     order = _order(table["at"].unique())
@@ -84,7 +92,8 @@ def sensitivity(scores: pd.DataFrame, setting: str, metric: str = "rmse", ax: An
     return _finish(ax, _NAMES.get(metric, metric))
 
 
-def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
+@checked
+def convergence(epochs: pd.DataFrame, ax: Axes | None = None) -> Any:
     """Draw the validation error over the time that training took."""
     known = epochs[epochs["validation"].notna()]
     if known.empty:
@@ -99,16 +108,17 @@ def convergence(epochs: pd.DataFrame, ax: Any = None) -> Any:
     return _finish(ax, "validation RMSE [°C]")
 
 
+@checked
 def reaches(
     scores: pd.DataFrame,
     ds: xr.Dataset,
     metric: str = "rmse",
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     limits: tuple[float, float] | None = None,
 ) -> Any:
     """Draw the error of one method on a map of the reaches, the mean over seeds."""
-    chosen = _chosen(scores, "reach", metric)
+    ds, chosen = sound_dataset(ds, sizes=True), _chosen(scores, "reach", metric)
     if len(labels := chosen["label"].unique()) > 1:
         msg = f"a map shows one method, but these scores are of {shorten(labels)}; select one"
         raise InvalidArgumentError(msg)

@@ -14,6 +14,8 @@ import numpy as np
 from xmsgl import datasets
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import TEMPORAL_PROTOCOL, keep_fraction, water_year
+from xmsgl.util.arguments import check_fields, checked
+from xmsgl.util.plain import brief
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ class Source:
     truth: str | None = None
     hold_out_by: str | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Refuse arguments that `open` does not have, or that the benchmark sets."""
@@ -119,6 +124,7 @@ SOURCES: Registry[Source] = Registry(
 """Sources by name."""
 
 
+@checked
 def register_source(name: str, source: Source) -> None:
     """Register your own dataset under a name.
 
@@ -131,6 +137,11 @@ def register_source(name: str, source: Source) -> None:
     source
         How to open and split it.
 
+    Raises
+    ------
+    InvalidArgumentError
+        `source` is not a :class:`Source`.
+
     Examples
     --------
     >>> from xmsgl import datasets
@@ -138,6 +149,9 @@ def register_source(name: str, source: Source) -> None:
     >>> SOURCES.pop("small").random
     False
     """
+    if not isinstance(source, Source):
+        msg = f"source must be a Source, not {brief(source)}"  # type: ignore[unreachable]
+        raise InvalidArgumentError(msg)
     SOURCES[name] = source
     _open.cache_clear()
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from xmsgl.datasets.download import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, OutputError
+from xmsgl.util.cache import ANOTHER_CACHE
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import check_target
@@ -94,7 +95,10 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
 
     if path.exists():
         logger.warning("%s is damaged: building it again", path)
-    check_target(next(each for each in path.parents if each.exists()) / path.name, folder=True)
+    try:
+        check_target(next(each for each in path.parents if each.exists()) / path.name, folder=True)
+    except OutputError as error:
+        raise OutputError(f"{error}; {ANOTHER_CACHE}") from error
     files = fetch(data.name, cache_dir=folder)
     logger.info("building the %s%s into %s", data.river, _with(choices), path)
     with progress_bar(data.steps, f"building the {data.river}", unit="step", leave=False) as bar:
@@ -106,7 +110,11 @@ def _build(data: Cached, path: Path, folder: Path, choices: Mapping[str, str]) -
         module, _, function = data.build.partition(":")
         ds = getattr(import_module(module), function)(files, report=report, **choices)
         ds = stamp(ds, f"built the {data.river} from the files in attribute provenance")
-        write_store(ds, path, data.digits)
+        try:
+            write_store(ds, path, data.digits)
+        except OSError as error:  # for example a full disk
+            msg = f"cannot write {path}: {error.strerror or error}; make room, or {ANOTHER_CACHE}"
+            raise OutputError(msg) from error
 
 
 def _period(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from xmsgl.datasets.registry import BASE_URL, LIBRARIES, RemoteFile, dataset_files
 from xmsgl.errors import DataUnavailableError, OutputError
 from xmsgl.util.arguments import checked
-from xmsgl.util.cache import DIRECTORY_VARIABLE, cache_folder
+from xmsgl.util.cache import ANOTHER_CACHE, DIRECTORY_VARIABLE, cache_folder
 from xmsgl.util.options import get_option
 from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import make_folder, whole
@@ -193,8 +193,8 @@ def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> No
     except TimeoutError:
         reason = f"not complete after {seconds:.0f} s"
         raise _FetchError(reason) from None
-    except OutputError:
-        raise
+    except OutputError as error:
+        raise OutputError(f"{error}; {ANOTHER_CACHE}") from error
     except ValueError:  # raised by pooch, after it has removed the file
         reason = (
             f"wrong sha256 (expected {file.sha256}), not kept in the cache folder. If this is a mirror, "
@@ -203,8 +203,8 @@ def _attempt(file: RemoteFile, target: Path, address: str, bar: tqdm[Any]) -> No
         raise _FetchError(reason) from None
     except OSError as error:
         msg = (
-            f"cannot write {target}: {error.strerror or error}; make room in the cache folder, or set "
-            f"{DIRECTORY_VARIABLE} to another one"
+            f"cannot write {target}: {error.strerror or error}; make room in the cache folder, or "
+            f"{ANOTHER_CACHE}"
         )
         raise OutputError(msg) from error
     finally:

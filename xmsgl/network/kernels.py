@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.arguments import checked
 from xmsgl.util.registry import Registry
 
 __all__ = [
@@ -85,6 +86,7 @@ class Kernel(ABC):
         return {"name": self.name, **asdict(self)}
 
     @staticmethod
+    @checked
     def from_dict(spec: Mapping[str, Any]) -> Kernel:
         """Make a kernel from what :meth:`to_dict` wrote.
 

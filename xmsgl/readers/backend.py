@@ -10,6 +10,7 @@ from xarray.backends import BackendEntrypoint
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.readers.registry import names, read
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ class XmsglBackend(BackendEntrypoint):
     description = "Read river networks and daily series of other projects with xmsgl"
     open_dataset_parameters = ("filename_or_obj", "drop_variables", "reader")
 
+    @checked
     def open_dataset(
         self,
         filename_or_obj: Any,

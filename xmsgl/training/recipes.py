@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.util.arguments import check_fields, checked
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Recipe:
     architecture: Mapping[str, Any] = field(default_factory=dict)
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     method: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 PUBLISHED = Recipe(
@@ -230,6 +234,7 @@ RECIPES: Registry[Recipe] = Registry(
 """Recipes by name."""
 
 
+@checked
 def recipe_settings(name: str, method: str = "msgl") -> dict[str, Any]:
     """Return the settings of a recipe for a method.
 

@@ -9,6 +9,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import fields
 from numbers import Integral
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +19,7 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.plain import brief
 from xmsgl.util.spec import is_number
 
-__all__ = ["check_value", "checked"]
+__all__ = ["check_fields", "check_value", "checked"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,6 +80,12 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         return function(*args, **named)
 
     return call
+
+
+def check_fields(record: Any) -> None:
+    """Refuse a dataclass with a field that does not fit its annotation."""
+    for each in fields(record):
+        check_value(each.name, getattr(record, each.name), str(each.type))
 
 
 def check_value(name: str, value: object, kind: str) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.util.options import get_option
 
-__all__ = ["DIRECTORY_VARIABLE", "cache_folder"]
+__all__ = ["ANOTHER_CACHE", "DIRECTORY_VARIABLE", "cache_folder"]
 
 DIRECTORY_VARIABLE = "XMSGL_DATA_DIR"
+ANOTHER_CACHE = f"set {DIRECTORY_VARIABLE} to another cache folder"
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:

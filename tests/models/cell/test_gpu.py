@@ -12,10 +12,7 @@ import torch
 from xmsgl.models.cell.cell import RecurrentGraphCell
 from xmsgl.models.parts.operator import GraphOperator
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 BACKENDS = [
     "reference",
     "torch",

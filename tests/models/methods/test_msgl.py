@@ -269,7 +269,6 @@ def test_prediction_leaves_no_graph(make_batch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_gpu_gives_the_same_numbers(name, make_batch):
     batch = make_batch(dtype=torch.float64)

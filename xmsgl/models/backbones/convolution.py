@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CausalConvolution", "ChebyshevConvolution", "ConvolutionalBackbone", "DiffusionConvolution"]
 
+_MOST = 1000  # hops
+
 
 class CausalConvolution(nn.Module):
     """A causal, dilated convolution over days: ``y_t = b + sum_j x_{t - j d} W_j``, j = 0 to taps - 1 [1]_.
@@ -98,6 +100,9 @@ class _GraphConvolution(nn.Module):
         super().__init__()
         if hops < self.least:
             msg = f"hops must be at least {self.least}, got {hops}"
+            raise InvalidArgumentError(msg)
+        if hops > _MOST:
+            msg = f"hops must be at most {_MOST}, got {hops}"
             raise InvalidArgumentError(msg)
         self.hops = hops
         self.linear = nn.Linear(channels, (hops + 1) * channels)

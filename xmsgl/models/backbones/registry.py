@@ -12,6 +12,7 @@ from xmsgl.models.backbones.recurrent import GraphAttentionLSTM, PlainLSTM
 from xmsgl.models.backbones.stgcn import STGCN
 from xmsgl.models.backbones.wavenet import GraphWaveNet
 from xmsgl.models.cell.cell import RecurrentGraphCell
+from xmsgl.util.arguments import check_value
 from xmsgl.util.registry import Registry
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def create_backbone(
         has = ", ".join(sorted(own)) or "none"
         msg = f"backbone {name!r} has no option {', '.join(strange)}; its options: {has}"
         raise InvalidArgumentError(msg)
+    for option, value in options.items():
+        if isinstance(kind := known[option].annotation, str):
+            check_value(option, value, kind)
     for argument, parameter, value, default in (
         ("recurrent_dropout", "dropout", recurrent_dropout, 0.0),
         ("backend", "backend", backend, "auto"),

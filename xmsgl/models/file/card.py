@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.models.file.packaged import packaged_names
+from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ xmsgl downscale basin.nc -m {name} -o temperature.nc
 ```"""
 
 
+@checked
 def model_facts(model: Model) -> dict[str, str]:
     """Describe a model, with one line per fact.
 
@@ -85,6 +87,7 @@ def _settings(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in given.items()) or "defaults"
 
 
+@checked
 def model_card(
     model: Model,
     name: str,

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.util.arguments import checked
 from xmsgl.util.plain import OPTIONAL
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _checked(probabilities: Sequence[float]) -> Floats:
     return asked
 
 
+@checked
 def fit_table(
     predicted: ArrayLike, observed: ArrayLike, scale: str = "fine", segment: ArrayLike | None = None
 ) -> IntervalTable | None:
@@ -107,6 +109,11 @@ def fit_table(
         Up to 10 bins of about equally many residuals, at least 200 each; one bin for fewer than 400
         residuals; None for fewer than 50. With `segment`, so few that each has half of the segments, and
         None for a single segment.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The temperatures are not finite numbers in pairs, or `scale` or `segment` does not fit.
 
     Notes
     -----
@@ -135,7 +142,13 @@ def fit_table(
     >>> fit_table([1.0] * 49, [1.0] * 49) is None
     True
     """
-    x, y = (np.asarray(values, np.float64) for values in (predicted, observed))
+    x, y = _pairs(predicted, observed)
+    if scale not in ("coarse", "fine"):
+        msg = f"scale must be 'coarse' or 'fine', not {scale!r}"
+        raise InvalidArgumentError(msg)
+    if segment is not None and np.shape(segment) != x.shape:
+        msg = f"segment must have one entry for each of the {x.size} temperatures"
+        raise InvalidArgumentError(msg)
     if x.size < LEAST:
         return None
     order = np.argsort(x, kind="stable")
@@ -154,6 +167,22 @@ def fit_table(
         counts=tuple(some.stop - some.start for some in bins),
         residuals=tuple(_quantiles(residual[some], usable) for some in bins),
     )
+
+
+def _pairs(predicted: ArrayLike, observed: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the two as arrays; refuse what is not finite numbers in pairs."""
+    try:
+        x, y = (np.asarray(values, np.float64) for values in (predicted, observed))
+    except (TypeError, ValueError) as error:
+        msg = f"predicted and observed must be numbers: {error}"
+        raise InvalidArgumentError(msg) from error
+    if x.ndim != 1 or x.shape != y.shape or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        msg = (
+            "predicted and observed must be one-dimensional, finite and of one length, "
+            f"not of the shapes {x.shape} and {y.shape}"
+        )
+        raise InvalidArgumentError(msg)
+    return x, y
 
 
 def _by_segment(x: Floats, residual: Floats, segment: npt.NDArray[Any], scale: str) -> IntervalTable | None:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TensorBoardLog:
     new one; earlier trainings in the folder are hidden.
     """
 
+    @checked
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         require("tensorboard", "TensorBoardLog", extra="tensorboard")
         from torch.utils.tensorboard import writer

@@ -22,6 +22,7 @@ from xmsgl.models.cell.given import CellWeights
 from xmsgl.models.parts.operator import GraphOperator
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+pytestmark = [pytest.mark.gpu] if DEVICE == "cuda" else []
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason='Triton is not installed: pip install "xmsgl[gpu]"'
 )
