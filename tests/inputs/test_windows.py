@@ -78,4 +78,5 @@ def test_calendar_windows_begin_whole_windows_from_a_day(first_day):
 
 
 def test_windows_of_one_day():
+    assert calendar_windows(pd.DatetimeIndex([]), 1, 0, "2001-01-01") == []
     assert cut_windows(2, 1, 0) == [Window(0, 1, 0), Window(1, 2, 0)]
