@@ -6,7 +6,7 @@ OUT    ?= demo-output
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test lowest docs linkcheck dist bench gpu kills fuzz soak lint format clean
+.PHONY: demo test lowest docs linkcheck dist bench gpu kills fuzz soak mutants lint format clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("xmsgl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; run make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -69,6 +69,11 @@ fuzz: $(STAMP)
 ## whether memory or open files grow in XMSGL_SOAK_MINUTES (30) of training and prediction; on Linux
 soak: $(STAMP)
 	$(BIN)/python -m benchmarks.soak
+
+## whether the tests notice small changes of the code, drawn with SEED (0); on Linux, half an hour
+mutants: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt cosmic-ray
+	$(BIN)/python -m benchmarks.mutants --seed $(or $(SEED),0)
 
 ## ruff and mypy, as CI runs them
 lint: $(STAMP)

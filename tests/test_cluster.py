@@ -146,16 +146,17 @@ def test_finished_members_are_not_trained_again(cluster, river, tmp_path):
 
 
 def test_a_killed_worker_is_replaced(river):
+    """Its workers have two threads, which take turns: random numbers are those of a process."""
     before = dict(os.environ)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        n_workers=2, threads_per_worker=2, dashboard_address=":0", silence_logs=50
     ) as own:
         os.environ.clear()
         os.environ.update(before)
         with connected(own.scheduler_address) as client:
             killed = next(iter(client.run(os.getpid).values()))
             threading.Timer(1.0, os.kill, (killed, signal.SIGKILL)).start()
-            settings = {**ENSEMBLE, "epochs": 60}
+            settings = {**ENSEMBLE, "epochs": 40, "recurrent_dropout": 0.3}
             found = train(river, "fine-only", **settings)
             assert killed not in client.run(os.getpid).values()
     assert same(found, train(river, "fine-only", **settings))

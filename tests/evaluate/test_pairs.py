@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.evaluate import score
+from xmsgl.evaluate.pairs import covering, gather, observations
 
 SPELLINGS = ["degree_Celsius", "celsius", "°C", "degrees C", "Celsius", "degC"]
 
@@ -81,3 +82,31 @@ def test_a_series_is_not_drawn_over_other_units(labelled):
     ds = labelled.assign({name: (labelled[name] + 273.15).assign_attrs(units="K")})
     with pytest.raises(InvalidArgumentError, match="observations in 'K'"):
         ds.msgl.plot.series(labelled[name], reach=7)
+
+
+def test_observations_that_are_missing_are_named(labelled):
+    array = labelled["water_temperature_fine"]
+    assert observations(labelled, array) is not None
+    for ds in (None, labelled.drop_vars("water_temperature_fine")):
+        with pytest.raises(InvalidDatasetError, match="water_temperature_fine is missing"):
+            observations(ds, array)
+
+
+def test_arrays_have_time_and_one_scale(labelled):
+    array = labelled["water_temperature_fine"]
+    for wrong in (array.isel(fine=0), array.expand_dims(member=2), array.rename(time="day")):
+        with pytest.raises(InvalidArgumentError, match="prediction has dims"):
+            gather(wrong, array)
+        with pytest.raises(InvalidArgumentError, match="observed has dims"):
+            gather(array, wrong)
+
+
+@pytest.mark.parametrize(
+    ("dim", "said"), [("time", "for 2001-06-01 along 'time'"), ("fine", "for 7 along 'fine'")]
+)
+def test_what_a_mask_does_not_cover_is_named(labelled, dim, said):
+    array = labelled["water_temperature_fine"]
+    mask = xr.ones_like(array[dim], dtype=bool)
+    assert covering(mask[::-1], array, "mask").indexes[dim].equals(array.indexes[dim])
+    with pytest.raises(InvalidArgumentError, match=said):
+        covering(mask.isel({dim: slice(1, None)}), array, "mask")

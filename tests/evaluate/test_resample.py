@@ -10,6 +10,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import compare, score
+from xmsgl.evaluate.resample import sums
 
 
 def river(seed, segments=30, days=20, shift=0.0):
@@ -82,6 +83,24 @@ def test_few_segments_have_no_interval():
     assert (result.n_segments == 1).all()
     assert np.isnan(result.rmse_low).all()
     assert np.isfinite(result.rmse).all()
+
+
+def test_five_segments_have_an_interval():
+    ds, prediction = river(7, segments=5)
+    assert np.isfinite(ds.msgl.evaluate(prediction, confidence=0.9, seed=2**32 - 1).rmse_low)
+    four = {"fine": slice(8)}
+    assert np.isnan(ds.isel(four).msgl.evaluate(prediction.isel(four), confidence=0.9).rmse_low)
+
+
+def test_sums_over_all_over_draws_and_over_all_but_one():
+    values = np.random.default_rng(3).normal(size=(2, 6))
+    found = sums(values, seed=1)
+    np.testing.assert_allclose(found[:, 0], values.sum(axis=1))
+    np.testing.assert_allclose(found[:, -6:], [[row.sum() - one for one in row] for row in values])
+    drawn = sums(np.ones(6), seed=1)[1:-6]
+    np.testing.assert_array_equal(drawn, np.full(2000, 6.0))  # as many segments as there are
+    each = np.array([sums(np.eye(6)[k], seed=1)[1:-6] for k in range(6)])  # how often each is drawn
+    np.testing.assert_allclose(found[:, 1:-6], values @ each)
 
 
 def test_the_seed_and_the_confidence_count():
@@ -164,6 +183,7 @@ def test_a_comparison_needs_two_predictions():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"confidence": 0.9, "seed": 2**32}, "seed is 4294967296; .* below 2"),
         ({"confidence": 0.9, "seed": -1}, "seed is -1; it must be a whole number of at least 0"),
         ({"confidence": 0.9, "seed": 1.5}, "seed must be a whole number, not 1.5"),
         ({"confidence": [0.9]}, "confidence must be a number"),

@@ -57,6 +57,12 @@ def test_the_protocol_is_that_of_the_benchmark():
     assert not bool(parts.validation.sel(time="2010-10-01"))
     assert bool(parts.test.sel(time="2020-10-01"))
     assert set(TEMPORAL_PROTOCOL) == {"train", "validation", "test"}
+    years = {
+        part: [y for first, last in spans for y in range(first, last + 1)]
+        for part, spans in TEMPORAL_PROTOCOL.items()
+    }
+    assert sorted(year for part in years.values() for year in part) == list(range(1980, 2022))
+    assert [len(years[part]) for part in ("train", "validation", "test")] == [26, 5, 11]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,11 @@ def test_segments_are_held_out_at_both_scales(basin):
     for reach in basin.fine.values:
         on = int(basin.coarse_segment.sel(fine=reach)) in held
         assert bool(fine.sel(fine=reach)) == on
+
+
+def test_a_fraction_of_segments_is_rounded(basin):
+    counts = [int(hold_out_segments(basin, fraction)[0].sum()) for fraction in (0, 0.01, 0.14, 0.16, 0.37, 1)]
+    assert counts == [0, 1, 1, 2, 4, 10]
 
 
 def test_the_draw_does_not_depend_on_the_order_of_the_file(basin):

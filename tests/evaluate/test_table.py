@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import xarray as xr
 from sklearn.metrics import mean_squared_error
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.evaluate.table import skill_table
+from xmsgl.evaluate.table import compare, markdown, shared, skill_table
 
 
 @pytest.fixture
@@ -109,3 +111,39 @@ def test_faults_are_named(case, change, message):
     predictions, observed, options = change(*case)
     with pytest.raises(InvalidArgumentError, match=message):
         skill_table(predictions, observed, **options)
+
+
+@pytest.mark.parametrize("long", ["a", "a name that is far wider than the columns below it"])
+def test_the_names_of_groups_stand_above_their_columns(case, long):
+    predictions, observed, groups = case
+    named = {long: groups["held-out days"], "b": groups["held-out reaches"]}
+    top, heads, *rows = str(skill_table(predictions, observed, groups=named, metrics=("rmse",))).splitlines()
+    assert {len(line) for line in (top, heads, *rows)} == {len(heads)}
+    above = [(found[0].strip("-"), found.end()) for found in re.finditer(r"\S+( \S+)*", top)]
+    below = [found.end() for found in re.finditer(r" n\b", heads)]
+    assert above == list(zip([long, "b"], below, strict=True))
+
+
+def test_the_first_column_of_markdown_is_aligned_to_the_left():
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n|:--|--:|\n| 1 | 2 |"
+    assert markdown(["a", "b"], [], left=(1,)).endswith("|--:|:--|")
+
+
+def test_shared_keeps_what_all_have_and_dimensions_without_labels():
+    observed = xr.DataArray(np.zeros((4, 3)), {"time": np.arange(4)}, ("time", "fine"))
+    one = xr.DataArray(np.zeros((3, 3)), {"time": [0, 1, 3], "fine": [7, 8, 9]}, ("time", "fine"))
+    kept = shared({"one": one, "two": one.isel(time=[1, 2])}, observed)
+    assert kept.time.values.tolist() == [1, 3]
+    assert kept.sizes == {"time": 2, "fine": 3}
+
+
+def test_a_comparison_is_of_root_mean_squares(case):
+    predictions, observed, _ = case
+    segment = xr.DataArray(np.arange(5), {"fine": observed.fine}, ("fine",))
+    ds = xr.Dataset({"coarse_segment": segment})
+    found = compare(predictions, observed, dataset=ds)
+    seen = observed.notnull().values
+    errors = [np.sqrt(np.mean((one.values - observed.values)[seen] ** 2)) for one in predictions.values()]
+    np.testing.assert_allclose(found.rmse, errors)
+    np.testing.assert_allclose(found.rmse_difference, np.subtract(errors, errors[0]))
+    xr.testing.assert_identical(found, compare(predictions, observed, dataset=ds, seed=0))

@@ -42,6 +42,18 @@ def test_it_is_the_estimator_written_out(scores):
     assert (found.n_data, found.n_training) == (15, 5)
 
 
+@pytest.mark.parametrize("order", [DIMS, DIMS[::-1]], ids=["first", "last"])
+def test_ratios_are_to_the_reference(scores, order):
+    found = variance_decomposition(scores.transpose(*order), reference="dynamic", confidence=0.8)
+    np.testing.assert_allclose(found.ratio, found.data / found.data.sel(model="dynamic"))
+    assert (found.ratio_low.sel(model="dynamic"), found.ratio_high.sel(model="dynamic")) == (1, 1)
+    assert (
+        found.ratio_low.sel(model="fixed")
+        < found.ratio.sel(model="fixed")
+        < found.ratio_high.sel(model="fixed")
+    )
+
+
 def test_intervals_are_percentiles_of_divisions_drawn_again(scores):
     found = variance_decomposition(scores, reference="fixed", confidence=0.8)
     rng, values = np.random.default_rng(8), scores.values.reshape(2, 15, 5)

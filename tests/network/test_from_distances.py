@@ -71,6 +71,9 @@ def changed(*changes: tuple[int, int, float]) -> np.ndarray:
         pytest.param(changed((1, 1, 5.0)), "downstream", ["to itself"], id="diagonal"),
         pytest.param(changed((0, 1, 0.0)), "downstream", ["different segments is 0"], id="two in one place"),
         pytest.param(GOOD, "updown", ["antisymmetric"], id="not mirrored"),
+        pytest.param(
+            changed((1, 0, -21.0), (2, 0, -50.0), (2, 1, -30.0)), "updown", ["antisymmetric"], id="21 for 20"
+        ),
     ],
 )
 def test_refuses_what_contradicts_itself(table, kind, words):

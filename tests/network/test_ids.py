@@ -66,3 +66,5 @@ def test_kinds_have_names():
     assert kind_of(np.array([1, "a"], dtype=object)) == "a mix of int and str"
     assert kind_of(np.array(["2001-01-01"], dtype="datetime64[ns]")) == "dates"
     assert kind_of(np.array([], dtype=object)) == "object values"
+    assert kind_of(np.array([None, None], dtype=object)) == "NoneType values"
+    assert kind_of(np.array([1, 2], dtype=np.uint8)) == "integers"

@@ -42,9 +42,10 @@ def test_parts_and_larger_networks_are_recognised_where_they_are_the_same():
         ({"length": {3: CHAIN.length[3] * 1.02}}, 19),
         ({"downstream": {3: 19}}, 19),
         ({"downstream": {3: 0}}, 20),
+        ({"length": dict.fromkeys(range(2), 777.0)}, 18),
         ({"length": dict.fromkeys(range(3), 777.0)}, 0),
     ],
-    ids=["rounded", "length", "link", "cut", "too-many"],
+    ids=["rounded", "length", "link", "cut", "few", "too-many"],
 )
 def test_what_differs(columns, same):
     assert CHAIN.recognise(changed(**columns)).sum() == same
@@ -61,8 +62,17 @@ def test_joined_keeps_its_own():
     both = CHAIN.joined(other)
     assert both.ids == (*CHAIN.ids, 21)
     assert both.length == (*CHAIN.length, 6.0)
-    assert both.downstream[-1] == 20
+    assert both.downstream == (*CHAIN.downstream, 20)
 
 
 def test_round_trip():
     assert read_plain(KnownSegments, asdict(CHAIN), "network") == CHAIN
+
+
+def test_lengths_are_kept_to_a_decimetre():
+    assert KnownSegments.of(np.array([1, 2]), np.array([2, 0]), np.array([12.34, 7.66])).length == (12.3, 7.7)
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        CHAIN.recognise(KnownSegments((1, 2), (2, 0), CHAIN.length[:1]))

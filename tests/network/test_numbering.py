@@ -45,3 +45,19 @@ def test_a_good_order_is_kept(n):
 def test_spread_is_a_mean_over_entries():
     matrix = sp.csr_array(np.array([[1.0, 0, 0, 2.0], [0, 0, 0, 0], [0, 0.1, 0, 0], [0, 0, 0, 1.0]]))
     assert mean_spread(matrix) == (0 + 3 + 1 + 0) / 4
+
+
+@pytest.mark.parametrize("reversed_order", [False, True], ids=["ahead", "behind"])
+def test_nodes_512_numbers_apart_are_close_and_513_are_not(reversed_order):
+    for apart in (512, 513):
+        entry = ([1.0], ([apart], [0]) if reversed_order else ([0], [apart]))
+        operator = sp.csr_array(entry, shape=(600, 600))
+        assert mean_spread(operator) == apart
+        order = close_order(operator)
+        assert (order.tolist() == list(range(600))) is (apart == 512)
+        assert sorted(order.tolist()) == list(range(600))
+
+
+def test_nodes_without_neighbours_have_no_spread():
+    assert mean_spread(sp.csr_array((3, 3))) == 0.0
+    assert close_order(sp.csr_array((3, 3)), near=0.0).tolist() == [0, 1, 2]

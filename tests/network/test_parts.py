@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from xmsgl.errors import InvalidArgumentError, NetworkError
 from xmsgl.network.graph import RiverGraph, RiverGraphs
-from xmsgl.network.parts import closure, independent_parts
+from xmsgl.network.parts import Group, Part, closure, independent_parts, pieces
 
 drawn = settings(max_examples=60, deadline=None)
 
@@ -209,3 +209,44 @@ def test_a_part_without_room_is_refused():
     eye = sp.eye_array(1)
     with pytest.raises(InvalidArgumentError, match="largest must be at least 1 reach per part, got 0"):
         independent_parts(eye, eye, eye, eye, largest=0)
+
+
+@drawn
+@given(data=st.data(), largest=st.integers(1, 12))
+def test_pieces_are_stretches_of_the_river(data, forests, as_networkx, largest):
+    down, _ = data.draw(forests)
+    n = down.size
+    owner = np.array(data.draw(st.lists(st.integers(0, n - 1), max_size=30)), np.int64)
+    segments = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
+    part = Part(segments, np.flatnonzero(np.isin(owner, segments)))
+    found = pieces(down, owner, part, largest=largest)
+    for whole, own in zip(part, zip(*found, strict=True), strict=True):
+        assert sorted(np.concatenate(own).tolist()) == whole.tolist()
+        assert all(nodes.tolist() == sorted(nodes.tolist()) for nodes in own)
+    number = {s: k for k, piece in enumerate(found) for s in piece.coarse.tolist()}
+    for k, piece in enumerate(found):
+        assert all(number[s] == k for s in owner[piece.fine].tolist())
+        assert piece.fine.size <= largest or np.unique(owner[piece.fine]).size == 1
+        if k:
+            assert found[k - 1].fine.size + piece.fine.size > largest
+    river = as_networkx(down).subgraph(segments.tolist())
+    for segment in river:
+        basin = nx.ancestors(river, segment)
+        inside = [number[s] for s in basin] + [number[segment]]
+        assert min(inside) == number[segment]
+        others = {number[s] for s in river if s not in basin and s != segment}
+        assert not others & set(range(min(inside) + 1, max(inside)))
+
+
+def test_a_part_without_nodes_is_one_piece_without_nodes():
+    nothing = Part(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    (piece,) = pieces([1, -1], [0, 1], nothing, largest=3)
+    assert (piece.coarse.size, piece.fine.size) == (0, 0)
+
+
+def test_a_group_that_reads_more_than_it_keeps_is_cut():
+    one, two = (Part(np.arange(n), np.arange(n)) for n in (1, 2))
+    assert not Group(two, two).cut
+    assert Group(one, two).cut
+    assert Group(Part(two.coarse, one.fine), two).cut
+    assert Group(Part(one.coarse, two.fine), two).cut

@@ -65,6 +65,17 @@ def test_segments_are_connected_with_one_outlet_and_join_at_confluences_of_the_t
         assert not any(number[i] == k for j in meeting & members for i in graph.predecessors(j) if i in long)
 
 
+@settings(max_examples=60, deadline=None)
+@given(rivers, st.floats(500.0, 20_000.0), st.randoms(use_true_random=False))
+def test_segments_do_not_depend_on_the_order_of_the_reaches(given_river, target, random):
+    down, length = given_river
+    order = np.array(random.sample(range(down.size), down.size))
+    place = np.argsort(order)
+    other = cut_segments(np.where(down[order] >= 0, place[down[order]], -1), length[order], target)
+    pairs = set(zip(cut_segments(down, length, target)[order].tolist(), other.tolist(), strict=True))
+    assert len(pairs) == other.max() + 1 == len({a for a, _ in pairs})
+
+
 def test_a_chain_is_cut_into_equal_pieces():
     down = np.append(np.arange(1, 30), -1)
     number = cut_segments(down, np.full(30, 1000.0), 10_000)

@@ -66,7 +66,7 @@ def train_members(
             write_checkpoint(checkpoint, reached, run_of, done, spec.training)
 
     left = runs[len(done) :]
-    if team.size == 1 and len(left) > 1 and uses_cluster():
+    if team.size == 1 and len(runs) > 1 and uses_cluster():
         logger.info("%d trainings on the workers of the cluster", len(left))
         for number, final in enumerate(spread(left, state), len(done)):
             notify(number, final)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dask
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, ProcessError
 from xmsgl.models.methods.trees import Trees
 from xmsgl.training.loop import run
 from xmsgl.training.team import ALONE, Team
 from xmsgl.training.threads import repeatable
 from xmsgl.training.trees import grow
-from xmsgl.util.cluster import is_connected
+from xmsgl.util.cluster import is_connected, of_a_cluster
 from xmsgl.util.options import get_option, set_options
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from xmsgl.training.source import DeviceBatches
 
 __all__ = ["fit", "spread", "uses_cluster"]
+
+# Held by the training of a worker: random numbers of torch and options are those of the whole process.
+_TURN = threading.Lock()
 
 
 def uses_cluster() -> bool:
@@ -52,15 +58,29 @@ def spread(runs: Sequence[tuple[Prepared, LoopSettings]], state: Progress | None
             if id(ready) not in sent:
                 needed = ready.source, ready.module_of
                 # Not scattered: what is lost with a worker could not be sent again.
-                sent[id(ready)] = client.submit(tuple, needed, key=f"xmsgl-train-data-{uuid4().hex}")
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "Sending large graph")
+                    sent[id(ready)] = client.submit(tuple, needed, key=f"xmsgl-train-data-{uuid4().hex}")
             begun = state if number == 0 else None
             key = f"xmsgl-train-{ready.spec.method}-{settings.seed}-{uuid4().hex}"
             given = sent[id(ready)], settings, begun, get_option("deterministic")
             tasks.append(client.submit(_train, *given, key=key))
         for task in tasks:
-            yield task.result()
+            yield _result(task)
     finally:
         client.cancel([task for task in tasks if not task.done()])
+
+
+def _result(task: Any) -> Progress:
+    """Wait for the end of a training; say which was given up with the workers that it was on."""
+    try:
+        found: Progress = task.result()
+    except Exception as error:
+        if not of_a_cluster(error):
+            raise
+        msg = f"{task.key} was given up by the cluster ({type(error).__name__}); see the logs of its workers"
+        raise ProcessError(msg) from error
+    return found
 
 
 def fit(
@@ -85,5 +105,11 @@ def _train(
     deterministic: bool,
 ) -> Progress:
     """Train on a worker, where options are not those of the caller."""
-    with set_options(deterministic=deterministic), repeatable():
-        return fit(*needed, settings, state)
+    source, module_of = needed
+
+    def fresh(seed: int) -> Any:
+        """Copy the module, which may be begun with once more where a worker is lost."""
+        return copy.deepcopy(module_of(seed))
+
+    with _TURN, set_options(deterministic=deterministic), repeatable():
+        return fit(source, fresh, settings, state)

@@ -92,9 +92,10 @@ def train(
         True: a bar, and curves in a notebook; ``"bar"``: the bar only; False: nothing. Default: the option
         ``progress``.
     observers
-        Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each.
+        Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each;
+        where members are trained on the workers of a Dask cluster, after each member.
     checkpoint
-        File rewritten after every epoch.
+        File rewritten after every epoch, or member.
     resume
         A checkpoint to continue from, with the same data and settings.
     **settings
