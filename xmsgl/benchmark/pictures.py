@@ -118,7 +118,7 @@ def reaches(
     limits: tuple[float, float] | None = None,
 ) -> Any:
     """Draw the error of one method on a map of the reaches, the mean over seeds."""
-    ds, chosen = sound_dataset(ds, sizes=True), _chosen(scores, "reach", metric)
+    ds, chosen = sound_dataset(ds), _chosen(scores, "reach", metric)
     if len(labels := chosen["label"].unique()) > 1:
         msg = f"a map shows one method, but these scores are of {shorten(labels)}; select one"
         raise InvalidArgumentError(msg)

@@ -74,6 +74,7 @@ PUBLISHED = Recipe(
         "learning_rate": 0.005,
         "clip": 3.0,  # for training of a single task
         "patience": None,
+        "basins": None,
         "refit": False,
         "steps": 0,
         "weighting": "mgda",
