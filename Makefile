@@ -60,7 +60,7 @@ gpu: $(STAMP)
 
 ## training, building, downscaling and reconstruction, each killed XMSGL_KILLS (10) times and left to finish
 kills: $(STAMP)
-	XMSGL_KILLS=$${XMSGL_KILLS:-10} $(BIN)/python -m pytest -s -q -k kills tests/training/test_kills.py tests/datasets/test_faults.py tests/export/test_zarr.py tests/cli/test_reconstruct.py tests/test_cloud.py
+	XMSGL_KILLS=$${XMSGL_KILLS:-10} $(BIN)/python -m pytest -s -q -k kills tests/training/test_kills.py tests/datasets/test_faults.py tests/export/test_zarr.py tests/cli/test_reconstruct.py tests/test_cloud.py tests/benchmark/test_kills.py
 
 ## random damaged and hostile files for XMSGL_FUZZ_SECONDS (600), divided among the readers; on Linux
 fuzz: $(STAMP)

@@ -20,6 +20,7 @@ __all__ = [
     "CycleError",
     "DataLossWarning",
     "DataUnavailableError",
+    "DeviceMemoryError",
     "DivergenceError",
     "ExtrapolationWarning",
     "InvalidArgumentError",
@@ -144,6 +145,10 @@ class CheckpointError(XMSGLError, ValueError):
 
 class DivergenceError(XMSGLError, FloatingPointError):
     """The loss became infinite or NaN during training."""
+
+
+class DeviceMemoryError(XMSGLError, MemoryError):
+    """The memory of a GPU is too small."""
 
 
 class MissingDependencyError(XMSGLError, ImportError):

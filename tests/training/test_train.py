@@ -21,6 +21,7 @@ from xmsgl.errors import (
 )
 from xmsgl.models.file import storage
 from xmsgl.models.file.model import load_model
+from xmsgl.models.methods.base import MODELS
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training import loop, spread
 from xmsgl.training import source as supply
@@ -480,3 +481,19 @@ def test_few_windows_are_repeated_until_there_are_enough_steps(river, steps, epo
     assert model.history["epoch"] == list(range(1, epochs + 1))
     joint = np.isfinite(model.history["loss_fine"])
     assert joint.tolist() == [epoch > epochs // 3 for epoch in range(1, epochs + 1)]
+
+
+def test_a_gpu_that_is_too_small_trains_as_with_smaller_batches(tiny, monkeypatch, caplog):
+    settings = {**SMALL, "method": "remap", "epochs": 3, "window": 40, "validation": None, "steps": 0}
+    expected = train(tiny, **settings, batch=1)
+    of = MODELS["remap"]
+    real = of.task_outputs
+
+    def too_large(module, batch, tasks=None):
+        if batch.x_coarse.shape[2] > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return real(module, batch, tasks)
+
+    monkeypatch.setattr(of, "task_outputs", too_large)
+    assert same(train(tiny, **settings, batch=3), expected)
+    assert [record.args for record in caplog.records if "out of memory" in record.message] == [(1, 2), (1, 1)]

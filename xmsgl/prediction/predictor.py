@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from xmsgl.errors import CheckpointError
+from xmsgl.errors import CheckpointError, DeviceMemoryError
 from xmsgl.inputs.checks import refuse_unfit
 from xmsgl.inputs.features import feature_variables
 from xmsgl.inputs.scales import ScaleInputs
@@ -148,8 +148,8 @@ class Engine:
     def _use_less(self, error: torch.cuda.OutOfMemoryError) -> None:
         """Halve the pieces of days that are on the GPU at once, if that is possible."""
         if not self._module.stepwise or self._piece <= _SMALLEST:
-            error.add_note("use device='cpu', or give fewer basins at a time")
-            raise error
+            msg = "the GPU is out of memory; use device='cpu', or give fewer basins at a time"
+            raise DeviceMemoryError(msg) from error
         self._piece //= 2
         torch.cuda.empty_cache()
         logger.warning("the GPU is out of memory: trying again with arrays of %d MiB", self._piece >> 20)

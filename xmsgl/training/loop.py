@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xmsgl.errors import DivergenceError
+from xmsgl.errors import DeviceMemoryError, DivergenceError
 from xmsgl.models.cell.rounding import tiny_as_zero
 from xmsgl.models.methods.base import TASK_SCALES, NetworkModel
 from xmsgl.training.averaging import update_mean
@@ -83,6 +83,9 @@ class Source(Protocol):
     def validation(self, tasks: Collection[str]) -> Iterable[LabelledBatch]:
         """Batches to validate some tasks with; none without validation days."""
 
+    def use_smaller_batches(self) -> int:
+        """Halve the number of windows in a batch from now on, and return it; 0 if it was one window."""
+
     @property
     def deviation(self) -> Mapping[str, float]:
         """Standard deviation of the labels at each scale, degC."""
@@ -115,13 +118,12 @@ def run(
     """Train a module, alone or with the other processes of a team.
 
     Random numbers depend on the seed and the number of the epoch alone, so a resumed run gives the same
-    weights as an uninterrupted one, bit for bit on CPU.
+    weights as an uninterrupted one, bit for bit on CPU. An epoch for which the GPU is too small begins anew
+    with smaller batches.
     """
     optimizer = torch.optim.Adam(module.parameters(), lr=learning_rate(settings, 1))
     state = resume or Progress(0, _weights(module), optimizer.state_dict(), _weights(module))
-    module.load_state_dict(state.module)
-    groups = optimizer.state_dict()["param_groups"]  # those of these settings, whatever a file says
-    optimizer.load_state_dict({"state": copy.deepcopy(state.optimizer["state"]), "param_groups": groups})
+    _put_back(module, optimizer, state)
     device = next(module.parameters()).device
     generators = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
     with generators, freed_memory_kept(), tiny_as_zero():
@@ -130,7 +132,35 @@ def run(
                 observer(state)
             if state.epoch >= settings.epochs or _stalled(state, settings):
                 return state
-            state = _epoch(module, optimizer, source, settings, state, team)
+            try:
+                state = _epoch(module, optimizer, source, settings, state, team)
+            except torch.cuda.OutOfMemoryError as error:
+                _use_less(source, state.epoch + 1, error, team)
+            else:
+                continue
+            _put_back(module, optimizer, state)
+
+
+def _put_back(module: NetworkModel, optimizer: torch.optim.Optimizer, state: Progress) -> None:
+    """Return weights and moments to those after an epoch."""
+    module.load_state_dict(state.module)
+    groups = optimizer.state_dict()["param_groups"]  # those of these settings, whatever a file says
+    optimizer.load_state_dict({"state": copy.deepcopy(state.optimizer["state"]), "param_groups": groups})
+
+
+def _use_less(source: Source, epoch: int, error: torch.cuda.OutOfMemoryError, team: Team) -> None:
+    """Halve the batches, if that is possible: the processes of a team must keep theirs equal."""
+    windows = 0 if team.size > 1 else source.use_smaller_batches()
+    if not windows:
+        fewer = "a smaller batch, " if team.size > 1 else ""
+        msg = (
+            f"the GPU is out of memory in epoch {epoch}; give {fewer}a shorter window or a smaller hidden, "
+            "or use device='cpu'"
+        )
+        raise DeviceMemoryError(msg) from error
+    logger.warning(
+        "the GPU is out of memory: epoch %d begins anew with %d windows in a batch", epoch, windows
+    )
 
 
 def _epoch(

@@ -139,7 +139,7 @@ class TrainSettings:
     keep
         Weights of the epoch with the lowest validation error, ``"best"``, or, as published, ``"last"``.
     batch
-        **Optimisation.** Windows in a batch.
+        **Optimisation.** Windows in a batch; halved, with a warning in the log, where a GPU is too small.
     basins
         River basins in an epoch, drawn anew for each of those with observations: an epoch of many basins,
         as of :func:`xmsgl.join_basins`, then takes less time and memory. None: all.

@@ -80,6 +80,14 @@ class DeviceBatches:
         batches = self._few.validation_batches(scales) if scales else ()
         return self._ahead(batches, self._few_operators)
 
+    def use_smaller_batches(self) -> int:
+        """Halve the number of windows in a batch from now on, and return it; 0 if it was one window."""
+        if self._data.batch == 1:
+            return 0
+        for data in {id(each): each for each in (self._data, self._few)}.values():
+            data.batch = -(-data.batch // 2)
+        return self._data.batch
+
     def drawn(self, seed: int, team: Team = ALONE) -> DeviceBatches:
         """Return the same batches in the order of another seed, with the same validation days.
 
