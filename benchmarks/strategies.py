@@ -64,6 +64,11 @@ def read_runs(name: str, folder: Path, common: Mapping[str, Any]) -> list[dict[s
     return rows
 
 
+def _run(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells a run from the others."""
+    return tuple(row[key] for key in ("table", "method", "fraction", "seed", "draw"))
+
+
 def _label(run: Mapping[str, Any], common: Mapping[str, Any]) -> str:
     """Return the method, what it changes of the common settings, and how labels are degraded."""
     own = {
@@ -177,7 +182,7 @@ def written(root: Path = ROOT) -> str:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> None:
-    """Store the rows of some folders in place of those of their tables, and write the page."""
+    """Store the rows of some folders, in place of those of the same runs, and write the page."""
     import tomllib
 
     path = root / RESULTS
@@ -185,7 +190,9 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> None:
     for argument in arguments:
         name, _, folder = argument.partition("=")
         settings = tomllib.loads((root / f"benchmarks/settings/{name}.toml").read_text(encoding="utf-8"))
-        rows = [row for row in rows if row["table"] != name] + read_runs(name, Path(folder), settings["set"])
+        new = read_runs(name, Path(folder), settings["set"])
+        again = {_run(row) for row in new}
+        rows = [row for row in rows if _run(row) not in again] + new
     if arguments:
         path.write_text(
             json.dumps(rows, separators=(",", ":")).replace('{"table"', '\n{"table"') + "\n", encoding="utf-8"

@@ -37,6 +37,7 @@ from tests.readers.test_riverdl import DISTANCE, NAMES
 from tests.readers.test_riverdl import drivers as dl_drivers
 from tests.small import TWO_FEATURES
 from xmsgl import benchmark, datasets, evaluate, events, export, plot, readers
+from xmsgl.benchmark.sources import SOURCES
 from xmsgl.errors import InvalidArgumentError, UnknownNameError, XMSGLError
 from xmsgl.events import text as bulletin
 from xmsgl.models.backbones.registry import BACKBONES as KINDS
@@ -561,7 +562,7 @@ CALLS = {
     },
     "xmsgl.benchmark.register_source": lambda t: (
         benchmark.register_source,
-        {"name": "y", "source": xmsgl.benchmark.sources.SOURCES["simulated"]},
+        {"name": "y", "source": SOURCES["simulated"]},
     ),
     "xmsgl.benchmark.Source": lambda t: (
         benchmark.Source,
@@ -620,6 +621,7 @@ def offline(monkeypatch, tmp_path):
         raise requests.ConnectionError
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SOURCES, "data", dict(SOURCES.data))  # where register_source writes
     monkeypatch.setattr("requests.get", refuse)
     monkeypatch.setattr("time.sleep", lambda _: None)
     with xmsgl.set_options(progress=False, data_dir=tmp_path / "data", data_mirror=tmp_path):

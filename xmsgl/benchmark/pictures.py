@@ -18,6 +18,7 @@ from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.plot.maps import network
 from xmsgl.plot.style import COLOURS, MARKERS, axes, frame
 from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.structure import check_sizes
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def reaches(
 ) -> Any:
     """Draw the error of one method on a map of the reaches, the mean over seeds."""
     ds, chosen = sound_dataset(ds), _chosen(scores, "reach", metric)
+    if faults := list(check_sizes(ds, ["fine"])):
+        raise InvalidDatasetError(faults)
     if len(labels := chosen["label"].unique()) > 1:
         msg = f"a map shows one method, but these scores are of {shorten(labels)}; select one"
         raise InvalidArgumentError(msg)
