@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.benchmark.runs import in_common
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.plot.maps import network
 from xmsgl.plot.style import COLOURS, MARKERS, axes, frame
 from xmsgl.schema.arrays import sound_dataset
