@@ -27,7 +27,7 @@ from tests.small import TWO_FEATURES, same
 from xmsgl.benchmark import make_plan, runner
 from xmsgl.benchmark.store import Store
 from xmsgl.cli.main import main
-from xmsgl.errors import InvalidArgumentError, ProcessError
+from xmsgl.errors import ExtrapolationWarning, InvalidArgumentError, ProcessError
 from xmsgl.training import members
 from xmsgl.training.train import train
 from xmsgl.util.cluster import connected, is_connected
@@ -88,6 +88,24 @@ def test_downscale_on_a_cluster(cluster, river, model, stored, words):
     engine = "zarr" if words[0].endswith(".zarr") else "netcdf4"
     with xr.open_dataset(words[0], engine=engine) as found:
         np.testing.assert_array_equal(found.water_temperature, river.msgl.downscale(model))
+
+
+@pytest.mark.filterwarnings("always::xmsgl.errors.ExtrapolationWarning")
+@pytest.mark.parametrize("lazy", [True, False])
+def test_messages_of_workers_reach_the_caller(cluster, river, model, tmp_path, monkeypatch, lazy):
+    monkeypatch.chdir(tmp_path)
+    cold = river.assign(air_temperature_coarse=xr.full_like(river.air_temperature_coarse, -79)).chunk(
+        time=200
+    )
+    cold.to_zarr("cold.zarr", consolidated=False)
+    if lazy:
+        with connected(cluster), pytest.warns(ExtrapolationWarning, match="air_temperature"):
+            cold.msgl.downscale(model).compute()
+    else:
+        words = ["downscale", "cold.zarr", "-m", str(model), "-o", "o.nc", "--scheduler", cluster]
+        command = [sys.executable, "-m", "xmsgl", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "warning: values far outside the training data" in done.stderr
 
 
 def test_the_tasks_are_run_by_the_workers(cluster, model, stored):

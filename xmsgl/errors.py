@@ -164,12 +164,13 @@ class ProcessError(XMSGLError, RuntimeError):
 
 
 def warn(message: str, category: type[XMSGLWarning]) -> None:
-    """Warn at the first caller outside the package."""
+    """Warn at the first caller outside the package; on a worker of a Dask cluster, in its clients, too."""
     package = str(Path(__file__).parent)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    library = sys.modules.get("distributed")  # a worker has always imported it
+    (library or warnings).warn(message, category, stacklevel=level)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
