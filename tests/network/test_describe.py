@@ -26,6 +26,7 @@ def test_spread(values, cells):
     [
         pytest.param((None, None, None, "both"), "all on the flow path, upstream and downstream", id="all"),
         pytest.param((3, None, None, "upstream"), "up to 3 hops, upstream only", id="hops"),
+        pytest.param((1, None, None, "upstream"), "up to 1 hop, upstream only", id="one hop"),
         pytest.param(
             (None, np.finfo(float).max, None, "downstream"), "all on the flow path, downstream only", id="inf"
         ),

@@ -225,6 +225,13 @@ def test_graphs_describe(graphs):
     assert (found.crosswalk.reaches.minimum, found.crosswalk.reaches.maximum) == (1, 2)
     assert found.crosswalk.entries == graphs.interpolation.nnz == 14
     assert str(found).count("min") == 3
+    dense = graphs.interpolation.toarray()
+    own = [dense[reach, segment] for reach, segment in enumerate(graphs.segment)]
+    assert found.crosswalk.own.mean == pytest.approx(np.mean(own))
+    nouns = [dict(each.facts())["nodes"] for each in (found.coarse, found.fine)]
+    assert nouns == ["3 coarse segments", "5 fine reaches"]
+    alone = RiverGraph.build([1], [-1], [2e4], scale="coarse").describe()
+    assert dict(alone.facts())["nodes"] == "1 coarse segment"
 
 
 def test_html_shows_the_description(graph, read_html):

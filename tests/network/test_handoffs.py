@@ -120,3 +120,10 @@ def test_a_fine_network_may_end_before_the_coarse_one():
 def test_outlets_of_the_coarse_network_are_right():
     assert stranded(FINE, SEGMENT, COARSE).tolist() == []
     assert stranded([-1, -1], [0, 1], [-1, -1]).tolist() == []
+
+
+def test_a_segment_flows_on_where_one_of_its_reaches_does():
+    """The segment below has no reaches; a long dead end counts because another reach leaves the segment."""
+    fine, coarse, segment = [1, 2, 3, -1, 5, -1], [1, -1, -1], [0, 0, 0, 0, 0, 2]
+    assert stranded(fine, segment, coarse).tolist() == [3]
+    assert stranded(changed(fine, r4=-1), segment, coarse).tolist() == []

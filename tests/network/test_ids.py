@@ -44,10 +44,20 @@ def test_id_values(given, wanted):
         [np.inf],
         np.array([1, "a"], dtype=object),
         np.array([True], dtype=object),
+        [2.0**53],
         np.array([2**70], dtype=object),
         np.array(["2001-01-01"], dtype="datetime64[ns]"),
     ],
-    ids=["fraction", "beyond-float", "infinite", "mixed", "bool", "beyond-int64", "dates"],
+    ids=[
+        "fraction",
+        "beyond-float",
+        "infinite",
+        "mixed",
+        "bool",
+        "as-many-as-floats-tell-apart",
+        "beyond-int64",
+        "dates",
+    ],
 )
 def test_what_is_not_an_id_stays_as_it_is(given):
     np.testing.assert_array_equal(id_values(given), np.asarray(given))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmsgl.errors import CycleError, InvalidArgumentError
-from xmsgl.network.pairs import index_dtype, neighbours
+from xmsgl.network.pairs import index_dtype, neighbours, pair_rows
 
 drawn = settings(max_examples=60, deadline=None)
 
@@ -91,3 +91,16 @@ def test_refuses(five, options, words):
 def test_a_cycle_raises_instead_of_walking_forever():
     with pytest.raises(CycleError):
         neighbours([1, 0], [1.0, 1.0])
+
+
+@drawn
+@given(data=st.data())
+def test_each_reach_is_its_own_neighbour_where_asked_for(data, forests):
+    downstream, length = data.draw(forests)
+    rows, alone = (pair_rows(downstream, length, loops=loops) for loops in (True, False))
+    assert np.diff(rows.offset).tolist() == (np.diff(alone.offset) + 1).tolist()
+    own = rows.source == np.repeat(np.arange(len(downstream)), np.diff(rows.offset))
+    assert not rows.distance[own].any()
+    assert not rows.signed_hops[own].any()
+    for name in ("source", "distance", "signed_hops"):
+        np.testing.assert_array_equal(getattr(rows, name)[~own], getattr(alone, name))
