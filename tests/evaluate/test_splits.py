@@ -273,3 +273,9 @@ def test_the_input_is_not_changed_and_lazy_stays_lazy(basin):
 def test_faults_are_named(basin, call, error, message):
     with pytest.raises(error, match=message):
         call(basin)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_that_numpy_cannot_take_are_refused(basin, seed):
+    with pytest.raises(InvalidArgumentError, match=f"seed is {seed}; it must be at least 0 and below"):
+        hold_out_segments(basin, seed=seed)

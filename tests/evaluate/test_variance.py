@@ -112,3 +112,11 @@ def test_order_of_dimensions_does_not_matter(scores):
 def test_wrong_scores_are_refused(scores, change, given, message):
     with pytest.raises(InvalidArgumentError, match=message):
         variance_decomposition(change(scores), **given)
+
+
+def test_a_variance_is_never_below_zero():
+    """Both divisions have the mean 1.5, so that what the seeds explain is more than their difference."""
+    values = xr.DataArray([[[[1.0, 2.0], [2.0, 1.0]]]], dims=DIMS, coords={"model": ["fixed"]})
+    found = variance_decomposition(values)
+    assert found.training.item() == 0.5
+    assert found.data.item() == 0.0
