@@ -11,13 +11,12 @@ from scipy import sparse
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from xmsgl.errors import DeviceMemoryError, DivergenceError
+from xmsgl.errors import DivergenceError
 from xmsgl.models.methods.base import NetworkModel
 from xmsgl.models.parts.batch import Batch
 from xmsgl.models.parts.operator import GraphOperator
 from xmsgl.training.loop import LabelledBatch, LoopSettings, learning_rate, run, stage_at, validate
 from xmsgl.training.stages import Stage
-from xmsgl.training.team import Team
 
 
 class Linear(NetworkModel):
@@ -490,112 +489,3 @@ def test_interrupting_between_epochs_loses_nothing():
     with pytest.raises(KeyboardInterrupt):
         run(noisy(), source, settings, observers=[interrupt])
     assert torch.equal(run(noisy(), source, settings, resume=kept[-1]).best["w"], whole.best["w"])
-
-
-# ------------------------------------------------------------------ stages that train
-
-
-def rates(stages, rate, epochs):
-    return [learning_rate(LoopSettings(epochs, stages, rate), epoch) for epoch in range(1, epochs + 1)]
-
-
-def test_a_stage_of_one_or_two_epochs_keeps_its_rate():
-    stages = tuple(Stage(n, ("coarse",)) for n in (1, 2, 3, 2))
-    found = rates(stages, (0.1, 0.2, 0.3, 0.4), 8)
-    np.testing.assert_allclose(found, [0.1, 0.2, 0.2, 0.3, 0.3, 0.027, 0.4, 0.4])
-    one = rates(stages, 0.1, 8)  # one rate for all falls over all epochs
-    np.testing.assert_allclose(one, [0.1] * 5 + [0.03] + [0.009] * 2)
-
-
-@pytest.mark.parametrize(("epochs", "warned"), [(1, True), (60, False)])
-def test_a_task_far_behind_the_coarse_one_is_reported(caplog, epochs, warned):
-    """The coarse labels are fitted at once, the fine ones have another relation and take a stage."""
-    batches = [make_item(0, scales=("coarse",), weight=(0.1, 0.1)), make_item(1, weight=(3.0, -2.0))]
-    stages = (Stage(2, ("coarse",)), Stage(epochs, ("fine",)))
-    settings = LoopSettings(2 + epochs, stages, (0.001, 0.3))
-    judged = [make_item(2, scales=("coarse",), weight=(0.1, 0.4)), make_item(3, weight=(3.0, -2.0))]
-    with caplog.at_level("WARNING", "xmsgl.training.loop"):
-        final = run(Linear(), Batches(batches, judged), settings)
-    messages = [record.getMessage() for record in caplog.records]
-    assert len(messages) == warned
-    coarse = np.nanmin(final.history["validation_coarse"])
-    fine = np.nanmin(final.history["validation_fine"][2:])
-    assert (fine > 1.2 * coarse) == warned
-    if warned:
-        assert messages[0].startswith(f"task fine ends its stage of {epochs} epochs with a validation")
-        assert f"{fine:.2f} degC, the coarse task has {coarse:.2f} degC" in messages[0]
-
-
-# ------------------------------------------------------- a GPU that is too small
-
-
-class Halving(Batches):
-    """Eight windows in batches of `size`."""
-
-    def __init__(self, size):
-        self.size = size
-        items = [make_item(seed) for seed in range(4)]  # two windows each
-        self._windows = [(x[:, :, [k]], y[:, :, [k]]) for x, y in map(parts, items) for k in range(2)]
-        super().__init__([], [make_item(9)])
-
-    def training(self, epoch, stage):
-        for first in range(0, 8, self.size):
-            xs, ys = zip(*self._windows[first : first + self.size], strict=True)
-            yield LabelledBatch(
-                Batch(x_fine=torch.cat(xs, 2), fine_nodes=torch.arange(6)),
-                {"fine": torch.cat(ys, 2)},
-                "windows",
-            )
-
-    def use_smaller_batches(self):
-        if self.size == 1:
-            return 0
-        self.size //= 2
-        return self.size
-
-
-def parts(item):
-    return item.batch.x_fine, item.labels["fine"]
-
-
-class TooLarge(Linear):
-    """Weights on a GPU that is too small for more than `most` windows, from the second step on."""
-
-    most = 99
-
-    def task_outputs(self, batch, tasks=None):
-        self.steps = getattr(self, "steps", 0) + 1
-        if batch.x_fine.shape[2] > self.most and self.steps > 1 and self.training:
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return super().task_outputs(batch, tasks)
-
-
-def test_a_gpu_that_is_too_small_gets_smaller_batches(caplog):
-    settings = LoopSettings(epochs=3, learning_rate=0.1)
-    module = TooLarge(noise=0.1)
-    module.most = 2
-    found = run(module, Halving(8), settings)
-    # The first epoch has one step of eight windows; the second has none, and begins anew until two fit.
-    _, kept = states(Linear(noise=0.1), Halving(8), settings)
-    rest = run(Linear(noise=0.1), Halving(2), settings, resume=kept[1])
-    assert torch.equal(found.module["w"], rest.module["w"])
-    assert not torch.equal(found.module["w"], kept[-1].module["w"])
-    assert [record.message for record in caplog.records if "out of memory" in record.message] == [
-        f"the GPU is out of memory: epoch 2 begins anew with {n} windows in a batch" for n in (4, 2)
-    ]
-
-
-def test_steps_before_the_gpu_was_too_small_are_taken_back():
-    settings = LoopSettings(epochs=2, learning_rate=0.1)
-    module = TooLarge(noise=0.1)
-    module.most = 2
-    found = run(module, Halving(4), settings)  # fails in the second step of the first epoch
-    assert torch.equal(found.module["w"], run(Linear(noise=0.1), Halving(2), settings).module["w"])
-
-
-@pytest.mark.parametrize(("team", "words"), [(Team(0, 1), "give a shorter"), (Team(0, 2), "a smaller batch")])
-def test_a_gpu_that_is_too_small_for_the_smallest_batch(team, words):
-    module = TooLarge()
-    module.most, module.steps = 0, 1
-    with pytest.raises(DeviceMemoryError, match=f"in epoch 1; .*{words}"):
-        run(module, Halving(1), LoopSettings(epochs=2), team=team)
