@@ -104,7 +104,8 @@ def stage_ends(row: Mapping[str, Any]) -> str:
         found = [
             f"{task} {values[end - 1]:.2f}" for task, values in curves.items() if values[end - 1] is not None
         ]
-        texts.append(f"{end}{' (kept)' if end == best else ''}: {', '.join(found)}")
+        if found:  # nothing is validated where a process model gives the labels
+            texts.append(f"{end}{' (kept)' if end == best else ''}: {', '.join(found)}")
     return "; ".join(texts)
 
 

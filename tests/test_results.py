@@ -86,6 +86,8 @@ def test_the_ends_of_the_stages():
         "5: coarse 1.50, interpolation 3.00, fine 1.38"
     )
     assert strategies.stage_ends({"curves": {}, "pretrain": None, "kept": None}) == ""
+    later = {"curves": {"fine": [None, 2.0]}, "pretrain": 1, "kept": 2}
+    assert strategies.stage_ends(later) == "2 (kept): fine 2.00"
     assert strategies.stage_ends({**row, "kept": 5}).endswith(
         "; 5 (kept): coarse 1.50, interpolation 3.00, fine 1.38"
     )
