@@ -82,11 +82,10 @@ class DeviceBatches:
 
     def use_smaller_batches(self) -> int:
         """Halve the number of windows in a batch from now on, and return it; 0 if it was one window."""
-        if self._data.batch == 1:
-            return 0
-        for data in {id(each): each for each in (self._data, self._few)}.values():
-            data.batch = -(-data.batch // 2)
-        return self._data.batch
+        former = self._data.batch
+        for data in (self._data, self._few):
+            data.batch = -(-former // 2)
+        return self._data.batch if former > 1 else 0
 
     def drawn(self, seed: int, team: Team = ALONE) -> DeviceBatches:
         """Return the same batches in the order of another seed, with the same validation days.
