@@ -606,7 +606,7 @@ def test_a_part_of_the_basin_keeps_its_identities(river, model, whole):
 
 def test_drivers_are_looked_at_in_the_window_computed_first(river, model):
     """For a lazy record too, once, when it is computed."""
-    river["precipitation_coarse"] = river["precipitation_coarse"] * 0 + 900.0
+    river["precipitation_coarse"] = xr.full_like(river["precipitation_coarse"], 900.0)
     lazy = downscale(river.chunk({"time": 100}), model)
     with pytest.warns(ExtrapolationWarning, match=r"precipitation_coarse \(100%") as told:
         lazy.compute(scheduler="synchronous")
