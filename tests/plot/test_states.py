@@ -9,10 +9,13 @@ import xarray as xr
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
+from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
 
 from xmsgl.errors import InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate.alike import yearly_states
 from xmsgl.plot import embedding
+from xmsgl.plot.states import _LAYOUTS
 
 DAYS = pd.date_range("2001-01-01", "2001-12-31", unit="ns")
 
@@ -67,6 +70,32 @@ def test_points_are_the_principal_components(ds, states):
     shares = [f"{100 * share:.0f} % of the variance" for share in model.explained_variance_ratio_]
     assert ax.get_xlabel() == f"principal component 1 ({shares[0]})"
     assert ax.get_ylabel() == f"principal component 2 ({shares[1]})"
+
+
+def test_umap_keeps_neighbours_together(states):
+    """Thirty reaches in three groups: in the plane each has its own group around it."""
+    rng = np.random.default_rng(3)
+    group = np.repeat([0, 2, 4], 10)
+    apart = states.isel(fine=group).assign_coords(fine=np.arange(30)) + rng.normal(size=(1, 30, 3)) / 50
+    rows = yearly_states(apart).values
+    places, names = _LAYOUTS["umap"](rows)
+    assert names == ["UMAP 1", "UMAP 2"]
+    near = NearestNeighbors(n_neighbors=6).fit(places).kneighbors(places, return_distance=False)
+    assert (group[near] == group[:, None]).all()
+    assert trustworthiness(rows, places, n_neighbors=5) > 0.9
+    np.testing.assert_array_equal(places, _LAYOUTS["umap"](rows)[0])
+
+
+def test_umap_is_drawn(ds, states):
+    ax = ds.msgl.plot.embedding(states, layout="umap", mark=4)
+    assert ax.get_xlabel() == "UMAP 1"
+    assert len(points(ax).get_offsets()) == 5
+    with pytest.raises(
+        InvalidArgumentError, match="needs 4 reaches, and the states have 3; use layout='pca'"
+    ):
+        ds.msgl.plot.embedding(states.isel(fine=slice(3)), layout="umap")
+    with pytest.raises(UnknownNameError, match="'umap'"):
+        ds.msgl.plot.embedding(states, layout="umpa")
 
 
 def test_a_reach_has_one_colour_in_both_pictures(ds, states):

@@ -129,6 +129,7 @@ class Plots:
         *,
         by: Any = None,
         mark: Any = None,
+        layout: Literal["pca", "umap"] = "pca",
         cmap: str | style.Colormap | None = None,
         ax: style.Axes | None = None,
     ) -> Any:
@@ -136,10 +137,10 @@ class Plots:
 
         Parameters
         ----------
-        states, by, mark, cmap, ax
+        states, by, mark, layout, cmap, ax
             As for :func:`xmsgl.plot.embedding`: hidden states from ``ds.msgl.embed``, what colours the
-            reaches (default: drainage area), ids to ring, the colour map, and the matplotlib axes to draw
-            the points into without the map.
+            reaches (default: drainage area), ids to ring, principal components or UMAP, the colour map, and
+            the matplotlib axes to draw the points into without the map.
 
         Returns
         -------
@@ -151,7 +152,7 @@ class Plots:
         InvalidArgumentError, UnknownNameError, InvalidDatasetError, MissingDependencyError
             As for :func:`xmsgl.plot.embedding`.
         """
-        return embedding(states, self._obj, ax, by=by, mark=mark, cmap=cmap)
+        return embedding(states, self._obj, ax, by=by, mark=mark, layout=layout, cmap=cmap)
 
     def series(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from xmsgl.plot import maps, style
 from xmsgl.plot.places import lines
 from xmsgl.schema.arrays import as_array, sound_dataset
 from xmsgl.util.arguments import checked
+from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pandas as pd
     import xarray as xr
 
     Floats = npt.NDArray[np.float64]
@@ -28,6 +28,10 @@ _WIDTH, _HEIGHT = 10.5, 4.8  # inches
 _AREA = "drainage_area_fine"
 _GROUPS = 7  # most values of whole numbers with a colour each
 _RING = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6, "zorder": 4}
+_LEAST, _NEIGHBOURS = (
+    4,
+    15,
+)  # reaches of a layout by neighbourhoods, and the neighbours that it keeps together
 _SPAN = 20.0  # largest over smallest value from which positive values are coloured by their logarithm
 
 
@@ -39,6 +43,7 @@ def embedding(
     *,
     by: Any = None,
     mark: Any = None,
+    layout: Literal["pca", "umap"] = "pca",
     cmap: str | style.Colormap | None = None,
 ) -> Any:
     """Draw the reaches as points, near each other where their hidden states are alike, beside the map.
@@ -57,6 +62,11 @@ def embedding(
         separate colours. Default: the drainage area.
     mark
         Id of a reach to ring in both pictures, or a list of ids.
+    layout
+        ``"pca"``: the two directions of the largest variance among reaches (principal components), in which
+        distances are those of the states as far as two directions show them. ``"umap"``: places that keep
+        neighbours together [1]_, for groups that overlap in the components; distances between groups mean
+        nothing, and at least four reaches are needed.
     cmap
         matplotlib colour map, or its name.
 
@@ -72,14 +82,18 @@ def embedding(
         The states are not such, have no reach in common with the dataset or cover less than a year; or `by`
         or `mark` does not fit.
     UnknownNameError
-        The dataset has no variable of that name.
+        The dataset has no variable of that name, or there is no such layout.
     InvalidDatasetError, MissingDependencyError
-        As for :func:`xmsgl.plot.network`.
+        As for :func:`xmsgl.plot.network`; the layout ``"umap"`` needs ``umap-learn``.
 
     Notes
     -----
     A reach is described by the mean yearly cycle of its hidden states, as in :func:`xmsgl.evaluate.regimes`.
-    The axes are the two directions of the largest variance among reaches (principal components).
+
+    References
+    ----------
+    .. [1] McInnes, Healy & Melville (2018), UMAP: Uniform Manifold Approximation and Projection for Dimension
+       Reduction, arXiv:1802.03426.
 
     Examples
     --------
@@ -89,8 +103,11 @@ def embedding(
     >>> embedding(ds.msgl.embed(model), ds).figure.axes[1].get_xlabel()
     'longitude'
     """
+    if layout not in _LAYOUTS:
+        raise UnknownNameError("layout", layout, _LAYOUTS)
     ds = sound_dataset(obj)
-    places, shares, ids = _components(as_array(states, "states"))
+    rows = yearly_states(as_array(states, "states"))
+    (places, labels), ids = _LAYOUTS[layout](rows.values), rows.indexes["fine"]
     colours, found, rings = _Colours.of(_values(ds, by), cmap), lines(ds, "fine"), _marked(mark)
     if not ids.isin(ds.indexes["fine"]).any():
         msg = f"the states have no reach in common with the dataset: {shorten(ids, 3)}; give its own states"
@@ -101,8 +118,7 @@ def embedding(
     look = {"cmap": shades, "vmin": limits[0], "vmax": limits[1], "plotnonfinite": True}
     drawn = ax.scatter(*places.T, c=shown, s=_dot(len(ids)), **look, linewidths=0)
     style.frame(ax)
-    for axis, number, share in zip("xy", (1, 2), shares, strict=True):
-        ax.set(**{f"{axis}label": f"principal component {number} ({100 * share:.0f} % of the variance)"})
+    ax.set(xlabel=labels[0], ylabel=labels[1])
     for reach in rings:
         ax.plot(*places[ids.isin([reach])].T, "o", color=style.MARK, **_RING)
     if beside is None:
@@ -115,17 +131,32 @@ def embedding(
     return ax
 
 
-def _components(states: xr.DataArray) -> tuple[Floats, Floats, pd.Index[Any]]:
-    """Return the first two principal components of the reaches, their shares of the variance, and the ids."""
-    rows = yearly_states(states)
-    left, sizes, _ = np.linalg.svd(rows.values - rows.values.mean(axis=0), full_matrices=False)
+def _components(rows: Floats) -> tuple[Floats, list[str]]:
+    """Return the first two principal components of the reaches, and names of the axes."""
+    left, sizes, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     places = np.zeros((len(left), 2))
     places[:, : sizes.size] = left[:, :2] * sizes[:2]
     # The sign is arbitrary: the reach furthest from the middle is on the right, or above.
     furthest = places[np.abs(places).argmax(axis=0), [0, 1]]
     shares = np.zeros(2)
     shares[: sizes.size] = sizes[:2] ** 2 / max((sizes**2).sum(), np.finfo(float).tiny)
-    return places * np.where(furthest < 0, -1, 1), shares, rows.indexes["fine"]
+    names = [f"principal component {k} ({100 * s:.0f} % of the variance)" for k, s in enumerate(shares, 1)]
+    return places * np.where(furthest < 0, -1, 1), names
+
+
+def _neighbourhoods(rows: Floats) -> tuple[Floats, list[str]]:
+    """Return places in a plane that keep neighbours together, and names of the axes."""
+    umap = require("umap", "the layout 'umap'", extra="umap")
+    if len(rows) < _LEAST:
+        msg = f"the layout 'umap' needs {_LEAST} reaches, and the states have {len(rows)}; use layout='pca'"
+        raise InvalidArgumentError(msg)
+    near = min(_NEIGHBOURS, len(rows) - 1)
+    # From principal components, because its own start fails with few reaches.
+    fit = umap.UMAP(n_neighbors=near, init="pca", random_state=0, n_jobs=1)
+    return np.asarray(fit.fit_transform(rows), np.float64), ["UMAP 1", "UMAP 2"]
+
+
+_LAYOUTS = {"pca": _components, "umap": _neighbourhoods}
 
 
 def _values(ds: xr.Dataset, by: Any) -> xr.DataArray:
