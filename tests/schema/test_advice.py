@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from tests.conftest import make_river
-from tests.schema.test_validate import AIR, DAYS, FAULTS, RAIN, WATER, put, retime
+from tests.schema.faults import AIR, DAYS, FAULTS, RAIN, WATER, put, retime
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.schema.advice import daily_means, fill_days
 from xmsgl.schema.validate import validate

@@ -1,4 +1,4 @@
-"""Contents and errors of the explorer page; test_page.py opens it in a browser."""
+"""Contents and errors of the explorer page; test_page.py and test_page_looks.py open it in a browser."""
 
 from __future__ import annotations
 
