@@ -103,6 +103,7 @@ def things(river_of, tmp_path_factory):
         texts=texts,
         aligner=aligner,
         vectors=aligner.embed_texts(texts),
+        reader=bulletin.BiasReader(["too high", "too low"] * 4, [1.0, -1.0] * 4),
         network=network,
         embedding=ds.msgl.embed(network),
         states=xr.DataArray(
@@ -406,6 +407,19 @@ CALLS = {
     "xmsgl.events.text.TextAligner.load": lambda t: (
         bulletin.TextAligner.load,
         {"path": t.aligner.save(t.folder / "aligner.safetensors")},
+    ),
+    "xmsgl.events.text.gauge_bulletins": lambda t: (
+        bulletin.gauge_bulletins,
+        {"biases": {14: 1.0, "a": -0.5}, "seed": 1, "family": "log"},
+    ),
+    "xmsgl.events.text.BiasReader": lambda t: (
+        bulletin.BiasReader,
+        {"texts": ["too high", "too low"] * 4, "biases": [1.0, -1.0] * 4, "encoder": "hashing"},
+    ),
+    "xmsgl.events.text.BiasReader.estimate": lambda t: (t.reader.estimate, {"texts": ["too high"]}),
+    "xmsgl.events.text.BiasReader.correct": lambda t: (
+        t.reader.correct,
+        {"observed": t.observed, "texts": [f"{t.ds['fine'].values[0]} reads too high"]},
     ),
     "xmsgl.evaluate.next_sensors": lambda t: (
         evaluate.next_sensors,
