@@ -12,8 +12,9 @@ days at a time at gauged segments, ``forecast-N`` predicts the Nth day after an 
 ``sensors-N`` keeps N percent of the gauges reporting and scores the others, which reported in the years of
 training. ``ungauged-N`` scores the same gauges by the training that left each of them out. What is hidden is
 hidden at both scales. The errors at sensors and their interpolation are those of ``ds.msgl.reconstruct``,
-computed at the scored reaches and days only. "kriging, no model" interpolates the differences of observations
-from the mean of all gauges on the day of the year, with a covariance of their own.
+computed at the scored reaches and days only; ``xmsgl benchmark`` calls it, for any dataset and method.
+"kriging, no model" interpolates the differences of observations from the mean of all gauges on the day of the
+year, with a covariance of their own.
 
 References
 ----------
@@ -35,7 +36,9 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import norm
 
+from xmsgl.benchmark.given import damped_persistence, same_day
 from xmsgl.benchmark.protocols import PROTOCOLS
+from xmsgl.benchmark.sensors import draw_gaps, issue_days, keep_some
 from xmsgl.benchmark.sources import SOURCES, open_source
 from xmsgl.inputs.validation import label_values
 from xmsgl.inputs.windows import cut_windows
@@ -67,10 +70,8 @@ CASES = [
 RECIPE = "sensors"
 SETTINGS: dict[str, Any] = {}
 DISTANCES = (0.0, 5e3, 20e3, 60e3, np.inf)  # m along the river to the nearest sensor that reports
-_ISSUE, _QUIET = 7, 60  # days
 #: RMSE of a forecast of the daily mean air temperature by lead, degC, about that of today's global forecasts.
 AIR_ERROR = (1.2, 1.4, 1.7, 2.0, 2.3, 2.7, 3.0)
-_ENOUGH = 60  # observed days of a long gap
 _OF_ISSUES = 4  # one in so many has a forecast of the weather
 _BEFORE = 480  # days read before a forecast of the weather
 
@@ -120,7 +121,7 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
         np.savez(stored, mean=mean, own=own)
     arrays, forecast = np.load(stored), None
     if case.startswith("weather"):
-        issues = np.flatnonzero(issued(test.values))[::_OF_ISSUES]
+        issues = np.flatnonzero(issue_days(test.values))[::_OF_ISSUES]
         stored = path.with_name(f"{path.stem}-weather.npy")
         if not stored.exists():
             np.save(stored, with_weather_forecast(ds, model, issues))
@@ -223,55 +224,6 @@ def reconstructed(
     return mean, deviation, bounds
 
 
-def same_day(basin: Basin, errors: Errors, reach: Ints, day: Ints) -> dict[str, Floats]:
-    """Return the day's errors by inverse squared distance, that of the nearest, and its distance."""
-    targets, row = np.unique(reach, return_inverse=True)
-    metres = basin.river.apart(targets, errors.reach).river.astype(np.float64)
-    nearest, inverse, apart = (np.zeros(day.size) for _ in range(3))
-    for s, (at, t) in enumerate(zip(row.ravel(), day, strict=True)):
-        there = np.isfinite(errors.values[t]) & np.isfinite(metres[at])
-        distance, value = metres[at, there], errors.values[t, there]
-        apart[s] = distance.min(initial=np.inf)
-        if value.size:
-            weight = 1 / np.maximum(distance, 100.0) ** 2
-            nearest[s], inverse[s] = value[distance.argmin()], weight @ value / weight.sum()
-    return {"nearest gauge": nearest, "inverse distance": inverse, "distance": apart}
-
-
-def persistence(basin: Basin, errors: Errors, reach: Ints, day: Ints, until: Ints, *, both: bool) -> Floats:
-    """Return the last error of the same segment (with `both`: the nearest in time), damped with its age."""
-    whole = np.full((len(basin.own), basin.river.segment.max() + 1), np.nan)
-    for k, place in enumerate(errors.reach):
-        seen = np.isfinite(errors.values[:, k])
-        whole[seen, basin.river.segment[place]] = errors.values[seen, k]
-    train = ~basin.test
-    one, next_one = whole[:-1][train[:-1] & train[1:]], whole[1:][train[:-1] & train[1:]]
-    both_seen = np.isfinite(one) & np.isfinite(next_one)
-    damping = (one[both_seen] @ next_one[both_seen]) / (one[both_seen] @ one[both_seen])
-    found = np.zeros(day.size, np.float32)
-    for s, (r, t, u) in enumerate(zip(reach, day, until, strict=True)):
-        column = whole[:, basin.river.segment[r]]
-        days = np.flatnonzero(np.isfinite(column[: (len(column) if both else min(t, u) + 1)]))
-        if days.size:
-            nearest = days[np.abs(days - t).argmin()]
-            found[s] = column[nearest] * damping ** abs(int(nearest) - int(t))
-    return found
-
-
-def draw_gaps(seen: NDArray[np.bool_], test: NDArray[np.bool_], length: int, seed: int) -> NDArray[np.bool_]:
-    """Draw gaps in the test years, about a quarter of the segments at a time; boolean (day, segment)."""
-    rng, gap = np.random.default_rng(seed), np.zeros(seen.shape, np.bool_)
-    for segment in range(seen.shape[1]):
-        start = int(rng.integers(0, 4 * length))
-        for first in range(start, len(seen), 4 * length):
-            inside = slice(first, first + length)
-            around = [slice(max(0, first - _QUIET), first), slice(first + length, first + length + _QUIET)]
-            enough = seen[inside, segment].sum() >= min(2 * length // 3, _ENOUGH)
-            if test[inside].all() and enough and all(seen[each, segment].any() for each in around):
-                gap[inside, segment] = True
-    return gap
-
-
 def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where segments report, (day, segment), and which fine observations are scored, (day, reach)."""
     kind, number = case.split("-")
@@ -285,21 +237,12 @@ def hidden_of(case: str, basin: Basin) -> tuple[NDArray[np.bool_], NDArray[np.bo
         gap = draw_gaps(seen, basin.test, int(number), seed=0)
         return ~gap, np.isfinite(basin.fine) & gap[:, segment]
     if kind in ("sensors", "ungauged"):
-        gauged = np.flatnonzero(seen[basin.test].any(axis=0))
-        kept = np.random.default_rng(0).permutation(gauged)[: round(int(number) / 100 * gauged.size)]
-        # Only in the test years, because others may report shortly before.
-        reports = np.isin(np.arange(seen.shape[1]), kept) & basin.test[:, None]
+        reports = keep_some(seen, basin.test, int(number), seed=0)
         return reports, np.isfinite(basin.fine) & basin.test[:, None] & ~reports[:, segment]
     target = np.zeros_like(basin.test)
-    target[int(number) :] = issued(basin.test)[: -int(number)] & basin.test[int(number) :]
+    target[int(number) :] = issue_days(basin.test)[: -int(number)] & basin.test[int(number) :]
     predicted = basin.predicted if basin.forecast is None else basin.forecast
     return np.ones_like(seen), np.isfinite(basin.fine) & np.isfinite(predicted) & target[:, None]
-
-
-def issued(test: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say on which days a forecast is issued."""
-    found: NDArray[np.bool_] = test & (np.arange(test.size) % _ISSUE == 0)
-    return found
 
 
 def run(case: str, folder: Path, name: str = "delaware") -> list[dict[str, Any]]:
@@ -323,12 +266,13 @@ def run(case: str, folder: Path, name: str = "delaware") -> list[dict[str, Any]]
     if (plain := without_model(basin)) is not None:
         shift = plain.predicted[day, reach] - predicted
         found["kriging, no model"] = shift + reconstructed(plain, reports, reach, day, until)[0]
-    near = same_day(basin, errors, reach, np.minimum(day, until))
+    near = same_day(errors, basin.river, reach, np.minimum(day, until))
+    last = errors, basin.river, reach, day, np.minimum(day, until), ~basin.test
     if ahead or kind == "gaps":
-        found["damped persistence"] = persistence(basin, errors, reach, day, until, both=False)
+        found["damped persistence"] = damped_persistence(*last)
     if kind == "gaps":
-        found["persistence, nearest day"] = persistence(basin, errors, reach, day, until, both=True)
-    found |= {name: near[name] for name in ("inverse distance", "nearest gauge")}
+        found["persistence, nearest day"] = damped_persistence(*last, both=True)
+    found |= {"inverse distance": near["inverse-distance"], "nearest gauge": near["nearest"]}
     rows = [{"case": case, "method": name, **_scores(truth - each, reach)} for name, each in found.items()]
     inside = (truth >= bounds[0]) & (truth <= bounds[1])
     crps, alone = normal_crps(truth - found["reconstruct"], deviation), np.abs(truth)

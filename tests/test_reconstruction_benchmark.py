@@ -15,21 +15,18 @@ from benchmarks.reconstruction import (
     Basin,
     _scores,
     by_distance,
-    draw_gaps,
     hidden_of,
     normal_crps,
-    persistence,
     predict,
     prepare,
     reconstructed,
-    same_day,
     with_weather_forecast,
     without_model,
 )
+from xmsgl.benchmark.given import damped_persistence, same_day
 from xmsgl.benchmark.sources import SOURCES, Source, late_years
 from xmsgl.evaluate import mask_labels
 from xmsgl.reconstruct import fit, reconstruct
-from xmsgl.reconstruct.given import Errors
 from xmsgl.reconstruct.river import River
 from xmsgl.training.train import train
 
@@ -129,9 +126,10 @@ def test_hidden_observations_change_nothing(basin, case):
     found = []
     for own in (basin, with_marks(basin, ~reports[:, basin.river.segment], ~reports)):
         errors = own.errors(reports)
-        rules = [*same_day(own, errors, reach, day).values()]
+        rules = [*same_day(errors, own.river, reach, day).values()]
         if case == "gaps-30":
-            rules += [persistence(own, errors, reach, day, until, both=both) for both in (False, True)]
+            last = errors, own.river, reach, day, day, ~own.test
+            rules += [damped_persistence(*last, both=both) for both in (False, True)]
         found.append([*reconstructed(own, reports, reach, day, until), *rules])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -147,7 +145,7 @@ def test_a_forecast_sees_nothing_after_its_issue(basin):
         asked = np.array([r]), np.array([d]), np.array([d - 3])
         found = []
         for own in (basin, with_marks(basin, late, np.zeros_like(reports))):
-            rule = persistence(own, own.errors(reports), *asked, both=False)
+            rule = damped_persistence(own.errors(reports), own.river, *asked, ~own.test)
             found.append([*reconstructed(own, reports, *asked), rule])
         for one, other in zip(*found, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -176,52 +174,10 @@ def test_it_is_what_the_accessor_returns(basin, river_once, mode):
     np.testing.assert_allclose(np.maximum(expected[1:], 0), between.values[:, day, reach], atol=1e-4)
 
 
-def test_gaps_lie_in_the_test_years_between_observations():
-    rng = np.random.default_rng(1)
-    seen = rng.random((2000, 40)) < 0.9
-    seen[:, 5] = False
-    test = np.arange(2000) >= 700
-    gap = draw_gaps(seen, test, 30, seed=3)
-    assert not gap[~test].any()
-    assert not gap[:, 5].any()
-    assert 0.15 < gap[test].mean() < 0.3
-    runs = np.diff(np.pad(gap, ((1, 1), (0, 0))).astype(int), axis=0)
-    starts, stops = (np.argwhere(sign == runs.T) for sign in (1, -1))
-    assert ((stops - starts)[:, 1] == 30).all()
-
-
-def test_a_gap_needs_observations():
-    seen = np.zeros((2000, 2), np.bool_)
-    seen[::2, 0] = True  # 90 days of 180, 15 of 30
-    seen[::4, 1] = True  # 45 days of 180
-    test = np.ones(2000, np.bool_)
-    assert draw_gaps(seen, test, 180, seed=0).any(axis=0).tolist() == [True, False]
-    assert not draw_gaps(seen, test, 30, seed=0).any()
-
-
 def test_a_score_by_hand():
     """Two reaches with 30 days of 1 and 3 degC, and one with a single day of 5 degC."""
     error, reach = np.repeat([1.0, -3.0, 5.0], [30, 30, 1]), np.repeat([0, 5, 9], [30, 30, 1])
     assert _scores(error, reach) == {"rmse": 2.3082, "median": 2.0, "n": 61}  # root of (30 + 270 + 25) / 61
-
-
-def test_simple_rules_by_hand(basin):
-    """Two sensors 1.5 and 4 km from a reach, by a river of reaches of 1 km."""
-    length = np.full(6, 1000.0)
-    line = River(np.array([1, 2, 3, 4, 5, -1]), length, np.arange(1.0, 7.0), np.arange(6), None)
-    values = np.full((4, 2), np.nan, np.float32)
-    values[1], values[2] = [2.0, -1.0], [4.0, np.nan]
-    errors = Errors(values, np.array([0, 4]))
-    small = replace(
-        basin, river=line, own=np.zeros((4, 6), np.float32), test=np.array([False, False, False, True])
-    )
-    found = same_day(small, errors, np.array([1, 1, 1]), np.array([0, 1, 2]))
-    np.testing.assert_allclose(found["distance"], [np.inf, 1000, 1000])
-    np.testing.assert_allclose(found["nearest gauge"], [0, 2, 4])
-    np.testing.assert_allclose(found["inverse distance"], [0, (2 / 1 - 1 / 9) / (1 + 1 / 9), 4])
-    # One pair of successive days in the years of training: damping 4 / 2 = 2.
-    late = persistence(small, errors, np.array([0, 4, 2]), np.full(3, 3), np.full(3, 2), both=False)
-    np.testing.assert_allclose(late, [4 * 2, -1 * 4, 0])
 
 
 def test_the_mean_of_the_day_of_the_year(basin, monkeypatch):

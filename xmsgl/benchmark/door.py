@@ -59,7 +59,9 @@ def run(
     protocol
         ``"temporal"``: whole water years are held out; ``"spatial"``: a fifth of the segments; ``"kfold"``:
         groups of neighbouring segments, of which draw 0 to 4 are the five folds of one division, 5 to 9 those
-        of the next, and so on. Always at both scales.
+        of the next, and so on. Always at both scales. ``"spatial-observed"``, ``"gaps-30"``, ``"gaps-180"``,
+        ``"forecast"``, ``"sensors-5"``, ``"sensors-10"``, ``"sensors-20"`` and ``"sensors-50"`` predict given
+        the sensors that report, or what the setting ``given`` says, with methods trained in folds.
     fractions
         Fractions of the fine labels to learn from. Default: 0.001, 0.01, 0.1, 1 (temporal); 1 (spatial).
     methods

@@ -9,10 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.benchmark.clock import EpochClock, member_epochs
+from xmsgl.benchmark.given import RULES, predict_given
 from xmsgl.errors import CheckpointError, InvalidArgumentError, UnknownNameError
 from xmsgl.evaluate import air_temperature_regression, climatology
 from xmsgl.evaluate.references.boosting import gradient_boosting
 from xmsgl.inputs.choose import parse_features
+from xmsgl.models.file.model import load_model
 from xmsgl.models.methods.base import TASK_SCALES
 from xmsgl.models.methods.registry import MODELS, create_model
 from xmsgl.prediction.downscale import downscale
@@ -46,6 +48,7 @@ class Place:
     folder: Path  # for the checkpoint of an interrupted run
     device: str = "cpu"  # of the networks: "auto", "cpu" or "cuda"
     on_epoch: Callable[[int], None] = lambda _: None  # called with its number, counted over all members
+    trained: Path | None = None  # model of a finished run with the same training
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,14 @@ class Network:
         if "start" in settings:
             msg = f"{self.name}: a model to start with may have seen labels that are held out; omit it"
             raise InvalidArgumentError(msg)
+        given, settings = _apart(settings)
+        RULES[given]  # an unknown name is an error
         chosen = TrainSettings.of(self.name, **settings)
         return frozenset().union(*(_labels_of(part) for part in chosen.parts or [chosen]))
 
     def run(self, split: Split, seed: int, settings: Mapping[str, Any], place: Place) -> Outcome:
         """Train, or resume training, and predict every reach and day."""
+        given, settings = _apart(settings)
         chosen = TrainSettings.of(self.name, **settings)
         checkpoint = place.folder / "training.ckpt"
         clock = EpochClock(place.folder / "epochs.json", place.on_epoch)
@@ -122,10 +128,18 @@ class Network:
             "checkpoint": checkpoint,
             "observers": [clock],
         }
-        model = self._train(split.training, arguments, checkpoint)
+        if place.trained is None:
+            model = self._train(split.training, arguments, checkpoint)
+        else:
+            model = load_model(place.trained)
         # Of trainings whose first weights are not those of the model, all epochs measured.
-        epochs = member_epochs(model.history) if not (chosen.parts or chosen.refit) else clock.epochs
-        prediction = downscale(split.inputs, model, device=place.device)
+        first = chosen.parts or chosen.refit or place.trained is not None
+        epochs = clock.epochs if first else member_epochs(model.history)
+        if split.sensors is None:
+            prediction = downscale(split.inputs, model, device=place.device)
+        else:
+            sensors = split.sensors, split.observed
+            prediction = predict_given(split.inputs, *sensors, model, given, place.device)
         return Outcome(prediction, model, clock.seconds(epochs), clock.earlier(epochs))
 
     def _train(self, ds: xr.Dataset, arguments: Mapping[str, Any], checkpoint: Path) -> Model:
@@ -137,6 +151,12 @@ class Network:
                 logger.warning("training starts again: %s", error)
                 checkpoint.unlink()
         return train(ds, self.name, **arguments)
+
+
+def _apart(settings: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what a prediction is given, and the settings of the training."""
+    training = {name: value for name, value in settings.items() if name != "given"}
+    return str(settings.get("given", "sensors")), training
 
 
 def _labels_of(settings: TrainSettings) -> set[str]:

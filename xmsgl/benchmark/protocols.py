@@ -1,7 +1,8 @@
 """The protocols: which labels are for training and which are scored, without leaks.
 
 Labels to be scored are hidden **at both scales**, because one gauge gives both. The training dataset has no
-water temperature other than the labels a method may use, and the dataset for prediction has none.
+water temperature other than the labels a method may use, and the dataset for prediction has none. In
+protocols with sensors, a method is given the observations of those that report beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.benchmark.degrade import degrade
+from xmsgl.benchmark.sensors import WITH_SENSORS, Sensors, read_sensors
 from xmsgl.benchmark.sources import COARSE, FINE, SOURCES, Source, open_source, thin
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.evaluate import hold_out_segments, mask_labels, split_years
@@ -45,6 +47,7 @@ class Split:
     stream_order: xr.DataArray  # of the reaches of `observed`
     segment: xr.DataArray  # the coarse segment of these reaches
     validation: Validation  # training days on which a network chooses its best epoch
+    sensors: Sensors | None = None  # what a method is given when it predicts
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,14 @@ class Protocol:
     # Settings of networks that the protocol sets. None is allowed: with ``validation=null`` a network learns
     # from the validation years as well, as references do, and keeps the last epoch.
     fixed: tuple[str, ...] = ()
+    # Whether a method is given the sensors that report, so that it is trained in folds.
+    sensors: bool = False
 
     def check(self, method: str, settings: Mapping[str, Any]) -> None:
-        """Refuse settings that the protocol sets."""
+        """Refuse settings that the protocol sets, or does not have."""
+        if "given" in settings and not self.sensors:
+            msg = f"{method}: given is for protocols with sensors, {', '.join(WITH_SENSORS)}; omit it"
+            raise InvalidArgumentError(msg)
         if clash := [name for name in self.fixed if settings.get(name) is not None]:
             msg = f"{method}: the protocol sets {', '.join(clash)} itself; omit it"
             raise InvalidArgumentError(msg)
@@ -103,12 +111,27 @@ def _candidates(ds: xr.Dataset, source: Source, name: str) -> Sequence[Any] | No
     return found
 
 
+def _in_folds(hide: Callable[..., Any], *, random: bool) -> Protocol:
+    """Return a protocol with sensors, whose methods need the errors at gauges left out of training."""
+
+    def hidden(*given: Any) -> Any:
+        return *hide(*given)[:2], "folds"
+
+    return Protocol((1.0,), random, hidden, sensors=True)
+
+
 PROTOCOLS: Registry[Protocol] = Registry(
     "protocol",
     {
         "temporal": Protocol((0.001, 0.01, 0.1, 1.0), random=False, hide=_hide_years, fixed=("validation",)),
         "spatial": Protocol((1.0,), random=True, hide=_hide_segments),
         "kfold": Protocol((1.0,), random=True, hide=_hide_fold),
+        "spatial-observed": _in_folds(_hide_segments, random=True),
+        **{
+            name: _in_folds(_hide_years, random=name != "forecast")
+            for name in WITH_SENSORS
+            if name != "spatial-observed"
+        },
     },
 )
 """Protocols by name."""
@@ -124,12 +147,15 @@ def make_split(run: Run) -> Split:
     training = hidden.drop_vars([name for name in temperatures if name not in (COARSE, FINE)])
     if not source.random:  # a random dataset is opened with this fraction
         training = thin(training, run.fraction, run.draw)
-    observed = _observed(ds[source.truth or FINE], where)
+    observed, sensors = _observed(ds[source.truth or FINE], where), None
+    if PROTOCOLS[run.protocol].sensors:
+        sensors, scored = read_sensors(degraded, run.protocol, where, run.draw)
+        observed = _seen(observed.where(scored))
     orders = xr.DataArray(stream_orders(ds, "fine"), {"fine": ds["fine"]}, "fine", name="stream_order")
     inputs = ds.drop_vars(temperatures)
     reaches = {"fine": observed["fine"]}
     segments = ds["coarse_segment"].sel(reaches).compute()
-    return Split(training, inputs, observed, orders.sel(reaches), segments, validation)
+    return Split(training, inputs, observed, orders.sel(reaches), segments, validation, sensors)
 
 
 def _temperatures(ds: xr.Dataset) -> list[str]:
@@ -141,7 +167,11 @@ def _temperatures(ds: xr.Dataset) -> list[str]:
 def _observed(labels: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
     (dim,) = where.dims
     # Selected first, so that only the scored days or reaches are read.
-    chosen = labels.isel({dim: np.flatnonzero(where.values)}).transpose("time", "fine").compute()
+    return _seen(labels.isel({dim: np.flatnonzero(where.values)}).transpose("time", "fine").compute())
+
+
+def _seen(chosen: xr.DataArray) -> xr.DataArray:
+    """Keep the days and reaches with observations."""
     seen = chosen.notnull().values
     if not seen.any():
         msg = "the protocol leaves no observation to score; choose another region, period or protocol"

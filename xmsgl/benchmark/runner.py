@@ -78,7 +78,8 @@ def execute(run: Run, store: Store, device: str, on_epoch: Callable[[int], None]
     wall, cpu = time.perf_counter(), time.process_time()
     with set_options(progress=False):
         split = make_split(run)
-        place = Place(store.work(run.id), device, on_epoch)
+        trained = None if split.sensors is None else store.same_training(run, code_digest())
+        place = Place(store.work(run.id), device, on_epoch, trained)
         outcome = contender(run.method).run(split, run.seed, run.settings, place)
         pairs = pair_up(outcome.prediction, split)
     about, model = {}, outcome.model

@@ -23,7 +23,7 @@ class Run:
     dataset
         Name of a source, see :mod:`xmsgl.benchmark.sources`.
     protocol
-        ``"temporal"`` or ``"spatial"``.
+        A name of :data:`xmsgl.benchmark.protocols.PROTOCOLS`.
     method
         Name of a contender, see :mod:`xmsgl.benchmark.methods`.
     fraction

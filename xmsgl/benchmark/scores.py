@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "pair_up", "score_pairs"]
 
 GROUPS = ("all", "month", "stream_order", "segment", "reach")
-"""Groupings of the scores; their members are months, stream orders, coarse segments and reaches."""
+"""Groupings of the scores: months, stream orders, coarse segments and reaches; of forecasts also leads."""
 
 # Redundant for a single reach.
 _NOT_BY_REACH = ("rmse_median", "n_reaches", "n_reaches_median")
@@ -41,6 +41,10 @@ def pair_up(prediction: xr.DataArray, split: Split) -> pd.DataFrame:
             "segment": split.segment.values[reach],
         }
     )
+    if split.sensors is not None and (issues := split.sensors.issues) is not None:
+        days = pd.DatetimeIndex(frame["day"])
+        last = issues[issues.searchsorted(days) - 1]
+        frame["lead"] = (days - last).days.to_numpy(np.int16)
     return frame.sort_values(["reach", "day"], ignore_index=True)
 
 
@@ -56,6 +60,9 @@ def score_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
             ways[name] = xr.DataArray(reaches[name].to_numpy(), coords, "fine", name=name)
         else:  # runs made before pairs had their segment
             del ways[name]
+    if "lead" in pairs:
+        days = pairs.groupby("day")["lead"].first()
+        ways["lead"] = xr.DataArray(days.to_numpy(), {"time": days.index.to_numpy()}, "time", name="lead")
     parts = []
     for group, way in ways.items():
         scores = score(field["predicted"], field["observed"], by=way)

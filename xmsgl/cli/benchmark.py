@@ -59,11 +59,15 @@ def _sources() -> Iterable[str]:
 @config_option
 @click.option(
     "--protocol",
-    type=Names(["temporal", "spatial", "kfold"]),
+    type=Names(
+        ["temporal", "spatial", "kfold", "spatial-observed", "forecast", "gaps-30", "gaps-180"]
+        + [f"sensors-{percent}" for percent in (5, 10, 20, 50)]
+    ),
     default="temporal",
     show_default=True,
     help="Hold out whole water years, a fifth of the segments, or groups of neighbouring segments in five "
-    "folds (draws 0 to 4; 5 to 9 divide again); always at both scales.",
+    "folds (draws 0 to 4; 5 to 9 divide again); always at both scales. Given sensors: segments while all "
+    "others report, the days after an issue, gaps, or the gauges that do not report.",
 )
 @click.option(
     "--fractions",
