@@ -179,8 +179,12 @@ def test_rules_share_one_training(tiny, tmp_path, monkeypatch):
     assert len({float(store.pairs(run.id)["predicted"].sum()) for run in runs}) == 3
     model = load_model(store.runs / runs[0].id / "model.safetensors")
     assert model.spec.errors
-    do_runs([run_of("sensors-50"), replace(runs[0], draw=2)], store)  # other splits
-    assert len(trained) == 3
+    # Other sensors and gaps, but the same years for training; then other segments, labels or settings.
+    do_runs([run_of("sensors-50"), replace(runs[0], draw=2)], store)
+    assert len(trained) == 1
+    others = run_of("spatial-observed"), replace(runs[0], fraction=0.5), replace(runs[0], seed=1)
+    assert do_runs(others, store) == []
+    assert len(trained) == 4
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xmsgl.benchmark.runs import Run
     from xmsgl.inputs.validation import Validation
 
-__all__ = ["FOLDS", "PROTOCOLS", "Protocol", "Split", "make_split"]
+__all__ = ["FOLDS", "PROTOCOLS", "Protocol", "Split", "make_split", "training_of"]
 
 _HELD_OUT = 0.2
 #: Of the protocol ``"kfold"``: the draw d is fold d modulo 5 of repeat d // 5.
@@ -156,6 +156,17 @@ def make_split(run: Run) -> Split:
     reaches = {"fine": observed["fine"]}
     segments = ds["coarse_segment"].sel(reaches).compute()
     return Split(training, inputs, observed, orders.sel(reaches), segments, validation, sensors)
+
+
+def training_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the training of a run depends on: not on what its prediction is given."""
+    settings = {name: value for name, value in run["settings"].items() if name != "given"}
+    protocol, draw = run["protocol"], run["draw"]
+    if PROTOCOLS[protocol].sensors and protocol != "spatial-observed":
+        protocol = "years, in folds"
+        drawn = SOURCES[run["dataset"]].random or run["fraction"] not in (None, 1) or run["degrade"]
+        draw = draw if drawn else 0
+    return {**run, "settings": settings, "protocol": protocol, "draw": draw}
 
 
 def _temperatures(ds: xr.Dataset) -> list[str]:

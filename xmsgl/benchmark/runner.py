@@ -17,7 +17,7 @@ import dask
 
 from xmsgl.benchmark.machine import code_digest, describe_machine, versions
 from xmsgl.benchmark.methods import Place, contender
-from xmsgl.benchmark.protocols import make_split
+from xmsgl.benchmark.protocols import make_split, training_of
 from xmsgl.benchmark.scores import pair_up, score_pairs
 from xmsgl.benchmark.sources import COARSE, FINE
 from xmsgl.errors import InvalidArgumentError
@@ -29,6 +29,7 @@ from xmsgl.util.progress import progress_bar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
+    from pathlib import Path
 
     from xmsgl.benchmark.protocols import Split
     from xmsgl.benchmark.runs import Run
@@ -78,7 +79,7 @@ def execute(run: Run, store: Store, device: str, on_epoch: Callable[[int], None]
     wall, cpu = time.perf_counter(), time.process_time()
     with set_options(progress=False):
         split = make_split(run)
-        trained = None if split.sensors is None else store.same_training(run, code_digest())
+        trained = None if split.sensors is None else _same_training(run, store)
         place = Place(store.work(run.id), device, on_epoch, trained)
         outcome = contender(run.method).run(split, run.seed, run.settings, place)
         pairs = pair_up(outcome.prediction, split)
@@ -107,6 +108,15 @@ def execute(run: Run, store: Store, device: str, on_epoch: Callable[[int], None]
     }
     payload = None if model is None else model.payload
     store.finish(run.id, record, pairs=pairs, scores=score_pairs(pairs), model=payload)
+
+
+def _same_training(run: Run, store: Store) -> Path | None:
+    """Return the model of a finished run that has learned from the same with the same settings."""
+    wanted, code = training_of(run.to_dict()), code_digest()
+    for record in store.records():
+        if "sha256" in record and record["code"] == code and training_of(record["run"]) == wanted:
+            return store.runs / str(record["id"]) / "model.safetensors"
+    return None
 
 
 def _labels(split: Split, run: Run) -> dict[str, int]:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from xmsgl.benchmark.runs import Run
-
 __all__ = ["Store", "write_table"]
 
 _COMMANDS = "commands.json"
@@ -92,14 +90,6 @@ class Store:
         """Read the records of all finished runs, in the order of their ids."""
         return [_read(path) for path in sorted(self.runs.glob("*/run.json"))]
 
-    def same_training(self, run: Run, code: str) -> Path | None:
-        """Return the model of a finished run that differs only in what its prediction is given."""
-        wanted = _training(run.to_dict())
-        for record in self.records():
-            if "sha256" in record and record["code"] == code and _training(record["run"]) == wanted:
-                return self.runs / str(record["id"]) / "model.safetensors"
-        return None
-
     def pairs(self, run_id: str) -> pd.DataFrame:
         """Read the observed and predicted temperatures of a run."""
         return pd.read_parquet(self.runs / run_id / "pairs.parquet", engine="pyarrow")
@@ -135,12 +125,6 @@ class Store:
 
     def _failure(self, run_id: str) -> Path:
         return self.folder / "failed" / f"{run_id}.json"
-
-
-def _training(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what the training of a run depends on."""
-    settings = {name: value for name, value in run["settings"].items() if name != "given"}
-    return {**run, "settings": settings}
 
 
 def _read(path: Path) -> Any:
