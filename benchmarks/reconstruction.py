@@ -122,6 +122,7 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
     arrays, forecast = np.load(stored), None
     if case.startswith("weather"):
         issues = np.flatnonzero(issue_days(test.values))[::_OF_ISSUES]
+        issues = issues[issues < ds.sizes["time"] - len(AIR_ERROR)]
         stored = path.with_name(f"{path.stem}-weather.npy")
         if not stored.exists():
             np.save(stored, with_weather_forecast(ds, model, issues))

@@ -225,3 +225,10 @@ def test_a_forecast_of_the_weather_grows_worse(river_once, basin, monkeypatch):
     late = with_weather_forecast(river_once, basin.model, issues)
     np.testing.assert_allclose(late[weeks[:, :3]], basin.predicted[weeks[:, :3]], atol=1e-4)
     assert (np.abs(late[weeks[:, 3:]] - basin.predicted[weeks[:, 3:]]).mean(axis=-1) > 0.01).all()
+
+
+def test_a_forecast_of_the_weather_needs_a_whole_week(prepared, river_once):
+    """Of the issues 735, 763 and 791, the last has two days left."""
+    one = prepared("weather-1", river_once.isel(time=slice(794)), "one")
+    days = np.flatnonzero(np.isfinite(one.forecast).all(axis=1))
+    np.testing.assert_array_equal(days, [*range(736, 743), *range(764, 771)])

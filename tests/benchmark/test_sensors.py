@@ -214,6 +214,20 @@ def test_the_command_knows_all_protocols():
     assert {name for name, each in PROTOCOLS.items() if each.sensors} == set(WITH_SENSORS)
 
 
+@pytest.mark.parametrize(("days", "left"), [(911, 7), (913, 2)])
+def test_the_last_week_of_a_record_may_be_short(offer, tmp_path, days, left):
+    """Day 910 has a number that is a multiple of seven: of 911 days it is the last."""
+    offer(make_river(days=days))
+    split = make_split(run_of("forecast"))
+    last = split.inputs.indexes["time"][-1]
+    assert (last - split.sensors.issues[-1]).days == left
+    short = replace(split.sensors, issues=split.sensors.issues[-2:])
+    model = split.training.msgl.train("trees", progress=False, **TREES)
+    found = predict_given(split.inputs, short, split.observed, model, "sensors", "cpu")
+    assert found.sizes["time"] == 7 + left
+    assert found.indexes["time"][-1] == last
+
+
 @pytest.mark.parametrize(("percent", "kept"), [(5, 1), (20, 4), (50, 10)])
 def test_a_share_of_the_gauges_reports_in_the_test_years(percent, kept):
     seen = np.ones((300, 25), np.bool_)
