@@ -63,7 +63,7 @@ def keep_some(seen: Booleans, test: Booleans, percent: int, seed: int) -> Boolea
 
 
 def issue_days(test: Booleans) -> Booleans:
-    """Say on which days a forecast is issued: every seventh of the record, in the test years; not the last."""
+    """Say on which days a forecast is issued: every seventh of the record, of the test, not the last."""
     issued: Booleans = test & (np.arange(test.size) % LEADS == 0)
     issued[-1:] = False
     return issued
