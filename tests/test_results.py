@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import recipes, strategies
+from benchmarks import recipes, strategies, variance
 from xmsgl.benchmark.store import Store
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model
@@ -77,6 +77,24 @@ def test_the_tables_of_strategies_are_those_of_the_stored_runs():
             if line.startswith(f"| `{method}` | {np.mean(some['rmse']):.3f}") and f"| {len(some)} |" in line
         }
         assert f"{np.mean(some['rmse_median']):.3f}" in line
+
+
+def test_the_tables_of_the_variance_are_those_of_the_stored_runs():
+    page = (variance.ROOT / variance.PAGE).read_text(encoding="utf-8")
+    assert variance.written() == page
+    rows = json.loads((variance.ROOT / variance.RESULTS).read_text(encoding="utf-8"))
+    parts = {}
+    for model in ("msgl", "dynamic-msgl"):
+        own = [row for row in rows if row["model"] == model]
+        seeds, draws = (sorted({row[key] for row in own}) for key in ("seed", "draw"))
+        table = np.array(
+            [[r["rmse"] for s in seeds for r in own if (r["draw"], r["seed"]) == (d, s)] for d in draws]
+        )
+        training = np.mean([np.var(each, ddof=1) for each in table])
+        parts[model] = max(0.0, np.var(table.mean(axis=1), ddof=1) - training / len(seeds))
+        assert f"| `{model}` | {table.mean():.3f} | {parts[model]:.4f} (" in page
+        assert f"| {training:.4f} (" in page
+    assert f"| {parts['dynamic-msgl'] / parts['msgl']:.2f} (" in page
 
 
 def test_the_ends_of_the_stages():

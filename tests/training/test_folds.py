@@ -11,7 +11,7 @@ pytest.importorskip("sklearn")
 
 from tests.small import FEATURES, same
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.inputs.validation import left_out_years
+from xmsgl.inputs.validation import left_out_days
 from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import load_model
 from xmsgl.prediction.downscale import downscale, held_out_shares
@@ -107,7 +107,7 @@ def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river_of, monkeypatc
 
 def test_a_third_of_the_years_of_a_long_record_is_left_out():
     time = pd.date_range("1984-10-01", "2020-09-30")
-    left_out = left_out_years(time, 5)
+    left_out = left_out_days(time, 5)
     years = [set(time.year[days].tolist()) for days in left_out]
     assert sorted(map(len, years)) == [2, 2, 2, 3, 3]
     assert len(set.union(*years)) == 12  # of 37
@@ -115,10 +115,16 @@ def test_a_third_of_the_years_of_a_long_record_is_left_out():
         np.testing.assert_array_equal(days, time.year.isin(own))
 
 
-def test_of_a_short_record_no_year_is_left_out():
+def test_of_a_short_record_parts_are_left_out():
     time = pd.date_range("2001-01-01", periods=6 * 365)
-    assert left_out_years(time, 2).any(axis=1).all()
-    assert not left_out_years(time[1:], 2).any()
+    for days, year in zip(left_out_days(time, 2), (2004, 2001), strict=True):  # 0 and 3 modulo 6
+        assert set(time.year[days]) == {year}
+    for n, length in ((6 * 365 - 1, 365), (800, 133), (180, 30)):
+        left_out = left_out_days(time[:n], 2)
+        starts = [np.flatnonzero(np.diff(days.astype(int), prepend=0) == 1).tolist() for days in left_out]
+        assert starts == [[0], [-(-3 * n // 6)]]
+        np.testing.assert_allclose(left_out.sum(axis=1), length, atol=1)
+    assert not left_out_days(time[:179], 2).any()
 
 
 def test_prediction_is_the_mean_of_the_folds(river, folded):

@@ -26,7 +26,7 @@ __all__ = [
     "Use",
     "Validation",
     "label_values",
-    "left_out_years",
+    "left_out_days",
     "read_validation",
     "split_labels",
     "without_labels",
@@ -45,6 +45,7 @@ _SHARE, _FOLDS = 0.15, 5
 #: Of so many times as many years as folds, each fold leaves out one: enough for the errors of unseen years,
 #: and so few that nearly all errors at gauges left out are those of a training that knew the year.
 _TURNS = 3
+_MONTH = 30  # days
 
 
 @dataclass(frozen=True)
@@ -155,14 +156,15 @@ def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.N
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
 
 
-def left_out_years(time: pd.DatetimeIndex, folds: int) -> DayMask:
+def left_out_days(time: pd.DatetimeIndex, folds: int) -> DayMask:
     """Say which days each fold leaves out, (fold, time): a year in turn, a third of the years in all.
 
-    None in a record of fewer years, because a training without one of them would miss much.
+    In a record of fewer years, parts of it are left out instead, unless they are shorter than a month.
     """
     turns = _TURNS * folds
-    left_out: DayMask = time.year.to_numpy() % turns == _TURNS * np.arange(folds)[:, None]
-    return left_out & (len(time) // 365 >= turns)
+    turn = time.year.to_numpy() if len(time) // 365 >= turns else np.arange(len(time)) * turns // len(time)
+    left_out: DayMask = turn % turns == _TURNS * np.arange(folds)[:, None]
+    return left_out & (len(time) // turns >= _MONTH)
 
 
 def without_labels(ds: xr.Dataset, split: Split) -> xr.Dataset:
@@ -262,7 +264,7 @@ def _validation_days(
     if asked.share is not None:
         return _share_of_windows(days, labelled, windows, asked.share, seed)
     if asked.folds:
-        days |= left_out_years(time, asked.folds)[fold]
+        days |= left_out_days(time, asked.folds)[fold]
     for period in asked.periods:
         days[_period(time, period)] = True
     if asked.periods and not (days & labelled).any():

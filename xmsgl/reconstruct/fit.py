@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from xmsgl import schema
-from xmsgl.inputs.validation import label_values, left_out_years
+from xmsgl.inputs.validation import label_values, left_out_days
 from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind, ErrorPart
 from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
 from xmsgl.models.file.model import Model
@@ -56,7 +56,7 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
     river = River.of(ds)
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
     found: dict[ErrorKind, ErrorCovariance] = {}
-    of_years, useless = _years_left_out(ds, model, folds)
+    of_years, useless = _days_left_out(ds, model, folds)
     shares = [held_out_shares(model, ds), of_years]
     predictions = weighted_means(ds, model, shares, None, device, carry=False)
     for kind, predicted in zip(get_args(ErrorKind), predictions, strict=True):
@@ -71,12 +71,12 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
     return Model(replace(model.spec, errors=found), model.weights, model.history)
 
 
-def _years_left_out(ds: xr.Dataset, model: Model, folds: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the share of each part on a day, of those that left its year out, (part, time, 1).
+def _days_left_out(ds: xr.Dataset, model: Model, folds: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the share of each part on a day, of those that left it out, (part, time, 1).
 
-    Also where no training knew the segment but not the year, (time, coarse); nowhere if no year was left out.
+    Also where no training knew the segment but not the day, (time, coarse); nowhere if no day was left out.
     """
-    years = left_out_years(pd.DatetimeIndex(ds.indexes["time"]), folds)
+    years = left_out_days(pd.DatetimeIndex(ds.indexes["time"]), folds)
     left_out = np.repeat(years, len(model.parts) // folds, axis=0)
     shares = np.array(model.shares)[:, None]
     own = shares * left_out

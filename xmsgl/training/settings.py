@@ -90,7 +90,7 @@ class TrainSettings:
         reaches: ``"segments"`` keeps 15 % of the gauged segments at both scales, ``"segments:0.2"`` 20 %,
         drawn in groups of neighbours along the river. Both with a comma, ``"days,segments:0.2"``.
         ``"folds"`` trains five times, ``"folds:4"`` four times, each time without another part of the
-        segments and, in a record of 15 years or more, without a few years; the prediction is the mean, and
+        segments and another 15th of the years, or of a shorter record; the prediction is the mean, and
         every gauge has a residual of the training that left it out. None: learn from everything and keep the
         last epoch.
     refit

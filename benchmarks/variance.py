@@ -1,0 +1,115 @@
+"""How much the error depends on the places learned from: ``python -m benchmarks.variance [FOLDER ...]``.
+
+The folders are those of
+
+    xmsgl benchmark delaware --config benchmarks/settings/variance.toml --out FOLDER
+
+One row for each finished run is kept in ``docs/benchmarks/variance.json``; the tables are written into
+``docs/benchmarks/variance.md``, between marks. Without a folder, the page is made again from the rows kept.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmarks.rows import fill, read_rows, write_rows
+from benchmarks.strategies import ROOT, read_runs, stage_ends
+from xmsgl.benchmark.protocols import FOLDS
+from xmsgl.evaluate import variance_decomposition
+from xmsgl.evaluate.table import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+
+__all__ = ["main", "scores_of", "written"]
+
+SETTINGS = "benchmarks/settings/variance.toml"
+RESULTS = "docs/benchmarks/variance.json"
+PAGE = "docs/benchmarks/variance.md"
+FIXED = "msgl"
+_KEPT = ("seed", "draw", "rmse", "n", "cpu_s", "versions", "hardware", "finished")
+
+
+def scores_of(rows: Sequence[dict[str, Any]]) -> xr.DataArray:
+    """Return the RMSE by model, repeat, fold and seed, of the seeds that every model and fold has."""
+    frame = pd.DataFrame(list(rows))
+    frame["repeat"], frame["fold"] = frame["draw"] // FOLDS, frame["draw"] % FOLDS
+    found = frame.set_index(["model", "repeat", "fold", "seed"])["rmse"].to_xarray()
+    return found.sel(seed=found.notnull().all(["model", "repeat", "fold"]))
+
+
+def components(rows: Sequence[dict[str, Any]]) -> str:
+    """Write the two parts of the variance of each model, and their ratio to those of fixed edges."""
+    scores = scores_of(rows)
+    found = variance_decomposition(scores, reference=FIXED)
+    time = pd.DataFrame(list(rows)).groupby("model")["cpu_s"].mean()
+    lines = []
+    for name in scores["model"].values:
+        own = found.sel(model=name)
+        parts = [
+            f"{float(own[part]):.4f} ({float(own[f'{part}_low']):.4f} to {float(own[f'{part}_high']):.4f})"
+            for part in ("data", "training")
+        ]
+        ratio = f"{float(own.ratio):.2f} ({float(own.ratio_low):.2f} to {float(own.ratio_high):.2f})"
+        share = float(own.data / (own.data + own.training))
+        lines.append(
+            [
+                f"`{name}`",
+                f"{float(own['mean']):.3f}",
+                *parts,
+                f"{100 * share:.0f} %",
+                ratio,
+                f"{time[name]:,.0f}",
+            ]
+        )
+    head = [
+        "model",
+        "RMSE",
+        "variance of the data",
+        "of the training",
+        "share of the data",
+        "data, ratio to `msgl`",
+    ]
+    return markdown([*head, "CPU [s]"], lines, left=(0,))
+
+
+def folds(rows: Sequence[dict[str, Any]]) -> str:
+    """Write the mean RMSE over the seeds of each fold."""
+    means = scores_of(rows).mean("seed")
+    lines = [
+        [f"`{name}`", str(repeat), *(f"{float(each):.2f}" for each in means.sel(model=name, repeat=repeat))]
+        for name in means["model"].values
+        for repeat in means["repeat"].values
+    ]
+    return markdown(["model", "division", *(f"fold {k}" for k in range(FOLDS))], lines, left=(0,))
+
+
+def written(root: Path = ROOT) -> str:
+    """Return the page with the figures of the stored results."""
+    rows = read_rows(root / RESULTS)
+    tables = {"components": components(rows), "folds": folds(rows)}
+    return fill((root / PAGE).read_text(encoding="utf-8"), tables, PAGE)
+
+
+def main(folders: Sequence[str], root: Path = ROOT) -> None:
+    """Store the rows of some folders, in place of those of the same runs, and write the page."""
+    common = tomllib.loads((root / SETTINGS).read_text(encoding="utf-8"))["set"]
+    kept = {(row["model"], row["draw"], row["seed"]): row for row in read_rows(root / RESULTS)}
+    for folder in folders:
+        for run in read_runs("variance", Path(folder), common):
+            row = {"model": run["method"].partition(",")[0], **{key: run[key] for key in _KEPT}}
+            kept[row["model"], row["draw"], row["seed"]] = {**row, "stages": stage_ends(run)}
+    if folders:
+        write_rows(root / RESULTS, [kept[key] for key in sorted(kept)])
+    (root / PAGE).write_text(written(root), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
