@@ -23,7 +23,7 @@ class Run:
     dataset
         Name of a source, see :mod:`xmsgl.benchmark.sources`.
     protocol
-        A name of :data:`xmsgl.benchmark.protocols.PROTOCOLS`.
+        ``"temporal"``, ``"spatial"``, ``"kfold"``, or one with sensors, such as ``"gaps-30"``.
     method
         Name of a contender, see :mod:`xmsgl.benchmark.methods`.
     fraction
