@@ -168,7 +168,7 @@ def test_what_completes():
     assert {"--config", "--checkpoint"} == set(complete("train", "--c"))
     assert complete("train", "sim")[0] == "simulated"
     assert complete("train", "x.nc", "--recipe", "p") == ["published"]
-    assert complete("benchmark", "simulated", "--protocol", "s") == ["spatial"]
+    assert complete("benchmark", "simulated", "--protocol", "sp") == ["spatial", "spatial-observed"]
     for name in packaged_names():
         assert name in complete("downscale", "x.nc", "-m", name[:5])
 
