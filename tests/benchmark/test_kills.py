@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -54,9 +55,9 @@ def trace_of(folder):
     """When files of a benchmark were written."""
     written = {}
     for place, _, names in os.walk(folder):  # unlike rglob, it goes on where a folder has just gone
-        for path in (os.path.join(place, name) for name in names if name.endswith(".ckpt")):
+        for path in (Path(place, name) for name in names if name.endswith(".ckpt")):
             with contextlib.suppress(FileNotFoundError):
-                written[path] = os.stat(path).st_mtime_ns
+                written[path] = path.stat().st_mtime_ns
     return written
 
 
