@@ -16,6 +16,7 @@ from xmsgl.util.spec import is_positive
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -37,8 +38,10 @@ def check_sensors(
 
     On each day with an observation, the temperature is reconstructed without the sensors of the same segment,
     and the difference is divided by its standard deviation. Over the days of a good sensor these standard
-    scores are spread around 0 with a deviation of about 1. Nothing is removed from the dataset: a place with
-    a spring or below a dam may differ from its surroundings, too.
+    scores are spread around 0 with a deviation of about 1. A faulty sensor also makes its neighbours look
+    wrong, so the segment with the largest score is set aside and all others are compared again without it,
+    until no further one is suspect. Nothing is removed from the dataset: a place with a spring or below a dam
+    may differ from its surroundings, too.
 
     Parameters
     ----------
@@ -96,15 +99,31 @@ def check_sensors(
     if not errors.reach.size:
         msg = "the dataset has no observation at a reach or at a segment with reaches, so no sensor to check"
         raise InvalidArgumentError(msg)
-    table = _scores(errors, river, fitted.spec.errors["ungauged"])
-    table["suspect"] = (table["shift"].abs() > threshold) | (table["spread"] > threshold)
-    worst = table[["shift", "spread"]].abs().max(axis=1).sort_values(ascending=False, kind="stable").index
-    return _described(table.loc[worst], ds.indexes["fine"])
+    table = _without_suspects(errors, river, fitted.spec.errors["ungauged"], threshold)
+    return _described(table, ds.indexes["fine"])
 
 
-def _scores(errors: Errors, river: River, covariance: ErrorCovariance) -> pd.DataFrame:
-    """Return the figures of each sensor, by the position of its reach."""
-    from xmsgl.reconstruct.given import Asked, Places, error_given
+def _without_suspects(
+    errors: Errors, river: River, covariance: ErrorCovariance, threshold: float
+) -> pd.DataFrame:
+    """Compare all sensors with those that are not suspect, and return them, the most suspect first."""
+    aside: list[int] = []
+    while True:
+        table = _scores(errors, river, covariance, aside)
+        worst = table[["shift", "spread"]].abs().max(axis=1).sort_values(ascending=False, kind="stable")
+        table = table.loc[worst.index].assign(suspect=worst > threshold)
+        segments = river.segment[table.index[table["suspect"]]]
+        found = segments[~np.isin(segments, aside)]
+        if not found.size:
+            return table
+        aside.append(int(found[0]))
+
+
+def _scores(
+    errors: Errors, river: River, covariance: ErrorCovariance, aside: Sequence[int] = ()
+) -> pd.DataFrame:
+    """Return the figures of each sensor, by the position of its reach; compare with none of some segments."""
+    from xmsgl.reconstruct.given import Asked, Errors, Places, error_given
 
     sensor, day = np.nonzero(np.isfinite(errors.values.T))
     whole: NDArray[np.int64] = np.full(day.size, -1)
@@ -112,7 +131,8 @@ def _scores(errors: Errors, river: River, covariance: ErrorCovariance) -> pd.Dat
     places = Places.of(river, errors.reach, errors.reach)
     reach = errors.reach[sensor]
     asked = Asked(reach, day, until, river.segment[reach], whole)
-    mean, deviation = error_given(errors, asked, places, covariance)
+    trusted = np.where(np.isin(river.segment[errors.reach], aside), np.float32(np.nan), errors.values)
+    mean, deviation = error_given(Errors(trusted, errors.reach), asked, places, covariance)
     difference = errors.values[day, sensor] - mean
     frame = pd.DataFrame({"difference": difference, "score": difference / deviation}).groupby(reach)
     median = frame.median()
