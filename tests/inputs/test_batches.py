@@ -8,6 +8,7 @@ import pytest
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.batches import TrainingData
 from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.scales import ScaleInputs, Sources
 from xmsgl.inputs.validation import split_labels, write_validation
 
@@ -400,3 +401,45 @@ def test_inherited_inputs_are_those_that_reaches_would_have(river, monkeypatch, 
     for few, many in zip(inherited, own, strict=True):
         assert isinstance(few, Sources)
         np.testing.assert_array_equal(dense(few), many)
+
+
+@pytest.fixture
+def with_anomalies(river):
+    anomaly = np.arange(1.0, 1 + river.sizes["coarse"])
+    return river.assign({f"{name}_coarse": ("coarse", anomaly) for name in neighbour_features([0.0])})
+
+
+def hidden_in(data, batches):
+    """Which segments have no anomaly of their own, by the first day of the window; equal at both scales."""
+    found = {}
+    k = [feature.name for feature in data.inputs["coarse"].features].index("neighbour_0km_mean")
+    scaling = data.scaling["coarse"]
+    for batch in batches:
+        own = [
+            dense(batch.inputs[scale])[:, :, :, k] * scaling.deviation[k] + scaling.mean[k]
+            for scale in SCALES
+        ]
+        assert np.ptp(own[0], axis=0).max() == 0  # the same on all days of a window
+        for w, name in enumerate(batch.name.split(", ")):
+            gone = np.isclose(own[0][0, :, w], 0.0, atol=1e-5)
+            found[name] = gone
+            np.testing.assert_allclose(own[1][0, :, w], own[0][0, data.inputs["fine"]._segment, w], atol=1e-5)
+            kept = np.flatnonzero(~gone)
+            np.testing.assert_allclose(own[0][0, kept, w], 1.0 + kept, atol=1e-5)
+    return found
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_own_anomalies_are_hidden_for_about_half_of_the_segments_of_a_window(with_anomalies, batch):
+    features = [*NAMES, *neighbour_features([0.0])]
+    data = prepare(with_anomalies, features=features, validation=0.3, window=10, batch=batch)
+    epochs = [hidden_in(data, data.training_batches(epoch)) for epoch in range(4)]
+    share = np.mean([gone for epoch in epochs for gone in epoch.values()], axis=0)
+    assert share.shape == (5,)
+    n = sum(map(len, epochs))
+    assert (np.abs(share - 0.5) < 4 * 0.5 / np.sqrt(n)).all()
+    assert any((epochs[0][name] != epochs[1][name]).any() for name in epochs[0])  # drawn anew
+    alone = prepare(with_anomalies, features=features, validation=0.3, window=10)
+    for name, gone in hidden_in(alone, alone.training_batches(0)).items():
+        np.testing.assert_array_equal(gone, epochs[0][name])  # whatever windows a batch has
+    assert not any(gone.any() for gone in hidden_in(data, data.validation_batches()).values())

@@ -51,9 +51,10 @@ def by_loops(known, segments):
         for length in known.lengths:
             sums, support = [0.0, 0.0, 0.0], 0.0
             for k, other in enumerate(known.segments):
-                if other == segment or apart(segment, other) > 5 * length:
+                if (other == segment) != (length == 0) or (length and apart(segment, other) > 5 * length):
                     continue
-                weight = np.exp(-apart(segment, other) / length) * known.days[k] / (known.days[k] + 60)
+                near = np.exp(-apart(segment, other) / length) if length else 1.0
+                weight = near * known.days[k] / (known.days[k] + 60)
                 support += weight
                 for season, values in enumerate((known.mean, known.warm, known.cold)):
                     sums[season] += weight * values[k]
@@ -75,6 +76,15 @@ def test_features_are_those_of_a_plain_loop(river, known):
     expected = by_loops(known, river.coarse.values)
     np.testing.assert_allclose(table(river, known), expected, rtol=1e-5)
     assert np.ptp(expected, axis=0).min() > 0.05
+
+
+@pytest.mark.parametrize("lengths", [(0.0,), (0.0, *LENGTHS), (2e4, 0.0)], ids=str)
+def test_a_length_of_zero_is_the_segment_itself(river, known, lengths):
+    own = replace(known, lengths=lengths)
+    expected = by_loops(own, river.coarse.values)
+    np.testing.assert_allclose(table(river, own), expected, rtol=1e-5)
+    first = 4 * lengths.index(0.0)
+    np.testing.assert_array_equal(expected[:, first + 3] > 0, np.isin(river.coarse, known.segments))
 
 
 def test_own_observations_are_not_used(river, known):
@@ -137,8 +147,8 @@ def test_survives_json(known):
 
 
 @pytest.mark.parametrize(
-    "lengths", [5000, "5000", [0], [-1.0], [float("inf")], [True], [5000, 5000.0], ["far"]], ids=str
+    "lengths", [5000, "5000", [0, 0.0], [-1.0], [float("inf")], [True], [5000, 5000.0], ["far"]], ids=str
 )
 def test_lengths_are_checked(lengths):
-    with pytest.raises(InvalidArgumentError, match="different lengths along the river above 0 m"):
+    with pytest.raises(InvalidArgumentError, match="different lengths along the river in m"):
         check_lengths(lengths)

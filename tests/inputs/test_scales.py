@@ -13,6 +13,7 @@ from xmsgl import schema
 from xmsgl.inputs import scales
 from xmsgl.inputs.choose import choose_features
 from xmsgl.inputs.features import Scaling
+from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.scales import ScaleInputs
 
 CHOSEN = ["air_temperature", "precipitation", "air_temperature:7", "drainage_area", "slope", "elevation"]
@@ -109,6 +110,35 @@ def test_sources_are_what_gather_brings_together(small):
         assert rows.shape == (3, len(set(place.tolist())), 2, 6)
         np.testing.assert_array_equal(rows[:, place] + fixed[:, None], some.gather(days))
         assert not rows[..., [3, 4, 5]].any()
+
+
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_hidden_segments_have_no_anomaly_of_their_own(small, scale):
+    """As a dataset in which the own anomalies of these segments are 0, and nothing else is changed."""
+    names = [*neighbour_features([0.0])]
+    rng = np.random.default_rng(3)
+    given = small.assign({f"{name}_coarse": ("coarse", rng.normal(0, 1, 5)) for name in names})
+    features = choose_features(given, [*CHOSEN, *names])
+    scaling = Scaling((1.0, 0.5, 2.0, 3.0, 0.05, 100.0, *[0.2] * 4), (2.0,) * 10, 10.0, 5.0)
+    days = np.array([[0, 1, 2], [10, 11, 39]])
+    hidden = np.array([[True, False, False, True, False], [False, True, True, True, False]])
+    inputs = ScaleInputs(given, features, scale)
+    inputs.use(scaling)
+    assert inputs.hides
+    few = np.array([3, 0, 4])
+    for some in (inputs, inputs.prune(few)):
+        found = some.gather(days, hidden)
+        for w in (0, 1):
+            seen = given.assign(
+                {f"{name}_coarse": given[f"{name}_coarse"].where(~hidden[w], 0.0) for name in names}
+            )
+            other = ScaleInputs(seen, features, scale)
+            other.use(scaling)
+            other = other if some is inputs else other.prune(few)
+            np.testing.assert_allclose(found[:, :, w], other.gather(days[w : w + 1])[:, :, 0], atol=1e-6)
+        if scale == "fine":
+            rows, place, fixed = some.sources(days, hidden)
+            np.testing.assert_allclose(rows[:, place] + fixed[:, None], found, atol=1e-6)
 
 
 def test_what_is_inherited_is_shared_with_the_coarse_scale(own_drivers):

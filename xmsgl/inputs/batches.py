@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 # Reaches of a batch that learn from carried labels: every reach has one, and attention is expensive.
 _CARRIED = 64
+# Share of the segments whose own anomalies are hidden in a window of training.
+_HIDDEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class TrainingData:
         # Not load(): that would also fill the lazy arrays of the dataset the caller holds.
         loaded = ds[[*dict.fromkeys([*kept, *statics, *labels, *extra])]].compute()
         self._process = label_values(ds, "coarse", PROCESS_COARSE)
-        self.n_days = int(ds.sizes["time"])
+        self.n_days, self._segments = int(ds.sizes["time"]), int(ds.sizes["coarse"])
         self.time = pd.DatetimeIndex(ds["time"].values)
         self.labels = {scale: label_values(loaded, scale) for scale in self.scales}
         self._windows = cut_windows(self.n_days, window, warmup)
@@ -110,7 +112,8 @@ class TrainingData:
     def training_batches(self, epoch: int, scales: Sequence[Scale] | None = None) -> Iterator[HostBatch]:
         """Yield the windows with training labels, in an order drawn from seed and epoch."""
         for windows in self._shuffled(self._labelled("training", scales), epoch):
-            yield self._assemble(windows, "training", scales or self.scales, self.labels)
+            hidden = self._hidden(windows, epoch)
+            yield self._assemble(windows, "training", scales or self.scales, self.labels, hidden)
 
     @property
     def on_disk(self) -> bool:
@@ -242,10 +245,19 @@ class TrainingData:
     def _name(self, windows: Sequence[Window]) -> str:
         return ", ".join(str(self.time[w.start].date()) for w in windows)
 
-    def _read(self, scale: Scale, days: IntArray) -> FloatArray | Sources:
+    def _hidden(self, windows: Sequence[Window], epoch: int) -> NDArray[np.bool_] | None:
+        """Draw the segments whose own anomalies are hidden, (window, segment), the same in any order."""
+        if not self.inputs["coarse"].hides:
+            return None
+        draws = [np.random.default_rng([self.seed, epoch, w.start, 3]) for w in windows]
+        return np.array([draw.random(self._segments) < _HIDDEN for draw in draws])
+
+    def _read(
+        self, scale: Scale, days: IntArray, hidden: NDArray[np.bool_] | None = None
+    ) -> FloatArray | Sources:
         """Return the features of some windows, as sources where all drivers are inherited."""
         inputs = self.inputs[scale]
-        return inputs.sources(days) or inputs.gather(days)
+        return inputs.sources(days, hidden) or inputs.gather(days, hidden)
 
     def _assemble(
         self,
@@ -253,6 +265,7 @@ class TrainingData:
         use: str,
         scales: Sequence[Scale],
         source: Mapping[Scale, FloatArray],
+        hidden: NDArray[np.bool_] | None = None,
     ) -> HostBatch:
         days, scored = self._days(windows)
         inputs: dict[Scale, FloatArray | Sources] = {}
@@ -270,9 +283,9 @@ class TrainingData:
             standard = (chosen - scaling.label_mean) / scaling.label_deviation
             nodes[scale] = places
             labels[scale] = np.ascontiguousarray(standard.transpose(1, 2, 0), dtype=np.float32)
-            inputs[scale] = self._read(scale, days)
+            inputs[scale] = self._read(scale, days, hidden)
         if "fine" in labels and "coarse" in self._context and "coarse" not in inputs:
-            inputs["coarse"] = self._read("coarse", days)
+            inputs["coarse"] = self._read("coarse", days, hidden)
         return HostBatch(inputs, nodes, labels, self._name(windows))
 
 

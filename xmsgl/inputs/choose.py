@@ -40,7 +40,7 @@ def parse_features(names: Sequence[str]) -> tuple[float, ...]:
     for name in names:
         if name.startswith(_ANOMALIES):
             found = _LENGTH.fullmatch(name)
-            if found is None or not float(found[1]) > 0:
+            if found is None:
                 msg = f"feature {name!r} must give a length along the river, as in '{_ANOMALIES}:10km'"
                 raise InvalidArgumentError(msg)
             lengths.append(1000.0 * float(found[1]))

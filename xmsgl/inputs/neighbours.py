@@ -6,8 +6,10 @@ neighbours' anomalies, weighted by distance and length of record and shrunk to 0
 the second step of regression kriging, with distance along the stream as in top-kriging and spatial stream
 network models; the model learns how much weight to give it.
 
-A segment's own observations are never part of its own features, not in training either, because the model
-would learn to rely on information that ungauged segments do not have.
+A length of 0 is the segment itself: the anomaly of its own gauge, or nothing. For the other lengths a
+segment's own observations are never part of its own features. The model would learn to rely on information
+that ungauged segments do not have; in training its own anomaly is therefore hidden for half of the segments,
+drawn anew for each window.
 
 A model's file keeps these values; :mod:`xmsgl.inputs.neighbours_fit` fits them to a dataset and assigns them.
 
@@ -29,12 +31,12 @@ import scipy.sparse as sp
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.network.distance import river_distance
-from xmsgl.util.spec import is_positive
+from xmsgl.util.spec import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["CUT", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features"]
+__all__ = ["CUT", "OWN", "TRUSTED", "UNSURE", "Neighbours", "check_lengths", "neighbour_features"]
 
 #: E-folding lengths beyond which a neighbour has no weight; it would be below exp(-5), 0.7 %.
 CUT = 5.0
@@ -44,10 +46,10 @@ TRUSTED = 60.0
 UNSURE = 0.3
 
 _KINDS = {
-    "mean": ("degC", "observed minus regressed temperature of neighbouring segments over the year"),
-    "warm": ("degC", "observed minus regressed temperature of neighbouring segments in the warm season"),
-    "cold": ("degC", "observed minus regressed temperature of neighbouring segments in the cold season"),
-    "support": ("1", "weight of the observed neighbouring segments"),
+    "mean": ("degC", "observed minus regressed temperature of {} over the year"),
+    "warm": ("degC", "observed minus regressed temperature of {} in the warm season"),
+    "cold": ("degC", "observed minus regressed temperature of {} in the cold season"),
+    "support": ("1", "weight of the observations of {}"),
 }
 
 
@@ -58,7 +60,8 @@ class Neighbours:
     Attributes
     ----------
     lengths
-        E-folding lengths of the weights along the river, m; each gives a set of features.
+        E-folding lengths of the weights along the river, m; each gives a set of features. 0: the segment's
+        own anomaly.
     segments
         Ids of the segments with labels, sorted.
     mean, warm, cold
@@ -92,21 +95,26 @@ class Neighbours:
 
         For each length: the weighted means of the other observed segments' anomalies, for the year and both
         seasons, and the sum of the weights. An observed segment at distance d has the weight
-        ``exp(-d / length) * days / (days + 60)``, and the anomaly 0 has the weight 0.3 in each mean.
+        ``exp(-d / length) * days / (days + 60)``, and the anomaly 0 has the weight 0.3 in each mean. For the
+        length 0, the segment itself is the only one, with the weight ``days / (days + 60)``.
 
         Shapes: `ids` (n,), `downstream` (n,), `length` (n,), returns (n, 4 times the number of lengths).
         """
         place = {segment: k for k, segment in enumerate(ids.tolist())}
         there = [k for k, segment in enumerate(self.segments) if segment in place]
         sources = np.array([place[self.segments[k]] for k in there], np.int64)
-        apart = river_distance(downstream, length, sources, limit=CUT * max(self.lengths))
+        farthest = CUT * max(self.lengths)
+        apart = river_distance(downstream, length, sources, limit=farthest) if farthest else None
         anomaly = np.column_stack([self.mean, self.warm, self.cold])[there]
         days = np.asarray(self.days, np.float64)[there]
         trust = days / (days + TRUSTED)
+        itself = sp.csr_array((trust, (sources, np.arange(sources.size))), (ids.size, sources.size))
         columns = []
         for e_folding in self.lengths:
-            near = np.where(apart.data <= CUT * e_folding, np.exp(-apart.data / e_folding), 0.0)
-            weight = sp.csr_array((near * trust[apart.indices], apart.indices, apart.indptr), apart.shape)
+            weight = itself
+            if e_folding and apart is not None:
+                near = np.where(apart.data <= CUT * e_folding, np.exp(-apart.data / e_folding), 0.0)
+                weight = sp.csr_array((near * trust[apart.indices], apart.indices, apart.indptr), apart.shape)
             support = weight.sum(axis=1)[:, None]
             columns += [(weight @ anomaly) / (support + UNSURE), support]
         return np.concatenate(columns, axis=1).astype(np.float32)
@@ -117,19 +125,27 @@ def neighbour_features(lengths: Sequence[float]) -> dict[str, dict[str, str]]:
     return {
         f"neighbour_{length / 1000:.12g}km_{kind}": {
             "units": units,
-            "long_name": f"{what}, e-folding length {length:.12g} m",
+            "long_name": f"{what.format('neighbouring segments')}, e-folding length {length:.12g} m"
+            if length
+            else what.format("the segment itself"),
         }
         for length in lengths
         for kind, (units, what) in _KINDS.items()
     }
 
 
+#: Features that are hidden at random in training.
+OWN = frozenset(neighbour_features([0.0]))
+
+
 def check_lengths(lengths: Sequence[float]) -> tuple[float, ...]:
     """Refuse what is not a list of different e-folding lengths, m."""
-    valid = isinstance(lengths, list | tuple) and all(map(is_positive, lengths))
+    valid = isinstance(lengths, list | tuple) and all(
+        is_number(each) and 0 <= float(each) < np.inf for each in lengths
+    )
     if not valid or len({f"{length:.12g}" for length in lengths}) < len(lengths):
         msg = (
-            f"neighbours must be a list of different lengths along the river above 0 m, such as "
+            f"neighbours must be a list of different lengths along the river in m, such as "
             f"(5_000, 10_000, 20_000), or empty; got {lengths!r}"
         )
         raise InvalidArgumentError(msg)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xmsgl import schema
 from xmsgl.inputs.days import StoredDays, fetch
 from xmsgl.inputs.features import TRANSFORMS, Feature, Scaling, trailing_mean
+from xmsgl.inputs.neighbours import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +89,7 @@ class ScaleInputs:
             _column(ds if f.dynamic else fixed, fixed, f, scale, self._segment, values, stored)
             for f, values in zip(self.features, shared, strict=True)
         ]
+        self._own = [k for k, feature in enumerate(self.features) if feature.name in OWN]
         self._mean = np.zeros(len(self.features), np.float32)
         self._deviation = np.ones(len(self.features), np.float32)
 
@@ -140,8 +142,11 @@ class ScaleInputs:
         ]
         return other
 
-    def gather(self, days: IntArray) -> FloatArray:
-        """Return the standardised features of days (window, day) as (day, node, window, feature)."""
+    def gather(self, days: IntArray, hidden: npt.NDArray[np.bool_] | None = None) -> FloatArray:
+        """Return the standardised features of days (window, day) as (day, node, window, feature).
+
+        Where segments are `hidden`, (window, segment), their own anomalies are 0.
+        """
         windows, length = days.shape
         out = np.empty((length, self.n, windows, len(self.features)), np.float32)
         fixed, inherited = self._fixed()[:, None], self._inherited()
@@ -154,6 +159,11 @@ class ScaleInputs:
             for k, column in enumerate(self._columns):
                 if column.values.ndim == 2 and not column.inherited:
                     piece[..., k] = self._standard(k, some, self._node)
+        if hidden is not None:
+            owner = self._segment if self._segment is not None else self._node
+            gone = (hidden if owner is None else hidden[:, owner]).T
+            for k in self._own:
+                out[..., k][:, gone] = self._zero(k)
         return out
 
     @property
@@ -161,12 +171,26 @@ class ScaleInputs:
         """Whether all drivers come from segments."""
         return all(column.inherited or column.values.ndim == 1 for column in self._columns)
 
-    def sources(self, days: IntArray) -> Sources | None:
+    def sources(self, days: IntArray, hidden: npt.NDArray[np.bool_] | None = None) -> Sources | None:
         """Return the parts of :meth:`gather` where all drivers are inherited, else None."""
         if not self.inherited:
             return None
         segments, place = self._inherited()
-        return Sources(self._rows(days, segments), place, self._fixed())
+        rows, fixed = self._rows(days, segments), self._fixed()
+        for k in self._own if hidden is not None else ():
+            own = np.zeros((segments.size, 1), np.float32)
+            own[place, 0] = fixed[:, k]  # reaches have that of their segment
+            rows[..., k] = np.where(hidden[:, segments].T, self._zero(k) - own, np.float32(0.0))
+        return Sources(rows, place, fixed)
+
+    @property
+    def hides(self) -> bool:
+        """Whether there are features that are hidden at random in training."""
+        return bool(self._own)
+
+    def _zero(self, k: int) -> np.float32:
+        """Return the standardised value of 0."""
+        return np.float32(-self._mean[k] * (np.float32(1.0) / self._deviation[k]))
 
     def _fetch(self, days: IntArray) -> bool:
         """Read the drivers on disk of some windows (window, day) at once; say whether there are any."""

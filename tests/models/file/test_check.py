@@ -130,7 +130,7 @@ WRONG = [
     ("network", "history", [], "history must be an object"),
     ("network", "history", GONE, "history must be an object, not None"),
     ("network", "history.epoch", [], "history must have columns of one length"),
-    ("neighbours", "spec.neighbours.lengths.0", 0.0, "different lengths along the river above 0 m"),
+    ("neighbours", "spec.neighbours.lengths.0", -1.0, "different lengths along the river in m"),
     ("neighbours", "spec.neighbours.mean.0", GONE, "spec.neighbours must have one anomaly for each segment"),
     ("neighbours", "spec.neighbours.days.0", -1, "spec.neighbours.days must hold numbers of at least 0"),
     ("folds", "spec.parts.1.window", 61, "spec.parts must have the windows of the stack"),
