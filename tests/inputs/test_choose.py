@@ -159,7 +159,6 @@ def test_features_that_cannot_be_used_are_named(river, names, message):
         (["neighbour_anomalies:10"], "as in 'neighbour_anomalies:10km'"),
         (["neighbour_anomalies:10 km"], "give a length along the river"),
         (["neighbour_anomalies:-1km"], "give a length along the river"),
-        (["neighbour_anomalies:-1km"], "give a length along the river"),
         (["neighbour_anomalies:1e3km"], "give a length along the river"),
         (["neighbour_anomalies:infkm"], "give a length along the river"),
         (["neighbour_anomalies:10km", "neighbour_anomalies:10.0km"], "give the same length"),

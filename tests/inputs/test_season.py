@@ -41,7 +41,7 @@ def test_a_model_with_it_predicts_from_a_dataset_without(river, tmp_path, lazy):
 
 
 def test_it_is_a_feature_only_if_asked_for(river):
-    model = train(river, "msgl", **QUICK)
+    model = train(river, "msgl", features=["drivers", "statics"], **QUICK)
     assert not set(SEASON) & {feature.name for feature in model.spec.features}
 
 

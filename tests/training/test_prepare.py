@@ -95,9 +95,10 @@ def test_neighbour_anomalies_are_those_of_the_other_days(tiny):
     ready = ready_of(tiny, validation="2002-01-01/2002-03-31")
     hidden = (tiny.time >= np.datetime64("2002-01-01")) & (tiny.time <= np.datetime64("2002-03-31"))
     masked = tiny.assign(water_temperature_coarse=tiny["water_temperature_coarse"].where(~hidden))
-    assert ready.spec.neighbours == fit_neighbours(masked, (1e4,))
-    assert ready.spec.neighbours != fit_neighbours(tiny, (1e4,))
-    assert ready_of(tiny, validation=None).spec.neighbours == fit_neighbours(tiny, (1e4,))
+    lengths = ready.spec.neighbours.lengths
+    assert ready.spec.neighbours == fit_neighbours(masked, lengths)
+    assert ready.spec.neighbours != fit_neighbours(tiny, lengths)
+    assert ready_of(tiny, validation=None).spec.neighbours == fit_neighbours(tiny, lengths)
 
 
 @pytest.mark.parametrize(

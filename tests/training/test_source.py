@@ -127,7 +127,9 @@ def test_losses_and_gradients_stay_the_same(half_labelled, whole, direction, ide
 @pytest.mark.parametrize("method", ["msgl", "fine-only", "remap", "progressive"])
 @pytest.mark.parametrize("direction", KEPT)
 def test_the_trained_model_is_the_same(half_labelled, whole, direction, method):
-    settings = {**SMALL, "direction": direction, "pretrain": 2 if method == "progressive" else 0}
+    # Which numbers dropout draws depends on the number of nodes.
+    settings = {**SMALL, "direction": direction, "recurrent_dropout": 0.0}
+    settings["pretrain"] = 2 if method == "progressive" else 0
     pruned = train(half_labelled, method, **settings)
     whole()
     plain = train(half_labelled, method, **settings)

@@ -186,6 +186,8 @@ def test_coarse_information_is_carried_to_ungauged_reaches(river, method):
         "epochs": 40,
         "learning_rate": 0.03,
         "weighting": "uniform",
+        "features": ["drivers", "statics"],
+        "recurrent_dropout": 0.0,
         "validation": None,
         "device": "cpu",
         "progress": False,

@@ -44,7 +44,7 @@ def test_the_model_keeps_lengths_and_anomalies(river_once, model):
 
 
 def test_they_stand_where_they_are_named(river_once):
-    features = ["neighbour_anomalies:5km", "default", "slope"]
+    features = ["neighbour_anomalies:5km", "drivers", "slope"]
     model = train(river_once, "remap", **{**SMALL, "features": features, "epochs": 1})
     labels = [feature.label for feature in model.spec.features]
     assert labels[:5] == [*NAMES[:4], "air_temperature"]

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from xmsgl.inputs.neighbours import Neighbours
     from xmsgl.network.known import KnownSegments
 
-__all__ = ["assign_inputs", "choose_features", "parse_features"]
+__all__ = ["assign_inputs", "choose_features", "network_features", "parse_features"]
 
 # Soil and groundwater respond to the weather of past weeks, which a small cell does not remember.
 _MEMORY, _MEMORY_DAYS = "air_temperature", (7, 30, 90)
 _ANOMALIES = "neighbour_anomalies"
+# Of the segment's own gauge, and of those on the same river.
+_USUAL_ANOMALIES = tuple(f"{_ANOMALIES}:{length}km" for length in (0, 40, 80))
 _LENGTH = re.compile(rf"{_ANOMALIES}:(\d+(?:\.\d+)?)km")
 
 
@@ -50,6 +52,12 @@ def parse_features(names: Sequence[str]) -> tuple[float, ...]:
         msg = f"features {shorten(names)} give the same length of {_ANOMALIES} twice"
         raise InvalidArgumentError(msg)
     return tuple(lengths)
+
+
+def network_features(names: Sequence[str], *, coarse: bool) -> tuple[str, ...]:
+    """Write out the default inputs of networks; `coarse`: they learn from coarse observations."""
+    usual = ["default", "season", *(_USUAL_ANOMALIES if coarse else ())]
+    return tuple(dict.fromkeys(each for name in names for each in (usual if name == "default" else [name])))
 
 
 def assign_inputs(

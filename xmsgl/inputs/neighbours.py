@@ -115,7 +115,7 @@ class Neighbours:
             if e_folding and apart is not None:
                 near = np.where(apart.data <= CUT * e_folding, np.exp(-apart.data / e_folding), 0.0)
                 weight = sp.csr_array((near * trust[apart.indices], apart.indices, apart.indptr), apart.shape)
-            support = weight.sum(axis=1)[:, None]
+            support: npt.NDArray[np.float64] = weight.sum(axis=1)[:, None]
             columns += [(weight @ anomaly) / (support + UNSURE), support]
         return np.concatenate(columns, axis=1).astype(np.float32)
 

@@ -177,10 +177,12 @@ class ScaleInputs:
             return None
         segments, place = self._inherited()
         rows, fixed = self._rows(days, segments), self._fixed()
-        for k in self._own if hidden is not None else ():
-            own = np.zeros((segments.size, 1), np.float32)
-            own[place, 0] = fixed[:, k]  # reaches have that of their segment
-            rows[..., k] = np.where(hidden[:, segments].T, self._zero(k) - own, np.float32(0.0))
+        if hidden is not None:
+            gone, own = hidden[:, segments].T, np.zeros((segments.size, 1), np.float32)
+            for k in self._own:
+                own[place, 0] = fixed[:, k]  # reaches have that of their segment
+                rows[..., k] = np.where(gone, self._zero(k), own)
+                fixed[:, k] = 0.0
         return Sources(rows, place, fixed)
 
     @property

@@ -86,10 +86,11 @@ def prepare(
         split = split_labels(
             ds, scales, window=settings.window, validation=settings.validation, seed=settings.seed
         )
-    lengths = parse_features(settings.features)
-    neighbours = begin.neighbours(without_labels(ds, split), lengths)
-    ds = assign_inputs(ds, season=begin.season("season" in settings.features), neighbours=neighbours)
-    features = begin.features(ds, settings.features)
+    learned = without_labels(ds, split)
+    names = begin.names(settings.features, coarse="coarse" in scales and has_labels(learned))
+    neighbours = begin.neighbours(learned, parse_features(names))
+    ds = assign_inputs(ds, season=begin.season("season" in names), neighbours=neighbours)
+    features = begin.features(ds, names)
     module_of = partial(begin.module, settings.method, architecture, len(features), settings.frozen, device)
     module = module_of(settings.seed)
     data = TrainingData(

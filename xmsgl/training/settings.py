@@ -104,12 +104,14 @@ class TrainSettings:
         Number of members, trained with the seeds `seed`, `seed` + 1, ..., whose mean is the prediction [4]_.
     features
         **Inputs.** Base names of the inputs, in order, or names of groups: ``"default"`` means ``"drivers"``,
-        means of air temperature over 7, 30 and 90 days, and ``"statics"``; ``"air_temperature:30"`` is a mean
-        over 30 days; ``"weather_memory"`` means the drivers and their means over 7 and 30 days, of air
+        means of air temperature over 7, 30 and 90 days, ``"statics"``, ``"season"`` and, for methods that
+        learn from coarse observations, neighbour anomalies of 0, 40 and 80 km; ``"air_temperature:30"`` is a
+        mean over 30 days; ``"weather_memory"`` means the drivers and their means over 7 and 30 days, of air
         temperature over 3, 7, 30 and 90; ``"season"`` is the time of year; ``"neighbour_anomalies:10km"`` are
         the residuals of a regression at neighbouring observed segments, weighted with an e-folding length of
-        10 km along the river [5]_. For trees, ``"default"`` means ``"weather_memory"``, ``"statics"`` and
-        ``"season"``.
+        10 km along the river [5]_, and ``"neighbour_anomalies:0km"`` that of the segment's own gauge, hidden
+        in training for half of the segments of a window. For trees, ``"default"`` means
+        ``"weather_memory"``, ``"statics"`` and ``"season"``.
     scaling
         ``"shared"``: one mean and deviation standardises inputs and labels of both scales. ``"own"``: each
         scale has its own, as published; the model cannot be ``anchored``.
@@ -197,7 +199,7 @@ class TrainSettings:
     warmup: int = 60
     identity: int = 0
     architecture: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 60
+    epochs: int = 30
     steps: int = 0
     pretrain: int | tuple[int, ...] | None = None
     learning_rate: float | tuple[float, ...] = 0.005

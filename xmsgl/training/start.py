@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.checks import check_features
-from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.choose import choose_features, network_features
 from xmsgl.inputs.neighbours_fit import fit_neighbours, has_labels
 from xmsgl.inputs.season import wants_season
 from xmsgl.models.file.model import Model, load_model
@@ -59,6 +59,10 @@ class Start:
     def provenance(self) -> dict[str, str]:
         """Provenance that a trained model keeps of this one."""
         return {} if self._model is None else {"begun_with": self._model.sha256}
+
+    def names(self, given: Sequence[str], *, coarse: bool) -> tuple[str, ...]:
+        """Return the features asked for; `coarse`: coarse observations are learned from."""
+        return network_features(given, coarse=coarse) if self._model is None else tuple(given)
 
     def neighbours(self, ds: xr.Dataset, lengths: tuple[float, ...]) -> Neighbours | None:
         """Return the anomalies of observed segments, with the lengths of the model if there is one."""

@@ -23,7 +23,12 @@ STORED = Path(__file__).parent / "stored"
 FOLDERS = sorted(STORED.iterdir())
 ANY = {"device": "cpu", "progress": False, "seed": 3}
 SMALL = {"window": 90, "warmup": 10, "epochs": 3, "hidden": 4}
-NETWORK = {**ANY, **SMALL, "learning_rate": 0.02}
+# The defaults of networks when these files were written.
+THEN = {
+    "features": ["drivers", *(f"air_temperature:{days}" for days in (7, 30, 90)), "statics"],
+    "recurrent_dropout": 0.0,
+}
+NETWORK = {**ANY, **SMALL, **THEN, "learning_rate": 0.02}
 TREES = {"iterations": 20, "min_samples_leaf": 20, "features": ["drivers"]}
 CASES = {
     "msgl": {**NETWORK, "pretrain": 1},
@@ -38,7 +43,7 @@ CASES = {
         **ANY,
         "window": 90,
         "parts": [
-            {"method": "remap", "warmup": 10, "epochs": 2, "hidden": 4},
+            {**THEN, "method": "remap", "warmup": 10, "epochs": 2, "hidden": 4},
             {**TREES, "method": "trees"},
         ],
     },

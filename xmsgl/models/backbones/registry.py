@@ -36,16 +36,21 @@ BACKBONES: Registry[Callable[..., nn.Module]] = Registry(
     group="xmsgl.backbones",
 )
 
+_DROPOUT = 0.2
+
 
 def create_backbone(
     backbone: str | Mapping[str, Any],
     n_features: int,
     hidden: int,
     *,
-    recurrent_dropout: float = 0.0,
+    recurrent_dropout: float | None = None,
     backend: str = "auto",
 ) -> nn.Module:
-    """Make a backbone with fresh weights, given its name, or a mapping of ``"name"`` and its options."""
+    """Make a backbone with fresh weights, given its name, or a mapping of ``"name"`` and its options.
+
+    By default, `recurrent_dropout` is 0.2 for backbones that have it.
+    """
     given: Any = {"name": backbone} if isinstance(backbone, str) else backbone
     if not isinstance(given, Mapping) or "name" not in given:
         msg = f"backbone must be a name, or a mapping with a 'name' and options, not {backbone!r}"
@@ -62,13 +67,13 @@ def create_backbone(
     for option, value in options.items():
         if isinstance(kind := known[option].annotation, str):
             check_value(option, value, kind)
-    for argument, parameter, value, default in (
-        ("recurrent_dropout", "dropout", recurrent_dropout, 0.0),
-        ("backend", "backend", backend, "auto"),
+    for argument, parameter, value, usual, absent in (
+        ("recurrent_dropout", "dropout", recurrent_dropout, _DROPOUT, (None, 0.0)),
+        ("backend", "backend", backend, "auto", ("auto",)),
     ):
         if parameter in known:
-            options[parameter] = value
-        elif value != default:
+            options[parameter] = usual if value is None else value
+        elif value not in absent:
             msg = f"backbone {name!r} has no {argument}, got {value!r}; leave it out, or use backbone 'rgcn'"
             raise InvalidArgumentError(msg)
     return make(n_features, hidden, **options)

@@ -48,7 +48,8 @@ class MSGL(Trunk):
     dropout
         Dropout in the head of the fine task.
     recurrent_dropout
-        Dropout of the candidate in the recurrent graph cell.
+        Dropout of the candidate in the recurrent graph cell. Default: 0.2, or 0 for a backbone without it;
+        as published: 0.
     identity
         Number of learned values per segment appended to the inputs, see :class:`.SegmentIdentity`; 0: none.
     segments
@@ -88,7 +89,7 @@ class MSGL(Trunk):
         hidden: int = 20,
         heads: int = 4,
         dropout: float = 0.1,
-        recurrent_dropout: float = 0.0,
+        recurrent_dropout: float | None = None,
         identity: int = 0,
         segments: int = 0,
         anchored: bool = True,
@@ -242,7 +243,7 @@ class _SingleScale(Trunk):
         n_features: int,
         *,
         hidden: int = 20,
-        recurrent_dropout: float = 0.0,
+        recurrent_dropout: float | None = None,
         identity: int = 0,
         segments: int = 0,
         backend: str = "auto",
