@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.inputs.choose import choose_features
+from xmsgl.inputs.neighbours import neighbour_features
 from xmsgl.inputs.neighbours_fit import fit_neighbours
 from xmsgl.inputs.validation import split_labels
 from xmsgl.schema.graphs import build_graph
@@ -182,3 +184,25 @@ def test_the_callers_dataset_stays_as_it_is(tiny):
 def test_two_standards_and_an_anchor_are_refused(tiny):
     with pytest.raises(InvalidArgumentError, match=r"pass anchored=False, or scaling='shared'"):
         ready_of(tiny, scaling="own")
+
+
+@pytest.mark.parametrize(
+    ("method", "labels", "has"),
+    [
+        ("msgl", "both", True),
+        ("remap", "both", True),
+        ("async-msgl", "both", True),
+        ("fine-only", "both", False),
+        ("msgl", "fine", False),
+    ],
+)
+def test_networks_that_learn_from_coarse_observations_have_their_anomalies_by_default(
+    tiny, method, labels, has
+):
+    ds = tiny if labels == "both" else tiny.drop_vars("water_temperature_coarse")
+    spec = ready_of(ds, method, features=["default"], identity=0, epochs=4).spec
+    named = [feature.label for feature in spec.features]
+    plain = [feature.label for feature in choose_features(tiny)]
+    anomalies = [*neighbour_features((0.0, 4e4, 8e4))] if has else []
+    assert named == [*plain, "season_cos", "season_sin", *anomalies]
+    assert (spec.neighbours is not None) == has
