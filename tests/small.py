@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 FEATURES = ["air_temperature", "solar_radiation", "slope"]
+#: Features of the dataset itself and means of air temperature; nothing is computed from observations.
+PLAIN = ["drivers", "air_temperature:7", "air_temperature:30", "air_temperature:90", "statics"]
 #: One epoch with the default features.
 QUICK = {"hidden": 4, "window": 60, "warmup": 5, "epochs": 1, "device": "cpu", "progress": False}
 #: One epoch with a driver and a static attribute.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.small import PLAIN
 from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 
@@ -12,6 +13,7 @@ from xmsgl.training.train import train
 def model(river_once):
     return train(
         river_once,
+        features=PLAIN,
         hidden=8,
         identity=2,
         window=150,

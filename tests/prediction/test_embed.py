@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from tests.small import QUICK
+from tests.small import PLAIN, QUICK
 from xmsgl.datasets import simulated
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.inputs.scales import ScaleInputs
@@ -24,7 +24,15 @@ from xmsgl.prediction.predictor import Engine
 from xmsgl.training.train import train
 
 DAYS, WINDOW, WARMUP = 160, 60, 15
-SETTINGS = {**QUICK, "warmup": WARMUP, "hidden": 5, "heads": 1, "identity": 2, "validation": None}
+SETTINGS = {
+    **QUICK,
+    "features": PLAIN,
+    "warmup": WARMUP,
+    "hidden": 5,
+    "heads": 1,
+    "identity": 2,
+    "validation": None,
+}
 CHUNKINGS = [{"time": 160}, {"time": 41, "coarse": 2, "fine": 5}, {"time": 7, "fine": 1}, {"coarse": 1}]
 
 

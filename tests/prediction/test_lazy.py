@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from dask.callbacks import Callback
 
-from tests.small import TWO_FEATURES
+from tests.small import PLAIN, TWO_FEATURES
 from xmsgl.network.parts import closure
 from xmsgl.prediction.operators import Operators, basin_groups
 from xmsgl.training.train import train
@@ -91,7 +91,7 @@ def from_disk(ds, chunks, notes, kept=()):
 
 def test_all_drivers_are_read_by_one_task_for_each_block(river, refuse_to_compute):
     """13 chunks a dimension of 12 reaches, 5 segments, 800 days; optimised by dask alone."""
-    settings = {**TWO_FEATURES, "features": ["default"], "window": 32}
+    settings = {**TWO_FEATURES, "features": PLAIN, "window": 32}
     model = train(river.isel(time=slice(0, 200)), "msgl", validation=None, **settings)
     notes = []
     lazy = from_disk(river, {"time": 62, "coarse": 1, "fine": 1}, notes)

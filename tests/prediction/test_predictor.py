@@ -10,7 +10,8 @@ import pytest
 import torch
 import xarray as xr
 
-from tests.small import QUICK
+from tests.small import PLAIN
+from tests.small import QUICK as ANY
 from xmsgl.datasets import simulated
 from xmsgl.errors import DeviceMemoryError, InvalidArgumentError, InvalidDatasetError
 from xmsgl.inputs.features import feature_variables
@@ -22,6 +23,8 @@ from xmsgl.prediction.predictor import Engine
 from xmsgl.prediction.prefetch import alone_on, resolve_device
 from xmsgl.schema.graphs import build_graph
 from xmsgl.training.train import train
+
+QUICK = {**ANY, "features": PLAIN}
 
 
 @pytest.fixture(scope="module")

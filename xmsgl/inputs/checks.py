@@ -11,6 +11,7 @@ import xarray as xr
 
 from xmsgl import schema
 from xmsgl.errors import ExtrapolationWarning, InvalidDatasetError, ModelMismatchError, shorten, warn
+from xmsgl.inputs.choose import is_computed
 from xmsgl.inputs.features import TRANSFORMS, Feature
 from xmsgl.schema.advice import fill_days, fill_places
 from xmsgl.schema.graphs import known_segments
@@ -115,13 +116,16 @@ def _alike(ds: xr.Dataset, feature: Feature, used: set[str]) -> list[str]:
 
 
 def warn_outside(ds: xr.Dataset, features: Sequence[Feature], scaling: Mapping[Scale, Scaling]) -> None:
-    """Warn if values of a dataset are far outside those a model was trained on."""
+    """Warn if values of a dataset are far outside those a model was trained on.
+
+    Not of computed inputs: another basin, without known neighbours, is warned of by :func:`warn_foreign`.
+    """
     found: dict[str, str] = {}
     for number, feature in enumerate(features):
         for scale, fitted in scaling.items():
             own = f"{feature.name}_{scale}"
             name = own if own in ds else f"{feature.name}_coarse"  # inherited
-            if feature.days > 1 or name in found or name not in ds:
+            if feature.days > 1 or is_computed(feature.name) or name in found or name not in ds:
                 continue
             mean, deviation = fitted.mean[number], fitted.deviation[number]
             far, low, high, n = 0, np.inf, -np.inf, 0

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from xmsgl.inputs.neighbours import Neighbours
     from xmsgl.network.known import KnownSegments
 
-__all__ = ["assign_inputs", "choose_features", "network_features", "parse_features"]
+__all__ = ["assign_inputs", "choose_features", "is_computed", "network_features", "parse_features"]
 
 # Soil and groundwater respond to the weather of past weeks, which a small cell does not remember.
 _MEMORY, _MEMORY_DAYS = "air_temperature", (7, 30, 90)
 _ANOMALIES = "neighbour_anomalies"
 # Of the segment's own gauge, and of those on the same river.
 _USUAL_ANOMALIES = tuple(f"{_ANOMALIES}:{length}km" for length in (0, 40, 80))
+_COMPUTED = re.compile(r"neighbour_[\d.e+]+km_(mean|warm|cold|support)")
 _LENGTH = re.compile(rf"{_ANOMALIES}:(\d+(?:\.\d+)?)km")
 
 
@@ -58,6 +59,11 @@ def network_features(names: Sequence[str], *, coarse: bool) -> tuple[str, ...]:
     """Write out the default inputs of networks; `coarse`: they learn from coarse observations."""
     usual = ["default", "season", *(_USUAL_ANOMALIES if coarse else ())]
     return tuple(dict.fromkeys(each for name in names for each in (usual if name == "default" else [name])))
+
+
+def is_computed(name: str) -> bool:
+    """Say whether an input is computed from the days and the observations of training."""
+    return name in SEASON or _COMPUTED.fullmatch(name) is not None
 
 
 def assign_inputs(
