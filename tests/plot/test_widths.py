@@ -156,6 +156,25 @@ def test_a_forecast_has_the_sensors_of_the_day_of_issue(basin, forecast):
         np.testing.assert_allclose(marked(ax, "sensor that reports"), [middle(basin, 4)])
 
 
+@pytest.mark.parametrize("days", [1, 4], ids=["a day", "all days"])
+def test_of_an_ensemble_the_mean_width_of_the_members_is_drawn(basin, forecast, days):
+    """The members lie far apart and have intervals of other widths."""
+    each = [forecast.median("quantile") + shift + (forecast - 15) * wide for shift, wide in ((-5, 1), (9, 3))]
+    members = xr.concat(each, "member").transpose("member", ...)
+    time = None if days == 4 else "2010-07-05"
+    ax = basin.msgl.plot.uncertainty(members, time=time)
+    alone = [colours(basin.msgl.plot.uncertainty(members.isel(member=k), time=time)) for k in (0, 1)]
+    by_day = forecast.swap_dims(lead="time")
+    for reach in REACHES:
+        at = start(basin, reach)
+        width = width_of(by_day, reach, by_day.time.values if time is None else [time])
+        assert [one[at] for one in alone] == pytest.approx([width, 3 * width])
+        assert colours(ax)[at] == pytest.approx(2 * width)
+    written = ax.child_axes[0].get_ylabel().replace("\n", " ")
+    assert written == "mean width of the 90 % interval of 2 members [°C]"
+    np.testing.assert_allclose(marked(ax, "sensor that reports"), [middle(basin, 4)])
+
+
 def test_proposed_sensors_are_numbered_in_their_order(basin, bounds):
     proposed = xr.Dataset({"reach": ("rank", [2, 5, 1])}, {"rank": [1, 2, 3]})
     for some in (proposed, proposed.isel(rank=[1, 2]), proposed.isel(rank=0)):
@@ -209,6 +228,10 @@ def test_lazy_quantiles_are_computed_for_the_day_alone(basin, bounds):
             lambda q: q.rename(fine="coarse"), "it must have 'quantile', 'time' and 'fine'", id="coarse"
         ),
         pytest.param(lambda q: q.isel(time=0), "it must have 'quantile', 'time' and 'fine'", id="no days"),
+        pytest.param(
+            lambda q: q.expand_dims(run=2), "may have 'member', and must have quantiles", id="other ensemble"
+        ),
+        pytest.param(lambda q: q.expand_dims(member=0), "all values are missing", id="no members"),
         pytest.param(lambda q: q.assign_coords(fine=q.fine + 90), "no id in common", id="other reaches"),
         pytest.param(lambda q: q * np.nan, "all values are missing", id="all missing"),
         pytest.param(lambda q: q.values, "give an xarray.DataArray", id="no labels"),

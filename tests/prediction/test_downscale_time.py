@@ -15,6 +15,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.small import PLAIN
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.inputs.scales import ScaleInputs
 from xmsgl.inputs.windows import cut_windows

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from xmsgl.benchmark.sensors import LEADS
@@ -13,9 +12,8 @@ from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.validation import label_values
 from xmsgl.prediction.downscale import downscale, held_out_shares, weighted_means
 from xmsgl.reconstruct import reconstruct
-from xmsgl.reconstruct.given import LIMIT
+from xmsgl.reconstruct.issues import forecasts
 from xmsgl.reconstruct.river import River
-from xmsgl.reconstruct.saved import drivers_from
 from xmsgl.reconstruct.sensors import sensor_errors
 from xmsgl.util.registry import Registry
 
@@ -55,16 +53,7 @@ def predict_given(
         return _by_rule(inputs, sensors, scored, model, rule, device)
     if sensors.issues is None:
         return reconstruct(inputs, model, observed=sensors.observed, device=device)
-    days, week = inputs.indexes["time"], []
-    for issue in sensors.issues:
-        # No more than the forecast depends on, because it is one of hundreds.
-        first = drivers_from(model, issue + pd.Timedelta(1 - LIMIT, "D"), None)
-        last = min(issue + pd.Timedelta(LEADS, "D"), days[-1])
-        seen = sensors.observed.sel(time=slice(first, issue))
-        drivers = inputs.sel(time=slice(first, last)).compute()
-        forecast = reconstruct(drivers, model, observed=seen, mode="forecast", device=device)
-        week.append(forecast.swap_dims(lead="time").drop_vars(["lead", "issue"]))
-    return xr.concat(week, "time")
+    return forecasts(inputs, model, sensors.observed, sensors.issues, LEADS, device)
 
 
 def _by_rule(

@@ -218,10 +218,10 @@ def normalise_rows(offset: Ints, weight: Floats) -> None:
 
 
 @compiled
-def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool_]:
-    """Tell whether each reach ``i`` drains through the reach ``gate[i]``, without following the river.
+def numbered(downstream: Ints, order: Ints) -> tuple[Ints, Ints]:
+    """Assign numbers from 1 on, so that what drains into a reach follows it without a gap; and count these.
 
-    Reaches are numbered so that everything upstream of a reach has the numbers right after its own.
+    The second array has the number of reaches that drain through each, itself included.
     """
     n = downstream.size
     size = np.ones(n, np.int64)
@@ -231,7 +231,7 @@ def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool
             size[downstream[i]] += size[i]
     number = np.empty(n, np.int64)
     unused = np.empty(n, np.int64)  # next number to give to a reach that flows into this one
-    start = 0
+    start = 1
     for k in range(n - 1, -1, -1):
         i = order[k]
         j = downstream[i]
@@ -242,8 +242,15 @@ def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool
             number[i] = unused[j]
             unused[j] += size[i]
         unused[i] = number[i] + 1
-    through = np.empty(n, np.bool_)
-    for i in range(n):
+    return number, size
+
+
+@compiled
+def drains_through(downstream: Ints, order: Ints, gate: Ints) -> NDArray[np.bool_]:
+    """Tell whether each reach ``i`` drains through the reach ``gate[i]``, without following the river."""
+    number, size = numbered(downstream, order)
+    through = np.empty(downstream.size, np.bool_)
+    for i in range(downstream.size):
         g = gate[i]
         through[i] = number[g] <= number[i] < number[g] + size[g]
     return through
@@ -289,29 +296,12 @@ def walk_to_segments(
 
 @compiled
 def preorder(downstream: Ints, order: Ints) -> tuple[Ints, Ints]:
-    """Assign numbers from 1 on, so that what drains into a reach follows it without a gap; also those below.
-
-    The second array has, by number, that of the reach downstream, 0 at outlets.
-    """
-    n = downstream.size
-    upstream = np.ones(n, np.int64)
-    for k in range(n):
-        if downstream[order[k]] >= 0:
-            upstream[downstream[order[k]]] += upstream[order[k]]
-    number, below = np.empty(n, np.int64), np.zeros(n + 1, np.int64)
-    free = np.empty(n, np.int64)  # the next number above each reach
-    last = 1
-    for k in range(n - 1, -1, -1):
-        i = order[k]
-        j = downstream[i]
-        if j < 0:
-            number[i] = last
-            last += upstream[i]
-        else:
-            number[i] = free[j]
-            free[j] += upstream[i]
-            below[number[i]] = number[j]
-        free[i] = number[i] + 1
+    """Return the numbers of :func:`numbered`, and by number that of the reach downstream, 0 at outlets."""
+    number, _ = numbered(downstream, order)
+    below = np.zeros(downstream.size + 1, np.int64)
+    for i in range(downstream.size):
+        if downstream[i] >= 0:
+            below[number[i]] = number[downstream[i]]
     return number, below
 
 

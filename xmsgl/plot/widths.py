@@ -42,7 +42,9 @@ def uncertainty(
     prediction
         Quantiles ``(quantile, time, fine)``, degC, or of a forecast ``(quantile, lead, fine)``. The widest
         interval p to 1 - p is drawn. The width between the quantiles 0.16 and 0.84 is about two standard
-        deviations. If lazy, only the days shown are computed.
+        deviations. If lazy, only the days shown are computed. Of an ensemble forecast, with the dimension
+        ``member``, the mean of the members' widths is drawn, which does not show how far the members lie
+        apart; select one with ``.isel(member=...)`` to draw it alone.
     obj, ax, limits, cmap
         As for :func:`xmsgl.plot.network`. Default colours: light green to dark violet.
     time
@@ -100,20 +102,23 @@ def uncertainty(
 
 
 def _width(da: xr.DataArray) -> xr.DataArray:
-    """Return the width of the widest interval, (time, fine)."""
+    """Return the width of the widest interval, the mean of all members, (time, fine)."""
     probabilities = levels(da)
     bounds = intervals(probabilities)
-    if not bounds or set(da.dims) != {"quantile", "time", "fine"}:
+    if not bounds or set(da.dims) - {"member"} != {"quantile", "time", "fine"}:
         msg = (
             f"the prediction has dims {da.dims} and quantiles {probabilities}; it must have 'quantile', "
-            "'time' and 'fine', and quantiles p and 1 - p, for example "
+            "'time' and 'fine', may have 'member', and must have quantiles p and 1 - p, for example "
             "ds.msgl.reconstruct(model, quantiles=[0.05, 0.5, 0.95])"
         )
         raise InvalidArgumentError(msg)
     nominal, (low, high) = max(bounds.items())
     width = da.isel(quantile=high, drop=True) - da.isel(quantile=low, drop=True)
-    about = {"units": style.units_of(da), "long_name": f"width of the {100 * nominal:.4g} % interval"}
-    return width.assign_attrs(about)
+    name = f"width of the {100 * nominal:.4g} % interval"
+    if "member" in da.dims:
+        width = width.mean("member")
+        name = f"mean {name} of {da.sizes['member']} members"
+    return width.assign_attrs(units=style.units_of(da), long_name=name)
 
 
 def _reporting(

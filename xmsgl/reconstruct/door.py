@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError, shorten
-from xmsgl.inputs.windows import Window, calendar_windows
+from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import SENSORS
-from xmsgl.prediction.downscale import held_out_shares, in_order, label_days, weighted_means
+from xmsgl.prediction.downscale import in_order, label_days
 from xmsgl.reconstruct.given import LIMIT, Correction
-from xmsgl.reconstruct.river import River
-from xmsgl.reconstruct.saved import drivers_from, read_state, write_state
-from xmsgl.reconstruct.sensors import observations, sensor_errors
+from xmsgl.reconstruct.run import (
+    Run,
+    corrected,
+    corrected_lazily,
+    error_covariances,
+    errors_of,
+    known_river,
+    stepwise,
+)
+from xmsgl.reconstruct.saved import read_state, write_state
+from xmsgl.reconstruct.sensors import observations
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.graphs import known_segments
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
+    from xmsgl.models.file.covariance import ErrorKind
     from xmsgl.reconstruct.given import Errors
     from xmsgl.reconstruct.saved import Saved
 
@@ -139,7 +143,7 @@ def reconstruct(
         return xr.concat(each, whole["member"], coords="minimal", compat="override", combine_attrs="override")
     ds, order = in_order(whole)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
-    covariances = _covariances(fitted, quantiles)
+    covariances = error_covariances(fitted, quantiles)
     saved = None if start is None else read_state(start, fitted, ds, warmup)
     begin, stop, last = 0 if saved is None else saved.begin, ds.sizes["time"], None
     labels = observations(ds, observed, required=saved is None)
@@ -147,12 +151,12 @@ def reconstruct(
     if mode == "forecast":
         last = _issue(ds, labels, saved, None if observed is None else observed.indexes["time"].max())
         since, stop = max(begin, last + 1 - LIMIT), _end(ds, lead, last)
-    run = _Run.of(ds, labels, slice(since, stop), saved, fitted, warmup, device)
+    run = Run.of(ds, labels, slice(since, stop), saved, fitted, warmup, device)
     asked = None if quantiles is None else tuple(quantiles)
     issue = None if last is None else last - since
-    task = Correction(_river(ds, covariances), run.gauged, covariances, mode, issue, asked)
+    task = Correction(known_river(ds, covariances), run.gauged, covariances, mode, issue, asked)
     first = 0 if issue is None else issue + 1
-    values = (_lazy if run.is_lazy else _eager)(run, task, first)
+    values = (corrected_lazily if run.is_lazy else corrected)(run, task, first)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")
     if saved is not None:
         how += f", start={str(saved.day.date())!r}"
@@ -224,8 +228,8 @@ def state(
         msg = "a state is of one member of an ensemble; select one, of the weather that was observed"
         raise InvalidArgumentError(msg)
     fitted = _packaged(ds) if model is None else model if isinstance(model, Model) else load_model(model)
-    river = _river(ds, _covariances(fitted, None))
-    if any(not module.stepwise for part in fitted.parts for module in part.modules()):
+    river = known_river(ds, error_covariances(fitted, None))
+    if not stepwise(fitted):
         msg = (
             f"model {fitted.sha256[:12]} predicts a day from later days, too, so that it has no state; "
             "train with the task 'fine', or reconstruct from the whole record"
@@ -242,21 +246,10 @@ def state(
     if start is not None and last == begin - 1:
         return start
     since = max(begin, last + 1 - LIMIT)
-    run = _Run.of(ds, labels, slice(since, last + 1), saved, fitted, warmup, device)
+    run = Run.of(ds, labels, slice(since, last + 1), saved, fitted, warmup, device)
     labels, predicted, own = compute(run.labels, run.predicted, run.own)
-    errors = [*run.before, _errors(labels, predicted, own, river)]
+    errors = [*run.before, errors_of(labels, predicted, own, river)]
     return write_state(errors, run.ds, fitted, warmup)
-
-
-def _river(ds: xr.Dataset, covariances: Mapping[ErrorKind, ErrorCovariance]) -> River:
-    """Read the river of a dataset; refuse other coordinates than in training."""
-    river = River.of(ds)
-    placed = river.place is not None
-    if any(each.coordinates != placed for each in covariances.values()):
-        had = "no coordinates" if placed else "coordinates, lat and lon, of all reaches or segments"
-        msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
-        raise InvalidArgumentError(msg)
-    return river
 
 
 def _members(ds: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -282,117 +275,6 @@ def _packaged(ds: xr.Dataset) -> Model:
         raise InvalidArgumentError(msg)
     logger.info("no model given: using the packaged model %s", SENSORS)
     return model
-
-
-def _covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[ErrorKind, ErrorCovariance]:
-    if not model.spec.errors:
-        msg = (
-            f"model {model.sha256[:12]} has no covariance of its errors, because no training left out the "
-            "gauges in turn; train with ds.msgl.train(..., validation='folds')"
-        )
-        raise UncalibratedModelError(msg)
-    for covariance in model.spec.errors.values() if quantiles is not None else ():
-        covariance.spread.at(() if quantiles is None else quantiles)
-    return model.spec.errors
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """The predictions on consecutive days, the observations, and the errors before."""
-
-    ds: xr.Dataset
-    labels: dict[str, Any]
-    predicted: Any  # the mean of the trainings, (day, reach)
-    own: Any  # that of those which left the segment of a reach out
-    gauged: NDArray[np.bool_]
-    windows: list[Window]
-    before: list[Any]  # errors of the days of a saved state
-
-    @classmethod
-    def of(cls, ds: xr.Dataset, labels: Any, days: slice, saved: Saved | None, *options: Any) -> _Run:
-        """Predict some days, from no more drivers than they depend on."""
-        model, warmup, device = options
-        time = pd.DatetimeIndex(ds.indexes["time"])
-        first = max(0, (drivers_from(model, time[days.start], warmup) - time[0]).days) if days.start else 0
-        ds = ds.isel(time=slice(first, days.stop))
-        shares = [np.array(model.shares)[:, None], held_out_shares(model, ds)]
-        predicted, own = weighted_means(ds, model, shares, warmup, device, carry=False)
-        kept = slice(days.start - first, None)
-        return cls(
-            ds.isel(time=kept),
-            {scale: each[days] for scale, each in labels.items()},
-            predicted[kept],
-            own[kept],
-            gauged=(shares[0] != shares[1]).any(axis=0),
-            windows=calendar_windows(time[days], model.spec.window, 0, model.spec.first_day),
-            before=[saved.errors] if saved is not None and saved.begin == days.start else [],
-        )
-
-    @property
-    def is_lazy(self) -> bool:
-        return any(not isinstance(each, np.ndarray) for each in (self.predicted, *self.labels.values()))
-
-    def errors(self, find: Callable[..., Any], river: Any) -> list[Any]:
-        """Find the errors of each window, after those before."""
-
-        def one(span: slice) -> Any:
-            labels = {scale: each[span] for scale, each in self.labels.items()}
-            return find(labels, self.predicted[span], self.own[span], river)
-
-        return [*self.before, *(one(slice(window.start, window.stop)) for window in self.windows)]
-
-    def spans(self, first: int) -> list[tuple[int, list[int], Window]]:
-        """Return the windows from a day on, each with the days before it that count and their errors."""
-        known = [*(Window(-LIMIT, 0, 0) for _ in self.before), *self.windows]
-        found = []
-        for window in (replace(w, start=max(w.start, first)) for w in self.windows if w.stop > first):
-            around = window.start - LIMIT, window.stop + LIMIT
-            near = [k for k, w in enumerate(known) if w.stop > around[0] and w.start < around[1]]
-            found.append((window.start - known[near[0]].start, near, window))
-        return found
-
-
-def _errors(labels: dict[str, Any], predicted: Floats, own: Floats, river: River) -> _Both:
-    """Return the errors at the sensors of some days."""
-    fine = labels.get("fine", np.full(own.shape, np.nan, np.float32))
-    coarse = labels.get("coarse", np.full((len(own), river.segment.max() + 1), np.nan, np.float32))
-    fine, coarse = (np.asarray(each, np.float32) for each in (fine, coarse))
-    return {
-        "ungauged": sensor_errors(fine, coarse, own, river),
-        "gauged": sensor_errors(fine, coarse, predicted, river),
-    }
-
-
-def _eager(run: _Run, task: Correction, first: int) -> Floats:
-    errors = run.errors(_errors, task.river)
-    if not any(each["gauged"].reach.size for each in errors):
-        logger.warning("no sensor reports, so the prediction is that of the model alone")
-
-    def one(before: int, near: list[int], window: Window) -> Floats:
-        predicted = run.predicted[window.start : window.stop]
-        return task.correct(predicted, [errors[k] for k in near], before, window)
-
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        blocks = pool.map(one, *zip(*run.spans(first), strict=True))
-        return np.concatenate(list(blocks), axis=-2)
-
-
-def _lazy(run: _Run, task: Correction, first: int) -> Any:
-    import dask.array as da
-    from dask.delayed import delayed
-
-    before = [delayed(each, pure=True) for each in run.before]
-    run = replace(run, predicted=da.asarray(run.predicted), own=da.asarray(run.own), before=before)
-    shared, river = delayed(task, pure=True), delayed(task.river, pure=True)
-    find, correct = delayed(_errors, pure=True), delayed(Correction.correct, pure=True)
-    errors = run.errors(find, river)
-    more = () if task.quantiles is None else (len(task.quantiles),)
-    blocks = []
-    for start, near, window in run.spans(first):
-        predicted = run.predicted[window.start : window.stop]
-        values = correct(shared, predicted, [errors[k] for k in near], start, window)
-        blocks.append(da.from_delayed(values, (*more, *predicted.shape), np.float32))
-    return da.concatenate(blocks, axis=-2)
 
 
 def _issue(ds: xr.Dataset, labels: dict[str, Any], saved: Saved | None, until: Any) -> int:

@@ -169,6 +169,44 @@ def test_an_ensemble_says_that_it_is_one(model):
     assert "the mean of" not in model_card(model, "m")
 
 
+@pytest.fixture(scope="module")
+def folded(river_once, small_fits):
+    pytest.importorskip("sklearn")
+    trees = {"features": ["air_temperature", "elevation"], "iterations": 20, "min_samples_leaf": 20}
+    return train(river_once, "trees", validation="folds:3", seed=2, **trees)
+
+
+def test_the_facts_of_a_model_in_folds_are_those_of_all_folds(folded):
+    best = [np.nanmin(part.history["validation"]) for part in folded.parts]
+    labels = [part.spec.training["labels"] for part in folded.parts]
+    facts = model_facts(folded)
+    wanted = f"{np.mean(best):.3f} degC in the best epoch, mean of 3 folds"
+    assert facts["validation"] == f"{wanted} ({min(best):.3f} to {max(best):.3f})"
+    assert max(best) - min(best) > 0.01
+    for name in labels[0]:
+        counts = [each[name] for each in labels]
+        assert f"{name.replace('_', ' ')} {min(counts):,} to {max(counts):,}" in facts["labels"]
+    assert facts["epochs"] == f"{sum(len(part.history['epoch']) for part in folded.parts)} in 3 folds"
+    assert "min_samples_leaf=20" in facts["architecture"]
+    card = model_card(folded, "m")
+    assert "Mean and deviation refer to transformed values of the first of 3 folds." in card
+    assert "residuals of fine labels at the segments that each fold left out" in card
+
+
+def test_the_settings_of_a_stack_are_those_of_each_method(river_once):
+    pytest.importorskip("sklearn")
+    days = river_once.isel(time=slice(0, 150))
+    parts = [
+        {"method": "remap", "epochs": 1, "pretrain": 0, "hidden": 4, "warmup": 10},
+        {"method": "trees", "iterations": 5, "min_samples_leaf": 20},
+    ]
+    stack = train(days, "stack", parts=parts, window=60, progress=False)
+    remap, trees = model_facts(stack)["architecture"].split("; ")
+    assert remap.startswith("remap: ")
+    assert "hidden=4" in remap
+    assert trees == "trees: iterations=5, min_samples_leaf=20"
+
+
 def test_what_would_break_a_table_is_escaped(model):
     training = {**model.spec.training, "dataset": "a | b"}
     odd = Model(type(model.spec)(**{**vars(model.spec), "training": training}), model.weights)

@@ -65,20 +65,42 @@ def model_facts(model: Model) -> dict[str, str]:
     """
     spec, training = model.spec, model.spec.training
     versions = sorted(training.get("versions", {}).items())
-    scores = [score for score in model.history.get("validation", []) if not math.isnan(score)]
     return {
         **model.facts(),
         "members": str(model.members),
         "dataset": str(training.get("dataset") or "not named"),
         "fingerprint": str(training.get("fingerprint", ""))[:12],
-        "validation": f"{min(scores):.3f} degC in the best epoch" if scores else "none",
+        "validation": _validation(model),
         "seed": ", ".join(map(str, training.get("seeds", [training.get("seed", "?")]))),
         "identities": f"{len(spec.segments):,} segments" if spec.segments else "none",
-        "architecture": _settings(spec.architecture),
+        "architecture": _architecture(model),
         "graph": _settings(spec.graph),
         "versions": ", ".join(f"{name} {version}" for name, version in versions),
         "size": f"{len(model.payload) / 1e6:.2f} MB",
     }
+
+
+def _validation(model: Model) -> str:
+    """Write the error of the best epoch, of several trainings the mean and the range."""
+    best = []
+    for part in model.parts:
+        for k in range(part.members):
+            scores = part.member(k).history.get("validation", [])
+            best += sorted(score for score in scores if not math.isnan(score))[:1]
+    if len(best) < 2:
+        return f"{best[0]:.3f} degC in the best epoch" if best else "none"
+    which = "folds" if model.folds == len(best) else "trainings"
+    spread = f"{min(best):.3f} to {max(best):.3f}"
+    return f"{sum(best) / len(best):.3f} degC in the best epoch, mean of {len(best)} {which} ({spread})"
+
+
+def _architecture(model: Model) -> str:
+    """Write the settings of the network, or those of each method of a stack."""
+    parts = model.spec.parts or (model.spec,)
+    found = dict.fromkeys((part.method, _settings(part.architecture)) for part in parts)
+    if len(found) == 1:
+        return "".join(text for _, text in found)
+    return "; ".join(f"{method}: {text}" for method, text in found)
 
 
 def _settings(values: Mapping[str, Any]) -> str:
@@ -163,7 +185,8 @@ def _features(model: Model) -> str:
         rows.append(row + [f"{mean[number]:.4g} ± {spread[number]:.4g}" for _, mean, spread in ranges])
     text = (
         "Found by name, `NAME_coarse` (and `NAME_fine` where reaches have their own values), in these "
-        "units; the order does not matter. Mean and deviation refer to transformed values."
+        "units; the order does not matter. Mean and deviation refer to transformed values"
+        f"{f' of the first of {model.folds} folds' if model.folds else ''}."
     )
     return f"{text}\n\n{_table(heads, rows)}"
 
@@ -217,9 +240,11 @@ def _intervals(model: Model) -> str:
     if table is None:
         return "It has no calibrated intervals: `quantiles=` is refused."
     short = "" if table.scale == "fine" else " They omit the error of the step from segments to reaches."
+    days = "on the validation days of its training"
+    where = "at the segments that each fold left out" if model.folds else days
     return (
-        f"Its intervals (`quantiles=`) are calibrated on {table.n:,} residuals of {table.scale} labels on "
-        f"the validation days of its training. They are not wider in another basin or climate.{short}"
+        f"Its intervals (`quantiles=`) are calibrated on {table.n:,} residuals of {table.scale} labels "
+        f"{where}. They are not wider in another basin or climate.{short}"
     )
 
 

@@ -299,7 +299,6 @@ class Model:
     def facts(self) -> dict[str, str]:
         """Describe the model by name and text, as in its representation."""
         training = self.spec.training
-        labels = training.get("labels", {})
         table, near = self.spec.intervals, self.spec.neighbours
         neighbours = {"neighbours": f"{len(near.segments)} observed segments"} if near else {}
         ensemble = {"members": f"{self.members}, whose mean is the prediction"} if self.members > 1 else {}
@@ -319,11 +318,20 @@ class Model:
             **neighbours,
             "window": f"{self.spec.window} days after {self.spec.warmup} of warm-up",
             "trained on": f"{training.get('start', '?')} to {training.get('stop', '?')}",
-            "labels": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in labels.items()),
-            "epochs": str(len(self.history.get("epoch", []))),
+            "labels": self._labels(),
+            "epochs": f"{len(self.history.get('epoch', []))}{f' in {folds} folds' if folds else ''}",
             "intervals": f"from {table.n:,} {table.scale} residuals" if table else "none",
             "sha256": self.sha256[:12],
         }
+
+    def _labels(self) -> str:
+        """Write the numbers of labels, from the fewest to the most in a fold."""
+        counts: dict[str, list[int]] = {}
+        for spec in self.spec.parts if self.folds else (self.spec,):
+            for name, count in spec.training.get("labels", {}).items():
+                counts.setdefault(name.replace("_", " "), []).append(count)
+        ranges = {name: dict.fromkeys((min(found), max(found))) for name, found in counts.items()}
+        return ", ".join(f"{name} {' to '.join(f'{n:,}' for n in ends)}" for name, ends in ranges.items())
 
     def __repr__(self) -> str:
         width = max(map(len, self.facts()))

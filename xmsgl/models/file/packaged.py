@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["DEFAULT", "ELSEWHERE", "LARGEST", "SENSORS", "packaged_bytes", "packaged_names"]
+__all__ = ["DEFAULT", "ELSEWHERE", "SENSORS", "packaged_bytes", "packaged_names"]
 
 #: The model used by default, and by ``ds.msgl.downscale`` in the basin it was trained on.
 DEFAULT = "delaware-gauged"
@@ -16,8 +16,6 @@ DEFAULT = "delaware-gauged"
 ELSEWHERE = "delaware-ungauged"
 #: The model used by ``ds.msgl.reconstruct`` in the basin it was trained on.
 SENSORS = "delaware-sensors"
-#: Largest size of a file in bytes, because every installation downloads it.
-LARGEST = 2_000_000
 
 _SUFFIX = ".safetensors"
 
