@@ -91,11 +91,6 @@ class Split:
         """Labels kept for validation."""
         return Use(self.validation, self.held, either=True)
 
-    @property
-    def of_segments(self) -> Use:
-        """Labels of the nodes that are kept on all days."""
-        return Use(np.ones_like(self.validation), self.held, either=False)
-
 
 def split_labels(
     ds: xr.Dataset,
