@@ -119,7 +119,7 @@ class MsglAccessor:
         recipe
             A set of settings: ``"gauged"``, ``"ungauged"``, ``"sensors"``, ``"quick"``, ``"published"``.
         epochs
-            Largest number of passes over the training windows; by default 36, or more for 1000 steps.
+            Largest number of passes over the training windows; by default 30, or more for 1000 steps.
         validation
             Fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
         seed, start, device, progress, observers

@@ -69,7 +69,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
     help="A set of settings: gauged, ungauged, quick or published. Default: the settings of the package.",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Default: from the recipe, or 36, and more below 1000 steps."
+    "--epochs", type=click.IntRange(1), help="Default: from the recipe, or 30, and more below 1000 steps."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(

@@ -199,7 +199,7 @@ class TrainSettings:
     warmup: int = 60
     identity: int = 0
     architecture: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 36
+    epochs: int = 30
     steps: int = 0
     pretrain: int | tuple[int, ...] | None = None
     learning_rate: float | tuple[float, ...] = 0.005

@@ -73,7 +73,7 @@ def train(
         minute, ``"published"`` is the method as described by Fan et al. (2025). Default: the settings of
         the package.
     epochs
-        Maximum number of passes over the training windows. Default: that of the recipe, else 36, and more
+        Maximum number of passes over the training windows. Default: that of the recipe, else 30, and more
         where these are fewer than 1000 steps.
     validation
         Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
