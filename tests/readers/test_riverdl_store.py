@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.small import PLAIN
 from xmsgl.errors import NetworkError
 from xmsgl.evaluate import climatology, mask_labels, score
 from xmsgl.readers import one_scale, read
@@ -51,7 +52,7 @@ def test_trains_and_beats_climatology_on_days_held_out(basin):
         warmup=30,
         learning_rate=0.02,
         validation=None,
-        features=["default", "season"],
+        features=[*PLAIN, "season"],
         backend="torch",  # nothing to compile for four segments
         seed=0,
         progress=False,

@@ -201,8 +201,8 @@ def test_what_is_given_wins_over_the_recipe_even_where_it_is_the_default(tiny):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    # Sixty epochs of two windows are 120 steps; nine times as many are the first above 1,000.
-    [({}, 540), ({"recipe": "short"}, 3), ({"recipe": "short", "epochs": 2}, 2), ({"epochs": 1}, 1)],
+    # Thirty epochs of two windows are 60 steps; seventeen times as many are the first above 1,000.
+    [({}, 510), ({"recipe": "short"}, 3), ({"recipe": "short", "epochs": 2}, 2), ({"epochs": 1}, 1)],
     ids=["package", "recipe", "user", "user-alone"],
 )
 def test_the_number_of_epochs_is_the_users_the_recipes_or_the_packages(tiny, monkeypatch, given, expected):
