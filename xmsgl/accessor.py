@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
@@ -16,13 +16,9 @@ if TYPE_CHECKING:
     from xmsgl.models.file.model import Model
     from xmsgl.network.graph import RiverGraph, RiverGraphs
     from xmsgl.plot.door import Plots
-    from xmsgl.prediction.downscale import Predicting
-    from xmsgl.schema.graphs import GraphChoices
     from xmsgl.schema.report import ValidationReport
     from xmsgl.training.watch.standing import Observer
     from xmsgl.util.options import Progress
-
-    Trained: TypeAlias = Model | str | os.PathLike[str] | None
 
 
 @xr.register_dataset_accessor("msgl")
@@ -60,10 +56,6 @@ class MsglAccessor:
 
         return schema.validate(self._obj, values=values, labels=labels)
 
-    @overload
-    def graph(self, scale: Literal["coarse", "fine"], **choices: Unpack[GraphChoices]) -> RiverGraph: ...
-    @overload
-    def graph(self, scale: None = None, **choices: Unpack[GraphChoices]) -> RiverGraphs: ...
     def graph(
         self,
         scale: Literal["coarse", "fine"] | None = None,
@@ -147,14 +139,6 @@ class MsglAccessor:
             **settings,
         )
 
-    @overload
-    def downscale(
-        self, model: Trained = None, *, return_state: Literal[True], **given: Unpack[Predicting]
-    ) -> tuple[xr.DataArray, xr.Dataset]: ...
-    @overload
-    def downscale(
-        self, model: Trained = None, *, return_state: Literal[False] = False, **given: Unpack[Predicting]
-    ) -> xr.DataArray: ...
     def downscale(
         self,
         model: Model | str | os.PathLike[str] | None = None,

@@ -262,7 +262,7 @@ def downscale(
     if resume or plan:
         with naming_damage(dataset, ds):
             ds = in_pieces(ds)
-    given: Any = {"device": device, "start": before, **settings}
+    given = {"device": device, "start": before, **settings}
     if save_state is not None and not plan:
         from dask.base import compute
 
@@ -334,9 +334,8 @@ def reconstruct(
     check_output(output, PREDICTION, reads)
     _check_state(save_state, output, reads)
     ds, before = open_data(dataset, **data), None if start is None else open_place(start)
-    known: Any = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
-    asked: Any = {"mode": mode, "lead": lead, "quantiles": list(quantiles) or None}
-    temperature = ds.msgl.reconstruct(model, **asked, **known)
+    known = {"observed": observed_until(ds, issue, mode), "start": before, "device": device}
+    temperature = ds.msgl.reconstruct(model, mode=mode, lead=lead, quantiles=list(quantiles) or None, **known)
     with dask_bar("reconstruct"), naming_damage(dataset, ds, temperature):
         write_prediction(temperature, output)
     _say_sizes(temperature, output)

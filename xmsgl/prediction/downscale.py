@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,16 +49,6 @@ if TYPE_CHECKING:
     Pieces = list[tuple[Window, xr.Dataset]]
 
 logger = logging.getLogger(__name__)
-
-
-class Predicting(TypedDict, total=False):
-    """How a prediction is made, as ``ds.msgl.downscale`` takes it."""
-
-    warmup: int | None
-    carry: bool
-    start: xr.Dataset | None
-    device: str
-    quantiles: Sequence[float] | None
 
 
 # Each process reads a model once; to dask, equal bytes are equal models.
