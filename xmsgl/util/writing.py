@@ -83,9 +83,10 @@ def _is_one_of(path: Path, others: Iterable[Path]) -> bool:
 def whole(path: str | os.PathLike[str], *, folder: bool = False, keep: bool = False) -> Iterator[Path]:
     """Yield a temporary path; what is written there replaces the target in one step at the end.
 
-    After an error or Ctrl-C the target is unchanged and nothing else is left. After a killed process the
-    target is unchanged, and the next write into the same folder removes the hidden folder; if a folder was
-    just being replaced, the next write restores it. With `keep`, an existing folder is not replaced.
+    After an error or Ctrl-C the target is unchanged and nothing else is left. After a killed process, or if
+    threads write on after an error, the target is unchanged, and the next write into the same folder removes
+    the hidden folder; if a folder was just being replaced, the next write restores it. With `keep`, an
+    existing folder is not replaced.
     """
     target = check_target(path, folder=folder)
     with _workplace(target.parent) as place:
