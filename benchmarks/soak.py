@@ -46,8 +46,8 @@ def run_round(folder: Path) -> None:
     basin, checkpoint = folder / "basin.nc", folder / "checkpoint"
     with open_file(basin) as lazy:
         ds = lazy.compute()
-        model = ds.msgl.train(checkpoint=checkpoint, **QUICK)
-        resumed = ds.msgl.train(resume=checkpoint, **QUICK)
+        model = ds.msgl.train("msgl", checkpoint=checkpoint, **QUICK)
+        resumed = ds.msgl.train("msgl", resume=checkpoint, **QUICK)
         loaded = load_model(model.save(folder / "model.safetensors"))
         if not model.sha256 == resumed.sha256 == loaded.sha256:
             msg = "the model, the resumed and the loaded one differ"

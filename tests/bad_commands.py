@@ -69,7 +69,7 @@ COMMANDS = [
         "exit 1",
         "'meta' is not a valid torch device",
         "`auto`, `cpu` or `cuda`",
-        "train x.nc -o n --device meta --epochs 1",
+        "train x.nc -o n --device meta --method msgl --epochs 1",
         None,
     ),
     Case(

@@ -155,7 +155,7 @@ CHECKPOINTS = [
         "exit 1",
         "c.ckpt",
         "train without `--resume`",
-        "train x.nc -o n --resume c.ckpt --epochs 1",
+        "train x.nc -o n --resume c.ckpt --method msgl --epochs 1",
         None,
         write("c.ckpt", "x"),
     ),

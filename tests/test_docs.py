@@ -124,7 +124,6 @@ def test_snippets_run_as_printed(path, quiet):
 
 
 def test_daily_runs_can_be_repeated_and_repaired(quiet, monkeypatch):
-    pytest.importorskip("sklearn")
     zarr = pytest.importorskip("zarr")
     ds = xmsgl.datasets.simulated(n_coarse=8, years=2, label_fraction=0.2, seed=3)
     model = ds.msgl.train("trees", validation="folds:2", iterations=5)

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-pytest.importorskip("sklearn")
-
 from benchmarks import reconstruction
 from benchmarks.reconstruction import (
     Basin,

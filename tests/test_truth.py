@@ -97,7 +97,7 @@ def test_unobserved_reaches_and_days_do_not_change_a_training(river):
         blank[name] = blank[name] * np.nan
     longer = xr.concat([last, blank], "time", data_vars="minimal")
     # The same scaling: that of a model which both continue.
-    first = train(last, **settings_)
+    first = train(last, "msgl", **settings_)
     one, two = (train(ds, **settings_, start=first) for ds in (last, longer))
     assert all(torch.equal(one.weights[name], two.weights[name]) for name in one.weights)
 

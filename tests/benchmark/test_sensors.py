@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pytest.importorskip("sklearn")
-
 from tests.conftest import make_river
 from xmsgl.benchmark.given import RULES, damped_persistence, predict_given, same_day
 from xmsgl.benchmark.methods import Place, contender

@@ -81,8 +81,10 @@ def data(**arguments):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--set", *SMALL],
+        ["--method", "msgl", "--set", *SMALL],
         [
+            "--method",
+            "msgl",
             "--ensemble",
             2,
             "--seed",
@@ -110,7 +112,9 @@ def test_a_model_is_made_again_bit_for_bit(run, tmp_path, options):
 
 
 def test_frozen_parts_are_named_by_an_option_and_kept_in_the_configuration(run, tmp_path):
-    made = run("train", "simulated", "-o", "m", *data(**BASIN), "--epochs", 2, "--set", *SMALL)
+    made = run(
+        "train", "simulated", "-o", "m", *data(**BASIN), "--method", "msgl", "--epochs", 2, "--set", *SMALL
+    )
     assert made.exit_code == 0, made.output
     ending = ["--epochs", 2, "--device", "cpu", "--set", "start=m", "window=90", "warmup=10"]
     tuned = run("train", "simulated", "-o", "n", *data(**BASIN), "--frozen", "cell", "coarse_head", *ending)
@@ -232,7 +236,7 @@ def test_a_wrong_configuration_is_a_wrong_command_line(run, tmp_path, text, mess
     ],
 )
 def test_words_of_a_table_are_values_where_they_are_meant(run, tmp_path, monkeypatch, text, seen):
-    (tmp_path / "run.toml").write_text(f"[data]\nn_coarse = 3\nyears = 2\n[set]\n{text}\n")
+    (tmp_path / "run.toml").write_text(f"method = 'msgl'\n[data]\nn_coarse = 3\nyears = 2\n[set]\n{text}\n")
     if isinstance(seen, str):
         result = run("train", "simulated", "--config", "run.toml", "-o", "m", "--epochs", 1)
         assert result.exit_code == 1

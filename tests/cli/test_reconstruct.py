@@ -13,8 +13,6 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner
 
-pytest.importorskip("sklearn")
-
 from tests.small import kills, report_kills
 from xmsgl.cli.main import main
 from xmsgl.reconstruct import reconstruct, state

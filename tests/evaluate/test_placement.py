@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
-
 from tests.reconstruct.test_given import COVARIANCE, make_river, plain_distances
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.evaluate import mask_labels, next_sensors

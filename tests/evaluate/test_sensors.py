@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
-
 import xmsgl
 from tests.reconstruct.test_given import COVARIANCE, T, dense, make_river
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError

@@ -190,7 +190,6 @@ def test_proposed_sensors_are_numbered_in_their_order(basin, bounds):
 
 
 def test_a_reconstruction_and_its_proposals_are_drawn(river, small_fits):
-    pytest.importorskip("sklearn")
     from xmsgl.evaluate import mask_labels, next_sensors
 
     few = mask_labels(river, segments=[102, 104])

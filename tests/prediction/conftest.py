@@ -13,6 +13,7 @@ from xmsgl.training.train import train
 def model(river_once):
     return train(
         river_once,
+        "msgl",
         features=PLAIN,
         hidden=8,
         identity=2,

@@ -175,7 +175,7 @@ def test_a_fault_reaches_the_windows_after_it_alone(river, model, carried):
 def test_attention_over_time_sees_its_window_and_the_state_before(river, preceded):
     options = {"hidden": 4, "window": 100, "warmup": 20, "epochs": 1, "device": "cpu", "progress": False}
     ds = river.isel(time=slice(0, 250))
-    model = train(ds, tasks=("coarse", "interpolation"), features=PLAIN, **options)
+    model = train(ds, "msgl", tasks=("coarse", "interpolation"), features=PLAIN, **options)
     result = downscale(ds, model, carry=True)
     np.testing.assert_array_equal(downscale(ds.chunk({"time": 70}), model, carry=True), result)
     module, spec = model.module(), model.spec

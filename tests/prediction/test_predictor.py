@@ -30,7 +30,7 @@ QUICK = {**ANY, "features": PLAIN}
 @pytest.fixture(scope="module")
 def model(river_once):
     settings = {**QUICK, "warmup": 15}
-    return train(river_once.isel(time=slice(0, 130)), **settings)
+    return train(river_once.isel(time=slice(0, 130)), "msgl", **settings)
 
 
 def fixed_part(ds):
@@ -137,7 +137,7 @@ def days_of(batch):
 def test_a_head_over_time_gets_its_whole_window(river):
     settings = {**QUICK, "warmup": 15}
     ds = river.isel(time=slice(0, 130))
-    model = train(ds, tasks=("coarse", "interpolation"), **settings)
+    model = train(ds, "msgl", tasks=("coarse", "interpolation"), **settings)
     drivers = ds[feature_variables(ds, model.spec.features, dynamic=True)]
     small, large = (Engine(model, fixed_part(ds), "cpu", piece=piece) for piece in (1, 10**9))
     np.testing.assert_array_equal(

@@ -41,7 +41,9 @@ def long_river(river_of):
 
 @pytest.fixture(scope="module")
 def model(long_river):
-    return long_river.msgl.train(epochs=6, hidden=8, window=120, warmup=60, progress=False, device="cpu")
+    return long_river.msgl.train(
+        "msgl", epochs=6, hidden=8, window=120, warmup=60, progress=False, device="cpu"
+    )
 
 
 @pytest.mark.parametrize("cut", [365, 400, 431, 511, 600, 700])

@@ -22,7 +22,7 @@ def fine():
 def test_all_can_be_validated_and_trained(fine):
     two = xmsgl.coarsen(fine, length_m=6_000)
     two.msgl.validate()
-    model = two.msgl.train(epochs=1, window=60, warmup=5, hidden=4, validation=None, progress=False)
+    model = two.msgl.train("msgl", epochs=1, window=60, warmup=5, hidden=4, validation=None, progress=False)
     assert two.msgl.downscale(model).sizes == {"time": fine.sizes["time"], "fine": fine.sizes["fine"]}
 
 

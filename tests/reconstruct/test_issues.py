@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-pytest.importorskip("sklearn")
-
 from tests.small import QUICK
 from xmsgl.errors import UncalibratedModelError
 from xmsgl.reconstruct import reconstruct, run
@@ -26,13 +24,13 @@ def trees(river_once, small_fits):
 
 @pytest.fixture(scope="module")
 def network(river_once, small_fits):
-    return train(river_once, validation="folds:2", **QUICK)
+    return train(river_once, "msgl", validation="folds:2", **QUICK)
 
 
 @pytest.fixture(scope="module")
 def interpolation(river_once, small_fits):
     """A model whose prediction of a day depends on later days of the window."""
-    return train(river_once, validation="folds:2", tasks=["coarse", "interpolation"], **QUICK)
+    return train(river_once, "msgl", validation="folds:2", tasks=["coarse", "interpolation"], **QUICK)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-pytest.importorskip("sklearn")
-
 import xmsgl
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError
 from xmsgl.models.file import packaged

@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-pytest.importorskip("sklearn")
-
 from tests.small import QUICK
 from xmsgl.errors import InvalidArgumentError, ModelMismatchError
 from xmsgl.models.file.model import Model
@@ -33,7 +31,7 @@ def trees(river_once, small_fits):
 
 @pytest.fixture(scope="module")
 def network(river_once, small_fits):
-    return train(river_once, validation="folds:2", **QUICK)
+    return train(river_once, "msgl", validation="folds:2", **QUICK)
 
 
 @pytest.fixture(params=["trees", "network"])
@@ -343,7 +341,7 @@ class TestRefused:
             state(river.drop_vars([FINE, COARSE]), trees, day=MIDDLE)
 
     def test_a_model_that_reads_later_days(self, river_once, network):
-        plain = train(river_once, tasks=["coarse", "interpolation"], **QUICK)
+        plain = train(river_once, "msgl", tasks=["coarse", "interpolation"], **QUICK)
         ahead = Model(replace(plain.spec, errors=network.spec.errors), plain.weights)
         with pytest.raises(InvalidArgumentError, match="from later days, too"):
             state(river_once, ahead, day=MIDDLE)

@@ -43,7 +43,7 @@ def test_each_basin_is_found_again(two):
 
 def test_a_model_predicts_each_as_alone(two):
     ds = join_basins(two)
-    model = ds.msgl.train(validation=None, **TWO_FEATURES)
+    model = ds.msgl.train("msgl", validation=None, **TWO_FEATURES)
     together = ds.msgl.downscale(model)
     for part in two:
         alone = part.msgl.downscale(model)

@@ -79,7 +79,7 @@ def test_pseudo_labels_are_carried_to_any_basin(three, without_device):
 
 
 def test_an_epoch_is_one_on_the_basin_alone(three):
-    first = train(three, **ALL)
+    first = train(three, "msgl", **ALL)
     drawn = train(three, start=first, basins=1, **ALL)
     near = []
     for basin in (0, 1):
@@ -89,11 +89,11 @@ def test_an_epoch_is_one_on_the_basin_alone(three):
 
 
 def test_all_basins_are_as_none_given(three):
-    assert same(train(three, basins=3, **ALL), train(three, **ALL))
+    assert same(train(three, "msgl", basins=3, **ALL), train(three, "msgl", **ALL))
 
 
 def test_more_than_there_are(three):
     with pytest.raises(InvalidArgumentError, match=r"basins must be at most 3, .* got 4"):
-        train(three, basins=4, **ALL)
+        train(three, "msgl", basins=4, **ALL)
     with pytest.raises(InvalidArgumentError, match="'trees' does not use basins"):
         train(three, "trees", basins=1)

@@ -305,7 +305,7 @@ def test_few_fine_labels_are_replaced_by_coarse_ones(river):
     few = river.copy(deep=True)
     fine = few["water_temperature_fine"]
     few["water_temperature_fine"] = fine.where((few.fine == 3) | (few.time < np.datetime64("2002-10-01")))
-    model = train(few, tasks=("coarse", "fine"), validation=days, **TWO_FEATURES)
+    model = train(few, "msgl", tasks=("coarse", "fine"), validation=days, **TWO_FEATURES)
     table = model.spec.intervals
     assert 0 < int(few["water_temperature_fine"].sel(time=days).count()) < LEAST
     observed = few["water_temperature_coarse"].sel(time=days)

@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-pytest.importorskip("sklearn")
-
 from tests.small import FEATURES, same
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.validation import left_out_days

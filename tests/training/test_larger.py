@@ -77,7 +77,6 @@ def test_the_model_is_the_one_trained_in_memory(own_drivers, on_disk, method, se
 
 
 def test_trees_are_those_grown_in_memory(own_drivers, on_disk):
-    pytest.importorskip("sklearn")
     settings = {"window": 60, "validation": 0.3, "progress": False}
     with xmsgl.set_options(training_memory=LIMIT):
         lazy, memory = (ds.msgl.train("trees", **settings) for ds in (on_disk, own_drivers))

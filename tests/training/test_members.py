@@ -33,12 +33,12 @@ def tiny(river):
 @pytest.fixture(scope="module")
 def singles(river_once):
     ds = river_once.isel(time=slice(0, 120))
-    return [train(ds, seed=seed, **SETTINGS) for seed in (3, 4, 5)]
+    return [train(ds, "msgl", seed=seed, **SETTINGS) for seed in (3, 4, 5)]
 
 
 @pytest.fixture(scope="module")
 def several(river_once):
-    return train(river_once.isel(time=slice(0, 120)), seed=3, ensemble=3, **SETTINGS)
+    return train(river_once.isel(time=slice(0, 120)), "msgl", seed=3, ensemble=3, **SETTINGS)
 
 
 def without_settings(spec):
@@ -120,14 +120,14 @@ def test_models_can_be_joined_if_they_differ_in_weights_only(several, singles):
 @pytest.mark.parametrize("ensemble", [0, -1])
 def test_there_is_a_member_at_least(tiny, ensemble):
     with pytest.raises(InvalidArgumentError, match="ensemble must be a whole number of at least 1"):
-        train(tiny, ensemble=ensemble, **SETTINGS)
+        train(tiny, "msgl", ensemble=ensemble, **SETTINGS)
 
 
 def test_a_share_of_windows_is_drawn_once_for_all_members(river):
     ds = river.isel(time=slice(0, 400))
     settings = {**SETTINGS, "epochs": 1, "validation": 0.3}
-    model = train(ds, ensemble=2, seed=1, **settings)
-    alone = train(ds, seed=1, **settings)
+    model = train(ds, "msgl", ensemble=2, seed=1, **settings)
+    alone = train(ds, "msgl", seed=1, **settings)
     assert same(model.member(0).weights, alone.weights)
     assert model.spec.training["labels"] == alone.spec.training["labels"]
     assert not same(model.member(1).weights, alone.weights)
@@ -155,7 +155,7 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
     with monkeypatch.context() as patch:
         stop_in(patch, 2, epoch)
         with pytest.raises(KeyboardInterrupt):
-            train(tiny, checkpoint=path, **settings)
+            train(tiny, "msgl", checkpoint=path, **settings)
     seen, original = [], spread.run
 
     def spy(module, source, of, **options):
@@ -163,21 +163,21 @@ def test_killed_in_the_second_member_it_goes_on_bit_for_bit(tiny, tmp_path, monk
         return original(module, source, of, **options)
 
     monkeypatch.setattr(spread, "run", spy)
-    resumed = train(tiny, checkpoint=path, resume=path, **settings)
+    resumed = train(tiny, "msgl", checkpoint=path, resume=path, **settings)
     assert seen == [4, 5]  # the first member is not trained again
     assert resumed.sha256 == several.sha256
-    assert train(tiny, resume=path, **settings).sha256 == several.sha256  # nothing left to do
+    assert train(tiny, "msgl", resume=path, **settings).sha256 == several.sha256  # nothing left to do
 
 
 def test_a_checkpoint_of_another_number_of_members_is_refused(tiny, tmp_path):
     settings = {**SETTINGS, "epochs": 1}
-    train(tiny, checkpoint=tmp_path / "one", **settings)
+    train(tiny, "msgl", checkpoint=tmp_path / "one", **settings)
     with pytest.raises(CheckpointError, match=r"settings\.ensemble: 1 in the file, now 2"):
-        train(tiny, resume=tmp_path / "one", ensemble=2, **settings)
+        train(tiny, "msgl", resume=tmp_path / "one", ensemble=2, **settings)
 
 
 def test_each_member_has_its_bar(tiny, capsys):
-    train(tiny, ensemble=2, **{**SETTINGS, "progress": True})
+    train(tiny, "msgl", ensemble=2, **{**SETTINGS, "progress": True})
     shown = capsys.readouterr().err
     assert "train msgl 1/2: 100%" in shown
     assert "train msgl 2/2: 100%" in shown

@@ -17,7 +17,7 @@ def test_the_model_says_what_it_was_trained_on(river):
     masked = river.copy(deep=True)
     for scale in SCALES:
         masked[f"water_temperature_{scale}"][:20] = np.nan
-    model = train(masked, validation=slice("2002-01-01", None), hops=3, seed=5, **SMALL)
+    model = train(masked, "msgl", validation=slice("2002-01-01", None), hops=3, seed=5, **SMALL)
     training = model.spec.training
     assert (training["start"], training["stop"]) == ("2001-10-21", "2001-12-31")
     assert training["seed"] == 5

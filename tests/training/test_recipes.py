@@ -285,16 +285,16 @@ def test_without_a_limit_gradients_are_as_long_as_they_are(tiny):
 )
 def test_a_checkpoint_of_other_options_is_refused(tiny, tmp_path, changed, named):
     settings = {**SMALL, "epochs": 1, "pretrain": 0, "anchored": False}
-    train(tiny, checkpoint=tmp_path / "c", **settings)
+    train(tiny, "msgl", checkpoint=tmp_path / "c", **settings)
     with pytest.raises(CheckpointError, match=named):
-        train(tiny, resume=tmp_path / "c", **{**settings, **changed})
+        train(tiny, "msgl", resume=tmp_path / "c", **{**settings, **changed})
 
 
 def test_a_recipe_is_its_settings_also_to_a_checkpoint(tiny, published, tmp_path):
     """Who gives all of them by hand goes on where the recipe stopped."""
     train(tiny, recipe="published", checkpoint=tmp_path / "c", **QUICK)
     by_hand = {**recipe_settings("published", "msgl"), **QUICK}
-    again = train(tiny, resume=tmp_path / "c", **by_hand)
+    again = train(tiny, "msgl", resume=tmp_path / "c", **by_hand)
     assert "recipe" not in again.spec.training
     assert again.spec.training["settings"] == published.spec.training["settings"]
     assert same(again, published)

@@ -274,7 +274,7 @@ def test_an_unknown_setting_suggests_the_most_similar_one(name, method, hint):
 
 def test_a_wrong_name_is_refused_before_a_dataset_is_looked_at():
     with pytest.raises(InvalidArgumentError, match="no setting anchord; did you mean anchored"):
-        train(None, anchord=False)
+        train(None, "msgl", anchord=False)
 
 
 @pytest.mark.parametrize("method", sorted(MODELS))
@@ -318,14 +318,14 @@ LEAST = {
 def test_a_count_is_a_whole_number_that_is_large_enough(name):
     least = LEAST.get(name, 0)
     for value in (least, least + 1, LARGE.get(name, 10**6), np.int32(least + 7)):
-        kept = getattr(TrainSettings.of(**{name: value}), name)
+        kept = getattr(TrainSettings.of("msgl", **{name: value}), name)
         assert (kept, type(kept)) == (value, int)
     wrong = [least - 1, -(10**6), least + 0.5, float(least + 1), "x", "3", True, False, [least + 1]]
     for value in [*wrong, float("nan"), float("inf"), np.float64(least + 1), np.True_]:
         with pytest.raises(
             InvalidArgumentError, match=f"^{name} must be a whole number of at least {least}, got"
         ):
-            TrainSettings.of(**{name: value})
+            TrainSettings.of("msgl", **{name: value})
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_count_is_a_whole_number_that_is_large_enough(name):
 def test_only_what_can_be_without_a_limit_may_be_none(name):
     with pytest.raises(InvalidArgumentError, match=f"^{name} must be .*, got None"):
         TrainSettings.of(**{name: None})
-    assert TrainSettings.of(patience=None, clip=None, amp=None).clip is None
+    assert TrainSettings.of("msgl", patience=None, clip=None, amp=None).clip is None
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "clip"])
@@ -350,34 +350,34 @@ def test_rates_and_limits_are_positive_numbers(name, value):
 
 def test_a_warm_up_has_a_limit():
     with pytest.raises(InvalidArgumentError, match="warmup must be at most 3660 days, got 3661"):
-        TrainSettings.of(warmup=3661)
+        TrainSettings.of("msgl", warmup=3661)
 
 
 def test_bytes_are_not_a_list_of_rates():
     with pytest.raises(InvalidArgumentError, match="learning_rate must be a positive number, got b'x'"):
-        TrainSettings.of(learning_rate=b"x")
+        TrainSettings.of("msgl", learning_rate=b"x")
 
 
 def test_only_learning_rates_may_be_several():
-    assert TrainSettings.of(learning_rate=[0.5, 0.25]).learning_rate == (0.5, 0.25)
+    assert TrainSettings.of("msgl", learning_rate=[0.5, 0.25]).learning_rate == (0.5, 0.25)
     with pytest.raises(InvalidArgumentError, match=r"^clip must be a positive number, got \(1.0, 2.0\)"):
-        TrainSettings.of(clip=[1.0, 2.0])
+        TrainSettings.of("msgl", clip=[1.0, 2.0])
 
 
 @pytest.mark.parametrize("value", [1, 1.0, -0.1, 2, float("nan"), "x", True, False, [0.5]], ids=repr)
 def test_the_share_of_the_past_is_below_one(value):
     with pytest.raises(InvalidArgumentError, match=r"^average must be in \[0, 1\), got "):
-        TrainSettings.of(average=value)
-    assert TrainSettings.of(average=0).average == 0
-    assert TrainSettings.of(average=0.999).average == 0.999
+        TrainSettings.of("msgl", average=value)
+    assert TrainSettings.of("msgl", average=0).average == 0
+    assert TrainSettings.of("msgl", average=0.999).average == 0.999
 
 
 @pytest.mark.parametrize("value", ["False", "no", "on", 0, 1, 1.0, []], ids=repr)
 def test_a_switch_takes_true_and_false_only(value):
     with pytest.raises(InvalidArgumentError, match=r"^amp must be True or False or None, not "):
-        TrainSettings.of(amp=value)
-    assert TrainSettings.of(amp=np.True_).amp is True
-    assert TrainSettings.of(amp=False).amp is False
+        TrainSettings.of("msgl", amp=value)
+    assert TrainSettings.of("msgl", amp=np.True_).amp is True
+    assert TrainSettings.of("msgl", amp=False).amp is False
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_what_the_user_gave_may_change_afterwards():
     ids=["array", "list", "index", "range", "number"],
 )
 def test_values_of_numpy_and_pandas_are_as_good(value, plain):
-    kept = TrainSettings.of(learning_rate=value).learning_rate
+    kept = TrainSettings.of("msgl", learning_rate=value).learning_rate
     assert kept == plain
     assert {type(each) for each in (kept if isinstance(kept, tuple) else [kept])} <= {float, int}
 

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-pytest.importorskip("sklearn")
-
 from tests.small import FEATURES, same
 from xmsgl.errors import CheckpointError, ExtrapolationWarning, InvalidArgumentError
 from xmsgl.models.file.card import model_card
@@ -17,6 +15,7 @@ from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.stack import stack_models
 from xmsgl.prediction.downscale import downscale
+from xmsgl.training.recipes import DEFAULT_PARTS
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import shares_of
 from xmsgl.training.train import train
@@ -31,6 +30,7 @@ NETWORK = {
     "features": FEATURES,
 }
 TREES = {"method": "trees", "iterations": 20, "learning_rate": 0.1}
+SHORT = [{"epochs": 1, "hidden": 4, "warmup": 5}, {"iterations": 4}]  # of the default parts
 TOGETHER = {"window": 60, "validation": DAYS, "device": "cpu", "progress": False}
 
 
@@ -121,6 +121,26 @@ def test_a_file_holds_all_of_it(river, stack, tmp_path):
         back.module()
 
 
+def test_without_a_method_a_network_and_trees_are_weighed(river):
+    plain = TrainSettings.of(validation=DAYS, window=60)
+    assert plain == TrainSettings.of("stack", validation=DAYS, window=60)
+    assert [part.method for part in plain.parts] == ["msgl", "trees"]
+    assert plain.parts[0] == TrainSettings.of("msgl", validation=DAYS, window=60)
+    assert plain.differing() == {"method": "stack", "validation": "2002-06-01/2002-12-31", "window": 60}
+    few = {**TOGETHER, "parts": [{**part, **quick} for part, quick in zip(DEFAULT_PARTS, SHORT, strict=True)]}
+    assert same(train(river, **few), train(river, "stack", **few))
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [({"epochs": 2}, "msgl"), ({"seed": 3, "hidden": 4}, "msgl"), ({"iterations": 5}, "trees")],
+)
+def test_settings_of_one_model_need_its_method(given, method):
+    with pytest.raises(InvalidArgumentError, match=f"name the model, for example method='{method}'"):
+        TrainSettings.of(**given)
+    assert TrainSettings.of(method=method, **given).method == method
+
+
 def test_settings_in_the_file_train_it_again(river, stack):
     settings = stack.spec.training["settings"]
     assert (
@@ -208,7 +228,6 @@ def test_a_stack_resumes_where_it_stopped(river, tmp_path):
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        (None, "needs parts"),
         ([], "needs parts"),
         ([NETWORK], "two models or more"),
         (["remap", "trees"], "needs parts"),
@@ -220,7 +239,7 @@ def test_a_stack_resumes_where_it_stopped(river, tmp_path):
 )
 def test_wrong_parts_are_refused(parts, said):
     with pytest.raises(InvalidArgumentError, match=said):
-        TrainSettings.of("stack", **({} if parts is None else {"parts": parts}))
+        TrainSettings.of("stack", parts=parts)
 
 
 def test_a_stack_uses_few_settings(river, stack):

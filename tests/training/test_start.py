@@ -32,6 +32,10 @@ def test_the_coarse_task_goes_on_where_the_coarse_model_stood(river_once, coarse
     assert model.spec.training["begun_with"] == coarse.sha256
 
 
+def test_without_a_method_it_goes_on_with_that_of_the_model(river_once, coarse):
+    assert same(train(river_once, start=coarse, **STILL), train(river_once, "remap", start=coarse, **STILL))
+
+
 def test_a_model_that_goes_on_without_a_step_predicts_the_same(river_once, tmp_path):
     first = train(river_once, "msgl", **SMALL)
     path = first.save(tmp_path / "first.safetensors")

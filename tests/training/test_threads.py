@@ -73,6 +73,7 @@ def test_one_thread_in_training_alone(river, tmp_path, monkeypatch):
     used = []
     with xmsgl.set_options(deterministic=True):
         ds.msgl.train(
+            "msgl",
             **{**SMALL, "epochs": 1},
             observers=[lambda _: used.append((torch.get_num_threads(), numba.get_num_threads()))],
         )

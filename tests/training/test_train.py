@@ -45,6 +45,7 @@ def test_msgl_is_better_than_a_constant(river):
         masked[f"water_temperature_{scale}"][560:] = np.nan
     model = train(
         masked,
+        "msgl",
         hidden=8,
         window=280,
         warmup=15,
@@ -87,24 +88,24 @@ def test_every_method_trains_saves_loads_and_predicts(tiny, tmp_path, method):
     ids="+".join,
 )
 def test_every_ablation_trains_and_predicts(tiny, tasks):
-    model = train(tiny, tasks=tasks, **{**SMALL, "epochs": 1})
+    model = train(tiny, "msgl", tasks=tasks, **{**SMALL, "epochs": 1})
     assert {name for name in model.history if name.startswith("loss")} == {f"loss_{task}" for task in tasks}
     assert np.isfinite(downscale(tiny, model)).all()
 
 
 def test_labels_of_one_scale_are_enough(tiny):
     only_coarse = tiny.drop_vars("water_temperature_fine")
-    assert "loss_fine" not in train(only_coarse, **SMALL).history
+    assert "loss_fine" not in train(only_coarse, "msgl", **SMALL).history
     only_fine = tiny.drop_vars("water_temperature_coarse")
-    assert "loss_coarse" not in train(only_fine, **SMALL).history
+    assert "loss_coarse" not in train(only_fine, "msgl", **SMALL).history
 
 
 def test_identity_learns_segments_and_can_be_switched_off(tiny):
-    model = train(tiny, identity=3, **SMALL)
+    model = train(tiny, "msgl", identity=3, **SMALL)
     assert model.spec.segments == (101, 102, 103, 104, 105)
     assert model.weights["identity.table"].shape == (5, 3)
     assert (model.weights["identity.table"] != 0).any()
-    plain = train(tiny, identity=0, **SMALL)
+    plain = train(tiny, "msgl", identity=0, **SMALL)
     assert plain.spec.segments == ()
     assert "identity.table" not in plain.weights
     settings = {**SMALL, "epochs": 1}
@@ -113,7 +114,7 @@ def test_identity_learns_segments_and_can_be_switched_off(tiny):
 
 
 def test_a_basin_whose_segments_are_not_known_gets_zeros(tiny):
-    model = train(tiny, identity=3, **SMALL)
+    model = train(tiny, "msgl", identity=3, **SMALL)
     ids = {101: 901, 102: 902, 103: 903, 104: 904, 105: 905, 0: 0}
     other = tiny.assign_coords(coarse=[ids[i] for i in tiny.coarse.values.tolist()])
     for name in ("downstream_coarse", "coarse_segment"):
@@ -132,8 +133,8 @@ def test_ids_may_be_text(tiny, tmp_path):
     for name, letter in (("downstream_coarse", "s"), ("downstream_fine", "r"), ("coarse_segment", "s")):
         values = [f"{letter}{i}" if i else "" for i in tiny[name].values.tolist()]
         text[name] = text[name].copy(data=values)
-    model = train(text, identity=2, **SMALL)
-    plain = train(tiny, identity=2, **SMALL)
+    model = train(text, "msgl", identity=2, **SMALL)
+    plain = train(tiny, "msgl", identity=2, **SMALL)
     assert same(model, plain)
     back = load_model(model.save(tmp_path / "m"))
     assert back.spec.segments == ("s101", "s102", "s103", "s104", "s105")
@@ -141,7 +142,7 @@ def test_ids_may_be_text(tiny, tmp_path):
 
 
 def test_mixed_precision_on_the_cpu_stays_near_full_precision(tiny):
-    full, mixed = train(tiny, **SMALL), train(tiny, amp=True, **SMALL)
+    full, mixed = train(tiny, "msgl", **SMALL), train(tiny, "msgl", amp=True, **SMALL)
     np.testing.assert_allclose(mixed.history["validation"], full.history["validation"], rtol=0.05)
     assert all(value.dtype == torch.float32 for value in mixed.weights.values())
 
@@ -155,7 +156,7 @@ def test_mixed_precision_on_the_cpu_stays_near_full_precision(tiny):
     ],
 )
 def test_the_tasks_that_predict_choose_the_epoch(tiny, tasks, judged):
-    history = train(tiny, tasks=tasks, validation=0.3, **{**SMALL, "epochs": 2}).history
+    history = train(tiny, "msgl", tasks=tasks, validation=0.3, **{**SMALL, "epochs": 2}).history
     expected = np.mean([history[f"validation_{task}"] for task in judged], axis=0)
     np.testing.assert_allclose(history["validation"], expected)
 
@@ -182,8 +183,8 @@ def test_only_training_labels_matter(tiny):
     spoilt["water_temperature_fine"] = spoilt["water_temperature_fine"].where(
         held_out["water_temperature_fine"].notnull()
     )
-    assert same(train(held_out, **SMALL), train(spoilt, **SMALL))
-    assert not same(train(held_out, **SMALL), train(tiny, **SMALL))
+    assert same(train(held_out, "msgl", **SMALL), train(spoilt, "msgl", **SMALL))
+    assert not same(train(held_out, "msgl", **SMALL), train(tiny, "msgl", **SMALL))
 
 
 def test_validation_labels_never_move_a_weight(tiny):
@@ -194,7 +195,7 @@ def test_validation_labels_never_move_a_weight(tiny):
         name = f"water_temperature_{scale}"
         chosen = (warm.time >= np.datetime64("2001-12-01")) & (warm.time <= np.datetime64("2001-12-31"))
         warm[name] = warm[name].copy(data=(warm[name] + chosen.astype("float32") * 20).data)
-    one, two = (train(ds, validation=days, **SMALL) for ds in (tiny, warm))
+    one, two = (train(ds, "msgl", validation=days, **SMALL) for ds in (tiny, warm))
     assert one.spec.scaling == two.spec.scaling
     assert one.history["loss_fine"] == two.history["loss_fine"]
     assert min(two.history["validation"]) > 10 + min(one.history["validation"])
@@ -203,17 +204,17 @@ def test_validation_labels_never_move_a_weight(tiny):
 def test_nan_drivers_are_refused_before_anything_is_trained(tiny):
     tiny["solar_radiation_coarse"][17, 2] = np.nan
     with pytest.raises(InvalidDatasetError, match=r"solar_radiation_coarse.*103.*2001-10-18"):
-        train(tiny, **SMALL)
+        train(tiny, "msgl", **SMALL)
 
 
 def test_a_lazy_dataset_trains_the_same_model_and_stays_lazy(tiny):
     lazy = tiny.chunk({"time": 50})
-    assert same(train(lazy, **SMALL), train(tiny, **SMALL))
+    assert same(train(lazy, "msgl", **SMALL), train(tiny, "msgl", **SMALL))
     assert all(lazy[name].chunks is not None for name in lazy.data_vars)
 
 
 def test_a_datatree_trains_the_same_model(tiny):
-    assert same(train(tiny.msgl.to_datatree(), **SMALL), train(tiny, **SMALL))
+    assert same(train(tiny.msgl.to_datatree(), "msgl", **SMALL), train(tiny, "msgl", **SMALL))
 
 
 # -------------------------------------------------------------- determinism
@@ -221,17 +222,17 @@ def test_a_datatree_trains_the_same_model(tiny):
 
 def test_the_same_seed_gives_the_same_model_bit_for_bit(tiny):
     torch.manual_seed(1)
-    one = train(tiny, dropout=0.3, **SMALL)
+    one = train(tiny, "msgl", dropout=0.3, **SMALL)
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002 - the global generator is what is meant
     before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
-    two = train(tiny, dropout=0.3, **SMALL)
+    two = train(tiny, "msgl", dropout=0.3, **SMALL)
     assert same(one, two)
     assert one.history == two.history
     assert one.sha256 == two.sha256
     assert torch.equal(torch.random.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
-    other = train(tiny, dropout=0.3, seed=1, **SMALL)
+    other = train(tiny, "msgl", dropout=0.3, seed=1, **SMALL)
     assert not same(one, other)
 
 
@@ -254,38 +255,38 @@ def stop_after(monkeypatch, epoch):
 def test_pre_training_learns_coarse_first_and_survives_files(tiny, tmp_path):
     settings = {**SMALL, "pretrain": 2}
     path = tmp_path / "c"
-    model = train(tiny, checkpoint=path, **settings)
+    model = train(tiny, "msgl", checkpoint=path, **settings)
     np.testing.assert_array_equal(np.isnan(model.history["loss_fine"]), [True, True, False])
     assert np.isfinite(model.history["loss_coarse"]).all()
     assert load_model(model.save(tmp_path / "m")).sha256 == model.sha256
-    assert train(tiny, resume=path, **settings).sha256 == model.sha256
+    assert train(tiny, "msgl", resume=path, **settings).sha256 == model.sha256
     np.testing.assert_array_equal(load_model(tmp_path / "m").history["loss_fine"], model.history["loss_fine"])
 
 
 def test_half_of_the_epochs_are_pre_training_where_it_can_teach(tiny):
     settings = {**SMALL, "epochs": 2, "pretrain": None}
-    assert np.isnan(train(tiny, **settings).history["loss_fine"]).tolist() == [True, False]
+    assert np.isnan(train(tiny, "msgl", **settings).history["loss_fine"]).tolist() == [True, False]
     for ds, options in [
         (tiny.drop_vars("water_temperature_coarse"), {}),
         (tiny, {"method": "fine-only"}),
         (tiny, {"tasks": ["interpolation", "fine"]}),
     ]:
-        assert np.isfinite(train(ds, **settings, **options).history["loss_fine"]).all()
+        assert np.isfinite(train(ds, **{"method": "msgl", **settings, **options}).history["loss_fine"]).all()
 
 
 @pytest.mark.parametrize("done", [0, 2])
 def test_ctrl_c_leaves_a_checkpoint_that_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch, done):
     settings = {**SMALL, "epochs": 4, "dropout": 0.3, "recurrent_dropout": 0.1, "identity": 2}
     path = tmp_path / "c.safetensors"
-    whole = train(tiny, **settings)
+    whole = train(tiny, "msgl", **settings)
     with monkeypatch.context() as patch:
         stop_after(patch, done)
         with pytest.raises(KeyboardInterrupt):
-            train(tiny, checkpoint=path, **settings)
+            train(tiny, "msgl", checkpoint=path, **settings)
     assert storage.from_bytes(path.read_bytes(), "c")[1]["epoch"] == done
-    resumed = train(tiny, resume=path, checkpoint=path, **settings)
+    resumed = train(tiny, "msgl", resume=path, checkpoint=path, **settings)
     assert resumed.sha256 == whole.sha256
-    assert train(tiny, resume=path, **settings).sha256 == whole.sha256  # nothing left to do
+    assert train(tiny, "msgl", resume=path, **settings).sha256 == whole.sha256  # nothing left to do
 
 
 SCRIPT = """
@@ -338,7 +339,7 @@ def test_a_real_ctrl_c_in_a_process_of_its_own(tiny, tmp_path):
 def test_a_checkpoint_of_another_run_is_refused_by_name(tiny, tmp_path):
     path = tmp_path / "c"
     settings = {**SMALL, "epochs": 1}
-    train(tiny, checkpoint=path, **settings)
+    train(tiny, "msgl", checkpoint=path, **settings)
     for change, named in [
         ({"learning_rate": 0.01}, "loop.learning_rate: 0.005 in the file, now 0.01"),
         ({"seed": 3}, "loop.seed: 0 in the file, now 3"),
@@ -348,28 +349,28 @@ def test_a_checkpoint_of_another_run_is_refused_by_name(tiny, tmp_path):
         ({"average": 0.5}, "loop.average: 0.0 in the file, now 0.5"),
     ]:
         with pytest.raises(CheckpointError) as error:
-            train(tiny, resume=path, **{**settings, **change})
+            train(tiny, "msgl", resume=path, **{**settings, **change})
         assert named in str(error.value)
     other = tiny.copy(deep=True)
     other["water_temperature_fine"][10:40] = np.nan
     with pytest.raises(CheckpointError, match=r"training\.fingerprint"):
-        train(other, resume=path, **settings)
+        train(other, "msgl", resume=path, **settings)
 
 
 def test_a_model_is_not_a_checkpoint(tiny, tmp_path):
-    path = train(tiny, **{**SMALL, "epochs": 1}).save(tmp_path / "m")
+    path = train(tiny, "msgl", **{**SMALL, "epochs": 1}).save(tmp_path / "m")
     with pytest.raises(CheckpointError, match="is not a training checkpoint"):
-        train(tiny, resume=path, **{**SMALL, "epochs": 1})
+        train(tiny, "msgl", resume=path, **{**SMALL, "epochs": 1})
 
 
 def test_a_checkpoint_is_not_a_model(tiny, tmp_path):
-    train(tiny, checkpoint=tmp_path / "c", **{**SMALL, "epochs": 1})
+    train(tiny, "msgl", checkpoint=tmp_path / "c", **{**SMALL, "epochs": 1})
     with pytest.raises(CheckpointError, match=r"resume it with ds\.msgl\.train"):
         load_model(tmp_path / "c")
 
 
 def test_a_running_mean_comes_from_the_seed(tiny):
-    one, same, without = (train(tiny, **SMALL, average=average) for average in (0.9, 0.9, 0.0))
+    one, same, without = (train(tiny, "msgl", **SMALL, average=average) for average in (0.9, 0.9, 0.0))
     assert all(torch.equal(value, same.weights[name]) for name, value in one.weights.items())
     assert any(not torch.equal(value, without.weights[name]) for name, value in one.weights.items())
 
@@ -392,7 +393,7 @@ def scripted(monkeypatch):
 
 
 def test_the_weights_are_those_of_the_best_epoch(tiny, scripted):
-    model = train(tiny, **{**SMALL, "epochs": 5})
+    model = train(tiny, "msgl", **{**SMALL, "epochs": 5})
     assert model.history["validation"] == [5, 4, 3, 6, 7]
     assert set(model.weights) == set(scripted[3].module)
     assert all(torch.equal(value, scripted[3].module[name]) for name, value in model.weights.items())
@@ -400,7 +401,7 @@ def test_the_weights_are_those_of_the_best_epoch(tiny, scripted):
 
 
 def test_patience_ends_training_early(tiny, scripted):
-    model = train(tiny, patience=2, **{**SMALL, "epochs": 6})
+    model = train(tiny, "msgl", patience=2, **{**SMALL, "epochs": 6})
     assert model.history["validation"] == [5, 4, 3, 6, 7]
     assert all(torch.equal(value, scripted[3].module[name]) for name, value in model.weights.items())
 
@@ -411,7 +412,7 @@ def test_patience_ends_training_early(tiny, scripted):
     ids=["none", "share", "slice", "slices"],
 )
 def test_ways_to_give_validation(tiny, validation):
-    model = train(tiny, validation=validation, **{**SMALL, "epochs": 1})
+    model = train(tiny, "msgl", validation=validation, **{**SMALL, "epochs": 1})
     assert ("validation" in model.history) == (validation is not None)
     counts = model.spec.training["labels"]
     assert (counts["validation_fine"] > 0) == (validation is not None)
@@ -431,7 +432,7 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
 
     monkeypatch.setattr(supply.DeviceBatches, "_put", spoil)
     with pytest.raises(DivergenceError, match=r"starting on 2001-11-30; check the drivers"):
-        train(tiny, validation=None, **SMALL)
+        train(tiny, "msgl", validation=None, **SMALL)
 
 
 @pytest.mark.parametrize(
@@ -462,14 +463,14 @@ def test_a_loss_that_is_not_finite_names_the_window(tiny, monkeypatch):
 )
 def test_settings_that_do_not_fit_are_refused(tiny, setting, error, message):
     with pytest.raises(error, match=message):
-        train(tiny, **{**SMALL, **setting})
+        train(tiny, **{"method": "msgl", **SMALL, **setting})
 
 
 def test_an_unknown_name_is_refused_before_anything_is_computed(tiny, refuse_to_compute):
     lazy = tiny.chunk(time=50)
     for name in ("weighting", "scaling", "keep"):
         with refuse_to_compute(), pytest.raises(UnknownNameError, match="'moon'; known: "):
-            train(lazy, **{**SMALL, name: "moon"})
+            train(lazy, "msgl", **{**SMALL, name: "moon"})
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(0, 3), (6, 3), (7, 6), (19, 12)])
@@ -477,7 +478,7 @@ def test_few_windows_are_repeated_until_there_are_enough_steps(river, steps, epo
     """Two windows, so three epochs are six steps; both stages last longer."""
     ds = river.isel(time=slice(0, 120))
     stages = {"epochs": 3, "pretrain": 1, "steps": steps}
-    model = train(ds, **{**SMALL, **stages}, validation=None)
+    model = train(ds, "msgl", **{**SMALL, **stages}, validation=None)
     assert model.history["epoch"] == list(range(1, epochs + 1))
     joint = np.isfinite(model.history["loss_fine"])
     assert joint.tolist() == [epoch > epochs // 3 for epoch in range(1, epochs + 1)]

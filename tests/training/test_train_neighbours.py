@@ -130,7 +130,7 @@ def test_without_coarse_labels_outside_the_validation_days_it_says_so(river_once
 
 def test_lengths_are_checked_before_anything_else():
     with pytest.raises(InvalidArgumentError, match="give a length along the river, as in"):
-        train(xr.Dataset(), features=["default", "neighbour_anomalies:5000"])
+        train(xr.Dataset(), "msgl", features=["default", "neighbour_anomalies:5000"])
 
 
 # ----------------------------------------------------------------- beginning with another model

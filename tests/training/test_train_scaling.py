@@ -157,4 +157,4 @@ def test_an_anchored_model_does_not_mix_two_standards(apart):
 @pytest.mark.parametrize("option", ["scaling", "keep"])
 def test_unknown_choices_are_named(apart, option):
     with pytest.raises(UnknownNameError, match=f"unknown {option} 'both'; known: "):
-        train(apart, **{**SMALL, option: "both"})
+        train(apart, "msgl", **{**SMALL, option: "both"})

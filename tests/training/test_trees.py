@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-
-pytest.importorskip("sklearn")
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from tests.small import same
@@ -18,7 +16,6 @@ from xmsgl.cli.main import main
 from xmsgl.errors import (
     ExtrapolationWarning,
     InvalidArgumentError,
-    MissingDependencyError,
     ModelMismatchError,
 )
 from xmsgl.evaluate.references.boosting import boosting_features
@@ -214,12 +211,6 @@ def test_prediction_does_not_need_scikit_learn(river, model, tmp_path):
     done = subprocess.run([sys.executable, "-c", SCRIPT, *words], timeout=180, check=False)
     assert done.returncode == 7
     np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), downscale(river, model))
-
-
-def test_training_without_scikit_learn_says_how_to_get_it(river, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "xmsgl\[benchmark\]"'):
-        train(river, "trees", **QUICK)
 
 
 @pytest.mark.parametrize(

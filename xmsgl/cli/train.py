@@ -62,14 +62,18 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @dataset_argument
 @config_option
 @click.option("-o", "--output", type=path_type, required=True, help="Model file to write (.safetensors).")
-@click.option("--method", help="For example msgl, remap, trees. Default: from the recipe, or msgl.")
+@click.option(
+    "--method", help="For example msgl, remap, trees. Default: from the recipe, or a stack of msgl and trees."
+)
 @click.option(
     "--recipe",
     shell_complete=completing(lambda: RECIPES),
     help="A set of settings: gauged, ungauged, quick or published. Default: the settings of the package.",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1), help="Default: from the recipe, or 30, and more below 1000 steps."
+    "--epochs",
+    type=click.IntRange(1),
+    help="Of a network. Default: 30, and more below 1000 steps, or from the recipe.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -136,7 +140,8 @@ def train(
 
     own = {str(parameter.name): parameter.opts[-1] for parameter in ctx.command.params}
     if repeated := sorted(own.keys() & others):
-        _check_settings({name: others[name] for name in repeated if name in _OPTIONS})
+        known = {name: others[name] for name in repeated if name in _OPTIONS}
+        _check_settings(known if "recipe" in known else {"method": "msgl", **known})
         msg = f"--set cannot take {repeated[0]}, which has its own option; use {own[repeated[0]]}"
         raise click.BadParameter(msg, ctx)
     start = others.pop("start", None)
@@ -144,6 +149,10 @@ def train(
     chosen["validation"] = settings["validation"]
     if chosen["validation"] == "default":
         del chosen["validation"]
+    if isinstance(start, str) and not chosen.keys() & {"method", "recipe"}:
+        from xmsgl.training.start import Start
+
+        chosen["method"] = Start(start).method
     _check_settings({**chosen, **others})  # before any data are opened
     reads = paths_of(dataset, config_path(ctx), start)
     check_output(output, MODEL, [*reads, *paths_of(resume)])

@@ -13,7 +13,6 @@ from xmsgl.evaluate.resample import check_confidence
 from xmsgl.evaluate.thermal import annual_cycle, daily
 from xmsgl.schema.arrays import as_array
 from xmsgl.util.arguments import checked
-from xmsgl.util.optional import require
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -125,8 +124,6 @@ def regimes(
     InvalidArgumentError
         Other dimensions or units, `n` not between 1 and the number of different reaches, reaches with too few
         days, or a `temperature` that lacks a reach.
-    MissingDependencyError
-        scikit-learn is missing.
 
     Notes
     -----
@@ -157,8 +154,9 @@ def regimes(
     if not 1 <= n <= different:
         msg = f"n must be from 1 to the number of reaches that differ, {different}; got {n}"
         raise InvalidArgumentError(msg)
-    cluster = require("sklearn.cluster", "regimes", extra="benchmark")
-    fit = cluster.KMeans(n, n_init=_STARTS, random_state=int(seed)).fit(cycles.values)
+    from sklearn.cluster import KMeans  # takes a second
+
+    fit = KMeans(n, n_init=_STARTS, random_state=int(seed)).fit(cycles.values)
     labels: npt.NDArray[np.int64] = np.asarray(fit.labels_, np.int64)
     rank, order = _order(labels, cycles, array, temperature)
     found = _plain(cycles.isel(yearly=0)).copy(data=rank[labels] + 1).rename("regime")

@@ -18,7 +18,7 @@ from xmsgl.inputs.features import LONGEST
 from xmsgl.inputs.validation import read_validation, write_validation
 from xmsgl.network.kernels import Kernel
 from xmsgl.training.loop import KEEPS
-from xmsgl.training.recipes import RECIPES, recipe_settings
+from xmsgl.training.recipes import DEFAULT_PARTS, RECIPES, recipe_settings
 from xmsgl.training.weighting import WEIGHTINGS
 from xmsgl.util.arguments import check_value, checked
 from xmsgl.util.spec import is_number, is_positive
@@ -80,8 +80,9 @@ class TrainSettings:
         `features`, `window`, `keep` and `learning_rate`, by default 0.1, and refuse other values than the
         default of the rest.
         ``"stack"``: the weighted mean of the models in `parts`, a list of their settings such as
-        ``[{"method": "remap"}, {"method": "trees"}]``; weights are at least 0, with the sum 1, and minimise
-        the squared error at the fine observations of validation. Of the settings below, a stack uses
+        ``[{"method": "remap"}, {"method": "trees"}]``, by default ``"msgl"`` and ``"trees"`` with neighbour
+        anomalies; weights are at least 0, with the sum 1, and minimise the squared error at the fine
+        observations of validation. Of the settings below, a stack uses
         `validation`, `refit`, `seed`, `ensemble` and `window`, which hold for all parts.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
@@ -233,7 +234,8 @@ class TrainSettings:
         Parameters
         ----------
         method
-            Name in the registry of methods, or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
+            Name in the registry of methods, or ``"stack"``. Default: ``"stack"``; with a recipe that of the
+            recipe, or else ``"msgl"``.
         recipe
             Name of a recipe, whose settings the given ones override; see :mod:`xmsgl.training.recipes`.
         **given
@@ -246,7 +248,8 @@ class TrainSettings:
         Raises
         ------
         InvalidArgumentError
-            No such setting (the most similar one is suggested), or an invalid value.
+            No such setting (the most similar one is suggested), or an invalid value; or a setting of a
+            single model without its method.
         UnknownNameError
             No such method, recipe, scaling, weighting or ``keep``.
 
@@ -258,7 +261,9 @@ class TrainSettings:
         from xmsgl.models.methods.registry import MODELS
 
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
-        method = method or (None if recipe is None else RECIPES[recipe].method) or "msgl"
+        if method is None and recipe is None:
+            _refuse_unnamed(given)
+        method = method or (STACK if recipe is None else RECIPES[recipe].method or "msgl")
         usual, uses = _of_method(method)
         base = {} if recipe is None else recipe_settings(recipe, method)
         _refuse_unknown(method, given, own, network_arguments(method))
@@ -302,8 +307,7 @@ class TrainSettings:
 
     def differing(self, recipe: str | None = None) -> dict[str, Any]:
         """Return the method and the settings that differ from its defaults, or from those of a recipe."""
-        plain = self.method == STACK and recipe is None  # no parts are the default ones
-        base = (TrainSettings(STACK) if plain else TrainSettings.of(self.method, recipe=recipe)).to_dict()
+        base = TrainSettings.of(self.method, recipe=recipe).to_dict()
         own = self.to_dict()
         return {"method": self.method} | {
             name: value for name, value in own.items() if name not in base or base[name] != value
@@ -337,7 +341,7 @@ def _of_method(method: str) -> tuple[Mapping[str, Any], frozenset[str] | None]:
     from xmsgl.models.methods.registry import MODELS
 
     if method == STACK:
-        return {}, frozenset(_SHARED)
+        return {"parts": DEFAULT_PARTS}, frozenset(_SHARED)
     return MODELS[method].defaults, MODELS[method].uses
 
 
@@ -358,6 +362,18 @@ def _check_parts(settings: TrainSettings) -> None:
             msg = f"part {number} of the stack is a stack itself; give its parts one by one"
             raise InvalidArgumentError(msg)
     _ = settings.parts
+
+
+def _refuse_unnamed(given: Mapping[str, Any]) -> None:
+    """Refuse settings of a single model where none is named, because the default is a stack."""
+    if foreign := {name: value for name, value in given.items() if name not in {*_SHARED, "parts"}}:
+        likely = "trees" if foreign.keys() <= network_arguments("trees") else "msgl"
+        TrainSettings.of(likely, **foreign)  # says first what else is wrong with them
+        msg = (
+            f"{next(iter(foreign))} is a setting of a single model, but without a method a stack of two is "
+            f"trained; name the model, for example method={likely!r}"
+        )
+        raise InvalidArgumentError(msg)
 
 
 def _refuse_unknown(method: str, given: Iterable[str], own: set[str], network: set[str]) -> None:

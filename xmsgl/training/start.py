@@ -51,6 +51,11 @@ class Start:
             raise InvalidArgumentError(msg)
 
     @property
+    def method(self) -> str | None:
+        """Method of the model; None if there is none."""
+        return None if self._model is None else self._model.method
+
+    @property
     def scaling(self) -> Mapping[Scale, Scaling] | None:
         """Scaling of the model; None if it is to be fitted."""
         return None if self._model is None else self._model.spec.scaling

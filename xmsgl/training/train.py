@@ -66,15 +66,16 @@ def train(
         A dataset of the convention; validated first.
     method
         ``"msgl"``, ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
-        ``"direct"``, ``"trees"`` or ``"stack"``. Default: that of the recipe, else ``"msgl"``.
+        ``"direct"``, ``"trees"`` or ``"stack"``. Default: ``"stack"``, the weighted mean of ``"msgl"`` and
+        ``"trees"``; with a recipe that of the recipe, or else ``"msgl"``; with `start` that of its model.
     recipe
         Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
         without gauges on their segment, ``"sensors"`` is for ``ds.msgl.reconstruct``, ``"quick"`` takes a
         minute, ``"published"`` is the method as described by Fan et al. (2025). Default: the settings of
         the package.
     epochs
-        Maximum number of passes over the training windows. Default: that of the recipe, else 30, and more
-        where these are fewer than 1000 steps.
+        Maximum number of passes over the training windows of a network. Default: that of the recipe, else
+        30, and more where these are fewer than 1000 steps.
     validation
         Observations kept to choose the best epoch and to calibrate intervals: those of a fraction of the
         windows, of date ranges such as ``"2011-10-01/2012-09-30"``, of whole ``"segments"``, of each of
@@ -112,7 +113,8 @@ def train(
     InvalidDatasetError
         The dataset has faults.
     InvalidArgumentError
-        A setting does not exist, or its value is invalid.
+        A setting does not exist, its value is invalid, or it is that of a single model and no method is
+        named.
     UnknownNameError
         No such method, recipe, scaling, weighting or ``keep``.
     DivergenceError
@@ -121,8 +123,6 @@ def train(
         `resume` is not a checkpoint of the same run.
     ModelMismatchError
         The dataset lacks a feature of `start`, or the shapes of its weights differ.
-    MissingDependencyError
-        ``"trees"`` without scikit-learn.
 
     Notes
     -----
@@ -138,13 +138,15 @@ def train(
     --------
     >>> import xmsgl
     >>> ds = xmsgl.datasets.simulated(n_coarse=3, years=1)
-    >>> model = train(ds, epochs=2, window=60, warmup=10, progress=False)
+    >>> model = train(ds, "msgl", epochs=2, window=60, warmup=10, progress=False)
     >>> model.method
     'msgl'
     """
     given = settings if epochs is None else {**settings, "epochs": epochs}
     if not (isinstance(validation, str) and validation == "default"):
         given = {**given, "validation": validation}
+    begin, cache = Start(start), BlockCache(training_memory())
+    method = method or (begin.method if recipe is None else None)
     chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:
         check_file(checkpoint)
@@ -152,7 +154,6 @@ def train(
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
-    begin, cache = Start(start), BlockCache(training_memory())
     prepared = prepare_all(ds, chosen, begin, target, cache)
     if chosen.refit and chosen.validation is not None:
         prepared += prepare_all(ds, chosen.again, begin, target, cache)

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-
-pytest.importorskip("sklearn")
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from xmsgl.datasets import simulated
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, MissingDependencyError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.evaluate import climatology, mask_labels, score
 from xmsgl.evaluate.references import boosting
 from xmsgl.evaluate.references.boosting import boosting_features, gradient_boosting
@@ -250,12 +246,6 @@ def test_default_features(river):
     ]
     extremes = river.rename(air_temperature_coarse="air_temperature_max_coarse")
     assert boosting_features(extremes)[:2] == ["air_temperature_max:1", "air_temperature_max:3"]
-
-
-def test_without_scikit_learn_it_says_how_to_get_it(river, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "xmsgl\[benchmark\]"'):
-        gradient_boosting(river)
 
 
 @pytest.mark.parametrize(

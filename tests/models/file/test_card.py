@@ -171,7 +171,6 @@ def test_an_ensemble_says_that_it_is_one(model):
 
 @pytest.fixture(scope="module")
 def folded(river_once, small_fits):
-    pytest.importorskip("sklearn")
     trees = {"features": ["air_temperature", "elevation"], "iterations": 20, "min_samples_leaf": 20}
     return train(river_once, "trees", validation="folds:3", seed=2, **trees)
 
@@ -194,7 +193,6 @@ def test_the_facts_of_a_model_in_folds_are_those_of_all_folds(folded):
 
 
 def test_the_settings_of_a_stack_are_those_of_each_method(river_once):
-    pytest.importorskip("sklearn")
     days = river_once.isel(time=slice(0, 150))
     parts = [
         {"method": "remap", "epochs": 1, "pretrain": 0, "hidden": 4, "warmup": 10},

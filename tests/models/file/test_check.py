@@ -14,8 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-pytest.importorskip("sklearn")
-
 from tests.conftest import make_river
 from tests.fuzz.changes import change
 from tests.small import QUICK

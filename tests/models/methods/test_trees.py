@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("sklearn")
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError

@@ -331,7 +331,6 @@ def test_a_page_says_what_circles_are_only_where_there_are_any(explored, predict
 
 
 def test_a_reconstruction_and_its_forecast_are_explored_as_they_are(river, tmp_path, small_fits):
-    pytest.importorskip("sklearn")
     model = river.msgl.train("trees", validation="folds:2", iterations=3, progress=False)
     bounds = river.msgl.reconstruct(model, quantiles=[0.4, 0.5, 0.6])
     assert river.msgl.explore(tmp_path / "page.html", prediction=bounds).is_file()

@@ -47,7 +47,7 @@ class Model:
 
     Examples
     --------
-    >>> model = ds.msgl.train(epochs=20)  # doctest: +SKIP
+    >>> model = ds.msgl.train("msgl", epochs=20)  # doctest: +SKIP
     >>> model.save("river.safetensors")  # doctest: +SKIP
     >>> xmsgl.load_model("river.safetensors").sha256 == model.sha256  # doctest: +SKIP
     True

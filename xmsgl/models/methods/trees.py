@@ -16,7 +16,6 @@ from torch import Tensor
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.methods.base import Memory, NetworkModel, register_model
-from xmsgl.util.optional import require
 from xmsgl.util.scales import SCALES, Scale
 from xmsgl.util.spec import is_number, is_positive
 
@@ -140,8 +139,9 @@ class Trees(NetworkModel):
         if not is_positive(learning_rate):
             msg = f"learning_rate={learning_rate!r} must be above 0"
             raise InvalidArgumentError(msg)
-        ensemble = require("sklearn.ensemble", "gradient boosting", extra="benchmark")
-        booster = ensemble.HistGradientBoostingRegressor(
+        from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second
+
+        booster = HistGradientBoostingRegressor(
             max_iter=self.epochs,
             learning_rate=learning_rate,
             max_leaf_nodes=_LEAVES,
