@@ -106,12 +106,12 @@ class MsglAccessor:
         Parameters
         ----------
         method
-            ``"msgl"`` (default), ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``,
-            ``"progressive"``, ``"direct"``, ``"trees"`` or ``"stack"``.
+            ``"msgl"``, ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
+            ``"direct"``, ``"trees"`` or ``"stack"``, by default of ``"msgl"`` and ``"trees"``.
         recipe
             A set of settings: ``"gauged"``, ``"ungauged"``, ``"sensors"``, ``"quick"``, ``"published"``.
         epochs
-            Largest number of passes over the training windows; by default 30, or more for 1000 steps.
+            Most passes of a network over the training windows; by default 30, or more for 1000 steps.
         validation
             Fraction of windows (default: 0.15), ``"2011-10-01/2012-09-30"``, ``"segments"``, or None.
         seed, start, device, progress, observers
