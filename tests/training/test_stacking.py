@@ -15,7 +15,7 @@ from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.stack import stack_models
 from xmsgl.prediction.downscale import downscale
-from xmsgl.training.recipes import DEFAULT_PARTS
+from xmsgl.training.recipes import DEFAULT_PARTS, FINE_PARTS
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import shares_of
 from xmsgl.training.train import train
@@ -129,6 +129,18 @@ def test_without_a_method_a_network_and_trees_are_weighed(river):
     assert plain.differing() == {"method": "stack", "validation": "2002-06-01/2002-12-31", "window": 60}
     few = {**TOGETHER, "parts": [{**part, **quick} for part, quick in zip(DEFAULT_PARTS, SHORT, strict=True)]}
     assert same(train(river, **few), train(river, "stack", **few))
+
+
+def test_the_default_can_do_without_coarse_observations(river_once, monkeypatch):
+    ds = river_once.drop_vars("water_temperature_coarse")
+    with pytest.raises(InvalidArgumentError, match="neighbour anomalies need labels of segments"):
+        train(ds, "stack", parts=DEFAULT_PARTS, **TOGETHER)
+    parts = tuple({**part, **quick} for part, quick in zip(FINE_PARTS, SHORT, strict=True))
+    monkeypatch.setattr("xmsgl.training.train.FINE_PARTS", parts)
+    model = train(ds, **TOGETHER)
+    assert [part.method for part in model.parts] == ["msgl", "trees"]
+    assert model.parts[1].spec.architecture["labels"] == "fine"
+    assert same(model, train(ds, **model.spec.training["settings"], device="cpu", progress=False))
 
 
 @pytest.mark.parametrize(

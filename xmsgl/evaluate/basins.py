@@ -60,7 +60,7 @@ def leave_one_basin_out(
     --------
     >>> import xmsgl
     >>> ds = xmsgl.datasets.simulated(n_coarse=3, years=1)
-    >>> leave_one_basin_out(ds, epochs=1)
+    >>> leave_one_basin_out(ds, "msgl", epochs=1)
     Traceback (most recent call last):
     ...
     xmsgl.errors.InvalidArgumentError: the dataset has one basin; leaving one out needs two or more

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_PARTS",
+    "FINE_PARTS",
     "GAUGED",
     "PUBLISHED",
     "QUICK",
@@ -181,6 +182,12 @@ DEFAULT_PARTS: tuple[Mapping[str, Any], ...] = ({"method": "msgl"}, _TREES)
 
 The mean of both has a lower error than either: docs/benchmarks/recipes.md, "Choice of the default".
 """
+
+FINE_PARTS: tuple[Mapping[str, Any], ...] = (
+    {"method": "msgl"},
+    {**_TREES, "features": ("default",), "labels": "fine"},
+)
+"""The same where there are no coarse observations, and so no neighbour anomalies."""
 
 UNGAUGED = Recipe(
     "ungauged",

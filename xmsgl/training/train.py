@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from xmsgl import schema
 from xmsgl.inputs.days import BlockCache
+from xmsgl.inputs.neighbours_fit import has_labels
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.reconstruct.fit import fit_errors
 from xmsgl.training.calibrate import calibrate, measure_spin_up
 from xmsgl.training.members import train_members
-from xmsgl.training.settings import TrainSettings
+from xmsgl.training.recipes import FINE_PARTS
+from xmsgl.training.settings import STACK, TrainSettings
 from xmsgl.training.stacking import join_parts, prepare_all
 from xmsgl.training.start import Start
 from xmsgl.training.team import Team
@@ -67,7 +69,8 @@ def train(
     method
         ``"msgl"``, ``"async-msgl"``, ``"dynamic-msgl"``, ``"fine-only"``, ``"remap"``, ``"progressive"``,
         ``"direct"``, ``"trees"`` or ``"stack"``. Default: ``"stack"``, the weighted mean of ``"msgl"`` and
-        ``"trees"``; with a recipe that of the recipe, or else ``"msgl"``; with `start` that of its model.
+        ``"trees"`` (of fine observations where there are no coarse ones); with a recipe that of the recipe,
+        or else ``"msgl"``; with `start` that of its model.
     recipe
         Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
         without gauges on their segment, ``"sensors"`` is for ``ds.msgl.reconstruct``, ``"quick"`` takes a
@@ -154,6 +157,8 @@ def train(
     ds = schema.as_dataset(obj)
     schema.validate(ds)
     target = resolve_device(device)
+    if chosen.method == STACK and recipe is None and "parts" not in given and not has_labels(ds):
+        chosen = replace(chosen, architecture={"parts": FINE_PARTS})
     prepared = prepare_all(ds, chosen, begin, target, cache)
     if chosen.refit and chosen.validation is not None:
         prepared += prepare_all(ds, chosen.again, begin, target, cache)
