@@ -44,10 +44,13 @@ def read_runs(name: str, folder: Path, common: Mapping[str, Any]) -> list[dict[s
         scores = store.scores(record["id"])
         overall = scores[scores["group"] == "all"].set_index("metric")["value"]
         run, history = record["run"], record.get("history") or {}
+        plain = ", by default" if history and not run["settings"] else ""
+        if run["method"] == "stack":
+            history = {}  # those of its parts, one after the other
         rows.append(
             {
                 "table": name,
-                "method": _label(run, common) + (", by default" if history and not run["settings"] else ""),
+                "method": _label(run, common) + plain,
                 **{key: run[key] for key in ("fraction", "seed", "draw")},
                 **{key: round(float(overall[key]), 4) for key in ("rmse", "rmse_median", "bias")},
                 "n": record["n"],
