@@ -132,7 +132,7 @@ def test_trees_are_refused(river, method, monkeypatch):
     monkeypatch.setattr(Team, "current", classmethod(lambda cls: cls(0, 2)))
     settings = {"parts": [{"method": "fine-only"}, {"method": "trees"}]} if method == "stack" else {}
     trained: list[Any] = []
-    with pytest.raises(InvalidArgumentError, match="train them without torchrun"):
+    with pytest.raises(InvalidArgumentError, match="name a network, or train without torchrun"):
         train(river, method, progress=False, observers=[trained.append], **settings)
     assert not trained  # nor the parts before
 
