@@ -65,6 +65,8 @@ def torchrun(folder, *options, epochs=3, given=(), usual=GIVEN):
         folder / "m.safetensors",
         "--checkpoint",
         folder / "c.safetensors",
+        "--method",
+        "msgl",  # unless the options name another
     ]
     every = [*files, *(["--epochs", epochs] if epochs else []), *options, "--set", *usual, *given]
     quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

@@ -42,7 +42,7 @@ def train_members(
     """
     team = Team.current()
     if team.size > 1 and any(isinstance(ready.module_of(ready.loop.seed), Trees) for ready in prepared):
-        msg = "trees have no gradients for several processes to share; name a network, or train without torchrun"
+        msg = "trees have no gradients for processes to share; name a network, or train without torchrun"
         raise InvalidArgumentError(msg)
     run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
     state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
