@@ -117,9 +117,8 @@ def test_without_matplotlib_there_is_only_a_warning(tiny, tmp_path, monkeypatch,
 
 
 def test_epochs_have_seconds_and_the_validation_error_of_fine_labels():
-    scores = scores_of(
-        ("msgl", 1.0, "{}", "{}"), ("remap", 1.0, "{}", "{}"), ("climatology", 1.0, "{}", "{}")
-    )
+    names = ("msgl", "remap", "climatology", "stack")
+    scores = scores_of(*((name, 1.0, "{}", "{}") for name in names))
     records = [
         {
             "id": "msgl-1.0",
@@ -128,6 +127,7 @@ def test_epochs_have_seconds_and_the_validation_error_of_fine_labels():
         },
         {"id": "remap-1.0", "epoch_seconds": [1.0], "history": {"validation_coarse": [3]}},
         {"id": "climatology-1.0"},
+        {"id": "stack-1.0", "epoch_seconds": [1.0], "history": {"part": [0, 1], "validation_fine": [1, 2]}},
         {"id": "of another section", "epoch_seconds": [1.0], "history": {"validation_fine": [1]}},
     ]
     epochs = epochs_of(scores, records)

@@ -104,7 +104,7 @@ def _maps(scores: pd.DataFrame) -> Iterator[tuple[str, Any]]:
 
 
 def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """List the epochs of the networks among some scores: validation error and time since the start."""
+    """List the epochs of single networks among some scores: validation error and time since the start."""
     names = scores.drop_duplicates("run").set_index("run")["label"]
     frames = []
     for record in records:
@@ -113,7 +113,8 @@ def epochs_of(scores: pd.DataFrame, records: Sequence[dict[str, Any]]) -> pd.Dat
             continue
         columns = ("validation_fine", "validation_interpolation")
         errors = next((history[name] for name in columns if name in history), None)
-        if errors is None:
+        # The times of stacks, and of trainings with a second one, are of other epochs than the errors.
+        if errors is None or len(errors) != len(record["epoch_seconds"]):
             continue
         members = [f", member {member:.0f}" for member in history.get("member", [])] or [""] * len(errors)
         frames.append(
