@@ -257,6 +257,8 @@ def test_wrong_parts_are_refused(parts, said):
 def test_a_stack_uses_few_settings(river, stack):
     with pytest.raises(InvalidArgumentError, match="'stack' does not use epochs"):
         TrainSettings.of("stack", parts=[NETWORK, TREES], epochs=3)
+    with pytest.raises(InvalidArgumentError, match="'stack' does not use epochs"):
+        TrainSettings.of(parts=[NETWORK, TREES], epochs=3)
     with pytest.raises(InvalidArgumentError, match="is a stack"):
         train(river, start=stack, progress=False)
     with pytest.raises(InvalidArgumentError, match="cannot start"):

@@ -75,10 +75,9 @@ class TrainSettings:
         ``"fine-only"`` (fine graph only), ``"remap"`` (coarse graph only, carried to the reaches),
         ``"progressive"`` (``fine-only`` after training on coarse observations and on pseudo-labels),
         ``"direct"`` (``fine-only`` after training on a process model's ``simulated_temperature_coarse``),
-        ``"trees"`` (boosted regression trees on the observations of one scale, without a graph; needs
-        scikit-learn). Of the settings below, trees use `validation`, `refit`, `seed`, `ensemble`,
-        `features`, `window`, `keep` and `learning_rate`, by default 0.1, and refuse other values than the
-        default of the rest.
+        ``"trees"`` (boosted regression trees on the observations of one scale, without a graph). Of the
+        settings below, trees use `validation`, `refit`, `seed`, `ensemble`, `features`, `window`, `keep` and
+        `learning_rate`, by default 0.1, and refuse other values than the default of the rest.
         ``"stack"``: the weighted mean of the models in `parts`, a list of their settings such as
         ``[{"method": "remap"}, {"method": "trees"}]``, by default ``"msgl"`` and ``"trees"`` with neighbour
         anomalies; weights are at least 0, with the sum 1, and minimise the squared error at the fine
@@ -261,7 +260,7 @@ class TrainSettings:
         from xmsgl.models.methods.registry import MODELS
 
         own = {each.name for each in fields(cls)} - {"method", "architecture"}
-        if method is None and recipe is None:
+        if method is None and recipe is None and "parts" not in given:
             _refuse_unnamed(given)
         method = method or (STACK if recipe is None else RECIPES[recipe].method or "msgl")
         usual, uses = _of_method(method)
@@ -366,7 +365,7 @@ def _check_parts(settings: TrainSettings) -> None:
 
 def _refuse_unnamed(given: Mapping[str, Any]) -> None:
     """Refuse settings of a single model where none is named, because the default is a stack."""
-    if foreign := {name: value for name, value in given.items() if name not in {*_SHARED, "parts"}}:
+    if foreign := {name: value for name, value in given.items() if name not in _SHARED}:
         likely = "trees" if foreign.keys() <= network_arguments("trees") else "msgl"
         TrainSettings.of(likely, **foreign)  # says first what else is wrong with them
         msg = (
