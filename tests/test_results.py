@@ -70,6 +70,10 @@ def test_the_tables_of_strategies_are_those_of_the_stored_runs():
         (fixed,) = same[(same["table"] == row.table) & (same["seed"] == row.seed)]["rmse"]
         assert f"seed {row.seed} | {row.rmse:.3f} | {fixed:.3f} |" in page
     rows = rows.drop(renewed.index)
+    spatial = rows["table"] == "delaware-spatial"
+    methods = rows[spatial].groupby("draw")["method"].nunique()
+    others = methods.index[methods < methods.max()]  # draws that some method was not run on
+    rows = rows[~(spatial & rows["draw"].isin(others))]
     for (_, method), some in rows.groupby(["table", "method"]):
         (line,) = {
             line
