@@ -57,6 +57,13 @@ def test_published_fractions_are_the_default():
     assert [run.fraction for run in plan(["msgl"], seeds=1, protocol="spatial")] == [1.0]
 
 
+def test_the_default_of_training_is_among_the_default_methods():
+    assert "stack" in {run.method for run in make_plan("simulated", seeds=1)}
+    quick = make_plan("simulated", seeds=1, settings={"hidden": 4})
+    assert {run.method for run in quick} >= {"climatology", "msgl"}
+    assert "stack" not in {run.method for run in quick}
+
+
 def test_a_method_without_fine_labels_has_no_fraction():
     (run,) = plan(["remap"], fractions=[0.001, 0.01, 1], seeds=1)
     assert run.fraction is None

@@ -66,7 +66,7 @@ def run(
         Fractions of the fine labels to learn from. Default: 0.001, 0.01, 0.1, 1 (temporal); 1 (spatial).
     methods
         Networks and references, optionally with settings: ``"msgl:kernel=reference,hops=5"``. Default:
-        two references and four networks.
+        two references, four networks and, without `settings`, the stack that ``ds.msgl.train()`` trains.
     seeds
         Number of seeds, from 0 on, or the seeds.
     draw

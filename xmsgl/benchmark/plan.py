@@ -12,6 +12,7 @@ from xmsgl.benchmark.protocols import PROTOCOLS
 from xmsgl.benchmark.runs import Run
 from xmsgl.benchmark.sources import SOURCES
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.training.settings import STACK
 from xmsgl.util.arguments import checked
 from xmsgl.util.spec import MOST_SEEDS, parse_spec
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_plan"]
 
-DEFAULT_METHODS = ("climatology", "regression", "fine-only", "remap", "msgl", "async-msgl")
+DEFAULT_METHODS = ("climatology", "regression", "fine-only", "remap", "msgl", "async-msgl", STACK)
 
 
 @checked
@@ -72,7 +73,9 @@ def make_plan(
     arguments = {**source.defaults, **(data or {})}
     # As floats, because 1 and 1.0 must give equal ids.
     levels = [{name: float(amount) for name, amount in level.items()} for level in degrade or [{}]]
-    parsed = [parse_spec(text) for text in methods or DEFAULT_METHODS]
+    # Common settings, such as fewer epochs for a quick look, are not those of a stack.
+    default = [name for name in DEFAULT_METHODS if name != STACK or not settings]
+    parsed = [parse_spec(text) for text in methods or default]
     source.check(arguments)
     runs: dict[str, Run] = {}
     for seed, own_draw, level, fraction, (method, own) in product(chosen, draws, levels, amounts, parsed):

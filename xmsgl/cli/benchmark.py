@@ -78,7 +78,8 @@ def _sources() -> Iterable[str]:
 @click.option(
     "--methods",
     multiple=True,
-    help="Networks and reference methods, optionally with settings: msgl:kernel=reference,hops=5.",
+    help="Networks and reference methods, optionally with settings: msgl:kernel=reference,hops=5. Default: "
+    "climatology regression fine-only remap msgl async-msgl, and without --set stack.",
 )
 @click.option(
     "--seeds",
