@@ -39,8 +39,7 @@ def train_members(
 ) -> list[Model]:
     """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-    `counts` has the number of members of each. On a cluster several trainings are spread over the workers,
-    and observers see the end of each only.
+    `counts` has the number of members of each. On a cluster several trainings are spread over the workers, and observers see the end of each only.
     """
     team = Team.current()
     if team.size > 1 and any(isinstance(ready.module_of(ready.loop.seed), Trees) for ready in prepared):
