@@ -188,20 +188,6 @@ def test_an_ensemble_of_stacks_has_members_in_each_part(river, stack):
     assert all(same(one, two) for one, two in zip(first, stack.parts, strict=True))
 
 
-@pytest.mark.parametrize("refit", [False, True])
-def test_one_part_may_be_an_ensemble(river, tmp_path, refit):
-    model = train(river, "stack", parts=[NETWORK, {**TREES, "ensemble": 3}], refit=refit, **TOGETHER)
-    assert [part.members for part in model.parts] == [1, 3]
-    settings = {**TREES, "keep": "last"} if refit else TREES
-    kept = TOGETHER | ({"validation": None} if refit else {})
-    single = [downscale(river, train(river, seed=seed, **settings, **kept)) for seed in range(3)]
-    np.testing.assert_allclose(downscale(river, model.parts[1]), sum(single) / 3, atol=2e-5)
-    model.save(tmp_path / "m.safetensors")
-    again = load_model(tmp_path / "m.safetensors")
-    lazy = downscale(river.chunk(time=90), again)
-    np.testing.assert_allclose(lazy, downscale(river, model), atol=1e-5)
-
-
 def test_refit_learns_from_the_validation_days(river):
     again = train(river, "stack", parts=[NETWORK, TREES], refit=True, **TOGETHER)
     last = [{**part, "keep": "last"} for part in (NETWORK, TREES)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 def train_members(
     prepared: Sequence[Prepared],
-    counts: Sequence[int],
+    count: int,
     *,
     checkpoint: str | os.PathLike[str] | None,
     resume: str | os.PathLike[str] | None,
@@ -39,7 +38,7 @@ def train_members(
 ) -> list[Model]:
     """Train a model for each preparation, or an ensemble (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-    `counts` has the number of members of each. On a cluster several trainings are spread over the workers, and observers see the end of each only.
+    On a cluster several trainings are spread over the workers, and observers see the end of each only.
     """
     team = Team.current()
     if team.size > 1 and any(isinstance(ready.module_of(ready.loop.seed), Trees) for ready in prepared):
@@ -48,9 +47,7 @@ def train_members(
     run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
     state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
     runs = [
-        (ready, replace(ready.loop, seed=ready.loop.seed + k))
-        for ready, count in zip(prepared, counts, strict=True)
-        for k in range(count)
+        (ready, replace(ready.loop, seed=ready.loop.seed + k)) for ready in prepared for k in range(count)
     ]
 
     if resume is not None:
@@ -83,11 +80,15 @@ def train_members(
         final = fit(ready.source, ready.module_of, settings, state, watching, team)
         done.append(Trained(final.best, final.history))
         state = None
-    models = iter(
+    models = [
         Model(replace(ready.spec, training={**ready.spec.training, "seed": settings.seed}), *trained)
         for (ready, settings), trained in zip(runs, done, strict=True)
+    ]
+    return (
+        models
+        if count == 1
+        else [Model.join(models[first : first + count]) for first in range(0, len(models), count)]
     )
-    return [next(models) if count == 1 else Model.join(list(islice(models, count))) for count in counts]
 
 
 def _each(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -82,8 +82,7 @@ class TrainSettings:
         ``[{"method": "remap"}, {"method": "trees"}]``, by default ``"msgl"`` and ``"trees"`` with neighbour
         anomalies; weights are at least 0, with the sum 1, and minimise the squared error at the fine
         observations of validation. Of the settings below, a stack uses
-        `validation`, `refit`, `seed` and `window`, which hold for all parts, and `ensemble`, which holds for
-        the parts that do not set it.
+        `validation`, `refit`, `seed`, `ensemble` and `window`, which hold for all parts.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
@@ -355,7 +354,7 @@ def _check_parts(settings: TrainSettings) -> None:
         )
         raise InvalidArgumentError(msg)
     for number, part in enumerate(parts):
-        if shared := sorted(({*_SHARED, "recipe"} - {"ensemble"}) & set(part)):
+        if shared := sorted({*_SHARED, "recipe"} & set(part)):
             msg = f"part {number} of the stack sets {', '.join(shared)}; set it for the stack as a whole"
             raise InvalidArgumentError(msg)
         if part.get("method") == STACK:

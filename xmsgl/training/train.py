@@ -172,12 +172,12 @@ def train(
         training["start"],
         training["stop"],
     )
-    folds = max(1, chosen.folds)
-    members = [part.ensemble for part in chosen.parts or [chosen]] * folds
-    count = len(members)
     with watching as watchers:
-        members *= len(prepared) // count  # twice with a second training
-        models = train_members(prepared, members, checkpoint=checkpoint, resume=resume, observers=watchers)
+        models = train_members(
+            prepared, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
+        )
+    folds = max(1, chosen.folds)
+    count = folds * (len(chosen.parts) or 1)
     # The start of the record has the same effect on each fold.
     parts = count // folds
     measured = [
