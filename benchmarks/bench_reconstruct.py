@@ -14,6 +14,7 @@ from xmsgl.inputs.windows import Window
 from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.network.topology import accumulate
+from xmsgl.reconstruct.companions import Accompanied
 from xmsgl.reconstruct.given import Correction, Errors
 from xmsgl.reconstruct.river import River
 
@@ -61,6 +62,7 @@ def build(reaches: int, sensors: int, days: int) -> Step:
         "smooth",
         None,
         None,
+        Accompanied.of(river, _COVARIANCE, range(reaches)),
     )
     predicted = np.full((days, reaches), 15.0, np.float32)
     window = Window(0, days, 0)

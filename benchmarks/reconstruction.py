@@ -47,6 +47,7 @@ from xmsgl.prediction.downscale import held_out_shares, weighted_means
 from xmsgl.reconstruct.fit import fit_covariance
 from xmsgl.reconstruct.given import LIMIT, Asked, Errors, Places, error_given
 from xmsgl.reconstruct.river import River
+from xmsgl.reconstruct.run import accompanied
 from xmsgl.reconstruct.sensors import sensor_errors
 from xmsgl.schema.names import LABEL
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
+    from xmsgl.reconstruct.companions import Accompanied
 
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
@@ -89,6 +91,7 @@ class Basin:
     model: Model
     covariances: Mapping[ErrorKind, ErrorCovariance]
     time: pd.DatetimeIndex
+    accompanied: Accompanied | None = None  # gauges whose errors are regressed on those of others
     interval: tuple[float, float] = (0.05, 0.95)
     forecast: Floats | None = None  # given a forecast of the weather, (day, reach)
 
@@ -129,8 +132,9 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
         forecast = np.load(stored)
     labels = [label_values(ds, scale) for scale in ("fine", "coarse")]
     predicted = arrays["own" if case.startswith("ungauged") else "mean"]
+    river = River.of(ds)
     return Basin(
-        River.of(ds),
+        river,
         *labels,
         predicted,
         arrays["own"],
@@ -138,6 +142,7 @@ def prepare(case: str, folder: Path, name: str = "delaware") -> Basin:
         model,
         model.spec.errors,
         ds.indexes["time"],
+        accompanied(ds, river, model.spec.errors),
         forecast=forecast,
     )
 
@@ -186,7 +191,9 @@ def without_model(basin: Basin) -> Basin | None:
     )
     if covariance is None:
         return None
-    return replace(basin, predicted=yearly, own=yearly, covariances={"ungauged": covariance})
+    return replace(
+        basin, predicted=yearly, own=yearly, covariances={"ungauged": covariance}, accompanied=None
+    )
 
 
 def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
@@ -218,7 +225,10 @@ def reconstructed(
             last = np.minimum(until[some] - first, len(values) - 1)
             asked = Asked(reach[some], day[some] - first, last, none, none)
             places = Places.of(basin.river, np.unique(asked.reach), known.reach)
-            mean[some], deviation[some] = error_given(known, asked, places, covariance)
+            found = error_given(known, asked, places, covariance)
+            if kind == "gauged" and basin.accompanied is not None:
+                found = basin.accompanied.add(known, asked, covariance, *found)
+            mean[some], deviation[some] = found
             standard = covariance.spread.at(basin.interval).T
             z = [np.interp(deviation[some], covariance.spread.temperature, row) for row in standard]
             bounds[:, some] = mean[some] + deviation[some] * np.array(z)

@@ -17,6 +17,7 @@ from xmsgl.prediction.downscale import in_order, label_days
 from xmsgl.reconstruct.given import LIMIT, Correction
 from xmsgl.reconstruct.run import (
     Run,
+    accompanied,
     corrected,
     corrected_lazily,
     error_covariances,
@@ -154,7 +155,8 @@ def reconstruct(
     run = Run.of(ds, labels, slice(since, stop), saved, fitted, warmup, device)
     asked = None if quantiles is None else tuple(quantiles)
     issue = None if last is None else last - since
-    task = Correction(known_river(ds, covariances), run.gauged, covariances, mode, issue, asked)
+    river = known_river(ds, covariances)
+    task = Correction(river, run.gauged, covariances, mode, issue, asked, accompanied(ds, river, covariances))
     first = 0 if issue is None else issue + 1
     values = (corrected_lazily if run.is_lazy else corrected)(run, task, first)
     how = f", mode={mode!r}" + ("" if quantiles is None else f", quantiles={list(quantiles)}")

@@ -4,7 +4,8 @@ The parameters maximise the likelihood of each of a sample of errors given the e
 likelihood [1]_. For ungauged reaches the errors are those of the training that left a gauge out; four in five
 are given no sensor of the same segment, the others none for 15 days before and after. For gauged reaches the
 errors are those of a training that knew the gauge but not the year, given no sensor of the same segment for
-up to 30 days before and after; in a record too short for that, they are those of the mean.
+up to 30 days before and after; in a record too short for that, they are those of the mean. What this leaves
+at gauges with a long record is regressed on the errors at others, see :mod:`.companions`.
 
 References
 ----------
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,14 @@ from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind, ErrorPart
 from xmsgl.models.file.intervals import LEAST, IntervalTable, fit_table
 from xmsgl.models.file.model import Model
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
+from xmsgl.reconstruct.companions import Accompanied, fit_companions
 from xmsgl.reconstruct.given import Asked, Places, error_given
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.sensors import sensor_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -57,14 +61,17 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
     found: dict[ErrorKind, ErrorCovariance] = {}
     of_years, useless = _days_left_out(ds, model, folds)
-    shares = [held_out_shares(model, ds), of_years]
-    predictions = weighted_means(ds, model, shares, None, device, carry=False)
+    shares = [held_out_shares(model, ds), of_years, np.array(model.shares)[:, None]]
+    *predictions, mean = weighted_means(ds, model, shares, None, device, carry=False)
+    ids, known = schema.id_values(ds.indexes["fine"].to_numpy()).tolist(), None
     for kind, predicted in zip(get_args(ErrorKind), predictions, strict=True):
         if kind == "gauged":
+            # Those of the mean are of all days: how gauges differ matters more than how large errors are.
+            known = sensor_errors(fine, coarse, np.asarray(mean), river), ids
             coarse = np.where(useless, np.float32(np.nan), coarse)
             fine = np.where(useless[:, river.segment], np.float32(np.nan), fine)
         errors = sensor_errors(fine, coarse, np.asarray(predicted), river)
-        covariance = fit_covariance(errors, river, kind, seed)
+        covariance = fit_covariance(errors, river, kind, seed, companions=known)
         if covariance is None:
             return model
         found[kind] = covariance
@@ -90,9 +97,16 @@ def _days_left_out(ds: xr.Dataset, model: Model, folds: int) -> tuple[Floats, ND
 
 
 def fit_covariance(
-    errors: Errors, river: River, kind: ErrorKind = "ungauged", seed: int = 0
+    errors: Errors,
+    river: River,
+    kind: ErrorKind = "ungauged",
+    seed: int = 0,
+    companions: tuple[Errors, Sequence[Any]] | None = None,
 ) -> ErrorCovariance | None:
-    """Return the most likely covariance; None with fewer than 50 errors or two segments with sensors."""
+    """Return the most likely covariance; None with fewer than 50 errors or two segments with sensors.
+
+    With errors of all gauges and the ids of the reaches, regressions on other gauges are added.
+    """
     day, sensor = np.nonzero(np.isfinite(errors.values))
     segment = river.segment[errors.reach]
     if day.size < LEAST or np.unique(segment[sensor]).size < 2:
@@ -127,22 +141,28 @@ def fit_covariance(
     )
     covariance = _covariance(found.x)
     mean, deviation = error_given(errors, asked, places, covariance)
+    if companions is not None:
+        known, ids = companions
+        covariance = replace(covariance, companions=fit_companions(known, river, covariance, ids, seed))
+        accompanied = Accompanied.of(river, covariance, ids)
+        mean, deviation = accompanied.add(errors, asked, covariance, mean, deviation)
     standard = (observed - mean) / deviation
     # Not by segment: in cross-validation over gauges the 90 % interval then holds 91 to 94 % of the days of
     # others, and so it holds 89 to 92 %.
     spread = fit_table(deviation, deviation + standard)
     logger.info(
-        "covariance of the error: %s, %s, noise %.3f degC2",
+        "covariance of the error: %s, %s, noise %.3f degC2, %d gauges regressed on others",
         covariance.slow,
         covariance.fast,
         covariance.noise,
+        len(covariance.companions),
     )
     if spread is None:
         return None
-    return replace(_covariance(found.x, spread), coordinates=river.place is not None)
+    return replace(covariance, spread=spread, coordinates=river.place is not None)
 
 
-def _covariance(values: Floats, spread: IntervalTable = _NONE) -> ErrorCovariance:
+def _covariance(values: Floats) -> ErrorCovariance:
     """Return the covariance of the values that are searched."""
     parts = []
     for variance, days, river, land in (values[:4], values[4:8]):
@@ -150,4 +170,4 @@ def _covariance(values: Floats, spread: IntervalTable = _NONE) -> ErrorCovarianc
         along, across, _ = (shares / shares.sum()).tolist()
         parts.append(ErrorPart(float(np.exp(variance)), float(np.exp(days)), along, across))
     noise, river, land = np.exp(values[8:]).tolist()
-    return ErrorCovariance(parts[0], parts[1], noise, river, land, spread)
+    return ErrorCovariance(parts[0], parts[1], noise, river, land, _NONE)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from xmsgl.inputs.windows import Window
     from xmsgl.models.file.covariance import ErrorCovariance, ErrorKind
+    from xmsgl.reconstruct.companions import Accompanied
     from xmsgl.reconstruct.river import Apart, River
 
     Floats = NDArray[np.float32]
@@ -152,6 +153,7 @@ class Correction:
     mode: str
     last: int | None  # of a forecast: position of the day of issue
     quantiles: tuple[float, ...] | None
+    accompanied: Accompanied  # gauges with others, of the covariance of gauged reaches
 
     def correct(
         self, predicted: Floats, errors: Sequence[Mapping[ErrorKind, Errors]], before: int, window: Window
@@ -173,6 +175,8 @@ class Correction:
                 asked = Asked(np.repeat(some, length), day, last, none, none)
                 places = Places.of(self.river, some, known.reach, between)
                 mean, deviation = error_given(known, asked, places, covariance)
+                if kind == "gauged":
+                    mean, deviation = self.accompanied.add(known, asked, covariance, mean, deviation)
                 mean, deviation = (each.reshape(some.size, length).T for each in (mean, deviation))
                 result[..., some] = self._temperature(predicted[:, some] + mean, deviation, covariance)
         return result

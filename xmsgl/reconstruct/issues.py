@@ -11,7 +11,7 @@ import xarray as xr
 
 from xmsgl.prediction.downscale import in_order
 from xmsgl.reconstruct.given import LIMIT, Correction
-from xmsgl.reconstruct.run import Run, corrected, error_covariances, known_river, stepwise
+from xmsgl.reconstruct.run import Run, accompanied, corrected, error_covariances, known_river, stepwise
 from xmsgl.reconstruct.saved import drivers_from
 from xmsgl.reconstruct.sensors import observations
 from xmsgl.schema.arrays import sound_dataset
@@ -34,6 +34,7 @@ def forecasts(
     ds, _ = in_order(sound_dataset(obj, sizes=True))
     covariances, time = error_covariances(model, None), pd.DatetimeIndex(ds.indexes["time"])
     river, labels = known_river(ds, covariances), observations(ds, observed)
+    companions = accompanied(ds, river, covariances)
     lasts = time.get_indexer(issues).tolist()
     spans = [slice(max(0, last + 1 - LIMIT), min(last + 1 + leads, len(time))) for last in lasts]
     # What stands in for drivers before the record is taken from all of it, later days included.
@@ -52,7 +53,7 @@ def forecasts(
         known = {scale: each.copy() for scale, each in run.labels.items()}
         for each in known.values():
             each[issue + 1 :] = np.nan
-        task = Correction(river, run.gauged, covariances, "forecast", issue, None)
+        task = Correction(river, run.gauged, covariances, "forecast", issue, None, companions)
         weeks.append(corrected(replace(run, labels=known), task, issue + 1))
         ahead.append(np.arange(last + 1, span.stop))
     coords = {"time": time[np.concatenate(ahead)], "fine": ds.indexes["fine"]}

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
+from xmsgl.reconstruct.companions import Accompanied
 from xmsgl.reconstruct.given import LIMIT, Correction
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.saved import drivers_from
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
+    "accompanied",
     "corrected",
     "corrected_lazily",
     "error_covariances",
@@ -180,6 +183,14 @@ def known_river(ds: xr.Dataset, covariances: Mapping[ErrorKind, ErrorCovariance]
         msg = f"the model was trained with {had}, unlike this dataset; give it the same, or train again"
         raise InvalidArgumentError(msg)
     return river
+
+
+def accompanied(
+    ds: xr.Dataset, river: River, covariances: Mapping[ErrorKind, ErrorCovariance]
+) -> Accompanied:
+    """Find the gauges whose errors are regressed on those of others in the river of a dataset."""
+    ids = schema.id_values(ds.indexes["fine"].to_numpy()).tolist()
+    return Accompanied.of(river, covariances["gauged"], ids)
 
 
 def error_covariances(model: Model, quantiles: Sequence[float] | None) -> Mapping[ErrorKind, ErrorCovariance]:

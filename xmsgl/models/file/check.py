@@ -163,6 +163,10 @@ def _covariance(covariance: ErrorCovariance, name: str) -> Iterator[Rule]:
     scales = min(covariance.noise, covariance.river, covariance.land) > 0
     yield scales, name, "have noise and distances above 0"
     yield from _table(covariance.spread, f"{name}.spread")
+    for number, each in enumerate(covariance.companions):
+        size = len(each.others) + 1
+        sizes = len(each.products) == size and len(each.moments) == size * (size + 1) // 2
+        yield sizes and each.left >= 0, f"{name}.companions[{number}]", f"have the moments of {size} errors"
 
 
 def _parts(spec: ModelSpec) -> Iterator[Rule]:

@@ -17,12 +17,13 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from xmsgl.models.file.intervals import IntervalTable
+from xmsgl.util.plain import OPTIONAL
 
-__all__ = ["ErrorCovariance", "ErrorKind", "ErrorPart"]
+__all__ = ["Companions", "ErrorCovariance", "ErrorKind", "ErrorPart"]
 
 ErrorKind = Literal["ungauged", "gauged"]
 """Of reaches whose segment had no gauge in training, and of those whose segment had one."""
@@ -39,6 +40,19 @@ class ErrorPart:
 
 
 @dataclass(frozen=True)
+class Companions:
+    """A gauge, and second moments of what kriging leaves of its error and of the errors at other gauges."""
+
+    reach: Any  # id
+    others: tuple[Any, ...]  # ids of the reaches of the others
+    moments: tuple[
+        float, ...
+    ]  # of the kriged error and the errors of the others, lower triangle by rows, degC2
+    products: tuple[float, ...]  # of each with what is left, degC2
+    left: float  # mean square of what is left, degC2
+
+
+@dataclass(frozen=True)
 class ErrorCovariance:
     """The covariance of a model's error, degC2."""
 
@@ -49,3 +63,4 @@ class ErrorCovariance:
     land: float  # e-folding distance across land, m
     spread: IntervalTable  # standardised errors, by the standard deviation of the error given its neighbours
     coordinates: bool = True  # whether distances across land were known in training
+    companions: tuple[Companions, ...] = field(default=(), metadata=OPTIONAL)  # of gauges with a long record
