@@ -2,8 +2,9 @@
 
 ``train`` trains ``delaware-gauged``, ``delaware-ungauged`` and ``delaware-sensors``, or those whose names
 follow the folder, by the recipes of these names. Observations on the benchmark's test days are masked at both
-scales. An interrupted training resumes from its checkpoint in the folder. ``score`` scores a packaged model
-on the test days and writes the figures and the card into ``docs/models``.
+scales. An interrupted training resumes from its checkpoint in the folder. ``errors FOLDER NAME`` fits the
+covariance of the errors of a packaged model again, with its weights as they are. ``score`` scores a packaged
+model on the test days and writes the figures and the card into ``docs/models``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from xmsgl.benchmark import make_plan
 from xmsgl.benchmark.protocols import Split, make_split
 from xmsgl.evaluate import score
 from xmsgl.models.file.model import load_model
+from xmsgl.reconstruct.fit import fit_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +54,14 @@ def train(folder: Path, names: Sequence[str] = tuple(MODELS)) -> None:
         sys.stdout.write(f"{model.save(folder / f'{name}.safetensors')}\n{model!r}\n")
 
 
+def errors(folder: Path, name: str) -> None:
+    """Fit the covariance of a packaged model's errors again, as its training did."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load_model(name)
+    fitted = fit_errors(_split().training.load(), model, len(model.parts), 0, "cpu")
+    sys.stdout.write(f"{fitted.save(folder / f'{name}.safetensors')}\n")
+
+
 def scores(name: str, periods: Sequence[str] = tuple(PERIODS)) -> list[dict[str, Any]]:
     """Score a packaged model on the observations of test days, by period."""
     split, model = _split(), load_model(name)
@@ -79,10 +89,13 @@ def scores(name: str, periods: Sequence[str] = tuple(PERIODS)) -> list[dict[str,
 
 
 def main(arguments: list[str]) -> None:
-    """Train into a folder, or score packaged models."""
+    """Train or fit into a folder, or score packaged models."""
     command, *rest = arguments
     if command == "train":
         train(Path(rest[0]), rest[1:] or tuple(MODELS))
+        return
+    if command == "errors":
+        errors(Path(rest[0]), rest[1])
         return
     for name in rest:
         path = card.PAGES / f"{name}.json"
