@@ -15,7 +15,8 @@ from xmsgl.models.file.covariance import ErrorCovariance, ErrorPart
 from xmsgl.models.file.intervals import IntervalTable
 from xmsgl.network.topology import accumulate
 from xmsgl.reconstruct.companions import Accompanied
-from xmsgl.reconstruct.given import Correction, Errors
+from xmsgl.reconstruct.correction import Correction
+from xmsgl.reconstruct.given import Errors
 from xmsgl.reconstruct.river import River
 
 if TYPE_CHECKING:

@@ -143,3 +143,12 @@ def test_kills_leave_nothing_half_written(run, folder, tmp_path):
     subprocess.run([*job, *map(str, files)], check=True, capture_output=True, timeout=120)
     xr.testing.assert_equal(xr.load_dataset(output).water_temperature, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["again.nc"]
+
+
+@pytest.mark.parametrize("command", ["describe", "explore"])
+def test_a_written_forecast_can_be_read_by_other_commands(run, folder, tmp_path, command):
+    assert run("--mode", "forecast", "--issue", "2003-04-01", "--lead", "3").exit_code == 0
+    files = [folder / "river.nc", "-p", folder / "out.nc", "-o", tmp_path / "p.html"]
+    given = files if command == "explore" else [folder / "out.nc"]
+    found = CliRunner().invoke(main, ["--quiet", command, *map(str, given)])
+    assert found.exit_code == 0, found.output

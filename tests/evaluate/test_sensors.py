@@ -99,3 +99,11 @@ def test_what_it_refuses(basin):
     plain = Model(replace(model.spec, errors={}), model.weights, model.history)
     with pytest.raises(UncalibratedModelError, match="folds"):
         check_sensors(ds, plain)
+
+
+def test_the_order_of_days_does_not_matter(river_once, small_fits):
+    model = river_once.msgl.train("trees", validation="folds:3", iterations=10, progress=False)
+    order = np.random.default_rng(0).permutation(river_once.sizes["time"])
+    expected = check_sensors(river_once, model)
+    found = check_sensors(river_once.isel(time=order), model)
+    np.testing.assert_allclose(found.difference.sel(sensor=expected.sensor), expected.difference, atol=1e-4)

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
-from xmsgl.events import Localizer, locate, score, simulate, train
+from xmsgl.events import Localizer, locate, score, sensor_weights, simulate, train
 from xmsgl.events.edges import LOG_UNIT, EdgeTable, connect
 from xmsgl.events.localizer import _disturbed, bound
 from xmsgl.events.network import _implied, _noise
+from xmsgl.events.records import stations
 from xmsgl.events.river import HeatedRiver
+from xmsgl.events.text.series import series_features
 from xmsgl.simulate.loops import HEAT_CAPACITY
 
 
@@ -149,3 +151,27 @@ def test_training_disturbs_half_of_the_records(what) -> None:
     filtered = (np.abs(changed.mean(axis=(1, 2))) < 1e-9).mean()
     louder = (changed.std(axis=1).mean(axis=1) > 1.5).mean()
     assert all(0.04 < share < 0.2 for share in (silent, filtered, louder))
+
+
+def test_the_order_of_reaches_and_sensors_does_not_matter(basin, events):
+    river = HeatedRiver.of(basin)
+    at = stations(river, events["sensor"].values)
+    mixed = np.random.default_rng(0).permutation(at.size)
+    pairs = []
+    for places in (at, at[mixed]):
+        edges = connect(river, places)
+        pairs.append(set(zip(places[edges.sensor], edges.reach, edges.below, edges.above, strict=True)))
+    assert pairs[0] == pairs[1]
+    network = train(events, basin, epochs=2)
+    other = basin.isel(fine=np.random.default_rng(1).permutation(basin.sizes["fine"]))
+    one, two = locate(events, basin, network), locate(events, other, network)
+    np.testing.assert_array_equal(two.source, one.source)
+    np.testing.assert_allclose(two.magnitude, one.magnitude, atol=1e-3)
+
+
+def test_events_of_other_sensors_are_refused_everywhere(basin, events):
+    network = train(events, basin, epochs=1)
+    for wrong in (events.isel(sensor=slice(None, None, -1)), events.isel(day=slice(0, 40))):
+        for use in (sensor_weights, lambda e, ds, n: series_features(n, e, ds), locate):
+            with pytest.raises(InvalidArgumentError, match="the network was trained for"):
+                use(wrong, basin, network)

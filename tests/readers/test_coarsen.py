@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xmsgl
-from xmsgl.errors import InvalidArgumentError, NetworkError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, NetworkError
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +147,16 @@ def test_a_segment_lies_where_its_longest_path_does(fine):
         way = path(name)
         expected = (fine["lat_fine"].to_series()[way] * length[way]).sum() / length[way].sum()
         assert float(two["lat_coarse"].sel(coarse=name)) == pytest.approx(expected)
+
+
+def test_means_of_whole_numbers_are_not_whole(fine):
+    air = fine["air_temperature_fine"].round()
+    whole = xmsgl.coarsen(fine.assign(air_temperature_fine=air.astype("int16").assign_attrs(units="degC")))
+    expected = xmsgl.coarsen(fine.assign(air_temperature_fine=air.astype("float32")))
+    np.testing.assert_allclose(whole["air_temperature_coarse"], expected["air_temperature_coarse"], atol=1e-5)
+
+
+def test_lengths_in_kilometres_are_refused(fine):
+    km = fine.assign(length_fine=(fine["length_fine"] / 1000).assign_attrs(units="km"))
+    with pytest.raises(InvalidDatasetError, match="length_fine is in km, not in m"):
+        xmsgl.coarsen(km)

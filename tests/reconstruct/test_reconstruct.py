@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import xmsgl
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, UnknownNameError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError, UnknownNameError
 from xmsgl.models.file import packaged
 from xmsgl.models.file.model import load_model
 from xmsgl.prediction.downscale import downscale
@@ -285,3 +285,26 @@ def test_only_drivers_have_members(river, model):
     several = river.assign({FINE: river[FINE].expand_dims(member=2)})
     with pytest.raises(InvalidArgumentError, match=f"{FINE}.*member"):
         several.msgl.reconstruct(model)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("scale", ["fine", "coarse"])
+def test_impossible_observations_are_refused(river, model, scale, lazy):
+    name = f"water_temperature_{scale}"
+    values = river[name].transpose("time", scale).values.copy()
+    at = tuple(np.argwhere(np.isfinite(values))[5])
+    for wrong in (-9999.0, 288.15, np.inf):
+        values[at] = wrong
+        bad = river.assign({name: (("time", scale), values.copy(), river[name].attrs)})
+        with pytest.raises(InvalidDatasetError, match="1 observed temperatures outside -5 to 45 degC"):
+            reconstruct(bad.chunk(time=100) if lazy else bad, model).compute()
+
+
+def test_too_few_errors_are_warned_of(river, caplog):
+    few = river.assign({name: river[name].where(river.time.dt.day == 1) for name in (FINE, COARSE)})
+    few = few.isel(time=slice(0, 450))
+    trained = train(few, "trees", validation="folds:2", iterations=3, progress=False)
+    assert not trained.spec.errors
+    assert "too few errors" in caplog.text
+    with pytest.raises(UncalibratedModelError, match="or there were too few errors"):
+        reconstruct(few, trained)

@@ -186,7 +186,7 @@ def _labels(ds: xr.Dataset, scale: str) -> int:
 
 
 def _describe_prediction(temperature: xr.DataArray) -> None:
-    days, attrs = temperature.indexes["time"], temperature.attrs
+    days, attrs = temperature["time"].to_index(), temperature.attrs
     facts = {
         "kind": "prediction",
         "what": attrs.get("long_name", "temperature"),

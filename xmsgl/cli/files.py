@@ -37,6 +37,8 @@ def _period(text: str) -> slice:
 
 def _on(da: xr.DataArray, days: str | None) -> xr.DataArray:
     """Select the days of ``--days``; without it, all."""
+    if "lead" in da.dims and "time" in da.coords and da["time"].dims == ("lead",):
+        da = da.swap_dims(lead="time")  # a forecast
     try:
         chosen = da if days is None else da.sel(time=_period(days))
     except (KeyError, TypeError, ValueError):

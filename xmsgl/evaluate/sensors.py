@@ -80,14 +80,14 @@ def check_sensors(
     """
     # Imported here, because the models import PyTorch, which takes seconds.
     from xmsgl.models.file.model import Model, load_model
-    from xmsgl.prediction.downscale import held_out_shares, weighted_means
+    from xmsgl.prediction.downscale import held_out_shares, in_order, weighted_means
     from xmsgl.reconstruct.river import River
     from xmsgl.reconstruct.sensors import sensor_errors
 
     if not is_positive(threshold):
         msg = f"threshold must be a positive number, got {threshold!r}"
         raise InvalidArgumentError(msg)
-    ds = sound_dataset(obj, sizes=True)
+    ds, _ = in_order(sound_dataset(obj, sizes=True))
     fitted = model if isinstance(model, Model) else load_model(model)
     if not fitted.spec.errors:
         msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"

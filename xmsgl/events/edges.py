@@ -35,6 +35,13 @@ class Edges(NamedTuple):
 
 def connect(river: HeatedRiver, places: Ints) -> Edges:
     """Connect each reach with the next sensors downstream, and with others that share the first of them."""
+    order = np.argsort(places)  # contract() numbers sensors in the order of the reaches
+    edges = _connect(river, places[order])
+    return edges._replace(sensor=order[edges.sensor])
+
+
+def _connect(river: HeatedRiver, places: Ints) -> Edges:
+    """Connect reaches with sensors in ascending places."""
     selected = np.zeros(river.downstream.size, dtype=bool)
     selected[places] = True
     first, after = first_selected(river.downstream, selected), contract(river.downstream, selected)

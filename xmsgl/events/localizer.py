@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Localizer", "bound", "train"]
+__all__ = ["Localizer", "bound", "need_sensors_of", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +203,16 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
 
 
 Run = Callable[[Tensor, "Ints"], Output]
+
+
+def need_sensors_of(localizer: Localizer, events: xr.Dataset) -> None:
+    """Refuse events of other sensors, of the same in another order, or of other days."""
+    if localizer.sensors != events["sensor"].values.tolist() or localizer.days != events.sizes["day"]:
+        msg = (
+            f"the network was trained for {len(localizer.sensors)} other sensors, or these in another order, "
+            f"or for {localizer.days} days; select its sensors, or simulate events with these and train again"
+        )
+        raise InvalidArgumentError(msg)
 
 
 def bound(localizer: Localizer, river: HeatedRiver) -> Run:

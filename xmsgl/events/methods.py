@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, UnknownNameError
+from xmsgl.errors import UnknownNameError
 from xmsgl.events.records import Found, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.events.rules import largest, travel_time
@@ -89,11 +89,9 @@ def locate(
         pairs = zip(records.residual.astype(np.float64), records.first.tolist(), strict=True)
         found = [find(residual, first) for residual, first in pairs]
     else:
-        if method.sensors != events["sensor"].values.tolist() or method.days != events.sizes["day"]:
-            msg = (
-                f"the network was trained for {len(method.sensors)} other sensors, or for {method.days} days"
-            )
-            raise InvalidArgumentError(f"{msg}; simulate events with these sensors and train again")
+        from xmsgl.events.localizer import need_sensors_of
+
+        need_sensors_of(method, events)
         found = method.estimate(river, records)
     result = xr.Dataset(
         {

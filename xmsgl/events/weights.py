@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from xmsgl.events.kinds import KINDS, profile
-from xmsgl.events.localizer import Localizer, bound
+from xmsgl.events.localizer import Localizer, bound, need_sensors_of
 from xmsgl.events.records import need, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.schema.arrays import sound_dataset
@@ -54,6 +54,7 @@ def sensor_weights(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, localizer:
     """
     river = HeatedRiver.of(sound_dataset(obj, sizes=True))
     records = read_records(events, river)
+    need_sensors_of(localizer, events)
     run = bound(localizer, river)
     rows = []
     for k in range(records.first.size):

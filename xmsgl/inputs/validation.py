@@ -15,6 +15,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.windows import Window, cut_windows
 from xmsgl.schema.names import LABEL
+from xmsgl.schema.units import need_units
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def label_values(ds: xr.Dataset, scale: Scale, name: str | None = None) -> npt.N
     name = name or f"{LABEL}_{scale}"
     if name not in ds:
         return np.full((ds.sizes["time"], ds.sizes[scale]), np.nan, np.float32)
+    need_units(ds[name], "degC")
     return np.asarray(ds[name].transpose("time", scale).values, np.float32)
 
 

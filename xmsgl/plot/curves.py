@@ -108,7 +108,7 @@ def series(
     scored = held_out if held_out.notnull().any() else used
     what = f"{'reach' if scale == 'fine' else 'segment'} {reach}"
     units = style.units_of(shown)
-    ax.set_title(_title(line, scored, what, units), loc="left")
+    ax.set_title(_title(line, scored, what, units), loc="left", parse_math=False)  # ids may have a $
     ax.set(xlabel="date", ylabel=f"water temperature [{units}]")
     _frame(ax)
     return ax

@@ -17,6 +17,7 @@ from xmsgl.readers.reshape import only_scale
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.names import CROSSWALK, LABEL, id_values
 from xmsgl.schema.roles import features_along
+from xmsgl.schema.units import need_units
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -112,6 +113,7 @@ def _segments(
 ) -> tuple[npt.NDArray[Any], _Segments]:
     """Give numbers and names to the segments. Shapes: `ids` (fine,), returns (coarse,)."""
     downstream = link(ids, id_values(ds["downstream_fine"].to_numpy()), what="fine")
+    need_units(ds["length_fine"], "m")
     length = ds["length_fine"].to_numpy()
     if by is None:
         number, groups = cut_segments(downstream, length, length_m), None
@@ -189,7 +191,9 @@ def _daily(weights: sparse.csr_array, values: xr.DataArray) -> xr.DataArray:
         dask_gufunc_kwargs={"output_sizes": {"coarse": weights.shape[0]}, "allow_rechunk": True},
         keep_attrs=True,
     )
-    return averaged.drop_vars([name for name in averaged.coords if name != "time"]).astype(values.dtype)
+    # Means of whole numbers are not whole.
+    kind = values.dtype if np.issubdtype(values.dtype, np.floating) else np.float32
+    return averaged.drop_vars([name for name in averaged.coords if name != "time"]).astype(kind)
 
 
 def _labels(observed: xr.DataArray, found: _Segments) -> dict[str, xr.DataArray]:

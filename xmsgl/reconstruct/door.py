@@ -14,7 +14,8 @@ from xmsgl.errors import InvalidArgumentError, UnknownNameError, shorten
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.packaged import SENSORS
 from xmsgl.prediction.downscale import in_order, label_days
-from xmsgl.reconstruct.given import LIMIT, Correction
+from xmsgl.reconstruct.correction import Correction
+from xmsgl.reconstruct.given import LIMIT
 from xmsgl.reconstruct.run import (
     Run,
     accompanied,

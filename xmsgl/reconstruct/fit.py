@@ -73,6 +73,12 @@ def fit_errors(ds: xr.Dataset, model: Model, folds: int, seed: int, device: str)
         errors = sensor_errors(fine, coarse, np.asarray(predicted), river)
         covariance = fit_covariance(errors, river, kind, seed, companions=known)
         if covariance is None:
+            logger.warning(
+                "too few errors at %s reaches to fit their covariance, at least %d at two segments; "
+                "reconstruct cannot use this model: train on more gauges, days or folds",
+                kind,
+                LEAST,
+            )
             return model
         found[kind] = covariance
     return Model(replace(model.spec, errors=found), model.weights, model.history)

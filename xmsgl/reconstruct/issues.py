@@ -10,7 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.prediction.downscale import in_order
-from xmsgl.reconstruct.given import LIMIT, Correction
+from xmsgl.reconstruct.correction import Correction
+from xmsgl.reconstruct.given import LIMIT
 from xmsgl.reconstruct.run import Run, accompanied, corrected, error_covariances, known_river, stepwise
 from xmsgl.reconstruct.saved import drivers_from
 from xmsgl.reconstruct.sensors import observations

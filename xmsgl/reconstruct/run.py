@@ -16,10 +16,12 @@ from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
 from xmsgl.inputs.windows import Window, calendar_windows
 from xmsgl.prediction.downscale import held_out_shares, weighted_means
 from xmsgl.reconstruct.companions import Accompanied
-from xmsgl.reconstruct.given import LIMIT, Correction
+from xmsgl.reconstruct.correction import Correction
+from xmsgl.reconstruct.given import LIMIT
 from xmsgl.reconstruct.river import River
 from xmsgl.reconstruct.saved import drivers_from
 from xmsgl.reconstruct.sensors import sensor_errors
+from xmsgl.schema.ranges import refuse_impossible_water
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,6 +136,8 @@ def errors_of(labels: dict[str, Any], predicted: Floats, own: Floats, river: Riv
     fine = labels.get("fine", np.full(own.shape, np.nan, np.float32))
     coarse = labels.get("coarse", np.full((len(own), river.segment.max() + 1), np.nan, np.float32))
     fine, coarse = (np.asarray(each, np.float32) for each in (fine, coarse))
+    refuse_impossible_water(fine, "reaches")
+    refuse_impossible_water(coarse, "segments")
     return {
         "ungauged": sensor_errors(fine, coarse, own, river),
         "gauged": sensor_errors(fine, coarse, predicted, river),
@@ -197,8 +201,9 @@ def error_covariances(model: Model, quantiles: Sequence[float] | None) -> Mappin
     """Return the covariances of a model's errors; refuse a model without, or without one of the quantiles."""
     if not model.spec.errors:
         msg = (
-            f"model {model.sha256[:12]} has no covariance of its errors, because no training left out the "
-            "gauges in turn; train with ds.msgl.train(..., validation='folds')"
+            f"model {model.sha256[:12]} has no covariance of its errors: either no training left out the "
+            "gauges in turn, then train with ds.msgl.train(..., validation='folds'), or there were too few "
+            "errors, of which the training warned, then train on more gauges, days or folds"
         )
         raise UncalibratedModelError(msg)
     for covariance in model.spec.errors.values() if quantiles is not None else ():

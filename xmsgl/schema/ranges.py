@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xmsgl.errors import InvalidArgumentError, nearest
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, nearest, shorten
 from xmsgl.schema.names import scale_of
 from xmsgl.schema.units import expected_units
 
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["BASES", "Cause", "Range", "check_names", "fill_like", "is_code", "likely_cause", "physical_range"]
+__all__ = [
+    "BASES",
+    "Cause",
+    "Range",
+    "check_names",
+    "fill_like",
+    "is_code",
+    "likely_cause",
+    "physical_range",
+    "refuse_impossible_water",
+]
 
 Range = tuple[float, float]
 
@@ -89,6 +99,19 @@ def physical_range(base: str) -> Range | None:
     if "temperature" in base:
         return _AIR if base.startswith("air_temperature") else _ANY_TEMPERATURE
     return _RANGES.get(base)
+
+
+def refuse_impossible_water(values: npt.NDArray[np.floating[Any]], what: str) -> None:
+    """Refuse temperatures of water outside the physical range; NaN is a missing one."""
+    low, high = _WATER
+    wrong = values[(values < low) | (values > high)]
+    if wrong.size:
+        some = shorten(np.unique(wrong.round(2)).tolist())
+        fault = (
+            f"{what}: {wrong.size} observed temperatures outside {low:g} to {high:g} degC: {some}; set those "
+            "that are missing to NaN, or convert the units; ds.msgl.validate() says where they are"
+        )
+        raise InvalidDatasetError([fault])
 
 
 def fill_like(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from xmsgl.network.topology import link, strahler
 from xmsgl.schema.advice import counted
 from xmsgl.schema.names import CROSSWALK, positions
 from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.units import need_units
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def topology(
         raise InvalidArgumentError(msg)
     ds = as_dataset(obj)
     downstream, length = read_small(ds, scale, f"downstream_{scale}", f"length_{scale}")
+    need_units(ds[f"length_{scale}"], "m")
     ids = id_values(ds.indexes[scale].to_numpy())
     what = "coarse segment" if scale == "coarse" else "fine reach"
     return ids, link(ids, id_values(downstream), what=what), length.astype(np.float64)

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xmsgl.errors import InvalidDatasetError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Conversion", "advice", "conversion", "converted", "expected_units", "same_units", "tidy_units"]
+    import xarray as xr
+
+__all__ = [
+    "Conversion",
+    "advice",
+    "conversion",
+    "converted",
+    "expected_units",
+    "need_units",
+    "same_units",
+    "tidy_units",
+]
 
 # whole spellings, compared in lower case without blanks, dots and underscores
 _WORDS = {
@@ -191,6 +204,16 @@ def tidy_units(units: str) -> str:
 def same_units(first: str, second: str) -> bool:
     """Tell whether two spellings mean the same units."""
     return tidy_units(first) == tidy_units(second)
+
+
+def need_units(array: xr.DataArray, expected: str) -> None:
+    """Refuse an array in other units; without the attribute it counts as in the expected ones."""
+    found = str(array.attrs.get("units", expected))
+    if not same_units(found, expected):
+        name = str(array.name)
+        raise InvalidDatasetError(
+            [f"{name} is in {found}, not in {expected}; {advice(name, found, expected)}"]
+        )
 
 
 def conversion(found: str, expected: str) -> Conversion | None:

@@ -245,3 +245,18 @@ def test_faults_are_named(basin, change, error, message):
 def test_a_negative_strength_is_refused(basin):
     with pytest.raises(InvalidArgumentError, match="strength is -1"):
         climatology(planted(basin, 0), strength=-1)
+
+
+@pytest.mark.parametrize(
+    "name", ["water_temperature_fine", "water_temperature_coarse", "air_temperature_coarse"]
+)
+def test_other_units_are_refused(river, name):
+    kelvin = river.assign({name: (river[name] + 273.15).assign_attrs(units="K")})
+    with pytest.raises(InvalidDatasetError, match=f"{name} is in K, not in degC"):
+        air_temperature_regression(kelvin)
+
+
+def test_impossible_labels_are_refused(river):
+    bad = river.assign(water_temperature_fine=river["water_temperature_fine"].fillna(-9999.0))
+    with pytest.raises(InvalidDatasetError, match="outside -5 to 45 degC"):
+        climatology(bad)

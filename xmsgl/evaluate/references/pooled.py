@@ -32,9 +32,11 @@ from xmsgl.inputs.regression import static_ridge
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.inherit import fine_values
 from xmsgl.schema.names import LABEL
+from xmsgl.schema.ranges import refuse_impossible_water
 from xmsgl.schema.rivers import segment_positions
 from xmsgl.schema.roles import drivers, statics
 from xmsgl.schema.structure import dates
+from xmsgl.schema.units import need_units
 from xmsgl.util.arguments import checked
 from xmsgl.util.scales import SCALES
 
@@ -217,6 +219,9 @@ def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
         extremes = [f"{air}_min", f"{air}_max"]
         fault = f"no driver {air!r} over (time, coarse), nor {extremes}; drivers: {there}"
         raise InvalidDatasetError([fault])
+    for name in (air, f"{air}_min", f"{air}_max"):
+        if name in known:
+            need_units(ds[f"{name}_coarse"], "degC")
     return ds.assign({f"{air}_coarse": values.transpose("time", "coarse").load()})
 
 
@@ -260,7 +265,9 @@ def _normals(ds: xr.Dataset, scale: str, design: _Design) -> dict[int, _Normal]:
     if f"{LABEL}_{scale}" not in ds.variables:
         return found
     # Loaded at once: stored blocks hold all reaches of some days, and each would be read many times.
+    need_units(ds[f"{LABEL}_{scale}"], "degC")
     labels = ds[f"{LABEL}_{scale}"].transpose("time", scale).to_numpy()
+    refuse_impossible_water(labels, f"{LABEL}_{scale}")
     static = design.coarse_static if scale == "coarse" else design.fine_static
     for block, air in _blocks(ds, scale, design.air):
         values = labels[:, block].astype(np.float64)

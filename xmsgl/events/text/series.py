@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from xmsgl.events.localizer import bound
+from xmsgl.events.localizer import bound, need_sensors_of
 from xmsgl.events.records import read_records
 from xmsgl.events.river import HeatedRiver
 from xmsgl.events.text.facts import place_ranks
@@ -33,6 +33,7 @@ def series_features(localizer: Localizer, events: xr.Dataset, ds: xr.Dataset) ->
     """
     river = HeatedRiver.of(ds)
     records = read_records(events, river)
+    need_sensors_of(localizer, events)
     ranks = torch.from_numpy(place_ranks(ds)).float()
     run, rows = bound(localizer, river), []
     localizer.network.eval()
