@@ -26,6 +26,7 @@ from xmsgl.benchmark.sources import SOURCES, Source, late_years
 from xmsgl.evaluate import mask_labels
 from xmsgl.reconstruct import fit, reconstruct
 from xmsgl.reconstruct.river import River
+from xmsgl.reconstruct.run import accompanied
 from xmsgl.training.train import train
 
 DAYS = 300  # from which the years are those of the test
@@ -42,8 +43,9 @@ def basin(river_once, small_fits):
     mean, own = predict(river_once, model)
     test = np.arange(len(fine)) >= DAYS
     # Four segments are too few for an interval of 90 %.
+    river = River.of(river_once)
     return Basin(
-        River.of(river_once),
+        river,
         fine,
         coarse,
         mean,
@@ -52,6 +54,7 @@ def basin(river_once, small_fits):
         model,
         model.spec.errors,
         river_once.indexes["time"],
+        accompanied(river_once, river, model.spec.errors),
         interval=(0.4, 0.6),
     )
 
