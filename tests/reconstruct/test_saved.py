@@ -345,3 +345,17 @@ class TestRefused:
         ahead = Model(replace(plain.spec, errors=network.spec.errors), plain.weights)
         with pytest.raises(InvalidArgumentError, match="from later days, too"):
             state(river_once, ahead, day=MIDDLE)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.isel(time=slice(None, None, -1)), "its days are not consecutive"),
+        (lambda state: state.assign_coords(fine=state.fine + 10_000), "which the dataset does not have"),
+        (lambda state: state.drop_vars("error_ungauged"), "it lacks error_ungauged"),
+    ],
+)
+def test_a_changed_state_is_refused(before, trees, change, said):
+    found, late = before
+    with pytest.raises(InvalidArgumentError, match=said):
+        reconstruct(late, trees, start=change(found))

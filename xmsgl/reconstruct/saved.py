@@ -10,12 +10,15 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl import schema
-from xmsgl.errors import InvalidArgumentError, ModelMismatchError
+from xmsgl.errors import InvalidArgumentError, ModelMismatchError, shorten
 from xmsgl.reconstruct.given import LIMIT, Errors, join_days
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from xmsgl.models.file.covariance import ErrorKind
     from xmsgl.models.file.model import Model
@@ -90,6 +93,7 @@ def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | No
         }[wrong[0]]
         msg = f"the state is of {what}; give the one that belongs to them, or {_AGAIN}"
         raise ModelMismatchError(msg)
+    reach = _sound(state, ds)
     days = pd.DatetimeIndex(ds.indexes["time"])
     begin = pd.Timestamp(state.indexes["time"][-1]) + _DAY
     lasts = f"the state lasts until {(begin - _DAY).date()}"
@@ -102,11 +106,25 @@ def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | No
             f"days before, too; the dataset begins on {days[0].date()}; give all days from {needed.date()} on"
         )
         raise InvalidArgumentError(msg)
-    reach = schema.positions(ds.indexes["fine"], state.indexes["fine"])
     errors: dict[ErrorKind, Errors] = {
         kind: Errors(state[f"error_{kind}"].transpose("time", "fine").values, reach) for kind in _WHAT
     }
     return Saved(begin - _DAY, (begin - days[0]).days, errors)
+
+
+def _sound(state: xr.Dataset, ds: xr.Dataset) -> NDArray[np.int64]:
+    """Refuse a state that was changed since it was made; return the positions of its reaches."""
+    time, reach = state.indexes["time"], schema.positions(ds.indexes["fine"], state.indexes["fine"])
+    if not time.equals(pd.date_range(time[0], periods=LIMIT).astype(time.dtype)):
+        fault = "its days are not consecutive"
+    elif (reach < 0).any():
+        fault = f"it has reaches {shorten(state.indexes['fine'][reach < 0])}, which the dataset does not have"
+    elif lost := [name for kind in _WHAT if (name := f"error_{kind}") not in state]:
+        fault = f"it lacks {', '.join(lost)}"
+    else:
+        return reach
+    msg = f"start was changed since ds.msgl.state made it: {fault}; {_AGAIN}"
+    raise InvalidArgumentError(msg)
 
 
 def _made_with(ds: xr.Dataset, model: Model, warmup: int | None) -> dict[str, str]:
