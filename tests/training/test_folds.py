@@ -79,9 +79,9 @@ def test_a_fold_learns_nothing_from_its_years(river_of):
 def test_errors_at_gauges_are_of_years_that_a_fold_left_out(river_of, monkeypatch):
     seen = {}
 
-    def keep(errors, river, kind="ungauged", seed=0):
+    def keep(errors, river, kind="ungauged", seed=0, companions=None):
         seen[kind] = errors
-        return fit_covariance(errors, river, kind, seed)
+        return fit_covariance(errors, river, kind, seed, companions)
 
     monkeypatch.setattr(fit, "fit_covariance", keep)
     river = river_of(2300)
