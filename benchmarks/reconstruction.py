@@ -91,7 +91,7 @@ class Basin:
     model: Model
     covariances: Mapping[ErrorKind, ErrorCovariance]
     time: pd.DatetimeIndex
-    accompanied: Accompanied | None = None  # gauges whose errors are regressed on those of others
+    accompanied: Accompanied  # gauges whose errors are regressed on those of others
     interval: tuple[float, float] = (0.05, 0.95)
     forecast: Floats | None = None  # given a forecast of the weather, (day, reach)
 
@@ -191,9 +191,7 @@ def without_model(basin: Basin) -> Basin | None:
     )
     if covariance is None:
         return None
-    return replace(
-        basin, predicted=yearly, own=yearly, covariances={"ungauged": covariance}, accompanied=None
-    )
+    return replace(basin, predicted=yearly, own=yearly, covariances={"ungauged": covariance})
 
 
 def predict(ds: xr.Dataset, model: Model) -> tuple[Floats, Floats]:
@@ -226,7 +224,7 @@ def reconstructed(
             asked = Asked(reach[some], day[some] - first, last, none, none)
             places = Places.of(basin.river, np.unique(asked.reach), known.reach)
             found = error_given(known, asked, places, covariance)
-            if kind == "gauged" and basin.accompanied is not None:
+            if kind == "gauged":
                 found = basin.accompanied.add(known, asked, covariance, *found)
             mean[some], deviation[some] = found
             standard = covariance.spread.at(basin.interval).T

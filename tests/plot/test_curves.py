@@ -186,3 +186,12 @@ def test_a_forecast_is_drawn_over_its_days(case):
     for one, other in zip(found.lines, wanted.lines, strict=True):
         np.testing.assert_array_equal(one.get_xydata(), other.get_xydata())
     assert found.get_title(loc="left") == wanted.get_title(loc="left")
+
+
+def test_an_id_with_dollars_is_drawn_as_it_is(case, tmp_path):
+    prediction, ds, _ = case
+    named = [each.assign_coords(fine=["a$_b$", "c$^{"]) for each in (prediction, ds)]
+    for reach in ("a$_b$", "c$^{"):
+        ax = series(*named, reach)
+        ax.figure.savefig(tmp_path / "curve.png")  # where mathematics is parsed
+        assert ax.get_title(loc="left").startswith(f"reach {reach}: RMSE")

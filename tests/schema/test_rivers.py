@@ -94,6 +94,17 @@ def test_topology_refuses(river):
         topology(river.assign(downstream_fine=river.downstream_fine.where(river.fine != 3, 99)), "fine")
 
 
+@pytest.mark.parametrize("scale", ["coarse", "fine"])
+def test_topology_refuses_lengths_in_km(river, scale):
+    length = river[f"length_{scale}"].astype(np.float64)
+    in_km = river.assign({f"length_{scale}": (length / 1000).assign_attrs(units="km")})
+    with pytest.raises(InvalidDatasetError, match=rf"length_{scale} is in km.* \* 1000"):
+        topology(in_km, scale)
+    with pytest.raises(InvalidDatasetError, match=rf"length_{scale} is in km"):
+        in_km.msgl.graph(scale)
+    np.testing.assert_allclose(topology(river, scale)[2], length)
+
+
 def test_segment_positions_refuse(river):
     with pytest.raises(
         InvalidDatasetError, match="1 reach lies on segments that are not in the dataset: 3 -> 999"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError, shorten
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.inputs.validation import label_values
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
@@ -82,12 +82,11 @@ def next_sensors(
     # Imported here, because the models import PyTorch, which takes seconds.
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.reconstruct.river import River
+    from xmsgl.reconstruct.run import error_covariances
 
     ds = sound_dataset(obj, sizes=True)
     fitted = model if isinstance(model, Model) else load_model(model)
-    if not fitted.spec.errors:
-        msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"
-        raise UncalibratedModelError(msg)
+    covariances = error_covariances(fitted, None)
     river, ids = River.of(ds), ds.indexes["fine"]
     sensors = _sensors(ds, river)
     if candidates is None:
@@ -101,7 +100,7 @@ def next_sensors(
     if not 1 <= n <= len(places):
         msg = f"n must be from 1 to the number of candidates, {len(places)}; got {n}"
         raise InvalidArgumentError(msg)
-    chosen, before, after = _greedy(river, fitted.spec.errors["ungauged"], sensors, places, n)
+    chosen, before, after = _greedy(river, covariances["ungauged"], sensors, places, n)
     about = {"units": "degC", "long_name": "root of the mean variance of the error"}
     return xr.Dataset(
         {

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.validation import label_values
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
@@ -82,6 +82,7 @@ def check_sensors(
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.prediction.downscale import held_out_shares, in_order, weighted_means
     from xmsgl.reconstruct.river import River
+    from xmsgl.reconstruct.run import error_covariances
     from xmsgl.reconstruct.sensors import sensor_errors
 
     if not is_positive(threshold):
@@ -89,9 +90,7 @@ def check_sensors(
         raise InvalidArgumentError(msg)
     ds, _ = in_order(sound_dataset(obj, sizes=True))
     fitted = model if isinstance(model, Model) else load_model(model)
-    if not fitted.spec.errors:
-        msg = "the model has no covariance of its errors; train with ds.msgl.train(..., validation='folds')"
-        raise UncalibratedModelError(msg)
+    covariances = error_covariances(fitted, None)
     (own,) = weighted_means(ds, fitted, [held_out_shares(fitted, ds)], None, "auto", carry=False)
     river = River.of(ds)
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
@@ -99,7 +98,7 @@ def check_sensors(
     if not errors.reach.size:
         msg = "the dataset has no observation at a reach or at a segment with reaches, so no sensor to check"
         raise InvalidArgumentError(msg)
-    table = _without_suspects(errors, river, fitted.spec.errors["ungauged"], threshold)
+    table = _without_suspects(errors, river, covariances["ungauged"], threshold)
     return _described(table, ds.indexes["fine"])
 
 

@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["Accompanied", "fit_companions"]
 
 _MOST = 8  # other gauges
-_DAYS, _TOGETHER, _SAMPLE = (
-    365,
-    180,
-    2000,
-)  # with an error: least of a gauge, least of a pair, most that are used
+_DAYS, _TOGETHER = 365, 180  # least days with an error of a gauge, and of a pair of gauges
+_SAMPLE = 2000  # most days used of a gauge
 _GAP = 30  # longest gap in days before and after the day, in the fit
 _FULL = 0.3  # share of the variance from which on the regression is not scaled up
 _PENALTY = 0.3  # relative to the second moments
