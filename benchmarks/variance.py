@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from xmsgl.evaluate import variance_decomposition
 from xmsgl.evaluate.table import markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import xarray as xr
 
@@ -34,7 +35,8 @@ SETTINGS = "benchmarks/settings/variance.toml"
 RESULTS = "docs/benchmarks/variance.json"
 PAGE = "docs/benchmarks/variance.md"
 FIXED = "msgl"
-_KEPT = ("seed", "draw", "rmse", "n", "cpu_s", "versions", "hardware", "finished")
+_RUN = ("model", "fraction", "draw", "seed")
+_KEPT = ("fraction", "seed", "draw", "rmse", "n", "cpu_s", "versions", "hardware", "finished")
 
 
 def scores_of(rows: Sequence[dict[str, Any]]) -> xr.DataArray:
@@ -47,9 +49,23 @@ def scores_of(rows: Sequence[dict[str, Any]]) -> xr.DataArray:
 
 def components(rows: Sequence[dict[str, Any]]) -> str:
     """Write the two parts of the variance of each model, and their ratio to those of fixed edges."""
+    lines: list[list[str]] = []
+    for fraction, some in _by_fraction(rows):
+        lines += _components(f"{100 * fraction:g} %", some)
+    head = ["labels", "model", "RMSE", "variance of the data", "of the training", "share of the data"]
+    return markdown([*head, "data, ratio to `msgl`", "CPU [s]"], lines, left=(0, 1))
+
+
+def _by_fraction(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, list[dict[str, Any]]]]:
+    """Divide the rows by the fraction of the fine labels."""
+    for fraction in sorted({row["fraction"] for row in rows}):
+        yield fraction, [row for row in rows if row["fraction"] == fraction]
+
+
+def _components(labels: str, rows: list[dict[str, Any]]) -> list[list[str]]:
     scores = scores_of(rows)
     found = variance_decomposition(scores, reference=FIXED)
-    time = pd.DataFrame(list(rows)).groupby("model")["cpu_s"].mean()
+    time = pd.DataFrame(rows).groupby("model")["cpu_s"].mean()
     lines = []
     for name in scores["model"].values:
         own = found.sel(model=name)
@@ -61,6 +77,7 @@ def components(rows: Sequence[dict[str, Any]]) -> str:
         share = float(own.data / (own.data + own.training))
         lines.append(
             [
+                labels,
                 f"`{name}`",
                 f"{float(own['mean']):.3f}",
                 *parts,
@@ -69,26 +86,18 @@ def components(rows: Sequence[dict[str, Any]]) -> str:
                 f"{time[name]:,.0f}",
             ]
         )
-    head = [
-        "model",
-        "RMSE",
-        "variance of the data",
-        "of the training",
-        "share of the data",
-        "data, ratio to `msgl`",
-    ]
-    return markdown([*head, "CPU [s]"], lines, left=(0,))
+    return lines
 
 
 def folds(rows: Sequence[dict[str, Any]]) -> str:
     """Write the mean RMSE over the seeds of each fold."""
-    means = scores_of(rows).mean("seed")
-    lines = [
-        [f"`{name}`", str(repeat), *(f"{float(each):.2f}" for each in means.sel(model=name, repeat=repeat))]
-        for name in means["model"].values
-        for repeat in means["repeat"].values
-    ]
-    return markdown(["model", "division", *(f"fold {k}" for k in range(FOLDS))], lines, left=(0,))
+    lines = []
+    for fraction, some in _by_fraction(rows):
+        means = scores_of(some).mean("seed")
+        for name, repeat in product(means["model"].values, means["repeat"].values):
+            cells = (f"{float(each):.2f}" for each in means.sel(model=name, repeat=repeat))
+            lines.append([f"{100 * fraction:g} %", f"`{name}`", str(repeat), *cells])
+    return markdown(["labels", "model", "division", *(f"fold {k}" for k in range(FOLDS))], lines, left=(0, 1))
 
 
 def written(root: Path = ROOT) -> str:
@@ -101,11 +110,11 @@ def written(root: Path = ROOT) -> str:
 def main(folders: Sequence[str], root: Path = ROOT) -> None:
     """Store the rows of some folders, in place of those of the same runs, and write the page."""
     common = tomllib.loads((root / SETTINGS).read_text(encoding="utf-8"))["set"]
-    kept = {(row["model"], row["draw"], row["seed"]): row for row in read_rows(root / RESULTS)}
+    kept = {tuple(row[key] for key in _RUN): row for row in read_rows(root / RESULTS)}
     for folder in folders:
         for run in read_runs("variance", Path(folder), common):
             row = {"model": run["method"].partition(",")[0], **{key: run[key] for key in _KEPT}}
-            kept[row["model"], row["draw"], row["seed"]] = {**row, "stages": stage_ends(run)}
+            kept[tuple(row[key] for key in _RUN)] = {**row, "stages": stage_ends(run)}
     if folders:
         write_rows(root / RESULTS, [kept[key] for key in sorted(kept)])
     (root / PAGE).write_text(written(root), encoding="utf-8")

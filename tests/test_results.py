@@ -87,18 +87,20 @@ def test_the_tables_of_the_variance_are_those_of_the_stored_runs():
     page = (variance.ROOT / variance.PAGE).read_text(encoding="utf-8")
     assert variance.written() == page
     rows = json.loads((variance.ROOT / variance.RESULTS).read_text(encoding="utf-8"))
-    parts = {}
-    for model in ("msgl", "dynamic-msgl"):
-        own = [row for row in rows if row["model"] == model]
-        seeds, draws = (sorted({row[key] for row in own}) for key in ("seed", "draw"))
-        table = np.array(
-            [[r["rmse"] for s in seeds for r in own if (r["draw"], r["seed"]) == (d, s)] for d in draws]
-        )
-        training = np.mean([np.var(each, ddof=1) for each in table])
-        parts[model] = max(0.0, np.var(table.mean(axis=1), ddof=1) - training / len(seeds))
-        assert f"| `{model}` | {table.mean():.3f} | {parts[model]:.4f} (" in page
-        assert f"| {training:.4f} (" in page
-    assert f"| {parts['dynamic-msgl'] / parts['msgl']:.2f} (" in page
+    for fraction in {row["fraction"] for row in rows}:
+        parts = {}
+        for model in ("msgl", "dynamic-msgl"):
+            own = [row for row in rows if (row["model"], row["fraction"]) == (model, fraction)]
+            seeds, draws = (sorted({row[key] for row in own}) for key in ("seed", "draw"))
+            table = np.array(
+                [[r["rmse"] for s in seeds for r in own if (r["draw"], r["seed"]) == (d, s)] for d in draws]
+            )
+            training = np.mean([np.var(each, ddof=1) for each in table])
+            parts[model] = max(0.0, np.var(table.mean(axis=1), ddof=1) - training / len(seeds))
+            labels = f"| {100 * fraction:g} % | `{model}` | {table.mean():.3f} | {parts[model]:.4f} ("
+            (line,) = (each for each in page.splitlines() if each.startswith(labels))
+            assert f"| {training:.4f} (" in line
+            assert f"| {parts[model] / parts['msgl']:.2f} (" in line
 
 
 def test_the_ends_of_the_stages():
