@@ -81,6 +81,11 @@ def test_unknown_candidates(river, model):
         next_sensors(river, model, candidates=[-5])
 
 
+def test_a_candidate_given_twice(river, model):
+    with pytest.raises(InvalidArgumentError, match="given twice"):
+        next_sensors(river, model, candidates=river.fine.values[[2, 5, 2]])
+
+
 def test_a_model_without_covariance(river, model):
     plain = Model(replace(model.spec, errors={}), model.weights)
     with pytest.raises(UncalibratedModelError, match="folds"):

@@ -59,7 +59,16 @@ def test_noise_and_one_biased_sensor(records) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shift": -1}, {"shift": 60}, {"lost": 1.5}, {"noise": -1.0}, {"band": (9.0, 3.0)}]
+    "wrong",
+    [
+        {"shift": -1},
+        {"shift": 60},
+        {"lost": 1.5},
+        {"noise": -1.0},
+        {"bias": np.inf},
+        {"noise": np.nan},
+        {"band": (9.0, 3.0)},
+    ],
 )
 def test_wrong_arguments_are_named(records, wrong) -> None:
     with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):

@@ -116,6 +116,12 @@ def test_what_cannot_be_coarsened_is_refused(fine, change, arguments, error, mes
         xmsgl.coarsen(fine.assign(part=("fine", values)), **arguments)
 
 
+def test_an_empty_name_is_a_missing_one(fine):
+    names = np.array(["", *(["west"] * (fine.sizes["fine"] - 1))])
+    with pytest.raises(InvalidArgumentError, match="'part' is missing for 1 reaches: 1001"):
+        xmsgl.coarsen(fine.assign(part=("fine", names)), by="part")
+
+
 def test_a_dataset_of_both_scales_is_refused():
     ds = xmsgl.datasets.simulated(n_coarse=3, years=1)
     with pytest.raises(InvalidArgumentError, match="one scale"):

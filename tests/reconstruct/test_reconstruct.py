@@ -205,6 +205,12 @@ class TestRefused:
         with pytest.raises(InvalidArgumentError, match="at the same time of day"):
             reconstruct(river, model, observed=noon)
 
+    def test_some_observations_between_the_days(self, river, model):
+        hours = np.where(np.arange(river.sizes["time"]) % 7 == 3, 12, 0).astype("timedelta64[h]")
+        mixed = river[FINE].assign_coords(time=river.indexes["time"] + hours)
+        with pytest.raises(InvalidArgumentError, match=r"lie between the days.*12:00"):
+            reconstruct(river, model, observed=mixed)
+
     @pytest.mark.parametrize(("mode", "lead"), [("smooth", 3), ("forecast", 0)])
     def test_a_wrong_lead(self, river, model, mode, lead):
         with pytest.raises(InvalidArgumentError, match="at least 1 for mode='forecast'"):

@@ -68,7 +68,7 @@ def _validation_days(_: click.Context, __: click.Parameter, text: str) -> float 
 @click.option(
     "--recipe",
     shell_complete=completing(lambda: RECIPES),
-    help="A set of settings: gauged, ungauged, quick or published. Default: the settings of the package.",
+    help="A set of settings: gauged, ungauged, sensors, quick or published. Default: those of the package.",
 )
 @click.option(
     "--epochs",

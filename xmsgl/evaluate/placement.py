@@ -61,7 +61,8 @@ def next_sensors(
     Raises
     ------
     InvalidArgumentError
-        `n` is not between 1 and the number of candidates, or a candidate is not in the dataset.
+        `n` is not between 1 and the number of candidates, or a candidate is not in the dataset, or
+        is given twice.
     UncalibratedModelError
         The model has no covariance of its errors.
 
@@ -97,6 +98,9 @@ def next_sensors(
         if lost := [each for each, place in zip(candidates, places, strict=True) if place < 0]:
             msg = f"candidates {shorten(lost)} are not among the ids of 'fine'"
             raise InvalidArgumentError(msg)
+        if np.unique(places).size < places.size:
+            twice = shorten(ids[np.flatnonzero(np.bincount(places) > 1)])
+            raise InvalidArgumentError(f"candidates {twice} are given twice or more; give each once")
     if not 1 <= n <= len(places):
         msg = f"n must be from 1 to the number of candidates, {len(places)}; got {n}"
         raise InvalidArgumentError(msg)

@@ -72,10 +72,11 @@ def perturb(
     """
     need(events, "residual")
     days = events.sizes["day"]
-    if not 0 <= shift < days or not 0 <= lost <= 1 or noise < 0 or seed < 0:
+    sizes = np.isfinite(noise) and np.isfinite(bias) and noise >= 0
+    if not 0 <= shift < days or not 0 <= lost <= 1 or not sizes or seed < 0:
         msg = (
-            f"shift={shift}, lost={lost}, noise={noise}, seed={seed}: shift is 0 to {days - 1}, lost 0 to 1, "
-            "noise and seed at least 0"
+            f"shift={shift}, lost={lost}, noise={noise}, bias={bias}, seed={seed}: shift is 0 to {days - 1}, "
+            "lost 0 to 1, noise and seed at least 0, noise and bias finite"
         )
         raise InvalidArgumentError(msg)
     if band is not None and not 2 <= band[0] < band[1]:

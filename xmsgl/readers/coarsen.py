@@ -121,7 +121,8 @@ def _segments(
         if by not in ds.variables or ds[by].dims != ("fine",):
             msg = f"by={by!r} is not a variable over 'fine'; the dataset has {shorten(ds.data_vars, 20)}"
             raise InvalidArgumentError(msg)
-        if (lost := ds.indexes["fine"][ds[by].isnull().to_numpy()]).size:
+        unknown = ds[by].isnull() | (ds[by].astype(str) == "")
+        if (lost := ds.indexes["fine"][unknown.to_numpy()]).size:
             reaches = f"{lost.size} reaches: {shorten(lost)}"
             msg = f"{by!r} is missing for {reaches}. Keep the others with xmsgl.readers.keep"
             raise InvalidArgumentError(msg)

@@ -91,4 +91,11 @@ def _aligned(ds: xr.Dataset, array: xr.DataArray, scale: str) -> Any:
             "observations of these days, daily means at the same time of day"
         )
         raise InvalidArgumentError(msg)
+    times = array.indexes["time"]
+    if (between := times[(times >= days[0]) & (times <= days[-1])].difference(days)).size:
+        msg = (
+            f"{between.size} observations lie between the days of the dataset, the first at {between[0]}; "
+            "give daily means at the same time of day"
+        )
+        raise InvalidArgumentError(msg)
     return array.transpose("time", scale).reindex({"time": days, scale: ds.indexes[scale]}).data

@@ -163,7 +163,7 @@ GAUGED = Recipe(
     },
     method="stack",
 )
-"""The most accurate for segments with gauges.
+"""The lowest error at segments with gauges.
 
 All parts learn from coarse observations, and a reach takes the temperature of its segment. Identities make
 the networks unfit for segments without gauges.
@@ -220,7 +220,7 @@ UNGAUGED = Recipe(
     },
     method="stack",
 )
-"""The most accurate for segments without gauges.
+"""For segments without gauges, with intervals made for these.
 
 The network has drainage area as its only static attribute, because a network recognises the segments it
 learned from by their attributes and is misled where there is no gauge.

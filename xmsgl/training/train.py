@@ -72,10 +72,10 @@ def train(
         ``"trees"`` (of fine observations where there are no coarse ones); with a recipe that of the recipe,
         or else ``"msgl"``; with `start` that of its model.
     recipe
-        Name of a set of settings: ``"gauged"`` and ``"ungauged"`` are the most accurate for reaches with and
-        without gauges on their segment, ``"sensors"`` is for ``ds.msgl.reconstruct``, ``"quick"`` takes a
-        minute, ``"published"`` is the method as described by Fan et al. (2025). Default: the settings of
-        the package.
+        Name of a set of settings: ``"gauged"`` has the lowest error at reaches with a gauge on their segment,
+        ``"ungauged"`` has intervals for reaches without one, ``"sensors"`` is for ``ds.msgl.reconstruct``,
+        ``"quick"`` takes a minute, ``"published"`` is the method as described by Fan et al. (2025). Default:
+        the settings of the package.
     epochs
         Maximum number of passes over the training windows of a network. Default: that of the recipe, else
         30, and more where these are fewer than 1000 steps.

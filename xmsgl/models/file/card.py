@@ -214,8 +214,8 @@ def _own_limits(model: Model) -> list[str]:
     limits = [
         f"It was trained on one dataset ({_plain(spec.training.get('dataset') or 'not named')}). Its error "
         "elsewhere is unknown: compare it with observations there, or train a model on them.",
-        "A warning names attributes, and drivers on the first day, that are more than 6 standard deviations "
-        "from the mean above.",
+        "A warning names attributes, and drivers of the first window, that are more than 6 standard "
+        "deviations from the mean above.",
         "It predicts no temperature below 0 degC.",
         _intervals(model),
     ]
