@@ -188,6 +188,17 @@ def test_an_ensemble_of_stacks_has_members_in_each_part(river, stack):
     assert all(same(one, two) for one, two in zip(first, stack.parts, strict=True))
 
 
+def test_a_part_has_an_ensemble_of_its_own(river, stack):
+    parts = [NETWORK, {**TREES, "ensemble": 3}]
+    model = train(river, "stack", parts=parts, seed=0, **TOGETHER)
+    assert [part.members for part in model.parts] == [1, 3]
+    assert same(model.parts[0], stack.parts[0])
+    assert same(model.parts[1].member(0), stack.parts[1])
+    both = train(river, "stack", parts=[{**NETWORK, "ensemble": 1}, TREES], ensemble=3, seed=0, **TOGETHER)
+    assert [part.members for part in both.parts] == [1, 3]
+    assert same(both, model)
+
+
 def test_refit_learns_from_the_validation_days(river):
     again = train(river, "stack", parts=[NETWORK, TREES], refit=True, **TOGETHER)
     last = [{**part, "keep": "last"} for part in (NETWORK, TREES)]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.models.file.model import Model
@@ -30,7 +33,6 @@ logger = logging.getLogger(__name__)
 
 def train_members(
     prepared: Sequence[Prepared],
-    count: int,
     *,
     checkpoint: str | os.PathLike[str] | None,
     resume: str | os.PathLike[str] | None,
@@ -47,7 +49,9 @@ def train_members(
     run_of = prepared[0].run_of if len(prepared) == 1 else _each(ready.run_of for ready in prepared)
     state, done = (None, []) if resume is None else read_checkpoint(resume, run_of)
     runs = [
-        (ready, replace(ready.loop, seed=ready.loop.seed + k)) for ready in prepared for k in range(count)
+        (ready, replace(ready.loop, seed=ready.loop.seed + k))
+        for ready in prepared
+        for k in range(ready.members)
     ]
 
     if resume is not None:
@@ -84,11 +88,11 @@ def train_members(
         Model(replace(ready.spec, training={**ready.spec.training, "seed": settings.seed}), *trained)
         for (ready, settings), trained in zip(runs, done, strict=True)
     ]
-    return (
-        models
-        if count == 1
-        else [Model.join(models[first : first + count]) for first in range(0, len(models), count)]
-    )
+    ends = np.cumsum([0, *(ready.members for ready in prepared)]).tolist()
+    return [
+        models[first] if stop - first == 1 else Model.join(models[first:stop])
+        for first, stop in pairwise(ends)
+    ]
 
 
 def _each(runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

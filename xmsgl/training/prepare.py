@@ -56,6 +56,7 @@ class Prepared:
     loop: LoopSettings
     module_of: Callable[[int], NetworkModel]  # the module of a seed, on the device
     run_of: Mapping[str, Any]  # identifies the training, plain JSON values; other checkpoints are refused
+    members: int  # trained with successive seeds
 
 
 def prepare(
@@ -141,6 +142,7 @@ def prepare(
         loop=loop,
         module_of=lambda seed: module if seed == settings.seed else module_of(seed),
         run_of=json.loads(json.dumps(run_of)),
+        members=settings.ensemble,
     )
 
 

@@ -205,6 +205,7 @@ UNGAUGED = Recipe(
                     *(f"air_temperature:{days}" for days in (7, 30, 90)),
                     "season",
                     "drainage_area",
+                    "neighbour_anomalies:0km",
                     *_NEIGHBOURS,
                 ),
                 "epochs": 13,
@@ -215,7 +216,7 @@ UNGAUGED = Recipe(
                 "average": 0.98,
                 "keep": "last",
             },
-            {**_TREES, "keep": "last"},
+            {**_TREES, "keep": "last", "ensemble": 4},
         ),
     },
     method="stack",
@@ -223,7 +224,8 @@ UNGAUGED = Recipe(
 """For segments without gauges, with intervals made for these.
 
 The network has drainage area as its only static attribute, because a network recognises the segments it
-learned from by their attributes and is misled where there is no gauge.
+learned from by their attributes and is misled where there is no gauge. The mean of four
+trainings of the trees has a lower error than one on each draw of the choice.
 """
 
 SENSORS = Recipe(

@@ -50,7 +50,7 @@ _LEAST = {
 _MOST = {"seed": 2**63 - 1, **dict.fromkeys(("ensemble", "identity", "hidden", "heads"), 10_000)}
 #: The method that is the weighted mean of others.
 STACK = "stack"
-# Settings that hold for all parts of a stack.
+# Settings that hold for all parts of a stack; only the ensemble of a part may be another.
 _SHARED = ("ensemble", "refit", "seed", "validation", "window")
 #: Steps of a training whose epochs are not given.
 _STEPS = 1000
@@ -82,7 +82,8 @@ class TrainSettings:
         ``[{"method": "remap"}, {"method": "trees"}]``, by default ``"msgl"`` and ``"trees"`` with neighbour
         anomalies; weights are at least 0, with the sum 1, and minimise the squared error at the fine
         observations of validation. Of the settings below, a stack uses
-        `validation`, `refit`, `seed`, `ensemble` and `window`, which hold for all parts.
+        `validation`, `refit`, `seed`, `ensemble` and `window`, which hold for all parts; only `ensemble`
+        may be set for a part, too.
     validation
         Observations kept to choose the best epoch and to calibrate intervals; nothing is fitted to them. Keep
         days to predict other days at gauged reaches: a fraction of the windows, or date ranges as
@@ -354,7 +355,7 @@ def _check_parts(settings: TrainSettings) -> None:
         )
         raise InvalidArgumentError(msg)
     for number, part in enumerate(parts):
-        if shared := sorted({*_SHARED, "recipe"} & set(part)):
+        if shared := sorted({*_SHARED, "recipe"} - {"ensemble"} & set(part)):
             msg = f"part {number} of the stack sets {', '.join(shared)}; set it for the stack as a whole"
             raise InvalidArgumentError(msg)
         if part.get("method") == STACK:

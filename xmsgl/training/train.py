@@ -173,9 +173,7 @@ def train(
         training["stop"],
     )
     with watching as watchers:
-        models = train_members(
-            prepared, chosen.ensemble, checkpoint=checkpoint, resume=resume, observers=watchers
-        )
+        models = train_members(prepared, checkpoint=checkpoint, resume=resume, observers=watchers)
     folds = max(1, chosen.folds)
     count = folds * (len(chosen.parts) or 1)
     # The start of the record has the same effect on each fold.
