@@ -25,11 +25,11 @@ from xmsgl.evaluate import variance_decomposition
 from xmsgl.evaluate.table import markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import xarray as xr
 
-__all__ = ["main", "scores_of", "written"]
+__all__ = ["components", "main", "scores_of", "written"]
 
 SETTINGS = "benchmarks/settings/variance.toml"
 RESULTS = "docs/benchmarks/variance.json"
@@ -47,63 +47,56 @@ def scores_of(rows: Sequence[dict[str, Any]]) -> xr.DataArray:
     return found.sel(seed=found.notnull().all(["model", "repeat", "fold"]))
 
 
-def components(rows: Sequence[dict[str, Any]]) -> str:
-    """Write the two parts of the variance of each model, and their ratio to those of fixed edges."""
-    lines: list[list[str]] = []
-    for fraction, some in _by_fraction(rows):
-        lines += _components(f"{100 * fraction:g} %", some)
-    head = ["labels", "model", "RMSE", "variance of the data", "of the training", "share of the data"]
-    return markdown([*head, "data, ratio to `msgl`", "CPU [s]"], lines, left=(0, 1))
+def components(groups: Iterable[tuple[str, list[dict[str, Any]]]], what: str, reference: str) -> str:
+    """Write the two parts of the variance of each model, and their ratio to those of another model.
+
+    Each group of rows has a name, and `what` says what the names are.
+    """
+    lines = [[name, *cells] for name, rows in groups for cells in _components(rows, reference)]
+    head = [what, "model", "RMSE", "variance of the data", "of the training", "share of the data"]
+    return markdown([*head, f"data, ratio to `{reference}`", "CPU [s]"], lines, left=(0, 1))
 
 
-def _by_fraction(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[float, list[dict[str, Any]]]]:
-    """Divide the rows by the fraction of the fine labels."""
-    for fraction in sorted({row["fraction"] for row in rows}):
-        yield fraction, [row for row in rows if row["fraction"] == fraction]
-
-
-def _components(labels: str, rows: list[dict[str, Any]]) -> list[list[str]]:
+def _components(rows: list[dict[str, Any]], reference: str) -> Iterator[list[str]]:
+    """Write one line for each model, of rows of one kind."""
     scores = scores_of(rows)
-    found = variance_decomposition(scores, reference=FIXED)
+    found = variance_decomposition(scores, reference=reference)
     time = pd.DataFrame(rows).groupby("model")["cpu_s"].mean()
-    lines = []
     for name in scores["model"].values:
         own = found.sel(model=name)
-        parts = [
-            f"{float(own[part]):.4f} ({float(own[f'{part}_low']):.4f} to {float(own[f'{part}_high']):.4f})"
-            for part in ("data", "training")
-        ]
-        ratio = f"{float(own.ratio):.2f} ({float(own.ratio_low):.2f} to {float(own.ratio_high):.2f})"
-        share = float(own.data / (own.data + own.training))
-        lines.append(
-            [
-                labels,
-                f"`{name}`",
-                f"{float(own['mean']):.3f}",
-                *parts,
-                f"{100 * share:.0f} %",
-                ratio,
-                f"{time[name]:,.0f}",
-            ]
-        )
-    return lines
+        parts = [_with_interval(own, part, ".3g") for part in ("data", "training")]
+        share = f"{100 * float(own.data / (own.data + own.training)):.0f} %"
+        cells = [f"{float(own['mean']):.3f}", *parts, share, _with_interval(own, "ratio", ".2f")]
+        yield [f"`{name}`", *cells, f"{time[name]:,.0f}"]
+
+
+def _with_interval(found: xr.Dataset, name: str, form: str) -> str:
+    value, low, high = (float(found[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _by_fraction(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Divide the rows by the fraction of the fine labels."""
+    for fraction in sorted({row["fraction"] for row in rows}):
+        yield f"{100 * fraction:g} %", [row for row in rows if row["fraction"] == fraction]
 
 
 def folds(rows: Sequence[dict[str, Any]]) -> str:
     """Write the mean RMSE over the seeds of each fold."""
     lines = []
-    for fraction, some in _by_fraction(rows):
+    for labels, some in _by_fraction(rows):
         means = scores_of(some).mean("seed")
         for name, repeat in product(means["model"].values, means["repeat"].values):
             cells = (f"{float(each):.2f}" for each in means.sel(model=name, repeat=repeat))
-            lines.append([f"{100 * fraction:g} %", f"`{name}`", str(repeat), *cells])
+            lines.append([labels, f"`{name}`", str(repeat), *cells])
     return markdown(["labels", "model", "division", *(f"fold {k}" for k in range(FOLDS))], lines, left=(0, 1))
 
 
 def written(root: Path = ROOT) -> str:
     """Return the page with the figures of the stored results."""
     rows = read_rows(root / RESULTS)
-    tables = {"components": components(rows), "folds": folds(rows)}
+    parts = components(_by_fraction(rows), "labels", FIXED)
+    tables = {"components": parts, "folds": folds(rows)}
     return fill((root / PAGE).read_text(encoding="utf-8"), tables, PAGE)
 
 

@@ -97,9 +97,9 @@ def test_the_tables_of_the_variance_are_those_of_the_stored_runs():
             )
             training = np.mean([np.var(each, ddof=1) for each in table])
             parts[model] = max(0.0, np.var(table.mean(axis=1), ddof=1) - training / len(seeds))
-            labels = f"| {100 * fraction:g} % | `{model}` | {table.mean():.3f} | {parts[model]:.4f} ("
+            labels = f"| {100 * fraction:g} % | `{model}` | {table.mean():.3f} | {parts[model]:.3g} ("
             (line,) = (each for each in page.splitlines() if each.startswith(labels))
-            assert f"| {training:.4f} (" in line
+            assert f"| {training:.3g} (" in line
             assert f"| {parts[model] / parts['msgl']:.2f} (" in line
 
 

@@ -9,9 +9,10 @@ import torch
 
 from xmsgl.errors import CheckpointError, InvalidArgumentError
 from xmsgl.events import Localizer, locate, score, sensor_weights, simulate, train
+from xmsgl.events.courses import find_course
 from xmsgl.events.edges import LOG_UNIT, EdgeTable, connect
 from xmsgl.events.localizer import _disturbed, bound
-from xmsgl.events.network import _implied, _noise
+from xmsgl.events.network import _implied
 from xmsgl.events.records import stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.events.text.series import series_features
@@ -100,22 +101,6 @@ def test_a_watt_warms_as_much_as_the_edges_say(basin, events) -> None:
     assert pytest.approx(4.186e6) == HEAT_CAPACITY
 
 
-def test_the_heat_that_sensors_imply_is_that_of_a_plain_fit() -> None:
-    rng = np.random.default_rng(3)
-    gain, residual = rng.uniform(0.2, 3, (1, 30, 1)), np.zeros((1, 30, 12))
-    residual[0, 8:20, 1] = 400 * gain[0, 8:20, 0]
-    noisy = residual + rng.normal(size=residual.shape)
-    scale = _noise(torch.from_numpy(noisy))
-    assert float(scale) == pytest.approx(1.0, rel=0.25)
-    implied = _implied(torch.from_numpy(noisy), scale, torch.from_numpy(gain), torch.tensor([1]))
-    z = noisy[0, :, 1] / float(scale)
-    gate = z**2 / (z**2 + 9)
-    heat = (gate * noisy[0, :, 1] * gain[0, :, 0]).sum() / (gate * gain[0, :, 0] ** 2).sum()
-    assert float(implied.features[0, 0, 0]) == pytest.approx(np.log10(heat), abs=1e-3)
-    assert heat == pytest.approx(400, rel=0.06)  # days of noise alone pull it down
-    assert float(implied.trust[0, 0]) > 0.9
-
-
 def test_a_silent_sensor_changes_nothing(basin, events, localizer) -> None:
     """Records in which a sensor is lost: the same estimate whatever reaches are connected with it."""
     river = HeatedRiver.of(basin)
@@ -131,6 +116,7 @@ def test_a_silent_sensor_changes_nothing(basin, events, localizer) -> None:
     implied = _implied(
         residual / localizer.noise,
         torch.ones(1, 1, 1),
+        find_course(residual / localizer.noise, torch.ones(1, 1, 1)),
         torch.from_numpy(table.gain[None, : events.sizes["day"]]),
         torch.from_numpy(table.edges.sensor),
     )

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 
 from xmsgl.events import felt, sensor_weights, simulate, train
+from xmsgl.events.courses import find_course
 from xmsgl.events.localizer import bound
 from xmsgl.events.river import HeatedRiver
 
 
 def test_weights_are_those_of_finite_differences(basin, events, monkeypatch) -> None:
-    # The level of the noise is taken as known; its median would jump from sensor to sensor.
+    # The level of the noise and the course of the heat are taken as known: both would jump.
     monkeypatch.setattr(
-        "xmsgl.events.network._noise", lambda residual: residual.new_ones(len(residual), 1, 1)
+        "xmsgl.events.network.noise_of", lambda residual: residual.new_ones(len(residual), 1, 1)
     )
     localizer = train(events, basin, epochs=2)
     network = localizer.network.double()
@@ -22,7 +23,13 @@ def test_weights_are_those_of_finite_differences(basin, events, monkeypatch) -> 
     first = basin.indexes["time"].get_indexer(event.first_day.values)
     run = bound(localizer, river)
 
+    record = torch.from_numpy(event.residual.values.astype(np.float64)) / localizer.noise
+    known = find_course(record, torch.ones(1, 1, 1, dtype=torch.float64))
+    monkeypatch.setattr("xmsgl.events.network.find_course", lambda *_: known)
+
     class Doubled(torch.nn.Module):
+        count = network.count
+
         def forward(self, residual, edges, gain, *others):
             return network(residual.double(), edges.double(), gain.double(), *others)
 

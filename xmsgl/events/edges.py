@@ -19,7 +19,6 @@ __all__ = ["EDGE_FEATURES", "LOG_UNIT", "EdgeTable", "Edges", "connect"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_BELOW, _BESIDE = 3, 3  # sensors of a reach
 EDGE_FEATURES = 8
 LOG_UNIT = 7.0  # log10 W, about the middle of the magnitudes
 
@@ -33,14 +32,14 @@ class Edges(NamedTuple):
     above: NDArray[np.bool_]  # the sensor is upstream of the reach
 
 
-def connect(river: HeatedRiver, places: Ints) -> Edges:
-    """Connect each reach with the next sensors downstream, and with others that share the first of them."""
+def connect(river: HeatedRiver, places: Ints, count: int = 3) -> Edges:
+    """Connect each reach with `count` sensors downstream, and as many that share the first of them."""
     order = np.argsort(places)  # contract() numbers sensors in the order of the reaches
-    edges = _connect(river, places[order])
+    edges = _connect(river, places[order], count)
     return edges._replace(sensor=order[edges.sensor])
 
 
-def _connect(river: HeatedRiver, places: Ints) -> Edges:
+def _connect(river: HeatedRiver, places: Ints, count: int) -> Edges:
     """Connect reaches with sensors in ascending places."""
     selected = np.zeros(river.downstream.size, dtype=bool)
     selected[places] = True
@@ -56,8 +55,8 @@ def _connect(river: HeatedRiver, places: Ints) -> Edges:
         k = int(number[first[reach]]) if first[reach] >= 0 else -1
         siblings = [other for other in beside.get(k, []) if places[other] != reach]
         near = np.argsort([abs(river.to_outlet[places[o]] - river.to_outlet[reach]) for o in siblings])
-        rows += [(siblings[o], reach, False, reach in paths[siblings[o]]) for o in near[:_BESIDE].tolist()]
-        for _ in range(_BELOW):
+        rows += [(siblings[o], reach, False, reach in paths[siblings[o]]) for o in near[:count].tolist()]
+        for _ in range(count):
             if k < 0:
                 break
             rows.append((k, reach, True, False))
@@ -80,9 +79,9 @@ class EdgeTable:
     distance: Floats  # between both ends along the river, in 20 km
 
     @classmethod
-    def of(cls, river: HeatedRiver, places: Ints) -> EdgeTable:
-        """Connect sensors at some places with the reaches of a river."""
-        edges, carried = connect(river, places), river.carried
+    def of(cls, river: HeatedRiver, places: Ints, count: int = 3) -> EdgeTable:
+        """Connect sensors at some places with the reaches of a river, as :func:`connect`."""
+        edges, carried = connect(river, places, count), river.carried
         lag, decay = (
             np.array([distance_to_outlet(river.downstream, day) for day in values])
             for values in (carried.lag, carried.exponent)

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["Localizer", "bound", "need_sensors_of", "train"]
+__all__ = ["Localizer", "bound", "fit", "need_sensors_of", "train"]
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 16
-_FORMAT = 1
+_FORMAT = 2
 _MOST = 10_000  # epochs
 _KEPT = 4096  # first days whose edges are kept in memory
 
@@ -192,12 +192,25 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
         raise InvalidArgumentError(msg)
     if not (noise := float(events["residual"].attrs.get("noise", 0.0))) > 0:
         raise InvalidDatasetError(["residual lacks the attribute 'noise', the deviation of a sensor in degC"])
+    return fit(EventNetwork, events, ds, noise=noise, epochs=epochs, seed=seed)
+
+
+def fit(
+    make: Callable[[int], EventNetwork],
+    events: xr.Dataset,
+    ds: xr.Dataset,
+    *,
+    noise: float,
+    epochs: int,
+    seed: int,
+) -> Localizer:
+    """Train the network that `make` returns for a number of kinds."""
     river = HeatedRiver.of(ds)
     records = read_records(events, river, truth=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sensors = events["sensor"].values.tolist()
-        localizer = Localizer(EventNetwork(len(KINDS)), sensors, events.sizes["day"], noise)
+        localizer = Localizer(make(len(KINDS)), sensors, events.sizes["day"], noise)
         _fit(localizer, bound(localizer, river), records, epochs, np.random.default_rng(seed))
     return localizer
 
@@ -217,7 +230,7 @@ def need_sensors_of(localizer: Localizer, events: xr.Dataset) -> None:
 
 def bound(localizer: Localizer, river: HeatedRiver) -> Run:
     """Return the network as a function of residuals in degC (event, day, sensor) and first days (event,)."""
-    table = EdgeTable.of(river, stations(river, localizer.sensors))
+    table = EdgeTable.of(river, stations(river, localizer.sensors), localizer.network.count)
     sensor, reach = (torch.from_numpy(each) for each in table.edges[:2])
     days, noise = localizer.days, localizer.noise
 

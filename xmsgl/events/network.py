@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from xmsgl.events.courses import COURSE_FEATURES, Course, filtered, find_course, noise_of
 from xmsgl.events.edges import EDGE_FEATURES
 
-_IMPLIED, _AGREED = 4, 3  # features
-_LEAST = 0.35  # of the noise of training
-_GATE, _CLEAR = 3.0, 5.0  # a day and a whole record that stand out from the noise, in units of it
+_SERIES, _IMPLIED, _AGREED = 4, 4, 3  # features besides those of the convolutions
+_CLEAR = 5.0  # a record that stands out from the noise, in units of it
 
 __all__ = ["EventNetwork", "Output"]
 
@@ -29,14 +29,23 @@ class Output(NamedTuple):
 class EventNetwork(nn.Module):
     """Convolutions over the days of each sensor, then one sum over the sensors of each reach."""
 
-    def __init__(self, kinds: int, hidden: int = 48, dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        kinds: int,
+        hidden: int = 48,
+        dropout: float = 0.2,
+        renew: nn.Module | None = None,
+        count: int = 3,
+    ) -> None:
+        """`renew` weighs the edges of each event; `count` is that of the sensors downstream, and beside."""
         super().__init__()
+        self.renew, self.count = renew, count
         self.series = nn.ModuleList(
             nn.Conv1d(2 if level == 0 else hidden, hidden, 5, padding=2 * 2**level, dilation=2**level)
             for level in range(3)
         )
         self.message = nn.Sequential(
-            nn.Linear(3 * hidden + 4 + _IMPLIED + EDGE_FEATURES, 2 * hidden),
+            nn.Linear(3 * hidden + _SERIES + COURSE_FEATURES + _IMPLIED + EDGE_FEATURES, 2 * hidden),
             nn.SiLU(),
             nn.Dropout(dropout),
             nn.Linear(2 * hidden, hidden),
@@ -59,10 +68,14 @@ class EventNetwork(nn.Module):
 
         Residuals and gains, for 10 MW, are in units of noise. A sensor with zeros alone is lost.
         """
-        scale = _noise(residual)
-        known = torch.cat([self._series(residual, scale)[:, sensor], edges], dim=2)
-        implied = _implied(residual, scale, gain, sensor)
-        sent = self.message(torch.cat([known, implied.features], dim=2)) * implied.seen
+        scale = noise_of(residual)
+        course = find_course(residual, scale)
+        known = torch.cat([self._series(residual, scale, course)[:, sensor], edges], dim=2)
+        implied = _implied(residual, scale, course, gain, sensor)
+        known = torch.cat([known, implied.features], dim=2)
+        sent = self.message(known) * implied.seen
+        if self.renew is not None:
+            sent = sent * self.renew(known, reach)
         total = sent.new_zeros(residual.shape[0], reaches, sent.shape[2]).index_add(1, reach, sent)
         agreed = _agreed(implied, reach, reaches)
         around = total.amax(dim=1, keepdim=True).expand_as(total)
@@ -73,7 +86,7 @@ class EventNetwork(nn.Module):
         size = (share * (magnitude + agreed[:, :, 0])).sum(1)
         return Output(source, size, (share * onset).sum(1), self.heads["kind"](latent), latent)
 
-    def _series(self, residual: Tensor, scale: Tensor) -> Tensor:
+    def _series(self, residual: Tensor, scale: Tensor, course: Course) -> Tensor:
         """Describe the series of each sensor, (event, sensor, feature)."""
         events, days, sensors = residual.shape
         each = (residual / scale).permute(0, 2, 1).reshape(events * sensors, 1, days)
@@ -86,7 +99,7 @@ class EventNetwork(nn.Module):
         extra = torch.stack([(weight * ramp).sum(1), (weight * strength).sum(1), strength.mean(1)], dim=1)
         pooled = torch.cat([hidden.mean(2), hidden.amax(2), (hidden * ramp).mean(2), extra], dim=1)
         level = scale.log10().expand(events, sensors, 1)
-        return torch.cat([pooled.reshape(events, sensors, -1), level], dim=2)
+        return torch.cat([pooled.reshape(events, sensors, -1), level, course.features], dim=2)
 
 
 class _Implied(NamedTuple):
@@ -97,25 +110,16 @@ class _Implied(NamedTuple):
     seen: Tensor  # 1 where the sensor reports (event, edge, 1)
 
 
-def _noise(residual: Tensor) -> Tensor:
-    """Estimate the noise of each record by the median change from day to day, (event, 1, 1)."""
-    with torch.no_grad():
-        change = residual.diff(dim=1).abs().masked_fill((residual == 0).all(1, keepdim=True), torch.nan)
-        middle = change.flatten(1).nanmedian(1).values.nan_to_num(1.0)
-        return (middle / 0.954).clamp(_LEAST, 1 / _LEAST)[:, None, None]
-
-
-def _implied(residual: Tensor, scale: Tensor, gain: Tensor, sensor: Tensor) -> _Implied:
-    """Fit a constant heat to the days on which a sensor sees something, by least squares."""
-    squared = (residual / scale).square()
-    gate = (squared / (squared + _GATE**2))[:, :, sensor]
+def _implied(residual: Tensor, scale: Tensor, course: Course, gain: Tensor, sensor: Tensor) -> _Implied:
+    """Fit the course of the heat at the reach to the record by least squares, filtered as the record was."""
+    wanted = filtered(course.heat[:, :, sensor] * gain, course.kept)
     change = residual[:, :, sensor]
-    power = (gate * gain.square()).sum(1) + 1e-12
-    along = (gate * change * gain).sum(1)
+    power = wanted.square().sum(1) + 1e-12
+    along = (change * wanted).sum(1)
     heat = along / power
     clear = along.abs() / power.sqrt() / scale[:, 0]
-    rest = (gate * (change - heat.unsqueeze(1) * gain).square()).sum(1)
-    rest = rest / ((gate * change.square()).sum(1) + scale[:, 0].square())
+    rest = (change - heat.unsqueeze(1) * wanted).square().sum(1)
+    rest = rest / (change.square().sum(1) + scale[:, 0].square())
     size = (heat.abs() + 1e-5).log10().clamp(-5, 5)
     features = torch.stack([size, torch.tanh(heat.sign() * clear / _CLEAR), clear.log1p(), rest], dim=2)
     below = (gain != 0).any(1)

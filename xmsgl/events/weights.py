@@ -26,8 +26,8 @@ def sensor_weights(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, localizer:
     """Return how much a network's estimate of the source depends on each sensor.
 
     It is the norm of the gradient of the log-probability of the estimated source with respect to the
-    residuals of all days of a sensor, at a given level of the noise. No attention is part of the network: the
-    weights follow from what it learned.
+    residuals of all days of a sensor, at a given level of the noise and course of the heat. No attention is
+    part of the network: the weights follow from what it learned.
 
     Parameters
     ----------

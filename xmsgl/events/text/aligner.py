@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Projections", "TextAligner"]
 
-_FORMAT = 1
+_FORMAT = 2
 _SHARED = 64  # numbers of a vector that records and texts share
 _INNER = 128
 
