@@ -11,7 +11,7 @@ from xmsgl.events.courses import COURSE_FEATURES, Course, filtered, find_course,
 from xmsgl.events.edges import EDGE_FEATURES
 
 _SERIES, _IMPLIED, _AGREED = 4, 4, 3  # features besides those of the convolutions
-_CLEAR = 5.0  # a record that stands out from the noise, in units of it
+_CLEAR = 7.0  # a record that stands out from the best that noise alone is like, about 4, in units of it
 
 __all__ = ["EventNetwork", "Output"]
 
@@ -124,7 +124,7 @@ def _implied(residual: Tensor, scale: Tensor, course: Course, gain: Tensor, sens
     features = torch.stack([size, torch.tanh(heat.sign() * clear / _CLEAR), clear.log1p(), rest], dim=2)
     below = (gain != 0).any(1)
     seen = (residual != 0).any(1)[:, sensor].to(residual.dtype)
-    trust = clear.square() / (clear.square() + _CLEAR**2) * below * seen
+    trust = clear**4 / (clear**4 + _CLEAR**4) * below * seen
     return _Implied(features * below.unsqueeze(2), trust, seen.unsqueeze(2))
 
 
