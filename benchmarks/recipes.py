@@ -29,6 +29,7 @@ __all__ = ["ROOT", "main", "read_runs", "summary", "table", "written"]
 ROOT = Path(__file__).parents[1]
 RESULTS = "docs/benchmarks/recipes.json"
 _QUESTIONS = {"temporal": "gauged reaches, held-out years", "spatial": "ungauged reaches, held-out segments"}
+_RUN = ("protocol", "method", "seed", "draw")
 _HEAD = [
     "question",
     "method",
@@ -145,10 +146,12 @@ def written(root: Path = ROOT) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> None:
-    """Store the rows of some folders, if any are given, and write the pages."""
+    """Store the rows of some folders, in place of those of the same runs, and write the pages."""
     if arguments:
-        rows = [row for folder in arguments for row in read_runs(Path(folder))]
-        (root / RESULTS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        stored = json.loads((root / RESULTS).read_text(encoding="utf-8"))
+        found = [row for folder in arguments for row in read_runs(Path(folder))]
+        rows = {tuple(row[key] for key in _RUN): row for row in (*stored, *found)}
+        (root / RESULTS).write_text(json.dumps([*rows.values()], indent=1) + "\n", encoding="utf-8")
     for path, text in written(root).items():
         (root / path).write_text(text, encoding="utf-8")
 
