@@ -5,16 +5,17 @@
     python -m benchmarks.text --folder DIR --seeds 0 1 2 --only gauges   # biased gauges alone
     python -m benchmarks.text                              # write the page again from the stored rows
 
-800 events are simulated on one river. A network learns to locate 600 of them; projections of its latent state
-and of bulletins in four wordings are aligned, and the other 200 are retrieved by bulletins in two others.
-For kinds never seen, a network and projections learn from four of the eight kinds alone. Bulletins about
-gauges that read too high or too low correct their records (benchmarks.gauges). What takes long (networks,
-encoded texts, reconstructions) is kept in the folder.
+800 events are simulated on one river. A network learns to locate 600 of them; projections of its latent
+state and of bulletins in four wordings are aligned, and the other 200 are retrieved by bulletins in two
+others, with and without figures. For kinds never seen, a network and projections learn from four of the eight
+kinds alone. Bulletins about gauges that read too high or too low correct their records (benchmarks.gauges).
+What takes long (networks, encoded texts, reconstructions) is kept in the folder.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,8 +30,10 @@ from benchmarks.gauges import TASK, Gauges, gauge_rows, gauge_table, prepare_gau
 from benchmarks.rows import fill, read_rows, rounded, write_rows
 from xmsgl.evaluate.table import markdown
 from xmsgl.events import Localizer, simulate, train
-from xmsgl.events.text import bulletins, encode, recall
+from xmsgl.events.text import bulletins, recall
 from xmsgl.events.text.contrast import fit
+from xmsgl.events.text.encoders import text_features
+from xmsgl.events.text.figures import FIGURES
 from xmsgl.events.text.series import series_features
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ COUNT, TEST, SENSORS, NETWORK_EPOCHS, EPOCHS = 800, 200, 0.05, 20, 40
 COMMON, HELD_OUT = ("notice", "log", "press", "study"), ("letter", "briefing")
 SEEN = ("industrial_discharge", "effluent_pulse", "cold_hypolimnetic_release", "tributary_heat_wave")
 UNSEEN = ("weekly_discharge", "warm_dam_release", "cold_flush", "sensor_in_air")
-METHODS = ("minilm", "hashing", "tf-idf, ridge", "minilm, shuffled")
+METHODS = ("minilm", "hashing", "tf-idf, ridge", "figures", "minilm, shuffled")
+WORDS = {"words": False, "words and figures": True}  # the last sentence has reach id, date, days and heat
 _DRAWS = 2000  # of the bootstrap
 _MANY = 10  # seeds for kinds never seen, where a projection without any sense may be lucky
 
@@ -55,8 +59,8 @@ class Material(NamedTuple):
     """Everything that is the same for all projections."""
 
     kind: NDArray[np.str_]
-    texts: dict[str, list[str]]  # family -> bulletin of each event
-    encoded: dict[str, dict[str, Floats]]  # encoder -> family -> (event, number)
+    texts: dict[str, dict[str, list[str]]]  # key of WORDS -> family -> bulletin of each event
+    encoded: dict[str, dict[str, dict[str, Floats]]]  # key of WORDS -> encoder -> family -> (event, number)
     series: dict[str, Floats]  # "all" and "seen": by what the network has learned from
 
 
@@ -64,15 +68,15 @@ def prepare(folder: Path) -> Material:
     """Simulate, write, encode and train, or read what is there."""
     ds = xmsgl.datasets.simulated(n_coarse=40, years=4, seed=5)
     events = simulate(ds, n=COUNT, sensors=SENSORS, seed=2000)
-    texts = {name: list(bulletins(events, ds, family=name, ids=False)) for name in (*COMMON, *HELD_OUT)}
-    texts = {name: [str(each.item()) for each in some] for name, some in texts.items()}
-    encoded = {
-        encoder: {
-            name: kept(folder / f"{encoder}-{name}.npy", lambda e=encoder, t=some: encode(t, e))
-            for name, some in texts.items()
+    families = (*COMMON, *HELD_OUT)
+    texts = {
+        words: {
+            name: [str(each.item()) for each in bulletins(events, ds, family=name, ids=ids)]
+            for name in families
         }
-        for encoder in ("minilm", "hashing")
+        for words, ids in WORDS.items()
     }
+    encoded = {words: encode_all(folder, words, some) for words, some in texts.items()}
     kind = events["kind"].to_numpy().astype(str)
     learned = {"all": np.arange(TEST, COUNT), "seen": np.flatnonzero(np.isin(kind, SEEN))}
     series = {}
@@ -83,6 +87,16 @@ def prepare(folder: Path) -> Material:
         localizer = Localizer.load(path)
         series[name] = kept(folder / f"{name}.npy", lambda of=localizer: series_features(of, events, ds))
     return Material(kind, texts, encoded, series)
+
+
+def encode_all(folder: Path, words: str, texts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Floats]]:
+    """Encode all families with each encoder; ``figures`` are those of the text without its words."""
+    found: dict[str, dict[str, Floats]] = {"minilm": {}, "hashing": {}}
+    for encoder, (name, some) in product(found, texts.items()):
+        path = folder / f"{encoder}-{words}-{name}.npy"
+        found[encoder][name] = kept(path, partial(text_features, some, encoder))
+    found["figures"] = {name: each[:, -FIGURES:] for name, each in found["hashing"].items()}
+    return found
 
 
 def kept(path: Path, make: Callable[[], Floats]) -> Floats:
@@ -96,13 +110,19 @@ Spaces = tuple[NDArray[np.floating], dict[str, NDArray[np.floating]]]
 
 
 def spaces(
-    material: Material, method: str, learned: NDArray[np.int64], series: Floats, share: float, seed: int
+    material: Material,
+    method: str,
+    words: str,
+    learned: NDArray[np.int64],
+    series: Floats,
+    share: float,
+    seed: int,
 ) -> Spaces:
     """Return all records and all texts, by family, in the space of a method that learned from some events."""
     paired = np.random.default_rng(seed).permutation(learned)[: round(share * learned.size)]
     if method == "tf-idf, ridge":
-        return ridge(material, paired, series)
-    encoded = material.encoded[method.split(",")[0]]
+        return ridge(material.texts[words], paired, series)
+    encoded = material.encoded[words][method.split(",")[0]]
     told = np.random.default_rng(seed + 1).permutation(paired) if "shuffled" in method else paired
     stacked = np.concatenate([encoded[name][told] for name in COMMON])
     place = np.arange(stacked.shape[0]).reshape(len(COMMON), -1).T
@@ -112,17 +132,17 @@ def spaces(
     }
 
 
-def ridge(material: Material, paired: NDArray[np.int64], series: Floats) -> Spaces:
+def ridge(texts: Mapping[str, Sequence[str]], paired: NDArray[np.int64], series: Floats) -> Spaces:
     """Predict the features of a record from the TF-IDF of its bulletin."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import RidgeCV
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    rows = words.fit_transform([material.texts[name][k] for name in COMMON for k in paired])
+    rows = words.fit_transform([texts[name][k] for name in COMMON for k in paired])
     scaled = (series - series[paired].mean(axis=0)) / np.maximum(series[paired].std(axis=0), 1e-3)
     scaled = np.clip(scaled, -5, 5)
     model = RidgeCV(alphas=(0.1, 1.0, 10.0)).fit(rows, np.concatenate([scaled[paired]] * len(COMMON)))
-    told = {name: model.predict(words.transform(each)) for name, each in material.texts.items()}
+    told = {name: model.predict(words.transform(each)) for name, each in texts.items()}
     return unit(scaled), {name: unit(each) for name, each in told.items()}
 
 
@@ -131,10 +151,13 @@ def unit(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
-def retrieval(material: Material, method: str, share: float, seed: int) -> Iterator[dict[str, Any]]:
+def retrieval(
+    material: Material, method: str, words: str, share: float, seed: int
+) -> Iterator[dict[str, Any]]:
     """Find the record of a text and the text of a record among those of the test."""
-    series, texts = spaces(material, method, np.arange(TEST, COUNT), material.series["all"], share, seed)
-    known = {"task": "retrieval", "method": method, "share": share, "seed": seed}
+    learned = np.arange(TEST, COUNT)
+    series, texts = spaces(material, method, words, learned, material.series["all"], share, seed)
+    known = {"task": "retrieval", "method": method, "words": words, "share": share, "seed": seed}
     for name in (*COMMON, *HELD_OUT):
         one, other = (xr.DataArray(each[:TEST], dims=("event", "shared")) for each in (series, texts[name]))
         yield {**known, "family": name, "text": recall(one, other), "record": recall(other, one), "n": TEST}
@@ -143,7 +166,7 @@ def retrieval(material: Material, method: str, share: float, seed: int) -> Itera
 def unseen(material: Material, method: str, seed: int) -> dict[str, Any]:
     """Name events of four kinds never seen by bulletins about other events of those kinds."""
     learned = np.flatnonzero(np.isin(material.kind, SEEN))
-    series, texts = spaces(material, method, learned, material.series["seen"], 1.0, seed)
+    series, texts = spaces(material, method, "words", learned, material.series["seen"], 1.0, seed)
     half = np.arange(COUNT) < COUNT // 2
     described = [~half & (material.kind == kind) for kind in UNSEEN]
     centres = unit(
@@ -159,16 +182,18 @@ def unseen(material: Material, method: str, seed: int) -> dict[str, Any]:
     )
     low, high = np.quantile(drawn, (0.025, 0.975))
     found = {kind: float(part.mean()) for kind, part in zip(UNSEEN, parts, strict=True)}
-    known = {"task": "unseen", "method": method, "share": 1.0, "seed": seed, "n": int(tested.sum())}
+    known = {"task": "unseen", "method": method, "words": "words", "share": 1.0, "seed": seed}
+    known["n"] = int(tested.sum())
     return {**known, "accuracy": float(np.mean(list(found.values()))), "low": low, "high": high, **found}
 
 
 # ------------------------------------------------------------------------------------- page
 
 
-def retrieved(rows: Sequence[Mapping[str, Any]]) -> str:
+def retrieved(rows: Sequence[Mapping[str, Any]], words: str) -> str:
     """Write the recall, the mean over the seeds and over the families of wordings."""
-    frame = pd.DataFrame([each for each in rows if each["task"] == "retrieval"])
+    some_rows = [each for each in rows if each["task"] == "retrieval" and each["words"] == words]
+    frame = pd.DataFrame(some_rows)
     frame["held_out"] = frame["family"].isin(HELD_OUT)
     lines = []
     for (method, share), some in frame.groupby(["method", "share"], sort=False):
@@ -207,7 +232,8 @@ def named(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def written(rows: Sequence[Mapping[str, Any]], text: str) -> str:
     """Return the page with the tables of the stored rows between its marks."""
-    return fill(text, {"retrieval": retrieved(rows), "unseen": named(rows), TASK: gauge_table(rows)}, PAGE)
+    tables = {words.replace(" ", "-"): retrieved(rows, words) for words in WORDS}
+    return fill(text, {**tables, "unseen": named(rows), TASK: gauge_table(rows)}, PAGE)
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
@@ -252,14 +278,17 @@ def run(
     material: Material, seeds: Sequence[int], stored: Sequence[Mapping[str, Any]]
 ) -> Iterator[list[dict[str, Any]]]:
     """Align, retrieve and classify with all methods, except what is stored."""
-    done = {(each["task"], each["method"], each["share"], each["seed"]) for each in stored}
+    keys = ("task", "method", "words", "share", "seed")
+    done = {tuple(each[key] for key in keys) for each in stored if each["task"] != TASK}
     for seed, method in product(range(_MANY) if seeds else (), METHODS):
-        if ("unseen", method, 1.0, seed) not in done:
+        if method != "figures" and ("unseen", method, "words", 1.0, seed) not in done:
             yield [unseen(material, method, seed)]
-    for seed, method in product(seeds, METHODS):
+    for seed, method, words in product(seeds, METHODS, WORDS):
+        if method == "figures" and not WORDS[words]:
+            continue
         for share in (1.0, 0.5, 0.1) if "shuffled" not in method else (1.0,):
-            if ("retrieval", method, share, seed) not in done:
-                yield list(retrieval(material, method, share, seed))
+            if ("retrieval", method, words, share, seed) not in done:
+                yield list(retrieval(material, method, words, share, seed))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_kinds_never_named_are_told_apart_by_their_texts(basin) -> None:
     described = {kind: texts.values[unseen.kind.values == kind].tolist() for kind in wanted}
     named = aligner.classify(unseen, basin, described)
     assert named.dims == ("event",)
-    assert float((named == unseen.kind).mean()) > 0.8
+    assert float((named == unseen.kind).mean()) > 0.7  # 0.5 by chance, of about 90 events
 
 
 def test_it_depends_on_pairs_alone(basin, events, localizer, aligner) -> None:

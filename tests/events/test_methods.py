@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
-from xmsgl.events import locate, score, simulate
+from xmsgl.events import locate, perturb, score, simulate
 from xmsgl.events.kinds import KINDS, profile
 from xmsgl.events.river import HeatedRiver
 
@@ -106,3 +106,44 @@ def test_what_is_not_of_this_river_is_named(basin, events) -> None:
         locate(events.drop_vars("residual"), basin)
     with pytest.raises(InvalidDatasetError, match="missing values"):
         locate(events.assign(residual=events.residual.where(events.day > 3)), basin)
+
+
+def test_a_search_that_knows_of_a_filter_finds_the_best_of_all(basin, clear) -> None:
+    """Every first day of the event found, filtered here by a matrix of sines and cosines."""
+    late = perturb(clear, band=(3, 10))
+    assert late.residual.attrs["band"] == [3.0, 10.0]
+    wave = np.fft.fft(np.eye(60), axis=0)
+    keep = np.abs(np.fft.fftfreq(60))
+    keep = (wave.conj().T @ (((keep >= 1 / 10) & (keep <= 1 / 3))[:, None] * wave)).real / 60
+    river, places = HeatedRiver.of(basin), basin.indexes["fine"].get_indexer(clear.sensor)
+    found = locate(late, basin, "likelihood")
+    k = int(np.flatnonzero(np.isfinite(found.magnitude.values))[0])
+    residual, kind = late.residual.values[k].astype(float), str(found.kind.values[k])
+    first = basin.indexes["time"].get_loc(late.first_day.values[k])
+    source = basin.indexes["fine"].get_loc(found.source.values[k])
+    path = river.path(source)
+    gains = {}
+    for onset in range(5, 30):
+        for days in range(KINDS[kind].shortest, KINDS[kind].longest + 1):
+            column = np.zeros_like(residual)
+            response = river.response(first, 60, path, profile(kind, days, 60, onset)[None])[0]
+            for j, place in enumerate(places):
+                if place in path:
+                    column[:, j] = keep @ response[:, path.tolist().index(place)]
+            (heat,), *_ = np.linalg.lstsq(column.reshape(-1, 1), residual.ravel(), rcond=None)
+            left = ((residual - heat * column) ** 2).sum()
+            if heat * KINDS[kind].sign > 0:
+                gains[left] = (onset, np.log10(abs(heat)))
+    onset, magnitude = gains[min(gains)]
+    assert int(found.onset[k]) == onset
+    assert float(found.magnitude[k]) == pytest.approx(magnitude, rel=1e-6)
+
+
+def test_the_search_leaves_lost_sensors_out(basin, clear) -> None:
+    lost = clear.copy(deep=True)
+    lost.residual[:, :, [1, 3]] = 0.0
+    others = np.setdiff1d(np.arange(clear.sizes["sensor"]), [1, 3])
+    for one, other in zip(
+        locate(lost, basin).values(), locate(clear.isel(sensor=others), basin).values(), strict=True
+    ):
+        assert one.equals(other)

@@ -38,8 +38,8 @@ def perturb(
     events
         As from :func:`simulate`.
     band
-        Shortest and longest period (days) that remain; variations of other periods are removed, the mean
-        included.
+        Shortest and longest period (days) that remain, noted in the attributes of the residuals; variations
+        of other periods are removed, the mean included.
     shift
         Days by which the records are late; before them nothing is seen.
     lost
@@ -92,13 +92,18 @@ def perturb(
     values = values + noise * rng.standard_normal(values.shape)
     values[np.arange(n), :, rng.integers(sensors, size=n)] += bias
     values[np.broadcast_to((rng.random((n, 1, sensors)) < lost), values.shape)] = 0.0
-    changed = events.assign(
-        residual=(("event", "day", "sensor"), values.astype(np.float32), events["residual"].attrs)
-    )
+    about = {**events["residual"].attrs, **({} if band is None else {"band": _inner(events, band)})}
+    changed = events.assign(residual=(("event", "day", "sensor"), values.astype(np.float32), about))
     if "onset" in events:
         changed["onset"] = events["onset"] + shift
     how = f"band={band}, shift={shift}, lost={lost}, noise={noise}, bias={bias}, seed={seed}"
     return stamp(changed, f"perturb({how})")
+
+
+def _inner(events: xr.Dataset, band: tuple[float, float]) -> list[float]:
+    """Return the periods that remain of records which may have been filtered before."""
+    shortest, longest = events["residual"].attrs.get("band", band)
+    return [float(max(shortest, band[0])), float(min(longest, band[1]))]
 
 
 def between(values: Floats, shortest: float, longest: float) -> Floats:

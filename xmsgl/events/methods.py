@@ -17,7 +17,8 @@ from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["locate"]
 
-#: From a river, the positions of sensors, the days of a record and the noise to a function of one record.
-_METHODS: dict[str, Callable[[HeatedRiver, NDArray[np.int64], int, float], Finder]] = {
+#: From a river, the positions of sensors, the days of a record and the attributes of the residuals, such as
+#: their noise, to a function of one record.
+_METHODS: dict[str, Callable[[HeatedRiver, NDArray[np.int64], int, Mapping[str, Any]], Finder]] = {
     "largest": largest,
     "travel-time": travel_time,
     "likelihood": likelihood,
@@ -51,8 +53,9 @@ def locate(
         ``"largest"``: the sensor with the largest mean residual of three days is the source.
         ``"travel-time"``: from the most upstream sensor that sees the event, half-way up to the next sensors,
         with travel time and decay of that way. ``"likelihood"``: search over all sources, first days, kinds
-        and durations with the process model that simulated the events, the best that can be had. Or a
-        network from :func:`train`.
+        and durations with the process model that simulated the events, the best that can be had; it leaves
+        out sensors that are all zeros, and filters what it expects as :func:`perturb` filtered the records.
+        Or a network from :func:`train`.
 
     Returns
     -------
@@ -84,8 +87,8 @@ def locate(
     river = HeatedRiver.of(ds)
     records = read_records(events, river)
     if isinstance(method, str):
-        noise = float(events["residual"].attrs.get("noise", 0.1))
-        find = _METHODS[method](river, stations(river, events["sensor"].values), events.sizes["day"], noise)
+        places, about = stations(river, events["sensor"].values), events["residual"].attrs
+        find = _METHODS[method](river, places, events.sizes["day"], about)
         pairs = zip(records.residual.astype(np.float64), records.first.tolist(), strict=True)
         found = [find(residual, first) for residual, first in pairs]
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,19 @@ __all__ = ["largest", "travel_time"]
 Floats = NDArray[np.float64]
 Finder = Callable[[Floats, int], Found]
 
+_NOISE = 0.1  # degC, if it is not stated
 _SEEN = 4.0  # a sensor sees an event if its mean of three days is so many times the deviation of such means
 _MEAN = np.ones(3) / 3
 
 
-def largest(river: HeatedRiver, places: Ints, days: int, noise: float) -> Finder:
+def _noise_in(about: Mapping[str, Any]) -> float:
+    """Return the noise that the attributes of residuals state, degC."""
+    return float(about.get("noise", _NOISE))
+
+
+def largest(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]) -> Finder:
     """Take the sensor with the largest residual for the source."""
+    noise = _noise_in(about)
 
     def find(residual: Floats, first: int) -> Found:
         smooth = _smooth(residual)
@@ -39,8 +46,9 @@ def largest(river: HeatedRiver, places: Ints, days: int, noise: float) -> Finder
     return find
 
 
-def travel_time(river: HeatedRiver, places: Ints, days: int, noise: float) -> Finder:
+def travel_time(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]) -> Finder:
     """Go back from the most upstream sensor that sees the event, half-way to the next sensors."""
+    noise = _noise_in(about)
     selected = np.zeros(river.downstream.size, dtype=bool)
     selected[places] = True
     seen_by = first_selected(river.downstream, selected)

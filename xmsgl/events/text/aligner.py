@@ -13,7 +13,7 @@ from xmsgl.errors import CheckpointError, InvalidArgumentError, XMSGLError
 from xmsgl.events.kinds import KINDS
 from xmsgl.events.localizer import Localizer
 from xmsgl.events.network import EventNetwork
-from xmsgl.events.text.encoders import ENCODERS, encode
+from xmsgl.events.text.encoders import ENCODERS, text_features
 from xmsgl.events.text.series import series_features
 from xmsgl.models.file import storage
 from xmsgl.schema.arrays import sound_dataset
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Projections", "TextAligner"]
 
-_FORMAT = 2
+_FORMAT = 3
 _SHARED = 64  # numbers of a vector that records and texts share
 _INNER = 128
 
@@ -133,7 +133,7 @@ class TextAligner:
         xarray.DataArray
             (text, shared), of length 1, without unit.
         """
-        vectors = self.projections.text_array(encode(texts, self.encoder))
+        vectors = self.projections.text_array(text_features(texts, self.encoder))
         return xr.DataArray(vectors, dims=("text", "shared"), name="embedding")
 
     @checked

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.events.text.aligner import Projections, TextAligner
-from xmsgl.events.text.encoders import ENCODERS, encode
+from xmsgl.events.text.encoders import ENCODERS, text_features
 from xmsgl.events.text.series import series_features
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
@@ -45,10 +45,11 @@ def align(
 ) -> TextAligner:
     """Align records of sensors with texts by contrast.
 
-    The latent state of a trained network and the encoded texts are projected to one space, so that each
-    record is closer to its own text than to those of other events, and each text to its record (InfoNCE with
-    a learned temperature). The network and the encoder stay as they are. Events without a text are left out:
-    what is known of them is in the network already. An eighth of the events with a text chooses the epoch.
+    The latent state of a trained network and the texts are projected to one space, so that each record is
+    closer to its own text than to those of other events, and each text to its record (InfoNCE with a learned
+    temperature). Of a text, its encoded words are read, and the date, days and heat that it states. The
+    network and the encoder stay as they are. Events without a text are left out: what is known of them is in
+    the network already. An eighth of the events with a text chooses the epoch.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def align(
     given = wordings[paired] != ""
     place = np.full(given.shape, -1, np.int64)
     place[given] = np.arange(given.sum())
-    encoded = encode(wordings[paired][given].tolist(), encoder)
+    encoded = text_features(wordings[paired][given].tolist(), encoder)
     projections, history = fit(series, encoded, place, epochs=epochs, seed=seed)
     return TextAligner(localizer, projections, encoder, history)
 

