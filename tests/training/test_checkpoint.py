@@ -12,6 +12,7 @@ from torch import nn
 from tests.small import QUICK
 from xmsgl.errors import CheckpointError, OutputError
 from xmsgl.models.file import storage
+from xmsgl.models.file.model import load_model
 from xmsgl.training.checkpoint import read_checkpoint, write_checkpoint
 from xmsgl.training.loop import Progress
 from xmsgl.training.train import train
@@ -214,3 +215,16 @@ def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_data_are_look
         train(None, checkpoint=tmp_path / "nowhere" / "c")
     with pytest.raises(OutputError, match="there is a folder of that name"):
         train(None, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("content", ["a model", "other bytes"])
+def test_a_file_that_is_no_checkpoint_is_not_replaced(tmp_path, content):
+    path = tmp_path / "river.safetensors"
+    if content == "a model":
+        load_model("delaware-sensors").save(path)
+    else:
+        path.write_bytes(b"notes")
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="exists and is no checkpoint"):
+        train(None, checkpoint=path)
+    assert path.read_bytes() == before

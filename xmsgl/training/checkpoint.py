@@ -11,7 +11,7 @@ from xmsgl.models.file.check import check_weights
 from xmsgl.training.loop import Progress
 from xmsgl.util.address import without_secrets
 from xmsgl.util.plain import read_plain
-from xmsgl.util.remote import write_file
+from xmsgl.util.remote import check_file, located, write_file
 
 if TYPE_CHECKING:
     import os
@@ -33,6 +33,20 @@ class Trained(NamedTuple):
 
     weights: dict[str, Tensor]
     history: dict[str, list[float]]  # one entry an epoch
+
+
+def check_checkpoint(path: str | os.PathLike[str]) -> None:
+    """Check before any work that a checkpoint can be written, and that it replaces no other file."""
+    check_file(path)
+    if not located(path).exists():
+        return
+    try:
+        header = storage.from_bytes(storage.read(path), "")[1]
+    except CheckpointError:
+        header = {}
+    if not _of_checkpoint(header):
+        msg = f"{without_secrets(str(path))} exists and is no checkpoint; choose another path for checkpoint"
+        raise CheckpointError(msg)
 
 
 def write_checkpoint(
@@ -73,13 +87,17 @@ def write_checkpoint(
     write_file(path, storage.to_bytes(tensors, header))
 
 
+def _of_checkpoint(header: Mapping[str, Any]) -> bool:
+    return header.get("format") == _FORMAT and isinstance(header.get("settings"), dict)
+
+
 def read_checkpoint(
     path: str | os.PathLike[str], settings: Mapping[str, Any]
 ) -> tuple[Progress, list[Trained]]:
     """Read the state of a training with the same settings, and the members trained before."""
     payload, path = storage.read(path), without_secrets(str(path))
     tensors, header = storage.from_bytes(payload, path)
-    if header.get("format") != _FORMAT or not isinstance(header.get("settings"), dict):
+    if not _of_checkpoint(header):
         msg = f"{path} is not a training checkpoint of this version of xmsgl; load a model with load_model"
         raise CheckpointError(msg)
     saved, settings = _flat(header["settings"]), _flat(settings)

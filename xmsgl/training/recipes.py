@@ -177,7 +177,7 @@ _TREES = {
     "min_samples_leaf": 300,
 }
 
-DEFAULT_PARTS: tuple[Mapping[str, Any], ...] = ({"method": "msgl"}, _TREES)
+DEFAULT_PARTS: tuple[Mapping[str, Any], ...] = ({"method": "msgl"}, {**_TREES, "ensemble": 4})
 """The parts of a stack by default, which is what ``ds.msgl.train()`` trains.
 
 The mean of both has a lower error than either: docs/benchmarks/recipes.md, "Choice of the default".

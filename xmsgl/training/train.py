@@ -13,6 +13,7 @@ from xmsgl.models.file.model import Model
 from xmsgl.prediction.prefetch import resolve_device
 from xmsgl.reconstruct.fit import fit_errors
 from xmsgl.training.calibrate import calibrate, measure_spin_up
+from xmsgl.training.checkpoint import check_checkpoint
 from xmsgl.training.members import train_members
 from xmsgl.training.recipes import FINE_PARTS
 from xmsgl.training.settings import STACK, TrainSettings
@@ -24,7 +25,6 @@ from xmsgl.training.watch.watched import watched
 from xmsgl.util.arguments import checked
 from xmsgl.util.memory import training_memory
 from xmsgl.util.options import get_option
-from xmsgl.util.remote import check_file
 
 if TYPE_CHECKING:
     import os
@@ -99,7 +99,7 @@ def train(
         Called with a :class:`xmsgl.training.watch.standing.Standing` before the first epoch and after each;
         where members are trained on the workers of a Dask cluster, after each member.
     checkpoint
-        File rewritten after every epoch, or member.
+        File rewritten after every epoch, or member. No other file is replaced.
     resume
         A checkpoint to continue from, with the same data and settings.
     **settings
@@ -123,7 +123,7 @@ def train(
     DivergenceError
         A loss is not finite.
     CheckpointError
-        `resume` is not a checkpoint of the same run.
+        `resume` is not a checkpoint of the same run, or `checkpoint` exists and is none.
     ModelMismatchError
         The dataset lacks a feature of `start`, or the shapes of its weights differ.
 
@@ -152,7 +152,7 @@ def train(
     method = method or (begin.method if recipe is None else None)
     chosen = TrainSettings.of(method, recipe=recipe, seed=seed, **given)
     if checkpoint is not None:
-        check_file(checkpoint)
+        check_checkpoint(checkpoint)
     watching = watched(progress, observers) if Team.current().leads else watched(False, ())
     ds = schema.as_dataset(obj)
     schema.validate(ds)
