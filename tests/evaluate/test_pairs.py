@@ -110,3 +110,26 @@ def test_what_a_mask_does_not_cover_is_named(labelled, dim, said):
     assert covering(mask[::-1], array, "mask").indexes[dim].equals(array.indexes[dim])
     with pytest.raises(InvalidArgumentError, match=said):
         covering(mask.isel({dim: slice(1, None)}), array, "mask")
+
+
+@pytest.mark.parametrize("value", [-999.0, 99.0, np.inf])
+@pytest.mark.parametrize("units", ["degC", "K"])
+def test_observations_that_cannot_be_are_refused(labelled, units, value):
+    ds = labelled.copy(deep=True)
+    ds["water_temperature_fine"][3, 1] = value
+    ds["water_temperature_fine"] = (ds["water_temperature_fine"] + 273.15 * (units == "K")).assign_attrs(
+        units=units
+    )
+    prediction = xr.full_like(ds["water_temperature_fine"], 290.0 if units == "K" else 17.0)
+    with pytest.raises(
+        InvalidDatasetError, match=rf"1 observed temperatures outside -5 to 45 degC: \[?{value}"
+    ):
+        ds.msgl.evaluate(prediction)
+
+
+def test_other_quantities_may_have_any_finite_value(labelled):
+    flow = (labelled["water_temperature_fine"] * 100).assign_attrs(units="m3 s-1")
+    assert score(flow + 1, flow)["rmse"].item() == pytest.approx(1.0)
+    flow[3, 1] = np.inf
+    with pytest.raises(InvalidDatasetError, match="infinite"):
+        score(xr.ones_like(flow), flow)

@@ -238,3 +238,8 @@ def test_points_and_parts_of_lines_in_any_order_have_locations(placed, predicted
     done = placed.assign(geometry_fine=("fine", text)).msgl.export(predicted, convention="ugrid")
     found = np.stack([done.network1d_edge_x, done.network1d_edge_y], axis=1)
     np.testing.assert_allclose(found[:2], [(-75, 41.1), (-75.25, 41.25)], atol=1e-9)
+
+
+def test_a_selection_of_no_reach_is_refused(placed, predicted):
+    with pytest.raises(InvalidArgumentError, match="no values along 'fine'; select reaches"):
+        placed.msgl.export(predicted.isel(fine=slice(0, 0)))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.schema.arrays import as_array
+from xmsgl.schema.ranges import refuse_impossible_water
 from xmsgl.schema.structure import dates
 from xmsgl.schema.units import converted, same_units, tidy_units
 
@@ -28,6 +29,8 @@ __all__ = ["Floats", "Pairs", "common_units", "covering", "gather", "observation
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 _Positions: TypeAlias = npt.NDArray[np.int64]
+
+_ZERO = {"degC": 0.0, "K": 273.15}  # of the Celsius scale
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pa
     if not values.size:
         msg = f"none of the {len(times)} days and {len(ids)} reaches in common has an observation"
         raise InvalidArgumentError(msg)
+    if units in _ZERO:  # not other quantities, such as discharge
+        refuse_impossible_water(values - _ZERO[units], "observed")
+    elif not np.isfinite(values).all():
+        raise InvalidDatasetError(["observed has infinite values; set those that are missing to NaN"])
     predicted = _predicted_at(prediction, times, ids, time, reach)
     bad = ~np.isfinite(predicted).reshape(-1, values.size).all(axis=0)
     if bad.any():
@@ -149,7 +156,7 @@ def _observed_pairs(
         if (row_of[rows] < 0).all() or (column_of[columns] < 0).all():
             continue
         block = observed[rows, columns].values
-        row, column = np.nonzero(np.isfinite(block))
+        row, column = np.nonzero(~np.isnan(block))
         time, reach = row_of[rows][row], column_of[columns][column]
         common = (time >= 0) & (reach >= 0)
         found.append((time[common], reach[common], block[row[common], column[common]]))

@@ -49,6 +49,8 @@ def table_of(obj: xr.Dataset | xr.DataTree, prediction: xr.DataArray | xr.Datase
             fault = f"{what} has no ids along {scale!r}; give them: .assign_coords({scale}=ids)"
             raise InvalidDatasetError([fault])
     known, wanted = ds.indexes[scale], given.indexes[scale]
+    if not len(wanted):
+        raise InvalidArgumentError(f"the prediction has no values along {scale!r}; select reaches to export")
     unknown = wanted.difference(known, sort=False)
     if len(unknown) or wanted.has_duplicates:
         wrong = unknown if len(unknown) else wanted[wanted.duplicated()]
