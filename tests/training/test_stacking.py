@@ -15,6 +15,7 @@ from xmsgl.models.file.intervals import fit_table
 from xmsgl.models.file.model import Model, load_model
 from xmsgl.models.file.stack import stack_models
 from xmsgl.prediction.downscale import downscale
+from xmsgl.training import stacking
 from xmsgl.training.recipes import DEFAULT_PARTS, FINE_PARTS
 from xmsgl.training.settings import TrainSettings
 from xmsgl.training.stacking import shares_of
@@ -39,14 +40,16 @@ def stack(river_once):
     return train(river_once, "stack", parts=[NETWORK, TREES], **TOGETHER)
 
 
+@pytest.mark.parametrize("shrink", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_shares_minimise_the_squared_error(seed):
+def test_shares_minimise_the_squared_error(seed, shrink):
     draw = np.random.default_rng(seed)
     truth = draw.normal(size=300)
     predicted = truth + draw.normal(draw.normal(size=(4, 1)), draw.uniform(0.3, 2, (4, 1)), (4, 300))
 
     def error(shares):
-        return float(np.mean((shares @ predicted - truth) ** 2))
+        unequal = np.mean((predicted - truth) ** 2) * np.sum((shares - 0.25) ** 2)
+        return float(np.mean((shares @ predicted - truth) ** 2) + shrink * unequal)
 
     best = minimize(
         error,
@@ -55,7 +58,7 @@ def test_shares_minimise_the_squared_error(seed):
         constraints={"type": "eq", "fun": lambda shares: shares.sum() - 1},
         tol=1e-12,
     )
-    shares = shares_of(predicted, truth)
+    shares = shares_of(predicted, truth, shrink)
     assert shares.min() >= 0
     assert shares.sum() == pytest.approx(1, abs=1e-12)
     assert error(shares) == pytest.approx(best.fun, rel=1e-6)
@@ -64,6 +67,14 @@ def test_shares_minimise_the_squared_error(seed):
 def test_a_part_without_error_has_all_the_weight():
     truth = np.arange(60.0)
     np.testing.assert_allclose(shares_of([truth + 1, truth], truth), [0, 1], atol=1e-6)
+
+
+def test_shares_learned_on_segments_are_drawn_to_equal_ones(river, monkeypatch):
+    given = {**TOGETHER, "validation": "segments:0.5"}
+    drawn = train(river, "stack", parts=[NETWORK, TREES], **given)
+    monkeypatch.setattr(stacking, "_SHRINK", 0.0)
+    free = train(river, "stack", parts=[NETWORK, TREES], **given)
+    assert abs(drawn.shares[0] - 0.5) < 0.8 * abs(free.shares[0] - 0.5)
 
 
 def test_prediction_is_the_weighted_mean_of_the_parts(river, stack):

@@ -191,8 +191,8 @@ FINE_PARTS: tuple[Mapping[str, Any], ...] = (
 
 UNGAUGED = Recipe(
     "ungauged",
-    "the lowest error on segments without gauges: multi-scale graph learning and boosted trees, weighed by "
-    "their errors on the segments kept, then fitted to all observations",
+    "the lowest error on segments without gauges: multi-scale graph learning and boosted trees, weighed "
+    "about equally, fitted to all observations",
     "chosen on draws of held-out segments of the Delaware, docs/benchmarks/recipes.md",
     settings={
         "validation": "segments",

@@ -41,6 +41,8 @@ __all__ = ["join_parts", "prepare_all", "shares_of"]
 
 logger = logging.getLogger(__name__)
 
+_SHRINK = 1.0  # of shares learned on segments; what a few segments prefer, others often do not
+
 
 def prepare_all(
     ds: xr.Dataset,
@@ -96,26 +98,30 @@ def join_parts(
                 LEAST,
             )
         return stack_models(final, [1 / len(final)] * len(final))
-    shares = shares_of(predicted, observed)
+    whole = prepared[0].split.held["coarse"].any()
+    shares = shares_of(predicted, observed, _SHRINK if whole else 0.0)
     logger.info("shares: %s", ", ".join(f"{m.method} {s:.3f}" for m, s in zip(final, shares, strict=False)))
     joined = stack_models(final, np.tile(shares / folds, folds).tolist())
-    whole = prepared[0].split.held["coarse"].any()
     table = fit_table(shares @ predicted, observed, "fine", segment if whole else None)
     return Model(replace(joined.spec, intervals=table), joined.weights, joined.history)
 
 
-def shares_of(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def shares_of(
+    predicted: npt.ArrayLike, observed: npt.ArrayLike, shrink: float = 0.0
+) -> npt.NDArray[np.float64]:
     """Return weights of at least 0 with the sum 1 that minimise the squared error of the weighted mean.
 
-    Shapes: `predicted` (part, n), `observed` (n,), returns (part,).
+    Added to it is `shrink` times the mean squared error of the parts times the squared distance from equal
+    weights. Shapes: `predicted` (part, n), `observed` (n,), returns (part,).
     """
     error = np.asarray(predicted, np.float64) - np.asarray(observed, np.float64)
     # The sum of 1 makes the error of the mean the mean of the errors. Their product matrix holds all that
     # the squared error depends on; the last row, far heavier than the others, demands the sum.
     values, vectors = np.linalg.eigh(error @ error.T / error.shape[1])
     root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    heavy = 1e4 * max(float(np.abs(root).max()), 1.0)
-    system = np.vstack([root, np.full(len(error), heavy)])
-    found, _ = nnls(system, np.append(np.zeros(len(error)), heavy))
+    count, heavy = len(error), 1e4 * max(float(np.abs(root).max()), 1.0)
+    drawn = np.sqrt(shrink * np.maximum(values, 0.0).mean())
+    system = np.vstack([root, drawn * np.eye(count), np.full(count, heavy)])
+    found, _ = nnls(system, np.concatenate([np.zeros(count), np.full(count, drawn / count), [heavy]]))
     shares: npt.NDArray[np.float64] = found / found.sum()
     return shares
