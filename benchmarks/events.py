@@ -61,10 +61,7 @@ def attention(events: xr.Dataset, ds: xr.Dataset, localizer: Localizer) -> dict[
     """Compare the weights of the sensors with what they feel, and remove those with the largest weights."""
     heated = events.isel(event=np.flatnonzero(events["kind"].values != "sensor_in_air"))
     weights, truth = sensor_weights(heated, ds, localizer), felt(heated, ds)
-    ranks, percents = (
-        [pd.Series(a).corr(pd.Series(b), method="spearman") for a, b in zip(some, truth, strict=True)]
-        for some in (weights, weights.round(2))
-    )
+    ranks = [pd.Series(a).corr(pd.Series(b), method="spearman") for a, b in zip(weights, truth, strict=True)]
     # Sensors that feel nothing are tied; the best that any weights without ties can reach is this.
     most = [each.rank().corr(each.rank(method="first")) for each in map(pd.Series, truth.values)]
     few = max(1, round(0.2 * events.sizes["sensor"]))
@@ -81,9 +78,8 @@ def attention(events: xr.Dataset, ds: xr.Dataset, localizer: Localizer) -> dict[
         scores = score(locate(silent, ds, localizer), heated, ds)
         found[f"{name}_distance"] = float(scores["distance"])
         found[f"{name}_magnitude"] = float(scores["magnitude_rmse"])
-    middle = {"spearman": ranks, "spearman_most": most, "spearman_percent": percents}
-    medians = {name: float(np.nanmedian(each)) for name, each in middle.items()}
-    return {**medians, "reached": float((truth.values > 0).mean()), **found}
+    middle = {"spearman": float(np.nanmedian(ranks)), "spearman_most": float(np.nanmedian(most))}
+    return {**middle, "reached": float((truth.values > 0).mean()), **found}
 
 
 def row(found: xr.Dataset, events: xr.Dataset, ds: xr.Dataset) -> dict[str, float]:
@@ -174,7 +170,6 @@ def weights(rows: Sequence[Mapping[str, Any]]) -> str:
         cells = [f"{mean[f'{name}_distance'] / 1000:.2f}" for name in ("none", "random", "top")]
         cells += [f"{mean[f'{name}_magnitude']:.3f}" for name in ("none", "random", "top")]
         ranks = [f"{mean.reached:.0%}", f"{mean.spearman:.2f}", f"{mean.spearman_most:.2f}"]
-        ranks.append(f"{mean.spearman_percent:.2f}")
         lines.append([str(keys[0]), f"{keys[1]:.0%}", *ranks, *cells])
     header = [
         "river",
@@ -182,7 +177,6 @@ def weights(rows: Sequence[Mapping[str, Any]]) -> str:
         "reached",
         "Spearman",
         "at most",
-        "in whole percent",
         "source [km]",
         "20 % at random",
         "20 % by weight",
