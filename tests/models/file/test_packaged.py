@@ -21,7 +21,8 @@ from xmsgl.prediction.downscale import downscale
 from xmsgl.training.train import train
 
 SHIPPED = packaged.packaged_names()
-#: Size in bytes below which a file must stay, because every installation downloads it; that of four trainings of 300 trees.
+#: Size in bytes below which a file must stay, because every installation downloads it: room for four
+#: trainings of 300 trees.
 LARGEST = 4_000_000
 
 
