@@ -35,6 +35,7 @@ NO_DATE, NOTHING = [0, 0, 0], [0, 0]
         pytest.param("for 3-5 days", [*NO_DATE, *NOTHING, *NOTHING], id="a range is not read"),
         pytest.param("at 75 W, 40.2 N", [*NO_DATE, *NOTHING, *NOTHING], id="a longitude is no heat"),
         pytest.param("5 mW, 0 MW, 0 days", [*NO_DATE, *NOTHING, *NOTHING], id="milliwatts, nothing"),
+        pytest.param("1e999 MW", [*NO_DATE, *NOTHING, *NOTHING], id="an absurd number"),
         pytest.param("gauge 14 in 2009", [*NO_DATE, *NOTHING, *NOTHING], id="other numbers"),
     ],
 )

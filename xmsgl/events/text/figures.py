@@ -17,6 +17,7 @@ __all__ = ["FIGURES", "read_figures"]
 
 FIGURES = 7  # numbers of a text
 _YEAR = 365.25
+_MOST = 1e15  # of days or watts; more is a slip of the pen
 _NUMBER = r"(?<![\w.,-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _MONTH = rf"({'|'.join(_MONTHS)})[a-z]*\.?"
@@ -44,8 +45,8 @@ def _read(text: str) -> list[float]:
     day, days, watts = _date(text), _quantity(text, _DAYS), _quantity(text, _WATTS)
     angle = 0.0 if day is None else 2 * np.pi * day.timetuple().tm_yday / _YEAR
     when = [0.0, 0.0, 0.0] if day is None else [1.0, np.sin(angle), np.cos(angle)]
-    long = [1.0, np.log(days / 5)] if days else [0.0, 0.0]
-    much = [1.0, np.log10(watts / 1e7)] if watts else [0.0, 0.0]
+    long = [0.0, 0.0] if days is None else [1.0, np.log(days / 5)]
+    much = [0.0, 0.0] if watts is None else [1.0, np.log10(watts / 1e7)]
     return [*when, *long, *much]
 
 
@@ -72,4 +73,5 @@ def _quantity(text: str, unit: tuple[str, dict[str, float]]) -> float | None:
         return None
     first = min(found)[1]
     number, letter = (first[1], first[2][0]) if first is before else (first[2], first[1][0])
-    return float(number.replace(",", "")) * factors[letter.lower()]
+    value = float(number.replace(",", "")) * factors[letter.lower()]
+    return value if 0 < value < _MOST else None
