@@ -25,7 +25,7 @@ def season_grouper(seasons=SEASONS):
 def case():
     rng = np.random.default_rng(3)
     coords = {"time": pd.date_range("2000-09-01", periods=500), "fine": np.arange(6) * 7 + 100}
-    truth = rng.normal(12, 6, (500, 6))
+    truth = rng.normal(12, 6, (500, 6)).clip(0, 40)
     observed = xr.DataArray(
         np.where(rng.random((500, 6)) < 0.2, truth, np.nan), coords, ("time", "fine"), attrs={"units": "degC"}
     )

@@ -91,8 +91,8 @@ def test_pooled_scores_are_those_of_plain_loops(pair):
 
 def test_hot_and_cold_are_the_tails_of_the_observations():
     days = pd.date_range("2000-01-01", periods=100)
-    observed = xr.DataArray(np.arange(100.0)[:, None], {"time": days, "fine": [1]}, ("time", "fine"))
-    error = xr.where(observed >= 90, 3.0, xr.where(observed < 10, -2.0, 0.0))
+    observed = xr.DataArray(np.arange(100.0)[:, None] / 4, {"time": days, "fine": [1]}, ("time", "fine"))
+    error = xr.where(observed >= 22.5, 3.0, xr.where(observed < 2.5, -2.0, 0.0))
     result = score(observed + error, observed)
     assert (result.rmse_hot, result.bias_hot, result.n_hot) == (3.0, 3.0, 10)
     assert (result.rmse_cold, result.bias_cold, result.n_cold) == (2.0, -2.0, 10)

@@ -20,7 +20,7 @@ def river(seed, segments=30, days=20, shift=0.0):
     coords = {"time": pd.date_range("2001-01-01", periods=days), "fine": np.arange(segment.size)}
     shared = rng.normal(shift, 1.0, segments)[segment - 1]
     error = shared + rng.normal(0, 0.3, (days, segment.size))
-    observed = xr.DataArray(rng.normal(10, 4, error.shape), coords, ("time", "fine"))
+    observed = xr.DataArray(rng.normal(10, 2, error.shape), coords, ("time", "fine"))
     observed = observed.where(rng.random(error.shape) < rng.uniform(0.2, 1, segment.size))
     ds = xr.Dataset({"water_temperature_fine": observed, "coarse_segment": ("fine", segment)})
     return ds, (observed.fillna(0.0) + error)
