@@ -41,7 +41,7 @@ __all__ = ["Localizer", "bound", "fit", "need_sensors_of", "train"]
 logger = logging.getLogger(__name__)
 
 _BATCH = 16
-_FORMAT = 2
+_FORMAT = 3
 _MOST = 10_000  # epochs
 _KEPT = 4096  # first days whose edges are kept in memory
 

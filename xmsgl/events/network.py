@@ -11,6 +11,7 @@ from xmsgl.events.courses import COURSE_FEATURES, Course, filtered, find_course,
 from xmsgl.events.edges import EDGE_FEATURES
 
 _SERIES, _IMPLIED, _AGREED = 4, 4, 3  # features besides those of the convolutions
+_CLEAREST = 60.0  # from here on noise matters less than what else is wrong with the heat that is implied
 _CLEAR = 7.0  # a record that stands out from the best that noise alone is like, about 4, in units of it
 
 __all__ = ["EventNetwork", "Output"]
@@ -107,6 +108,7 @@ class _Implied(NamedTuple):
 
     features: Tensor  # (event, edge, feature), log10 of the heat in 10 MW first
     trust: Tensor  # 0 to 1 (event, edge)
+    weight: Tensor  # in a mean over sensors, about the inverse of the variance (event, edge)
     seen: Tensor  # 1 where the sensor reports (event, edge, 1)
 
 
@@ -125,17 +127,18 @@ def _implied(residual: Tensor, scale: Tensor, course: Course, gain: Tensor, sens
     below = (gain != 0).any(1)
     seen = (residual != 0).any(1)[:, sensor].to(residual.dtype)
     trust = clear**4 / (clear**4 + _CLEAR**4) * below * seen
-    return _Implied(features * below.unsqueeze(2), trust, seen.unsqueeze(2))
+    weight = trust * clear**2 / (1 + (clear / _CLEAREST) ** 2)
+    return _Implied(features * below.unsqueeze(2), trust, weight, seen.unsqueeze(2))
 
 
 def _agreed(implied: _Implied, reach: Tensor, reaches: int) -> Tensor:
     """Return the mean log10 of the heat at each reach, its spread among sensors, and their trust."""
-    size, trust = implied.features[:, :, 0], implied.trust
+    size, weight = implied.features[:, :, 0], implied.weight
 
     def at(values: Tensor) -> Tensor:
         return values.new_zeros(len(values), reaches).index_add(1, reach, values)
 
-    total = at(trust) + 1e-3
-    mean = at(trust * size) / total
-    spread = (at(trust * (size - mean[:, reach]).square()) / total + 1e-6).sqrt()
-    return torch.stack([mean, spread, total], dim=2)
+    total = at(weight) + 1e-3
+    mean = at(weight * size) / total
+    spread = (at(weight * (size - mean[:, reach]).square()) / total + 1e-6).sqrt()
+    return torch.stack([mean, spread, at(implied.trust)], dim=2)
