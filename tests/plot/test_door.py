@@ -251,8 +251,8 @@ def test_scores_are_drawn_as_they_are(basin, temperature):
 
 
 def test_own_observations_and_groups_are_used(basin, temperature):
-    ax = basin.msgl.plot.skill(temperature, observed=temperature - 2)
-    assert ax.get_title(loc="left").startswith("RMSE 2.00 °C, bias +2.00 °C")
+    ax = basin.msgl.plot.skill(temperature, observed=temperature + 2)
+    assert ax.get_title(loc="left").startswith("RMSE 2.00 °C, bias -2.00 °C")
     with pytest.raises(InvalidArgumentError, match="give by="):
         basin.msgl.plot.skill({"a": temperature, "b": temperature})
     with pytest.raises(InvalidArgumentError, match="give at least one"):
