@@ -109,7 +109,7 @@ def test_a_silent_sensor_changes_nothing(basin, events, localizer) -> None:
     residual[:, :, 0] = 0.0
     table = EdgeTable.of(river, basin.indexes["fine"].get_indexer(events.sensor))
     messages = []
-    hook = localizer.network.message.register_forward_hook(lambda _, __, out: messages.append(out))
+    hook = localizer.network.message[-1].register_forward_hook(lambda _, __, out: messages.append(out))
     run(residual, first)
     hook.remove()
     lost = torch.from_numpy(table.edges.sensor == 0)
@@ -123,6 +123,17 @@ def test_a_silent_sensor_changes_nothing(basin, events, localizer) -> None:
     assert (implied.seen[0, :, 0] == ~lost).all()
     assert (implied.trust[0, lost] == 0).all()
     assert messages[0][0, lost].abs().sum() > 0  # what the mask takes away
+
+
+def test_messages_are_those_of_sensor_and_edge_side_by_side(localizer) -> None:
+    """Against the same layers applied to all that is known of an edge."""
+    network, draw = localizer.network, torch.Generator().manual_seed(0)
+    sensor = torch.tensor([0, 2, 1, 2, 0])
+    known = network.message[0].in_features
+    series = torch.randn(2, 3, known - 12, generator=draw)
+    between = torch.randn(2, 5, 12, generator=draw)
+    together = network.message(torch.cat([series[:, sensor], between], dim=2))
+    torch.testing.assert_close(network._messages(series, between, sensor), together)
 
 
 @pytest.mark.parametrize("what", range(4))

@@ -50,17 +50,18 @@ def find_course(residual: Tensor, scale: Tensor) -> Course:
         days, kept = residual.shape[1], _kept(residual, scale)
         heat, duration, form = _courses(days)
         heat, day = heat.to(residual.dtype), torch.arange(days)
-        shape = torch.fft.rfft(heat, dim=1).unsqueeze(2) * kept.unsqueeze(1)  # (event, course, frequency, 1)
-        norm = torch.fft.irfft(shape, n=days, dim=2).square().sum(2, keepdim=True).sqrt() + 1e-6
-        spectrum = torch.fft.rfft(residual / scale, dim=1).unsqueeze(1)
-        like = torch.fft.irfft(spectrum * shape.conj(), n=days, dim=2).abs() / norm
-        like = like.masked_fill((day + duration[:, None] > days).unsqueeze(2), 0.0)
-        clear, place = like.flatten(1, 2).max(1)  # (event, sensor)
+        shape = torch.fft.rfft(heat, dim=1) * kept.transpose(1, 2)  # (event, course, frequency)
+        norm = torch.fft.irfft(shape, n=days).square().sum(2).sqrt() + 1e-6
+        spectrum = torch.fft.rfft((residual / scale).transpose(1, 2).contiguous())
+        same = (shape.conj() / norm.unsqueeze(2)).unsqueeze(1)
+        like = torch.fft.irfft(spectrum.unsqueeze(2) * same, n=days).abs()  # (event, sensor, course, day)
+        like.masked_fill_(day + duration[:, None] > days, 0.0)
+        clear, place = like.flatten(2).max(2)  # (event, sensor)
         course, first = place // days, place % days
         since = day[:, None] - first.unsqueeze(1)
         on = heat[course.unsqueeze(1).expand_as(since), since.clamp(min=0)] * (since >= 0)
-        most = like.amax(2)
-        forms = [most[:, form == k].amax(1) for k in range(len(_FORMS))]
+        most = like.amax(3)
+        forms = [most[:, :, form == k].amax(2) for k in range(len(_FORMS))]
         features = [first / days, duration[course].log2() / 5, clear.log1p()]
         features += [each / (clear + 1e-6) for each in forms]
         return Course(on, kept, torch.stack(features, dim=2))
@@ -77,7 +78,11 @@ def _kept(residual: Tensor, scale: Tensor) -> Tensor:
 
 def filtered(series: Tensor, kept: Tensor) -> Tensor:
     """Filter series (event, day, any) as the records were."""
-    found: Tensor = torch.fft.irfft(torch.fft.rfft(series, dim=1) * kept, n=series.shape[1], dim=1)
+    some = (kept < 1).flatten(1).any(1)
+    if not some.any():
+        return series
+    found = series.clone()
+    found[some] = torch.fft.irfft(torch.fft.rfft(series[some], dim=1) * kept[some], n=series.shape[1], dim=1)
     return found
 
 

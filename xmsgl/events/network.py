@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,12 +71,12 @@ class EventNetwork(nn.Module):
         """
         scale = noise_of(residual)
         course = find_course(residual, scale)
-        known = torch.cat([self._series(residual, scale, course)[:, sensor], edges], dim=2)
+        series = self._series(residual, scale, course)
         implied = _implied(residual, scale, course, gain, sensor)
-        known = torch.cat([known, implied.features], dim=2)
-        sent = self.message(known) * implied.seen
+        between = torch.cat([edges, implied.features], dim=2)
+        sent = self._messages(series, between, sensor) * implied.seen
         if self.renew is not None:
-            sent = sent * self.renew(known, reach)
+            sent = sent * self.renew(torch.cat([series[:, sensor], between], dim=2), reach)
         total = sent.new_zeros(residual.shape[0], reaches, sent.shape[2]).index_add(1, reach, sent)
         agreed = _agreed(implied, reach, reaches)
         around = total.amax(dim=1, keepdim=True).expand_as(total)
@@ -86,6 +86,15 @@ class EventNetwork(nn.Module):
         latent = torch.cat([attended, total.amax(1)], dim=1)
         size = (share * (magnitude + agreed[:, :, 0])).sum(1)
         return Output(source, size, (share * onset).sum(1), self.heads["kind"](latent), latent)
+
+    def _messages(self, series: Tensor, between: Tensor, sensor: Tensor) -> Tensor:
+        """Return the message of each edge; the share of the sensor in the first layer is found but once."""
+        first = cast("nn.Linear", self.message[0])
+        wide = series.shape[2]
+        sent = nn.functional.linear(series, first.weight[:, :wide], first.bias)[:, sensor]
+        sent = sent + nn.functional.linear(between, first.weight[:, wide:])
+        found: Tensor = self.message[1:](sent)
+        return found
 
     def _series(self, residual: Tensor, scale: Tensor, course: Course) -> Tensor:
         """Describe the series of each sensor, (event, sensor, feature)."""
