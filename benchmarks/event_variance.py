@@ -1,12 +1,13 @@
 """Do edges that are renewed for each event lower the variance of the error due to the events learned from?
 
-    python -m benchmarks.event_variance --divisions 0 1 --seeds 0 1   # train, locate, write the table
+    python -m benchmarks.event_variance --divisions 0 --seeds 0 1     # train, locate, write the table
     python -m benchmarks.event_variance                               # write the table again from the rows
 
-The reaches of a simulated river are divided into five folds of neighbours. Networks learn from 300 events
-whose sources lie outside a fold, and locate those of the fold. The network of `xmsgl.events` sums messages
-over fixed edges. The other one has more candidates for each reach, and keeps as many edges as the first:
-those with the best scores, which depend on geometry and on how alike the records of the candidates are.
+The reaches of a simulated river are divided into five folds of neighbours. Networks learn from 300 or 1,000
+events whose sources lie outside a fold, and locate those of the fold. The network of `xmsgl.events` sums
+messages over fixed edges. The other one has more candidates for each reach, and keeps as many edges as the
+first: those with the best scores, which depend on geometry and on how alike the records of the candidates
+are.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ __all__ = ["Renewed", "main", "written"]
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = "docs/benchmarks/event-variance.json", "docs/benchmarks/variance.md"
-NETWORK, SENSORS, DRAWN, LEARNED, TESTED, EPOCHS = "simulated", 0.05, 1600, 300, 300, 40
+NETWORK, SENSORS, DRAWN, TESTED, EPOCHS = "simulated", 0.05, 1600, 300, 40
+SIZES = (300, 1000)  # events learned from
 KEPT, CANDIDATES = 6, 8  # edges of a reach; sensors downstream and beside that may be among them
-_RUN = ("model", "draw", "seed")  # a draw is a fold of a division
+_RUN = ("model", "learned", "draw", "seed")  # a draw is a fold of a division
 
 
 class Renewed(nn.Module):
@@ -96,17 +98,17 @@ def folds(ds: xr.Dataset, events: xr.Dataset, division: int) -> NDArray[np.int64
     return fold[pd.Index(ids).get_indexer(events["source"].values)]
 
 
-def run(ds: xr.Dataset, events: xr.Dataset, model: str, draw: int, seed: int) -> dict[str, Any]:
+def run(ds: xr.Dataset, events: xr.Dataset, model: str, size: int, draw: int, seed: int) -> dict[str, Any]:
     """Train one network, and locate the events of the fold."""
     division, fold = divmod(draw, FOLDS)
     held = folds(ds, events, division) == fold
-    learned = np.random.default_rng(draw).permutation(np.flatnonzero(~held))[:LEARNED]
+    learned = np.random.default_rng(draw).permutation(np.flatnonzero(~held))[:size]
     tested = events.isel(event=np.flatnonzero(held)[:TESTED])
     began, noise = time.process_time(), float(events["residual"].attrs["noise"])
     localizer = fit(MODELS[model], events.isel(event=learned), ds, noise=noise, epochs=EPOCHS, seed=seed)
     found = score(locate(tested, ds, localizer), tested, ds)
     return {
-        **dict(zip(_RUN, (model, draw, seed), strict=True)),
+        **dict(zip(_RUN, (model, size, draw, seed), strict=True)),
         "rmse": float(found["magnitude_rmse"]),
         "spacings": float(found["distance"] / found["spacing"]),
         "validation": [round(each, 2) for each in localizer.history["validation"][9::10]],
@@ -117,8 +119,11 @@ def run(ds: xr.Dataset, events: xr.Dataset, model: str, draw: int, seed: int) ->
 
 def written(rows: list[dict[str, Any]], text: str) -> str:
     """Return the page with the tables of the stored rows between their marks."""
-    source = [{**row, "rmse": row["spacings"]} for row in rows]
-    groups = [("log10 W", rows), ("source, in spacings", source)]
+    groups = []
+    for size in sorted({row["learned"] for row in rows}):
+        some = [row for row in rows if row["learned"] == size]
+        source = [{**row, "rmse": row["spacings"]} for row in some]
+        groups += [(f"log10 W, {size:,} events", some), (f"source in spacings, {size:,} events", source)]
     return fill(text, {"events": components(groups, "error of", "fixed")}, PAGE)
 
 
@@ -129,17 +134,22 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
     )
     parser.add_argument("--divisions", type=int, nargs="*", default=[])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
+    parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     given = parser.parse_args(arguments)
     path = root / RESULTS
     rows = read_rows(path)
     stored = {tuple(each[key] for key in _RUN) for each in rows}
     draws = [FOLDS * division + fold for division in given.divisions for fold in range(FOLDS)]
-    wanted = [case for case in product(draws, given.seeds, MODELS) if (case[2], *case[:2]) not in stored]
+    cases = [
+        (model, size, draw, seed)
+        for size, draw, seed, model in product(given.sizes, draws, given.seeds, MODELS)
+    ]
+    wanted = [case for case in cases if case not in stored]
     if wanted:
         ds = NETWORKS[NETWORK]()
         events = simulate(ds, n=DRAWN, sensors=SENSORS, seed=3000)
-    for draw, seed, model in wanted:
-        rows += rounded([run(ds, events, model, draw, seed)])
+    for case in wanted:
+        rows += rounded([run(ds, events, *case)])
         write_rows(path, rows)
     (root / PAGE).write_text(written(rows, (root / PAGE).read_text(encoding="utf-8")), encoding="utf-8")
 

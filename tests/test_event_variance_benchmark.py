@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import numpy as np
 import pytest
@@ -62,13 +63,12 @@ def test_the_fold_is_held_out(model, monkeypatch):
     basin = xmsgl.datasets.simulated(n_coarse=8, years=2, seed=4)
     events = simulate(basin, n=120, sensors=0.3, seed=2)
     monkeypatch.setattr(benchmark, "EPOCHS", 1)
-    monkeypatch.setattr(benchmark, "LEARNED", 40)
     learned, tested = [], []
     monkeypatch.setattr(
         benchmark, "fit", lambda make, seen, *a, **k: learned.append(seen) or fit(make, seen, *a, **k)
     )
     monkeypatch.setattr(benchmark, "locate", lambda seen, *a: tested.append(seen) or locate(seen, *a))
-    found = benchmark.run(basin, events, model, draw=6, seed=0)
+    found = benchmark.run(basin, events, model, size=40, draw=6, seed=0)
     assert found["n"] == tested[0].sizes["event"] > 5
     assert learned[0].sizes["event"] == 40
     assert not set(learned[0].source.values) & set(tested[0].source.values)
@@ -78,6 +78,6 @@ def test_the_page_has_the_stored_rows():
     rows = json.loads((benchmark.ROOT / benchmark.RESULTS).read_text(encoding="utf-8"))
     page = (benchmark.ROOT / benchmark.PAGE).read_text(encoding="utf-8")
     assert benchmark.written(rows, page) == page
-    for model in benchmark.MODELS:
-        mean = np.mean([row["rmse"] for row in rows if row["model"] == model])
-        assert f"| log10 W | `{model}` | {mean:.3f} |" in page
+    for model, size in product(benchmark.MODELS, {row["learned"] for row in rows}):
+        mean = np.mean([row["rmse"] for row in rows if (row["model"], row["learned"]) == (model, size)])
+        assert f"| log10 W, {size:,} events | `{model}` | {mean:.3f} |" in page
