@@ -2,6 +2,7 @@
 
     python -m benchmarks.three_basins RESULTS.jsonl                       # an hour on 2 cores
     python -m benchmarks.three_basins RESULTS.jsonl --methods regression trees
+    python -m benchmarks.three_basins RESULTS.jsonl --methods default --kept 0 20 --draws 0
     python -m benchmarks.three_basins RESULTS.jsonl --table               # only print what is there
 
 The basins are the Delaware, the Willamette and the Yakima on the same four water years (the Yakima's years
@@ -50,7 +51,7 @@ NETWORK = {
     "window": 120,
     "validation": "2019-10-01/2020-09-30",
 }
-METHODS = ("regression", "trees", "trees, neighbours", "remap", "msgl")
+METHODS = ("regression", "trees", "trees, neighbours", "remap", "msgl", "default")
 
 
 def open_basin(name: str) -> xr.Dataset:
@@ -93,7 +94,8 @@ def predict(method: str, ds: xr.Dataset, seed: int) -> xr.DataArray:
     if method.startswith("trees"):
         lengths = [40_000.0, 80_000.0] if "neighbours" in method else []
         return gradient_boosting(ds, labels="coarse", neighbours=lengths, seed=seed)
-    return ds.msgl.downscale(ds.msgl.train(method, seed=seed, progress=False, **NETWORK))
+    given = {} if method == "default" else {"method": method, **NETWORK}
+    return ds.msgl.downscale(ds.msgl.train(seed=seed, progress=False, **given))
 
 
 def run(
@@ -149,12 +151,14 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--draws", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--kept", nargs="+", type=int, default=list(KEPT), choices=KEPT)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     text = given.results.read_text() if given.results.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
     done = [line["case"] for line in lines]
-    todo = [] if given.table else [case for case in cases(given.methods, given.draws) if case not in done]
+    wanted = [case for case in cases(given.methods, given.draws) if case["kept"] in given.kept]
+    todo = [] if given.table else [case for case in wanted if case not in done]
     basins = {name: open_basin(name) for name in OPEN} if todo else {}
     for case in todo:
         lines.append({"case": case, "score": run(basins, **case)})
