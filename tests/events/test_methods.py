@@ -5,6 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
+import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
 from xmsgl.events import locate, perturb, score, simulate
@@ -108,10 +109,20 @@ def test_what_is_not_of_this_river_is_named(basin, events) -> None:
         locate(events.assign(residual=events.residual.where(events.day > 3)), basin)
 
 
+def test_records_filtered_to_several_bands_are_each_searched_with_their_own(basin, clear) -> None:
+    some = clear.isel(event=slice(0, 4))
+    kinds = [some, perturb(some, band=(3, 10)), perturb(some, band=(10, 30))]
+    together = locate(xr.concat(kinds, "event"), basin, "likelihood")
+    xr.testing.assert_equal(together, xr.concat([locate(each, basin) for each in kinds], "event"))
+    with pytest.raises(InvalidDatasetError, match="longest_period"):
+        locate(kinds[1].drop_vars("longest_period"), basin)
+
+
 def test_a_search_that_knows_of_a_filter_finds_the_best_of_all(basin, clear) -> None:
     """Every first day of the event found, filtered here by a matrix of sines and cosines."""
     late = perturb(clear, band=(3, 10))
-    assert late.residual.attrs["band"] == [3.0, 10.0]
+    assert (late.shortest_period == 3).all()
+    assert (late.longest_period == 10).all()
     wave = np.fft.fft(np.eye(60), axis=0)
     keep = np.abs(np.fft.fftfreq(60))
     keep = (wave.conj().T @ (((keep >= 1 / 10) & (keep <= 1 / 3))[:, None] * wave)).real / 60

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.events.records import need
+from xmsgl.events.records import bands, need
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -38,8 +38,8 @@ def perturb(
     events
         As from :func:`simulate`.
     band
-        Shortest and longest period (days) that remain, noted in the attributes of the residuals; variations
-        of other periods are removed, the mean included.
+        Shortest and longest period (days) that remain, noted as ``shortest_period`` and ``longest_period``
+        (event); variations of other periods are removed, the mean included.
     shift
         Days by which the records are late; before them nothing is seen.
     lost
@@ -92,18 +92,20 @@ def perturb(
     values = values + noise * rng.standard_normal(values.shape)
     values[np.arange(n), :, rng.integers(sensors, size=n)] += bias
     values[np.broadcast_to((rng.random((n, 1, sensors)) < lost), values.shape)] = 0.0
-    about = {**events["residual"].attrs, **({} if band is None else {"band": _inner(events, band)})}
+    about = events["residual"].attrs
     changed = events.assign(residual=(("event", "day", "sensor"), values.astype(np.float32), about))
+    if band is not None:
+        # Of records that may have been filtered before.
+        known = np.array([each or band for each in bands(events)], dtype=np.float64)
+        inner = {
+            "shortest_period": np.fmax(known[:, 0], band[0]),
+            "longest_period": np.fmin(known[:, 1], band[1]),
+        }
+        changed = changed.assign({name: ("event", days, {"units": "d"}) for name, days in inner.items()})
     if "onset" in events:
         changed["onset"] = events["onset"] + shift
     how = f"band={band}, shift={shift}, lost={lost}, noise={noise}, bias={bias}, seed={seed}"
     return stamp(changed, f"perturb({how})")
-
-
-def _inner(events: xr.Dataset, band: tuple[float, float]) -> list[float]:
-    """Return the periods that remain of records which may have been filtered before."""
-    shortest, longest = events["residual"].attrs.get("band", band)
-    return [float(max(shortest, band[0])), float(min(longest, band[1]))]
 
 
 def between(values: Floats, shortest: float, longest: float) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from xmsgl.errors import UnknownNameError
-from xmsgl.events.records import Found, read_records, stations
+from xmsgl.events.records import Found, bands, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.events.rules import largest, travel_time
 from xmsgl.events.search import likelihood
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["locate"]
 
-#: From a river, the positions of sensors, the days of a record and the attributes of the residuals, such as
-#: their noise, to a function of one record.
+#: From a river, the positions of sensors, the days of a record and what is known of it, its noise and the
+#: periods it was filtered to, to a function of one record.
 _METHODS: dict[str, Callable[[HeatedRiver, NDArray[np.int64], int, Mapping[str, Any]], Finder]] = {
     "largest": largest,
     "travel-time": travel_time,
@@ -87,10 +87,14 @@ def locate(
     river = HeatedRiver.of(ds)
     records = read_records(events, river)
     if isinstance(method, str):
-        places, about = stations(river, events["sensor"].values), events["residual"].attrs
-        find = _METHODS[method](river, places, events.sizes["day"], about)
-        pairs = zip(records.residual.astype(np.float64), records.first.tolist(), strict=True)
-        found = [find(residual, first) for residual, first in pairs]
+        places, noise = stations(river, events["sensor"].values), events["residual"].attrs.get("noise")
+        filtered = bands(events)
+        finders = {
+            band: _METHODS[method](river, places, events.sizes["day"], {"noise": noise, "band": band})
+            for band in set(filtered)
+        }
+        each = zip(filtered, records.residual.astype(np.float64), records.first.tolist(), strict=True)
+        found = [finders[band](residual, first) for band, residual, first in each]
     else:
         from xmsgl.events.localizer import need_sensors_of
 

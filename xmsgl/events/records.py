@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["Found", "Records", "known_kinds", "need", "places", "read_records", "stations"]
+__all__ = ["Found", "Records", "bands", "known_kinds", "need", "places", "read_records", "stations"]
 
 _TRUTH = ("source", "kind", "onset", "magnitude")
 
@@ -75,6 +75,15 @@ def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False)
         events["onset"].to_numpy().astype(np.int64),
         np.array([list(KINDS).index(kind) for kind in known_kinds(events)], dtype=np.int64),
     )
+
+
+def bands(events: xr.Dataset) -> list[tuple[float, float] | None]:
+    """Return the shortest and the longest period (days) that the record of each event was filtered to."""
+    if "shortest_period" not in events and "longest_period" not in events:
+        return [None] * events.sizes["event"]
+    need(events, "shortest_period", "longest_period")
+    ends = zip(events["shortest_period"].values, events["longest_period"].values, strict=True)
+    return [(float(short), float(long)) if np.isfinite([short, long]).all() else None for short, long in ends]
 
 
 def known_kinds(events: xr.Dataset) -> list[str]:

@@ -28,8 +28,9 @@ _MEAN = np.ones(3) / 3
 
 
 def _noise_in(about: Mapping[str, Any]) -> float:
-    """Return the noise that the attributes of residuals state, degC."""
-    return float(about.get("noise", _NOISE))
+    """Return the noise of the residuals, degC."""
+    noise = about["noise"]
+    return _NOISE if noise is None else float(noise)
 
 
 def largest(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]) -> Finder:

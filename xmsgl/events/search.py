@@ -30,7 +30,7 @@ def likelihood(
     river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]
 ) -> Callable[[Floats, int], Found]:
     """Search with the process model, whose noise is equal at all sensors."""
-    return LikelihoodSearch(river, places, days, about.get("band")).find
+    return LikelihoodSearch(river, places, days, about["band"]).find
 
 
 class LikelihoodSearch:
