@@ -148,6 +148,19 @@ def test_strahler(data, forests, as_networkx):
     assert topology.strahler(downstream).tolist() == [recursive(i) for i in range(downstream.size)]
 
 
+def test_growing_areas_are_at_least_those_that_flow_in():
+    rng = np.random.default_rng(5)
+    downstream = np.array([-1, *(int(rng.integers(i)) for i in range(1, 60))])
+    area = rng.uniform(1, 9, 60)
+
+    def expected(reach):
+        return max(area[reach], sum(expected(other) for other in np.flatnonzero(downstream == reach)))
+
+    grown = topology.growing(downstream, area)
+    np.testing.assert_allclose(grown, [expected(reach) for reach in range(60)], rtol=1e-12)
+    np.testing.assert_array_equal(topology.growing(downstream, grown), grown)
+
+
 def test_accumulate_leaves_its_input_alone():
     values = np.ones(3)
     topology.accumulate([1, 2, -1], values)

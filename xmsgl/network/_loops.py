@@ -62,6 +62,16 @@ def accumulate_downstream(downstream: Ints, order: Ints, total: Floats) -> None:
 
 
 @compiled
+def raise_downstream(downstream: Ints, order: Ints, inflow: Floats, total: Floats) -> None:
+    """Raise each of ``total`` (n,) to the sum of those upstream of it, in place; ``inflow`` starts as 0."""
+    for k in range(order.size):
+        i = order[k]
+        total[i] = max(total[i], inflow[i])
+        if downstream[i] >= 0:
+            inflow[downstream[i]] += total[i]
+
+
+@compiled
 def accumulate_upstream(downstream: Ints, order: Ints, entered: Floats) -> Floats:
     """Sum ``entered`` over every reach entered on the way to the outlet."""
     total = np.zeros(downstream.size, np.float64)

@@ -22,6 +22,7 @@ __all__ = [
     "distance_to_outlet",
     "find_cycles",
     "first_selected",
+    "growing",
     "hops_to_outlet",
     "inflows",
     "link",
@@ -156,6 +157,16 @@ def accumulate(downstream: ArrayLike, values: ArrayLike) -> Floats:
     total = np.array(given, order="C").reshape(down.size, given.size // max(down.size, 1))
     _loops.accumulate_downstream(down, topological_order(down), total)
     return total.reshape(given.shape)
+
+
+def growing(downstream: ArrayLike, area: ArrayLike) -> Floats:
+    """Raise drainage areas (n,) where they are less than the sum of those that flow in, headwaters first."""
+    from xmsgl.network import _loops
+
+    down = check_downstream(downstream)
+    total = np.array(area, np.float64)
+    _loops.raise_downstream(down, topological_order(down), np.zeros(down.size), total)
+    return total
 
 
 def distance_to_outlet(downstream: ArrayLike, length: ArrayLike) -> Floats:

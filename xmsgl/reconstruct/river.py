@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xmsgl.network.distance import RiverDistances
-from xmsgl.network.topology import accumulate, distance_to_outlet
+from xmsgl.network.topology import accumulate, distance_to_outlet, growing
 from xmsgl.schema.rivers import segment_positions, topology
 
 if TYPE_CHECKING:
@@ -32,13 +32,18 @@ class River:
 
     downstream: Ints  # (reach,)
     length: Floats  # m
-    area: Floats  # drainage area, or the length of all reaches upstream where it is unknown
+    area: Floats  # drainage area, or the length of all reaches upstream where it is unknown; see `of`
     segment: Ints  # position of the coarse segment
     place: Floats | None  # unit vectors of the places, (reach, 3); None without coordinates
 
     @classmethod
     def of(cls, ds: xr.Dataset) -> River:
-        """Read the river of a dataset."""
+        """Read the river of a dataset.
+
+        The model along a river is a covariance only where no drainage area is less than the sum of those that
+        flow in (Ver Hoef and Peterson 2010, doi:10.1198/jasa.2009.ap08248). Below the minor channels around an
+        island the areas of NHDPlus are; they are raised to it.
+        """
         _, downstream, length = topology(ds, "fine")
         segment = segment_positions(ds)
         upstream = accumulate(downstream, length)
@@ -48,7 +53,8 @@ class River:
         if lat is not None and lon is not None:
             phi, lam = np.radians(lat), np.radians(lon)
             place = np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
-        return cls(downstream, length, upstream if area is None else area, segment, place)
+        area = upstream if area is None else growing(downstream, area)
+        return cls(downstream, length, area, segment, place)
 
     @property
     def outlets(self) -> Ints:
