@@ -1,17 +1,20 @@
-"""Join two datasets on the days that have weather, that is, drivers; count what is left out."""
+"""Days: of two datasets, joined on those with weather, that is, drivers; and those that a date stands for."""
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from xmsgl.errors import shorten
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.schema.advice import counted
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.roles import features_along
+from xmsgl.util.plain import brief
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["Joined", "day_spans", "join_days", "lost", "padded"]
+__all__ = ["Joined", "day_range", "day_spans", "join_days", "lost", "one_day", "padded"]
+
+_ISO = re.compile(r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)(?:[T ](?P<clock>.+))?")
+_MIDNIGHT = re.compile(r"00:00(:00(\.0+)?)?")
+_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+_UNCLEAR = re.compile(r"\d{1,2}[-./]\d{1,2}[-./]\d{4}")
 
 
 @dataclass(frozen=True)
@@ -127,3 +135,51 @@ def day_spans(days: pd.Index) -> str:
         for a, b in zip(first, last, strict=True)
     ]
     return shorten(spans)
+
+
+def one_day(value: Any, what: str) -> np.datetime64:
+    """Read a single day, text such as "2021-04-01" or a date of any library, as datetime64[D].
+
+    A month or a year, a time of day, a time zone and dates not written yyyy-mm-dd are refused; `what` names
+    the argument in the message.
+    """
+    first, last = day_range(value, what)
+    if first != last:
+        whole = "year" if (last - first).astype(int) > 31 else "month"
+        msg = f"{what} must be one day, but {_iso(value)!r} is a whole {whole}; give a day, such as '{last}'"
+        raise InvalidArgumentError(msg)
+    return first
+
+
+def day_range(value: Any, what: str) -> tuple[np.datetime64, np.datetime64]:
+    """Read the first and the last day that a date stands for: "2003-04" is the month, as in `sel` of xarray.
+
+    Other than that it accepts and refuses what :func:`one_day` does.
+    """
+    text = _iso(value)
+    found = _ISO.fullmatch(text or "")
+    if text is None or found is None:
+        unclear = text is not None and _UNCLEAR.fullmatch(text)
+        why = ", because its day and its month may be confused" if unclear else ""
+        msg = f"{what} must be a day such as 2021-04-01 (yyyy-mm-dd), not {brief(value)}{why}"
+        raise InvalidArgumentError(msg)
+    date, clock = found["date"], found["clock"]
+    if clock and not _MIDNIGHT.fullmatch(clock):
+        extra = "time zone" if _ZONE.search(clock) else "time of day"
+        msg = f"{what} {text!r} has a {extra}; give the day without it, such as '{date}'"
+        raise InvalidArgumentError(msg)
+    try:
+        start = np.datetime64(date)  # of the unit that the text has: year, month or day
+    except ValueError as error:
+        msg = f"{what} {text!r} is not a date of the calendar; correct it"
+        raise InvalidArgumentError(msg) from error
+    return start.astype("datetime64[D]"), (start + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+
+
+def _iso(value: Any) -> str | None:
+    """Write a date of any library as ISO text; None for what is none."""
+    if getattr(value, "ndim", None) == 0 and getattr(value, "dtype", np.dtype(int)).kind == "M":
+        return str(np.asarray(value)[()])
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return str(value).strip() if isinstance(value, str | pd.Period) else None
