@@ -368,9 +368,9 @@ ARGUMENTS = [
     Case(
         "a day that the dataset lacks",
         E2,
-        "day x is not a day of the dataset",
+        "day 1999-10-20 is not a day of the dataset",
         "a day of the dataset",
-        lambda t: t.ds.msgl.state(t.model, day="x"),
+        lambda t: t.ds.msgl.state(t.model, day="1999-10-20"),
         lambda t: t.ds.msgl.state(t.model, day="2001-10-20"),
     ),
     Case(

@@ -283,13 +283,13 @@ class TestRefused:
     def test_of_another_version(self, before, trees):
         found, late = before
         with pytest.raises(
-            InvalidArgumentError, match=r"version 1 and 120 days; it has version 2 and .*make it again"
+            InvalidArgumentError, match=r"version 2 and 120 days; it has version 1 and .*make it again"
         ):
-            reconstruct(late, trees, start=found.assign_attrs(xmsgl_state=2))
+            reconstruct(late, trees, start=found.assign_attrs(xmsgl_state=1))
 
     def test_a_part_of_it(self, before, trees):
         found, late = before
-        with pytest.raises(InvalidArgumentError, match="it has version 1 and 20 days"):
+        with pytest.raises(InvalidArgumentError, match="it has version 2 and 20 days"):
             reconstruct(late, trees, start=found.isel(time=slice(-20, None)))
 
     def test_another_dataset(self, before, trees):
@@ -336,6 +336,11 @@ class TestRefused:
         ):
             state(river, trees, day="2010-01-01")
 
+    @pytest.mark.parametrize("day", ["2003-06", "01/06/2003", "2003-06-01T12:00", np.datetime64("2003-06")])
+    def test_what_is_not_one_day(self, river, trees, day):
+        with pytest.raises(InvalidArgumentError, match="day"):
+            state(river, trees, day=day)
+
     def test_no_observations(self, river, trees):
         with pytest.raises(InvalidArgumentError, match="give observed="):
             state(river.drop_vars([FINE, COARSE]), trees, day=MIDDLE)
@@ -353,6 +358,7 @@ class TestRefused:
         (lambda state: state.isel(time=slice(None, None, -1)), "its days are not consecutive"),
         (lambda state: state.assign_coords(fine=state.fine + 10_000), "which the dataset does not have"),
         (lambda state: state.drop_vars("error_ungauged"), "it lacks error_ungauged"),
+        (lambda state: state.isel(fine=[0]), "it has 1 sensors instead of"),
     ],
 )
 def test_a_changed_state_is_refused(before, trees, change, said):

@@ -428,6 +428,10 @@ FAULTS = {
         lambda ds: ds.assign_coords(lat_fine=("fine", np.r_[500.0, np.full(11, 41.0)])),
         r"lat_fine: 1 value is outside -90..90 degrees \(from 41 to 500\): fine 1; .*drop_vars",
     ),
+    "latitude-radian": (
+        lambda ds: ds.assign_coords(lat_fine=("fine", np.full(12, 0.71), {"units": "radian"})),
+        r"lat_fine is in 'radian' instead of 'degree'; convert: .*np.rad2deg",
+    ),
     "latitude-missing": (
         lambda ds: ds.assign_coords(lat_fine=("fine", np.r_[np.nan, np.full(11, 41.0)])),
         r"lat_fine: 1 value is NaN: fine 1; .*drop_vars",

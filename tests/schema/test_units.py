@@ -124,7 +124,7 @@ SI = {
     "W": 1.0, "kW": constants.kilo, "J": 1.0, "kJ": constants.kilo, "MJ": constants.mega,
     "Wh": constants.hour, "kWh": constants.kilo * constants.hour,
     "langley": constants.calorie / constants.centi**2, "kg": 1e-3,  # of water, m3
-    "%": 0.01,
+    "%": 0.01, "rad": 1.0, "degree": constants.degree,
 }  # fmt: skip
 
 

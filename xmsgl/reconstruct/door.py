@@ -29,6 +29,7 @@ from xmsgl.reconstruct.run import (
 from xmsgl.reconstruct.saved import read_state, write_state
 from xmsgl.reconstruct.sensors import observations
 from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.days import one_day
 from xmsgl.schema.graphs import known_segments
 from xmsgl.util.arguments import checked
 
@@ -241,8 +242,9 @@ def state(
     saved = None if start is None else read_state(start, fitted, ds, warmup)
     labels = observations(ds, observed, required=saved is None)
     days, begin = pd.DatetimeIndex(ds.indexes["time"]), 0 if saved is None else saved.begin
-    if day is not None and pd.to_datetime(day, errors="coerce") not in days:
-        msg = f"day {day} is not a day of the dataset, which has {days[0].date()} to {days[-1].date()}"
+    day = None if day is None else pd.Timestamp(one_day(day, "day"))
+    if day is not None and day not in days:
+        msg = f"day {day.date()} is not a day of the dataset, which has {days[0].date()} to {days[-1].date()}"
         raise InvalidArgumentError(msg + "; give one of these")
     until = day if observed is None or day is not None else observed.indexes["time"].max()
     last = _issue(ds, labels, saved, until)

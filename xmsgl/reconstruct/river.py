@@ -40,9 +40,9 @@ class River:
     def of(cls, ds: xr.Dataset) -> River:
         """Read the river of a dataset.
 
-        The model along a river is a covariance only where no drainage area is less than the sum of those that
-        flow in (Ver Hoef and Peterson 2010, doi:10.1198/jasa.2009.ap08248). Below the minor channels around an
-        island the areas of NHDPlus are; they are raised to it.
+        Correlations along a river are those of some error only where no drainage area is less than the sum of
+        those that flow in (Ver Hoef and Peterson 2010, doi:10.1198/jasa.2009.ap08248). NHDPlus has smaller
+        ones, below the minor channels around an island for instance; they are raised to that sum.
         """
         _, downstream, length = topology(ds, "fine")
         segment = segment_positions(ds)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Saved", "drivers_from", "read_state", "write_state"]
 
-_NAME, _VERSION = "xmsgl_state", 1  # attribute with the version of the format
+_NAME, _VERSION = "xmsgl_state", 2  # attribute with the version of the format
 _DAY = pd.Timedelta(1, "D")
 _AGAIN = "make it again from the whole record with ds.msgl.state(model, day=...)"
 _WHAT: dict[ErrorKind, str] = {
@@ -74,7 +74,8 @@ def write_state(
         "drivers_from": str(drivers_from(model, day + _DAY, warmup).date()),
     }
     state = xr.Dataset(variables, coords, attrs).reindex(time=pd.date_range(end=day, periods=LIMIT))
-    return stamp(state.dropna("fine", how="all"), f"state(day={str(day.date())!r})")
+    state = state.dropna("fine", how="all")
+    return stamp(state.assign_attrs(sensors=state.sizes["fine"]), f"state(day={str(day.date())!r})")
 
 
 def read_state(state: xr.Dataset, model: Model, ds: xr.Dataset, warmup: int | None) -> Saved:
@@ -121,6 +122,8 @@ def _sound(state: xr.Dataset, ds: xr.Dataset) -> NDArray[np.int64]:
         fault = f"it has reaches {shorten(state.indexes['fine'][reach < 0])}, which the dataset does not have"
     elif lost := [name for kind in _WHAT if (name := f"error_{kind}") not in state]:
         fault = f"it lacks {', '.join(lost)}"
+    elif reach.size != (sensors := state.attrs.get("sensors")):
+        fault = f"it has {reach.size} sensors instead of {sensors}"
     else:
         return reach
     msg = f"start was changed since ds.msgl.state made it: {fault}; {_AGAIN}"

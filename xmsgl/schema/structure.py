@@ -39,6 +39,7 @@ _DAILY = re.compile(
     r"((air|water|simulated|true)_temperature(_min|_max)?|precipitation|solar_radiation"
     r"|relative_humidity|potential_evapotranspiration)$"
 )
+_ANGLES = {"lat", "lon", "latitude", "longitude"}
 _NUMBERS = {"lat", "lon", "length", "drainage_area", "stream_order"}
 _DAY = np.timedelta64(1, "D")
 
@@ -224,6 +225,8 @@ def check_units(ds: xr.Dataset) -> Iterator[str]:
     for name in ds.variables:
         base, scale = scale_of(name)
         found, expected = ds[name].attrs.get("units"), expected_units(base)
+        if scale and base in _ANGLES and not re.match(r"deg|°|$", str(found or "").strip().lower()):
+            yield f"{name} is in {found!r} instead of 'degree'; {advice(str(name), str(found), 'degree')}"
         if scale is None or (base not in features and expected is None):
             continue
         if not isinstance(found, str) or not found.strip():

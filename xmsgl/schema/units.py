@@ -36,6 +36,7 @@ _WORDS = {
     "km2": "sqkm",
     "mi2": "sqmi",
     "degree": "deg degree degrees",
+    "rad": "rad radian radians",
     "m3 s-1": "cms cumecs",
     "ft3 s-1": "cfs",
     "langley d-1": "ly/day langley/day langleys/day ly/d ly langley langleys calcm-2d-1 cal/cm2/day",
@@ -131,6 +132,7 @@ _CONVERSIONS = {
     ("degree", "1"): Conversion(
         "np.tan(np.deg2rad({} * 1.0))", lambda values: np.tan(np.deg2rad(values * 1.0))
     ),
+    ("rad", "degree"): Conversion("np.rad2deg({})", np.rad2deg),
     ("m2", "km2"): _over(1e6),
     ("ha", "km2"): _over(100),
     ("acre", "km2"): _times(_KM2_PER_ACRE),
