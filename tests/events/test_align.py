@@ -47,6 +47,7 @@ def test_recall_is_a_count_of_the_closer_ones() -> None:
         assert recall(one, other, k) == pytest.approx(sum(hits) / 40)
     same = xr.DataArray(np.ones((40, 4)), dims=("event", "shared"))
     assert recall(same, same, 5) == 0.0  # ties count against it
+    assert recall(one.T, other, 5) == recall(one, other, 5)
 
 
 def test_what_belongs_together_is_learned_and_found_again() -> None:
@@ -145,5 +146,9 @@ def test_faults_are_refused(basin, events, localizer, aligner) -> None:
     with pytest.raises(InvalidArgumentError, match="descriptions is empty"):
         aligner.classify(events, basin, {})
     square = xr.DataArray(np.eye(3), dims=("event", "shared"))
-    with pytest.raises(InvalidArgumentError, match="two arrays of one size"):
+    with pytest.raises(InvalidArgumentError, match="must be of one size"):
         recall(square, square[:2])
+    with pytest.raises(InvalidArgumentError, match="not finite"):
+        recall(square, square.where(square == 1), k=1)
+    with pytest.raises(InvalidArgumentError, match="no vectors"):
+        recall(square, square.rename(shared="other"), k=1)

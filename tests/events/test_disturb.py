@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.events.disturb import perturb
 
 DAYS = 60
@@ -73,3 +73,27 @@ def test_noise_and_one_biased_sensor(records) -> None:
 def test_wrong_arguments_are_named(records, wrong) -> None:
     with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):
         perturb(records, **wrong)
+
+
+def test_bands_that_leave_nothing_are_refused(records) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"leaves no variation of event 0, .* 10 to 30 days"):
+        perturb(perturb(records, band=(10, 30)), band=(3, 9))
+    with pytest.raises(InvalidArgumentError, match="leaves no variation"):
+        perturb(records, band=(61, 90))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda events: events.assign(residual=events.residual.where(events.day != 3)), "missing values"),
+        (lambda events: events.isel(event=slice(0, 0)), "at least one event"),
+        (
+            lambda events: events.assign(residual=events.residual.assign_attrs(units="degF")),
+            "'degF', not in degC",
+        ),
+        (lambda events: events.assign_coords(day=np.arange(DAYS)[::-1]), "not in order"),
+    ],
+)
+def test_records_that_can_not_be_disturbed(records, change, words) -> None:
+    with pytest.raises(InvalidDatasetError, match=words):
+        perturb(change(records.assign_coords(day=np.arange(DAYS))), shift=1)

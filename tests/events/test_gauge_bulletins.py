@@ -233,3 +233,15 @@ def test_minilm_reads_the_sentence_that_names_the_gauge() -> None:
     ).values
     assert one == pytest.approx(same, abs=1e-6)
     assert low < 0 < one
+
+
+def test_biases_with_ids_are_those_of_the_texts_with_the_same() -> None:
+    biases = drawn(40, 3)
+    texts = gauge_bulletins(dict(enumerate(biases)), seed=1)
+    labelled = xr.DataArray(biases, {"gauge": np.arange(40)}, ("gauge",), attrs={"units": "K"})
+    one, other = (BiasReader(texts, each).estimate(texts) for each in (biases, labelled[::-1]))
+    xr.testing.assert_equal(one, other)
+    with pytest.raises(InvalidArgumentError, match="not of the same gauges"):
+        BiasReader(texts, labelled.assign_coords(gauge=np.arange(40) + 1))
+    with pytest.raises(InvalidArgumentError, match="biases is in 'degF'"):
+        BiasReader(texts, labelled.assign_attrs(units="degF"))

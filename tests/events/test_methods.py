@@ -91,6 +91,29 @@ def test_scores_are_those_of_networkx(basin, events) -> None:
     assert int(got.magnitude_n) == errors.size < int(got.n) == 48
 
 
+def test_estimates_with_labels_are_scored_by_them(basin, events) -> None:
+    labelled = events.assign_coords(event=np.arange(48) + 100)
+    found = locate(events, basin, "largest").assign_coords(event=labelled.event)
+    shuffled = found.isel(event=np.random.default_rng(0).permutation(48))
+    xr.testing.assert_identical(score(shuffled, labelled, basin), score(found, labelled, basin))
+    other = found.assign_coords(event=np.arange(48) + 101)
+    with pytest.raises(InvalidArgumentError, match="missing or twice: 100"):
+        score(other, labelled, basin)
+
+
+@pytest.mark.parametrize("method", ["largest", "travel-time"])
+def test_the_rules_do_not_depend_on_the_order_of_reaches(basin, events, method) -> None:
+    order = np.random.default_rng(1).permutation(basin.sizes["fine"])
+    one, other = (locate(events, ds, method) for ds in (basin, basin.isel(fine=order)))
+    np.testing.assert_array_equal(one.source, other.source)
+    np.testing.assert_allclose(one.magnitude, other.magnitude, rtol=1e-9)
+
+
+def test_a_rule_needs_the_noise(basin, events) -> None:
+    with pytest.raises(InvalidDatasetError, match=r"'noise' of residual is None.*attrs\[\"noise\"\] = 0.1"):
+        locate(events.assign(residual=events.residual.drop_attrs()), basin, "travel-time")
+
+
 def test_what_is_not_of_this_river_is_named(basin, events) -> None:
     with pytest.raises(UnknownNameError, match="likelihood"):
         locate(events, basin, "likelyhood")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.events.records import bands, need
+from xmsgl.events.records import bands, residuals
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -70,8 +70,8 @@ def perturb(
     >>> bool((late.residual.isel(day=slice(0, 2)) == 0).all())
     True
     """
-    need(events, "residual")
-    days = events.sizes["day"]
+    values = residuals(events)
+    n, days, sensors = values.shape
     sizes = np.isfinite(noise) and np.isfinite(bias) and noise >= 0
     if not 0 <= shift < days or not 0 <= lost <= 1 or not sizes or seed < 0:
         msg = (
@@ -83,8 +83,7 @@ def perturb(
         msg = f"band={band} must be the shortest and the longest period in days, at least 2 and ascending"
         raise InvalidArgumentError(msg)
     rng = np.random.default_rng(seed)
-    values = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float64)
-    n, _, sensors = values.shape
+    inner = None if band is None else _inner_bands(events, band, days)
     if band is not None:
         values = between(values, *band)
     if shift:
@@ -94,18 +93,28 @@ def perturb(
     values[np.broadcast_to((rng.random((n, 1, sensors)) < lost), values.shape)] = 0.0
     about = events["residual"].attrs
     changed = events.assign(residual=(("event", "day", "sensor"), values.astype(np.float32), about))
-    if band is not None:
-        # Of records that may have been filtered before.
-        known = np.array([each or band for each in bands(events)], dtype=np.float64)
-        inner = {
-            "shortest_period": np.fmax(known[:, 0], band[0]),
-            "longest_period": np.fmin(known[:, 1], band[1]),
-        }
-        changed = changed.assign({name: ("event", days, {"units": "d"}) for name, days in inner.items()})
+    if inner is not None:
+        changed = changed.assign({name: ("event", ends, {"units": "d"}) for name, ends in inner.items()})
     if "onset" in events:
         changed["onset"] = events["onset"] + shift
     how = f"band={band}, shift={shift}, lost={lost}, noise={noise}, bias={bias}, seed={seed}"
     return stamp(changed, f"perturb({how})")
+
+
+def _inner_bands(events: xr.Dataset, band: tuple[float, float], days: int) -> dict[str, Floats]:
+    """Return the periods that are left of records that may have been filtered before."""
+    known = np.array([each or band for each in bands(events)], dtype=np.float64)
+    short, long = np.fmax(known[:, 0], band[0]), np.fmin(known[:, 1], band[1])
+    periods = 1 / np.fft.rfftfreq(days)[1:]
+    left = ((periods >= short[:, None]) & (periods <= long[:, None])).any(axis=1)
+    if not left.all():
+        k = int(np.argmin(left))
+        msg = (
+            f"band={band} leaves no variation of event {k}, which lasts {days} days and has periods of "
+            f"{known[k, 0]:g} to {known[k, 1]:g} days; give a band that has some of them"
+        )
+        raise InvalidArgumentError(msg)
+    return {"shortest_period": short, "longest_period": long}
 
 
 def between(values: Floats, shortest: float, longest: float) -> Floats:

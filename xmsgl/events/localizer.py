@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xmsgl.errors import CheckpointError, InvalidArgumentError, InvalidDatasetError, XMSGLError
+from xmsgl.errors import CheckpointError, InvalidArgumentError, XMSGLError
 from xmsgl.events.disturb import between
 from xmsgl.events.edges import LOG_UNIT, EdgeTable
 from xmsgl.events.kinds import KINDS
 from xmsgl.events.network import EventNetwork, Output
-from xmsgl.events.records import Found, Records, need, read_records, stations
+from xmsgl.events.records import Found, Records, need, noise_in, read_records, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.models.file import storage
 from xmsgl.schema.arrays import sound_dataset
@@ -184,14 +184,13 @@ def train(events: xr.Dataset, obj: xr.Dataset | xr.DataTree, *, epochs: int = 40
     """
     ds = sound_dataset(obj, sizes=True)
     need(events, "residual")
+    noise = noise_in(events["residual"].attrs)
     if not 1 <= epochs <= _MOST or seed < 0 or events.sizes["event"] < _BATCH:
         msg = (
             f"epochs={epochs}, seed={seed}, {events.sizes['event']} events: epochs must be 1 to {_MOST:,}, "
             f"seed at least 0, and there must be at least {_BATCH} events"
         )
         raise InvalidArgumentError(msg)
-    if not (noise := float(events["residual"].attrs.get("noise", 0.0))) > 0:
-        raise InvalidDatasetError(["residual lacks the attribute 'noise', the deviation of a sensor in degC"])
     return fit(EventNetwork, events, ds, noise=noise, epochs=epochs, seed=seed)
 
 

@@ -87,10 +87,10 @@ def locate(
     river = HeatedRiver.of(ds)
     records = read_records(events, river)
     if isinstance(method, str):
-        places, noise = stations(river, events["sensor"].values), events["residual"].attrs.get("noise")
+        places, about = stations(river, events["sensor"].values), events["residual"].attrs
         filtered = bands(events)
         finders = {
-            band: _METHODS[method](river, places, events.sizes["day"], {"noise": noise, "band": band})
+            band: _METHODS[method](river, places, events.sizes["day"], {**about, "band": band})
             for band in set(filtered)
         }
         each = zip(filtered, records.residual.astype(np.float64), records.first.tolist(), strict=True)

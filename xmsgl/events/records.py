@@ -9,16 +9,28 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.events.kinds import KINDS
+from xmsgl.schema.units import tidy_units
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
 
     from xmsgl.events.river import HeatedRiver
 
-__all__ = ["Found", "Records", "bands", "known_kinds", "need", "places", "read_records", "stations"]
+__all__ = [
+    "Found",
+    "Records",
+    "bands",
+    "known_kinds",
+    "need",
+    "noise_in",
+    "places",
+    "read_records",
+    "residuals",
+    "stations",
+]
 
 _TRUTH = ("source", "kind", "onset", "magnitude")
 
@@ -55,11 +67,7 @@ def need(events: xr.Dataset, *names: str) -> None:
 def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False) -> Records:
     """Read events, with the truth if asked for; they must be of this river."""
     need(events, "residual", "first_day", *(_TRUTH if truth else ()))
-    residual = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float32)
-    if not np.isfinite(residual).all():
-        raise InvalidDatasetError(
-            ["residual has missing values; set them to 0, which says that nothing changed"]
-        )
+    residual = residuals(events).astype(np.float32)
     first = river.days.get_indexer(pd.DatetimeIndex(events["first_day"].values))
     if (first < 0).any() or (first + residual.shape[1] > river.days.size).any():
         msg = "the days of the events are not all in this dataset; give the one they were simulated on"
@@ -75,6 +83,36 @@ def read_records(events: xr.Dataset, river: HeatedRiver, *, truth: bool = False)
         events["onset"].to_numpy().astype(np.int64),
         np.array([list(KINDS).index(kind) for kind in known_kinds(events)], dtype=np.int64),
     )
+
+
+def residuals(events: xr.Dataset) -> NDArray[np.float64]:
+    """Return the residuals, degC (event, day, sensor); refuse other units, gaps, and none at all."""
+    need(events, "residual")
+    array = events["residual"].transpose("event", "day", "sensor")
+    values, units = array.to_numpy().astype(np.float64), str(array.attrs.get("units", "degC"))
+    if not values.size:
+        fault = f"residual has no values, {dict(array.sizes)}; give at least one event, day and sensor"
+    elif tidy_units(units) not in ("degC", "K"):
+        fault = f"residual is in {units!r}, not in degC; convert it: differences have no offset"
+    elif not np.isfinite(values).all():
+        fault = "residual has missing values; set them to 0, which says that nothing changed"
+    elif "day" in array.indexes and not array.indexes["day"].is_monotonic_increasing:
+        fault = 'the days of residual are not in order; sort them: events = events.sortby("day")'
+    else:
+        return values
+    raise InvalidDatasetError([fault])
+
+
+def noise_in(about: Mapping[str, Any]) -> float:
+    """Return the noise that the attributes of residuals state, degC."""
+    noise = about.get("noise")
+    if not isinstance(noise, int | float | np.number) or not 0 < noise < np.inf:
+        fault = (
+            f"the attribute 'noise' of residual is {noise!r}; it must be the deviation of a sensor in degC: "
+            'events["residual"].attrs["noise"] = 0.1'
+        )
+        raise InvalidDatasetError([fault])
+    return float(noise)
 
 
 def bands(events: xr.Dataset) -> list[tuple[float, float] | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xmsgl.events.records import Found
+from xmsgl.events.records import Found, noise_in
 from xmsgl.network.topology import first_selected
 from xmsgl.simulate.loops import HEAT_CAPACITY
 
@@ -22,20 +22,13 @@ __all__ = ["largest", "travel_time"]
 Floats = NDArray[np.float64]
 Finder = Callable[[Floats, int], Found]
 
-_NOISE = 0.1  # degC, if it is not stated
 _SEEN = 4.0  # a sensor sees an event if its mean of three days is so many times the deviation of such means
 _MEAN = np.ones(3) / 3
 
 
-def _noise_in(about: Mapping[str, Any]) -> float:
-    """Return the noise of the residuals, degC."""
-    noise = about["noise"]
-    return _NOISE if noise is None else float(noise)
-
-
 def largest(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]) -> Finder:
     """Take the sensor with the largest residual for the source."""
-    noise = _noise_in(about)
+    noise = noise_in(about)
 
     def find(residual: Floats, first: int) -> Found:
         smooth = _smooth(residual)
@@ -49,7 +42,8 @@ def largest(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any
 
 def travel_time(river: HeatedRiver, places: Ints, days: int, about: Mapping[str, Any]) -> Finder:
     """Go back from the most upstream sensor that sees the event, half-way to the next sensors."""
-    noise = _noise_in(about)
+    noise = noise_in(about)
+    rank = np.argsort(np.argsort(river.ids))  # of equally good reaches the one with the smallest id counts
     selected = np.zeros(river.downstream.size, dtype=bool)
     selected[places] = True
     seen_by = first_selected(river.downstream, selected)
@@ -60,10 +54,10 @@ def travel_time(river: HeatedRiver, places: Ints, days: int, about: Mapping[str,
         top = int(np.argmax(peaks))
         seen = np.flatnonzero(peaks > _SEEN * noise / np.sqrt(3)).tolist()
         above = [k for k in seen if places[top] in river.path(int(places[k]))] or [top]
-        sensor = max(above, key=lambda k: float(river.to_outlet[places[k]]))
+        sensor = max(above, key=lambda k: (float(river.to_outlet[places[k]]), -int(rank[places[k]])))
         reaches = np.flatnonzero(seen_by == places[sensor])
         way = river.to_outlet[reaches] - river.to_outlet[places[sensor]]
-        source = int(reaches[np.argmin(np.abs(way - way.max() / 2))])
+        source = int(reaches[np.lexsort([rank[reaches], np.abs(way - way.max() / 2)])[0]])
         path = river.path(source)
         path = path[: int(np.flatnonzero(path == places[sensor])[0]) + 1]
         lag, exponent = (

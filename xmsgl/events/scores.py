@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.events.records import need, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.network.topology import contract
@@ -61,13 +61,14 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
             f"{found.sizes.get('event')} estimates for {events.sizes.get('event')} events; locate all of them"
         )
         raise InvalidArgumentError(msg)
+    found = _in_order_of(found, events)
     river = HeatedRiver.of(ds)
     true, guess = (stations(river, each["source"].values) for each in (events, found))
     distance = river.distance(true, guess)
     spacing = sensor_spacing(river, stations(river, events["sensor"].values))
-    error = (found["magnitude"] - events["magnitude"]).to_numpy()
+    error = found["magnitude"].to_numpy() - events["magnitude"].to_numpy()
     error = error[np.isfinite(error)]
-    late = np.abs((found["onset"] - events["onset"]).to_numpy())
+    late = np.abs(found["onset"].to_numpy() - events["onset"].to_numpy())
     metres, exponent = {"units": "m"}, {"long_name": "log10 of W"}
     return xr.Dataset(
         {
@@ -81,6 +82,18 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
             "n": ((), distance.size),
         }
     )
+
+
+def _in_order_of(found: xr.Dataset, events: xr.Dataset) -> xr.Dataset:
+    """Bring estimates into the order of the events, by their labels if both have some."""
+    if "event" not in found.indexes or "event" not in events.indexes:
+        return found
+    own, wanted = found.indexes["event"], events.indexes["event"]
+    if not (own.is_unique and wanted.is_unique) or not wanted.isin(own).all():
+        told = f"missing or twice: {shorten(wanted[~wanted.isin(own[~own.duplicated(keep=False)])])}"
+        msg = f"the estimates are not of the same events, each once; {told}; locate all of them"
+        raise InvalidArgumentError(msg)
+    return found.sel(event=wanted)
 
 
 def sensor_spacing(river: HeatedRiver, sensors: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:

@@ -132,7 +132,8 @@ def recall(a: xr.DataArray, b: xr.DataArray, k: int = 5) -> float:
     Raises
     ------
     InvalidArgumentError
-        The arrays differ in size, or k is out of range.
+        The arrays differ in size or have no dimension ``shared``, a value is not finite, or k is out of
+        range.
 
     Examples
     --------
@@ -142,10 +143,16 @@ def recall(a: xr.DataArray, b: xr.DataArray, k: int = 5) -> float:
     >>> recall(a, a[::-1], k=1), recall(a, a, k=1)
     (0.0, 1.0)
     """
-    if a.ndim != 2 or a.shape != b.shape or not 1 <= k <= a.shape[0]:
-        msg = f"a {a.shape} and b {b.shape} must be two arrays of one size, and k={k} at most their length"
+    wrong = next((each for each in (a, b) if each.ndim != 2 or "shared" not in each.dims), None)
+    if wrong is not None:
+        raise InvalidArgumentError(f"an array over {wrong.dims} has no vectors: give (event, shared)")
+    one, other = (each.transpose(..., "shared").to_numpy().astype(np.float64) for each in (a, b))
+    if one.shape != other.shape or not 1 <= k <= len(one):
+        msg = f"a {one.shape} and b {other.shape} must be of one size, and k={k} at most their length"
         raise InvalidArgumentError(msg)
-    likeness = a.to_numpy().astype(np.float64) @ b.to_numpy().astype(np.float64).T
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise InvalidArgumentError("a or b has values that are not finite; leave these vectors out of both")
+    likeness = one @ other.T
     own = np.diag(likeness)[:, None]
     return float(((likeness >= own).sum(axis=1) <= k).mean())
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidDatasetError
 from xmsgl.events.kinds import KINDS
-from xmsgl.events.records import known_kinds, need, places
+from xmsgl.events.records import known_kinds, need, noise_in, places, residuals
 from xmsgl.network.topology import distance_to_outlet, link, strahler
 
 if TYPE_CHECKING:
@@ -86,9 +86,8 @@ def _megawatts(magnitude: float) -> str:
 
 def _spread(events: xr.Dataset) -> Words:
     """Say how many sensors saw the event on some day."""
-    residual = events["residual"].transpose("event", "day", "sensor").to_numpy().astype(np.float64)
-    noise = float(events["residual"].attrs.get("noise", 0.1))
-    seen = (np.abs(residual) > _SEEN * noise).any(axis=1).sum(axis=1)
+    noise = noise_in(events["residual"].attrs)
+    seen = (np.abs(residuals(events)) > _SEEN * noise).any(axis=1).sum(axis=1)
     return _classes(seen.astype(np.float64), (0.5, 1.5, 3.5), ("none", "one", "few", "many"))
 
 
