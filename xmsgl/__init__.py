@@ -16,7 +16,7 @@ from xmsgl.util.options import get_option, set_options
 from xmsgl.util.version import __version__
 
 if TYPE_CHECKING:
-    from xmsgl import benchmark, datasets, evaluate, export, plot, readers
+    from xmsgl import benchmark, datasets, evaluate, events, export, plot, readers
     from xmsgl.catalog.path import catalog_path
     from xmsgl.models.file.model import Model, load_model
     from xmsgl.readers.coarsen import coarsen
@@ -36,6 +36,7 @@ __all__ = [
     "combine",
     "datasets",
     "evaluate",
+    "events",
     "export",
     "get_option",
     "join_basins",
@@ -55,6 +56,6 @@ __getattr__, __dir__ = late(
         "combine": "schema.combine",
         "join_basins": "schema.join",
         "load_model": "models.file.model",
-        **dict.fromkeys(("benchmark", "datasets", "evaluate", "export", "plot", "readers"), ""),
+        **dict.fromkeys(("benchmark", "datasets", "evaluate", "events", "export", "plot", "readers"), ""),
     },
 )

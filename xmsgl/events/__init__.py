@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xmsgl.util.late import late
 
 if TYPE_CHECKING:
+    from xmsgl.events import text
     from xmsgl.events.disturb import perturb
     from xmsgl.events.draw import simulate
     from xmsgl.events.localizer import Localizer, train
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from xmsgl.events.scores import score
     from xmsgl.events.weights import felt, sensor_weights
 
-__all__ = ["Localizer", "felt", "locate", "perturb", "score", "sensor_weights", "simulate", "train"]
+__all__ = ["Localizer", "felt", "locate", "perturb", "score", "sensor_weights", "simulate", "text", "train"]
 
 _HOMES = {
     "Localizer": "localizer",
@@ -29,6 +30,7 @@ _HOMES = {
     "score": "scores",
     "sensor_weights": "weights",
     "simulate": "draw",
+    "text": "",
     "train": "localizer",
 }
 __getattr__, __dir__ = late(__name__, _HOMES)
