@@ -13,6 +13,7 @@ from xmsgl.schema.names import CROSSWALK, LABEL, positions
 from xmsgl.schema.rivers import need_ids, read_small, segment_positions, unique_ids
 from xmsgl.schema.roles import inherited
 from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.units import in_units, same_units
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
 
@@ -39,13 +40,27 @@ def fine_offset(obj: xr.Dataset | xr.DataTree, base: str) -> npt.NDArray[np.floa
     ds = as_dataset(obj)
     if not lapses(ds, base):
         return None
-    (own,) = read_small(ds, "fine", "elevation_fine")
-    (segment,) = read_small(ds, "coarse", "elevation_coarse")
-    return _height_correction(own, segment[segment_positions(ds)])
+    metric = ds.assign({height.name: height for height in _heights(ds)})
+    (own,) = read_small(metric, "fine", "elevation_fine")
+    (segment,) = read_small(metric, "coarse", "elevation_coarse")
+    return _height_correction(own, segment[segment_positions(ds)], _degree(ds, base))
 
 
-def _height_correction(reach: npt.NDArray[Any], segment: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    offset = LAPSE_RATE * (reach.astype(np.float64) - segment)
+def _heights(ds: xr.Dataset) -> list[xr.DataArray]:
+    """Return the elevation of reaches and of segments, m."""
+    return [in_units(ds[f"elevation_{scale}"], "m") for scale in ("fine", "coarse")]
+
+
+def _degree(ds: xr.Dataset, base: str) -> float:
+    """Return one degC in the units of a temperature."""
+    stated = f"{base}_coarse" in ds and str(ds[f"{base}_coarse"].attrs.get("units", ""))
+    return 1.8 if stated and same_units(stated, "degF") else 1.0
+
+
+def _height_correction(
+    reach: npt.NDArray[Any], segment: npt.NDArray[Any], degree: float
+) -> npt.NDArray[np.float64]:
+    offset = LAPSE_RATE * degree * (reach.astype(np.float64) - segment)
     return np.where(np.isfinite(offset), offset, 0.0)
 
 
@@ -63,7 +78,9 @@ def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
         days = max(1, _BLOCK_VALUES // max(1, ds.sizes["fine"]))
         source = source.chunk({dim: days for dim in source.dims if dim == "time"})
     source = source.chunk({"coarse": -1}).drop_vars(_over(ds, "coarse"), errors="ignore")
-    heights = [ds[f"elevation_{scale}"] for scale in ("fine", "coarse")] if lapses(ds, base) else []
+    heights = _heights(ds) if lapses(ds, base) else []
+    # the correction has decimals, also of whole degrees
+    dtype = np.result_type(source.dtype, np.float32) if heights else source.dtype
     small = [array.drop_vars(_over(ds, *SCALES), errors="ignore") for array in (ds[CROSSWALK], *heights)]
     values: xr.DataArray = xr.apply_ufunc(
         _inherit,
@@ -71,9 +88,9 @@ def fine_values(obj: xr.Dataset | xr.DataTree, base: str) -> xr.DataArray:
         *(array.chunk(-1) if array.chunks is not None else array for array in small),
         input_core_dims=[["coarse"], ["fine"], *([["fine"], ["coarse"]] if heights else [])],
         output_core_dims=[["fine"]],
-        kwargs={"segments": unique_ids(ds, "coarse")},
+        kwargs={"segments": unique_ids(ds, "coarse"), "degree": _degree(ds, base), "dtype": dtype},
         dask="parallelized",
-        output_dtypes=[source.dtype],
+        output_dtypes=[dtype],
         dask_gufunc_kwargs={"output_sizes": {"fine": ds.sizes["fine"]}},
     )
     how = f"inherited from the segment{', corrected for height by -6.5 degC per km' if heights else ''}"
@@ -102,6 +119,8 @@ def _inherit(
     segment_height: npt.NDArray[Any] | None = None,
     *,
     segments: npt.NDArray[Any],
+    degree: float,
+    dtype: npt.DTypeLike,
 ) -> npt.NDArray[Any]:
     """Gather one block, (..., n_coarse) -> (..., n_fine)."""
     where = positions(segments, crosswalk)
@@ -111,5 +130,5 @@ def _inherit(
     gathered = values[..., where]
     if reach_height is None or segment_height is None:
         return gathered
-    offset = _height_correction(reach_height, segment_height[where])
-    return (gathered + offset).astype(values.dtype)
+    offset = _height_correction(reach_height, segment_height[where], degree)
+    return (gathered + offset).astype(dtype)

@@ -21,6 +21,7 @@ __all__ = [
     "conversion",
     "converted",
     "expected_units",
+    "in_units",
     "need_units",
     "same_units",
     "tidy_units",
@@ -216,6 +217,20 @@ def need_units(array: xr.DataArray, expected: str) -> None:
         raise InvalidDatasetError(
             [f"{name} is in {found}, not in {expected}; {advice(name, found, expected)}"]
         )
+
+
+def in_units(array: xr.DataArray, expected: str) -> xr.DataArray:
+    """Return an array in the expected units; without the attribute it counts as in them."""
+    found = array.attrs.get("units", expected)
+    known = conversion(found, expected) if isinstance(found, str) else None
+    if known is None:
+        need_units(array, expected)  # refuses them
+        return array
+    if known is _SAME:
+        return array
+    exact = array.astype(np.result_type(array.dtype, np.float32))
+    converted: xr.DataArray = known.apply(exact)
+    return converted.rename(array.name).assign_attrs({**array.attrs, "units": expected})
 
 
 def conversion(found: str, expected: str) -> Conversion | None:
