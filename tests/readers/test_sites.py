@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.errors import DataLossWarning, InvalidArgumentError
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError
 from xmsgl.readers.sites import place_sites, reads_air
 
 shapely = pytest.importorskip("shapely")
@@ -57,6 +57,15 @@ def test_each_site_is_on_its_nearest_reach(river):
     assert placed.labels.sel(fine=13).isnull().values.tolist() == [False, True]
     assert placed.labels.attrs["units"] == "degC"
     np.testing.assert_array_equal(placed.labels["fine"], river["fine"])
+
+
+def test_long_ids_are_exact(river):
+    """Beside a site that is not placed, too; these two ids are the same number in floating point."""
+    ids = [2**53, 2**53 + 1, 13]
+    with pytest.warns(DataLossWarning, match="no reach within"):
+        placed = place_sites(SITES, daily(A=[18.0], B=[17.0], D=[10.0]), river.assign_coords(fine=ids))
+    assert placed.report["reach"].tolist()[:2] == ids[:2]
+    assert placed.labels.values[0, :2].tolist() == [18.0, 17.0]
 
 
 def test_loggers_of_a_reach_are_averaged(river):
@@ -205,6 +214,91 @@ def test_a_dry_logger_is_recognised_and_a_river_is_not(river):
         placed = place_sites(SITES.iloc[:2], daily(A=water, B=dry), river, air=over)
     assert placed.report["in_air"].tolist() == [0, found[:, 1].sum()]
     assert int(placed.labels.sel(fine=12).count()) == 200 - found[:, 1].sum()
+
+
+@pytest.fixture
+def dry_logger():
+    """Observations of a logger in air at A and in water at B, and the air temperature of the reaches."""
+    values = weather(60) + 10
+    water = 12 + np.random.default_rng(1).normal(0, 0.3, 60)
+    days = pd.date_range("2001-07-01", periods=60)
+    air = xr.DataArray(
+        np.tile(values[:, None], 3),
+        coords={"time": days, "fine": [11, 12, 13]},
+        dims=("time", "fine"),
+        attrs={"units": "degC"},
+    )
+    return daily(A=values, B=water), air
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda air: (air * 1.8 + 32).assign_attrs(units="degF"),
+        lambda air: (air + 273.15).assign_attrs(units="K"),
+        lambda air: air.drop_attrs(),
+        lambda air: air.isel(time=slice(None, None, -1), fine=[2, 0, 1]).transpose(),
+        lambda air: air.chunk(time=7),
+        lambda air: air.assign_coords(fine=air["fine"].astype("i4")),
+    ],
+    ids=["degF", "K", "no units", "order", "chunks", "dtype"],
+)
+def test_units_and_order_of_the_air_play_no_part(river, dry_logger, change):
+    observed, air = dry_logger
+    with pytest.warns(DataLossWarning, match="follow the air"):
+        expected = place_sites(SITES, observed, river, air=air)
+    assert expected.report["in_air"].tolist()[0] > 40
+    assert expected.report["in_air"].tolist()[1:] == [0, 0, 0]
+    with pytest.warns(DataLossWarning, match="follow the air"):
+        found = place_sites(SITES, observed, river, air=change(air))
+    xr.testing.assert_equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda air: air.sel(fine=[12, 13]), "air lacks reaches that have sites: 11; it has 12, 13"),
+        (lambda air: air.assign_coords(fine=["11", "12", "13"]), "air lacks reaches.*it has '11'"),
+        (lambda air: air.drop_vars("fine"), "with days and ids"),
+        (lambda air: air.rename(fine="coarse"), "air must be over .time, fine."),
+        (lambda air: air.expand_dims(member=2), "air must be over .time, fine."),
+        (lambda air: xr.concat([air, air], "time"), "one value a day.*daily means"),
+        (lambda air: air.assign_coords(time=air["time"] + np.timedelta64(12, "h")), "at midnight"),
+        (lambda air: air.assign_coords(time=air["time"] + np.timedelta64(3650, "D")), "of the same days"),
+        (lambda air: air + 273.15, "air: .*probably kelvin.*air = .air - 273.15"),
+        (lambda air: air.where(air["time"] != air["time"][3], -9999.0), "air: .*fill values"),
+    ],
+)
+def test_air_that_does_not_fit_is_refused(river, dry_logger, change, message):
+    observed, air = dry_logger
+    with pytest.raises(InvalidArgumentError, match=message):
+        place_sites(SITES, observed, river, air=change(air))
+
+
+def test_air_in_unknown_units_is_refused(river, dry_logger):
+    observed, air = dry_logger
+    with pytest.raises(InvalidDatasetError, match="air is in m, not in degC"):
+        place_sites(SITES, observed, river, air=air.assign_attrs(units="m"))
+
+
+def test_days_without_observations_are_no_days_of_the_air(river, dry_logger):
+    """A logger read every third day has no changes from day to day, alone and beside another."""
+    observed, air = dry_logger
+    third = (observed["Date"].dt.day_of_year % 3 == 0) | (observed["site_no"] == "B")
+    for given in (observed[third], observed[third & (observed["site_no"] == "A")]):
+        report = place_sites(SITES, given, river, air=air).report
+        assert report["in_air"].sum() == 0
+        assert report.loc["A", "days"] == 20
+
+
+def test_units_of_drainage_areas_play_no_part(river):
+    sites = SITES.iloc[:2].assign(drain_area_km2=[1000.0, 5.0])
+    with pytest.warns(DataLossWarning, match="1 sites: drainage area"):
+        expected = place_sites(sites, daily(A=[18.0], B=[17.0]), river).report
+    area = (river["drainage_area_fine"] * 1e6).assign_attrs(units="m2")
+    with pytest.warns(DataLossWarning, match="1 sites: drainage area"):
+        found = place_sites(sites, daily(A=[18.0], B=[17.0]), river.assign(drainage_area_fine=area)).report
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_rule_for_dry_loggers_against_plain_loops():

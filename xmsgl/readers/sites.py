@@ -22,8 +22,11 @@ from xmsgl.readers.frames import (
     texts,
 )
 from xmsgl.readers.matching import _lines, _metric
-from xmsgl.schema.names import LABEL
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.arrays import as_array
+from xmsgl.schema.names import LABEL, positions
+from xmsgl.schema.tree import as_dataset, period
+from xmsgl.schema.units import in_units
+from xmsgl.schema.values import check_ranges
 from xmsgl.util.arguments import checked
 from xmsgl.util.optional import require
 
@@ -103,7 +106,8 @@ def place_sites(
     area_factor
         Drainage areas agree if their ratio is at most this, either way.
     air
-        Daily air temperature (time, fine), degC, to recognise loggers that lie dry; see Notes.
+        Daily air temperature (time, fine), degC if it states no units, to recognise loggers that lie dry; see
+        Notes. Days without it are not tested.
     crs
         Projected coordinate system in metres to measure in. Default: the UTM zone of the network.
     date_format
@@ -118,7 +122,10 @@ def place_sites(
     Raises
     ------
     InvalidArgumentError
-        A column is missing or not readable, ids of sites are repeated, or no site is placed.
+        A column is missing or not readable, ids of sites are repeated, no site is placed, or `air` lacks
+        reaches, is not daily or has no day of the observations.
+    InvalidDatasetError
+        The units of `air` or of drainage areas cannot be converted.
     MissingDependencyError
         geopandas is not installed.
 
@@ -156,12 +163,11 @@ def place_sites(
     observed = daily.index.get_level_values("site").unique()
     unknown = observed.difference(report.index)
     daily = daily[daily.index.get_level_values("site").isin(report.index[report["reach"].notna()])]
-    wide = daily.groupby(level=["time", "site"]).mean().unstack("site")
+    wide = _every_day(daily.groupby(level=["time", "site"]).mean().unstack("site"))
     impossible = (wide < _POSSIBLE[0]) | (wide > _POSSIBLE[1])
     dry = impossible.copy()
     if air is not None and wide.size:
-        over = air.transpose("time", "fine").sel(fine=report["reach"][wide.columns].to_numpy())
-        known = over.reindex(time=wide.index).to_numpy()
+        known = _air_at(air, report["reach"][wide.columns], wide.index)
         dry |= pd.DataFrame(reads_air(wide.to_numpy(), known), index=wide.index, columns=wide.columns)
     report["days"] = wide.notna().sum().reindex(report.index, fill_value=0)
     report["in_air"] = (dry & wide.notna()).sum().reindex(report.index, fill_value=0)
@@ -177,7 +183,7 @@ def place_sites(
 
 
 def reads_air(water: npt.NDArray[np.floating], air: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Recognise days on which a logger measured air, (time, site), by the rule of `place_sites`."""
+    """Recognise days in air by the rule of `place_sites`; of every day in a row, (time, site)."""
     change = pd.DataFrame(water).diff()
     flagged = np.zeros(change.shape, dtype=bool)
     # A day of a weather dataset may end in the morning: compare with the day before, too.
@@ -192,6 +198,50 @@ def reads_air(water: npt.NDArray[np.floating], air: npt.NDArray[np.floating]) ->
         correlation = both / np.sqrt(rolled(change**2).mean() * rolled(above**2).mean())
         flagged |= ((ratio > _RATIO) & (correlation > _CORRELATION)).to_numpy()
     return flagged
+
+
+def _every_day(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the days that a table lacks, (time, site)."""
+    if table.empty:
+        return table
+    return table.reindex(pd.date_range(table.index.min(), table.index.max(), name="time"))
+
+
+def _air_at(given: xr.DataArray, reach: pd.Series[Any], days: pd.Index[Any]) -> npt.NDArray[Any]:
+    """Return the air temperature of reaches, degC, (time, site); NaN on days without it."""
+    air = as_array(given, "air")
+    if set(air.dims) != {"time", "fine"} or not set(air.dims) <= set(air.indexes):
+        coords = list(map(str, air.coords))
+        msg = f"air must be over (time, fine), with days and ids; it has {air.dims} and coordinates {coords}"
+        raise InvalidArgumentError(msg)
+    _check_days(air.indexes["time"], days)
+    ids = air.indexes["fine"]
+    where = positions(ids.to_numpy(), reach.to_numpy())
+    if (where < 0).any():
+        lost, has = (map(repr, some.tolist()) for some in (reach[where < 0].drop_duplicates(), ids))
+        msg = (
+            f"air lacks reaches that have sites: {shorten(lost)}; it has {shorten(has, 3)}; give all of them"
+        )
+        raise InvalidArgumentError(msg)
+    name = "air_temperature_fine"
+    values = in_units(air.isel(fine=where).rename("air"), "degC").reset_coords(drop=True)
+    values = values.reindex(time=days).transpose("time", "fine").load()
+    if faults := list(check_ranges(values.to_dataset(name=name), [name])):
+        raise InvalidArgumentError("; ".join(faults).replace(f'ds["{name}"]', "air").replace(name, "air"))
+    return values.to_numpy()
+
+
+def _check_days(times: pd.Index[Any], days: pd.Index[Any]) -> None:
+    """Refuse times of the air that are not daily, or of other years than the observations."""
+    wrong = times.duplicated() | (times != pd.DatetimeIndex(times).normalize())
+    if wrong.any():
+        cure = 'air = air.resample(time="D").mean(keep_attrs=True)'
+        has = shorten(times[wrong], 3)
+        msg = f"air must have one value a day, at midnight; it has {has}; take daily means: {cure}"
+        raise InvalidArgumentError(msg)
+    if not len(times.intersection(days)):
+        msg = f"air has {period(times)}, but the observations have {period(days)}; give air of the same days"
+        raise InvalidArgumentError(msg)
 
 
 def _site_table(source: Source) -> pd.DataFrame:
@@ -239,7 +289,8 @@ def _nearest(
     pairs["area_ratio"] = np.nan
     pairs["agrees"] = True
     if "area" in table and "drainage_area_fine" in ds:
-        pairs["area_ratio"] = ds["drainage_area_fine"].to_numpy()[reach] / table["area"].to_numpy()[site]
+        areas = in_units(ds["drainage_area_fine"], "km2").to_numpy()
+        pairs["area_ratio"] = areas[reach] / table["area"].to_numpy()[site]
         off = np.abs(np.log(pairs["area_ratio"])) > np.log(area_factor)
         pairs["agrees"] &= ~off
     if "name_fine" in ds:
@@ -255,8 +306,11 @@ def _nearest(
     pairs = pairs.sort_values("distance", kind="stable")
     best = pairs[pairs["agrees"]].drop_duplicates("site").set_index("site")
     report = best[["reach", "distance", "area_ratio"]].reindex(table.index)
-    ids = lines.index.to_numpy()
-    report["reach"] = [None if np.isnan(k) else ids[int(k)] for k in report["reach"]]
+    ids = lines.index.tolist()
+    exact = [None if np.isnan(k) else ids[int(k)] for k in report["reach"]]
+    # not floats where some are missing, which are exact up to 2**53 only
+    kind = object if None in exact else None
+    report["reach"] = pd.Series(exact, index=report.index, dtype=kind)
     near = table.index.isin(pairs["site"])
     why = np.where(near, "drainage area, name or reach differs", f"no reach within {max_distance:g} m")
     why = np.where(points.is_empty | table["lat"].isna(), "no coordinates", why)
@@ -292,8 +346,8 @@ def _tell(report: pd.DataFrame, unknown: pd.Index[Any]) -> None:
 def _labels(wide: pd.DataFrame, reach: pd.Series[Any], ds: xr.Dataset) -> xr.DataArray:
     """Average the sites of each reach and put them on the reaches of the network."""
     by_reach = wide.T.groupby(reach[wide.columns].to_numpy()).mean().T
-    days = pd.date_range(by_reach.index.min(), by_reach.index.max(), name="time")
-    full = by_reach.reindex(index=days, columns=ds.indexes["fine"])
+    days = by_reach.index
+    full = by_reach.reindex(columns=ds.indexes["fine"])
     return xr.DataArray(
         full.to_numpy(np.float32),
         dims=("time", "fine"),
