@@ -128,6 +128,64 @@ def test_a_projected_grid(river, grid):
             InvalidArgumentError,
             "'tmmx' is in 'm', which cannot be converted",
         ),
+        (
+            lambda g: g.assign(pr=g["pr"].assign_attrs(units=1)),
+            {},
+            InvalidArgumentError,
+            "'pr' does not state its units",
+        ),
+        (
+            lambda g: g,
+            {"units": {"precipitation": "in"}},
+            InvalidArgumentError,
+            "units has precipitation, but the variables of the grid are tmmx, pr",
+        ),
+        (lambda g: g.drop_vars("lat"), {}, InvalidArgumentError, "no coordinate 'lat'"),
+        (lambda g: g.drop_vars("day"), {}, InvalidArgumentError, "no coordinate 'day'"),
+        (
+            lambda g: g.assign_coords(lat=g["lat"].where(g["lat"] != g["lat"][3])),
+            {},
+            InvalidArgumentError,
+            "'lat' of the grid must be distinct numbers; it has nan",
+        ),
+        (
+            lambda g: xr.concat([g, g.isel(lon=[0])], "lon"),
+            {},
+            InvalidArgumentError,
+            "'lon' of the grid must be distinct",
+        ),
+        (
+            lambda g: g.expand_dims(member=2),
+            {},
+            InvalidArgumentError,
+            "other dimensions, too .member.; choose",
+        ),
+        (lambda g: g.astype(str), {}, InvalidArgumentError, "'tmmx' must be numbers over"),
+        (
+            lambda g: g.assign(pr=g["pr"].astype("i2").assign_attrs(units="mm", scale_factor=0.1)),
+            {},
+            InvalidArgumentError,
+            "'pr' is packed, with scale_factor",
+        ),
+        (
+            lambda g: g.where(g["day"] > DAYS[0]),
+            {},
+            InvalidArgumentError,
+            "'tmmx' has no value near the network on the first day",
+        ),
+        (
+            lambda g: g.assign(pr=g["pr"].where(g["day"] != DAYS[5], -9999.0)),
+            {},
+            InvalidArgumentError,
+            "'pr' has .* impossible values: -9999, on 2001-10-06; set missing ones to NaN",
+        ),
+        (
+            lambda g: g.assign(tmmx=g["tmmx"].where(g["day"] != DAYS[5], np.inf)),
+            {},
+            InvalidArgumentError,
+            "'tmmx' has .* impossible values: inf, on 2001-10-06",
+        ),
+        (lambda g: g, {"scale": "middle"}, InvalidArgumentError, "scale must be 'coarse' or 'fine'"),
         (lambda g: g, {"method": "cubic"}, InvalidArgumentError, "method must be 'linear', or 'mean'"),
         (lambda g: g, {"method": "mean", "scale": "fine"}, InvalidArgumentError, "for the coarse scale"),
     ],
@@ -137,9 +195,34 @@ def test_a_grid_that_does_not_fit_is_refused(river, grid, change, arguments, err
         weather_from_grid(change(grid), river, NAMES, **arguments)
 
 
-def test_a_network_without_locations_is_refused(river, grid):
-    with pytest.raises(InvalidArgumentError, match="the network needs 'lat_coarse'"):
-        weather_from_grid(grid, river.drop_vars("lat_coarse"), NAMES)
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda ds: ds.drop_vars("lat_coarse"), InvalidArgumentError, "the network needs 'lat_coarse'"),
+        (lambda ds: ds.drop_vars("coarse"), InvalidDatasetError, "coordinate 'coarse' is missing"),
+        (
+            lambda ds: ds.assign(lon_coarse=ds["lon_coarse"].where(ds["coarse"] != ds["coarse"][2])),
+            InvalidArgumentError,
+            "possible values of 'lon_coarse' .* it has 3: nan",
+        ),
+    ],
+)
+def test_a_network_without_locations_is_refused(river, grid, change, error, message):
+    with pytest.raises(error, match=message):
+        weather_from_grid(grid, change(river), NAMES)
+
+
+def test_impossible_values_of_a_lazy_grid_are_refused_when_they_are_computed(river, grid):
+    grid = grid.assign(pr=grid["pr"].where(grid["day"] != DAYS[5], -9999.0)).chunk(day=3)
+    weather = weather_from_grid(grid, river, NAMES)
+    with pytest.raises(InvalidArgumentError, match="impossible values: -9999, on 2001-10-06"):
+        weather.compute()
+
+
+def test_impossible_values_elsewhere_play_no_part(river, grid):
+    far = xr.full_like(grid, -9999.0).assign_coords(lat=grid["lat"] + 10)
+    expected = weather_from_grid(grid, river, NAMES)
+    xr.testing.assert_allclose(weather_from_grid(xr.concat([grid, far], "lat"), river, NAMES), expected)
 
 
 # ------------------------------------------------------------------------------ stations
@@ -186,6 +269,15 @@ def test_stations_are_averaged_by_distance_and_height(river, table):
     assert weather["air_temperature_coarse"].attrs["units"] == "degC"
 
 
+def test_the_units_of_elevations_play_no_part(river, table):
+    expected = weather_from_stations(PLACES, table, river)
+    feet = PLACES.assign(elevation=PLACES["elevation"] / 0.3048).rename(columns={"elevation": "Elev [ft]"})
+    xr.testing.assert_allclose(weather_from_stations(feet, table, river), expected)
+    km = (river["elevation_coarse"] / 1000).assign_attrs(units="km")
+    found = weather_from_stations(PLACES, table, river.assign(elevation_coarse=km))
+    xr.testing.assert_allclose(found, expected)
+
+
 def test_the_error_at_the_stations_is_that_without_them(river, table):
     """A network at the place of each station, predicted from the two others."""
     found = weather_from_stations(PLACES, table, river)["air_temperature_coarse"].attrs["leave_one_out_rmse"]
@@ -211,6 +303,26 @@ def test_the_error_at_the_stations_is_that_without_them(river, table):
     [
         (PLACES.drop(columns="elevation"), lambda t: t, "no column for elevation"),
         (PLACES.assign(LAT=np.nan), lambda t: t, "one row per station, with lat, lon and elevation"),
+        (PLACES.assign(LON=[-75.2, np.nan, -75.0]), lambda t: t, "one row per station.*correct B .40.3, nan"),
+        (PLACES.assign(LAT=[40.0, 40.3, 400.0]), lambda t: t, "one row per station.*correct C .400.0"),
+        (PLACES.rename(columns={"elevation": "elev_ft"}), lambda t: t, "elev_ft. Name it 'elevation .m.'"),
+        (
+            PLACES.rename(columns={"elevation": "elevation [s]"}),
+            lambda t: t,
+            "'s', which cannot be converted",
+        ),
+        (
+            PLACES,
+            lambda t: t.assign(
+                **{"air_temperature [degF]": t["air_temperature [degF]"].mask(t.index == 7, -999.9)}
+            ),
+            "'air_temperature' has 1 impossible values of A: -999.9, on 2001-10-09",
+        ),
+        (
+            PLACES,
+            lambda t: t.rename(columns={"precipitation [in]": "precipitation_fine [in]"}),
+            "leave out the scale, which is added: 'precipitation'",
+        ),
         (PLACES.iloc[:2], lambda t: t, "stations that the table of stations lacks: C"),
         (PLACES, lambda t: pd.concat([t, t]), "several rows for a station and day"),
         (PLACES, lambda t: t[t["date"] != DAYS[7]], "no station has air_temperature on 1 days: 2001-10-08"),

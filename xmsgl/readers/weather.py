@@ -9,37 +9,43 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy import sparse
-from scipy.spatial import cKDTree
 
-from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.readers.days import read_days
-from xmsgl.readers.frames import Source, columns, measures, name_of, open_frame
+from xmsgl.readers.frames import (
+    Source,
+    check_choice,
+    columns,
+    find_fields,
+    measures,
+    name_of,
+    open_frame,
+)
+from xmsgl.readers.grids import around, bilinear, gridded
 from xmsgl.schema.inherit import LAPSE_RATE
-from xmsgl.schema.names import CROSSWALK, positions
-from xmsgl.schema.ranges import check_names
-from xmsgl.schema.structure import check_days
+from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.ranges import check_names, fill_like, impossible
+from xmsgl.schema.rivers import need_ids
+from xmsgl.schema.structure import dates
 from xmsgl.schema.tree import as_dataset
-from xmsgl.schema.units import conversion, expected_units
+from xmsgl.schema.units import conversion, expected_units, in_units, tidy_units
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
+from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
+    from xmsgl.schema.units import Conversion
     from xmsgl.util.scales import Scale
 
     Floats: TypeAlias = npt.NDArray[np.float64]
 
 __all__ = ["weather_from_grid", "weather_from_stations"]
 
-_AXES = {
-    "time": ("time", "day", "date", "valid_time"),
-    "north": ("lat", "latitude", "y", "northing"),
-    "east": ("lon", "longitude", "x", "easting"),
-}
 _STATION = {
     "station": ("station", "station_id", "site", "site_id", "site_no", "id"),
     "lat": ("lat", "latitude"),
@@ -48,6 +54,7 @@ _STATION = {
 }
 _DAILY = {"station": _STATION["station"], "time": ("time", "date", "day")}
 _RADIUS = 6_371_000.0  # m, of the earth
+_STEEPEST = 0.1  # degC per m; inversions of some degrees in tens of metres
 
 
 @checked
@@ -92,8 +99,8 @@ def weather_from_grid(
     Raises
     ------
     InvalidArgumentError
-        A variable, a dimension, a location or units are missing, units cannot be converted, or the grid does
-        not cover the network.
+        A variable, a dimension, a location or units are missing, units cannot be converted, the grid does not
+        cover the network, or values are impossible, such as -9999; of lazy data, when they are computed.
     InvalidDatasetError
         The days are not consecutive single days.
 
@@ -116,38 +123,43 @@ def weather_from_grid(
     if method not in {"linear", "mean"} or (method == "mean" and scale != "coarse"):
         msg = f"method must be 'linear', or 'mean' for the coarse scale, not {method!r} for {scale!r}"
         raise InvalidArgumentError(msg)
-    check_names(names, "names")
-    if lacking := [theirs for theirs in names.values() if theirs not in grid]:
-        msg = f"the grid has no {shorten(lacking)}; it has {shorten(grid.data_vars, 20)}"
-        raise InvalidArgumentError(msg)
-    some = grid[list(names.values())]
-    some = some.rename({_axis(some, axis): axis for axis in _AXES}).sortby(["north", "east"])
-    if faults := list(check_days(some.drop_vars(["north", "east"]))):
-        raise InvalidDatasetError(faults)
+    check_choice("scale", scale, SCALES)
     at: Scale = "fine" if method == "mean" else scale
+    for each in (scale, at):
+        need_ids(ds, each)
+    _check_bases(names, "names")
+    if unused := sorted(set(units or {}) - set(names.values())):
+        msg = f"units has {shorten(unused)}, but the variables of the grid are {shorten(names.values(), 20)}"
+        raise InvalidArgumentError(msg)
+    some = gridded(grid, list(names.values()))
     north, east = _of(ds, "lat", at), _of(ds, "lon", at)
     if crs is not None:
         pyproj = require("pyproj", "weather on a projected grid", extra="geo")
         east, north = pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True).transform(east, north)
-    some = _around(some, east, north, ds.indexes[at])
+    some = around(some, east, north, ds.indexes[at])
     weather = xr.Dataset(coords={"time": some["time"], scale: ds[scale]})
     for base, theirs in names.items():
         there = some[theirs].isel(time=0).notnull().to_numpy()
-        weights = _bilinear(some["east"].to_numpy(), some["north"].to_numpy(), east, north, there)
+        if not there.any():
+            msg = f"{theirs!r} has no value near the network on the first day; begin with a day that has some"
+            raise InvalidArgumentError(msg)
+        weights = bilinear(some["east"].to_numpy(), some["north"].to_numpy(), east, north, there)
         if method == "mean":
             weights = _by_segment(ds) @ weights
+        found = (units or {}).get(theirs, some[theirs].attrs.get("units"))
+        known = _conversion(base, theirs, found)
         values = xr.apply_ufunc(
-            partial(_weighted, weights),
+            partial(_weighted, weights=weights, base=base, name=theirs, known=known),
             some[theirs],
-            input_core_dims=[["north", "east"]],
+            some["time"],
+            input_core_dims=[["north", "east"], []],
             output_core_dims=[[scale]],
             dask="parallelized",
             output_dtypes=[np.float64],
             dask_gufunc_kwargs={"output_sizes": {scale: weights.shape[0]}, "allow_rechunk": True},
         )
-        found = (units or {}).get(theirs, some[theirs].attrs.get("units"))
-        converted: xr.DataArray = _convert(values.transpose("time", scale), base, theirs, found)
-        weather[f"{base}_{scale}"] = converted.assign_attrs(units=expected_units(base) or found)
+        values = values.transpose("time", scale).assign_attrs(units=expected_units(base) or found)
+        weather[f"{base}_{scale}"] = values
     return stamp(weather, f"interpolated {', '.join(names.values())} to {ds.sizes[scale]} along {scale}")
 
 
@@ -170,7 +182,7 @@ def weather_from_stations(
     Parameters
     ----------
     stations
-        One row per station: id, ``lat``, ``lon`` (degrees) and ``elevation`` (m).
+        One row per station: id, ``lat``, ``lon`` (degrees) and ``elevation`` (m, or ``elevation [ft]``).
     daily
         One row per station and day: id, date, and columns named like ``air_temperature [degC]``, a base name
         of the data model and units.
@@ -194,8 +206,10 @@ def weather_from_stations(
     Raises
     ------
     InvalidArgumentError
-        A column, a location or an elevation is missing, units cannot be converted, or on some days no station
-        has a value.
+        A column, a location or an elevation is missing, units cannot be converted, values are impossible,
+        such as -999.9, or on some days no station has a value.
+    InvalidDatasetError
+        The units of the elevation of the network cannot be converted.
 
     Examples
     --------
@@ -210,6 +224,11 @@ def weather_from_stations(
     array([[6.3]])
     """
     ds = as_dataset(network)
+    check_choice("scale", scale, SCALES)
+    need_ids(ds, scale)
+    if power < 0 or abs(lapse_rate) > _STEEPEST:
+        msg = f"power must be at least 0 and lapse_rate in degC per m, got {power!r} and {lapse_rate!r}"
+        raise InvalidArgumentError(msg)
     places = _stations(stations)
     tables = _station_values(daily, places.index, date_format)
     there = np.column_stack([_of(ds, "lat", scale), _of(ds, "lon", scale)])
@@ -222,7 +241,9 @@ def weather_from_stations(
         warm = "temperature" in base
         height = _of(ds, "elevation", scale) if warm else 0.0
         level = places["elevation"].to_numpy() if warm else np.zeros(len(places))
-        values = _convert(table.to_numpy(), base, base, found)
+        raw = table.to_numpy()
+        values = _conversion(base, base, found).apply(raw)
+        _refuse_impossible(impossible(values, base) | fill_like(raw), table, base)
         reduced = values + lapse_rate * level
         filled = mean_of_stations(weight, reduced) - lapse_rate * height
         empty = np.flatnonzero(np.isnan(filled).any(axis=1))
@@ -239,75 +260,32 @@ def weather_from_stations(
     return stamp(weather, f"interpolated {len(places)} stations to {ds.sizes[scale]} along {scale}")
 
 
-def _axis(grid: xr.Dataset, axis: str) -> str:
-    """Find the name of an axis of a grid."""
-    for name in _AXES[axis]:
-        for dim in map(str, grid.dims):
-            if dim.lower() == name:
-                return dim
-    wanted = {"time": "time", "north": "latitude or y", "east": "longitude or x"}[axis]
-    name = _AXES[axis][0]
-    msg = f"the grid has no dimension for {wanted}; it has {shorten(grid.dims)}. Rename it to {name!r}"
-    raise InvalidArgumentError(msg)
+def _check_bases(bases: Iterable[str], what: str) -> None:
+    """Refuse misspelt names of variables, and names with a scale."""
+    for base in bases:
+        plain, scale = scale_of(base)
+        if scale is not None:
+            msg = f"{what} has {base!r}; leave out the scale, which is added: {plain!r}"
+            raise InvalidArgumentError(msg)
+    check_names(bases, what)
 
 
 def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
-    """Return a complete static variable of a scale. Shapes: returns (scale,)."""
+    """Return a complete static variable in the units of the data model. Shapes: returns (scale,)."""
     name = f"{base}_{scale}"
-    if name not in ds.variables or ds[name].isnull().any():
-        msg = f"the network needs {name!r} without missing values to interpolate weather"
+    if name not in ds.variables or ds[name].dims != (scale,) or ds[name].dtype.kind not in "iuf":
+        msg = f"the network needs {name!r}, numbers over ({scale}), to interpolate weather"
         raise InvalidArgumentError(msg)
-    return ds[name].to_numpy().astype(np.float64)
-
-
-def _around(grid: xr.Dataset, east: Floats, north: Floats, ids: pd.Index[Any]) -> xr.Dataset:
-    """Cut a grid to the cells around some points, and refuse points outside of it."""
-    if float(grid["east"].max()) > 180 and float(grid["east"].min()) >= 0 and (east < 0).any():
-        grid = grid.assign_coords(east=(grid["east"] + 180) % 360 - 180).sortby("east")
-    outside = np.zeros(east.size, bool)
-    parts = {}
-    for name, values in (("east", east), ("north", north)):
-        axis = grid[name].to_numpy()
-        half = np.diff(axis).max() / 2 if axis.size > 1 else np.inf
-        outside |= (values < axis[0] - half) | (values > axis[-1] + half)
-        first, last = np.searchsorted(axis, [values.min(), values.max()])
-        parts[name] = slice(max(first - 3, 0), last + 3)
-    if outside.any():
-        lost = ids[outside]
-        msg = f"the grid does not cover {lost.size} locations: {shorten(lost)}; is crs right?"
+    units = expected_units(base)
+    values: Floats = (in_units(ds[name], units) if units else ds[name]).to_numpy().astype(np.float64)
+    wrong = ~np.isfinite(values) | impossible(values, base)
+    if wrong.any():
+        some = (
+            f"{node}: {value:g}" for node, value in zip(ds.indexes[scale][wrong], values[wrong], strict=True)
+        )
+        msg = f"the network needs possible values of {name!r} to interpolate weather; it has {shorten(some)}"
         raise InvalidArgumentError(msg)
-    return grid.isel(parts)
-
-
-def _bilinear(
-    columns: Floats, rows: Floats, east: Floats, north: Floats, there: npt.NDArray[np.bool_]
-) -> sparse.csr_array:
-    """Return bilinear weights of cells with values. Shapes: `there` (rows, columns), returns (n, cells)."""
-    n = east.size
-    x, y = _bracket(columns, east), _bracket(rows, north)
-    total = sparse.csr_array((n, there.size))
-    for (i, share), (j, part) in ((a, b) for a in x for b in y):
-        cell = j * columns.size + i
-        weight = share * part * there.ravel()[cell]
-        total = total + sparse.csr_array((weight, (np.arange(n), cell)), shape=(n, there.size))
-    sums: Floats = np.asarray(total.sum(axis=1))
-    lost = np.flatnonzero(sums <= 1e-9)
-    if lost.size:
-        known = np.flatnonzero(there.ravel())
-        centres = np.column_stack([columns[known % columns.size], rows[known // columns.size]])
-        near = known[cKDTree(centres).query(np.column_stack([east, north])[lost])[1]]
-        total = total + sparse.csr_array((np.ones(lost.size), (lost, near)), shape=total.shape)
-        sums[lost] += 1.0
-    return sparse.csr_array(sparse.diags_array(1.0 / sums) @ total)
-
-
-def _bracket(axis: Floats, at: Floats) -> list[tuple[npt.NDArray[np.int64], Floats]]:
-    """Return the positions below and above points on an axis, and their weights."""
-    if axis.size == 1:
-        return [(np.zeros(at.size, np.int64), np.ones(at.size))]
-    low = np.clip(np.searchsorted(axis, at) - 1, 0, axis.size - 2)
-    share = np.clip((at - axis[low]) / (axis[low + 1] - axis[low]), 0.0, 1.0)
-    return [(low, 1 - share), (low + 1, share)]
+    return values
 
 
 def _by_segment(ds: xr.Dataset) -> sparse.csr_array:
@@ -323,37 +301,84 @@ def _by_segment(ds: xr.Dataset) -> sparse.csr_array:
     return sparse.csr_array((length / total[segment], (segment, np.arange(segment.size))), shape=shape)
 
 
-def _weighted(weights: sparse.csr_array, values: npt.NDArray[Any]) -> Floats:
-    """Apply weights of cells. Shapes: `values` (..., north, east), returns (..., scale)."""
-    flat = values.reshape(-1, weights.shape[1]).astype(np.float64)
+def _weighted(
+    values: npt.NDArray[Any],
+    days: npt.NDArray[np.datetime64],
+    *,
+    weights: sparse.csr_array,
+    base: str,
+    name: str,
+    known: Conversion,
+) -> Floats:
+    """Convert and weight values of cells. Shapes: `values` (day, north, east), returns (day, scale)."""
     used = np.unique(weights.indices)
-    mean: Floats = (weights[:, used] @ flat[:, used].T).T
-    return mean.reshape(*values.shape[:-2], weights.shape[0])
+    raw = values.reshape(-1, weights.shape[1])[:, used].astype(np.float64)
+    converted = known.apply(raw)
+    wrong = impossible(converted, base) | fill_like(raw)
+    _refuse_impossible(wrong, pd.DataFrame(raw, index=pd.DatetimeIndex(days)), name)
+    mean: Floats = (weights[:, used] @ converted.T).T
+    return mean
 
 
-def _convert(values: Any, base: str, theirs: str, found: str | None) -> Any:
-    """Convert values to the units of the data model; refuse what has no units or other ones."""
-    if not found:
+def _refuse_impossible(wrong: npt.NDArray[np.bool_], table: pd.DataFrame, name: str) -> None:
+    """Refuse a table (time, place) with values that are marked, and name them."""
+    if not wrong.any():
+        return
+    days, places = np.nonzero(wrong)
+    some = shorten(f"{value:g}" for value in np.unique(table.to_numpy()[wrong]))
+    on = dates(table.index[np.unique(days)])
+    where = "" if table.columns.name is None else f" of {shorten(dict.fromkeys(table.columns[places]))}"
+    msg = (
+        f"{name!r} has {wrong.sum()} impossible values{where}: {some}, on {on}; set missing ones to NaN and "
+        "correct the others or their units"
+    )
+    raise InvalidArgumentError(msg)
+
+
+def _conversion(base: str, theirs: str, found: Any) -> Conversion:
+    """Find how to convert to the units of the data model; refuse what has no units or other ones."""
+    if not isinstance(found, str) or not found.strip():
         msg = f"{theirs!r} does not state its units; give them"
         raise InvalidArgumentError(msg)
     wanted = expected_units(base)
-    known = conversion(found, wanted or found)
+    known = conversion(found, wanted or tidy_units(found))
     if known is None:
         msg = f"{theirs!r} is in {found!r}, which cannot be converted to {wanted!r}; convert it first"
         raise InvalidArgumentError(msg)
-    return known.apply(values)
+    return known
 
 
 def _stations(source: Source) -> pd.DataFrame:
-    """Return lat, lon and elevation by station."""
+    """Return lat, lon and elevation (m) by station."""
     frame, what = open_frame(source, text=_STATION["station"]), name_of(source)
+    stated = {}
+    for column in map(str, frame.columns):
+        bare, bracket, rest = column.partition("[")
+        if bracket and bare.strip().lower() in _STATION["elevation"]:
+            stated[bare.strip()] = rest.rstrip("] ").strip()
+            frame = frame.rename(columns={column: bare.strip()})
+    if "elevation" not in find_fields(frame, _STATION, what):
+        has = shorten(frame.columns, 20)
+        msg = f"{what} has no column for elevation; it has {has}. Name it 'elevation [m]', with its units"
+        raise InvalidArgumentError(msg)
     found = columns(frame, _STATION, _STATION, what)
     table = pd.DataFrame(
         {key: measures(frame[found[key]], found[key]) for key in ("lat", "lon", "elevation")}
     )
+    header = found["elevation"]
+    table["elevation"] = _conversion("elevation", header, stated.get(header, "m")).apply(table["elevation"])
     table.index = pd.Index(frame[found["station"]].astype(str).str.strip(), name="station")
-    if table.index.has_duplicates or table.isna().any(axis=None):
-        msg = f"{what} must have one row per station, with lat, lon and elevation (m)"
+    bad = pd.DataFrame(
+        {key: impossible(table[key].to_numpy(), key) for key in ("lat", "lon", "elevation")},
+        index=table.index,
+    )
+    wrong = table.index.duplicated() | (table.isna() | bad).any(axis=1)
+    if wrong.any():
+        listed = shorten(
+            f"{name} {row.tolist()}"
+            for name, row in zip(table.index[wrong], table.to_numpy()[wrong], strict=True)
+        )
+        msg = f"{what} must have one row per station, with lat, lon and elevation (m); correct {listed}"
         raise InvalidArgumentError(msg)
     return table
 
@@ -371,7 +396,7 @@ def _station_values(
         msg = f"{what} has stations that the table of stations lacks: {shorten(unknown)}; add or drop them"
         raise InvalidArgumentError(msg)
     tables = {}
-    check_names([str(column).partition("[")[0].strip() for column in frame.columns], what)
+    _check_bases([str(column).partition("[")[0].strip() for column in frame.columns], what)
     for column in frame.columns:
         name, _, rest = str(column).partition("[")
         if rest:

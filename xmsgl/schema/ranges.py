@@ -22,6 +22,7 @@ __all__ = [
     "Range",
     "check_names",
     "fill_like",
+    "impossible",
     "is_code",
     "likely_cause",
     "physical_range",
@@ -101,10 +102,16 @@ def physical_range(base: str) -> Range | None:
     return _RANGES.get(base)
 
 
+def impossible(values: npt.NDArray[np.floating[Any]], base: str) -> npt.NDArray[np.bool_]:
+    """Mark values that a quantity cannot have, in the units of the convention; NaN is a missing one."""
+    low, high = physical_range(base) or (-HUGE, HUGE)
+    return (values < low) | (values > high)
+
+
 def refuse_impossible_water(values: npt.NDArray[np.floating[Any]], what: str) -> None:
     """Refuse temperatures of water outside the physical range; NaN is a missing one."""
     low, high = _WATER
-    wrong = values[(values < low) | (values > high)]
+    wrong = values[impossible(values, _STATES[0])]
     if wrong.size:
         some = shorten(np.unique(wrong.round(2)).tolist())
         fault = (
