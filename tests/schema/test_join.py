@@ -135,6 +135,17 @@ def test_lazy_basins_stay_lazy(two, refuse_to_compute):
     xr.testing.assert_identical(ds.load().drop_attrs(), join_basins(two).drop_attrs())
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_lazy_basin_joins_one_in_memory(first):
+    """Its lines are lazy, too."""
+    parts = [xmsgl.datasets.simulated(n_coarse=n, years=1, seed=n) for n in (3, 4)]
+    expected = join_basins(parts, renumber=True)
+    parts[first] = parts[first].chunk(time=100)
+    found = join_basins(parts, renumber=True)
+    assert found["geometry_fine"].chunks
+    xr.testing.assert_identical(found.load().drop_attrs(), expected.drop_attrs())
+
+
 def test_a_simulated_one_and_another():
     parts = [xmsgl.datasets.simulated(n_coarse=n, years=1, seed=n) for n in (3, 4)]
     ds = join_basins(parts, renumber=True)

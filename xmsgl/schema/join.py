@@ -215,6 +215,8 @@ def _along(parts: Sequence[xr.Dataset], scale: Scale, names: Sequence[str]) -> x
     own = [name for name in names if scale in parts[0][name].dims]
     other = next(each for each in SCALES if each != scale)
     selected = [part[own].drop_dims(other, errors="ignore") for part in parts]
+    objects = [name for name in own if any(_lazy_objects(each[name]) for each in selected)]
+    selected = [each.assign({name: each[name].chunk(-1) for name in objects}) for each in selected]
     coords = set.intersection(*({str(name) for name in each.coords} for each in selected))
     plain = [each.drop_vars([str(name) for name in each.coords if name not in coords]) for each in selected]
     joined = xr.concat(
@@ -229,6 +231,11 @@ def _along(parts: Sequence[xr.Dataset], scale: Scale, names: Sequence[str]) -> x
     for name in own:
         joined[name].attrs = _first_attrs(parts, name)
     return joined
+
+
+def _lazy_objects(array: xr.DataArray) -> bool:
+    """Tell whether these are lazy lines or texts, which dask cannot join with others that are not lazy."""
+    return array.dtype == object and array.chunks is not None
 
 
 def _first_attrs(parts: Sequence[xr.Dataset], name: str) -> dict[str, Any]:
