@@ -369,3 +369,18 @@ def test_what_both_have_and_what_the_crosswalk_lacks_is_mended_as_advised(river)
     ):
         combine(coarse, fine, few, names=NAMES)
     assert combine(coarse, fine.drop_sel(comid=[1, 2]), few, names=NAMES).sizes["fine"] == 10
+
+
+@pytest.mark.parametrize("turned", [("coarse",), ("fine",), ("coarse", "fine")])
+def test_the_byte_order_of_ids_plays_no_part(river, turned):
+    coarse, fine = river.drop_dims("fine"), river.drop_dims("coarse").drop_vars("coarse_segment")
+    crosswalk = river["coarse_segment"].to_series()
+    expected = combine(coarse, fine, crosswalk)
+    parts = {"coarse": coarse, "fine": fine}
+    for scale in turned:
+        parts[scale] = parts[scale].assign_coords({scale: parts[scale][scale].values.astype(">i4")})
+    found = combine(parts["coarse"], parts["fine"], crosswalk)
+    xr.testing.assert_equal(found, expected)
+    twice = parts[turned[0]].isel({turned[0]: [0, 0, 1]})
+    with pytest.raises(InvalidDatasetError, match="duplicated ids"):
+        combine(*(twice if scale == turned[0] else part for scale, part in parts.items()), crosswalk)

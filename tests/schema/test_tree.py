@@ -120,3 +120,17 @@ def test_two_different_coordinates_of_one_name_are_not_one(places):
     tree["fine"] = tree["fine"].to_dataset().assign_coords(lat_fine=("fine", np.arange(12.0) + 1))
     with pytest.raises(InvalidArgumentError, match="both lat and the same with '_fine'"):
         tree.msgl.validate()
+
+
+def test_the_byte_order_of_ids_plays_no_part(places, model):
+    """As old files and instruments store them."""
+    ids = {scale: places[scale].values.astype(">i4") for scale in ("coarse", "fine")}
+    owner = places["coarse_segment"].astype(">i4")
+    ds = places.assign(coarse_segment=owner).assign_coords(ids)
+    assert str(ds.msgl.validate()) == str(places.msgl.validate())
+    expected = places.msgl.downscale(model)
+    np.testing.assert_array_equal(ds.msgl.downscale(model), expected)
+    turned = expected.assign_coords(fine=ids["fine"])
+    scores = ds.msgl.evaluate(turned, by="segment")
+    np.testing.assert_array_equal(scores["rmse"], places.msgl.evaluate(expected, by="segment")["rmse"])
+    assert as_dataset(places) is places

@@ -6,7 +6,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.schema.structure import check_labels, check_numbers, check_sizes
-from xmsgl.schema.tree import as_dataset
+from xmsgl.schema.tree import as_dataset, native
 from xmsgl.util.scales import SCALES
 
 __all__ = ["as_array", "sound_dataset"]
@@ -24,6 +24,7 @@ def sound_dataset(obj: xr.Dataset | xr.DataTree, *, sizes: bool = False) -> xr.D
 def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.DataArray:
     """Return the array itself, or the only variable of a Dataset, as a written prediction opens."""
     if isinstance(obj, xr.DataArray):
+        obj = native(obj)
         text = [] if obj.dtype.kind in "biuf" else [f"its dtype is {obj.dtype}; it must be numeric"]
         if faults := [*check_labels(obj.indexes), *text]:
             raise InvalidArgumentError(f"{what}: {'; '.join(faults)}")

@@ -16,7 +16,7 @@ from xmsgl.schema.advice import counted
 from xmsgl.schema.days import day_spans, join_days
 from xmsgl.schema.names import CROSSWALK, positions, scale_of
 from xmsgl.schema.topology import arrows
-from xmsgl.schema.tree import period, rename, suffixed, union
+from xmsgl.schema.tree import native, period, rename, suffixed, union
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.scales import SCALES, Scale
@@ -140,7 +140,7 @@ def _refuse_unknown(given: Mapping[Scale, xr.Dataset], names: Mapping[str, str])
 def _renamed(ds: xr.Dataset, scale: Scale, names: Mapping[str, str]) -> xr.Dataset:
     """Give one dataset our names and the scale's suffix."""
     own = {ours: theirs for ours, theirs in names.items() if scale in _meant_for(ours)}
-    return suffixed(rename(ds, own, partial=True), scale)
+    return native(suffixed(rename(ds, own, partial=True), scale))
 
 
 def _id_faults(ds: xr.Dataset, scale: Scale, given: xr.Dataset, names: Mapping[str, str]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["as_dataset", "period", "rename", "suffixed", "to_datatree", "union"]
+__all__ = ["as_dataset", "native", "period", "rename", "suffixed", "to_datatree", "union"]
+
+Labelled = TypeVar("Labelled", xr.Dataset, xr.DataArray)
 
 
 def rename(
@@ -67,7 +70,7 @@ def _refuse_clashes(wanted: Mapping[str, str], there: set[str]) -> None:
 def as_dataset(obj: xr.Dataset | xr.DataTree) -> xr.Dataset:
     """Turn a DataTree with ``/coarse`` and ``/fine`` into the flat dataset of the convention."""
     if isinstance(obj, xr.Dataset):
-        return obj
+        return native(obj)
     if not isinstance(obj, xr.DataTree):  # callers need not be type-checked
         msg = f"expected an xarray.Dataset or xarray.DataTree, not {type(obj).__name__}"  # type: ignore[unreachable]
         raise InvalidArgumentError(msg)
@@ -85,7 +88,30 @@ def as_dataset(obj: xr.Dataset | xr.DataTree) -> xr.Dataset:
         )
         raise InvalidDatasetError([fault])
     own = {scale: obj.children[scale].to_dataset(inherit=False) for scale in SCALES}
-    return union([obj.to_dataset(), *(suffixed(node, scale, "all") for scale, node in own.items())])
+    return native(union([obj.to_dataset(), *(suffixed(node, scale, "all") for scale, node in own.items())]))
+
+
+def native(obj: Labelled) -> Labelled:
+    """Return a dataset or an array with its ids in the byte order of the machine, as pandas needs them."""
+    turned = {
+        name: (name, index.to_numpy().astype(index.dtype.newbyteorder("=")), obj[name].attrs)
+        for name, index in obj.indexes.items()
+        if name in SCALES and _foreign(index.dtype)
+    }
+    obj = obj.assign_coords(turned) if turned else obj
+    if isinstance(obj, xr.DataArray):
+        return obj
+    small = {
+        name: array
+        for name, array in obj.data_vars.items()
+        if array.ndim == 1 and array.dims[0] in SCALES and _foreign(array.dtype)
+    }
+    ours = {name: array.astype(array.dtype.newbyteorder("=")) for name, array in small.items()}
+    return obj.assign(ours) if ours else obj
+
+
+def _foreign(dtype: object) -> bool:
+    return isinstance(dtype, np.dtype) and not dtype.isnative
 
 
 def period(time: pd.Index) -> str:
