@@ -18,7 +18,7 @@ from xmsgl import datasets
 from xmsgl.benchmark.sources import SOURCES
 from xmsgl.cli.main import main
 from xmsgl.datasets.open import DATASETS, arguments_of, open_data, open_file
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, InvalidDatasetError
 
 
 def fresh(code: str) -> str:
@@ -48,6 +48,30 @@ def test_a_file_of_that_name_is_meant_by_its_path(river, tmp_path, monkeypatch):
     assert open_data("./simulated").equals(river)
     assert open_file(tmp_path / "simulated").chunks
     assert not open_data("simulated", n_coarse=3, years=1).equals(river)
+
+
+@pytest.mark.parametrize("kind", ["nc", "zarr"])
+def test_a_tree_is_opened_as_the_dataset_of_both_scales(river, tmp_path, kind):
+    path = tmp_path / f"tree.{kind}"
+    tree = river.msgl.to_datatree()
+    if kind == "nc":
+        tree.to_netcdf(path)
+    else:
+        pytest.importorskip("zarr")
+        tree.to_zarr(path)
+    ds = open_data(path)
+    assert ds["air_temperature_coarse"].chunks
+    xr.testing.assert_equal(ds.compute(), river)
+    done = CliRunner().invoke(main, ["--quiet", "validate", str(path)])
+    assert done.exit_code == 0, done.output
+
+
+def test_a_tree_of_one_scale_is_refused(river, tmp_path):
+    tree = river.msgl.to_datatree()
+    del tree["coarse"]
+    tree.to_netcdf(tmp_path / "tree.nc")
+    with pytest.raises(InvalidDatasetError, match="the DataTree lacks /coarse"):
+        open_data(tmp_path / "tree.nc")
 
 
 def test_arguments_are_completed_or_refused():
@@ -125,6 +149,13 @@ class TestUrls:
         ds = open_data("memory://rivers/basin.zarr")
         assert all(ds[name].chunks for name in ("air_temperature_coarse", "water_temperature_fine"))
         xr.testing.assert_equal(ds.compute(), river)
+        fsspec.filesystem("memory").rm("/rivers", recursive=True)
+
+    def test_a_tree_is_opened_where_it_lies(self, river):
+        fsspec = pytest.importorskip("fsspec")
+        pytest.importorskip("zarr")
+        river.msgl.to_datatree().to_zarr("memory://rivers/tree.zarr", mode="w")
+        xr.testing.assert_equal(open_data("memory://rivers/tree.zarr").compute(), river)
         fsspec.filesystem("memory").rm("/rivers", recursive=True)
 
     def test_a_netcdf_file_is_read_from_a_copy(self, river):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from xmsgl import datasets
-from xmsgl.errors import DataUnavailableError, InvalidArgumentError, did_you_mean
+from xmsgl.errors import DataUnavailableError, InvalidArgumentError, InvalidDatasetError, did_you_mean
 from xmsgl.util.address import is_url, without_secrets
 from xmsgl.util.remote import located
+from xmsgl.util.scales import SCALES
 from xmsgl.util.spec import bind
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ DATASETS = ("delaware", "simulated", "willamette", "yakima")
 
 
 def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Dataset:
-    """Open a dataset of the package, or a file, store or URL that follows the convention."""
+    """Open a dataset of the package, or a file, store or URL that follows the convention, or a DataTree."""
     name = str(dataset)
     if (dataset != name and not hasattr(dataset, "__fspath__")) or "\0" in name:  # of a catalog
         msg = f"a dataset must be a name or a path, not {dataset!r:.60}"
@@ -48,14 +49,29 @@ def open_data(dataset: str | os.PathLike[str], /, **arguments: Any) -> xr.Datase
 
 def open_file(path: Path, origin: object = None) -> xr.Dataset:
     """Open a netCDF file or a Zarr folder, lazily; messages name the origin of a copy."""
+    # a local store is as fast without consolidated metadata
+    how = {"engine": "zarr", "consolidated": False} if path.is_dir() else {"engine": "netcdf4"}
     try:
-        if path.is_dir():  # a local store is as fast without consolidated metadata
-            return xr.open_dataset(path, engine="zarr", chunks={}, consolidated=False)
-        return xr.open_dataset(path, engine="netcdf4", chunks={})
+        return _open(path, **how)
+    except InvalidDatasetError:
+        raise
     except Exception as error:  # the libraries that decode files raise many kinds
         kind = "a Zarr folder" if path.is_dir() else "netCDF"
         msg = f"{origin or path} cannot be read as {kind}: {error}; copy or write it again"
         raise InvalidArgumentError(msg) from error
+
+
+def _open(place: Any, **how: Any) -> xr.Dataset:
+    """Open a dataset, or a DataTree with a group for each scale, lazily."""
+    ds = xr.open_dataset(place, chunks={}, **how)
+    if not set(SCALES).isdisjoint(ds.sizes):
+        return ds
+    tree = xr.open_datatree(place, chunks={}, **how)
+    if set(SCALES).isdisjoint(tree.children):
+        return ds
+    from xmsgl.schema.tree import as_dataset  # late, because the command line imports this module
+
+    return as_dataset(tree)
 
 
 def open_url(url: str) -> xr.Dataset:
@@ -74,7 +90,9 @@ def open_url(url: str) -> xr.Dataset:
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Failed to open Zarr store with consolidated")
-            return xr.open_dataset(store_at_url(place), engine="zarr", chunks={})
+            return _open(store_at_url(place), engine="zarr")
+    except InvalidDatasetError:
+        raise
     except Exception as error:  # noqa: BLE001 - each scheme has errors of its own
         place.refuse("open", error)
 
