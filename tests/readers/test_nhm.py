@@ -230,6 +230,12 @@ def test_conversions_against_tables(name, found, wanted, value, expected):
     assert converter(name, found, wanted)(value) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("units", [None, 1, ["m"]])
+def test_units_that_are_not_text_are_refused(units):
+    with pytest.raises(InvalidDatasetError, match="'seg_elev' does not state its units"):
+        converter("seg_elev", units, "m")
+
+
 def test_an_outlet_where_another_line_begins_gets_a_warning(fabric):
     """The line of 7 ends where that of 9 begins; giving its link, as advised, ends the warning."""
     blank = parameters(

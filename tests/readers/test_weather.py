@@ -205,11 +205,22 @@ def test_a_grid_that_does_not_fit_is_refused(river, grid, change, arguments, err
             InvalidArgumentError,
             "possible values of 'lon_coarse' .* it has 3: nan",
         ),
+        (
+            lambda ds: ds.assign(lat_coarse=np.deg2rad(ds["lat_coarse"]).assign_attrs(units="radian")),
+            InvalidArgumentError,
+            "needs 'lat_coarse' in degrees .* not in 'radian'",
+        ),
     ],
 )
 def test_a_network_without_locations_is_refused(river, grid, change, error, message):
     with pytest.raises(error, match=message):
         weather_from_grid(grid, change(river), NAMES)
+
+
+def test_reaches_on_unknown_segments_are_refused(river, grid):
+    ds = river.assign(coarse_segment=river["coarse_segment"] + 1)
+    with pytest.raises(InvalidDatasetError, match="5 reaches lie on segments that are not in the dataset"):
+        weather_from_grid(grid, ds, NAMES, method="mean")
 
 
 def test_impossible_values_of_a_lazy_grid_are_refused_when_they_are_computed(river, grid):

@@ -91,9 +91,9 @@ _DIMS = {"nsegment": "nhm_seg", "nhru": "nhm_id"}  # dimension: the variable tha
 _UNITS = {"seg_length": "m", "seg_slope": "1", "seg_elev": "m", "seg_width": "m", "seg_cum_area": "acre"}
 
 
-def converter(name: str, found: str | None, wanted: str) -> Callable[[Any], Any]:
+def converter(name: str, found: Any, wanted: str) -> Callable[[Any], Any]:
     """Return the function that converts a variable to the units of the convention."""
-    if found is None:
+    if not isinstance(found, str):
         raise InvalidDatasetError([f"{name!r} does not state its units; give them: units={{'{name}': ...}}"])
     plain = found.strip().lower()
     known = conversion(_SPELLED.get(plain, plain), wanted)

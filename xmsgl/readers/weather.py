@@ -23,9 +23,9 @@ from xmsgl.readers.frames import (
 )
 from xmsgl.readers.grids import around, bilinear, gridded
 from xmsgl.schema.inherit import LAPSE_RATE
-from xmsgl.schema.names import CROSSWALK, positions, scale_of
+from xmsgl.schema.names import scale_of
 from xmsgl.schema.ranges import check_names, fill_like, impossible
-from xmsgl.schema.rivers import need_ids
+from xmsgl.schema.rivers import need_ids, segment_positions
 from xmsgl.schema.structure import dates
 from xmsgl.schema.tree import as_dataset
 from xmsgl.schema.units import conversion, expected_units, in_units, tidy_units
@@ -276,7 +276,10 @@ def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
     if name not in ds.variables or ds[name].dims != (scale,) or ds[name].dtype.kind not in "iuf":
         msg = f"the network needs {name!r}, numbers over ({scale}), to interpolate weather"
         raise InvalidArgumentError(msg)
-    units = expected_units(base)
+    units, stated = expected_units(base), str(ds[name].attrs.get("units", "")).strip().lower()
+    if units is None and not stated.startswith(("deg", "°")) and stated:
+        msg = f"the network needs {name!r} in degrees to interpolate weather, not in {stated!r}; convert it"
+        raise InvalidArgumentError(msg)
     values: Floats = (in_units(ds[name], units) if units else ds[name]).to_numpy().astype(np.float64)
     wrong = ~np.isfinite(values) | impossible(values, base)
     if wrong.any():
@@ -290,7 +293,7 @@ def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
 
 def _by_segment(ds: xr.Dataset) -> sparse.csr_array:
     """Return the share of each reach in the length of its segment. Shapes: returns (coarse, fine)."""
-    segment = positions(ds.indexes["coarse"].to_numpy(), ds[CROSSWALK].to_numpy())
+    segment = segment_positions(ds)
     length = _of(ds, "length", "fine")
     total = np.bincount(segment, weights=length, minlength=ds.sizes["coarse"])
     if (bare := total == 0).any():
