@@ -47,6 +47,29 @@ def test_water_year_of_every_day_by_a_loop():
     assert water_year(xr.DataArray(days, dims="time", coords={"time": days})).dims == ("time",)
 
 
+def test_water_year_of_datasets_of_both_forms(basin):
+    given = basin.drop_vars("water_temperature_max_fine").sortby(["coarse", "fine"])
+    tree = xr.DataTree.from_dict({"/coarse": given.drop_dims("fine"), "/fine": given.drop_dims("coarse")})
+    xr.testing.assert_equal(water_year(tree), water_year(basin))
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ([2001, 2002], "time must be a day such as .* not 2001"),
+        (["2001"], "2001-01-01 to 2001-12-31 is given as one"),
+        ("01/06/2003", "may be confused"),
+        (pd.date_range("2001-10-01", periods=2, tz="Europe/Berlin"), "has a time zone"),
+        ([pd.NaT], "must be a day"),
+        (xr.DataArray([1], coords={"time": [2001]}), "has dtype int64; give dates"),
+    ],
+    ids=["numbers", "year", "month-first", "zone", "missing", "coordinate"],
+)
+def test_water_year_of_no_days_is_refused(time, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        water_year(time)
+
+
 def test_the_protocol_is_that_of_the_benchmark():
     days = pd.date_range("1979-10-01", "2021-09-30")
     parts = split_years(days)
@@ -223,6 +246,47 @@ def test_segments_may_be_given_as_masks_or_ids(basin, form):
     xr.testing.assert_identical(
         mask_labels(basin, segments=form(coarse)), mask_labels(basin, segments=coarse)
     )
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        "2000-05",
+        ["2000-05"],
+        np.datetime64("2000-05"),
+        pd.period_range("2000-05", periods=1, freq="M"),
+        pd.date_range("2000-05-01", "2000-05-31")[::-1],
+        ["2000-05", "2000-05-03"],
+    ],
+    ids=["text", "list", "numpy", "periods", "backwards", "twice"],
+)
+def test_a_month_hides_all_of_its_days(basin, days):
+    mixed = basin.isel(time=np.random.default_rng(0).permutation(basin.sizes["time"]))
+    hidden = mask_labels(mixed, days=days)
+    inside = (mixed.time.dt.year == 2000) & (mixed.time.dt.month == 5)
+    for name in LABELS:
+        xr.testing.assert_identical(hidden[name], mixed[name].where(~inside))
+
+
+def test_a_year_hides_the_days_that_the_dataset_has_of_it(basin):
+    hidden = mask_labels(basin, days=["2000"]).water_temperature_fine
+    xr.testing.assert_identical(hidden, basin.water_temperature_fine.where(basin.time.dt.year != 2000))
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        (pd.date_range("2000-05-01", periods=3, tz="UTC"), "days .* has a time zone"),
+        (["2000-05-01T06:00"], "has a time of day"),
+        (["05/06/2000"], "may be confused"),
+        ([20000501], "must be a day"),
+        ("1990-01", "not in the dataset: 1990-01-01"),
+    ],
+    ids=["zone", "hour", "month-first", "number", "unknown-month"],
+)
+def test_days_that_may_be_misread_are_refused(basin, days, message):
+    with pytest.raises(InvalidArgumentError, match=message):
+        mask_labels(basin, days=days)
 
 
 def test_the_input_is_not_changed_and_lazy_stays_lazy(basin):

@@ -17,7 +17,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.evaluate.pairs import covering
 from xmsgl.schema.arrays import sound_dataset
-from xmsgl.schema.structure import dates
+from xmsgl.schema.days import day_ranges
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ __all__ = [
     "water_year",
 ]
 
-Time: TypeAlias = xr.Dataset | xr.DataArray | pd.DatetimeIndex | npt.NDArray[np.datetime64]
+Time: TypeAlias = xr.Dataset | xr.DataTree | xr.DataArray | pd.DatetimeIndex | npt.NDArray[np.datetime64]
 
 TEMPORAL_PROTOCOL: Mapping[str, tuple[tuple[int, int], ...]] = MappingProxyType(
     {
@@ -68,13 +68,22 @@ def water_year(time: Time) -> xr.DataArray:
     >>> water_year(pd.to_datetime(["1979-09-30", "1979-10-01"])).values.tolist()
     [1979, 1980]
     """
-    if not isinstance(time, xr.Dataset | xr.DataArray):
-        time = xr.Dataset(coords={"time": _as_days("time", time)})
-    time = sound_dataset(time) if isinstance(time, xr.Dataset) else time
+    if not isinstance(time, xr.Dataset | xr.DataArray | xr.DataTree):
+        first, last = day_ranges(time, "time")
+        if (part := first != last).any():
+            span = f"{first[part][0]} to {last[part][0]}"
+            msg = f"time must be days, such as '2019-07-21', but {span} is given as one"
+            raise InvalidArgumentError(msg)
+        time = xr.Dataset(coords={"time": first.astype("datetime64[ns]")})
+    time = time if isinstance(time, xr.DataArray) else sound_dataset(time)
     if "time" not in time.coords:
         msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
         raise InvalidArgumentError(msg)
-    days = time["time"].dt
+    try:
+        days = time["time"].dt
+    except AttributeError as error:
+        msg = f"the coordinate 'time' has dtype {time['time'].dtype}; give dates, such as pd.date_range(...)"
+        raise InvalidArgumentError(msg) from error
     year = (days.year + (days.month >= 10)).astype("int64").rename("water_year")
     year.attrs = {"units": "1", "long_name": "water year (October to September)"}
     return year
@@ -343,7 +352,8 @@ def mask_labels(
     obj
         Dataset or DataTree of the convention of :mod:`xmsgl.schema.rivers`; it is not changed.
     days
-        Boolean ``(time,)`` DataArray, or dates: every label on these days is hidden.
+        Boolean ``(time,)`` DataArray, or dates: every label on these days is hidden. As in ``sel`` of xarray,
+        ``"2003-04"`` and ``"2003"`` are the days of a month and of a year.
     segments
         Boolean ``(coarse,)`` DataArray, as :func:`hold_out_segments` returns it, or segment ids: every
         label of these segments **and of their reaches** is hidden, on every day.
@@ -403,14 +413,6 @@ def _check_draw(fraction: float, seed: int) -> None:
         raise InvalidArgumentError(msg)
 
 
-def _as_days(name: str, days: Any) -> pd.DatetimeIndex:
-    try:
-        return pd.DatetimeIndex(np.atleast_1d(np.asarray(days, dtype="datetime64[ns]")))
-    except (TypeError, ValueError) as error:
-        msg = f"{name} must be dates, such as ['2019-07-21'], not {days!r:.60}"
-        raise InvalidArgumentError(msg) from error
-
-
 def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
     if missing := [name for name in ("coarse", "fine", "coarse_segment") if name not in ds.variables]:
         fault = f"{', '.join(missing)} missing: they say which reaches lie on a segment"
@@ -429,13 +431,16 @@ def _groups(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
 def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
     if isinstance(days, xr.DataArray) and days.dtype == bool:
         return covering(days, ds["time"], "the mask of days").to_numpy()
-    wanted = _as_days("days", days)
-    time = pd.DatetimeIndex(ds["time"].values)
-    unknown = wanted.difference(time)
-    if len(unknown):
-        msg = f"days that are not in the dataset: {dates(unknown)}"
+    first, last = day_ranges(days, "days")
+    time = ds["time"].values.astype("datetime64[D]")
+    there = np.sort(time)
+    start, stop = np.searchsorted(there, first), np.searchsorted(there, last, side="right")
+    if (lost := start == stop).any():
+        msg = f"days that are not in the dataset: {shorten(np.unique(first[lost]))}"
         raise InvalidArgumentError(msg)
-    return time.isin(wanted)
+    # +1 where a range of days starts and -1 after its end: above 0 inside.
+    steps = np.bincount(start, minlength=time.size + 1) - np.bincount(stop, minlength=time.size + 1)
+    return (np.cumsum(steps) > 0)[np.searchsorted(there, time)]
 
 
 def _segment_mask(segments: Any, ds: xr.Dataset) -> npt.NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import xarray as xr
+    from numpy.typing import NDArray
 
-__all__ = ["Joined", "day_range", "day_spans", "join_days", "lost", "one_day", "padded"]
+__all__ = ["Joined", "day_range", "day_ranges", "day_spans", "join_days", "lost", "one_day", "padded"]
 
 _ISO = re.compile(r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)(?:[T ](?P<clock>.+))?")
 _MIDNIGHT = re.compile(r"00:00(:00(\.0+)?)?")
@@ -174,6 +176,21 @@ def day_range(value: Any, what: str) -> tuple[np.datetime64, np.datetime64]:
         msg = f"{what} {text!r} is not a date of the calendar; correct it"
         raise InvalidArgumentError(msg) from error
     return start.astype("datetime64[D]"), (start + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+
+
+def day_ranges(days: Any, what: str) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+    """Read the first and the last days that one date or several stand for, each as :func:`day_range`."""
+    values = np.asarray(days) if hasattr(days, "dtype") else days
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] not in "YMW":
+            whole = values.ravel().astype("datetime64[D]")
+            if (whole == values.ravel()).all():  # not so for NaT
+                return whole, whole
+        values = list(values.ravel())
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    found = [day_range(each, what) for each in (values if several else [values])]
+    first, last = np.array(found, "datetime64[D]").reshape(-1, 2).T
+    return first, last
 
 
 def _iso(value: Any) -> str | None:
