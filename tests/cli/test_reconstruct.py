@@ -109,6 +109,8 @@ def test_files_of_states_are_protected(run, folder, tmp_path):
     [
         (["--issue", "2000-01-01"], "--issue is for --mode forecast"),
         (["--mode", "forecast", "--issue", "someday"], "such as 2021-04-01"),
+        (["--mode", "forecast", "--issue", "2003-04"], "--issue must be one day"),
+        (["--mode", "forecast", "--issue", "01/04/2003"], "yyyy-mm-dd"),
         (["--mode", "forecast", "--issue", "1950-01-01"], "the dataset has days from"),
         (["--lead", "3"], "mode='forecast'"),
     ],

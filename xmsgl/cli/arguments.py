@@ -15,6 +15,7 @@ from xmsgl.cli.config import Command, table_option
 from xmsgl.datasets.open import DATASETS, open_file, open_url
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
+from xmsgl.schema.days import one_day
 from xmsgl.util.address import is_url
 from xmsgl.util.cluster import connected
 from xmsgl.util.remote import Remote, located
@@ -194,11 +195,7 @@ def observed_until(ds: xr.Dataset, issue: str | None, mode: str) -> xr.Dataset |
     if mode != "forecast":
         msg = f"--issue is for --mode forecast, not {mode}; leave it out"
         raise InvalidArgumentError(msg)
-    try:
-        day = np.datetime64(issue, "D")
-    except ValueError as error:
-        msg = f"--issue must be a day such as 2021-04-01, not {issue!r}"
-        raise InvalidArgumentError(msg) from error
+    day = one_day(issue, "--issue")
     names = [str(name) for name in ds.data_vars if str(name).startswith("water_temperature")]
     if not names or not (days := ds.indexes["time"]).min() <= pd.Timestamp(day) <= days.max():
         ends = f"{ds.indexes['time'][0].date()} to {ds.indexes['time'][-1].date()}"
