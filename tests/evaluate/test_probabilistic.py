@@ -163,6 +163,17 @@ def test_the_order_of_quantiles_days_and_dims_does_not_matter(order, seed):
 # ----------------------------------------------------------------- labels
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4"])
+def test_probabilities_in_single_precision_keep_their_intervals(dtype):
+    mean, deviation, observed = simulated(200)
+    quantiles = normal_quantiles(mean, deviation, LEVELS)
+    rounded = quantiles.assign_coords(quantile=np.array(LEVELS, dtype))
+    for each in (coverage, pinball, crps, score):
+        xr.testing.assert_identical(each(rounded, observed), each(quantiles, observed))
+    stored = quantiles.assign_coords(quantile=np.array(LEVELS, "f4").astype("f8"))
+    np.testing.assert_array_equal(coverage(stored, observed).interval, coverage(quantiles, observed).interval)
+
+
 def test_score_gives_the_metrics_of_the_median_and_of_the_quantiles():
     mean, deviation, observed = simulated()
     quantiles = normal_quantiles(mean, deviation, LEVELS)
@@ -214,6 +225,11 @@ def test_each_block_of_a_lazy_prediction_is_computed_once():
         (lambda q, o: coverage(q.isel(quantile=0), o), "no labelled 'quantile'"),
         (lambda q, o: pinball(q.drop_vars("quantile"), o), "no labelled 'quantile'"),
         (lambda q, o: pinball(q.assign_coords(quantile=[0, 0.1, 0.2, 0.3, 1]), o), "between 0 and 1"),
+        (lambda q, o: coverage(q.assign_coords(quantile=[5, 25, 50, 75, 95]), o), "if it is in per cent"),
+        (
+            lambda q, o: coverage(q.assign_coords(quantile=[*"abcde"]), o),
+            "quantile is .*'a'.* numbers between",
+        ),
         (lambda q, o: crps(q, o, fair=True), "'member'"),
         (lambda q, o: crps(q.isel(quantile=0), o), "either 'quantile' or 'member'"),
         (lambda q, o: crps(q.rename(quantile="member").isel(member=[0]), o, fair=True), "only one"),
@@ -225,6 +241,8 @@ def test_each_block_of_a_lazy_prediction_is_computed_once():
         "no-dimension",
         "no-levels",
         "no-probabilities",
+        "per-cent",
+        "text",
         "fair",
         "one-number",
         "one-member",

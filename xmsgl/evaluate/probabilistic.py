@@ -34,6 +34,8 @@ __all__ = [
     "quantile_scores",
 ]
 
+_SAME = 1e-6  # difference of two equal probabilities, which may have been stored as float32
+
 
 @checked
 def coverage(prediction: xr.DataArray | xr.Dataset, observed: xr.DataArray | xr.Dataset) -> xr.Dataset:
@@ -197,9 +199,15 @@ def levels(prediction: xr.DataArray) -> list[float]:
             "ds.msgl.downscale(..., quantiles=[...]) makes one"
         )
         raise InvalidArgumentError(msg)
-    found: list[float] = prediction["quantile"].astype(np.float64).values.tolist()
+    given = prediction["quantile"].values
+    try:
+        found = [float(str(p)) for p in given]  # float32 0.95 is written so, but becomes 0.949999988
+    except ValueError:
+        found = [np.nan]
     if not all(0 < p < 1 for p in found) or len(set(found)) < len(found):
-        msg = f"quantile is {found}; it must be different numbers between 0 and 1"
+        msg = f"quantile is {given.tolist()}; it must be different numbers between 0 and 1"
+        if all(0 < p < 100 for p in found) and max(found, default=0) > 1:
+            msg += '; if it is in per cent: .assign_coords(quantile=prediction["quantile"] / 100)'
         raise InvalidArgumentError(msg)
     return found
 
@@ -207,10 +215,10 @@ def levels(prediction: xr.DataArray) -> list[float]:
 def intervals(probabilities: Sequence[float]) -> dict[float, tuple[int, int]]:
     """Find the pairs of quantiles p and 1 - p: positions of the bounds by nominal coverage."""
     found = {
-        round(q - p, 9): (low, high)
+        round(q - p, 6): (low, high)
         for low, p in enumerate(probabilities)
         for high, q in enumerate(probabilities)
-        if p < q and abs(p + q - 1) < 1e-9
+        if p < q and abs(p + q - 1) < _SAME
     }
     return dict(sorted(found.items()))
 
