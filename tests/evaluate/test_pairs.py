@@ -133,3 +133,43 @@ def test_other_quantities_may_have_any_finite_value(labelled):
     flow[3, 1] = np.inf
     with pytest.raises(InvalidDatasetError, match="infinite"):
         score(xr.ones_like(flow), flow)
+
+
+@pytest.mark.parametrize("units", ["K", "degF"])
+@pytest.mark.parametrize("which", ["prediction", "observed"])
+def test_a_temperature_without_units_is_in_celsius(labelled, which, units):
+    observed = labelled["water_temperature_fine"]
+    scope = {"observed": observed, "prediction": observed + 0.5}
+    other = observed * 1.8 + 32 if units == "degF" else observed + 273.15
+    scope[which] = scope[which].drop_attrs()
+    stated = ({*scope} - {which}).pop()
+    scope[stated] = other.assign_attrs(units=units)
+    with pytest.raises(InvalidArgumentError, match=f"{which} has no units, which counts as degC"):
+        score(scope["prediction"], scope["observed"])
+    scope[which].attrs["units"] = "degC"
+    with pytest.raises(InvalidArgumentError, match=r"the prediction is in .*; convert"):
+        score(scope["prediction"], scope["observed"])
+    scope[stated] = observed.drop_attrs()
+    assert score(scope["prediction"], scope["observed"])["rmse"].item() <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda array: array + 273.15, "probably kelvin; convert: prediction = "),
+        (lambda array: array * 1.8 + 32, "probably degrees Fahrenheit; convert: "),
+        (lambda array: array.where(array["fine"] > 7, -9999.0), "probably fill values"),
+        (lambda array: array.where(array["fine"] > 7, array + 273.15), "which water cannot have; convert"),
+    ],
+    ids=["kelvin", "fahrenheit", "fill", "some-kelvin"],
+)
+@pytest.mark.parametrize("attrs", [{}, {"units": "degC"}], ids=["none", "degC"])
+def test_a_prediction_that_is_no_temperature_of_water_is_refused(labelled, change, message, attrs):
+    observed = labelled["water_temperature_fine"]
+    with pytest.raises(InvalidArgumentError, match=message):
+        score(change(observed).drop_attrs().assign_attrs(attrs), observed)
+
+
+def test_a_poor_prediction_is_scored(labelled):
+    observed = labelled["water_temperature_fine"]
+    assert score(observed - 25.0, observed)["bias"].item() == pytest.approx(-25.0)

@@ -16,21 +16,30 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.schema.arrays import as_array
-from xmsgl.schema.ranges import refuse_impossible_water
+from xmsgl.schema.names import LABEL
+from xmsgl.schema.ranges import likely_cause, refuse_impossible_water
 from xmsgl.schema.structure import dates
-from xmsgl.schema.units import converted, same_units, tidy_units
+from xmsgl.schema.units import conversion, converted, same_units, tidy_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import xarray as xr
 
-__all__ = ["Floats", "Pairs", "common_units", "covering", "gather", "observations"]
+__all__ = [
+    "Floats",
+    "Pairs",
+    "common_units",
+    "covering",
+    "gather",
+    "observations",
+    "refuse_unlike_water",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 _Positions: TypeAlias = npt.NDArray[np.int64]
 
-_ZERO = {"degC": 0.0, "K": 273.15}  # of the Celsius scale
+_FAR = (-50.0, 100.0)  # degC; the error of a model may leave the range of rivers, but not this one
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,8 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pa
     if not values.size:
         msg = f"none of the {len(times)} days and {len(ids)} reaches in common has an observation"
         raise InvalidArgumentError(msg)
-    if units in _ZERO:  # not other quantities, such as discharge
-        refuse_impossible_water(values - _ZERO[units], "observed")
+    if celsius := conversion(units, "degC"):  # not other quantities, such as discharge
+        refuse_impossible_water(celsius.apply(values), "observed")
     elif not np.isfinite(values).all():
         raise InvalidDatasetError(["observed has infinite values; set those that are missing to NaN"])
     predicted = _predicted_at(prediction, times, ids, time, reach)
@@ -97,6 +106,8 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pa
             "predict them, or select the days and reaches to score first"
         )
         raise InvalidArgumentError(msg)
+    if celsius:
+        refuse_unlike_water(celsius.apply(predicted), "prediction")
     return Pairs(pd.DatetimeIndex(times), ids, time, reach, values, predicted, dim, units)
 
 
@@ -126,16 +137,37 @@ def _reach_dim(prediction: xr.DataArray, observed: xr.DataArray, across: tuple[s
 
 
 def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str = "observed") -> str:
-    """Return the units that a prediction and observations share."""
-    found = [str(array.attrs["units"]) for array in (prediction, observed) if "units" in array.attrs]
-    if len(found) == 2 and not same_units(*found):
-        mine, theirs = found
+    """Return the units that a prediction and observations share; a temperature without units is in degC."""
+    own = [str(array.attrs.get("units", "")).strip() for array in (prediction, observed)]
+    stated = next(filter(None, own), "degC")
+    mine, theirs = (units or ("degC" if conversion(stated, "degC") else stated) for units in own)
+    if not same_units(mine, theirs):
         code = converted(called, theirs, tidy_units(mine))
         code = code or converted("prediction", mine, tidy_units(theirs))
         cure = f"convert: {code}" if code else "convert one of them"
+        if not all(own):
+            lacks = called if own[0] else "prediction"
+            has = f"{lacks} has no units, which counts as degC; if it is in {stated!r}, state it: "
+            cure = f'{has}{lacks}.attrs["units"] = "{stated}"; if not, {cure}'
         msg = f"the prediction is in {mine!r}, the observations in {theirs!r}; {cure}"
         raise InvalidArgumentError(msg)
-    return tidy_units(found[0]) if found else "degC"
+    return tidy_units(mine)
+
+
+def refuse_unlike_water(celsius: Floats, what: str) -> None:
+    """Refuse predictions far from any water temperature, such as kelvin or fill values; NaN is missing."""
+    low, high = float(np.nanmin(celsius, initial=np.inf)), float(np.nanmax(celsius, initial=-np.inf))
+    if low > high:  # NaN everywhere
+        return
+    finite = np.isfinite([low, high]).all()
+    cause = likely_cause(f"{LABEL}_fine", low, high, float(np.nanmean(celsius))) if finite else None
+    if cause is None and _FAR[0] <= low and high <= _FAR[1]:
+        return
+    code = converted(what, cause.units, "degC") if cause is not None and cause.units else None
+    cure = f"convert: {code}" if code else "convert other units, and set what is missing to NaN"
+    probably = f", probably {cause.what}" if cause is not None else ""
+    msg = f"{what} has values from {low:g} to {high:g} degC, which water cannot have{probably}; {cure}"
+    raise InvalidArgumentError(msg)
 
 
 def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:
