@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.evaluate import indices
 
 
@@ -108,7 +108,7 @@ def test_errors_are_those_on_observed_days(daily):
 def test_the_error_of_the_phase_is_the_short_way_round():
     days = pd.date_range("2001-01-01", "2004-12-31")
     cycles = [
-        xr.DataArray(10 * np.cos(2 * np.pi * (days.day_of_year - peak) / 365.25), {"time": days}, "time")
+        xr.DataArray(10 + 10 * np.cos(2 * np.pi * (days.day_of_year - peak) / 365.25), {"time": days}, "time")
         for peak in (5, 360)
     ]
     np.testing.assert_allclose(indices(*cycles).phase, 10.25, atol=1e-6)
@@ -139,6 +139,8 @@ def test_further_dimensions_and_attributes(daily):
     ("change", "message"),
     [
         pytest.param(lambda t: (t + 273.15).assign_attrs(units="K"), "convert: temperature = ", id="kelvin"),
+        pytest.param(lambda t: (t + 273.15).drop_attrs(), "probably kelvin; convert: temp", id="no-units"),
+        pytest.param(lambda t: t.where(t.fine > 5, np.inf), "values from .* to inf degC", id="infinite"),
         pytest.param(lambda t: t.isel(time=0), "'time'", id="no-time"),
         pytest.param(lambda t: t.isel(time=[0, 0, 1]), "duplicates", id="duplicates"),
         pytest.param(lambda t: t.isel(time=slice(None, None, 7)), "not daily", id="weekly"),
@@ -154,6 +156,19 @@ def test_observations_along_other_reaches_are_refused(daily):
         indices(daily, daily.rename(fine="coarse"))
 
 
-def test_nothing_in_common(daily):
-    with pytest.raises(InvalidArgumentError, match="sizes"):
-        indices(daily.sel(time="2001"), daily.sel(time="2002"))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda t: t.sel(time="2001"), "no label in common along 'time'", id="days"),
+        pytest.param(
+            lambda t: t.assign_coords(fine=["5", "6", "7"]), "no label .* along 'fine'", id="text-ids"
+        ),
+        pytest.param(lambda t: t.drop_vars("fine"), "observed has no labels along 'fine'", id="no-ids"),
+        pytest.param(lambda t: xr.concat([t, t], "time"), "'time' more than once: 2000", id="twice"),
+        pytest.param(lambda t: t.fillna(-9999.0), "outside -5 to 45 degC: .*-9999", id="fill"),
+        pytest.param(lambda t: (t + 273.15).drop_attrs(), "outside -5 to 45 degC", id="kelvin"),
+    ],
+)
+def test_observations_that_do_not_fit_are_refused(daily, change, message):
+    with pytest.raises((InvalidArgumentError, InvalidDatasetError), match=message):
+        indices(daily.sel(time="2000"), change(daily))

@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.evaluate.pairs import common_units
+from xmsgl.evaluate.pairs import common_units, refuse_unlike_water
 from xmsgl.schema.arrays import as_array
+from xmsgl.schema.ranges import refuse_impossible_water
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.units import converted, same_units
 from xmsgl.util.arguments import checked
@@ -72,8 +73,10 @@ def indices(
     Raises
     ------
     InvalidArgumentError
-        Other units, no dimension ``time``, days that are not daily, no day and reach in common, observations
-        with a dimension that `temperature` lacks.
+        Other units, no dimension ``time``, days that are not daily, no day and reach in common or none with
+        labels, observations with a dimension that `temperature` lacks, values that are no water temperatures.
+    InvalidDatasetError
+        Observations that are no water temperatures.
 
     Examples
     --------
@@ -97,8 +100,10 @@ def indices(
     if strange := set(seen.dims) - set(array.dims):
         msg = f"observed has the dimension {shorten(strange)}, which the temperature, {array.dims}, lacks"
         raise InvalidArgumentError(f"{msg}; give both along the same reaches")
-    common_units(array, seen)
-    array, seen = xr.align(array, seen, join="inner")
+    units = common_units(array, seen)
+    array, seen = _in_common(array, seen)
+    if units == "degC":  # others are refused below
+        refuse_impossible_water(seen.values, "observed")
     mine, theirs = (_indices(daily(each), **options) for each in (array.where(seen.notnull()), seen))
     errors = mine - theirs
     errors["phase"] = (errors["phase"] + _YEAR / 2) % _YEAR - _YEAR / 2
@@ -108,6 +113,26 @@ def indices(
         about = f"error of the {mine[name].attrs['long_name']}"
         errors[name].attrs = {**mine[name].attrs, "long_name": about}
     return errors.assign(n=theirs["n"]).assign_attrs(title="errors of thermal indices on observed days")
+
+
+def _in_common(array: xr.DataArray, seen: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Keep the days and reaches that both arrays have."""
+    for dim in map(str, seen.dims):
+        for what, each in (("temperature", array), ("observed", seen)):
+            index = each.indexes.get(dim)
+            if index is None:
+                msg = f"{what} has no labels along {dim!r}; arrays are aligned by label only"
+                raise InvalidArgumentError(msg)
+            if not index.is_unique:
+                twice = index[index.duplicated()].unique()
+                msg = f"{what} has labels along {dim!r} more than once: {shorten(twice)}; keep one of each"
+                raise InvalidArgumentError(msg)
+        if not len(array.indexes[dim].intersection(seen.indexes[dim])):
+            mine, theirs = (shorten(each.indexes[dim], 3) for each in (array, seen))
+            msg = f"temperature and observed have no label in common along {dim!r}: {mine} against {theirs}"
+            raise InvalidArgumentError(msg)
+    array, seen = xr.align(array, seen, join="inner")
+    return array, seen
 
 
 def _indices(array: xr.DataArray, thresholds: Sequence[float], base: float, min_days: int) -> xr.Dataset:
@@ -142,6 +167,8 @@ def daily(array: xr.DataArray) -> xr.DataArray:
     faults = [fault for fault in check_days(array.coords.to_dataset()) if "has gaps" not in fault]
     if faults:
         raise InvalidArgumentError("; ".join(faults))
+    if array.variable._in_memory:
+        refuse_unlike_water(array.values, "temperature")
     days = array.indexes["time"]
     return array.astype(np.float64).reindex(time=pd.date_range(days.min(), days.max(), name="time"))
 
