@@ -231,6 +231,22 @@ def test_the_number_of_analogues(states, n):
         analogues(states, 40, n=n)
 
 
+def test_a_reach_without_states(states):
+    lost = states.where(states.fine != 10)
+    with pytest.raises(InvalidArgumentError, match="states of reach 10 are missing on all days"):
+        analogues(lost, 10, n=3)
+    assert 10 not in analogues(lost, 40, n=6).fine
+    with pytest.raises(InvalidArgumentError, match=r"n is 7, but 6 other reaches .* missing at 10"):
+        analogues(lost, 40, n=7)
+
+
+@pytest.mark.parametrize("form", [lambda t: t, lambda t: t.chunk(time=100)], ids=["eager", "lazy"])
+def test_infinite_temperatures_have_no_regime(form):
+    array = cycles_of([8.0] * 8, np.arange(8.0), 200.0)
+    with pytest.raises(InvalidArgumentError, match=r"inf degC|infinite at the reaches 10"):
+        regimes(form(array.where(array.fine != 10, np.inf)), n=2)
+
+
 def test_an_unknown_reach(states):
     with pytest.raises(InvalidArgumentError, match=r"there is no reach 41 .* its ids are 40, 10, 30"):
         analogues(states, 41)

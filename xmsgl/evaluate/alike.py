@@ -80,10 +80,19 @@ def analogues(embedding: xr.DataArray | xr.Dataset, reach: Hashable, n: int = 10
         raise InvalidArgumentError(msg)
     deviation = states.std(("time", "fine"))
     squares = ((states - states.isel(fine=place, drop=True)) ** 2).mean("time")
-    squares, deviation = _computed(squares, deviation)
+    known, squares, deviation = _computed(states.notnull().any(("time", "latent")), squares, deviation)
     changes = _changing(deviation)
+    if not known.values[place]:
+        msg = (
+            f"the hidden states of reach {reach!r} are missing on all days; embed again or give another reach"
+        )
+        raise InvalidArgumentError(msg)
     distance = (squares.isel(latent=changes) / deviation.isel(latent=changes) ** 2).mean("latent") ** 0.5
-    others = np.delete(np.arange(len(ids)), place)
+    others = np.flatnonzero(known.values & (np.arange(len(ids)) != place))
+    if n > others.size:
+        lost = shorten(ids[~known.values])
+        msg = f"n is {n}, but {others.size} other reaches have hidden states; they are missing at {lost}"
+        raise InvalidArgumentError(msg)
     nearest = others[np.argsort(distance.values[others], kind="stable")[:n]]
     found = _plain(distance.isel(fine=nearest)).rename("distance")
     found.attrs = {"units": "1", "long_name": f"distance of hidden states from those of reach {reach}"}
@@ -191,6 +200,13 @@ def _cycles(array: xr.DataArray) -> xr.DataArray:
         raise InvalidArgumentError(msg)
     scaled = (fit * xr.DataArray([1.0, *[np.sqrt(0.5)] * 2], dims="other")).transpose("fine", "other", ...)
     rows = scaled.values.reshape(scaled.sizes["fine"], -1)
+    odd = ~np.isfinite(rows).all(axis=1)
+    if odd.any():
+        where = shorten(array.indexes["fine"][odd])
+        msg = (
+            f"values are infinite at the reaches {where}; leave them out with .sel(fine=...), or correct them"
+        )
+        raise InvalidArgumentError(msg)
     return _plain(xr.DataArray(rows, dims=("fine", "yearly"), coords=_plain(scaled).coords))
 
 
