@@ -289,6 +289,44 @@ def test_days_that_may_be_misread_are_refused(basin, days, message):
         mask_labels(basin, days=days)
 
 
+@pytest.mark.parametrize(
+    "mask", [[True] * 10, np.array([True, False] * 5), [True, 3]], ids=["all", "some", "mix"]
+)
+def test_masks_without_labels_are_no_ids(basin, mask):
+    with pytest.raises(
+        InvalidArgumentError, match="segments has True or False where ids are expected; a mask"
+    ):
+        mask_labels(basin, segments=mask)
+    with pytest.raises(InvalidArgumentError, match="days has True or False where days are expected; a mask"):
+        mask_labels(basin, days=mask)
+    with pytest.raises(InvalidArgumentError, match=r"candidates has True or False .*; give ids: ds"):
+        hold_out_segments(basin, candidates=list(mask))
+    labelled = xr.DataArray([True] * 10, {"coarse": basin["coarse"]})
+    assert mask_labels(basin, segments=labelled).water_temperature_fine.isnull().all()
+
+
+def test_text_is_no_id_where_ids_are_numbers(basin):
+    with pytest.raises(InvalidArgumentError, match="not in the dataset: 3; those are text, these integers"):
+        mask_labels(basin, segments=["3"])
+    with pytest.raises(InvalidArgumentError, match="of the dataset: 3; those are text, these integers"):
+        hold_out_segments(basin, candidates=["3"])
+
+
+@pytest.mark.parametrize(
+    ("one", "absent"),
+    [("a", None), ("a", np.nan), ("a", pd.NA), ("a", ""), (1.0, np.nan)],
+    ids=["none", "nan", "na", "empty", "float"],
+)
+def test_reaches_without_a_group_are_named_or_not_drawn(basin, one, absent):
+    kind = float if one == 1.0 else object
+    ds = basin.assign(sub=("fine", np.array([one] * 27 + [absent] * 3, dtype=kind)))
+    lost = ", ".join(map(str, ds.fine.values[-3:]))
+    with pytest.raises(InvalidArgumentError, match=f"'sub' has no value at 3 of 30 reaches: {lost}; give"):
+        hold_out_segments(ds, 1.0, by="sub")
+    coarse, _ = hold_out_segments(ds, 1.0, by="sub", candidates=[one])
+    assert set(ds.coarse.values[coarse]) == set(ds.coarse_segment.values[:27])
+
+
 def test_the_input_is_not_changed_and_lazy_stays_lazy(basin):
     before = basin.copy(deep=True)
     lazy = mask_labels(basin.chunk(time=100), days=["2000-05-01"], segments=[3])

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.evaluate.pairs import other_kind
 from xmsgl.evaluate.resample import check_confidence
 from xmsgl.evaluate.thermal import annual_cycle, daily
 from xmsgl.schema.arrays import as_array
@@ -73,7 +74,8 @@ def analogues(embedding: xr.DataArray | xr.Dataset, reach: Hashable, n: int = 10
     ids = states.indexes["fine"]
     place = int(ids.get_indexer(pd.Index([reach]))[0])
     if place < 0:
-        msg = f"there is no reach {reach!r} in the embedding; its ids are {shorten(ids, 3)}"
+        kind = other_kind([reach], ids)
+        msg = f"there is no reach {reach!r} in the embedding; its ids are {shorten(ids, 3)}{kind}"
         raise InvalidArgumentError(msg)
     if not 1 <= n <= len(ids) - 1:
         msg = f"n must be from 1 to the number of other reaches, {len(ids) - 1}; got {n}"

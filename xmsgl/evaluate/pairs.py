@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
+from xmsgl.network.ids import id_values, kind_of
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.ranges import likely_cause, refuse_impossible_water
@@ -33,6 +34,7 @@ __all__ = [
     "covering",
     "gather",
     "observations",
+    "other_kind",
     "refuse_unlike_water",
 ]
 
@@ -85,7 +87,7 @@ def gather(prediction: xr.DataArray, observed: xr.DataArray, *across: str) -> Pa
             mine, theirs = prediction.indexes[label], observed.indexes[label]
             msg = (
                 f"prediction and observations have no {what} in common along {label!r}: "
-                f"{shorten(mine, 3)} against {shorten(theirs, 3)}"
+                f"{shorten(mine, 3)} against {shorten(theirs, 3)}{other_kind(mine, theirs)}"
             )
             raise InvalidArgumentError(msg)
     time, reach, values = _observed_pairs(observed, times, ids)
@@ -210,6 +212,14 @@ def _predicted_at(
             block = prediction[..., rows, columns].values
             predicted[..., here] = block[..., row[here] - rows.start, column[here] - columns.start]
     return predicted
+
+
+def other_kind(given: Any, known: Any) -> str:
+    """Say, to end an error message, that some labels are text and others numbers; empty if they are not."""
+    mine, theirs = (kind_of(id_values(each)) for each in (given, known))
+    if mine == theirs or "text" not in (mine, theirs):
+        return ""
+    return f"; those are {mine}, these {theirs}: write them alike"
 
 
 def covering(mask: xr.DataArray, wanted: xr.DataArray, what: str) -> xr.DataArray:

@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.evaluate.pairs import covering
+from xmsgl.evaluate.pairs import covering, other_kind
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.schema.days import day_ranges
 from xmsgl.util.arguments import checked
@@ -246,12 +246,16 @@ def hold_out_segments(
     _check_draw(fraction, seed)
     ds = sound_dataset(ds)
     crosswalk, ids = _crosswalk(ds), ds["coarse"].values
-    known = ids if by is None else _groups(ds, by)
+    known = ids if by is None else _groups(ds, by, whole=candidates is None)
+    if by is None and candidates is not None:
+        _refuse_mask(candidates, "candidates", "coarse")
     pool = np.unique(known if candidates is None else np.asarray(candidates))
-    unknown = pool[~np.isin(pool, known)]
+    kind = other_kind(pool, known)
+    unknown = pool if kind else pool[~np.isin(pool, known)]
     if unknown.size:
         what = "segments" if by is None else f"values of {by!r}"
-        raise InvalidArgumentError(f"candidates are not {what} of the dataset: {shorten(unknown)}")
+        msg = f"candidates are not {what} of the dataset: {shorten(unknown)}{kind}"
+        raise InvalidArgumentError(msg)
     if fraction and not pool.size:
         raise InvalidArgumentError("no candidates to draw from; does the dataset have labels?")
     if by is not None:
@@ -420,17 +424,35 @@ def _crosswalk(ds: xr.Dataset) -> xr.DataArray:
     return ds["coarse_segment"]
 
 
-def _groups(ds: xr.Dataset, by: str) -> npt.NDArray[Any]:
+def _groups(ds: xr.Dataset, by: str, *, whole: bool) -> npt.NDArray[Any]:
+    """Return the value of each reach; with `whole` no reach may be without one."""
     if by not in ds.variables or ds[by].dims != ("fine",):
         msg = f"by is {by!r}; it must be a variable of the dataset over 'fine', such as 'subsegment_fine'"
         raise InvalidArgumentError(msg)
     values = ds[by].values
-    return values.astype(str) if values.dtype == object else values
+    lost = pd.isna(values) | (values == "")
+    if whole and lost.any():
+        where = f"{lost.sum()} of {lost.size} reaches: {shorten(ds['fine'].values[lost])}"
+        msg = f"{by!r} has no value at {where}; give them one, or draw from candidates=[...]"
+        raise InvalidArgumentError(msg)
+    return np.where(lost, "", values).astype(str) if values.dtype == object else values
+
+
+def _refuse_mask(given: Any, what: str, dim: str) -> None:
+    """Refuse truth values without labels, which would be compared with ids or days."""
+    if any(isinstance(each, bool | np.bool_) for each in np.ravel(np.asarray(given, dtype=object))):
+        code = f'xr.DataArray(mask, {{"{dim}": ds["{dim}"]}})'
+        cure = (
+            f"a mask needs labels: {code}" if what != "candidates" else f'give ids: ds["{dim}"].values[mask]'
+        )
+        msg = f"{what} has True or False where {'days' if dim == 'time' else 'ids'} are expected; {cure}"
+        raise InvalidArgumentError(msg)
 
 
 def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
     if isinstance(days, xr.DataArray) and days.dtype == bool:
         return covering(days, ds["time"], "the mask of days").to_numpy()
+    _refuse_mask(days, "days", "time")
     first, last = day_ranges(days, "days")
     time = ds["time"].values.astype("datetime64[D]")
     there = np.sort(time)
@@ -448,9 +470,11 @@ def _segment_mask(segments: Any, ds: xr.Dataset) -> npt.NDArray[np.bool_]:
         raise InvalidDatasetError(["no coordinate 'coarse': there are no segments to hide"])
     if isinstance(segments, xr.DataArray) and segments.dtype == bool:
         return covering(segments, ds["coarse"], "the mask of segments").to_numpy()
+    _refuse_mask(segments, "segments", "coarse")
     wanted, ids = np.atleast_1d(np.asarray(segments)), ds["coarse"].values
-    unknown = wanted[~np.isin(wanted, ids)]
+    kind = other_kind(wanted, ids) if wanted.size else ""
+    unknown = wanted if kind else wanted[~np.isin(wanted, ids)]
     if unknown.size:
-        msg = f"segments that are not in the dataset: {shorten(unknown)}"
+        msg = f"segments that are not in the dataset: {shorten(unknown)}{kind}"
         raise InvalidArgumentError(msg)
     return np.isin(ids, wanted)

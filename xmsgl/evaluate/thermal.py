@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.evaluate.pairs import common_units, refuse_unlike_water
+from xmsgl.evaluate.pairs import common_units, other_kind, refuse_unlike_water
 from xmsgl.schema.arrays import as_array
 from xmsgl.schema.ranges import refuse_impossible_water
 from xmsgl.schema.structure import check_days
@@ -128,8 +128,9 @@ def _in_common(array: xr.DataArray, seen: xr.DataArray) -> tuple[xr.DataArray, x
                 msg = f"{what} has labels along {dim!r} more than once: {shorten(twice)}; keep one of each"
                 raise InvalidArgumentError(msg)
         if not len(array.indexes[dim].intersection(seen.indexes[dim])):
-            mine, theirs = (shorten(each.indexes[dim], 3) for each in (array, seen))
-            msg = f"temperature and observed have no label in common along {dim!r}: {mine} against {theirs}"
+            mine, theirs = array.indexes[dim], seen.indexes[dim]
+            both = f"{shorten(mine, 3)} against {shorten(theirs, 3)}{other_kind(mine, theirs)}"
+            msg = f"temperature and observed have no label in common along {dim!r}: {both}"
             raise InvalidArgumentError(msg)
     array, seen = xr.align(array, seen, join="inner")
     return array, seen
