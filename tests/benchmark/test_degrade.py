@@ -136,3 +136,23 @@ def test_degradations_that_are_not_possible_are_refused(ds):
     with pytest.raises(InvalidDatasetError, match="simulated_temperature_coarse is missing"):
         degrade(ds.drop_vars("simulated_temperature_coarse"), {"process_bias": 1.0})
     assert parse_degradation("process_bias")[1] == "process"
+
+
+@pytest.mark.parametrize("kind", AMOUNTS)
+def test_integers_are_degraded_as_the_same_numbers_in_single_precision(ds, kind):
+    name = "simulated_temperature_coarse"
+    whole = ds.assign({name: ds[name].round().astype("int16")})
+    numbers = ds.assign({name: ds[name].round().astype("float32")})
+    amounts = {f"process_{kind}": AMOUNTS[kind]}
+    xr.testing.assert_identical(degrade(whole, amounts)[name], degrade(numbers, amounts)[name])
+
+
+def test_kelvin_is_refused_and_not_clipped(ds):
+    kelvin = ds.assign({NAME: (ds[NAME] + 273.15).assign_attrs(units="K")})
+    with pytest.raises(InvalidDatasetError, match="is in K, not in degC; convert: "):
+        degrade(kelvin, {"bias": 1.0})
+
+
+def test_amounts_are_finite(ds):
+    with pytest.raises(InvalidArgumentError, match="bias is inf; it must be a finite number"):
+        degrade(ds, {"bias": np.inf})

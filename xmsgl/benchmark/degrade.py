@@ -14,6 +14,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UnknownNameError
 from xmsgl.evaluate.resample import check_confidence
 from xmsgl.schema.names import LABEL, PROCESS_COARSE
+from xmsgl.schema.units import need_units
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -105,16 +106,16 @@ def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.D
     Returns
     -------
     xarray.Dataset
-        Lazy where ``ds`` is.
+        Lazy where ``ds`` is. Integers become float32.
 
     Raises
     ------
     UnknownNameError
         No degradation has that name.
     InvalidArgumentError
-        A negative noise, or a fraction outside 0..1.
+        A negative noise, a fraction outside 0..1, or an amount that is not finite.
     InvalidDatasetError
-        The temperature to degrade is missing.
+        The temperature to degrade is missing or not in degC.
 
     Examples
     --------
@@ -132,7 +133,12 @@ def degrade(ds: xr.Dataset, amounts: Mapping[str, float], seed: int = 0) -> xr.D
         variable = SOURCES[source]
         if variable not in ds:
             raise InvalidDatasetError([f"{variable} is missing, so it cannot be degraded"])
+        if not np.isfinite(amount):
+            msg = f"{name} is {amount}; it must be a finite number"
+            raise InvalidArgumentError(msg)
         former = ds[variable]
+        need_units(former, "degC")
+        former = former if former.dtype.kind == "f" else former.astype(np.float32)
         worse = DEGRADATIONS[kind](former.transpose("time", "coarse"), amount, seed)
         worse = worse.astype(former.dtype).transpose(*former.dims).assign_attrs(former.attrs)
         line = f"degraded {variable}: {kind.replace('_', ' ')} {amount}"
