@@ -170,6 +170,13 @@ def test_reaches_use_their_own_air_temperature_where_they_have_it(basin):
     np.testing.assert_allclose(air_temperature_regression(basin), 2 + 0.5 * own, atol=2e-3)
 
 
+def test_half_precision_does_not_overflow(basin):
+    ds = planted(basin, 3)
+    half = ds.assign(air_temperature_coarse=ds["air_temperature_coarse"].astype("float16"))
+    single = half.assign(air_temperature_coarse=half["air_temperature_coarse"].astype("float32"))
+    xr.testing.assert_identical(air_temperature_regression(half), air_temperature_regression(single))
+
+
 def test_the_mean_of_the_extremes_replaces_air_temperature(basin):
     basin["water_temperature_coarse"] = 2 + 0.5 * basin.air_temperature_coarse
     extremes = basin.assign(
@@ -229,6 +236,7 @@ def test_static_attributes_distinguish_places_without_labels():
         pytest.param(
             lambda ds: ds.drop_sel(time=DAYS[5]), InvalidDatasetError, "missing after 2001-03-05", id="gap"
         ),
+        pytest.param(lambda ds: ds[{"time": [1, 0]}], InvalidDatasetError, "time is not sorted", id="order"),
         pytest.param(
             lambda ds: ds.drop_vars("coarse_segment"),
             InvalidDatasetError,

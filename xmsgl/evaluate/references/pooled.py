@@ -181,7 +181,10 @@ def air_temperature_regression(
     ds = _with_air(sound_dataset(obj, sizes=True), air)
     known = ds[f"{air}_coarse"]
     refuse_unfit(known.to_dataset(), [str(known.name)])
-    gaps = np.flatnonzero(np.diff(ds.indexes["time"].to_numpy()) != np.timedelta64(1, "D"))
+    steps = np.diff(ds.indexes["time"].to_numpy())
+    if (steps < np.timedelta64(0)).any():
+        raise InvalidDatasetError(['time is not sorted; trailing means need it: ds = ds.sortby("time")'])
+    gaps = np.flatnonzero(steps != np.timedelta64(1, "D"))
     if gaps.size:
         after = dates(ds.indexes["time"][gaps])
         fault = f"time: days are missing after {after}; trailing means need every day"
@@ -222,6 +225,7 @@ def _with_air(ds: xr.Dataset, air: str) -> xr.Dataset:
     for name in (air, f"{air}_min", f"{air}_max"):
         if name in known:
             need_units(ds[f"{name}_coarse"], "degC")
+    values = values.astype(np.promote_types(values.dtype, np.float32))  # float16 overflows in sums
     return ds.assign({f"{air}_coarse": values.transpose("time", "coarse").load()})
 
 
