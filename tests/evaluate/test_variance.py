@@ -107,6 +107,7 @@ def test_order_of_dimensions_does_not_matter(scores):
         ),
         (lambda s: s, {"reference": "flat"}, "'flat' is not a label along 'model'"),
         (lambda s: s, {"confidence": 95}, "confidence is 95"),
+        (lambda s: s.astype(str), {}, "the scores have dtype <U32; give numbers"),
     ],
 )
 def test_wrong_scores_are_refused(scores, change, given, message):

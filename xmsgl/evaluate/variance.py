@@ -104,6 +104,9 @@ def variance_decomposition(
         if dim not in scores.dims:
             msg = f"the scores have no dimension {dim!r}, but {scores.dims}; name the dimensions they have"
             raise InvalidArgumentError(msg)
+    if scores.dtype.kind not in "iuf":
+        msg = f"the scores have dtype {scores.dtype}; give numbers, such as scores.astype(float)"
+        raise InvalidArgumentError(msg)
     stacked = scores.stack(_division=divisions).transpose(..., "_division", training)
     values = stacked.to_numpy().astype(np.float64)
     count, seeds = values.shape[-2:]
