@@ -62,3 +62,10 @@ def test_values_are_compared_with_annotations(kind, fits, fails):
 def test_a_message_is_short_for_long_values():
     with pytest.raises(InvalidArgumentError, match=r"not a list of 1000$"):
         check_value("x", ["a"] * 1000, "Sequence[float]")
+
+
+def test_a_message_says_what_a_mapping_takes():
+    with pytest.raises(InvalidArgumentError, match=r"be a mapping \(text to a number\), not {'bias': nan}"):
+        check_value("amounts", {"bias": float("nan")}, "Mapping[str, float]")
+    with pytest.raises(InvalidArgumentError, match=r"a mapping \(text to anything\) or None, not 3"):
+        check_value("options", 3, "Mapping[str, Any] | None")

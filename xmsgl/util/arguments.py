@@ -114,12 +114,13 @@ def _rule(kind: str) -> Rule:
     if name in _CLASSES:
         return lambda value: any(each.__name__ == name for each in type(value).__mro__), (f"a {name}",)
     if inside is None or name not in ("Mapping", "dict", "Sequence", "Iterable", "list", "tuple"):
-        return lambda _: True, (f"a {name}",)
+        return lambda _: True, ("anything" if name == "Any" else f"a {name}",)
     inner = [
         _rule(ast.unparse(each)) for each in (inside.elts if isinstance(inside, ast.Tuple) else [inside])
     ]
     if name in ("Mapping", "dict"):
-        return functools.partial(_fits_mapping, inner), ("a mapping",)
+        key, item = (" or ".join(dict.fromkeys(words)) for _, words in (inner[0], inner[-1]))
+        return functools.partial(_fits_mapping, inner), (f"a mapping ({key} to {item})",)
     fixed = len(inner) if name == "tuple" and "..." not in kind else None
     each = " or ".join(dict.fromkeys(inner[0][1]))
     return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
