@@ -89,6 +89,11 @@ def test_lazy_indices_are_the_same_and_computed_late(daily):
     xr.testing.assert_allclose(lazy.compute(), indices(daily))
 
 
+def test_whole_numbers_are_temperatures(daily):
+    whole = daily.fillna(9.0).round().astype(int)
+    xr.testing.assert_equal(indices(whole), indices(whole.astype(float)))
+
+
 def test_errors_are_those_on_observed_days(daily):
     rng = np.random.default_rng(1)
     prediction = daily.fillna(30.0) + rng.normal(0.3, 0.5, daily.shape)

@@ -230,7 +230,8 @@ def _order(
         if temperature is not None:
             means = _cycles(_temperature(as_array(temperature, "temperature"))).isel(yearly=0)
         if lost := cycles.indexes["fine"].difference(means.indexes["fine"]).tolist():
-            msg = f"the temperature lacks the reaches {shorten(lost)}; give it for all reaches to be grouped"
+            cure = other_kind(lost, means.indexes["fine"]) or "; give it for all reaches to be grouped"
+            msg = f"the temperature lacks the reaches {shorten(lost)}{cure}"
             raise InvalidArgumentError(msg)
         values = means.sel(fine=cycles["fine"]).values
         by, about = np.bincount(labels, values) / count, "from the coldest, 1, to the warmest"

@@ -156,8 +156,9 @@ def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str =
     return tidy_units(mine)
 
 
-def refuse_unlike_water(celsius: Floats, what: str) -> None:
+def refuse_unlike_water(celsius: npt.NDArray[Any], what: str) -> None:
     """Refuse predictions far from any water temperature, such as kelvin or fill values; NaN is missing."""
+    celsius = np.asarray(celsius, np.float64)
     low, high = float(np.nanmin(celsius, initial=np.inf)), float(np.nanmax(celsius, initial=-np.inf))
     if low > high:  # NaN everywhere
         return
