@@ -365,6 +365,21 @@ def test_the_input_is_not_changed_and_lazy_stays_lazy(basin):
             lambda ds: hold_out_segments(ds, 1.2), InvalidArgumentError, "fraction is 1.2", id="fraction"
         ),
         pytest.param(
+            lambda ds: keep_fraction(ds.water_temperature_fine.drop_vars("fine"), 0.5),
+            InvalidArgumentError,
+            "no ids or days, or some twice, along fine",
+            id="no-ids",
+        ),
+        pytest.param(
+            lambda ds: keep_fraction(ds.water_temperature_fine[[0, 0, 1]], 0.5),
+            InvalidArgumentError,
+            "some twice, along time",
+            id="twice",
+        ),
+        pytest.param(
+            lambda ds: mask_labels(ds, days=ds), InvalidArgumentError, "must be a day", id="dataset"
+        ),
+        pytest.param(
             lambda ds: keep_fraction(ds.water_temperature_fine, -0.1, 0),
             InvalidArgumentError,
             "fraction is -0.1",

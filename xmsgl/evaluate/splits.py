@@ -6,6 +6,7 @@ the coarse and the fine label, so a label left at one scale would reveal the oth
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +22,7 @@ from xmsgl.schema.days import day_ranges
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -302,7 +303,7 @@ def keep_fraction(
     Raises
     ------
     InvalidArgumentError
-        A fraction outside 0..1, or ``days`` that lack a date of the labels.
+        A fraction outside 0..1, ``days`` that lack a date of the labels, or labels without ids and days.
 
     Examples
     --------
@@ -319,6 +320,9 @@ def keep_fraction(
         msg = f"labels have dims {labels.dims}; they must have two, time and the reaches"
         raise InvalidArgumentError(msg)
     (reach,) = (dim for dim in labels.dims if dim != "time")
+    if lost := [dim for dim in labels.dims if dim not in labels.indexes or not labels.indexes[dim].is_unique]:
+        msg = f"labels have no ids or days, or some twice, along {shorten(lost)}; the draw depends on them"
+        raise InvalidArgumentError(msg)
     candidates = labels.transpose("time", reach).notnull().compute().values
     if days is not None:
         candidates &= _day_mask(days, labels)[:, None]
@@ -440,6 +444,8 @@ def _groups(ds: xr.Dataset, by: str, *, whole: bool) -> npt.NDArray[Any]:
 
 def _refuse_mask(given: Any, what: str, dim: str) -> None:
     """Refuse truth values without labels, which would be compared with ids or days."""
+    if isinstance(given, Mapping):  # a Dataset
+        return
     if any(isinstance(each, bool | np.bool_) for each in np.ravel(np.asarray(given, dtype=object))):
         code = f'xr.DataArray(mask, {{"{dim}": ds["{dim}"]}})'
         cure = (
