@@ -444,7 +444,7 @@ ARGUMENTS = [
     Case(
         "days that are not dates",
         E2,
-        "days must be dates",
+        "days must be a day such as 2021-04-01",
         "dates of the dataset",
         lambda t: evaluate.mask_labels(t.ds, days=["x"]),
         lambda t: evaluate.mask_labels(t.ds, days=["2001-10-05"]),
