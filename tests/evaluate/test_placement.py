@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.reconstruct.test_given import COVARIANCE, make_river, plain_distances
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
 from xmsgl.evaluate import mask_labels, next_sensors
 from xmsgl.evaluate.placement import _greedy
 from xmsgl.models.file.model import Model
@@ -79,6 +79,12 @@ def test_too_many(river, model, n, candidates, said):
 def test_unknown_candidates(river, model):
     with pytest.raises(InvalidArgumentError, match="-5 are not among"):
         next_sensors(river, model, candidates=[-5])
+
+
+def test_fill_values_are_no_sensors(river, model):
+    fine = "water_temperature_fine"
+    with pytest.raises(InvalidDatasetError, match="-9999"):
+        next_sensors(river.assign({fine: river[fine].fillna(-9999)}), model)
 
 
 def test_a_candidate_given_twice(river, model):

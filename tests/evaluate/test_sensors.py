@@ -96,6 +96,10 @@ def test_what_it_refuses(basin):
         check_sensors(ds, model, threshold=-1)
     with pytest.raises(InvalidArgumentError, match="no sensor"):
         check_sensors(mask_labels(ds, segments=ds.coarse.values), model)
+    fine = "water_temperature_fine"
+    for wrong in (ds[fine].where(ds.time != ds.time[0], -9999), (ds[fine] + 273.15).drop_attrs()):
+        with pytest.raises(InvalidArgumentError, match="which water cannot have"):
+            check_sensors(ds.assign({fine: wrong}), model)
     plain = Model(replace(model.spec, errors={}), model.weights, model.history)
     with pytest.raises(UncalibratedModelError, match="folds"):
         check_sensors(ds, plain)

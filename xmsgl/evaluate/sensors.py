@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
+from xmsgl.evaluate.pairs import refuse_unlike_water
 from xmsgl.inputs.validation import label_values
 from xmsgl.schema.arrays import sound_dataset
 from xmsgl.util.arguments import checked
@@ -94,6 +95,8 @@ def check_sensors(
     (own,) = weighted_means(ds, fitted, [held_out_shares(fitted, ds)], None, "auto", carry=False)
     river = River.of(ds)
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
+    refuse_unlike_water(fine, "reaches")  # the air that a faulty sensor measures is no fault of the file
+    refuse_unlike_water(coarse, "segments")
     errors = sensor_errors(fine, coarse, np.asarray(own), river)
     if not errors.reach.size:
         msg = "the dataset has no observation at a reach or at a segment with reaches, so no sensor to check"
