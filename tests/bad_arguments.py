@@ -21,6 +21,7 @@ from tests.readers.test_riverdl import DISTANCE, NAMES
 from tests.readers.test_riverdl import drivers as dl_drivers
 from tests.small import TWO_FEATURES
 from xmsgl import datasets, evaluate, events, export, plot, readers
+from xmsgl.benchmark.degrade import degrade
 from xmsgl.events import text as bulletin
 
 
@@ -261,6 +262,10 @@ CALLS = {
         {"obj": t.ds, "model": t.model, "candidates": t.ds["fine"].values[:2].tolist()},
     ),
     "xmsgl.evaluate.check_sensors": lambda t: (evaluate.check_sensors, {"obj": t.ds, "model": t.model}),
+    "xmsgl.benchmark.degrade.degrade": lambda t: (
+        degrade,
+        {"ds": t.ds, "amounts": {"noise": 0.5}},
+    ),
     "xmsgl.evaluate.variance_decomposition": lambda t: (
         evaluate.variance_decomposition,
         {"scores": xr.DataArray(np.eye(3)[None], dims=("repeat", "fold", "seed"))},

@@ -103,9 +103,9 @@ def test_all_files_but_the_list_are_listed(folder):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"start": "x"}, "start and end must be days such as '2000-01-01', not 'x'"),
-        ({"start": []}, "start and end must be days"),
-        ({"end": "NaT"}, "start and end must be days"),
+        ({"start": "x"}, "start must be a day such as 2021-04-01"),
+        ({"start": "01/02/2001"}, "day and its month may be confused"),
+        ({"end": "NaT"}, "end must be a day"),
         ({"start": "1999-12-31"}, "must lie in order within 2000-01-01 to 2002-12-31"),
         ({"start": "2001", "end": "2000"}, "must lie in order"),
         ({"region": "../../x"}, r"has no hydrologic units like '\.\./\.\./x'"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xmsgl.datasets.download import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError, OutputError
+from xmsgl.schema.days import day_range
 from xmsgl.util.cache import ANOTHER_CACHE
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
@@ -127,12 +128,9 @@ def _period(
     import pandas as pd
 
     days = [pd.Timestamp(day) for day in data.period[choices.get("forcing", "")]]
-    try:  # a year or a month stands for its days, as in sel of xarray
-        first = days[0] if start is None else pd.Period(str(start)).start_time.normalize()
-        last = days[-1] if end is None else pd.Period(str(end)).end_time.normalize()
-    except (AttributeError, ValueError) as error:  # the first of NaT
-        msg = f"start and end must be days such as '{days[0].date()}', not {start!r} and {end!r}"
-        raise InvalidArgumentError(msg) from error
+    # a year or a month stands for its days, as in sel of xarray
+    first = days[0] if start is None else pd.Timestamp(day_range(start, "start")[0])
+    last = days[-1] if end is None else pd.Timestamp(day_range(end, "end")[1])
     if not days[0] <= first <= last <= days[-1]:
         msg = (
             f"start {first.date()} and end {last.date()} must lie in order within {days[0].date()} to "

@@ -14,6 +14,7 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.windows import Window, cut_windows
+from xmsgl.schema.days import day_range
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.units import need_units
 from xmsgl.util.scales import SCALES, Scale
@@ -204,6 +205,8 @@ def read_validation(validation: float | str | None) -> Asked:
             continue
         if not (start and sign and stop):
             raise InvalidArgumentError(_fault(validation))
+        for end in {start, stop} - {".."}:
+            day_range(end, "a day of validation")
         periods.append(slice(None if start == ".." else start, None if stop == ".." else stop))
     if periods and "days" in shares:
         raise InvalidArgumentError(_fault(validation))
@@ -263,7 +266,7 @@ def _validation_days(
     if asked.folds:
         days |= left_out_days(time, asked.folds)[fold]
     for period in asked.periods:
-        days[_period(time, period)] = True
+        days[time.slice_indexer(period.start, period.stop)] = True  # with both ends, as in sel of xarray
     if asked.periods and not (days & labelled).any():
         msg = (
             f"the validation days {write_validation(asked.periods)!r} have no labels; the dataset covers "
@@ -271,19 +274,6 @@ def _validation_days(
         )
         raise InvalidArgumentError(msg)
     return days
-
-
-def _period(time: pd.DatetimeIndex, period: slice) -> slice:
-    """Find the days as ``ds.sel(time=period)`` does: both ends included, "2003" means the whole year."""
-    try:
-        found: slice = time.slice_indexer(period.start, period.stop)
-    except (ValueError, TypeError, KeyError) as error:
-        msg = (
-            f"validation contains {write_validation(period)!r}, which is not a valid date range; give days "
-            "such as '2003-10-01/2004-09-30'"
-        )
-        raise InvalidArgumentError(msg) from error
-    return found
 
 
 def _share_of_windows(

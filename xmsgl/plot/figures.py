@@ -13,6 +13,7 @@ from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, Reach, new_figure
 from xmsgl.schema.arrays import as_array, sound_dataset
+from xmsgl.schema.days import one_day
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ def _warmest(prediction: xr.DataArray, period: slice | None) -> pd.Timestamp:
 
 
 def _day(prediction: xr.DataArray, time: Any) -> pd.Timestamp:
-    day, days = pd.to_datetime(time, errors="coerce"), prediction.indexes["time"]
+    day, days = pd.Timestamp(one_day(time, "time")), prediction.indexes["time"]
     if day not in days:
         span = f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
         msg = f"the prediction has no {time}; choose a day from {span}"
         raise InvalidArgumentError(msg)
-    return pd.Timestamp(day)
+    return day

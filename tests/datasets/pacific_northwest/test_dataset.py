@@ -81,9 +81,9 @@ class TestBoth:
             ),
             ({"region": 7}, "region 7 is not a segment id"),
             ({"start": "1990-01-01"}, "the period of the "),
-            ({"start": "NaT"}, "start and end must be days"),
+            ({"start": "NaT"}, "start must be a day"),
             ({"end": []}, "end must be text or a date"),
-            ({"start": "soon"}, "must be days such as"),
+            ({"start": "soon"}, "must be a day such as"),
         ],
         ids=["unit", "segment", "period", "no-day", "list", "day"],
     )
