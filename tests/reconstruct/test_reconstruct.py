@@ -293,6 +293,12 @@ def test_only_drivers_have_members(river, model):
         several.msgl.reconstruct(model)
 
 
+def test_an_ensemble_has_members(river, model):
+    none = river.assign(air_temperature_coarse=river.air_temperature_coarse.expand_dims(member=0))
+    with pytest.raises(InvalidArgumentError, match="has no member"):
+        reconstruct(none, model)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("scale", ["fine", "coarse"])
 def test_impossible_observations_are_refused(river, model, scale, lazy):

@@ -265,6 +265,8 @@ def _members(ds: xr.Dataset) -> Iterator[xr.Dataset]:
     if wrong:
         msg = f"{shorten(wrong)} must not have the dimension 'member', which is for drivers; select one"
         raise InvalidArgumentError(msg)
+    if not ds.sizes["member"]:
+        raise InvalidArgumentError("the dimension 'member' has no member; give at least one")
     for number in range(ds.sizes["member"]):
         yield ds.isel(member=number, drop=True)
 
