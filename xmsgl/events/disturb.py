@@ -59,7 +59,9 @@ def perturb(
     Raises
     ------
     InvalidArgumentError
-        An argument is out of range.
+        An argument is out of range, or `band` leaves nothing of a record.
+    InvalidDatasetError
+        Residuals are missing or not in degC.
 
     Examples
     --------

@@ -46,7 +46,8 @@ def locate(
     Parameters
     ----------
     events
-        ``residual`` (event, day, sensor) and ``first_day`` (event), as from :func:`simulate`.
+        ``residual`` (event, day, sensor), degC, and ``first_day`` (event), as from :func:`simulate`. The two
+        rules need the attribute ``noise`` of the residuals, the deviation of a sensor in degC.
     obj
         The dataset of the river.
     method
@@ -70,7 +71,7 @@ def locate(
     InvalidArgumentError
         A sensor or a first day is not in the dataset, or a network was trained for other sensors.
     InvalidDatasetError
-        The events lack a variable.
+        The events lack a variable or the noise, or residuals are missing or not in degC.
 
     Examples
     --------

@@ -22,7 +22,7 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     Parameters
     ----------
     found
-        As from :func:`locate`.
+        As from :func:`locate`, in the order of the events, or in any order with the same labels.
     events
         As from :func:`simulate`, with the truth.
     obj
@@ -40,7 +40,7 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
     Raises
     ------
     InvalidArgumentError
-        There are more or fewer estimates than events, or a reach is not in the dataset.
+        There are more or fewer estimates than events, their labels differ, or a reach is not in the dataset.
     InvalidDatasetError
         The estimates or the events lack a variable.
 
