@@ -74,6 +74,13 @@ def test_a_tree_of_one_scale_is_refused(river, tmp_path):
         open_data(tmp_path / "tree.nc")
 
 
+def test_a_file_with_groups_of_its_own_is_opened(tmp_path):
+    xr.Dataset({"x": ("seg", [1.0, 2.0])}, {"seg": [1, 2]}).to_netcdf(tmp_path / "own.nc")
+    other = xr.Dataset({"y": ("seg", [1.0, 2.0, 3.0])}, {"seg": [1, 2, 3]})
+    other.to_netcdf(tmp_path / "own.nc", mode="a", group="other")
+    assert open_data(tmp_path / "own.nc")["x"].values.tolist() == [1.0, 2.0]
+
+
 def test_arguments_are_completed_or_refused():
     complete = arguments_of("simulated", {"n_coarse": 3, "years": 1})
     assert len(complete) > 2

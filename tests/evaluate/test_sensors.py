@@ -9,7 +9,7 @@ import pytest
 
 import xmsgl
 from tests.reconstruct.test_given import COVARIANCE, T, dense, make_river
-from xmsgl.errors import InvalidArgumentError, UncalibratedModelError
+from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, UncalibratedModelError
 from xmsgl.evaluate import check_sensors, mask_labels
 from xmsgl.evaluate.sensors import _scores
 from xmsgl.models.file.model import Model
@@ -98,7 +98,7 @@ def test_what_it_refuses(basin):
         check_sensors(mask_labels(ds, segments=ds.coarse.values), model)
     fine = "water_temperature_fine"
     for wrong in (ds[fine].where(ds.time != ds.time[0], -9999), (ds[fine] + 273.15).drop_attrs()):
-        with pytest.raises(InvalidArgumentError, match="which water cannot have"):
+        with pytest.raises(InvalidDatasetError, match="which water cannot have"):
             check_sensors(ds.assign({fine: wrong}), model)
     plain = Model(replace(model.spec, errors={}), model.weights, model.history)
     with pytest.raises(UncalibratedModelError, match="folds"):

@@ -293,11 +293,9 @@ def test_days_that_may_be_misread_are_refused(basin, days, message):
     "mask", [[True] * 10, np.array([True, False] * 5), [True, 3]], ids=["all", "some", "mix"]
 )
 def test_masks_without_labels_are_no_ids(basin, mask):
-    with pytest.raises(
-        InvalidArgumentError, match="segments has True or False where ids are expected; a mask"
-    ):
+    with pytest.raises(InvalidArgumentError, match="segments has True or False without labels"):
         mask_labels(basin, segments=mask)
-    with pytest.raises(InvalidArgumentError, match="days has True or False where days are expected; a mask"):
+    with pytest.raises(InvalidArgumentError, match="days has True or False without labels"):
         mask_labels(basin, days=mask)
     with pytest.raises(InvalidArgumentError, match=r"candidates has True or False .*; give ids: ds"):
         hold_out_segments(basin, candidates=list(mask))
@@ -306,9 +304,9 @@ def test_masks_without_labels_are_no_ids(basin, mask):
 
 
 def test_text_is_no_id_where_ids_are_numbers(basin):
-    with pytest.raises(InvalidArgumentError, match="not in the dataset: 3; those are text, these integers"):
+    with pytest.raises(InvalidArgumentError, match="not in the dataset: 3; the former are text, the latter"):
         mask_labels(basin, segments=["3"])
-    with pytest.raises(InvalidArgumentError, match="of the dataset: 3; those are text, these integers"):
+    with pytest.raises(InvalidArgumentError, match="of the dataset: 3; the former are text, the latter"):
         hold_out_segments(basin, candidates=["3"])
 
 
@@ -367,13 +365,13 @@ def test_the_input_is_not_changed_and_lazy_stays_lazy(basin):
         pytest.param(
             lambda ds: keep_fraction(ds.water_temperature_fine.drop_vars("fine"), 0.5),
             InvalidArgumentError,
-            "no ids or days, or some twice, along fine",
+            "labels along fine are missing or repeated",
             id="no-ids",
         ),
         pytest.param(
             lambda ds: keep_fraction(ds.water_temperature_fine[[0, 0, 1]], 0.5),
             InvalidArgumentError,
-            "some twice, along time",
+            "labels along time are missing or repeated",
             id="twice",
         ),
         pytest.param(

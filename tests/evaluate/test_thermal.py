@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+from tests.bad_settings import EnoughError
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.evaluate import indices
 
@@ -152,7 +154,8 @@ def test_further_dimensions_and_attributes(daily):
     ],
 )
 def test_invalid_temperatures_are_refused(daily, change, message):
-    with pytest.raises(InvalidArgumentError, match=message):
+    impossible = "kelvin;" in message or "inf" in message
+    with pytest.raises(InvalidDatasetError if impossible else InvalidArgumentError, match=message):
         indices(change(daily))
 
 
@@ -175,5 +178,19 @@ def test_observations_along_other_reaches_are_refused(daily):
     ],
 )
 def test_observations_that_do_not_fit_are_refused(daily, change, message):
-    with pytest.raises((InvalidArgumentError, InvalidDatasetError), match=message):
+    kind = InvalidDatasetError if message.startswith("outside") else InvalidArgumentError
+    with pytest.raises(kind, match=message):
         indices(daily.sel(time="2000"), change(daily))
+
+
+def _never(*args, **options):
+    raise EnoughError
+
+
+def test_lazy_values_are_read_and_checked_once_they_are_needed(daily):
+    with dask.config.set(scheduler=_never):
+        found = indices(daily.chunk(time=90), daily.chunk(time=90))
+        wrong = indices((daily + 273.15).drop_attrs().chunk(time=90))
+    assert float(found.max_7day_mean.max()) == 0
+    with pytest.raises(InvalidDatasetError, match="probably kelvin"):
+        wrong.compute()

@@ -243,5 +243,5 @@ def test_biases_with_ids_are_those_of_the_texts_with_the_same() -> None:
     xr.testing.assert_equal(one, other)
     with pytest.raises(InvalidArgumentError, match="not of the same gauges"):
         BiasReader(texts, labelled.assign_coords(gauge=np.arange(40) + 1))
-    with pytest.raises(InvalidArgumentError, match="biases is in 'degF'"):
+    with pytest.raises(InvalidArgumentError, match="biases are in 'degF'"):
         BiasReader(texts, labelled.assign_attrs(units="degF"))

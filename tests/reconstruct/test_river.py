@@ -34,3 +34,11 @@ def test_correlations_along_the_river_are_those_of_some_errors(river_once, shrin
     assert smallest_eigenvalue(wrong) < -0.1
     assert smallest_eigenvalue(as_given) > -1e-5
     assert smallest_eigenvalue(River.of(river_once)) > -1e-5
+
+
+def test_areas_of_segments_are_not_those_of_reaches(river_once):
+    """The water at a reach in mid-segment is not that of the whole segment."""
+    of_segments = River.of(river_once.drop_vars("drainage_area_fine"))
+    neither = River.of(river_once.drop_vars(["drainage_area_fine", "drainage_area_coarse"]))
+    np.testing.assert_array_equal(of_segments.area, neither.area)
+    assert not np.array_equal(of_segments.area, River.of(river_once).area)

@@ -336,9 +336,17 @@ class TestRefused:
         ):
             state(river, trees, day="2010-01-01")
 
-    @pytest.mark.parametrize("day", ["2003-06", "01/06/2003", "2003-06-01T12:00", np.datetime64("2003-06")])
-    def test_what_is_not_one_day(self, river, trees, day):
-        with pytest.raises(InvalidArgumentError, match="day"):
+    @pytest.mark.parametrize(
+        ("day", "words"),
+        [
+            ("2003-06", "must be one day"),
+            (np.datetime64("2003-06"), "must be one day"),
+            ("01/06/2003", "its day and its month may be confused"),
+            ("2003-06-01T12:00", "has a time of day"),
+        ],
+    )
+    def test_what_is_not_one_day(self, river, trees, day, words):
+        with pytest.raises(InvalidArgumentError, match=words):
             state(river, trees, day=day)
 
     def test_no_observations(self, river, trees):

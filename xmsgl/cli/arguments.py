@@ -15,9 +15,9 @@ from xmsgl.cli.config import Command, table_option
 from xmsgl.datasets.open import DATASETS, open_file, open_url
 from xmsgl.errors import InvalidArgumentError, did_you_mean, shorten
 from xmsgl.models.file.packaged import packaged_names
-from xmsgl.schema.days import one_day
 from xmsgl.util.address import is_url
 from xmsgl.util.cluster import connected
+from xmsgl.util.dates import one_day
 from xmsgl.util.remote import Remote, located
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from xmsgl.datasets.download import cache_folder, fetch
 from xmsgl.datasets.registry import dataset_files
 from xmsgl.errors import InvalidArgumentError, OutputError
-from xmsgl.schema.days import day_range
 from xmsgl.util.cache import ANOTHER_CACHE
+from xmsgl.util.dates import day_range
 from xmsgl.util.origin import ATTRIBUTE, write_origin
 from xmsgl.util.progress import progress_bar
 from xmsgl.util.writing import check_target

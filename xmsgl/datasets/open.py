@@ -66,9 +66,14 @@ def _open(place: Any, **how: Any) -> xr.Dataset:
     ds = xr.open_dataset(place, chunks={}, **how)
     if not set(SCALES).isdisjoint(ds.sizes):
         return ds
-    tree = xr.open_datatree(place, chunks={}, **how)
-    if set(SCALES).isdisjoint(tree.children):
+    try:
+        tree = xr.open_datatree(place, chunks={}, **how)
+    except ValueError:  # groups that are not aligned with the root, so no DataTree of ours
         return ds
+    if set(SCALES).isdisjoint(tree.children):
+        tree.close()
+        return ds
+    ds.close()
     from xmsgl.schema.tree import as_dataset  # late, because the command line imports this module
 
     return as_dataset(tree)

@@ -9,9 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.evaluate.pairs import other_kind
 from xmsgl.evaluate.resample import check_confidence
 from xmsgl.evaluate.thermal import annual_cycle, daily
+from xmsgl.network.ids import other_kind
 from xmsgl.schema.arrays import as_array
 from xmsgl.util.arguments import checked
 

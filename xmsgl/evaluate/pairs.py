@@ -15,10 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.network.ids import id_values, kind_of
+from xmsgl.network.ids import other_kind
 from xmsgl.schema.arrays import as_array
-from xmsgl.schema.names import LABEL
-from xmsgl.schema.ranges import likely_cause, refuse_impossible_water
+from xmsgl.schema.ranges import refuse_impossible_water, refuse_unlike_water
 from xmsgl.schema.structure import dates
 from xmsgl.schema.units import conversion, converted, same_units, tidy_units
 
@@ -34,14 +33,10 @@ __all__ = [
     "covering",
     "gather",
     "observations",
-    "other_kind",
-    "refuse_unlike_water",
 ]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 _Positions: TypeAlias = npt.NDArray[np.int64]
-
-_FAR = (-50.0, 100.0)  # degC; the error of a model may leave the range of rivers, but not this one
 
 
 @dataclass(frozen=True)
@@ -156,23 +151,6 @@ def common_units(prediction: xr.DataArray, observed: xr.DataArray, called: str =
     return tidy_units(mine)
 
 
-def refuse_unlike_water(celsius: npt.NDArray[Any], what: str) -> None:
-    """Refuse predictions far from any water temperature, such as kelvin or fill values; NaN is missing."""
-    celsius = np.asarray(celsius, np.float64)
-    low, high = float(np.nanmin(celsius, initial=np.inf)), float(np.nanmax(celsius, initial=-np.inf))
-    if low > high:  # NaN everywhere
-        return
-    finite = np.isfinite([low, high]).all()
-    cause = likely_cause(f"{LABEL}_fine", low, high, float(np.nanmean(celsius))) if finite else None
-    if cause is None and _FAR[0] <= low and high <= _FAR[1]:
-        return
-    code = converted(what, cause.units, "degC") if cause is not None and cause.units else None
-    cure = f"convert: {code}" if code else "convert other units, and set what is missing to NaN"
-    probably = f", probably {cause.what}" if cause is not None else ""
-    msg = f"{what} has values from {low:g} to {high:g} degC, which water cannot have{probably}; {cure}"
-    raise InvalidArgumentError(msg)
-
-
 def _blocks(array: xr.DataArray) -> Iterator[tuple[slice, slice]]:
     """Slices of the stored blocks along the last two dimensions; one block where the array is in memory."""
     chunks = (array.chunks or tuple((size,) for size in array.shape))[-2:]
@@ -213,14 +191,6 @@ def _predicted_at(
             block = prediction[..., rows, columns].values
             predicted[..., here] = block[..., row[here] - rows.start, column[here] - columns.start]
     return predicted
-
-
-def other_kind(given: Any, known: Any) -> str:
-    """Say, to end an error message, that some labels are text and others numbers; empty if they are not."""
-    mine, theirs = (kind_of(id_values(each)) for each in (given, known))
-    if mine == theirs or "text" not in (mine, theirs):
-        return ""
-    return f"; those are {mine}, these {theirs}: write them alike"
 
 
 def covering(mask: xr.DataArray, wanted: xr.DataArray, what: str) -> xr.DataArray:

@@ -11,6 +11,7 @@ import xarray as xr
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.inputs.validation import label_values
 from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.names import LABEL
 from xmsgl.schema.ranges import refuse_impossible_water
 from xmsgl.util.arguments import checked
 
@@ -121,8 +122,8 @@ def _sensors(ds: xr.Dataset, river: River) -> NDArray[np.int64]:
     from xmsgl.reconstruct.sensors import sensor_errors
 
     fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
-    refuse_impossible_water(fine, "reaches")
-    refuse_impossible_water(coarse, "segments")
+    refuse_impossible_water(fine, f"{LABEL}_fine")
+    refuse_impossible_water(coarse, f"{LABEL}_coarse")
     return sensor_errors(fine, coarse, np.zeros_like(fine), river).reach
 
 

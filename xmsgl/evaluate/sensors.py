@@ -9,9 +9,10 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
-from xmsgl.evaluate.pairs import refuse_unlike_water
 from xmsgl.inputs.validation import label_values
 from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.names import LABEL
+from xmsgl.schema.ranges import refuse_unlike_water
 from xmsgl.util.arguments import checked
 from xmsgl.util.spec import is_positive
 
@@ -66,6 +67,8 @@ def check_sensors(
         The model has no covariance of its errors.
     InvalidArgumentError
         There is no observation, or `threshold` is not a positive number.
+    InvalidDatasetError
+        Observations are fill values, or not in degC.
 
     References
     ----------
@@ -90,13 +93,13 @@ def check_sensors(
         msg = f"threshold must be a positive number, got {threshold!r}"
         raise InvalidArgumentError(msg)
     ds, _ = in_order(sound_dataset(obj, sizes=True))
+    fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
+    for scale, values in (("fine", fine), ("coarse", coarse)):  # the air at a faulty sensor is welcome
+        refuse_unlike_water(values, f'ds["{LABEL}_{scale}"]')
     fitted = model if isinstance(model, Model) else load_model(model)
     covariances = error_covariances(fitted, None)
     (own,) = weighted_means(ds, fitted, [held_out_shares(fitted, ds)], None, "auto", carry=False)
     river = River.of(ds)
-    fine, coarse = (label_values(ds, scale) for scale in ("fine", "coarse"))
-    refuse_unlike_water(fine, "reaches")  # the air that a faulty sensor measures is no fault of the file
-    refuse_unlike_water(coarse, "segments")
     errors = sensor_errors(fine, coarse, np.asarray(own), river)
     if not errors.reach.size:
         msg = "the dataset has no observation at a reach or at a segment with reaches, so no sensor to check"

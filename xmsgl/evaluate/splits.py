@@ -6,7 +6,6 @@ the coarse and the fine label, so a label left at one scale would reveal the oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,13 +15,14 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
-from xmsgl.evaluate.pairs import covering, other_kind
+from xmsgl.evaluate.masks import day_mask, refuse_mask, segment_mask
+from xmsgl.network.ids import other_kind
 from xmsgl.schema.arrays import sound_dataset
-from xmsgl.schema.days import day_ranges
 from xmsgl.util.arguments import checked
+from xmsgl.util.dates import day_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "TEMPORAL_PROTOCOL",
@@ -75,7 +75,7 @@ def water_year(time: Time) -> xr.DataArray:
             span = f"{first[part][0]} to {last[part][0]}"
             msg = f"time must be days, such as '2019-07-21', but {span} is given as one"
             raise InvalidArgumentError(msg)
-        time = xr.Dataset(coords={"time": first.astype("datetime64[ns]")})
+        time = xr.Dataset(coords={"time": first.astype("datetime64[s]")})
     time = time if isinstance(time, xr.DataArray) else sound_dataset(time)
     if "time" not in time.coords:
         msg = "the object has no coordinate 'time'; give one that has, or the dates themselves"
@@ -249,7 +249,7 @@ def hold_out_segments(
     crosswalk, ids = _crosswalk(ds), ds["coarse"].values
     known = ids if by is None else _groups(ds, by, whole=candidates is None)
     if by is None and candidates is not None:
-        _refuse_mask(candidates, "candidates", "coarse")
+        refuse_mask(candidates, "candidates", 'give ids: ds["coarse"].values[mask]')
     pool = np.unique(known if candidates is None else np.asarray(candidates))
     kind = other_kind(pool, known)
     unknown = pool if kind else pool[~np.isin(pool, known)]
@@ -321,11 +321,11 @@ def keep_fraction(
         raise InvalidArgumentError(msg)
     (reach,) = (dim for dim in labels.dims if dim != "time")
     if lost := [dim for dim in labels.dims if dim not in labels.indexes or not labels.indexes[dim].is_unique]:
-        msg = f"labels have no ids or days, or some twice, along {shorten(lost)}; the draw depends on them"
+        msg = f"labels along {shorten(lost)} are missing or repeated; the draw depends on them"
         raise InvalidArgumentError(msg)
     candidates = labels.transpose("time", reach).notnull().compute().values
     if days is not None:
-        candidates &= _day_mask(days, labels)[:, None]
+        candidates &= day_mask(days, labels)[:, None]
     # Drawing in the order of dates and ids makes the result independent of how the data are stored.
     rows, columns = np.argsort(labels["time"].values), np.argsort(labels[reach].values)
     places = np.flatnonzero(candidates[np.ix_(rows, columns)])
@@ -399,9 +399,9 @@ def mask_labels(
         raise InvalidDatasetError([fault])
     visible: dict[str, xr.DataArray] = {}
     if days is not None:
-        visible["time"] = xr.DataArray(~_day_mask(days, ds), {"time": ds["time"]}, "time")
+        visible["time"] = xr.DataArray(~day_mask(days, ds), {"time": ds["time"]}, "time")
     if segments is not None:
-        hidden = _segment_mask(segments, ds)
+        hidden = segment_mask(segments, ds)
         visible["coarse"] = xr.DataArray(~hidden, {"coarse": ds["coarse"]}, "coarse")
         if any("fine" in ds[name].dims for name in names):
             on_hidden = np.isin(_crosswalk(ds).values, ds["coarse"].values[hidden])
@@ -440,47 +440,3 @@ def _groups(ds: xr.Dataset, by: str, *, whole: bool) -> npt.NDArray[Any]:
         msg = f"{by!r} has no value at {where}; give them one, or draw from candidates=[...]"
         raise InvalidArgumentError(msg)
     return np.where(lost, "", values).astype(str) if values.dtype == object else values
-
-
-def _refuse_mask(given: Any, what: str, dim: str) -> None:
-    """Refuse truth values without labels, which would be compared with ids or days."""
-    if isinstance(given, Mapping):  # a Dataset
-        return
-    if any(isinstance(each, bool | np.bool_) for each in np.ravel(np.asarray(given, dtype=object))):
-        code = f'xr.DataArray(mask, {{"{dim}": ds["{dim}"]}})'
-        cure = (
-            f"a mask needs labels: {code}" if what != "candidates" else f'give ids: ds["{dim}"].values[mask]'
-        )
-        msg = f"{what} has True or False where {'days' if dim == 'time' else 'ids'} are expected; {cure}"
-        raise InvalidArgumentError(msg)
-
-
-def _day_mask(days: Any, ds: xr.Dataset | xr.DataArray) -> npt.NDArray[np.bool_]:
-    if isinstance(days, xr.DataArray) and days.dtype == bool:
-        return covering(days, ds["time"], "the mask of days").to_numpy()
-    _refuse_mask(days, "days", "time")
-    first, last = day_ranges(days, "days")
-    time = ds["time"].values.astype("datetime64[D]")
-    there = np.sort(time)
-    start, stop = np.searchsorted(there, first), np.searchsorted(there, last, side="right")
-    if (lost := start == stop).any():
-        msg = f"days that are not in the dataset: {shorten(np.unique(first[lost]))}"
-        raise InvalidArgumentError(msg)
-    # +1 where a range of days starts and -1 after its end: above 0 inside.
-    steps = np.bincount(start, minlength=time.size + 1) - np.bincount(stop, minlength=time.size + 1)
-    return (np.cumsum(steps) > 0)[np.searchsorted(there, time)]
-
-
-def _segment_mask(segments: Any, ds: xr.Dataset) -> npt.NDArray[np.bool_]:
-    if "coarse" not in ds.coords:
-        raise InvalidDatasetError(["no coordinate 'coarse': there are no segments to hide"])
-    if isinstance(segments, xr.DataArray) and segments.dtype == bool:
-        return covering(segments, ds["coarse"], "the mask of segments").to_numpy()
-    _refuse_mask(segments, "segments", "coarse")
-    wanted, ids = np.atleast_1d(np.asarray(segments)), ds["coarse"].values
-    kind = other_kind(wanted, ids) if wanted.size else ""
-    unknown = wanted if kind else wanted[~np.isin(wanted, ids)]
-    if unknown.size:
-        msg = f"segments that are not in the dataset: {shorten(unknown)}{kind}"
-        raise InvalidArgumentError(msg)
-    return np.isin(ids, wanted)

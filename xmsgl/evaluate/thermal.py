@@ -9,15 +9,18 @@ import pandas as pd
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
-from xmsgl.evaluate.pairs import common_units, other_kind, refuse_unlike_water
+from xmsgl.evaluate.pairs import common_units
+from xmsgl.network.ids import other_kind
 from xmsgl.schema.arrays import as_array
-from xmsgl.schema.ranges import refuse_impossible_water
+from xmsgl.schema.ranges import refuse_impossible_water, refuse_unlike_water
 from xmsgl.schema.structure import check_days
 from xmsgl.schema.units import converted, same_units
 from xmsgl.util.arguments import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
 
 __all__ = ["indices"]
 
@@ -100,11 +103,10 @@ def indices(
     if strange := set(seen.dims) - set(array.dims):
         msg = f"observed has the dimension {shorten(strange)}, which the temperature, {array.dims}, lacks"
         raise InvalidArgumentError(f"{msg}; give both along the same reaches")
-    units = common_units(array, seen)
+    common_units(array, seen)
     array, seen = _in_common(array, seen)
-    if units == "degC":  # others are refused below
-        refuse_impossible_water(seen.values, "observed")
-    mine, theirs = (_indices(daily(each), **options) for each in (array.where(seen.notnull()), seen))
+    mine = _indices(daily(array.where(seen.notnull())), **options)
+    theirs = _indices(daily(seen, "observed", refuse_impossible_water), **options)
     errors = mine - theirs
     errors["phase"] = (errors["phase"] + _YEAR / 2) % _YEAR - _YEAR / 2
     whole = mine["n"] == theirs["n"]
@@ -154,12 +156,16 @@ def _indices(array: xr.DataArray, thresholds: Sequence[float], base: float, min_
     return result.assign_attrs(title="thermal indices of daily temperature")
 
 
-def daily(array: xr.DataArray) -> xr.DataArray:
-    """Check the array, sort it and insert the missing days."""
+def daily(
+    array: xr.DataArray,
+    what: str = "temperature",
+    refuse: Callable[[npt.NDArray[Any], str], None] = refuse_unlike_water,
+) -> xr.DataArray:
+    """Check the array, sort it and insert the missing days; lazy values are checked when computed."""
     units = str(array.attrs.get("units", "degC"))
     if not same_units(units, "degC"):
-        code = converted("temperature", units, "degC")
-        msg = f"the temperature is in {units!r}; {f'convert: {code}' if code else 'give it in degC'}"
+        code = converted(what, units, "degC")
+        msg = f"the {what} is in {units!r}; {f'convert: {code}' if code else 'give it in degC'}"
         raise InvalidArgumentError(msg)
     if "time" not in array.indexes or not array.size:
         msg = f"the temperature has sizes {dict(array.sizes)}; it needs days with labels along 'time'"
@@ -168,10 +174,18 @@ def daily(array: xr.DataArray) -> xr.DataArray:
     faults = [fault for fault in check_days(array.coords.to_dataset()) if "has gaps" not in fault]
     if faults:
         raise InvalidArgumentError("; ".join(faults))
-    if array.variable._in_memory:
-        refuse_unlike_water(array.values, "temperature")
+    options: dict[str, Any] = {"dask": "parallelized", "output_dtypes": [array.dtype], "keep_attrs": True}
+    array = xr.apply_ufunc(_possible, array, kwargs={"refuse": refuse, "what": what}, **options)
     days = array.indexes["time"]
     return array.astype(np.float64).reindex(time=pd.date_range(days.min(), days.max(), name="time"))
+
+
+def _possible(
+    values: npt.NDArray[Any], *, refuse: Callable[[npt.NDArray[Any], str], None], what: str
+) -> npt.NDArray[Any]:
+    """Return the values of a block if they are not refused."""
+    refuse(values, what)
+    return values
 
 
 def _cycle(array: xr.DataArray, min_days: int) -> tuple[xr.DataArray, xr.DataArray]:

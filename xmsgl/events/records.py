@@ -9,7 +9,7 @@ import pandas as pd
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError
 from xmsgl.events.kinds import KINDS
-from xmsgl.schema.units import tidy_units
+from xmsgl.schema.units import steps_of_degc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,8 +92,8 @@ def residuals(events: xr.Dataset) -> NDArray[np.float64]:
     values, units = array.to_numpy().astype(np.float64), str(array.attrs.get("units", "degC"))
     if not values.size:
         fault = f"residual has no values, {dict(array.sizes)}; give at least one event, day and sensor"
-    elif tidy_units(units) not in ("degC", "K"):
-        fault = f"residual is in {units!r}, not in degC; convert it: differences have no offset"
+    elif not steps_of_degc(units):
+        fault = f"residual is in {units!r}, not in degC; convert it: no offset"
     elif not np.isfinite(values).all():
         fault = "residual has missing values; set them to 0, which says that nothing changed"
     elif "day" in array.indexes and not array.indexes["day"].is_monotonic_increasing:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from xmsgl.errors import InvalidArgumentError, shorten
+from xmsgl.errors import InvalidArgumentError
 from xmsgl.events.records import need, stations
 from xmsgl.events.river import HeatedRiver
 from xmsgl.network.topology import contract
-from xmsgl.schema.arrays import sound_dataset
+from xmsgl.schema.arrays import in_order_of, sound_dataset
 from xmsgl.util.arguments import checked
 
 __all__ = ["score"]
@@ -61,7 +61,8 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
             f"{found.sizes.get('event')} estimates for {events.sizes.get('event')} events; locate all of them"
         )
         raise InvalidArgumentError(msg)
-    found = _in_order_of(found, events)
+    if "event" in found.indexes and "event" in events.indexes:
+        found = in_order_of(found, "event", events.indexes["event"], "estimates and events")
     river = HeatedRiver.of(ds)
     true, guess = (stations(river, each["source"].values) for each in (events, found))
     distance = river.distance(true, guess)
@@ -82,18 +83,6 @@ def score(found: xr.Dataset, events: xr.Dataset, obj: xr.Dataset | xr.DataTree) 
             "n": ((), distance.size),
         }
     )
-
-
-def _in_order_of(found: xr.Dataset, events: xr.Dataset) -> xr.Dataset:
-    """Bring estimates into the order of the events, by their labels if both have some."""
-    if "event" not in found.indexes or "event" not in events.indexes:
-        return found
-    own, wanted = found.indexes["event"], events.indexes["event"]
-    if not (own.is_unique and wanted.is_unique) or not wanted.isin(own).all():
-        told = f"missing or twice: {shorten(wanted[~wanted.isin(own[~own.duplicated(keep=False)])])}"
-        msg = f"the estimates are not of the same events, each once; {told}; locate all of them"
-        raise InvalidArgumentError(msg)
-    return found.sel(event=wanted)
 
 
 def sensor_spacing(river: HeatedRiver, sensors: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:

@@ -14,9 +14,9 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError
 from xmsgl.inputs.windows import Window, cut_windows
-from xmsgl.schema.days import day_range
 from xmsgl.schema.names import LABEL
 from xmsgl.schema.units import need_units
+from xmsgl.util.dates import day_range
 from xmsgl.util.scales import SCALES, Scale
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ def read_validation(validation: float | str | None) -> Asked:
             continue
         if not (start and sign and stop):
             raise InvalidArgumentError(_fault(validation))
-        for end in {start, stop} - {".."}:
-            day_range(end, "a day of validation")
+        for end in (start, stop):
+            if end != "..":
+                day_range(end, "a day of validation")
         periods.append(slice(None if start == ".." else start, None if stop == ".." else stop))
     if periods and "days" in shares:
         raise InvalidArgumentError(_fault(validation))
@@ -241,13 +242,15 @@ def _fault(validation: Any) -> str:
 
 
 def _day(end: Any) -> str:
-    """Write one end of a period; text stays as it is, because "2003" means the whole year."""
+    """Write one end of a period; text and months stay as they are, because "2003" means the whole year."""
     if end is None:
         return ".."
     if isinstance(end, str):
         return end.replace("/", "-")  # a slash separates the two ends
     if isinstance(end, Real):  # pandas would read it as nanoseconds since 1970
         raise InvalidArgumentError(_fault(end))
+    if isinstance(end, pd.Period) or (isinstance(end, np.datetime64) and np.datetime_data(end)[0] in "YM"):
+        return str(end)
     return str(pd.Timestamp(end).date())
 
 

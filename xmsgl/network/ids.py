@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["id_values", "is_missing", "kind_of", "missing"]
+__all__ = ["id_values", "is_missing", "kind_of", "missing", "other_kind"]
 
 
 def is_missing(value: object) -> bool:
@@ -63,3 +63,11 @@ def kind_of(values: NDArray[Any]) -> str:
     if len(kinds) > 1:
         return f"a mix of {' and '.join(kinds)}"
     return f"{kinds[0] if kinds else 'object'} values"
+
+
+def other_kind(given: Any, known: Any) -> str:
+    """Say, to end an error message, that some ids are text and others numbers; empty if they are not."""
+    mine, theirs = (kind_of(id_values(each)) for each in (given, known))
+    if mine == theirs or "text" not in (mine, theirs):
+        return ""
+    return f"; the former are {mine}, the latter {theirs}: convert one of them"

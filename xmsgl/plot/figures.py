@@ -13,8 +13,8 @@ from xmsgl.plot.maps import network
 from xmsgl.plot.places import lines
 from xmsgl.plot.style import MARK, Reach, new_figure
 from xmsgl.schema.arrays import as_array, sound_dataset
-from xmsgl.schema.days import one_day
 from xmsgl.util.arguments import checked
+from xmsgl.util.dates import one_day
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -28,7 +28,7 @@ from xmsgl.schema.ranges import check_names, fill_like, impossible
 from xmsgl.schema.rivers import need_ids, segment_positions
 from xmsgl.schema.structure import dates
 from xmsgl.schema.tree import as_dataset
-from xmsgl.schema.units import conversion, expected_units, in_units, tidy_units
+from xmsgl.schema.units import conversion, expected_units, in_degrees, in_units, tidy_units
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 from xmsgl.util.optional import require
@@ -276,8 +276,8 @@ def _of(ds: xr.Dataset, base: str, scale: Scale) -> Floats:
     if name not in ds.variables or ds[name].dims != (scale,) or ds[name].dtype.kind not in "iuf":
         msg = f"the network needs {name!r}, numbers over ({scale}), to interpolate weather"
         raise InvalidArgumentError(msg)
-    units, stated = expected_units(base), str(ds[name].attrs.get("units", "")).strip().lower()
-    if units is None and not stated.startswith(("deg", "°")) and stated:
+    units, stated = expected_units(base), ds[name].attrs.get("units")
+    if units is None and not in_degrees(stated):
         msg = f"the network needs {name!r} in degrees to interpolate weather, not in {stated!r}; convert it"
         raise InvalidArgumentError(msg)
     values: Floats = (in_units(ds[name], units) if units else ds[name]).to_numpy().astype(np.float64)

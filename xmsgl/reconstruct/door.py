@@ -29,9 +29,9 @@ from xmsgl.reconstruct.run import (
 from xmsgl.reconstruct.saved import read_state, write_state
 from xmsgl.reconstruct.sensors import observations
 from xmsgl.schema.arrays import sound_dataset
-from xmsgl.schema.days import one_day
 from xmsgl.schema.graphs import known_segments
 from xmsgl.util.arguments import checked
+from xmsgl.util.dates import one_day
 
 if TYPE_CHECKING:
     import os

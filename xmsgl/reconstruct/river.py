@@ -32,7 +32,7 @@ class River:
 
     downstream: Ints  # (reach,)
     length: Floats  # m
-    area: Floats  # drainage area, or the length of all reaches upstream where it is unknown; see `of`
+    area: Floats  # drainage area, or the length of all reaches upstream where that is unknown; see `of`
     segment: Ints  # position of the coarse segment
     place: Floats | None  # unit vectors of the places, (reach, 3); None without coordinates
 
@@ -40,20 +40,20 @@ class River:
     def of(cls, ds: xr.Dataset) -> River:
         """Read the river of a dataset.
 
-        Correlations along a river are those of some error only where no drainage area is less than the sum of
-        those that flow in (Ver Hoef and Peterson 2010, doi:10.1198/jasa.2009.ap08248). NHDPlus has smaller
-        ones, below the minor channels around an island for instance; they are raised to that sum.
+        The correlations along a river are a valid covariance only where no drainage area is less than the sum
+        of those that flow in (Ver Hoef and Peterson 2010, doi:10.1198/jasa.2009.ap08248). NHDPlus has such
+        areas, below the minor channels around an island for instance; they are raised to that sum.
         """
         _, downstream, length = topology(ds, "fine")
         segment = segment_positions(ds)
         upstream = accumulate(downstream, length)
-        area = _attribute(ds, "drainage_area", segment)
-        lat, lon = (_attribute(ds, name, segment) for name in ("lat", "lon"))
+        area = _own(ds, "drainage_area_fine")
+        lat, lon = (_place(ds, name, segment) for name in ("lat", "lon"))
         place = None
         if lat is not None and lon is not None:
             phi, lam = np.radians(lat), np.radians(lon)
             place = np.column_stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
-        area = upstream if area is None else growing(downstream, area)
+        area = upstream if area is None or (area <= 0).any() else growing(downstream, area)
         return cls(downstream, length, area, segment, place)
 
     @property
@@ -95,12 +95,13 @@ class Apart:
         return river.astype(np.float64), np.exp(-self.land / covariance.land).astype(np.float64)
 
 
-def _attribute(ds: xr.Dataset, name: str, segment: Ints) -> Floats | None:
-    """Read an attribute of the reaches, or of their segments; None if it is missing or incomplete."""
-    for scale in ("fine", "coarse"):
-        if f"{name}_{scale}" in ds.variables:
-            values = np.asarray(ds[f"{name}_{scale}"].values, np.float64)
-            own = values if scale == "fine" else values[segment]
-            if np.isfinite(own).all() and (name != "drainage_area" or (own > 0).all()):
-                return own
-    return None
+def _own(ds: xr.Dataset, name: str) -> Floats | None:
+    """Read an attribute of the reaches; None if it is missing or incomplete."""
+    values = np.asarray(ds[name].values, np.float64) if name in ds.variables else None
+    return values if values is not None and np.isfinite(values).all() else None
+
+
+def _place(ds: xr.Dataset, name: str, segment: Ints) -> Floats | None:
+    """Read a coordinate of the reaches, or of their segments, degrees; None if it is incomplete."""
+    own, of_segment = _own(ds, f"{name}_fine"), _own(ds, f"{name}_coarse")
+    return own if own is not None or of_segment is None else of_segment[segment]

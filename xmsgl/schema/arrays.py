@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, shorten
 from xmsgl.schema.structure import check_labels, check_numbers, check_sizes
-from xmsgl.schema.tree import as_dataset, native
+from xmsgl.schema.tree import Labelled, as_dataset, native
 from xmsgl.util.scales import SCALES
 
-__all__ = ["as_array", "sound_dataset"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["as_array", "in_order_of", "sound_dataset"]
 
 
 def sound_dataset(obj: xr.Dataset | xr.DataTree, *, sizes: bool = False) -> xr.Dataset:
@@ -45,3 +50,16 @@ def as_array(obj: xr.DataArray | xr.Dataset, what: str = "prediction") -> xr.Dat
         "open a file with xr.open_dataset(path), label values with xr.DataArray(values, dims=..., coords=...)"
     )
     raise InvalidArgumentError(msg)
+
+
+def in_order_of(obj: Labelled, dim: str, wanted: pd.Index[Any], what: str) -> Labelled:
+    """Bring an object into the order of some labels; if it has another, they must be the same, each once."""
+    own = obj.indexes[dim]
+    if own.equals(wanted):
+        return obj
+    if not (own.is_unique and wanted.is_unique) or set(own) != set(wanted):
+        odd = shorten(own.symmetric_difference(wanted).tolist() or own[own.duplicated()].unique())
+        msg = f"{what} are not of the same {dim}s, each once, but differ in {odd}; give both of the same ones"
+        raise InvalidArgumentError(msg)
+    ordered: Labelled = obj.sel({dim: wanted})
+    return ordered

@@ -9,7 +9,7 @@ import numpy as np
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, nearest, shorten
 from xmsgl.schema.names import scale_of
-from xmsgl.schema.units import expected_units
+from xmsgl.schema.units import converted, expected_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ __all__ = [
     "likely_cause",
     "physical_range",
     "refuse_impossible_water",
+    "refuse_unlike_water",
 ]
 
 Range = tuple[float, float]
@@ -52,6 +53,7 @@ _RANGES: dict[str, Range] = {
 }
 _STATES = ("water_temperature", "simulated_temperature", "true_temperature", "observed_temperature")
 _WATER: Range = (-5.0, 45.0)  # supercooled water -2, hot springs aside the warmest rivers about 40
+_FAR: Range = (-50.0, 100.0)  # what faulty sensors and poor models give, but no other units than degF
 _AIR: Range = (-80.0, 60.0)  # Oymyakon -67.7, Death Valley 56.7
 _DEW: Range = (-100.0, 45.0)  # dew point 35 on the Persian Gulf; dry polar air below its own temperature
 _ANY_TEMPERATURE: Range = (-100.0, 120.0)  # of soil, rock and springs
@@ -119,6 +121,19 @@ def refuse_impossible_water(values: npt.NDArray[np.floating[Any]], what: str) ->
             "that are missing to NaN, or convert the units; ds.msgl.validate() says where they are"
         )
         raise InvalidDatasetError([fault])
+
+
+def refuse_unlike_water(values: npt.NDArray[Any], what: str) -> None:
+    """Refuse what no water has and no model of it predicts, such as kelvin or fill values; NaN is missing."""
+    low, high = _FAR
+    if not ((values < low) | (values > high)).any():
+        return
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    cure = "set missing values to NaN, or convert the units"
+    if _KELVIN[0] <= low and high <= _KELVIN[1]:
+        cure = f"probably kelvin; convert: {converted(what, 'K', 'degC')}"
+    fault = f"{what} has values from {low:g} to {high:g} degC, which water cannot have; {cure}"
+    raise InvalidDatasetError([fault])
 
 
 def fill_like(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:

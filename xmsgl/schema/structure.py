@@ -13,7 +13,7 @@ from xmsgl.network.ids import id_values, kind_of
 from xmsgl.schema.advice import counted, daily_means
 from xmsgl.schema.names import CROSSWALK, LABEL, TOPOLOGY, scale_of
 from xmsgl.schema.roles import drivers, statics
-from xmsgl.schema.units import advice, expected_units, same_units, tidy_units
+from xmsgl.schema.units import advice, expected_units, in_degrees, same_units, tidy_units
 from xmsgl.util.scales import SCALES
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def check_units(ds: xr.Dataset) -> Iterator[str]:
     for name in ds.variables:
         base, scale = scale_of(name)
         found, expected = ds[name].attrs.get("units"), expected_units(base)
-        if scale and base in _ANGLES and not re.match(r"deg|°|$", str(found or "").strip().lower()):
+        if scale and base in _ANGLES and not in_degrees(found):
             yield f"{name} is in {found!r} instead of 'degree'; {advice(str(name), str(found), 'degree')}"
         if scale is None or (base not in features and expected is None):
             continue

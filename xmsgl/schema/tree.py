@@ -103,8 +103,8 @@ def native(obj: Labelled) -> Labelled:
         return obj
     small = {
         name: array
-        for name, array in obj.data_vars.items()
-        if array.ndim == 1 and array.dims[0] in SCALES and _foreign(array.dtype)
+        for name, array in obj.variables.items()
+        if name not in obj.indexes and array.ndim == 1 and array.dims[0] in SCALES and _foreign(array.dtype)
     }
     ours = {name: array.astype(array.dtype.newbyteorder("=")) for name, array in small.items()}
     return obj.assign(ours) if ours else obj

@@ -21,9 +21,11 @@ __all__ = [
     "conversion",
     "converted",
     "expected_units",
+    "in_degrees",
     "in_units",
     "need_units",
     "same_units",
+    "steps_of_degc",
     "tidy_units",
 ]
 
@@ -207,6 +209,16 @@ def tidy_units(units: str) -> str:
 def same_units(first: str, second: str) -> bool:
     """Tell whether two spellings mean the same units."""
     return tidy_units(first) == tidy_units(second)
+
+
+def steps_of_degc(units: str) -> bool:
+    """Tell whether a difference has the same number in these units as in degC."""
+    return tidy_units(units) in ("degC", "K")
+
+
+def in_degrees(units: object) -> bool:
+    """Tell whether units of a latitude or longitude may be degrees: they are spelt in many ways."""
+    return tidy_units(str(units or "")) not in {"rad", "m", "km", "ft"}
 
 
 def need_units(array: xr.DataArray, expected: str) -> None:

@@ -123,7 +123,9 @@ def _rule(kind: str) -> Rule:
         return functools.partial(_fits_mapping, inner), (f"a mapping ({key} to {item})",)
     fixed = len(inner) if name == "tuple" and "..." not in kind else None
     each = " or ".join(dict.fromkeys(inner[0][1]))
-    return functools.partial(_fits_list, name, inner, fixed), (f"a list ({each} each)",)
+    return functools.partial(_fits_list, name, inner, fixed), (
+        "a list" if each == "anything" else f"a list ({each} each)",
+    )
 
 
 def _fits_mapping(inner: list[Rule], value: Any) -> bool:

@@ -10,8 +10,8 @@ import xarray as xr
 
 from xmsgl.errors import InvalidArgumentError, shorten
 from xmsgl.events.text.encoders import ENCODERS, encode, read_texts
-from xmsgl.schema.arrays import as_array
-from xmsgl.schema.units import converted, tidy_units
+from xmsgl.schema.arrays import as_array, in_order_of
+from xmsgl.schema.units import converted, steps_of_degc
 from xmsgl.util.arguments import checked
 from xmsgl.util.history import stamp
 
@@ -77,7 +77,7 @@ class BiasReader:
     ) -> None:
         if encoder not in ENCODERS:
             raise InvalidArgumentError(f"encoder={encoder!r} is not one of {', '.join(ENCODERS)}")
-        known, values = read_texts(texts), _numbers(_in_order_of(biases, texts))
+        known, values = read_texts(texts), _numbers(_of_texts(biases, texts))
         if len(known) != values.size or values.size < _FEWEST:
             msg = f"{len(known)} texts and {values.size} biases: give one bias for each of at least {_FEWEST}"
             raise InvalidArgumentError(msg)
@@ -137,7 +137,7 @@ class BiasReader:
             A text names no gauge or several, `observed` has no dimension with ids, or is not in degC or K.
         """
         records = as_array(observed, "observed")
-        _check_degrees(records, "observed")
+        _check_degrees(records)
         dim = next((name for name in _GAUGES if name in records.indexes), None)
         if dim is None:
             msg = f"observed has dimensions {tuple(records.dims)}, but no {', '.join(_GAUGES)} with ids"
@@ -168,19 +168,15 @@ class BiasReader:
         return np.concatenate([rows, sentences.astype(np.float64)], axis=1)
 
 
-def _in_order_of(biases: Any, texts: Any) -> Any:
+def _of_texts(biases: Any, texts: Any) -> Any:
     """Bring biases into the order of the texts, by the ids of the gauges if both have some."""
     if not isinstance(biases, xr.DataArray):
         return biases
-    _check_degrees(biases, "biases")
-    dims = set(biases.indexes) & set(texts.indexes if isinstance(texts, xr.DataArray) else ())
-    for dim in dims:
-        own, wanted = biases.indexes[dim], texts.indexes[dim]
-        if not own.is_unique or not wanted.is_unique or set(own) != set(wanted):
-            both = f"{shorten(own)} and {shorten(wanted)}"
-            msg = f"biases and texts are not of the same {dim}s, each once: {both}"
-            raise InvalidArgumentError(msg)
-        biases = biases.sel({dim: wanted})
+    units = str(biases.attrs.get("units", "degC"))
+    if not steps_of_degc(units):
+        raise InvalidArgumentError(f"biases are in {units!r}, not in degC; convert them: no offset")
+    for dim in set(biases.indexes) & set(texts.indexes if isinstance(texts, xr.DataArray) else ()):
+        biases = in_order_of(biases, str(dim), texts.indexes[dim], "biases and texts")
     return biases
 
 
@@ -192,13 +188,13 @@ def _numbers(biases: xr.DataArray | Sequence[float]) -> Floats:
     return values.astype(np.float64)
 
 
-def _check_degrees(records: xr.DataArray, name: str) -> None:
-    """Refuse values whose differences are not in degC."""
+def _check_degrees(records: xr.DataArray) -> None:
+    """Refuse records whose differences are not in degC."""
     units = str(records.attrs.get("units", "degC"))
-    if tidy_units(units) not in ("degC", "K"):
-        code = converted(name, units, "degC") if name == "observed" else ""
+    if not steps_of_degc(units):
+        code = converted("observed", units, "degC")
         cure = f"convert: {code}" if code else "convert them"
-        raise InvalidArgumentError(f"{name} is in {units!r}, but biases are in degC; {cure}")
+        raise InvalidArgumentError(f"observed is in {units!r}, but biases are in degC; {cure}")
 
 
 def _words(text: str) -> list[str]:
