@@ -122,7 +122,7 @@ def test_observations_that_cannot_be_are_refused(labelled, units, value):
     )
     prediction = xr.full_like(ds["water_temperature_fine"], 290.0 if units == "K" else 17.0)
     with pytest.raises(
-        InvalidDatasetError, match=rf"1 observed temperatures outside -5 to 45 degC: \[?{value}"
+        InvalidDatasetError, match=rf"1 observed temperature outside -5 to 45 degC: \[?{value}"
     ):
         ds.msgl.evaluate(prediction)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError
+from xmsgl.errors import DataLossWarning, InvalidArgumentError
 from xmsgl.readers.sites import place_sites, reads_air
 
 shapely = pytest.importorskip("shapely")
@@ -277,7 +277,7 @@ def test_air_that_does_not_fit_is_refused(river, dry_logger, change, message):
 
 def test_air_in_unknown_units_is_refused(river, dry_logger):
     observed, air = dry_logger
-    with pytest.raises(InvalidDatasetError, match="air is in m, not in degC"):
+    with pytest.raises(InvalidArgumentError, match=r"air is in m, not in degC; .*air\.attrs"):
         place_sites(SITES, observed, river, air=air.assign_attrs(units="m"))
 
 

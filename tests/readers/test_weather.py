@@ -313,6 +313,7 @@ def test_the_error_at_the_stations_is_that_without_them(river, table):
     ("places", "change", "message"),
     [
         (PLACES.drop(columns="elevation"), lambda t: t, "no column for elevation"),
+        (PLACES.assign(**{"elevation [ft]": 1.0}), lambda t: t, "two columns of elevation"),
         (PLACES.assign(LAT=np.nan), lambda t: t, "one row per station, with lat, lon and elevation"),
         (PLACES.assign(LON=[-75.2, np.nan, -75.0]), lambda t: t, "one row per station.*correct B .40.3, nan"),
         (PLACES.assign(LAT=[40.0, 40.3, 400.0]), lambda t: t, "one row per station.*correct C .400.0"),

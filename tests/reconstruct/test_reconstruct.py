@@ -308,7 +308,7 @@ def test_impossible_observations_are_refused(river, model, scale, lazy):
     for wrong in (-9999.0, 288.15, np.inf):
         values[at] = wrong
         bad = river.assign({name: (("time", scale), values.copy(), river[name].attrs)})
-        with pytest.raises(InvalidDatasetError, match="1 observed temperatures outside -5 to 45 degC"):
+        with pytest.raises(InvalidDatasetError, match="1 observed temperature outside -5 to 45 degC"):
             reconstruct(bad.chunk(time=100) if lazy else bad, model).compute()
 
 

@@ -366,7 +366,7 @@ class TestRefused:
         (lambda state: state.isel(time=slice(None, None, -1)), "its days are not consecutive"),
         (lambda state: state.assign_coords(fine=state.fine + 10_000), "which the dataset does not have"),
         (lambda state: state.drop_vars("error_ungauged"), "it lacks error_ungauged"),
-        (lambda state: state.isel(fine=[0]), "it has 1 sensors instead of"),
+        (lambda state: state.isel(fine=[0]), "it has 1 sensor instead of"),
     ],
 )
 def test_a_changed_state_is_refused(before, trees, change, said):

@@ -131,6 +131,8 @@ def test_the_byte_order_of_ids_plays_no_part(places, model):
     expected = places.msgl.downscale(model)
     np.testing.assert_array_equal(ds.msgl.downscale(model), expected)
     turned = expected.assign_coords(fine=ids["fine"])
+    np.testing.assert_array_equal(ds.set_coords("coarse_segment").msgl.downscale(model), expected)
+    assert as_dataset(ds.set_coords("coarse_segment"))["coarse_segment"].dtype.isnative
     scores = ds.msgl.evaluate(turned, by="segment")
     np.testing.assert_array_equal(scores["rmse"], places.msgl.evaluate(expected, by="segment")["rmse"])
     assert as_dataset(places) is places

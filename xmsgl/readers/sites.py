@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xmsgl.errors import DataLossWarning, InvalidArgumentError, shorten, warn
+from xmsgl.errors import DataLossWarning, InvalidArgumentError, InvalidDatasetError, shorten, warn
 from xmsgl.readers.days import read_days
 from xmsgl.readers.frames import (
     Source,
@@ -123,9 +123,9 @@ def place_sites(
     ------
     InvalidArgumentError
         A column is missing or not readable, ids of sites are repeated, no site is placed, or `air` lacks
-        reaches, is not daily or has no day of the observations.
+        reaches, is not daily, has no day of the observations, or cannot be converted to degC.
     InvalidDatasetError
-        The units of `air` or of drainage areas cannot be converted.
+        The units of drainage areas cannot be converted.
     MissingDependencyError
         geopandas is not installed.
 
@@ -224,9 +224,13 @@ def _air_at(given: xr.DataArray, reach: pd.Series[Any], days: pd.Index[Any]) -> 
         )
         raise InvalidArgumentError(msg)
     name = "air_temperature_fine"
-    values = in_units(air.isel(fine=where).rename("air"), "degC").reset_coords(drop=True)
-    values = values.reindex(time=days).transpose("time", "fine").load()
-    if faults := list(check_ranges(values.to_dataset(name=name), [name])):
+    values = air.isel(fine=where).rename(name).reset_coords(drop=True)
+    try:
+        values = in_units(values, "degC").reindex(time=days).transpose("time", "fine").load()
+        faults = list(check_ranges(values.to_dataset(name=name), [name]))
+    except InvalidDatasetError as error:
+        faults = list(error.faults)
+    if faults:
         raise InvalidArgumentError("; ".join(faults).replace(f'ds["{name}"]', "air").replace(name, "air"))
     return values.to_numpy()
 

@@ -358,6 +358,9 @@ def _stations(source: Source) -> pd.DataFrame:
     for column in map(str, frame.columns):
         bare, bracket, rest = column.partition("[")
         if bracket and bare.strip().lower() in _STATION["elevation"]:
+            if bare.strip() in frame.columns:
+                msg = f"{what} has two columns of elevation, {bare.strip()!r} and {column!r}; drop one"
+                raise InvalidArgumentError(msg)
             stated[bare.strip()] = rest.rstrip("] ").strip()
             frame = frame.rename(columns={column: bare.strip()})
     if "elevation" not in find_fields(frame, _STATION, what):

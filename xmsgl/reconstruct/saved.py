@@ -12,6 +12,7 @@ import xarray as xr
 from xmsgl import schema
 from xmsgl.errors import InvalidArgumentError, ModelMismatchError, shorten
 from xmsgl.reconstruct.given import LIMIT, Errors, join_days
+from xmsgl.schema.advice import counted
 from xmsgl.util.history import stamp
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _sound(state: xr.Dataset, ds: xr.Dataset) -> NDArray[np.int64]:
     elif lost := [name for kind in _WHAT if (name := f"error_{kind}") not in state]:
         fault = f"it lacks {', '.join(lost)}"
     elif reach.size != (sensors := state.attrs.get("sensors")):
-        fault = f"it has {reach.size} sensors instead of {sensors}"
+        fault = f"it has {counted(reach.size, 'sensor', 'sensors')} instead of {sensors}"
     else:
         return reach
     msg = f"start was changed since ds.msgl.state made it: {fault}; {_AGAIN}"

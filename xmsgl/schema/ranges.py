@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xmsgl.errors import InvalidArgumentError, InvalidDatasetError, nearest, shorten
+from xmsgl.schema.advice import counted
 from xmsgl.schema.names import scale_of
 from xmsgl.schema.units import converted, expected_units
 
@@ -116,9 +117,10 @@ def refuse_impossible_water(values: npt.NDArray[np.floating[Any]], what: str) ->
     wrong = values[impossible(values, _STATES[0])]
     if wrong.size:
         some = shorten(np.unique(wrong.round(2)).tolist())
+        count = counted(wrong.size, "observed temperature", "observed temperatures")
         fault = (
-            f"{what}: {wrong.size} observed temperatures outside {low:g} to {high:g} degC: {some}; set those "
-            "that are missing to NaN, or convert the units; ds.msgl.validate() says where they are"
+            f"{what}: {count} outside {low:g} to {high:g} degC: {some}; set those that are missing to NaN, "
+            "or convert the units; ds.msgl.validate() says where they are"
         )
         raise InvalidDatasetError([fault])
 
