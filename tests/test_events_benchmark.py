@@ -18,11 +18,13 @@ def test_the_page_has_the_stored_rows():
     rows = json.loads((ROOT / benchmark.RESULTS).read_text(encoding="utf-8"))
     page = (ROOT / benchmark.PAGE).read_text(encoding="utf-8")
     assert benchmark.written(rows, page) == page
-    (row,) = [
+    some = [
         row
         for row in rows
         if (row["network"], row["sensors"], row["size"], row["disturbed"]) == ("simulated", 0.2, 1000, "")
     ]
+    assert len(some) == 3
+    row = {key: np.mean([each[key] for each in some]) for key in ("distance", "spacing", "magnitude_rmse")}
     (line,) = [
         line for line in page.splitlines() if line.startswith("| simulated | 20% | network, 1,000 events |")
     ]

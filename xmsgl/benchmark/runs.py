@@ -37,7 +37,7 @@ class Run:
     data
         Arguments of the dataset.
     degrade
-        Errors added before the split, see :mod:`xmsgl.benchmark.degrade`.
+        Errors added before the split, see :func:`xmsgl.benchmark.degrade.degrade`.
     """
 
     dataset: str
