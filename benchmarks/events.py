@@ -4,8 +4,8 @@
     python -m benchmarks.events                # write the page again from the stored rows
 
 Events are simulated on two river networks with sensors on 5 and 20 % of the reaches. All methods locate the
-same 200 events; networks learn from 100 to 3,000 others, the same for each seed, which is that of the training.
-A row that is stored is not run again.
+same 200 events; networks learn from 100 to 3,000 others, which are the same for every seed of the training. A
+row that is stored is not run again.
 """
 
 from __future__ import annotations
