@@ -85,7 +85,6 @@ def perturb(
         msg = f"band={band} must be the shortest and the longest period in days, at least 2 and ascending"
         raise InvalidArgumentError(msg)
     rng = np.random.default_rng(seed)
-    inner = None if band is None else _inner_bands(events, band, days)
     if band is not None:
         values = between(values, *band)
     if shift:
@@ -95,7 +94,8 @@ def perturb(
     values[np.broadcast_to((rng.random((n, 1, sensors)) < lost), values.shape)] = 0.0
     about = events["residual"].attrs
     changed = events.assign(residual=(("event", "day", "sensor"), values.astype(np.float32), about))
-    if inner is not None:
+    if band is not None:
+        inner = _inner_bands(events, band, days)
         changed = changed.assign({name: ("event", ends, {"units": "d"}) for name, ends in inner.items()})
     if "onset" in events:
         changed["onset"] = events["onset"] + shift

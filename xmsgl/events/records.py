@@ -93,7 +93,7 @@ def residuals(events: xr.Dataset) -> NDArray[np.float64]:
     if not values.size:
         fault = f"residual has no values, {dict(array.sizes)}; give at least one event, day and sensor"
     elif not steps_of_degc(units):
-        fault = f"residual is in {units!r}, not in degC; convert it: no offset"
+        fault = f"residual is in {units!r}, not in degC; convert these differences, without an offset"
     elif not np.isfinite(values).all():
         fault = "residual has missing values; set them to 0, which says that nothing changed"
     elif "day" in array.indexes and not array.indexes["day"].is_monotonic_increasing:

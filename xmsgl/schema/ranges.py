@@ -54,7 +54,7 @@ _RANGES: dict[str, Range] = {
 }
 _STATES = ("water_temperature", "simulated_temperature", "true_temperature", "observed_temperature")
 _WATER: Range = (-5.0, 45.0)  # supercooled water -2, hot springs aside the warmest rivers about 40
-_FAR: Range = (-50.0, 100.0)  # what faulty sensors and poor models give, but no other units than degF
+_FAR: Range = (-50.0, 100.0)  # faulty sensors and poor models stay within it; kelvin and fill values do not
 _AIR: Range = (-80.0, 60.0)  # Oymyakon -67.7, Death Valley 56.7
 _DEW: Range = (-100.0, 45.0)  # dew point 35 on the Persian Gulf; dry polar air below its own temperature
 _ANY_TEMPERATURE: Range = (-100.0, 120.0)  # of soil, rock and springs

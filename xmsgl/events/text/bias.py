@@ -174,7 +174,9 @@ def _of_texts(biases: Any, texts: Any) -> Any:
         return biases
     units = str(biases.attrs.get("units", "degC"))
     if not steps_of_degc(units):
-        raise InvalidArgumentError(f"biases are in {units!r}, not in degC; convert them: no offset")
+        raise InvalidArgumentError(
+            f"biases are in {units!r}, not in degC; convert these differences, without an offset"
+        )
     for dim in set(biases.indexes) & set(texts.indexes if isinstance(texts, xr.DataArray) else ()):
         biases = in_order_of(biases, str(dim), texts.indexes[dim], "biases and texts")
     return biases
