@@ -202,13 +202,6 @@ def _cycles(array: xr.DataArray) -> xr.DataArray:
         raise InvalidArgumentError(msg)
     scaled = (fit * xr.DataArray([1.0, *[np.sqrt(0.5)] * 2], dims="other")).transpose("fine", "other", ...)
     rows = scaled.values.reshape(scaled.sizes["fine"], -1)
-    odd = ~np.isfinite(rows).all(axis=1)
-    if odd.any():
-        where = shorten(array.indexes["fine"][odd])
-        msg = (
-            f"values are infinite at the reaches {where}; leave them out with .sel(fine=...), or correct them"
-        )
-        raise InvalidArgumentError(msg)
     return _plain(xr.DataArray(rows, dims=("fine", "yearly"), coords=_plain(scaled).coords))
 
 
